@@ -1,0 +1,6 @@
+"""The blocking facade: the async client on an event loop of its own."""
+
+from .client import ExperimentClient
+from .facade import BlockingPager
+
+__all__ = ["BlockingPager", "ExperimentClient"]

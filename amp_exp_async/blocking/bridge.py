@@ -1,0 +1,164 @@
+"""One event loop on one thread of its own, and blocking calls into it from any other thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from amp_exp_async.errors import ClientClosedError, ConfigurationError
+from amp_exp_async.forking import keep_for_ever
+
+R = TypeVar("R")
+
+_BRIDGES: weakref.WeakSet[Bridge] = weakref.WeakSet()
+
+
+class Bridge:
+    """Runs async work for blocking callers. The thread starts on first use, also after a fork, and ends with `close`."""
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        """Make a bridge.
+
+        Args:
+            forget: called in a forked child, to drop what belongs to the parent's event loop.
+        """
+        self.closed = False
+        self._forget = forget
+        self.generation = 0
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        _BRIDGES.add(self)
+
+    def call(self, work: Callable[[], Awaitable[R]]) -> R:
+        """Run async work to its end. When the waiting is interrupted (Ctrl-C), the work is cancelled first.
+
+        Raises:
+            ClientClosedError: the bridge is closed, or was closed before the work ended.
+            ConfigurationError: this is the loop's own thread, which would wait for itself.
+        """
+        call = _Call(work)
+        with self._lock:
+            if self.closed:
+                raise ClientClosedError("this client is closed: open a new one")
+            loop = self._running_loop()
+            if self.in_loop_thread():
+                raise ConfigurationError(
+                    "a blocking call from the client's own thread would wait for itself: in callbacks such as "
+                    "on_attempt, hand the work to another thread"
+                )
+            loop.call_soon_threadsafe(call.start)
+        try:
+            call.finished.acquire()
+        except BaseException:
+            loop.call_soon_threadsafe(call.cancel)
+            call.finished.acquire()
+            raise
+        return call.outcome(self)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a thread that `close` would end."""
+        return self._thread is not None and not self.closed
+
+    def in_loop_thread(self) -> bool:
+        """Whether this is the thread of the event loop."""
+        return self._thread is threading.current_thread()
+
+    def close(self, finish: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancel what is under way, run `finish`, and end the thread. Idempotent."""
+        with self._lock:
+            already, self.closed = self.closed, True
+            loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        if not already:
+            loop.call_soon_threadsafe(lambda: loop.create_task(_end(loop, finish)))
+        if not self.in_loop_thread():
+            thread.join()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=_run, args=(self._loop,), name="amp_exp_async", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def forget_parent(self) -> None:
+        """In a forked child: the thread was not copied, and the parent's loop must not be touched."""
+        if self._loop is not None:
+            keep_for_ever(self._loop)
+        self.generation += 1
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+        self._forget()
+
+
+class _Call(Generic[R]):
+    """One call, between the thread that waits and the loop that works."""
+
+    def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
+        self.finished = threading.Lock()
+        self.finished.acquire()
+        self._work = work
+        self._context = contextvars.copy_context()
+        self._task: asyncio.Task[None] | None = None
+        self._result: tuple[R] | None = None
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=self._context)
+        self._task.add_done_callback(lambda _: self.finished.release())
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            self._result = (await self._work(),)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
+            self._error = error
+
+    def outcome(self, bridge: Bridge) -> R:
+        try:
+            if self._result is not None:
+                return self._result[0]
+            if self._error is None or (isinstance(self._error, asyncio.CancelledError) and bridge.closed):
+                raise ClientClosedError("this client was closed while the call was under way")
+            raise self._error
+        finally:
+            self._error = None  # its traceback leads back here
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _end(loop: asyncio.AbstractEventLoop, finish: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await finish()
+    finally:
+        loop.stop()
+
+
+def _after_fork() -> None:
+    for bridge in list(_BRIDGES):
+        bridge.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

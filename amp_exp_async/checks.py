@@ -1,0 +1,289 @@
+"""What is refused before anything is sent. A check takes an argument's name and value and gives the value to send."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+
+import attrs
+
+from .errors import InvalidInputError
+from .models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, Segment, Variant
+
+M = TypeVar("M", bound=Model)
+Check: TypeAlias = Callable[[str, Any], Any]
+
+MAX_PAGE = 1000
+MAX_ADDED = 2000
+MAX_REMOVED = 100
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_INT64 = 2**63
+_UINT64 = 2**64
+_DEEPEST = 100
+
+
+def refuse(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
+    """Refuse an argument, naming it and the rule that it breaks."""
+    got = "" if value is UNSET else f", got {value!r:.80}"
+    raise InvalidInputError(f"{argument}: {rule}{got}. Nothing was sent.", argument=argument, rule=rule)
+
+
+def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    return isinstance(value, list | tuple)
+
+
+def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
+    return isinstance(value, Iterable)
+
+
+def text(argument: str, value: Any) -> str:
+    if not isinstance(value, str):
+        refuse(argument, "must be a string", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        refuse(argument, "must be valid Unicode", value)
+    return value
+
+
+def identifier(argument: str, value: Any) -> str:
+    """An id in a path: any text but none, `.` and `..`, which would lead to another path. A number is made a string."""
+    if type(value) is int:
+        value = str(value)
+    if not text(argument, value):
+        refuse(argument, "must not be empty")
+    if value in {".", ".."}:
+        refuse(argument, "must not be '.' or '..'", value)
+    return cast("str", value)
+
+
+def key(argument: str, value: Any) -> str:
+    if not _KEY.fullmatch(text(argument, value)):
+        refuse(argument, "must be of letters, digits, '_' and '-', at least one", value)
+    return cast("str", value)
+
+
+def boolean(argument: str, value: Any) -> bool:
+    return value if isinstance(value, bool) else refuse(argument, "must be True or False", value)
+
+
+def whole(argument: str, value: Any, least: int, most: float) -> int:
+    if type(value) is not int or not least <= value <= most:
+        span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        refuse(argument, f"must be a whole number {span}", value)
+    return value
+
+
+def limit(argument: str, value: Any) -> int:
+    return whole(argument, value, 1, MAX_PAGE)
+
+
+def index(argument: str, value: Any) -> int:
+    return whole(argument, value, 0, math.inf)
+
+
+def number(argument: str, value: Any, most: float = math.inf) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value == math.inf:
+        refuse(
+            argument, f"must be a number from 0 to {most:g}" if most < math.inf else "must be a number from 0", value
+        )
+    return value
+
+
+def percentage(argument: str, value: Any) -> float:
+    return number(argument, value, 100)
+
+
+def cursor(argument: str, value: Any) -> str | None:
+    """Where to go on in a list; None is its beginning."""
+    if value is None:
+        return None
+    return identifier(argument, value)
+
+
+def one_of(*choices: str) -> Check:
+    def check(argument: str, value: Any) -> str:
+        if value not in choices:
+            refuse(argument, f"must be {' or '.join(map(repr, choices))}", value)
+        return cast("str", value)
+
+    return check
+
+
+def when(argument: str, value: Any) -> datetime | date:
+    """A date, or a moment with its time zone, to the millisecond; also as ISO 8601 text."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value) if len(value) == len("2023-07-29") else datetime.fromisoformat(value)
+        except ValueError:
+            refuse(argument, "must be a date or timestamp in ISO 8601", value)
+    if not isinstance(value, date):
+        refuse(argument, "must be a date or an aware datetime", value)
+    if not isinstance(value, datetime):
+        return value
+    if value.utcoffset() is None:
+        refuse(argument, "must have a time zone, as in datetime(..., tzinfo=UTC)", value)
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def items(argument: str, value: Any) -> list[Any]:
+    """A list of anything, where a lone string is meant to be one item and would be taken for its letters."""
+    if isinstance(value, str | bytes) or _is_mapping(value) or not _is_iterable(value):
+        refuse(argument, "must be a list", value)
+    return list(value)
+
+
+def texts(argument: str, value: Any) -> list[str]:
+    return [text(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+
+
+def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
+    """A set of ids: at least one, at most so many, each once, in the order given."""
+    given = [_listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+    distinct = list(dict.fromkeys(given))
+    if not distinct:
+        refuse(argument, "must hold at least one id")
+    if len(distinct) > most:
+        refuse(argument, f"must hold at most {most} ids in one request, got {len(distinct)}")
+    return distinct
+
+
+def _listed_id(argument: str, value: Any) -> str:
+    if type(value) is int:
+        return str(value)
+    if not text(argument, value):
+        refuse(argument, "must not be empty")
+    if "," in value:
+        refuse(argument, "must not have a comma: pass one id for each item", value)
+    if value != value.strip():
+        refuse(argument, "must not begin or end with white space", value)
+    return cast("str", value)
+
+
+def weights(argument: str, value: Any) -> dict[str, float]:
+    """Variant key to weight."""
+    if not _is_mapping(value):
+        refuse(argument, "must map variant keys to weights", value)
+    return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
+
+
+def json_value(argument: str, value: Any, depth: int = 0) -> Any:
+    """Any JSON value, untouched. What JSON cannot hold is refused: encoders turn some of it into null or text."""
+    if depth > _DEEPEST:
+        refuse(argument, f"must be JSON of at most {_DEEPEST} levels")
+    if isinstance(value, str):
+        text(argument, value)
+    elif _is_mapping(value):
+        for name, item in value.items():
+            json_value(f"{argument}.{text(f'{argument} key', name)}", item, depth + 1)
+    elif _is_array(value):
+        for at, item in enumerate(value):
+            json_value(f"{argument}[{at}]", item, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        refuse(argument, "must be JSON, which has no NaN and no infinity", value)
+    elif isinstance(value, int) and not -_INT64 <= value < _UINT64:
+        refuse(argument, "must be JSON: an integer of at most 64 bits", value)
+    elif value is not None and not isinstance(value, bool | int | float):
+        refuse(argument, "must be JSON: an object, array, string, number, boolean or null", value)
+    return value
+
+
+def _optional(check: Check) -> Check:
+    return lambda argument, value: value if value is None or value is UNSET else check(argument, value)
+
+
+def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
+    """Refuse names that do not exist, with the one that was probably meant."""
+    names = list(names)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower(), names, n=1)
+            hint = f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(names)}"
+            refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
+
+
+def model(cls: type[M], argument: str, value: Any) -> M:
+    """A model, or a mapping with the same names."""
+    if isinstance(value, cls):
+        return value
+    if not _is_mapping(value):
+        refuse(argument, f"must be a {cls.__name__} or a mapping with its names", value)
+    known(argument, attrs.fields_dict(cls), value)
+    try:
+        return cls(**value)
+    except TypeError:
+        missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING and a.name not in value]
+        refuse(argument, f"must have {', '.join(missing)}")
+
+
+def _with(value: M, argument: str, checked: Mapping[str, Check]) -> M:
+    """A copy of a model with each field checked."""
+    return attrs.evolve(
+        value, **{name: _optional(check)(f"{argument}.{name}", getattr(value, name)) for name, check in checked.items()}
+    )
+
+
+def models_of(one: Check) -> Check:
+    return lambda argument, value: [one(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+
+
+def condition(argument: str, value: Any) -> Condition:
+    checked = model(Condition, argument, value)
+    if checked.type == "cohort":
+        refuse(f"{argument}.type", "conditions on cohorts cannot be written by the API, which would drop them")
+    return _with(checked, argument, {"prop": text, "op": text, "values": texts, "type": text})
+
+
+def segment(argument: str, value: Any) -> Segment:
+    checks: dict[str, Check] = {
+        "name": text,
+        "conditions": models_of(condition),
+        "percentage": percentage,
+        "rollout_weights": weights,
+        "bucketing_key": text,
+    }
+    return _with(model(Segment, argument, value), argument, checks)
+
+
+def variant(argument: str, value: Any) -> Variant:
+    checks: dict[str, Check] = {
+        "key": key,
+        "name": text,
+        "payload": json_value,
+        "description": text,
+        "rollout_weight": number,
+    }
+    return _with(model(Variant, argument, value), argument, checks)
+
+
+def exposure_filter(argument: str, value: Any) -> ExposureFilter:
+    words = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), text)
+    return _with(model(ExposureFilter, argument, value), argument, words | {"subprop_value": texts})
+
+
+def exposure_event(argument: str, value: Any) -> ExposureEvent:
+    checks: dict[str, Check] = {"event_type": text, "filters": models_of(exposure_filter)}
+    return _with(model(ExposureEvent, argument, value), argument, checks)
+
+
+def fields(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request's body, each checked; None goes through, since it is sent as null."""
+    known("", checks, given)
+    return {name: _optional(checks[name])(name, value) for name, value in given.items() if value is not UNSET}
+
+
+def changes(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an edit, each checked. One that changes nothing is a mistake of the caller."""
+    checked = fields(checks, given)
+    if not checked:
+        refuse("changes", f"must change something: pass one of {', '.join(checks)}")
+    return checked

@@ -1,0 +1,232 @@
+"""The async client: its lifetime, and the resources that hang on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from . import checks
+from .config import Secret, endpoint
+from .errors import ConfigurationError
+from .models import UNSET, UnsetType
+from .resources import AsyncDeployments, AsyncExperiments, AsyncFlags
+from .transport import (
+    Attempt,
+    CallOptions,
+    Connection,
+    NetworkOptions,
+    RateLimit,
+    Repeat,
+    Request,
+    RetryPolicy,
+    Transport,
+    Usage,
+)
+
+_METHOD = re.compile(r"[A-Z]+")
+_RAW_PATH = re.compile(r"(/[^/?#\s]+)+")
+_HARMLESS = frozenset({"GET", "HEAD", "PATCH", "PUT"})
+
+
+class AsyncExperimentClient:
+    """The client of Amplitude's Experiment Management API, for asyncio.
+
+    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`. Use
+    one client for each key: it keeps to the key's rate limit on its own requests only.
+
+    Args:
+        api_key: a management API key; else the environment's `AMPLITUDE_MANAGEMENT_API_KEY`.
+        region: `us` or `eu`; else the environment's `AMPLITUDE_EXPERIMENT_REGION`; else `us`.
+        base_url: scheme, host and an optional path prefix, in place of a region; else the environment's
+            `AMPLITUDE_EXPERIMENT_BASE_URL`.
+        timeout: seconds for one attempt.
+        deadline: seconds for one call, waits and retries included; None for no end.
+        retry: how often and after which waits an attempt is repeated.
+        rate_limit: the limits to keep to; None for none.
+        max_concurrency: how many requests may be under way at once.
+        session: an aiohttp session to use; it is never closed, and its settings stay as they are.
+        proxy: the URL of an HTTP proxy.
+        trust_env: whether to take proxies from the environment (`HTTPS_PROXY`, `NO_PROXY`, `~/.netrc`).
+        ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
+        trace_configs: aiohttp's trace configurations.
+        on_attempt: called after each request with an `Attempt`; it must not block.
+        allow_insecure_http: allows plain http to a host that is not loopback.
+
+    Attributes:
+        flags: flags.
+        experiments: experiments.
+        deployments: deployments.
+
+    Raises:
+        ConfigurationError: it cannot work as configured; the message says what to set.
+
+    Example::
+
+        async with AsyncExperimentClient() as client:
+            async for flag in client.flags.list(project_id="123"):
+                print(flag.key, flag.enabled)
+    """
+
+    flags: AsyncFlags
+    experiments: AsyncExperiments
+    deployments: AsyncDeployments
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        region: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        deadline: float | None = 120.0,
+        retry: RetryPolicy = RetryPolicy(),
+        rate_limit: RateLimit | None = RateLimit(),
+        max_concurrency: int = 64,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        ssl: SSLContext | aiohttp.Fingerprint | bool = True,
+        trace_configs: Sequence[aiohttp.TraceConfig] | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        # From here on the key is in no local variable, which a traceback might show.
+        key, api_key = None if api_key is None else Secret(api_key), None
+        where = endpoint(key, region, base_url, allow_insecure_http=allow_insecure_http)
+        if session is not None and (trust_env or trace_configs):
+            raise ConfigurationError("trust_env and trace_configs are the session's own: set them where you make it")
+        try:
+            network = NetworkOptions(
+                session=session,
+                proxy=proxy,
+                trust_env=trust_env,
+                ssl=ssl,
+                trace_configs=trace_configs,
+                max_concurrency=max_concurrency,
+                rate_limit=rate_limit or RateLimit(per_second=None, per_day=None),
+            )
+            options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error.args[0])) from None
+        self._use(Transport(Connection(where, network), options), owner=True)
+
+    def _use(self, transport: Transport, *, owner: bool) -> None:
+        self._transport = transport
+        self._owner = owner
+        self.flags = AsyncFlags(transport)
+        self.experiments = AsyncExperiments(transport)
+        self.deployments = AsyncDeployments(transport)
+
+    @property
+    def usage(self) -> Usage:
+        """What was sent so far, by this client and its views."""
+        return self._transport.connection.usage
+
+    def with_options(
+        self,
+        *,
+        timeout: float | UnsetType = UNSET,
+        deadline: float | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
+        on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
+    ) -> Self:
+        """A view of this client with other options. It shares the session, the rate limit and the order of writes.
+
+        Closing a view closes nothing.
+
+        Args:
+            timeout: seconds for one attempt.
+            deadline: seconds for one call; None for no end.
+            retry: how often and after which waits an attempt is repeated.
+            on_attempt: called after each request of this view.
+
+        Example:
+            `flags = [flag async for flag in client.with_options(timeout=60).flags.list()]`
+        """
+        present = self._transport.options
+        try:
+            options = CallOptions(
+                timeout=present.timeout if timeout is UNSET else timeout,
+                deadline=present.deadline if deadline is UNSET else deadline,
+                retry=present.retry if retry is UNSET else retry,
+                on_attempt=present.on_attempt if on_attempt is UNSET else on_attempt,
+            )
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(str(error.args[0])) from None
+        view = object.__new__(type(self))
+        view._use(Transport(self._transport.connection, options), owner=False)
+        return view
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | bool] | None = None,
+        json: Any = UNSET,
+    ) -> Any:
+        """Call an endpoint that has no method here yet, with all that other calls have: retries, pacing, order, errors.
+
+        GET, PATCH and PUT are repeated after a lost reply. Others are not: `OutcomeUnknownError` then.
+
+        Args:
+            method: the HTTP method.
+            path: what follows `/api/1`, percent-encoded, such as `/mutexes/12`.
+            params: the query, with the wire's own names.
+            json: the body, any JSON value, with the wire's own names.
+
+        Returns:
+            The reply: parsed when it is JSON, else its text.
+        """
+        verb = checks.text("method", method).upper()
+        if not _METHOD.fullmatch(verb):
+            checks.refuse("method", "must be an HTTP method", method)
+        if not _RAW_PATH.fullmatch(checks.text("path", path)) or {".", ".."} & set(path.split("/")):
+            checks.refuse("path", "must be '/' and segments, without query, white space, '.' and '..'", path)
+        reply = await self._transport.send(
+            Request(
+                verb,
+                path,
+                query=tuple((name, _query_text(value)) for name, value in (params or {}).items()),
+                body=None if json is UNSET else orjson.dumps(checks.json_value("json", json)),
+                repeat=Repeat.HARMLESS if verb in _HARMLESS else Repeat.HARMFUL,
+            )
+        )
+        try:
+            return orjson.loads(reply.body)
+        except orjson.JSONDecodeError:
+            return reply.text
+
+    def forget_parent(self) -> None:
+        """In a forked child: start anew, and leave the parent's connections alone."""
+        self._transport.connection.forget_parent()
+
+    async def aclose(self) -> None:
+        """Close the client. Requests under way fail with `ClientClosedError`. Idempotent."""
+        if self._owner:
+            await self._transport.connection.close()
+
+    async def __aenter__(self) -> Self:
+        self._transport.connection.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport.connection.endpoint.base_url}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a client is never pickled, since it holds a key and connections: make one in each process")
+
+
+def _query_text(value: str | int | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

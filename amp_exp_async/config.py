@@ -1,0 +1,145 @@
+"""Settings, from arguments and the environment. What cannot work is refused here, with what to set instead."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from .errors import ConfigurationError
+
+KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
+REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
+BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
+
+PREFIX = "/api/1"
+
+_HOSTS = {"us": "https://experiment.amplitude.com", "eu": "https://experiment.eu.amplitude.com"}
+
+
+class Secret:
+    """A management API key that shows itself to nobody who does not ask for it by name."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """A text without the key, should somebody have put it there."""
+        return text.replace(self._value, "***")
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a management API key is never pickled: give it to each process by its environment")
+
+
+@frozen
+class Endpoint:
+    """Where requests go, and in whose name.
+
+    Attributes:
+        base_url: scheme, host and path prefix, up to and with `/api/1`.
+        key: the management API key.
+    """
+
+    base_url: str
+    key: Secret = field(repr=False)
+
+
+def endpoint(
+    api_key: Secret | None,
+    region: str | None,
+    base_url: str | None,
+    *,
+    allow_insecure_http: bool,
+    environment: Mapping[str, str] = os.environ,
+) -> Endpoint:
+    """Settle the endpoint from what was passed, else from the environment.
+
+    Raises:
+        ConfigurationError: the key is missing, or the region or URL cannot work.
+    """
+    url = _base_url(region, base_url, environment)
+    return Endpoint(_checked_url(url, allow_insecure_http=allow_insecure_http) + PREFIX, _key(api_key, environment))
+
+
+def _key(given: Secret | None, environment: Mapping[str, str]) -> Secret:
+    key = given or Secret(environment.get(KEY_VARIABLE, ""))
+    where = "api_key" if given else KEY_VARIABLE
+    if not key.reveal():
+        raise ConfigurationError(
+            f"no management API key: pass api_key, or set {KEY_VARIABLE}. "
+            "Keys are made in Amplitude under Experiment > Management API."
+        )
+    if not key.reveal().isascii() or any(character <= " " or character == "\x7f" for character in key.reveal()):
+        raise ConfigurationError(f"{where} holds white space or a character that no key has: copy it again")
+    return key
+
+
+def _base_url(region: str | None, base_url: str | None, environment: Mapping[str, str]) -> str:
+    if region is not None and base_url is not None:
+        raise ConfigurationError("region and base_url exclude each other: pass one of them")
+    if region is not None:
+        return _host(region, "region")
+    if base_url is not None:
+        return base_url
+    from_environment = environment.get(BASE_URL_VARIABLE), environment.get(REGION_VARIABLE)
+    match from_environment:
+        case (str(url), str(name)) if url and name:
+            raise ConfigurationError(f"{BASE_URL_VARIABLE} and {REGION_VARIABLE} exclude each other: unset one of them")
+        case (str(url), _) if url:
+            return url
+        case (_, str(name)) if name:
+            return _host(name, REGION_VARIABLE)
+        case _:
+            return _HOSTS["us"]
+
+
+def _host(region: str, where: str) -> str:
+    if region not in _HOSTS:
+        raise ConfigurationError(f"{where}: there is no region {region!r}: set it to 'us' or 'eu'")
+    return _HOSTS[region]
+
+
+def _checked_url(url: str, *, allow_insecure_http: bool) -> str:
+    say = f"base_url {url!r}: "
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port  # reading it is what checks it
+    except (ValueError, AttributeError) as error:
+        raise ConfigurationError(f"{say}not a URL ({error}): set it to something like 'https://host'") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"{say}needs a scheme and a host: set it to something like 'https://host'")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url holds a user name or password: set it without; the key is the api_key")
+    if "?" in url or "#" in url:
+        raise ConfigurationError(f"{say}has a query or fragment: set it to the scheme, the host and a path prefix")
+    if any(character <= " " for character in url):
+        raise ConfigurationError(f"{say}holds white space: remove it")
+    if parts.path.rstrip("/").endswith(PREFIX):
+        raise ConfigurationError(f"{say}ends with {PREFIX}, which is added to every path: leave it out")
+    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
+        raise ConfigurationError(
+            f"{say}plain http would send the key in clear text: use https, or set allow_insecure_http=True"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

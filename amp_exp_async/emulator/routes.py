@@ -1,0 +1,98 @@
+"""Which operation a method and a path name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote
+
+from attrs import frozen
+
+from amp_exp_async.emulator import deployments, inclusions, toggle_deployments, toggles, variants
+from amp_exp_async.emulator.call import Operation
+from amp_exp_async.emulator.documents import KINDS
+from amp_exp_async.emulator.refusal import Refusal
+
+PREFIX: Final = "/api/1"
+
+_TOGGLES: Final = "/{kind}"
+_TOGGLE: Final = "/{kind}/{id}"
+_VARIANT: Final = "/{kind}/{id}/variants/{variant}"
+
+ROUTES: Final[tuple[tuple[str, str, Operation], ...]] = (
+    ("GET", _TOGGLES, toggles.list_toggles),
+    ("POST", _TOGGLES, toggles.create_toggle),
+    ("GET", _TOGGLE, toggles.get_toggle),
+    ("PATCH", _TOGGLE, toggles.edit_toggle),
+    ("GET", f"{_TOGGLE}/versions", toggles.list_versions),
+    ("GET", f"{_TOGGLE}/versions/{{version}}", toggles.get_version),
+    ("GET", f"{_TOGGLE}/variants", variants.list_variants),
+    ("POST", f"{_TOGGLE}/variants", variants.create_variant),
+    ("GET", _VARIANT, variants.get_variant),
+    ("PATCH", _VARIANT, variants.edit_variant),
+    ("DELETE", _VARIANT, variants.remove_variant),
+    ("GET", f"{_VARIANT}/users", inclusions.list_members("users")),
+    ("POST", f"{_VARIANT}/users", inclusions.add_members("users")),
+    ("DELETE", f"{_VARIANT}/users", inclusions.remove_all_users),
+    ("DELETE", f"{_VARIANT}/users/{{index}}", inclusions.remove_user),
+    ("DELETE", f"{_VARIANT}/bulk-delete-users", inclusions.bulk_remove_members("users")),
+    ("GET", f"{_VARIANT}/cohorts", inclusions.list_members("cohorts")),
+    ("POST", f"{_VARIANT}/cohorts", inclusions.add_members("cohorts")),
+    ("DELETE", f"{_VARIANT}/bulk-delete-cohorts", inclusions.bulk_remove_members("cohorts")),
+    ("GET", f"{_TOGGLE}/deployments", toggle_deployments.list_toggle_deployments),
+    ("POST", f"{_TOGGLE}/deployments", toggle_deployments.add_deployments),
+    ("DELETE", f"{_TOGGLE}/deployments/{{deployment}}", toggle_deployments.remove_deployment),
+    ("GET", "/deployments", deployments.list_deployments),
+    ("POST", "/deployments", deployments.create_deployment),
+    ("PATCH", "/deployments/{id}", deployments.edit_deployment),
+)
+
+
+@frozen
+class Route:
+    """An operation with the decoded parameters of the path that named it."""
+
+    operation: Operation
+    path: Mapping[str, str]
+
+
+def below_prefix(path: str) -> str:
+    """The path after `/api/1`; one that does not begin with it stays whole."""
+    return path.removeprefix(PREFIX) if path.startswith(f"{PREFIX}/") else path
+
+
+def find(method: str, path: str) -> Route:
+    """The route of a path as it came over the wire: 404 if there is none, 405 if it has other methods."""
+    if not path.startswith(f"{PREFIX}/"):
+        raise Refusal(404, f"There is nothing at {path}; every path begins with {PREFIX}")
+    matches = dict(_matches(path.removeprefix(PREFIX).split("/")))
+    if not matches:
+        raise Refusal(404, f"There is nothing at {path}")
+    if method not in matches:
+        raise Refusal(405, f"{path} has no {method}, only {', '.join(matches)}")
+    return matches[method]
+
+
+def _matches(segments: Sequence[str]) -> Iterator[tuple[str, Route]]:
+    """Every method that the path has, with its route."""
+    for method, template, operation in _BY_LENGTH.get(len(segments), ()):
+        parameters: dict[str, str] = {}
+        for wanted, segment in zip(template, segments, strict=True):
+            if wanted == "{kind}" and segment not in KINDS:
+                break
+            # Decoding comes after splitting, so an encoded slash stays a part of its parameter.
+            if wanted.startswith("{"):
+                parameters[wanted[1:-1]] = unquote(segment)
+            elif wanted != segment:
+                break
+        else:
+            yield method, Route(operation, parameters)
+
+
+def _by_length() -> dict[int, list[tuple[str, Sequence[str], Operation]]]:
+    table: dict[int, list[tuple[str, Sequence[str], Operation]]] = {}
+    for method, template, operation in ROUTES:
+        segments = template.split("/")
+        table.setdefault(len(segments), []).append((method, segments, operation))
+    return table
+
+
+_BY_LENGTH: Final = _by_length()

@@ -1,0 +1,225 @@
+"""Every error of this library, in one tree.
+
+::
+
+    AmpExpError
+    ├── ConfigurationError           a key, region, URL or option that cannot work
+    ├── ClientClosedError            the client was used after it was closed (also RuntimeError)
+    ├── InvalidInputError            refused before anything was sent (also ValueError)
+    ├── APIConnectionError           no complete reply: not connected, connection lost
+    │   └── APITimeoutError          no complete reply in time (also TimeoutError)
+    ├── APIStatusError               a reply that refuses
+    │   ├── BadRequestError          400
+    │   ├── AuthenticationError      401
+    │   ├── PermissionDeniedError    403
+    │   ├── NotFoundError            404
+    │   ├── MethodNotAllowedError    405
+    │   ├── ConflictError            409
+    │   ├── RateLimitError           429
+    │   └── ServerError              5xx
+    ├── UnexpectedResponseError      a reply that is not what the contract says
+    ├── OutcomeUnknownError          a write that may or may not have been applied
+    └── EditConflictError            the object changed since it was read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class AmpExpError(Exception):
+    """The root of every error that this library raises."""
+
+
+class ConfigurationError(AmpExpError):
+    """A client cannot be built, or used where it is, as it is configured. The message says what to set."""
+
+
+class ClientClosedError(AmpExpError, RuntimeError):
+    """The client was used after `aclose()` or `close()`. Open a new one."""
+
+
+class InvalidInputError(AmpExpError, ValueError):
+    """An argument breaks a rule of the API. Nothing was sent.
+
+    Attributes:
+        argument: the argument, and the place inside it: `target_segments[0].percentage`.
+        rule: the rule that it breaks.
+    """
+
+    def __init__(self, message: str, *, argument: str = "", rule: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.rule = rule
+
+
+class _RequestError(AmpExpError):
+    """What every error about a request that was (or may have been) sent can tell.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the host.
+        attempts: how many requests were sent for this call, retries included.
+    """
+
+    def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
+        super().__init__(message)
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+
+
+class APIConnectionError(_RequestError):
+    """No complete reply arrived: the host was not reached, or the connection was lost.
+
+    Attributes:
+        sent: whether the service may have received the last request.
+        method, path, attempts: what was asked, and how often.
+    """
+
+    def __init__(
+        self, message: str, *, method: str = "", path: str = "", attempts: int = 0, sent: bool = False
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts)
+        self.sent = sent
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """No complete reply arrived in time: within `timeout` for one attempt, or `deadline` for the call."""
+
+
+class APIStatusError(_RequestError):
+    """The service answered, and refused.
+
+    Attributes:
+        status: the HTTP status.
+        body: the reply's body: parsed when it is JSON, else its text; empty text when there was none.
+        headers: the reply's headers.
+        method, path, attempts: what was asked, and how often.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        body: Any = "",
+        headers: Mapping[str, str] | None = None,
+        method: str = "",
+        path: str = "",
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts)
+        self.status = status
+        self.body = body
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+
+
+class BadRequestError(APIStatusError):
+    """400: the service found the input missing or invalid. `body` holds its words."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the management API key is invalid or revoked, or belongs to another region."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key has no access to this project."""
+
+
+class NotFoundError(APIStatusError):
+    """404: there is no such object."""
+
+
+class MethodNotAllowedError(APIStatusError):
+    """405: this object cannot be edited through the API (web experiments, guides and surveys)."""
+
+
+class ConflictError(APIStatusError):
+    """409: the request conflicts with the object's present state."""
+
+
+class RateLimitError(APIStatusError):
+    """429: over the rate limit, after the retries that the policy allows.
+
+    Also raised without a request when the day's requests are used up and the deadline comes before the UTC day ends.
+
+    Attributes:
+        retry_after: seconds after which the service accepts requests again, or None when it did not say.
+        daily: whether it is the limit of the day, not that of the second.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 429,
+        body: Any = "",
+        headers: Mapping[str, str] | None = None,
+        method: str = "",
+        path: str = "",
+        attempts: int = 0,
+        retry_after: float | None = None,
+        daily: bool = False,
+    ) -> None:
+        super().__init__(
+            message, status=status, body=body, headers=headers, method=method, path=path, attempts=attempts
+        )
+        self.retry_after = retry_after
+        self.daily = daily
+
+
+class ServerError(APIStatusError):
+    """5xx: the service failed, after the retries that the policy allows."""
+
+
+class UnexpectedResponseError(_RequestError):
+    """A reply is not what the contract says.
+
+    Attributes:
+        place: where in the document, as in `flags[12].targetSegments[0].percentage`; empty for the whole of it.
+        body: the beginning of the reply's body, as text.
+        method, path, attempts: what was asked, and how often.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str = "",
+        body: str = "",
+        method: str = "",
+        path: str = "",
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(message, method=method, path=path, attempts=attempts)
+        self.place = place
+        self.body = body
+
+
+class OutcomeUnknownError(_RequestError):
+    """A write may or may not have been applied, and reading back could not settle it. It was not repeated.
+
+    The failure that hid the outcome is the error's `__cause__`.
+    """
+
+
+class EditConflictError(AmpExpError):
+    """The object changed between being read and being written. Nothing was written."""
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    409: ConflictError,
+    429: RateLimitError,
+}
+
+
+def error_class(status: int) -> type[APIStatusError]:
+    """The class of error for an HTTP status."""
+    return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)

@@ -1,0 +1,30 @@
+"""The objects of the API, as immutable attrs classes."""
+
+from ._base import Id, Maybe, Model
+from ._unset import UNSET, Unset, UnsetType
+from .exposure import ExposureEvent, ExposureFilter
+from .results import Created, Deployment, Page, Version
+from .targeting import Condition, Segment, Variant
+from .toggles import Experiment, Flag, ParentDependencies, Toggle
+
+__all__ = [
+    "UNSET",
+    "Condition",
+    "Created",
+    "Deployment",
+    "Experiment",
+    "ExposureEvent",
+    "ExposureFilter",
+    "Flag",
+    "Id",
+    "Maybe",
+    "Model",
+    "Page",
+    "ParentDependencies",
+    "Segment",
+    "Toggle",
+    "Unset",
+    "UnsetType",
+    "Variant",
+    "Version",
+]

@@ -1,0 +1,81 @@
+"""The deployments of the projects."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from amp_exp_async import checks, wire
+from amp_exp_async.models import UNSET, Created, Deployment, UnsetType
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Repeat, Request, path_of
+
+from ._base import Resource, created_by
+from .fields import DEPLOYMENT_CHANGES
+from .settling import read_back
+
+_NAME = "deployments"
+
+
+class AsyncDeployments(Resource):
+    """`client.deployments`: what flags and experiments can be assigned to."""
+
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+        """All deployments of the projects that the key sees: `GET /deployments`, page by page.
+
+        Args:
+            limit: the size of a page, 1 to 1,000.
+            cursor: a page's `next_cursor`, to go on from there.
+        """
+        query = checks.fields({"limit": checks.limit}, {"limit": limit})
+        return self._paged(Deployment, _NAME, path_of(_NAME), query, cursor)
+
+    async def create(self, *, project_id: str, label: str, type: Literal["client", "server"]) -> Created:
+        """Create a deployment: `POST /deployments`.
+
+        It is never sent twice. When the reply is lost, the deployments are read back to settle whether it was created.
+
+        Args:
+            project_id: the project's id.
+            label: letters, digits, `_` and `-`.
+            type: `client` or `server`.
+
+        Returns:
+            The new deployment's id; the service tells no URL.
+
+        Raises:
+            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+        """
+        project = checks.identifier("project_id", project_id)
+        fields = {
+            "project_id": project,
+            "label": checks.key("label", label),
+            "type": checks.one_of("client", "server")("type", type),
+        }
+
+        async def settle(loss: Loss) -> Created:
+            async def look() -> Created | None:
+                deployments = AsyncDeployments(loss.reader).list(limit=checks.MAX_PAGE)
+                found = [d async for d in deployments if d.label == label and d.project_id in (project, UNSET)]
+                if len(found) > 1:
+                    raise loss.unknown(f"There are {len(found)} deployments of that label.")
+                return Created(found[0].id) if found else None
+
+            return await read_back(loss, look, f"deployment {label!r}")
+
+        request = Request("POST", path_of(_NAME), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        return await self._transport.send_settled(request, created_by, settle)
+
+    async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
+        """Change a deployment: `PATCH /deployments/{id}`. A field left out is unchanged.
+
+        Args:
+            id: the deployment's id.
+            label: a new label: letters, digits, `_` and `-`.
+            archive: True archives it, False restores it.
+
+        Raises:
+            InvalidInputError: nothing would change.
+            NotFoundError: there is no such deployment.
+        """
+        fields = checks.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive})
+        await self._send("PATCH", path_of(_NAME, checks.identifier("id", id)), fields)

@@ -1,0 +1,148 @@
+"""The fields that creating and editing take: their types for editors, and the check of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, TypeAlias, TypedDict
+
+from amp_exp_async import checks
+from amp_exp_async.checks import Check
+from amp_exp_async.models import ExposureEvent, Maybe, Segment, UnsetType, Variant
+
+SegmentLike: TypeAlias = Segment | Mapping[str, Any]
+VariantLike: TypeAlias = Variant | Mapping[str, Any]
+
+
+class FlagChanges(TypedDict, total=False):
+    """What `flags.edit` can change. A field left out is unchanged; `None` is sent as null.
+
+    Attributes:
+        name: the name shown in the app.
+        description: what it is for.
+        bucketing_key: the user property that decides who falls into which bucket.
+        bucketing_salt: the salt of that decision.
+        bucketing_unit: `User`, or a group type of the accounts add-on.
+        evaluation_mode: `local` or `remote`.
+        rollout_percentage: 0 to 100, for users whom no segment targets.
+        target_segments: replaces the whole list, also the segments that others made.
+        enabled: whether it is active.
+        archive: True archives, False restores.
+        tags: replaces the whole list.
+    """
+
+    name: Maybe[str]
+    description: Maybe[str]
+    bucketing_key: Maybe[str]
+    bucketing_salt: Maybe[str]
+    bucketing_unit: Maybe[str]
+    evaluation_mode: Maybe[str]
+    rollout_percentage: float | UnsetType
+    target_segments: Iterable[SegmentLike] | UnsetType
+    enabled: bool | UnsetType
+    archive: bool | UnsetType
+    tags: Iterable[str] | UnsetType
+
+
+class ExperimentChanges(FlagChanges, total=False):
+    """What `experiments.edit` can change: all that `FlagChanges` has, and more.
+
+    Attributes:
+        experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
+        sticky_bucketing: whether users keep the variant that they got first.
+        start_date: a date or an aware datetime; `None` takes it away.
+        end_date: likewise.
+        exposure_event: the event that counts as exposure; `None` for Amplitude's own.
+        decision: `rollout`, `rollback` or `continue-running`.
+        decision_reason: why.
+        rolled_out_variant: the variant that is rolled out.
+    """
+
+    experiment_type: Maybe[str]
+    sticky_bucketing: bool | UnsetType
+    start_date: Maybe[date | str]
+    end_date: Maybe[date | str]
+    exposure_event: Maybe[ExposureEvent | Mapping[str, Any]]
+    decision: Maybe[str]
+    decision_reason: Maybe[str]
+    rolled_out_variant: Maybe[str]
+
+
+class NewFlag(TypedDict, total=False):
+    """What `flags.create` takes besides `project_id` and `key`.
+
+    Attributes:
+        name: the name shown in the app.
+        description: what it is for.
+        variants: the variants, each with its `key`.
+        bucketing_key: the user property that decides who falls into which bucket.
+        rollout_weights: variant key to integer weight, for users whom no segment targets.
+        target_segments: who is targeted, in the order of evaluation.
+        deployments: ids of the deployments to assign it to.
+        evaluation_mode: `local` or `remote`.
+    """
+
+    name: Maybe[str]
+    description: Maybe[str]
+    variants: Iterable[VariantLike] | UnsetType
+    bucketing_key: Maybe[str]
+    rollout_weights: Mapping[str, float] | UnsetType
+    target_segments: Iterable[SegmentLike] | UnsetType
+    deployments: Iterable[str] | UnsetType
+    evaluation_mode: Maybe[str]
+
+
+class NewExperiment(NewFlag, total=False):
+    """What `experiments.create` takes besides `project_id` and `key`: all that `NewFlag` has, and one more.
+
+    Attributes:
+        experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
+    """
+
+    experiment_type: Maybe[str]
+
+
+_segments = checks.models_of(checks.segment)
+
+FLAG_CHANGES: dict[str, Check] = {
+    "name": checks.text,
+    "description": checks.text,
+    "bucketing_key": checks.text,
+    "bucketing_salt": checks.text,
+    "bucketing_unit": checks.text,
+    "evaluation_mode": checks.text,
+    "rollout_percentage": checks.percentage,
+    "target_segments": _segments,
+    "enabled": checks.boolean,
+    "archive": checks.boolean,
+    "tags": checks.texts,
+}
+EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
+    "experiment_type": checks.text,
+    "sticky_bucketing": checks.boolean,
+    "start_date": checks.when,
+    "end_date": checks.when,
+    "exposure_event": checks.exposure_event,
+    "decision": checks.text,
+    "decision_reason": checks.text,
+    "rolled_out_variant": checks.text,
+}
+NEW_FLAG: dict[str, Check] = {
+    "name": checks.text,
+    "description": checks.text,
+    "variants": checks.models_of(checks.variant),
+    "bucketing_key": checks.text,
+    "rollout_weights": checks.weights,
+    "target_segments": _segments,
+    "deployments": checks.ids,
+    "evaluation_mode": checks.text,
+}
+NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": checks.text}
+VARIANT: dict[str, Check] = {
+    "key": checks.key,
+    "name": checks.text,
+    "description": checks.text,
+    "payload": checks.json_value,
+    "rollout_weight": checks.number,
+}
+DEPLOYMENT_CHANGES: dict[str, Check] = {"label": checks.key, "archive": checks.boolean}

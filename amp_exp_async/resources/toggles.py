@@ -1,0 +1,260 @@
+"""Flags and experiments: one base, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from amp_exp_async import checks, wire
+from amp_exp_async.checks import Check
+from amp_exp_async.errors import InvalidInputError, NotFoundError
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, UnsetType
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
+
+from ._base import EXPERIMENTS, FLAGS, Kind, KindResource, ToggleT_co, created_by
+from .assignments import AsyncAssignedDeployments
+from .fields import (
+    EXPERIMENT_CHANGES,
+    FLAG_CHANGES,
+    NEW_EXPERIMENT,
+    NEW_FLAG,
+    ExperimentChanges,
+    FlagChanges,
+    NewExperiment,
+    NewFlag,
+)
+from .inclusions import AsyncCohorts, AsyncUsers
+from .settling import newer_than_call, read_back
+from .variants import AsyncVariants
+from .versions import AsyncVersions
+
+_LISTING: dict[str, Check] = {
+    "key": checks.key,
+    "project_id": checks.identifier,
+    "limit": checks.limit,
+    "include_archived": checks.boolean,
+}
+
+
+class AsyncToggles(KindResource[ToggleT_co]):
+    """What `client.flags` and `client.experiments` have in common.
+
+    Attributes:
+        variants: its variants.
+        users: users and devices included in a variant by id.
+        cohorts: cohorts included in a variant by id.
+        deployments: the deployments that it is assigned to.
+        versions: its versions.
+    """
+
+    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+        super().__init__(transport, kind)
+        self.variants = AsyncVariants(transport, kind)
+        self.users = AsyncUsers(transport, kind)
+        self.cohorts = AsyncCohorts(transport, kind)
+        self.deployments = AsyncAssignedDeployments(transport, kind)
+        self.versions = AsyncVersions(transport, kind)
+
+    def list(
+        self,
+        *,
+        key: str | UnsetType = UNSET,
+        project_id: str | UnsetType = UNSET,
+        include_archived: bool | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        cursor: str | int | None = None,
+    ) -> Pager[ToggleT_co]:
+        """All of them, newest first: `GET /{kind}`, page by page.
+
+        Args:
+            key: only those of exactly this key.
+            project_id: only those of this project.
+            include_archived: True for archived ones too.
+            limit: the size of a page, 1 to 1,000; without it the service decides.
+            cursor: a page's `next_cursor`, to go on from there.
+
+        Example:
+            `async for flag in client.flags.list(project_id="123"): print(flag.key)`
+        """
+        given = {"key": key, "project_id": project_id, "include_archived": include_archived, "limit": limit}
+        query = checks.fields(_LISTING, given)
+        return self._paged(self._kind.model, self._kind.name, path_of(self._kind.name), query, cursor)
+
+    async def get(self, id: str) -> ToggleT_co:
+        """One of them: `GET /{kind}/{id}`.
+
+        Args:
+            id: the id, as in the URL of the app (not the key: see `find`).
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        return await self._get(self._kind.model, self._path(id))
+
+    async def find(self, key: str, *, project_id: str | None = None) -> ToggleT_co:
+        """The one with this key: `GET /{kind}` with `key`. Archived ones do not count.
+
+        Args:
+            key: its key.
+            project_id: its project's id; needed when the key exists in several projects.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidInputError: there is one in several projects.
+        """
+        project = UNSET if project_id is None else project_id
+        found = [toggle async for toggle in self.list(key=key, project_id=project) if toggle.key == key]
+        if len(found) == 1:
+            return found[0]
+        path = path_of(self._kind.name)
+        if not found:
+            where = "in any project that the key sees" if project is UNSET else f"in project {project}"
+            raise NotFoundError(
+                f"GET {path}: there is none with the key {key!r} {where}. Check the key, and whether it is archived.",
+                status=404,
+                method="GET",
+                path=path,
+            )
+        projects = ", ".join(f"{toggle.project_id} (id {toggle.id})" for toggle in found)
+        raise InvalidInputError(
+            f"project_id: must be given, since the key {key!r} exists {len(found)} times: in {projects}",
+            argument="project_id",
+            rule="must be given when a key exists several times",
+        )
+
+    async def archive(self, id: str) -> None:
+        """Archive it: `PATCH /{kind}/{id}` with `archive`.
+
+        Args:
+            id: the id.
+        """
+        await self._send("PATCH", self._path(id), {"archive": True})
+
+    async def restore(self, id: str) -> None:
+        """Take it out of the archive: `PATCH /{kind}/{id}` with `archive`.
+
+        Args:
+            id: the id.
+        """
+        await self._send("PATCH", self._path(id), {"archive": False})
+
+    async def _edit(self, id: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> None:
+        await self._send("PATCH", self._path(id), checks.changes(table, given))
+
+    async def _create(self, table: Mapping[str, Check], project_id: str, key: str, given: Mapping[str, Any]) -> Created:
+        project = checks.identifier("project_id", project_id)
+        fields = {"project_id": project, "key": checks.key("key", key), **checks.fields(table, given)}
+        path = path_of(self._kind.name)
+
+        async def settle(loss: Loss) -> Created:
+            async def look() -> Created | None:
+                query = wire.query({"key": key, "project_id": project, "include_archived": True})
+                reply = await loss.reader.send(Request("GET", path, query=query))
+                page = await reply.read_page(self._kind.model, self._kind.name)
+                found = [toggle for toggle in page.items if toggle.key == key and toggle.project_id in (project, UNSET)]
+                date = reply.headers.get("Date", "")
+                made = [toggle for toggle in found if newer_than_call(toggle.created_at, date, loss.elapsed)]
+                if len(made) == 1:
+                    return Created(made[0].id)
+                if found:
+                    ids = ", ".join(toggle.id for toggle in found)
+                    age = "from before this call" if not made else f"{len(made)} of them as new as this call"
+                    raise loss.unknown(f"The key {key!r} exists in project {project} with id {ids}, {age}.")
+                return None
+
+            return await read_back(loss, look, f"key {key!r} in project {project}")
+
+        request = Request("POST", path, body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        return await self._transport.send_settled(request, created_by, settle)
+
+
+class AsyncFlags(AsyncToggles[Flag]):
+    """`client.flags`."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, FLAGS)
+
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewFlag]) -> Created:
+        """Create a flag: `POST /flags`.
+
+        It is never sent twice. When the reply is lost, the flag is read back by key and project to settle whether it
+        was created.
+
+        Args:
+            project_id: the project's id.
+            key: letters, digits, `_` and `-`.
+            **fields: see `NewFlag`.
+
+        Returns:
+            The new flag's id and its page in the app.
+
+        Raises:
+            BadRequestError: the service refused it, for example since the key exists.
+            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+
+        Example:
+            `created = await client.flags.create(project_id="123", key="new-checkout", variants=[Variant(key="on")])`
+        """
+        return await self._create(NEW_FLAG, project_id, key, fields)
+
+    async def edit(self, id: str, **changes: Unpack[FlagChanges]) -> None:
+        """Change a flag: `PATCH /flags/{id}`. A field left out is unchanged; `None` is sent as null.
+
+        Args:
+            id: the flag's id.
+            **changes: see `FlagChanges`. `target_segments` and `tags` replace the whole list.
+
+        Raises:
+            InvalidInputError: nothing would change, or a change breaks a rule.
+            NotFoundError: there is no such flag.
+            MethodNotAllowedError: it belongs to a guide or survey, which only the app can edit.
+
+        Example:
+            `await client.flags.edit("123", enabled=True, rollout_percentage=50)`
+        """
+        await self._edit(id, FLAG_CHANGES, changes)
+
+
+class AsyncExperiments(AsyncToggles[Experiment]):
+    """`client.experiments`."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, EXPERIMENTS)
+
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewExperiment]) -> Created:
+        """Create an experiment: `POST /experiments`.
+
+        It is never sent twice. When the reply is lost, the experiment is read back by key and project to settle whether
+        it was created.
+
+        Args:
+            project_id: the project's id.
+            key: letters, digits, `_` and `-`.
+            **fields: see `NewExperiment`.
+
+        Returns:
+            The new experiment's id and its page in the app.
+
+        Raises:
+            BadRequestError: the service refused it, for example since the key exists.
+            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+        """
+        return await self._create(NEW_EXPERIMENT, project_id, key, fields)
+
+    async def edit(self, id: str, **changes: Unpack[ExperimentChanges]) -> None:
+        """Change an experiment: `PATCH /experiments/{id}`. A field left out is unchanged; `None` is sent as null.
+
+        Args:
+            id: the experiment's id.
+            **changes: see `ExperimentChanges`. `target_segments` and `tags` replace the whole list.
+
+        Raises:
+            InvalidInputError: nothing would change, or a change breaks a rule.
+            NotFoundError: there is no such experiment.
+            MethodNotAllowedError: it is a web experiment, which only the app can edit.
+
+        Example:
+            `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
+        """
+        await self._edit(id, EXPERIMENT_CHANGES, changes)

@@ -1,0 +1,150 @@
+"""The variants of a flag or experiment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amp_exp_async import checks, wire
+from amp_exp_async.errors import NotFoundError
+from amp_exp_async.models import UNSET, Maybe, Toggle, UnsetType, Variant
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Repeat, Request
+
+from ._base import KindResource
+from .fields import VARIANT
+from .settling import read_back
+
+
+class AsyncVariants(KindResource[Toggle]):
+    """`client.flags.variants` and `client.experiments.variants`."""
+
+    def list(self, id: str) -> Pager[Variant]:
+        """All variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
+
+        Args:
+            id: the flag's or experiment's id.
+        """
+        return self._array(Variant, self._path(id, "variants"))
+
+    async def get(self, id: str, variant: str) -> Variant:
+        """One variant: `GET /{kind}/{id}/variants/{variant}`.
+
+        Args:
+            id: the flag's or experiment's id.
+            variant: the variant's key.
+
+        Raises:
+            NotFoundError: there is no such flag or variant.
+        """
+        return await self._get(Variant, self._variant_path(id, variant))
+
+    async def create(
+        self,
+        id: str,
+        *,
+        key: str,
+        name: Maybe[str] = UNSET,
+        description: Maybe[str] = UNSET,
+        payload: Any = UNSET,
+        rollout_weight: float | UnsetType = UNSET,
+    ) -> None:
+        """Create a variant: `POST /{kind}/{id}/variants`.
+
+        It is never sent twice. When the reply is lost, the variant is read back to settle whether it was created.
+
+        Args:
+            id: the flag's or experiment's id.
+            key: the new variant's key: letters, digits, `_` and `-`.
+            name: the name shown in the app.
+            description: what it is for.
+            payload: any JSON value; `None` is a payload of null.
+            rollout_weight: its share of the users whom no segment targets.
+
+        Raises:
+            BadRequestError: the service refused it, for example since the key exists.
+            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+
+        Example:
+            `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
+        """
+        checks.key("key", key)
+        given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
+        fields: dict[str, Any] = {"key": key, **checks.fields(VARIANT, given)}
+        path = self._variant_path(id, key)
+
+        async def settle(loss: Loss) -> None:
+            async def look() -> bool | None:
+                try:
+                    found = wire.to_json((await loss.reader.send(Request("GET", path))).read(_variant))
+                except NotFoundError:
+                    return None
+                asked = wire.to_json(Variant(**fields))
+                if any(found.get(name, value) != value for name, value in asked.items()):
+                    raise loss.unknown(f"A variant {key!r} exists, and is not as it was to be created.")
+                return True
+
+            await read_back(loss, look, f"variant {key!r}")
+
+        request = Request("POST", self._path(id, "variants"), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        await self._transport.send_settled(request, lambda _: None, settle)
+
+    async def edit(
+        self,
+        id: str,
+        variant: str,
+        *,
+        key: str | UnsetType = UNSET,
+        name: Maybe[str] = UNSET,
+        description: Maybe[str] = UNSET,
+        payload: Any = UNSET,
+        rollout_weight: float | UnsetType = UNSET,
+    ) -> None:
+        """Change a variant: `PATCH /{kind}/{id}/variants/{variant}`. A field left out is unchanged.
+
+        Args:
+            id: the flag's or experiment's id.
+            variant: the variant's key.
+            key: a new key.
+            name: the name shown in the app.
+            description: what it is for.
+            payload: any JSON value, which replaces the old payload; `None` is a payload of null.
+            rollout_weight: its share of the users whom no segment targets.
+
+        Raises:
+            InvalidInputError: nothing would change.
+            NotFoundError: there is no such flag or variant.
+        """
+        given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
+        fields = checks.changes(VARIANT, {"key": key, **given})
+        new_path = self._variant_path(id, variant if key is UNSET else key)
+        path = self._variant_path(id, variant)
+
+        async def settle(loss: Loss) -> None:
+            # A repeat after a lost reply finds no variant of the old name when the first request has renamed it.
+            try:
+                await loss.reader.send(Request("GET", new_path))
+            except NotFoundError:
+                raise loss.cause from None
+
+        repeat = Repeat.HARMLESS if new_path == path else Repeat.MOVED
+        request = Request("PATCH", path, body=wire.encode(fields), repeat=repeat)
+        await self._transport.send_settled(request, lambda _: None, settle)
+
+    async def remove(self, id: str, variant: str) -> None:
+        """Remove a variant, its inclusions with it: `DELETE /{kind}/{id}/variants/{variant}`.
+
+        Args:
+            id: the flag's or experiment's id.
+            variant: the variant's key.
+
+        Raises:
+            NotFoundError: there is no such flag or variant.
+        """
+        await self._send("DELETE", self._variant_path(id, variant), repeat=Repeat.GONE)
+
+    def _variant_path(self, id: str, variant: str) -> str:
+        return self._path(id, "variants", checks.key("variant", variant))
+
+
+def _variant(body: bytes) -> Variant:
+    return wire.one(Variant, body)

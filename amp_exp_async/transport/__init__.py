@@ -1,0 +1,24 @@
+"""One request and its reply: paths, attempts, retries, pacing, order."""
+
+from .connection import Connection, NetworkOptions
+from .options import Attempt, CallOptions, Usage
+from .pacing import RateLimit
+from .request import Reply, Request, path_of
+from .retry import Repeat, RetryPolicy
+from .transport import Loss, Transport
+
+__all__ = [
+    "Attempt",
+    "CallOptions",
+    "Connection",
+    "Loss",
+    "NetworkOptions",
+    "RateLimit",
+    "Repeat",
+    "Reply",
+    "Request",
+    "RetryPolicy",
+    "Transport",
+    "Usage",
+    "path_of",
+]

@@ -1,0 +1,191 @@
+"""What all views of a client share: the session, the pacer, the locks. It makes one attempt at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from ssl import SSLContext
+from typing import Any, TypeVar
+
+import aiohttp
+from attrs import field, frozen
+from yarl import URL
+
+from amp_exp_async._version import __version__
+from amp_exp_async.config import Endpoint
+from amp_exp_async.errors import ClientClosedError, ConfigurationError
+from amp_exp_async.forking import keep_for_ever
+
+from .failures import Failure, failure
+from .options import Usage
+from .ordering import KeyedLocks
+from .pacing import Pacer, RateLimit
+from .request import Reply, Request
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 10.0
+
+
+class _Headers(dict[str, str]):
+    """Headers that keep the key out of tracebacks' local variables."""
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+
+@frozen(kw_only=True)
+class NetworkOptions:
+    """How the client reaches the service.
+
+    Attributes:
+        session: the caller's aiohttp session: used, never closed; None for one of our own.
+        proxy: the URL of an HTTP proxy.
+        trust_env: whether our own session takes proxies from the environment.
+        ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
+        trace_configs: aiohttp's trace configurations for our own session.
+        max_concurrency: how many requests may be under way at once.
+        rate_limit: the limits to keep to.
+        wall_clock: POSIX time in seconds.
+    """
+
+    session: aiohttp.ClientSession | None = None
+    proxy: str | None = None
+    trust_env: bool = False
+    ssl: SSLContext | aiohttp.Fingerprint | bool = True
+    trace_configs: Sequence[aiohttp.TraceConfig] | None = None
+    max_concurrency: int = 64
+    rate_limit: RateLimit = field(factory=RateLimit)
+    wall_clock: Callable[[], float] = time.time
+
+
+class Connection:
+    """One client's connection to the service. It opens on first use and belongs to the event loop of that moment."""
+
+    def __init__(self, endpoint: Endpoint, network: NetworkOptions) -> None:
+        self.endpoint = endpoint
+        self.wall_clock = network.wall_clock
+        self.closed = False
+        self._network = network
+        self._start()
+        self._headers = _Headers(
+            {
+                "Authorization": f"Bearer {endpoint.key.reveal()}",
+                "Accept": "application/json",
+                "User-Agent": f"amp_exp_async/{__version__}",
+            }
+        )
+        self._body_headers = _Headers(self._headers | {"Content-Type": "application/json"})
+
+    def _start(self) -> None:
+        self.pacer = Pacer(self._network.rate_limit, self._network.wall_clock)
+        self.locks = KeyedLocks()
+        self.slots = asyncio.Semaphore(self._network.max_concurrency)
+        self.requests = 0
+        self.retries = 0
+        self.rate_limited = 0
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def usage(self) -> Usage:
+        """The figures so far."""
+        return Usage(
+            requests=self.requests,
+            requests_today=self.pacer.requests_today,
+            retries=self.retries,
+            rate_limited=self.rate_limited,
+            seconds_waited=self.pacer.seconds_waited,
+        )
+
+    def open(self) -> aiohttp.ClientSession:
+        """The session, made on first use.
+
+        Raises:
+            ClientClosedError: the client, or the caller's session, is closed.
+            ConfigurationError: the client is at home in another event loop.
+        """
+        if self.closed:
+            raise ClientClosedError("this client is closed: open a new one")
+        loop = asyncio.get_running_loop()
+        if self._session is None:
+            self._session, self._loop = self._make_session(), loop
+        elif self._loop is not loop:
+            raise ConfigurationError(
+                "this client was opened in another event loop: use one client for each loop, or ExperimentClient"
+            )
+        if self._session.closed:
+            raise ClientClosedError("the session that this client was given is closed: give it an open one")
+        return self._session
+
+    def _make_session(self) -> aiohttp.ClientSession:
+        if self._network.session is None:
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._network.max_concurrency),
+                trust_env=self._network.trust_env,
+                trace_configs=list(self._network.trace_configs or ()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        else:
+            # A shallow copy shares the caller's connector and settings, and leaves their session as it is.
+            session = copy.copy(self._network.session)
+        # aiohttp would resend an idempotent request by itself when a kept-alive connection drops: a removal by index
+        # would be applied twice, and nobody would count or pace the second request.
+        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return session
+
+    async def attempt(self, request: Request, seconds: float) -> Reply | Failure:
+        """Send one request, now, and read its reply."""
+        session = self.open()
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))
+        self.requests += 1
+        try:
+            async with session.request(
+                request.method,
+                URL(self.endpoint.base_url + request.target, encoded=True),
+                data=request.body,
+                headers=self._headers if request.body is None else self._body_headers,
+                timeout=timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._network.proxy,
+                ssl=self._network.ssl,
+            ) as response:
+                return Reply(request, response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return failure(error)
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a task that ends with the connection at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits for the task gets it; when nobody does, it does not matter
+
+    def forget_parent(self) -> None:
+        """In a forked child: start anew, and leave the parent's session alone."""
+        keep_for_ever((self._session, self._tasks, self.pacer))
+        self._start()
+
+    async def close(self) -> None:
+        """End what is under way and close the session, unless it is the caller's. Idempotent."""
+        self.closed = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        session, self._session = self._session, None
+        if session is None:
+            return
+        if self._network.session is None:
+            await session.close()
+        else:
+            session.detach()

@@ -1,0 +1,144 @@
+"""From what went wrong on the wire to the errors of this library, and what their messages advise."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+from attrs import frozen
+
+from amp_exp_async.config import Secret
+from amp_exp_async.errors import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, error_class
+
+from .request import Reply, Request, excerpt
+from .retry import Outcome, Repeat, is_daily
+
+# Shorter keys are only met in tests; taking them out of a reply would maul its words.
+_LEAST_KEY = 8
+
+_ADVICE = {
+    400: "Correct the input as the reply says.",
+    401: "Check the management API key (not a deployment key) and the region: a key of the EU needs region='eu'.",
+    403: "Use a key that has access to this project.",
+    404: "Check the id (an id, not a key), the region, and whether the object was deleted.",
+    405: "Web experiments, guides and surveys can only be edited in the app.",
+    409: "Read the object again and repeat the change on its present state.",
+    429: "Wait, and lower rate_limit if others use the same key.",
+}
+_ADVICE_BY_HUNDREDS = {
+    3: "Redirects are refused, since a followed one would change the request: check base_url.",
+    5: "The service failed. Try again later.",
+}
+
+
+@frozen
+class Failure:
+    """An attempt without a complete reply.
+
+    Attributes:
+        reason: what happened, in words.
+        sent: whether the service may have received the request.
+        retryable: whether another attempt can be expected to do better.
+        timeout: whether it was time that ran out.
+        cause: the error underneath.
+    """
+
+    reason: str
+    sent: bool
+    retryable: bool
+    timeout: bool
+    cause: BaseException | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the retry rules need to know of it."""
+        return Outcome(None, sent=self.sent, retryable=self.retryable)
+
+
+def failure(error: Exception) -> Failure:  # noqa: PLR0911 - one line for each kind reads best
+    """What an exception of aiohttp says about the attempt."""
+    # The foreign traceback would carry the request's headers, and with them the key, in its local variables.
+    cause = error.with_traceback(None)
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    match error:
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
+            return Failure(f"TLS failed ({reason})", sent=False, retryable=False, timeout=False, cause=cause)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return Failure(f"not a usable URL ({reason})", sent=False, retryable=False, timeout=False, cause=cause)
+        case aiohttp.ConnectionTimeoutError():
+            return Failure("connecting took too long", sent=False, retryable=True, timeout=True, cause=cause)
+        case aiohttp.ClientConnectorError():
+            return Failure(f"could not connect ({reason})", sent=False, retryable=True, timeout=False, cause=cause)
+        case aiohttp.ClientHttpProxyError():
+            again = error.status >= 500
+            reason = f"the proxy answered {error.status}"
+            return Failure(reason, sent=False, retryable=again, timeout=False, cause=cause)
+        case TimeoutError():
+            return Failure("no complete reply in time", sent=True, retryable=True, timeout=True, cause=cause)
+        case aiohttp.ClientPayloadError():
+            return Failure(f"the reply broke off ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
+        case _:
+            return Failure(f"connection lost ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
+
+
+def connection_error(request: Request, fault: Failure, attempts: int, secret: Secret) -> APIConnectionError:
+    """The error for a call that got no complete reply."""
+    kind = APITimeoutError if fault.timeout else APIConnectionError
+    if not fault.sent:
+        advice = "Nothing was sent. Check the network, base_url, proxy and ssl."
+    elif request.method == "GET":
+        advice = "Nothing was changed. Try again, or raise timeout, deadline or retry."
+    elif request.repeat is Repeat.HARMFUL:
+        advice = "It may or may not have been applied."
+    else:
+        advice = "It may or may not have been applied. Sending it again is safe: the second time changes nothing."
+    error = kind(
+        secret.redact(f"{request.method} {request.path}: {fault.reason}, {_times(attempts)}. {advice}"),
+        method=request.method,
+        path=request.path,
+        attempts=attempts,
+        sent=fault.sent,
+    )
+    error.__cause__ = fault.cause
+    return error
+
+
+def status_error(reply: Reply, secret: Secret, retry_after: float | None) -> APIStatusError:
+    """The error for a reply that refuses."""
+    request, status = reply.request, reply.status
+    text = _redacted(reply.text, secret)
+    details: dict[str, Any] = {
+        "status": status,
+        "body": _json_or_text(text),
+        "headers": {name: _redacted(value, secret) for name, value in _plain(reply.headers).items()},
+        "method": request.method,
+        "path": request.path,
+        "attempts": reply.attempts,
+    }
+    advice = _ADVICE.get(status) or _ADVICE_BY_HUNDREDS.get(status // 100, "")
+    message = f"{request.method} {request.path} answered {status}, {_times(reply.attempts)}: {excerpt(text)} {advice}"
+    if status == 429:
+        return RateLimitError(message, **details, retry_after=retry_after, daily=is_daily(retry_after, text))
+    return error_class(status)(message.rstrip(), **details)
+
+
+def _times(attempts: int) -> str:
+    return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
+
+
+def _redacted(text: str, secret: Secret) -> str:
+    return secret.redact(text) if len(secret.reveal()) >= _LEAST_KEY else text
+
+
+def _plain(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: headers[name] for name in headers}
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text

@@ -1,0 +1,83 @@
+"""What a caller may set about how requests are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from .retry import RetryPolicy
+
+
+def _seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValueError(f"{field.name} must be a number of seconds over 0, got {value!r}")
+
+
+def _seconds_or_none(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        _seconds(instance, field, value)
+
+
+def _policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, RetryPolicy):
+        raise TypeError(f"{field.name} must be a RetryPolicy, got {value!r}")
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One request that was sent, as `on_attempt` gets to see it.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the host and without the query.
+        number: which attempt of its call it was, from 1.
+        status: the reply's status, or None when there was no complete reply.
+        error: what went wrong when there was no complete reply.
+        seconds: how long it took, without the waits before it.
+    """
+
+    method: str
+    path: str
+    number: int
+    status: int | None
+    error: str | None
+    seconds: float
+
+
+@frozen(kw_only=True)
+class Usage:
+    """What a client has sent so far, views included.
+
+    Attributes:
+        requests: requests sent, retries included.
+        requests_today: those of the present UTC day.
+        retries: how many of them were retries.
+        rate_limited: how often the service answered 429.
+        seconds_waited: seconds that calls spent waiting for the pacer, summed over all calls.
+    """
+
+    requests: int
+    requests_today: int
+    retries: int
+    rate_limited: int
+    seconds_waited: float
+
+
+@frozen(kw_only=True)
+class CallOptions:
+    """What `with_options` can change.
+
+    Attributes:
+        timeout: seconds for one attempt.
+        deadline: seconds for one call, waits and retries included; None for no end.
+        retry: how often and after which waits an attempt is repeated.
+        on_attempt: called after each attempt.
+    """
+
+    timeout: float = field(default=30.0, validator=_seconds)
+    deadline: float | None = field(default=120.0, validator=_seconds_or_none)
+    retry: RetryPolicy = field(factory=RetryPolicy, validator=_policy)
+    on_attempt: Callable[[Attempt], object] | None = None

@@ -1,0 +1,18 @@
+"""The one place where JSON and models meet."""
+
+from .documents import MalformedDocumentError, array, decode, encode, identifiers, one, page, parse, query, to_json
+from .names import NEXT_CURSOR
+
+__all__ = [
+    "NEXT_CURSOR",
+    "MalformedDocumentError",
+    "array",
+    "decode",
+    "encode",
+    "identifiers",
+    "one",
+    "page",
+    "parse",
+    "query",
+    "to_json",
+]

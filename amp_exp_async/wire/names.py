@@ -1,0 +1,35 @@
+"""The names of the wire. Nothing outside this package knows its camelCase."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from functools import cache
+from typing import Any, get_origin
+
+import attrs
+
+from amp_exp_async.models import ExposureEvent, ExposureFilter, Model, Version
+
+NEXT_CURSOR = "nextCursor"
+
+# The wire writes these two in snake_case.
+_SNAKE_CASE: frozenset[type[Model]] = frozenset({ExposureEvent, ExposureFilter})
+_IRREGULAR: dict[type[Model], dict[str, str]] = {Version: {"config": "flagConfig"}}
+
+
+@cache
+def camel_case(name: str) -> str:
+    """`rollout_percentage` as the wire writes it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+@cache
+def field_names(model: Hashable) -> dict[str, str]:
+    """A model's fields, with their names on the wire."""
+    cls: Any = get_origin(model) or model
+    irregular = _IRREGULAR.get(cls, {})
+    names = (field.name for field in attrs.fields(cls) if field.name != "extra")
+    if cls in _SNAKE_CASE:
+        return {name: name for name in names}
+    return {name: irregular.get(name) or camel_case(name) for name in names}

@@ -1,0 +1,173 @@
+"""The command line, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import amp_exp_async
+import amp_exp_async.cli
+from amp_exp_async import ExperimentClient
+from amp_exp_async.cli import demo
+from amp_exp_async.cli.app import app
+from amp_exp_async.emulator import Emulator
+
+AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
+IN_THE_TREE = os.environ | {"PYTHONPATH": str(Path(amp_exp_async.__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
+
+
+def test_demo_syncs_many_flags_and_checks_that_all_arrived() -> None:
+    """The demo reads, edits and includes as many as it says, within the limit, and its check holds."""
+    result = CliRunner().invoke(app, ["demo", "--json"])
+    summary = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert summary["ok"]
+    assert summary["faults"] == []
+    assert summary["flags"] + summary["experiments"] >= 300
+    assert summary["changes_checked"] > 200 + 1100
+    assert summary["rate_limited"] == 0
+    assert summary["requests"] > 200
+    assert summary["peak_per_second"] <= summary["limit_per_second"]
+    assert summary["seconds"] < 15
+
+
+def test_demo_prints_plain_lines_when_piped() -> None:
+    """Without a terminal each step is one line without control characters, and the summary follows."""
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 0
+    assert "Editing 200 flags at once: 200 of 200" in result.stdout
+    assert "Every change arrived." in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 1, and the change that is missing, when the emulator does not hold what was asked for."""
+    users = Emulator.state.fget  # type: ignore[attr-defined]
+    assert users is not None
+
+    class Forgetful:
+        def __init__(self, state: Any) -> None:
+            self._state = state
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._state, name)
+
+        def users(self, kind: str, id: str, variant: str) -> list[str]:
+            return list(self._state.users(kind, id, variant)[:-1])
+
+    monkeypatch.setattr(Emulator, "state", property(lambda self: Forgetful(users(self))))
+    monkeypatch.setattr(demo, "_EDITED", 5)
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 1
+    assert "1 missing or too many" in result.output
+    assert "The check does not hold." in result.stdout
+
+
+def test_version() -> None:
+    """`--version` tells the version of the package."""
+    assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"amp-exp {amp_exp_async.__version__}"
+
+
+@contextmanager
+def emulator_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`amp-exp emulator` in a process of its own, and the URL that it prints."""
+    with subprocess.Popen(
+        [*AMP_EXP, "emulator", "--port", "0", *arguments], env=IN_THE_TREE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            url = re.search(r"http://[\d.]+:\d+", line)
+            assert url is not None, line
+            yield process, url.group()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_emulator_keeps_its_state_in_the_file(tmp_path: Path, ending: signal.Signals) -> None:
+    """What was created in one run is there in the next, whichever way the first was ended."""
+    file = tmp_path / "state.json"
+    with emulator_process("--state", str(file)) as (process, url):
+        with ExperimentClient("emulator-management-key", base_url=url) as client:
+            created = client.flags.create(project_id="1", key="kept", name="übrig 残る")
+        process.send_signal(ending)
+        assert process.wait(timeout=10) == 0
+    with (
+        emulator_process("--state", str(file)) as (_, url),
+        ExperimentClient("emulator-management-key", base_url=url) as client,
+    ):
+        assert client.flags.get(created.id).name == "übrig 残る"
+
+
+def test_emulator_prints_what_to_export() -> None:
+    """The two variables that point the client at the emulator can be copied from its output."""
+    with emulator_process() as (process, url):
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        assert f"export AMPLITUDE_EXPERIMENT_BASE_URL={url}" in "".join(lines)
+        assert "export AMPLITUDE_MANAGEMENT_API_KEY=emulator-management-key" in "".join(lines)
+        authorized = {"Authorization": "Bearer emulator-management-key"}
+        request = urllib.request.Request(url + "/api/1/flags", headers=authorized)
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            assert json.load(reply) == {"flags": []}
+
+
+def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
+    """A state file that is none gives one line that says so, and status 1."""
+    file = tmp_path / "state.json"
+    file.write_text("[1, 2")
+    result = CliRunner().invoke(app, ["emulator", "--state", str(file)])
+    assert result.exit_code == 1
+    assert "The emulator cannot serve" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_emulator_refuses_a_taken_port() -> None:
+    """A port that is in use gives one line that says so, and status 1."""
+    with Emulator() as emulator:
+        port = emulator.base_url.rsplit(":", 1)[1]
+        result = CliRunner().invoke(app, ["emulator", "--port", port])
+    assert result.exit_code == 1
+    assert "The emulator cannot serve" in result.output
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without typer or rich, one line names the extra."""
+    monkeypatch.setitem(sys.modules, "amp_exp_async.cli.app", None)
+
+    def missing(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'typer'", name="typer")
+
+    monkeypatch.setattr("builtins.__import__", missing)
+    with pytest.raises(SystemExit, match=r"amp_exp_async\[cli\]"):
+        amp_exp_async.cli.main()
+
+
+def test_bars_on_a_terminal() -> None:
+    """On a terminal the steps are drawn as bars."""
+    from rich.console import Console  # the extra's own
+
+    from amp_exp_async.cli.progress import reporter
+
+    console = Console(force_terminal=True, width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        with reporter(console, silent=False)("Counting", 3) as advance:
+            started = time.monotonic()
+            advance(2)
+            advance(1)
+        assert time.monotonic() - started < 5
+        assert "3/3" in console.export_text()

@@ -1,0 +1,88 @@
+"""A settable clock, a served emulator, and a bare HTTP client that knows nothing of the library's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+
+from amp_exp_async.emulator import Emulator
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Answer(NamedTuple):
+    """A reply: JSON is parsed, anything else is a text."""
+
+    status: int
+    body: Any
+    headers: Any
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def emulator(clock: Clock) -> AsyncIterator[Emulator]:
+    keys = {"narrow-key": ["1"]}
+    async with Emulator(clock=clock, per_second=None, keys=keys) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def api(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
+    """Send a request to a path below `/api/1`."""
+
+    async def send(method: str, path: str, json: Any = None, *, key: str = emulator.api_key, **options: Any) -> Answer:
+        options.setdefault("headers", {"Authorization": f"Bearer {key}"})
+        url = f"{emulator.base_url}/api/1{path}"
+        async with session.request(method, url, json=json, allow_redirects=False, **options) as response:
+            is_json = response.content_type == "application/json"
+            return Answer(response.status, await (response.json() if is_json else response.text()), response.headers)
+
+    return send
+
+
+@pytest.fixture
+def arrival() -> Callable[[Emulator], Awaitable[None]]:
+    """Wait until the emulator has got its first request."""
+
+    async def wait(emulator: Emulator) -> None:
+        async with asyncio.timeout(5):
+            while not emulator.requests:  # noqa: ASYNC110 - the log has no event to wait for
+                await asyncio.sleep(0.001)
+
+    return wait
+
+
+@pytest.fixture(params=["flags", "experiments"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def toggle(emulator: Emulator, kind: Any) -> str:
+    """The path of a flag or an experiment with the variants `on` and `off`."""
+    document = emulator.state.add(kind, {"key": "checkout", "variants": [{"key": "on"}, {"key": "off"}]})
+    return f"/{kind}/{document['id']}"

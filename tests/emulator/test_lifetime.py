@@ -1,0 +1,150 @@
+"""Start, stop, the thread, the log, and serving until a signal."""
+
+import asyncio
+import json
+import signal
+import socket
+import threading
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from amp_exp_async.emulator import Emulator, serve
+
+Api = Callable[..., Awaitable[Any]]
+
+
+def get(emulator: Emulator, path: str) -> Any:
+    """A blocking request."""
+    headers = {"Authorization": f"Bearer {emulator.api_key}"}
+    request = urllib.request.Request(f"{emulator.base_url}/api/1{path}", headers=headers)
+    with urllib.request.urlopen(request, timeout=5) as response:
+        return json.load(response)
+
+
+def test_it_has_no_address_before_it_is_started() -> None:
+    """The error says why."""
+    with pytest.raises(RuntimeError, match="not been started"):
+        _ = Emulator().base_url
+
+
+async def test_stop_is_idempotent_and_start_keeps_the_port(session: aiohttp.ClientSession) -> None:
+    """A stopped emulator refuses connections, and comes back at the same address with the same state."""
+    emulator = Emulator(api_key="k")
+    await emulator.stop()
+    await emulator.start()
+    emulator.state.add_flag()
+    url = emulator.base_url
+    await emulator.stop()
+    await emulator.stop()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await session.get(f"{url}/api/1/flags")
+    async with emulator:
+        assert emulator.base_url == url
+        answer = await session.get(f"{url}/api/1/flags", headers={"Authorization": "Bearer k"})
+        assert len((await answer.json())["flags"]) == 1
+
+
+async def test_it_is_started_once() -> None:
+    """A second start is an error, and the first goes on."""
+    async with Emulator() as emulator:
+        with pytest.raises(RuntimeError, match="running already"):
+            await emulator.start()
+
+
+async def test_a_port_that_is_taken() -> None:
+    """The system's error comes through, in the loop and from the thread, and nothing is left running."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        emulator = Emulator(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="address"):
+            await emulator.start()
+        with pytest.raises(OSError, match="address"), emulator:
+            pytest.fail("it cannot have been started")
+    assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
+
+
+def test_on_a_thread_of_its_own() -> None:
+    """Blocking code is served too, and the thread ends with the block."""
+    with Emulator() as emulator:
+        id = emulator.state.add_flag(key="x")["id"]
+        assert get(emulator, f"/flags/{id}")["key"] == "x"
+    assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
+
+
+def test_leaving_without_having_entered() -> None:
+    """There is nothing to end."""
+    Emulator().__exit__(None, None, None)
+
+
+async def test_stop_and_start_from_another_loop() -> None:
+    """An emulator on its own thread can be stopped and started again from a test's loop; the block still ends it."""
+    with Emulator() as emulator:
+        await emulator.stop()
+        with pytest.raises(OSError, match="refused"):
+            await asyncio.to_thread(get, emulator, "/flags")
+        await emulator.start()
+        assert await asyncio.to_thread(get, emulator, "/flags") == {"flags": []}
+    assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
+
+
+async def test_an_address_of_the_sixth_version() -> None:
+    """The host stands in brackets."""
+    async with Emulator(host="::1") as emulator:
+        assert emulator.base_url.startswith("http://[::1]:")
+
+
+async def test_the_log(api: Api, emulator: Emulator) -> None:
+    """Requests in order of arrival, paths still encoded, the key masked."""
+    await api("POST", "/flags?a=1%202", {"projectId": "1", "key": "x"})
+    await api("GET", "/flags/a%2Fb%20c")
+    first, second = emulator.requests
+    assert (first.method, first.path, first.query) == ("POST", "/api/1/flags", {"a": "1 2"})
+    assert (first.body, first.status, first.applied) == ({"projectId": "1", "key": "x"}, 200, True)
+    assert (first.authorized, first.headers["authorization"]) == (True, "Bearer ***")
+    assert emulator.api_key not in str(emulator.requests)
+    assert (first.received, first.fault) == (emulator.clock(), None)
+    assert first.monotonic < second.monotonic
+    assert (second.path, second.body, second.status, second.applied) == ("/api/1/flags/a%2Fb%20c", None, 404, False)
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_request(emulator: Emulator, arrival: Any) -> None:
+    """The request is logged without an answer, changes nothing, and the emulator goes on."""
+    host, port = emulator.base_url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    await arrival(emulator)
+    writer.close()
+    await writer.wait_closed()
+    await emulator.stop()
+    assert (emulator.requests[0].status, emulator.requests[0].applied) == (None, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_serving_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """It says when it is ready, ends on the signal, and saves what it knows."""
+    path = tmp_path / "state.json"
+    ready: list[str] = []
+    emulator = Emulator()
+
+    def on_ready(served: Emulator) -> None:
+        ready.append(served.base_url)
+        served.state.add_flag(key="x")
+        asyncio.get_running_loop().call_soon(signal.raise_signal, number)
+
+    await serve(emulator, state_file=path, on_ready=on_ready)
+    assert ready == [emulator.base_url]
+    assert [flag["key"] for flag in Emulator(path).state.flags] == ["x"]
+
+
+async def test_serving_without_a_file() -> None:
+    """What cancels it ends it just as well as a signal, and there is nothing to write."""
+    ready = asyncio.Event()
+    serving = asyncio.ensure_future(serve(Emulator(), state_file=None, on_ready=lambda _: ready.set()))
+    await ready.wait()
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
