@@ -169,7 +169,7 @@ class AsyncExperimentClient:
         path: str,
         *,
         params: Mapping[str, str | int | bool] | None = None,
-        json: Any = UNSET,
+        json: Any = None,
     ) -> Any:
         """Call an endpoint that has no method here yet, with all that other calls have: retries, pacing, order, errors.
 
@@ -179,7 +179,7 @@ class AsyncExperimentClient:
             method: the HTTP method.
             path: what follows `/api/1`, percent-encoded, such as `/mutexes/12`.
             params: the query, with the wire's own names.
-            json: the body, any JSON value, with the wire's own names.
+            json: the body, any JSON value but null, with the wire's own names; None for no body.
 
         Returns:
             The reply: parsed when it is JSON, else its text.
@@ -194,7 +194,7 @@ class AsyncExperimentClient:
                 verb,
                 path,
                 query=tuple((name, _query_text(value)) for name, value in (params or {}).items()),
-                body=None if json is UNSET else orjson.dumps(checks.json_value("json", json)),
+                body=None if json is None else orjson.dumps(checks.json_value("json", json)),
                 repeat=Repeat.HARMLESS if verb in _HARMLESS else Repeat.HARMFUL,
             )
         )

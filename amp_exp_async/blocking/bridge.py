@@ -19,7 +19,7 @@ _BRIDGES: weakref.WeakSet[Bridge] = weakref.WeakSet()
 
 
 class Bridge:
-    """Runs async work for blocking callers. The thread starts on first use, also after a fork, and ends with `close`."""
+    """Runs async work for blocking callers. The thread starts on first use and ends with `close`."""
 
     def __init__(self, forget: Callable[[], None]) -> None:
         """Make a bridge.

@@ -8,7 +8,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from amp_exp_async.errors import APIConnectionError, APIStatusError, ServerError, UnexpectedResponseError
+from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
 from amp_exp_async.models import Maybe
 from amp_exp_async.transport import Loss
 
@@ -35,7 +35,9 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
     for read in range(1, _READS + 1):
         try:
             found = await look()
-        except (APIConnectionError, APIStatusError, UnexpectedResponseError) as error:
+        except OutcomeUnknownError:
+            raise
+        except AmpExpError as error:
             raise loss.unknown(f"Reading back failed as well ({type(error).__name__}).") from loss.cause
         if found is not None:
             return found

@@ -1,0 +1,34 @@
+"""The floors of the design, and what stays out of the package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "amp_exp_async"
+
+
+def test_imports_run_one_way() -> None:
+    """No module imports from a floor above its own, and the emulator and the client share nothing."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_camel_case_of_the_wire_appears_in_one_package_only() -> None:
+    """Outside `wire`, the client's code has no camelCase string: a name of the wire has one home."""
+    camel = re.compile(r"[\"'][a-z]+(?:[A-Z][a-z]+)+[\"']")
+    found = {
+        f"{file.relative_to(PACKAGE)}: {match}"
+        for file in PACKAGE.rglob("*.py")
+        if file.relative_to(PACKAGE).parts[0] not in {"wire", "emulator", "cli"}
+        for match in camel.findall(file.read_text())
+    }
+    assert found == set()
+
+
+def test_no_module_is_too_long() -> None:
+    """A file of more than 300 lines is asking to be two."""
+    lengths = {file.name: len(file.read_text().splitlines()) for file in PACKAGE.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
