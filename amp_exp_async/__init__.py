@@ -37,7 +37,6 @@ from .models import (
     ParentDependencies,
     Segment,
     Unset,
-    UnsetType,
     Variant,
     Version,
 )
@@ -89,7 +88,6 @@ __all__ = [
     "ServerError",
     "UnexpectedResponseError",
     "Unset",
-    "UnsetType",
     "Usage",
     "Variant",
     "Version",

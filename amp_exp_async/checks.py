@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
 
 import attrs
@@ -29,7 +30,7 @@ _DEEPEST = 100
 
 def refuse(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
     """Refuse an argument, naming it and the rule that it breaks."""
-    got = "" if value is UNSET else f", got {value!r:.80}"
+    got = "" if value is UNSET else f", got {reprlib.repr(value)}"
     raise InvalidInputError(f"{argument}: {rule}{got}. Nothing was sent.", argument=argument, rule=rule)
 
 
@@ -58,7 +59,7 @@ def text(argument: str, value: Any) -> str:
 def identifier(argument: str, value: Any) -> str:
     """An id in a path: any text but none, `.` and `..`, which would lead to another path. A number is made a string."""
     if type(value) is int:
-        value = str(value)
+        return str(number(argument, value))
     if not text(argument, value):
         refuse(argument, "must not be empty")
     if value in {".", ".."}:
@@ -92,7 +93,7 @@ def index(argument: str, value: Any) -> int:
 
 
 def number(argument: str, value: Any, most: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value == math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value >= _UINT64:
         refuse(
             argument, f"must be a number from 0 to {most:g}" if most < math.inf else "must be a number from 0", value
         )
@@ -132,7 +133,10 @@ def when(argument: str, value: Any) -> datetime | date:
         return value
     if value.utcoffset() is None:
         refuse(argument, "must have a time zone, as in datetime(..., tzinfo=UTC)", value)
-    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+    try:
+        return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
+    except OverflowError:
+        refuse(argument, "must be a moment that exists in UTC", value)
 
 
 def items(argument: str, value: Any) -> list[Any]:
@@ -146,10 +150,14 @@ def texts(argument: str, value: Any) -> list[str]:
     return [text(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
 
 
+def id_set(argument: str, value: Any) -> list[str]:
+    """A set of ids: each once, in the order given."""
+    return list(dict.fromkeys(_listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))))
+
+
 def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
-    """A set of ids: at least one, at most so many, each once, in the order given."""
-    given = [_listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
-    distinct = list(dict.fromkeys(given))
+    """A set of ids: at least one, at most so many."""
+    distinct = id_set(argument, value)
     if not distinct:
         refuse(argument, "must hold at least one id")
     if len(distinct) > most:
@@ -159,7 +167,7 @@ def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
 
 def _listed_id(argument: str, value: Any) -> str:
     if type(value) is int:
-        return str(value)
+        return str(number(argument, value))
     if not text(argument, value):
         refuse(argument, "must not be empty")
     if "," in value:
@@ -176,29 +184,34 @@ def weights(argument: str, value: Any) -> dict[str, float]:
     return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
 
 
-def json_value(argument: str, value: Any, depth: int = 0) -> Any:
-    """Any JSON value, untouched. What JSON cannot hold is refused: encoders turn some of it into null or text."""
+def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one line for each kind of JSON
+    """Any JSON value, as plain dicts, lists and scalars. What JSON cannot hold is refused, not made null or text."""
     if depth > _DEEPEST:
-        refuse(argument, f"must be JSON of at most {_DEEPEST} levels")
+        refuse(argument[:40], f"must be JSON of at most {_DEEPEST} levels")
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, str):
-        text(argument, value)
-    elif _is_mapping(value):
-        for name, item in value.items():
-            json_value(f"{argument}.{text(f'{argument} key', name)}", item, depth + 1)
-    elif _is_array(value):
-        for at, item in enumerate(value):
-            json_value(f"{argument}[{at}]", item, depth + 1)
-    elif isinstance(value, float) and not math.isfinite(value):
-        refuse(argument, "must be JSON, which has no NaN and no infinity", value)
-    elif isinstance(value, int) and not -_INT64 <= value < _UINT64:
-        refuse(argument, "must be JSON: an integer of at most 64 bits", value)
-    elif value is not None and not isinstance(value, bool | int | float):
-        refuse(argument, "must be JSON: an object, array, string, number, boolean or null", value)
-    return value
+        return str.__str__(text(argument, value))
+    if isinstance(value, int):
+        if not -_INT64 <= value < _UINT64:
+            refuse(argument, "must be JSON: an integer of at most 64 bits", value)
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            refuse(argument, "must be JSON, which has no NaN and no infinity", value)
+        return float(value)
+    if _is_mapping(value):
+        names = [json_value(f"{argument} key", text(f"{argument} key", name)) for name in value]
+        pairs = zip(names, value.values(), strict=True)
+        return {name: json_value(f"{argument}.{name}", item, depth + 1) for name, item in pairs}
+    if _is_array(value):
+        return [json_value(f"{argument}[{at}]", item, depth + 1) for at, item in enumerate(value)]
+    return refuse(argument, "must be JSON: an object, array, string, number, boolean or null", value)
 
 
-def _optional(check: Check) -> Check:
-    return lambda argument, value: value if value is None or value is UNSET else check(argument, value)
+def nullable(check: Check) -> Check:
+    """The check of a field that may be sent as null."""
+    return lambda argument, value: None if value is None else check(argument, value)
 
 
 def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
@@ -206,7 +219,7 @@ def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
     names = list(names)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower(), names, n=1)
+            near = difflib.get_close_matches(re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower(), names, n=1)
             hint = f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(names)}"
             refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
 
@@ -227,9 +240,13 @@ def model(cls: type[M], argument: str, value: Any) -> M:
 
 def _with(value: M, argument: str, checked: Mapping[str, Check]) -> M:
     """A copy of a model with each field checked."""
-    return attrs.evolve(
-        value, **{name: _optional(check)(f"{argument}.{name}", getattr(value, name)) for name, check in checked.items()}
-    )
+    given = {name: getattr(value, name) for name in checked}
+    sent = {
+        name: nullable(checked[name])(f"{argument}.{name}", item) for name, item in given.items() if item is not UNSET
+    }
+    if not _is_mapping(value.extra):
+        refuse(f"{argument}.extra", "must be a mapping of the wire's names", value.extra)
+    return attrs.evolve(value, **sent, extra=json_value(f"{argument}.extra", value.extra))
 
 
 def models_of(one: Check) -> Check:
@@ -255,14 +272,15 @@ def segment(argument: str, value: Any) -> Segment:
 
 
 def variant(argument: str, value: Any) -> Variant:
+    given = model(Variant, argument, value)
+    key(f"{argument}.key", given.key)
     checks: dict[str, Check] = {
-        "key": key,
         "name": text,
         "payload": json_value,
         "description": text,
         "rollout_weight": number,
     }
-    return _with(model(Variant, argument, value), argument, checks)
+    return _with(given, argument, checks)
 
 
 def exposure_filter(argument: str, value: Any) -> ExposureFilter:
@@ -276,9 +294,9 @@ def exposure_event(argument: str, value: Any) -> ExposureEvent:
 
 
 def fields(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a request's body, each checked; None goes through, since it is sent as null."""
+    """The fields of a request, each checked."""
     known("", checks, given)
-    return {name: _optional(checks[name])(name, value) for name, value in given.items() if value is not UNSET}
+    return {name: checks[name](name, value) for name, value in given.items() if value is not UNSET}
 
 
 def changes(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:

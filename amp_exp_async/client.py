@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
 
 import aiohttp
 import orjson
@@ -30,7 +31,7 @@ from .transport import (
 )
 
 _METHOD = re.compile(r"[A-Z]+")
-_RAW_PATH = re.compile(r"(/[^/?#\s]+)+")
+_RAW_PATH = re.compile(r"(/[!$&-.0-9:;=@A-Z_a-z~%]+)+")
 _HARMLESS = frozenset({"GET", "HEAD", "PATCH", "PUT"})
 
 
@@ -52,7 +53,7 @@ class AsyncExperimentClient:
         max_concurrency: how many requests may be under way at once.
         session: an aiohttp session to use; it is never closed, and its settings stay as they are.
         proxy: the URL of an HTTP proxy.
-        trust_env: whether to take proxies from the environment (`HTTPS_PROXY`, `NO_PROXY`, `~/.netrc`).
+        trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
         ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
         trace_configs: aiohttp's trace configurations.
         on_attempt: called after each request with an `Attempt`; it must not block.
@@ -101,19 +102,16 @@ class AsyncExperimentClient:
         where = endpoint(key, region, base_url, allow_insecure_http=allow_insecure_http)
         if session is not None and (trust_env or trace_configs):
             raise ConfigurationError("trust_env and trace_configs are the session's own: set them where you make it")
-        try:
-            network = NetworkOptions(
-                session=session,
-                proxy=proxy,
-                trust_env=trust_env,
-                ssl=ssl,
-                trace_configs=trace_configs,
-                max_concurrency=max_concurrency,
-                rate_limit=rate_limit or RateLimit(per_second=None, per_day=None),
-            )
-            options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(str(error.args[0])) from None
+        network = NetworkOptions(
+            session=session,
+            proxy=proxy,
+            trust_env=trust_env,
+            ssl=ssl,
+            trace_configs=trace_configs,
+            max_concurrency=max_concurrency,
+            rate_limit=RateLimit(per_second=None, per_day=None) if rate_limit is None else rate_limit,
+        )
+        options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
         self._use(Transport(Connection(where, network), options), owner=True)
 
     def _use(self, transport: Transport, *, owner: bool) -> None:
@@ -150,15 +148,12 @@ class AsyncExperimentClient:
             `flags = [flag async for flag in client.with_options(timeout=60).flags.list()]`
         """
         present = self._transport.options
-        try:
-            options = CallOptions(
-                timeout=present.timeout if timeout is UNSET else timeout,
-                deadline=present.deadline if deadline is UNSET else deadline,
-                retry=present.retry if retry is UNSET else retry,
-                on_attempt=present.on_attempt if on_attempt is UNSET else on_attempt,
-            )
-        except (TypeError, ValueError) as error:
-            raise ConfigurationError(str(error.args[0])) from None
+        options = CallOptions(
+            timeout=present.timeout if timeout is UNSET else timeout,
+            deadline=present.deadline if deadline is UNSET else deadline,
+            retry=present.retry if retry is UNSET else retry,
+            on_attempt=present.on_attempt if on_attempt is UNSET else on_attempt,
+        )
         view = object.__new__(type(self))
         view._use(Transport(self._transport.connection, options), owner=False)
         return view
@@ -187,8 +182,8 @@ class AsyncExperimentClient:
         verb = checks.text("method", method).upper()
         if not _METHOD.fullmatch(verb):
             checks.refuse("method", "must be an HTTP method", method)
-        if not _RAW_PATH.fullmatch(checks.text("path", path)) or {".", ".."} & set(path.split("/")):
-            checks.refuse("path", "must be '/' and segments, without query, white space, '.' and '..'", path)
+        if not _RAW_PATH.fullmatch(checks.text("path", path)) or {".", ".."} & set(unquote(path).split("/")):
+            checks.refuse("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
         reply = await self._transport.send(
             Request(
                 verb,
@@ -222,7 +217,9 @@ class AsyncExperimentClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._transport.connection.endpoint.base_url}>"
+        # A traceback may show a client whose constructor has refused its arguments.
+        where = self._transport.connection.endpoint.base_url if hasattr(self, "_transport") else "(not made)"
+        return f"<{type(self).__name__} {where}>"
 
     def __reduce__(self) -> str:
         raise TypeError("a client is never pickled, since it holds a key and connections: make one in each process")

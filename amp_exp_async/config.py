@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -16,6 +15,9 @@ REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
 
 PREFIX = "/api/1"
+
+# Shorter keys are only met in tests; taking them out of a text would maul its words.
+_LEAST_KEY = 8
 
 _HOSTS = {"us": "https://experiment.amplitude.com", "eu": "https://experiment.eu.amplitude.com"}
 
@@ -34,7 +36,7 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """A text without the key, should somebody have put it there."""
-        return text.replace(self._value, "***")
+        return text.replace(self._value, "***") if len(self._value) >= _LEAST_KEY else text
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -62,20 +64,25 @@ def endpoint(
     base_url: str | None,
     *,
     allow_insecure_http: bool,
-    environment: Mapping[str, str] = os.environ,
 ) -> Endpoint:
     """Settle the endpoint from what was passed, else from the environment.
 
     Raises:
         ConfigurationError: the key is missing, or the region or URL cannot work.
     """
-    url = _base_url(region, base_url, environment)
-    return Endpoint(_checked_url(url, allow_insecure_http=allow_insecure_http) + PREFIX, _key(api_key, environment))
+    key = _key(api_key)
+    try:
+        url = _checked_url(_base_url(region, base_url), allow_insecure_http=allow_insecure_http)
+    except ConfigurationError as error:
+        raise ConfigurationError(key.redact(str(error))) from None
+    return Endpoint(url + PREFIX, key)
 
 
-def _key(given: Secret | None, environment: Mapping[str, str]) -> Secret:
-    key = given or Secret(environment.get(KEY_VARIABLE, ""))
-    where = "api_key" if given else KEY_VARIABLE
+def _key(given: Secret | None) -> Secret:
+    key = Secret(os.environ.get(KEY_VARIABLE, "")) if given is None else given
+    where = KEY_VARIABLE if given is None else "api_key"
+    if type(key.reveal()) is not str:
+        raise ConfigurationError(f"{where} must be a string: the management API key")
     if not key.reveal():
         raise ConfigurationError(
             f"no management API key: pass api_key, or set {KEY_VARIABLE}. "
@@ -86,27 +93,21 @@ def _key(given: Secret | None, environment: Mapping[str, str]) -> Secret:
     return key
 
 
-def _base_url(region: str | None, base_url: str | None, environment: Mapping[str, str]) -> str:
+def _base_url(region: str | None, base_url: str | None) -> str:
     if region is not None and base_url is not None:
         raise ConfigurationError("region and base_url exclude each other: pass one of them")
     if region is not None:
         return _host(region, "region")
     if base_url is not None:
         return base_url
-    from_environment = environment.get(BASE_URL_VARIABLE), environment.get(REGION_VARIABLE)
-    match from_environment:
-        case (str(url), str(name)) if url and name:
-            raise ConfigurationError(f"{BASE_URL_VARIABLE} and {REGION_VARIABLE} exclude each other: unset one of them")
-        case (str(url), _) if url:
-            return url
-        case (_, str(name)) if name:
-            return _host(name, REGION_VARIABLE)
-        case _:
-            return _HOSTS["us"]
+    url, name = os.environ.get(BASE_URL_VARIABLE, ""), os.environ.get(REGION_VARIABLE, "")
+    if url and name:
+        raise ConfigurationError(f"{BASE_URL_VARIABLE} and {REGION_VARIABLE} exclude each other: unset one of them")
+    return url or _host(name or "us", REGION_VARIABLE)
 
 
-def _host(region: str, where: str) -> str:
-    if region not in _HOSTS:
+def _host(region: object, where: str) -> str:
+    if not isinstance(region, str) or region not in _HOSTS:
         raise ConfigurationError(f"{where}: there is no region {region!r}: set it to 'us' or 'eu'")
     return _HOSTS[region]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
@@ -19,17 +21,24 @@ _BRIDGES: weakref.WeakSet[Bridge] = weakref.WeakSet()
 
 
 class Bridge:
-    """Runs async work for blocking callers. The thread starts on first use and ends with `close`."""
+    """Runs async work for blocking callers. The thread starts on first use and ends with `close` or at exit.
 
-    def __init__(self, forget: Callable[[], None]) -> None:
+    Everything that makes calls holds the bridge: the thread ends by itself when nothing is left that could.
+    """
+
+    def __init__(self, name: str, finish: Callable[[], Coroutine[Any, Any, None]], forget: Callable[[], None]) -> None:
         """Make a bridge.
 
         Args:
+            name: whose it is, for the warning when it is left unclosed.
+            finish: what is to be run in the loop at the end.
             forget: called in a forked child, to drop what belongs to the parent's event loop.
         """
         self.closed = False
-        self._forget = forget
         self.generation = 0
+        self._name = name
+        self._finish = finish
+        self._forget = forget
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -61,26 +70,26 @@ class Bridge:
             raise
         return call.outcome(self)
 
-    @property
-    def running(self) -> bool:
-        """Whether there is a thread that `close` would end."""
-        return self._thread is not None and not self.closed
-
     def in_loop_thread(self) -> bool:
         """Whether this is the thread of the event loop."""
         return self._thread is threading.current_thread()
 
-    def close(self, finish: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Cancel what is under way, run `finish`, and end the thread. Idempotent."""
+    def close(self) -> None:
+        """Cancel what is under way, finish, and end the thread. Idempotent."""
         with self._lock:
             already, self.closed = self.closed, True
-            loop, thread = self._loop, self._thread
+            loop, thread, finish = self._loop, self._thread, self._finish
         if loop is None or thread is None:
             return
         if not already:
             loop.call_soon_threadsafe(lambda: loop.create_task(_end(loop, finish)))
         if not self.in_loop_thread():
             thread.join()
+
+    def __del__(self) -> None:
+        if self._thread is not None and not self.closed:
+            warnings.warn(f"unclosed {self._name}: use it with `with`, or close() it", ResourceWarning, stacklevel=2)
+            self.close()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -153,6 +162,12 @@ async def _end(loop: asyncio.AbstractEventLoop, finish: Callable[[], Coroutine[A
         await finish()
     finally:
         loop.stop()
+
+
+@atexit.register
+def _at_exit() -> None:
+    for bridge in list(_BRIDGES):
+        bridge.close()
 
 
 def _after_fork() -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import warnings
-import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from amp_exp_async.client import AsyncExperimentClient
 from amp_exp_async.errors import ConfigurationError
@@ -84,20 +82,18 @@ class ExperimentClient(Facade[AsyncExperimentClient]):
 
     @_constructing(AsyncExperimentClient)
     def __init__(self, client: AsyncExperimentClient) -> None:
-        bridge = Bridge(client.forget_parent)
-        self._use(client, bridge)
-        self._closing: Callable[[], object] = weakref.finalize(self, bridge.close, client.aclose)
+        self._use(client, Bridge(_named(client), client.aclose, client.forget_parent), owner=True)
 
-    def _use(self, client: AsyncExperimentClient, bridge: Bridge) -> None:
+    def _use(self, client: AsyncExperimentClient, bridge: Bridge, *, owner: bool) -> None:
         super().__init__(client, bridge)
+        self._owner = owner
         self.flags = Flags(client.flags, bridge)
         self.experiments = Experiments(client.experiments, bridge)
         self.deployments = Deployments(client.deployments, bridge)
 
     def _view(self, client: AsyncExperimentClient) -> ExperimentClient:
         view = object.__new__(type(self))
-        view._use(client, self.bridge)
-        view._closing = lambda: None
+        view._use(client, self.bridge, owner=False)
         return view
 
     with_options = _viewing(AsyncExperimentClient.with_options)
@@ -110,7 +106,8 @@ class ExperimentClient(Facade[AsyncExperimentClient]):
 
     def close(self) -> None:
         """Close the client and end its thread. Calls under way fail with `ClientClosedError`. Idempotent."""
-        self._closing()
+        if self._owner:
+            self.bridge.close()
 
     def __enter__(self) -> Self:
         return self
@@ -120,15 +117,12 @@ class ExperimentClient(Facade[AsyncExperimentClient]):
     ) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        closing: Any = getattr(self, "_closing", None)
-        if getattr(closing, "alive", False) and self.bridge.running:
-            warnings.warn(
-                f"unclosed {self!r}: use it with `with`, or close() it", ResourceWarning, stacklevel=2, source=self
-            )
-
     def __repr__(self) -> str:
-        return repr(self.resource).replace(type(self.resource).__name__, type(self).__name__)
+        return _named(self.resource) if hasattr(self, "resource") else f"<{type(self).__name__} (not made)>"
 
     def __reduce__(self) -> str:
         return self.resource.__reduce__()
+
+
+def _named(client: AsyncExperimentClient) -> str:
+    return repr(client).replace(AsyncExperimentClient.__name__, ExperimentClient.__name__)

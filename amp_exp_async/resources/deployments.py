@@ -54,8 +54,14 @@ class AsyncDeployments(Resource):
 
         async def settle(loss: Loss) -> Created:
             async def look() -> Created | None:
-                deployments = AsyncDeployments(loss.reader).list(limit=checks.MAX_PAGE)
-                found = [d async for d in deployments if d.label == label and d.project_id in (project, UNSET)]
+                deployments = AsyncDeployments(loss.reader()).list(limit=checks.MAX_PAGE)
+                found = [
+                    deployment
+                    async for deployment in deployments
+                    if deployment.label == label
+                    and deployment.project_id in (project, UNSET)
+                    and not deployment.deleted
+                ]
                 if len(found) > 1:
                     raise loss.unknown(f"There are {len(found)} deployments of that label.")
                 return Created(found[0].id) if found else None

@@ -102,15 +102,16 @@ class NewExperiment(NewFlag, total=False):
     experiment_type: Maybe[str]
 
 
+_nullable_text = checks.nullable(checks.text)
 _segments = checks.models_of(checks.segment)
 
 FLAG_CHANGES: dict[str, Check] = {
-    "name": checks.text,
-    "description": checks.text,
-    "bucketing_key": checks.text,
-    "bucketing_salt": checks.text,
-    "bucketing_unit": checks.text,
-    "evaluation_mode": checks.text,
+    "name": _nullable_text,
+    "description": _nullable_text,
+    "bucketing_key": _nullable_text,
+    "bucketing_salt": _nullable_text,
+    "bucketing_unit": _nullable_text,
+    "evaluation_mode": _nullable_text,
     "rollout_percentage": checks.percentage,
     "target_segments": _segments,
     "enabled": checks.boolean,
@@ -118,30 +119,30 @@ FLAG_CHANGES: dict[str, Check] = {
     "tags": checks.texts,
 }
 EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
-    "experiment_type": checks.text,
+    "experiment_type": _nullable_text,
     "sticky_bucketing": checks.boolean,
-    "start_date": checks.when,
-    "end_date": checks.when,
-    "exposure_event": checks.exposure_event,
-    "decision": checks.text,
-    "decision_reason": checks.text,
-    "rolled_out_variant": checks.text,
+    "start_date": checks.nullable(checks.when),
+    "end_date": checks.nullable(checks.when),
+    "exposure_event": checks.nullable(checks.exposure_event),
+    "decision": _nullable_text,
+    "decision_reason": _nullable_text,
+    "rolled_out_variant": _nullable_text,
 }
 NEW_FLAG: dict[str, Check] = {
-    "name": checks.text,
-    "description": checks.text,
+    "name": _nullable_text,
+    "description": _nullable_text,
     "variants": checks.models_of(checks.variant),
-    "bucketing_key": checks.text,
+    "bucketing_key": _nullable_text,
     "rollout_weights": checks.weights,
     "target_segments": _segments,
-    "deployments": checks.ids,
-    "evaluation_mode": checks.text,
+    "deployments": checks.id_set,
+    "evaluation_mode": _nullable_text,
 }
-NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": checks.text}
+NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": _nullable_text}
 VARIANT: dict[str, Check] = {
     "key": checks.key,
-    "name": checks.text,
-    "description": checks.text,
+    "name": _nullable_text,
+    "description": _nullable_text,
     "payload": checks.json_value,
     "rollout_weight": checks.number,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -31,7 +30,6 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
         ServerError: the service reported a failure, and it is not there: it was not created.
         OutcomeUnknownError: it is not there, but may still come, or could not be looked for.
     """
-    policy = loss.reader.options.retry
     for read in range(1, _READS + 1):
         try:
             found = await look()
@@ -42,7 +40,7 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
         if found is not None:
             return found
         if read < _READS:
-            await asyncio.sleep(policy.wait(read, chance=1.0))
+            await loss.wait(read)
     if isinstance(loss.cause, ServerError):
         raise loss.cause
     raise loss.unknown(f"There is no {what} yet, though the request may still be under way.")

@@ -150,7 +150,7 @@ class AsyncToggles(KindResource[ToggleT_co]):
         async def settle(loss: Loss) -> Created:
             async def look() -> Created | None:
                 query = wire.query({"key": key, "project_id": project, "include_archived": True})
-                reply = await loss.reader.send(Request("GET", path, query=query))
+                reply = await loss.reader().send(Request("GET", path, query=query))
                 page = await reply.read_page(self._kind.model, self._kind.name)
                 found = [toggle for toggle in page.items if toggle.key == key and toggle.project_id in (project, UNSET)]
                 date = reply.headers.get("Date", "")

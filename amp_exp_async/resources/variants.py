@@ -75,7 +75,7 @@ class AsyncVariants(KindResource[Toggle]):
         async def settle(loss: Loss) -> None:
             async def look() -> bool | None:
                 try:
-                    found = wire.to_json((await loss.reader.send(Request("GET", path))).read(_variant))
+                    found = wire.to_json((await loss.reader().send(Request("GET", path))).read(_variant))
                 except NotFoundError:
                     return None
                 asked = wire.to_json(Variant(**fields))
@@ -122,7 +122,7 @@ class AsyncVariants(KindResource[Toggle]):
         async def settle(loss: Loss) -> None:
             # A repeat after a lost reply finds no variant of the old name when the first request has renamed it.
             try:
-                await loss.reader.send(Request("GET", new_path))
+                await loss.reader().send(Request("GET", new_path))
             except NotFoundError:
                 raise loss.cause from None
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from ssl import SSLContext
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import attrs
 from attrs import field, frozen
 from yarl import URL
 
@@ -23,10 +27,13 @@ from .options import Usage
 from .ordering import KeyedLocks
 from .pacing import Pacer, RateLimit
 from .request import Reply, Request
+from .retry import at_least_one
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
+# Connecting, with its TLS handshake, must run out of time first: then it is known that nothing was sent.
+_SHARE_TO_CONNECT = 0.9
 
 
 class _Headers(dict[str, str]):
@@ -36,6 +43,11 @@ class _Headers(dict[str, str]):
         return f"<headers: {', '.join(self)}>"
 
 
+def _limit(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, RateLimit):
+        raise ConfigurationError(f"{field.name} must be a RateLimit or None, got {value!r}")
+
+
 @frozen(kw_only=True)
 class NetworkOptions:
     """How the client reaches the service.
@@ -43,7 +55,7 @@ class NetworkOptions:
     Attributes:
         session: the caller's aiohttp session: used, never closed; None for one of our own.
         proxy: the URL of an HTTP proxy.
-        trust_env: whether our own session takes proxies from the environment.
+        trust_env: whether to take a proxy from the environment.
         ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
         trace_configs: aiohttp's trace configurations for our own session.
         max_concurrency: how many requests may be under way at once.
@@ -56,8 +68,8 @@ class NetworkOptions:
     trust_env: bool = False
     ssl: SSLContext | aiohttp.Fingerprint | bool = True
     trace_configs: Sequence[aiohttp.TraceConfig] | None = None
-    max_concurrency: int = 64
-    rate_limit: RateLimit = field(factory=RateLimit)
+    max_concurrency: int = field(default=64, validator=at_least_one)
+    rate_limit: RateLimit = field(factory=RateLimit, validator=_limit)
     wall_clock: Callable[[], float] = time.time
 
 
@@ -89,6 +101,7 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.scopes: set[asyncio.Timeout] = set()
 
     @property
     def usage(self) -> Usage:
@@ -125,7 +138,6 @@ class Connection:
         if self._network.session is None:
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._network.max_concurrency),
-                trust_env=self._network.trust_env,
                 trace_configs=list(self._network.trace_configs or ()),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -137,11 +149,19 @@ class Connection:
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return session
 
+    def count(self, *, retry: bool) -> None:
+        """Count a request that the service may have received."""
+        self.requests += 1
+        self.retries += retry
+
     async def attempt(self, request: Request, seconds: float) -> Reply | Failure:
         """Send one request, now, and read its reply."""
         session = self.open()
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))
-        self.requests += 1
+        timeout = aiohttp.ClientTimeout(
+            total=seconds,
+            connect=min(seconds * _SHARE_TO_CONNECT, _CONNECT_SECONDS),
+            ceil_threshold=math.inf,  # or aiohttp would round up to a whole second, beyond the deadline
+        )
         try:
             async with session.request(
                 request.method,
@@ -151,12 +171,19 @@ class Connection:
                 timeout=timeout,
                 allow_redirects=False,
                 raise_for_status=False,
-                proxy=self._network.proxy,
+                proxy=self._network.proxy or self._proxy_of_environment(),
                 ssl=self._network.ssl,
             ) as response:
-                return Reply(request, response.status, response.headers, await response.read())
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return failure(error)
+                return Reply(request, response.status, response.headers, await response.read(), self.endpoint.key)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            return failure(error, self.endpoint.key)
+
+    def _proxy_of_environment(self) -> str | None:
+        # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.
+        parts = urlsplit(self.endpoint.base_url)
+        if not self._network.trust_env or proxy_bypass(parts.netloc):
+            return None
+        return getproxies().get(parts.scheme)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that ends with the connection at the latest."""
@@ -178,10 +205,10 @@ class Connection:
     async def close(self) -> None:
         """End what is under way and close the session, unless it is the caller's. Idempotent."""
         self.closed = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for scope in self.scopes:
+            if not scope.expired():
+                scope.reschedule(asyncio.get_running_loop().time())
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         session, self._session = self._session, None
         if session is None:
             return

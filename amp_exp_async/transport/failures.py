@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -15,9 +14,6 @@ from amp_exp_async.errors import APIConnectionError, APIStatusError, APITimeoutE
 
 from .request import Reply, Request, excerpt
 from .retry import Outcome, Repeat, is_daily
-
-# Shorter keys are only met in tests; taking them out of a reply would maul its words.
-_LEAST_KEY = 8
 
 _ADVICE = {
     400: "Correct the input as the reply says.",
@@ -58,11 +54,14 @@ class Failure:
         return Outcome(None, sent=self.sent, retryable=self.retryable)
 
 
-def failure(error: Exception) -> Failure:  # noqa: PLR0911 - one line for each kind reads best
+def failure(error: Exception, key: Secret) -> Failure:  # noqa: PLR0911 - one line for each kind reads best
     """What an exception of aiohttp says about the attempt."""
-    # The foreign traceback would carry the request's headers, and with them the key, in its local variables.
-    cause = error.with_traceback(None)
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    # Foreign tracebacks would carry the request's headers, and with them the key, in their local variables.
+    words = key.redact(str(error))
+    error.__cause__ = error.__context__ = None
+    shows_headers = isinstance(error, aiohttp.ClientResponseError) or words != str(error)
+    cause = None if shows_headers else error.with_traceback(None)
+    reason = f"{type(error).__name__}: {words}" if words else type(error).__name__
     match error:
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
             return Failure(f"TLS failed ({reason})", sent=False, retryable=False, timeout=False, cause=cause)
@@ -80,11 +79,13 @@ def failure(error: Exception) -> Failure:  # noqa: PLR0911 - one line for each k
             return Failure("no complete reply in time", sent=True, retryable=True, timeout=True, cause=cause)
         case aiohttp.ClientPayloadError():
             return Failure(f"the reply broke off ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
-        case _:
+        case aiohttp.ClientError() | OSError():
             return Failure(f"connection lost ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
+        case _:
+            return Failure(f"the session refused ({reason})", sent=True, retryable=False, timeout=False, cause=cause)
 
 
-def connection_error(request: Request, fault: Failure, attempts: int, secret: Secret) -> APIConnectionError:
+def connection_error(request: Request, fault: Failure, attempts: int) -> APIConnectionError:
     """The error for a call that got no complete reply."""
     kind = APITimeoutError if fault.timeout else APIConnectionError
     if not fault.sent:
@@ -96,7 +97,7 @@ def connection_error(request: Request, fault: Failure, attempts: int, secret: Se
     else:
         advice = "It may or may not have been applied. Sending it again is safe: the second time changes nothing."
     error = kind(
-        secret.redact(f"{request.method} {request.path}: {fault.reason}, {_times(attempts)}. {advice}"),
+        f"{request.method} {request.path}: {fault.reason}, {_times(attempts)}. {advice}",
         method=request.method,
         path=request.path,
         attempts=attempts,
@@ -106,14 +107,14 @@ def connection_error(request: Request, fault: Failure, attempts: int, secret: Se
     return error
 
 
-def status_error(reply: Reply, secret: Secret, retry_after: float | None) -> APIStatusError:
+def status_error(reply: Reply, retry_after: float | None) -> APIStatusError:
     """The error for a reply that refuses."""
     request, status = reply.request, reply.status
-    text = _redacted(reply.text, secret)
+    text = reply.text
     details: dict[str, Any] = {
         "status": status,
         "body": _json_or_text(text),
-        "headers": {name: _redacted(value, secret) for name, value in _plain(reply.headers).items()},
+        "headers": {name: reply.key.redact(reply.headers[name]) for name in reply.headers},
         "method": request.method,
         "path": request.path,
         "attempts": reply.attempts,
@@ -127,14 +128,6 @@ def status_error(reply: Reply, secret: Secret, retry_after: float | None) -> API
 
 def _times(attempts: int) -> str:
     return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
-
-
-def _redacted(text: str, secret: Secret) -> str:
-    return secret.redact(text) if len(secret.reveal()) >= _LEAST_KEY else text
-
-
-def _plain(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: headers[name] for name in headers}
 
 
 def _json_or_text(text: str) -> Any:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
+from amp_exp_async.errors import ConfigurationError
+
 from .retry import RetryPolicy
 
 
 def _seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{field.name} must be a number of seconds over 0, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ConfigurationError(f"{field.name} must be a number of seconds over 0, got {value!r}")
 
 
 def _seconds_or_none(instance: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -23,7 +26,7 @@ def _seconds_or_none(instance: object, field: attrs.Attribute[Any], value: objec
 
 def _policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, RetryPolicy):
-        raise TypeError(f"{field.name} must be a RetryPolicy, got {value!r}")
+        raise ConfigurationError(f"{field.name} must be a RetryPolicy, got {value!r}")
 
 
 @frozen(kw_only=True)
@@ -52,7 +55,7 @@ class Usage:
     """What a client has sent so far, views included.
 
     Attributes:
-        requests: requests sent, retries included.
+        requests: requests sent, retries included; connections that were never made do not count.
         requests_today: those of the present UTC day.
         retries: how many of them were retries.
         rate_limited: how often the service answered 429.

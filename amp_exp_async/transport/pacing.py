@@ -18,16 +18,16 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from .retry import seconds_to_midnight
+from .retry import SECONDS_A_DAY, at_least_one, seconds_to_midnight
 
 _WINDOW = 1.0  # seconds
 _SHARE_OF_ROUND_TRIP = 0.8
-_DAY = 86_400
+_WARM = 200  # replies, after which the least round trip seen is close to the least that there is
 
 
-def _positive(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (type(value) is not int or value < 1):
-        raise ValueError(f"{field.name} must be a whole number of at least 1, or None, got {value!r}")
+def _one_or_none(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        at_least_one(instance, field, value)
 
 
 @frozen(kw_only=True)
@@ -39,8 +39,8 @@ class RateLimit:
         per_day: requests in a UTC day; None for no limit.
     """
 
-    per_second: int | None = field(default=100, validator=_positive)
-    per_day: int | None = field(default=100_000, validator=_positive)
+    per_second: int | None = field(default=100, validator=_one_or_none)
+    per_day: int | None = field(default=100_000, validator=_one_or_none)
 
 
 @frozen
@@ -72,12 +72,13 @@ class Pacer:
         self._today = 0
         self._replies = 0
         self._least_round_trip = float("inf")
+        self._all_round_trips = 0.0
         self.seconds_waited = 0.0
 
     @property
     def requests_today(self) -> int:
         """Requests sent in the present UTC day."""
-        return self._today if self._day == self._wall_clock() // _DAY else 0
+        return self._today if self._day == self._wall_clock() // SECONDS_A_DAY else 0
 
     async def acquire(self, until: float | None) -> None:
         """Take a permit.
@@ -109,11 +110,12 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         elapsed = now - sent_at
         if not reached:
-            self._today -= 1
+            self._today = max(0, self._today - 1)
             hold = 0.0
         elif answered:
             self._replies += 1
             self._least_round_trip = min(self._least_round_trip, elapsed)
+            self._all_round_trips += elapsed
             hold = _WINDOW - self._head_start()
         else:
             # The service may receive it as much later as it has been under way already.
@@ -129,9 +131,13 @@ class Pacer:
             self._paused_until, self._pause_is_daily = until, daily
 
     def _head_start(self) -> float:
-        """What may be taken off the window: nothing until connections are warm, or their set-up would count."""
-        warm = self._replies >= 2 * (self._limit.per_second or 0)
-        return _SHARE_OF_ROUND_TRIP * self._least_round_trip if warm else 0.0
+        """What may be taken off the window: nothing before the least round trip is known, and less of an uneven one."""
+        if self._replies < max(_WARM, 2 * (self._limit.per_second or 0)):
+            return 0.0
+        least = self._least_round_trip
+        spread = self._all_round_trips / self._replies - least
+        margin = (1 - _SHARE_OF_ROUND_TRIP) * max(least, spread)
+        return max(0.0, least - margin)
 
     def _take(self, now: float) -> bool:
         while self._coming and self._coming[0] <= now:
@@ -146,8 +152,8 @@ class Pacer:
     def _opens_at(self, now: float) -> float:
         """The loop's time from which pauses and the day's limit allow requests again."""
         wall = self._wall_clock()
-        if self._day != wall // _DAY:
-            self._day, self._today = int(wall // _DAY), 0
+        if self._day != wall // SECONDS_A_DAY:
+            self._day, self._today = int(wall // SECONDS_A_DAY), 0
         if self._limit.per_day is not None and self._today >= self._limit.per_day:
             return max(self._paused_until, now + seconds_to_midnight(wall))
         return self._paused_until

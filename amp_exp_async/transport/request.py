@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from attrs import field, frozen
 
 from amp_exp_async import wire
+from amp_exp_async.config import Secret
 from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.models import Model, Page
 from amp_exp_async.wire import MalformedDocumentError
@@ -65,6 +66,7 @@ class Reply:
         status: the HTTP status.
         headers: the reply's headers.
         body: the whole of it.
+        key: the management API key, to be kept out of what is shown of a reply that echoes it.
         attempts: how many requests were sent for this call.
     """
 
@@ -72,6 +74,7 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    key: Secret
     attempts: int = 1
 
     @property
@@ -81,16 +84,16 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The body as text."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text, without the key."""
+        return self.key.redact(self.body.decode("utf-8", "replace"))
 
     def unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
         """The error that says where the body is not what the contract says."""
         where = f" at {malformed.place}" if malformed.place else ""
         return UnexpectedResponseError(
             f"{self.request.method} {self.request.path}: the reply{where} is not what the API documents: "
-            f"{malformed.reason}. Nothing of it was used; if the service changed, look for a newer amp_exp_async. "
-            f"It begins: {excerpt(self.text)}",
+            f"{self.key.redact(malformed.reason)}. Nothing of it was used; if the service changed, look for a newer "
+            f"amp_exp_async. It begins: {excerpt(self.text)}",
             place=malformed.place,
             body=self.text[:_EXCERPT],
             method=self.request.method,

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import enum
+import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
-from attrs import field, frozen, validators
+import attrs
+from attrs import field, frozen
 
+from amp_exp_async.errors import ConfigurationError
+
+SECONDS_A_DAY = 86_400
+
+_MOST_DOUBLINGS = 64
 _TOO_MANY = 429
 _NOT_FOUND = 404
 _SERVER_ERROR = 500
@@ -26,6 +34,17 @@ class Repeat(enum.Enum):
     HARMFUL = "something else changes"
 
 
+def at_least_one(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what is no count of one or more."""
+    if type(value) is not int or value < 1:
+        raise ConfigurationError(f"{field.name} must be a whole number of at least 1, got {value!r}")
+
+
+def _seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigurationError(f"{field.name} must be a number of seconds, at least 0, got {value!r}")
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often a call is tried, and how long it waits in between.
@@ -40,13 +59,13 @@ class RetryPolicy:
         cap: seconds.
     """
 
-    attempts: int = field(default=5, validator=validators.ge(1))
-    base: float = field(default=0.25, validator=validators.ge(0))
-    cap: float = field(default=20.0, validator=validators.ge(0))
+    attempts: int = field(default=5, validator=at_least_one)
+    base: float = field(default=0.25, validator=_seconds)
+    cap: float = field(default=20.0, validator=_seconds)
 
     def wait(self, attempt: int, chance: float) -> float:
         """Seconds to wait after an attempt (counted from 1), for a chance from 0 to 1."""
-        return chance * min(self.cap, self.base * 2.0 ** (attempt - 1))
+        return chance * min(self.cap, self.base * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
 
 
 class Step(enum.Enum):
@@ -107,7 +126,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float |
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -121,5 +140,4 @@ def is_daily(after: float | None, body: str) -> bool:
 
 def seconds_to_midnight(now: float) -> float:
     """Seconds from a POSIX time to the end of its UTC day."""
-    moment = datetime.fromtimestamp(now, UTC)
-    return 86_400 - (moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6)
+    return SECONDS_A_DAY - now % SECONDS_A_DAY

@@ -1,0 +1,198 @@
+"""One call: its attempts, and the waits between them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from itertools import count
+from typing import TypeAlias
+
+import attrs
+from attrs import define, frozen
+
+from amp_exp_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    RateLimitError,
+    UnexpectedResponseError,
+)
+
+from .connection import Connection
+from .failures import Failure, connection_error, status_error
+from .options import Attempt, CallOptions
+from .pacing import Paused
+from .request import Reply, Request
+from .retry import Step, is_daily, next_step, retry_after
+
+Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
+
+_LOG = logging.getLogger("amp_exp_async")
+_TOO_MANY = 429
+
+
+@frozen
+class LostError(Exception):
+    """Nobody knows whether a request that must not be repeated was applied.
+
+    Attributes:
+        cause: the error that hides the outcome.
+    """
+
+    cause: Cause
+
+
+@define(eq=False)
+class Call:
+    """A request on its way.
+
+    Attributes:
+        request: what is asked.
+        connection: what it is sent over.
+        options: the caller's options.
+        started: the loop's time when it began.
+        until: the loop's time when its deadline passes, or None.
+        under_way: whether a request has been sent whose outcome is not known yet.
+    """
+
+    request: Request
+    connection: Connection
+    options: CallOptions
+    started: float
+    until: float | None
+    under_way: bool = False
+
+    async def deliver(self) -> Reply:
+        """Send the request, and again as often as the rules allow; the successful reply.
+
+        Raises:
+            LostError: it must not be repeated, and may or may not have been applied.
+            APIStatusError: the service refused it.
+            APIConnectionError: there was no complete reply.
+        """
+        policy = self.options.retry
+        lost = False
+        for number in count(1):
+            result = await self._attempt(number)
+            asked = retry_after(result.headers, self.connection.wall_clock) if isinstance(result, Reply) else None
+            wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
+            if result.outcome.status == _TOO_MANY:
+                self._slow_down(result, asked, wait)
+            step = next_step(
+                result.outcome,
+                self.request.repeat,
+                attempts_left=number < policy.attempts and self._in_time(wait),
+                lost_before=lost,
+            )
+            if isinstance(result, Reply) and step is Step.DONE:
+                return attrs.evolve(result, attempts=number)
+            if step is Step.SETTLE:
+                raise LostError(self._error(result, number, asked))
+            if step is Step.FAIL:
+                raise self._error(result, number, asked)
+            lost = lost or result.outcome.lost
+            _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
+            await asyncio.sleep(wait)
+        raise AssertionError("the attempts are counted without end")
+
+    @property
+    def _name(self) -> str:
+        return f"{self.request.method} {self.request.path}"
+
+    def _in_time(self, wait: float) -> bool:
+        return self.until is None or asyncio.get_running_loop().time() + wait < self.until
+
+    async def _attempt(self, number: int) -> Reply | Failure:
+        """Wait for a slot and a permit, and send once."""
+        connection = self.connection
+        try:
+            async with asyncio.timeout_at(self.until):
+                await connection.slots.acquire()
+        except TimeoutError:
+            raise self.out_of_time(number - 1, "while it waited for other requests to end") from None
+        try:
+            try:
+                await connection.pacer.acquire(self.until)
+            except TimeoutError:
+                raise self.out_of_time(number - 1, "while it waited for the rate limit") from None
+            except Paused as paused:
+                raise self._over_the_limit(number - 1, paused) from None
+            return await self._send(number)
+        finally:
+            connection.slots.release()
+
+    async def _send(self, number: int) -> Reply | Failure:
+        connection, loop = self.connection, asyncio.get_running_loop()
+        sent_at = loop.time()
+        seconds = self.options.timeout if self.until is None else min(self.options.timeout, self.until - sent_at)
+        self.under_way = True
+        try:
+            result = await connection.attempt(self.request, max(seconds, 0.001))
+        except BaseException:
+            connection.count(retry=number > 1)
+            connection.pacer.release(sent_at, reached=True, answered=False)
+            raise
+        self.under_way = result.outcome.lost
+        reached = result.outcome.sent
+        if reached:
+            connection.count(retry=number > 1)
+        connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Reply))
+        self._tell(number, result, loop.time() - sent_at)
+        return result
+
+    def _slow_down(self, result: Reply | Failure, asked: float | None, wait: float) -> None:
+        """One refusal pauses every request of this key."""
+        self.connection.rate_limited += 1
+        daily = isinstance(result, Reply) and is_daily(asked, result.text)
+        self.connection.pacer.pause(wait, daily=daily)
+
+    def _tell(self, number: int, result: Reply | Failure, seconds: float) -> None:
+        status = result.status if isinstance(result, Reply) else None
+        reason = result.reason if isinstance(result, Failure) else None
+        _LOG.debug("%s: attempt %d: %s in %.3f s", self._name, number, status or reason, seconds)
+        if self.options.on_attempt is None:
+            return
+        attempt = Attempt(
+            method=self.request.method,
+            path=self.request.path,
+            number=number,
+            status=status,
+            error=reason,
+            seconds=seconds,
+        )
+        try:
+            self.options.on_attempt(attempt)
+        except Exception:  # noqa: BLE001 - whatever it is
+            # The request has been made: an observer's mistake must not hide its outcome.
+            _LOG.exception("on_attempt raised")
+
+    def _error(
+        self, result: Reply | Failure, attempts: int, asked: float | None
+    ) -> APIConnectionError | APIStatusError:
+        if isinstance(result, Failure):
+            return connection_error(self.request, result, attempts)
+        return status_error(attrs.evolve(result, attempts=attempts), asked)
+
+    def out_of_time(self, attempts: int, when: str) -> APITimeoutError:
+        """The error for a deadline that passed during a wait."""
+        return APITimeoutError(
+            f"{self._name}: the deadline of {self.options.deadline} s passed {when}, after {attempts} attempts. "
+            "Raise deadline, or ask for less at once.",
+            method=self.request.method,
+            path=self.request.path,
+            attempts=attempts,
+            sent=attempts > 0,
+        )
+
+    def _over_the_limit(self, attempts: int, paused: Paused) -> RateLimitError:
+        limit = "the day's requests are used up" if paused.daily else "the service has asked to pause"
+        return RateLimitError(
+            f"{self._name} was not sent: {limit}, for another {paused.seconds:.0f} s, and the deadline comes before "
+            "that. Try again then, or raise deadline.",
+            method=self.request.method,
+            path=self.request.path,
+            attempts=attempts,
+            retry_after=paused.seconds,
+            daily=paused.daily,
+        )
