@@ -1,12 +1,7 @@
-"""Settings from arguments and the environment: what cannot work is refused, and the key is shown to nobody."""
+"""Settings from arguments and the environment: what cannot work is refused."""
 
 from __future__ import annotations
 
-import copy
-import pickle
-from collections.abc import Iterator
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import aiohttp
@@ -14,34 +9,18 @@ import pytest
 
 import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
-from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.emulator import Emulator
+from tests.unit.settings import BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE, refusal
 
-KEY = "a-management-key-4711"
-KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
-REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
-BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
 US = "https://experiment.amplitude.com/api/1"
 EU = "https://experiment.eu.amplitude.com/api/1"
-
-PACKAGE = Path(amp_exp_async.__file__).parent
-
-
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE):
-        monkeypatch.delenv(variable, raising=False)
 
 
 def where(**arguments: Any) -> str:
     """Where the requests of a client go."""
     return repr(AsyncExperimentClient(KEY, **arguments)).removeprefix("<AsyncExperimentClient ").removesuffix(">")
-
-
-def refused(**arguments: Any) -> str:
-    """What the refusal of a client says."""
-    with pytest.raises(ConfigurationError) as caught:
-        AsyncExperimentClient(**{"api_key": KEY, **arguments})
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +47,7 @@ def test_a_missing_key_is_refused(key: str | None, monkeypatch: pytest.MonkeyPat
     """Without a key the message says which argument and which variable to set, also when the variable is empty."""
     monkeypatch.setenv(KEY_VARIABLE, "")
 
-    message = refused(api_key=key)
+    message = refusal(api_key=key)
 
     assert "pass api_key" in message
     assert f"set {KEY_VARIABLE}" in message
@@ -78,18 +57,18 @@ def test_an_empty_key_does_not_fall_back(monkeypatch: pytest.MonkeyPatch) -> Non
     """An empty key is a mistake of the caller, who did not mean the environment's."""
     monkeypatch.setenv(KEY_VARIABLE, KEY)
 
-    assert "no management API key" in refused(api_key="")
+    assert "no management API key" in refusal(api_key="")
 
 
 @pytest.mark.parametrize("key", [f" {KEY}", f"{KEY} ", f"{KEY}\n", f"{KEY[:5]}\t{KEY}", f"{KEY}é", f"{KEY}\x7f", " "])
 def test_a_key_with_white_space_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key that was copied with something around it is refused, naming where it came from and never what it is."""
-    message = refused(api_key=key)
+    message = refusal(api_key=key)
     assert message.startswith("api_key holds white space")
     assert KEY not in message
 
     monkeypatch.setenv(KEY_VARIABLE, key)
-    message = refused(api_key=None)
+    message = refusal(api_key=None)
     assert message.startswith(f"{KEY_VARIABLE} holds white space")
     assert KEY not in message
 
@@ -97,7 +76,7 @@ def test_a_key_with_white_space_is_refused(key: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("key", [5, b"bytes", ["list"], object()])
 def test_a_key_that_is_no_text_is_refused(key: object) -> None:
     """A key of another type is refused like other settings that cannot work."""
-    assert "api_key" in refused(api_key=key)
+    assert "api_key" in refusal(api_key=key)
 
 
 def test_the_endpoint_is_taken_from_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +111,10 @@ def test_the_endpoint_is_taken_from_the_environment(
 
 def test_region_and_base_url_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two answers to one question are refused, whichever way they are given."""
-    assert "pass one of them" in refused(region="us", base_url="https://host")
+    assert "pass one of them" in refusal(region="us", base_url="https://host")
     monkeypatch.setenv(REGION_VARIABLE, "eu")
     monkeypatch.setenv(BASE_URL_VARIABLE, "https://host")
-    message = refused()
+    message = refusal()
     assert REGION_VARIABLE in message
     assert BASE_URL_VARIABLE in message
 
@@ -143,10 +122,10 @@ def test_region_and_base_url_exclude_each_other(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("region", ["EU", "mars", "", "us ", 5, ["eu"]])
 def test_a_region_that_does_not_exist_is_refused(region: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the argument or variable, and the regions that there are."""
-    assert "region: there is no region" in (message := refused(region=region))
+    assert "region: there is no region" in (message := refusal(region=region))
     assert "'us' or 'eu'" in message
     monkeypatch.setenv(REGION_VARIABLE, "mars")
-    assert refused().startswith(REGION_VARIABLE)
+    assert refusal().startswith(REGION_VARIABLE)
 
 
 BAD_URLS: dict[str, list[Any]] = {
@@ -172,14 +151,14 @@ BAD_URLS: dict[str, list[Any]] = {
 @pytest.mark.parametrize(("url", "advice"), [(url, advice) for advice, urls in BAD_URLS.items() for url in urls])
 def test_a_bad_base_url_is_refused(url: Any, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base URL that cannot work is refused with what to set instead, also when it comes from the environment."""
-    message = refused(base_url=url)
+    message = refusal(base_url=url)
     assert message.startswith("base_url")
     assert advice in message
     assert "password" not in message.replace("a user name or password", "")
 
     if url and isinstance(url, str):
         monkeypatch.setenv(BASE_URL_VARIABLE, url)
-        assert advice in refused()
+        assert advice in refusal()
 
 
 @pytest.mark.parametrize(
@@ -232,7 +211,7 @@ SECONDS: list[Any] = [0, -1, float("nan"), "5", True, [5]]
 )
 def test_an_option_that_cannot_work_is_refused(name: str, value: Any) -> None:
     """The message names the option, when a client is made and when it is seen with other options."""
-    assert name in refused(**{name: value})
+    assert name in refusal(**{name: value})
 
     if name in {"timeout", "deadline", "retry"}:
         with pytest.raises(ConfigurationError, match=name):
@@ -259,104 +238,4 @@ def test_a_limit_or_policy_that_cannot_work_is_refused(cls: Any, name: str, valu
 async def test_a_session_keeps_its_own_settings() -> None:
     """What belongs to the caller's session cannot be set beside it."""
     async with aiohttp.ClientSession() as session:
-        assert "set them where you make it" in refused(session=session, trust_env=True)
-
-
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_client_is_never_pickled(protocol: int) -> None:
-    """A client refuses to cross to another process, which the message tells to make its own."""
-    with pytest.raises(TypeError, match="make one in each process") as caught:
-        pickle.dumps(AsyncExperimentClient(KEY), protocol)
-    assert KEY not in str(caught.value)
-
-
-def test_a_client_is_never_copied() -> None:
-    """Nor is it copied: `with_options` makes views."""
-    for copied in (copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError, match="pickled"):
-            copied(AsyncExperimentClient(KEY))
-
-
-def test_no_repr_shows_the_key() -> None:
-    """Neither the client nor anything that it holds shows the key."""
-    client = AsyncExperimentClient(KEY)
-    transport = client._transport
-    held = [client, client.with_options(timeout=1), transport, transport.options, transport.connection]
-    held += [*vars(transport.connection).values(), transport.connection.endpoint.key, client.usage]
-
-    assert KEY not in "".join(map(repr, held))
-    assert KEY not in "".join(map(str, held))
-
-
-async def test_no_error_shows_the_key(emulator: Emulator) -> None:
-    """A reply that repeats the key is quoted without it."""
-    emulator.fail(Fault.status(400, body=f"bad key {KEY}"))
-    async with AsyncExperimentClient(KEY, base_url=emulator.base_url) as client:
-        with pytest.raises(amp_exp_async.BadRequestError) as caught:
-            await client.flags.get("1")
-
-    assert "bad key ***" in str(caught.value)
-    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
-
-
-@pytest.mark.parametrize(
-    "url", [f"https://{KEY}@host:port", f"ftp://{KEY}@host", f"user:{KEY}@host", f"https://host?key={KEY}"]
-)
-def test_no_refusal_of_a_url_shows_the_key(url: str) -> None:
-    """A base URL that holds the key is refused without repeating it."""
-    assert KEY not in refused(base_url=url)
-
-
-def own_frames(error: BaseException) -> Iterator[FrameType]:
-    traceback = error.__traceback__
-    while traceback is not None:
-        if Path(traceback.tb_frame.f_code.co_filename).is_relative_to(PACKAGE):
-            yield traceback.tb_frame
-        traceback = traceback.tb_next
-
-
-def shown(value: object) -> str:
-    """What a tool that prints local variables makes of one."""
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 - such tools print this as well
-        return repr(error)
-
-
-@pytest.mark.parametrize("source", ["argument", "environment"])
-@pytest.mark.parametrize(
-    ("arguments", "suffix"),
-    [
-        ({"region": "mars"}, ""),
-        ({"base_url": "host"}, ""),
-        ({"base_url": "http://example.com"}, ""),
-        ({"region": "us", "base_url": "https://host"}, ""),
-        ({"timeout": -1}, ""),
-        ({}, " "),
-    ],
-    ids=str,
-)
-def test_no_traceback_shows_the_key(
-    arguments: dict[str, Any], suffix: str, source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tools that print the local variables of a traceback's frames find the key in none of the library's own."""
-    key = KEY + suffix
-    if source == "environment":
-        monkeypatch.setenv(KEY_VARIABLE, key)
-
-    with pytest.raises(ConfigurationError) as caught:
-        AsyncExperimentClient(key if source == "argument" else None, **arguments)
-
-    frames = list(own_frames(caught.value))
-    assert frames
-    variables = [(frame.f_code.co_name, name, shown(it)) for frame in frames for name, it in frame.f_locals.items()]
-    assert [(function, name) for function, name, text in variables if KEY in text] == []
-
-
-def test_a_client_that_was_refused_can_be_shown() -> None:
-    """What is left of a client in the traceback of its refusal has a repr like any other object."""
-    with pytest.raises(ConfigurationError) as caught:
-        AsyncExperimentClient(KEY, region="mars")
-
-    (left,) = [frame.f_locals["self"] for frame in own_frames(caught.value) if "self" in frame.f_locals]
-    assert "AsyncExperimentClient" in repr(left)
+        assert "set them where you make it" in refusal(session=session, trust_env=True)

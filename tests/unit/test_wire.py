@@ -1,116 +1,17 @@
-"""Documents to models and back: where a fault is, what is kept, and what is sent."""
+"""Documents to models, and requests to the wire: where a fault is, and what is sent."""
 
 from __future__ import annotations
 
 import copy
 import json
-import re
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import Any
 
-import attrs
 import pytest
-from cattrs import BaseValidationError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from amp_exp_async import (
-    UNSET,
-    Condition,
-    Created,
-    Deployment,
-    Experiment,
-    ExposureEvent,
-    ExposureFilter,
-    Flag,
-    ParentDependencies,
-    Segment,
-    Unset,
-    Variant,
-    Version,
-    parse,
-    to_json,
-    wire,
-)
-from amp_exp_async.models import Id, Model
-from amp_exp_async.wire import MalformedDocumentError, detailed
-from amp_exp_async.wire.hooks import Hooks
-
-Place: TypeAlias = tuple[str | int, ...]
-
-ALL_MODELS: list[Any] = [
-    Condition,
-    Created,
-    Deployment,
-    Experiment,
-    ExposureEvent,
-    ExposureFilter,
-    Flag,
-    ParentDependencies,
-    Segment,
-    Variant,
-    Version[Experiment],
-    Version[Flag],
-]
-
-SEGMENT = {
-    "name": "S",
-    "conditions": [{"prop": "p", "op": "is", "type": "property", "values": ["a", "b"]}],
-    "percentage": 50,
-    "rolloutWeights": {"on": 1, "off": 0.5},
-    "bucketingKey": "amplitude_id",
-}
-FLAG: dict[str, Any] = {
-    "id": "1",
-    "key": "k",
-    "projectId": 12,
-    "enabled": True,
-    "deployments": ["1", 2],
-    "variants": [{"key": "on", "payload": {"a": [1]}, "rolloutWeight": 1, "name": None}],
-    "rolloutPercentage": 2.5,
-    "targetSegments": [SEGMENT, SEGMENT],
-    "parentDependencies": {"flags": {"7": ["on", "off"]}, "operator": "all"},
-    "tags": ["a"],
-    "createdAt": "2023-07-29T03:32:49.594Z",
-    "newHere": {"anything": [None]},
-}
-EXPERIMENT = {
-    **FLAG,
-    "startDate": "2023-07-29",
-    "endDate": "2023-07-29T03:32:49.594Z",
-    "stickyBucketing": False,
-    "exposureEvent": {"event_type": "e", "filters": [{"subprop_key": "k", "subprop_value": ["v"]}]},
-}
-VERSION = {"version": 3, "createdAt": "2023-07-29T03:32:49.594Z", "createdBy": "u", "flagConfig": EXPERIMENT}
-VALID: list[tuple[Any, dict[str, Any]]] = [(Flag, FLAG), (Experiment, EXPERIMENT), (Version[Experiment], VERSION)]
-
-OTHER_VALUES: list[Any] = [None, True, 0, 2.5, "", "text", "2023-13-45", [], [1], [None], {}, {"on": 1}, {"on": [1]}]
-
-
-def changed(document: Any, place: Place, value: Any) -> Any:
-    """A copy of a document with another value at a place; `UNSET` takes the place away."""
-    step, *rest = place
-    twin = copy.copy(document)
-    if rest:
-        twin[step] = changed(twin[step], tuple(rest), value)
-    elif value is UNSET:
-        del twin[step]
-    else:
-        twin[step] = value
-    return twin
-
-
-def places(document: Any, place: Place = ()) -> list[Place]:
-    """Every place inside a document."""
-    if not isinstance(document, list | dict):
-        return []
-    steps = [*document] if isinstance(document, dict) else range(len(document))
-    below = [places(document[step], (*place, step)) for step in steps]
-    return [*((*place, step) for step in steps), *(deeper for found in below for deeper in found)]
-
-
-def spelled(place: Place) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+from amp_exp_async import UNSET, Experiment, ExposureEvent, ExposureFilter, Flag, Segment, Version, parse, wire
+from amp_exp_async.wire import MalformedDocumentError
+from tests.unit.samples import FLAG, VERSION, Place, changed, spelled
 
 
 def body(document: Any) -> bytes:
@@ -232,110 +133,6 @@ async def test_cursors_of_another_type_are_refused(cursor: Any) -> None:
         await wire.page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
 
     assert caught.value.place == "nextCursor"
-
-
-@settings(deadline=None, max_examples=400)
-@given(st.data())
-def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
-    """One wrong value is refused by the fast pass if and only if the detailed one refuses it, at that value's place."""
-    model, document = data.draw(st.sampled_from(VALID))
-    place = data.draw(st.sampled_from(places(document)))
-    value = data.draw(st.sampled_from([*OTHER_VALUES, *([] if isinstance(place[-1], int) else [UNSET])]))
-    mutated = changed(document, place, value)
-
-    try:
-        fast = Hooks().of(model)(mutated)
-    except (TypeError, ValueError):
-        fast = None
-    try:
-        slow = detailed._DETAILED.structure(mutated, model)
-    except BaseValidationError:
-        slow = None
-
-    assert (fast is None) == (slow is None)
-    if fast is None:
-        with pytest.raises(MalformedDocumentError) as caught:
-            parse(model, mutated)
-        # Inside a list or object of the right kind, it is the item that is wrong or missing.
-        assert re.fullmatch(rf"{re.escape(spelled(place))}([.\[].+)?", caught.value.place)
-
-
-def json_values() -> st.SearchStrategy[Any]:
-    numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-    return st.recursive(
-        st.none() | st.booleans() | numbers | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
-        max_leaves=4,
-    )
-
-
-def timestamps() -> st.SearchStrategy[str]:
-    moments = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the text gets its zone below
-    return moments.map(lambda moment: f"{moment.isoformat(timespec='milliseconds')}Z")
-
-
-SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
-    Id: st.text(max_size=5),
-    str: st.text(max_size=5),
-    bool: st.booleans(),
-    int: st.integers(0, 99),
-    float: st.integers(0, 100) | st.floats(0, 100),
-    datetime: timestamps(),
-    date: st.dates().map(date.isoformat),
-    type(None): st.none(),
-    Any: json_values(),
-}
-
-
-def values_of(kind: Any) -> st.SearchStrategy[Any]:
-    """What a field of a type may be on the wire."""
-    if kind in SIMPLE:
-        return SIMPLE[kind]
-    if get_origin(kind) is list:
-        return st.lists(values_of(get_args(kind)[0]), max_size=2)
-    if get_origin(kind) is dict:
-        return st.dictionaries(st.text(max_size=5), values_of(get_args(kind)[1]), max_size=2)
-    if isinstance(get_origin(kind) or kind, type) and issubclass(get_origin(kind) or kind, Model):
-        return st.deferred(lambda: documents(kind))
-    return st.one_of([values_of(member) for member in get_args(kind) if Unset.UNSET not in get_args(member)])
-
-
-def documents(model: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents of a model: any of its fields, null where it may be, and fields that nobody knows."""
-    cls = get_origin(model) or model
-    known: dict[bool, dict[str, Any]] = {True: {}, False: {}}
-    for field in attrs.fields(attrs.resolve_types(cls)):
-        if field.name != "extra":
-            kind = get_args(model)[0] if field.name == "config" else field.type
-            known[field.default is attrs.NOTHING][wire_name(cls, field.name)] = values_of(kind)
-    known_names = {*known[True], *known[False]}
-    unknown = st.dictionaries(
-        st.text(max_size=8).filter(lambda name: name not in known_names), json_values(), max_size=2
-    )
-    return st.builds(lambda a, b: {**b, **a}, st.fixed_dictionaries(known[True], optional=known[False]), unknown)
-
-
-def wire_name(cls: type, name: str) -> str:
-    if cls in {ExposureEvent, ExposureFilter}:
-        return name
-    first, *rest = ("flag_config" if name == "config" else name).split("_")
-    return first + "".join(map(str.title, rest))
-
-
-@pytest.mark.parametrize("model", ALL_MODELS, ids=str)
-def test_any_document_is_written_back_as_it_was(model: Any) -> None:
-    """Whatever fields are there, null, missing or unknown, at every level: nothing is lost, invented or reordered."""
-
-    @settings(deadline=None, max_examples=60)
-    @given(documents(model))
-    def check(document: dict[str, Any]) -> None:
-        before = copy.deepcopy(document)
-        parsed = parse(model, document)
-        assert to_json(parsed) == before
-        assert document == before
-        assert parse(model, to_json(parsed)) == parsed
-
-    check()
 
 
 def test_a_refused_document_is_left_as_it_was() -> None:

@@ -1,0 +1,58 @@
+"""Documents that tests of the wire share, and places inside them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeAlias
+
+from amp_exp_async import UNSET
+
+Place: TypeAlias = tuple[str | int, ...]
+
+SEGMENT = {
+    "name": "S",
+    "conditions": [{"prop": "p", "op": "is", "type": "property", "values": ["a", "b"]}],
+    "percentage": 50,
+    "rolloutWeights": {"on": 1, "off": 0.5},
+    "bucketingKey": "amplitude_id",
+}
+FLAG: dict[str, Any] = {
+    "id": "1",
+    "key": "k",
+    "projectId": 12,
+    "enabled": True,
+    "deployments": ["1", 2],
+    "variants": [{"key": "on", "payload": {"a": [1]}, "rolloutWeight": 1, "name": None}],
+    "rolloutPercentage": 2.5,
+    "targetSegments": [SEGMENT, SEGMENT],
+    "parentDependencies": {"flags": {"7": ["on", "off"]}, "operator": "all"},
+    "tags": ["a"],
+    "createdAt": "2023-07-29T03:32:49.594Z",
+    "newHere": {"anything": [None]},
+}
+EXPERIMENT = {
+    **FLAG,
+    "startDate": "2023-07-29",
+    "endDate": "2023-07-29T03:32:49.594Z",
+    "stickyBucketing": False,
+    "exposureEvent": {"event_type": "e", "filters": [{"subprop_key": "k", "subprop_value": ["v"]}]},
+}
+VERSION = {"version": 3, "createdAt": "2023-07-29T03:32:49.594Z", "createdBy": "u", "flagConfig": EXPERIMENT}
+
+
+def changed(document: Any, place: Place, value: Any) -> Any:
+    """A copy of a document with another value at a place; `UNSET` takes the place away."""
+    step, *rest = place
+    twin = copy.copy(document)
+    if rest:
+        twin[step] = changed(twin[step], tuple(rest), value)
+    elif value is UNSET:
+        del twin[step]
+    else:
+        twin[step] = value
+    return twin
+
+
+def spelled(place: Place) -> str:
+    """A place as an error names it."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")

@@ -1,0 +1,121 @@
+"""The key is shown to nobody: no pickle, repr, error or traceback has it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import amp_exp_async
+from amp_exp_async import AsyncExperimentClient, ConfigurationError
+from amp_exp_async.emulator import Emulator, Fault
+from tests.unit.settings import KEY, KEY_VARIABLE, refusal
+
+pytestmark = pytest.mark.usefixtures("bare_environment")
+
+PACKAGE = Path(amp_exp_async.__file__).parent
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_client_is_never_pickled(protocol: int) -> None:
+    """A client refuses to cross to another process, which the message tells to make its own."""
+    with pytest.raises(TypeError, match="make one in each process") as caught:
+        pickle.dumps(AsyncExperimentClient(KEY), protocol)
+    assert KEY not in str(caught.value)
+
+
+def test_a_client_is_never_copied() -> None:
+    """Nor is it copied: `with_options` makes views."""
+    for copied in (copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="pickled"):
+            copied(AsyncExperimentClient(KEY))
+
+
+def test_no_repr_shows_the_key() -> None:
+    """Neither the client nor anything that it holds shows the key."""
+    client = AsyncExperimentClient(KEY)
+    transport = client._transport
+    held = [client, client.with_options(timeout=1), transport, transport.options, transport.connection]
+    held += [*vars(transport.connection).values(), transport.connection.endpoint.key, client.usage]
+
+    assert KEY not in "".join(map(repr, held))
+    assert KEY not in "".join(map(str, held))
+
+
+async def test_no_error_shows_the_key(emulator: Emulator) -> None:
+    """A reply that repeats the key is quoted without it."""
+    emulator.fail(Fault.status(400, body=f"bad key {KEY}"))
+    async with AsyncExperimentClient(KEY, base_url=emulator.base_url) as client:
+        with pytest.raises(amp_exp_async.BadRequestError) as caught:
+            await client.flags.get("1")
+
+    assert "bad key ***" in str(caught.value)
+    assert KEY not in f"{caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://{KEY}@host:port", f"ftp://{KEY}@host", f"user:{KEY}@host", f"https://host?key={KEY}"]
+)
+def test_no_refusal_of_a_url_shows_the_key(url: str) -> None:
+    """A base URL that holds the key is refused without repeating it."""
+    assert KEY not in refusal(base_url=url)
+
+
+def own_frames(error: BaseException) -> Iterator[FrameType]:
+    traceback = error.__traceback__
+    while traceback is not None:
+        if Path(traceback.tb_frame.f_code.co_filename).is_relative_to(PACKAGE):
+            yield traceback.tb_frame
+        traceback = traceback.tb_next
+
+
+def shown(value: object) -> str:
+    """What a tool that prints local variables makes of one."""
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - such tools print this as well
+        return repr(error)
+
+
+@pytest.mark.parametrize("source", ["argument", "environment"])
+@pytest.mark.parametrize(
+    ("arguments", "suffix"),
+    [
+        ({"region": "mars"}, ""),
+        ({"base_url": "host"}, ""),
+        ({"base_url": "http://example.com"}, ""),
+        ({"region": "us", "base_url": "https://host"}, ""),
+        ({"timeout": -1}, ""),
+        ({}, " "),
+    ],
+    ids=str,
+)
+def test_no_traceback_shows_the_key(
+    arguments: dict[str, Any], suffix: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tools that print the local variables of a traceback's frames find the key in none of the library's own."""
+    key = KEY + suffix
+    if source == "environment":
+        monkeypatch.setenv(KEY_VARIABLE, key)
+
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncExperimentClient(key if source == "argument" else None, **arguments)
+
+    frames = list(own_frames(caught.value))
+    assert frames
+    variables = [(frame.f_code.co_name, name, shown(it)) for frame in frames for name, it in frame.f_locals.items()]
+    assert [(function, name) for function, name, text in variables if KEY in text] == []
+
+
+def test_a_client_that_was_refused_can_be_shown() -> None:
+    """What is left of a client in the traceback of its refusal has a repr like any other object."""
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncExperimentClient(KEY, region="mars")
+
+    (left,) = [frame.f_locals["self"] for frame in own_frames(caught.value) if "self" in frame.f_locals]
+    assert "AsyncExperimentClient" in repr(left)

@@ -1,0 +1,223 @@
+"""What breaks no rule of the API is sent as it should be."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import attrs
+import pytest
+
+from amp_exp_async import (
+    UNSET,
+    AsyncExperimentClient,
+    Condition,
+    ExposureEvent,
+    ExposureFilter,
+    InvalidInputError,
+    Segment,
+)
+from amp_exp_async.emulator import Emulator
+from tests.unit.calls import KINDS, LISTS, Call, at, every_kind, every_list
+
+Sent: TypeAlias = Callable[[Call], Awaitable[Any]]
+
+
+@pytest.fixture
+async def sent(client: AsyncExperimentClient, emulator: Emulator) -> Sent:
+    """Make a call that the service accepts: the body of its one request, or its query when there is none."""
+    emulator.state.add_deployment(id="1001", projectId="1", label="web")
+    for kind in KINDS:
+        emulator.state.add(kind, {"id": "1", "key": "present", "variants": [{"key": "on"}]})  # type: ignore[arg-type]
+
+    async def make(call: Call) -> Any:
+        emulator.requests.clear()
+        await call(client)
+        (request,) = emulator.requests
+        assert request.status == 200
+        return request.query if request.body is None else request.body
+
+    return make
+
+
+@pytest.mark.parametrize("limit", [1, 1000])
+@pytest.mark.parametrize("name", ["flags", "experiments", "deployments"])
+async def test_the_bounds_of_a_page_are_sent(name: str, limit: int, sent: Sent) -> None:
+    """The smallest and the largest page may be asked for."""
+    assert (await sent(lambda c: anext(getattr(c, name).list(limit=limit).pages())))["limit"] == str(limit)
+
+
+@pytest.mark.parametrize("value", [0, 100, 0.5])
+async def test_the_bounds_of_a_percentage_are_sent(value: float, edit: Callable[..., Call], sent: Sent) -> None:
+    """Nobody, everybody and fractions are percentages."""
+    segment = Segment(name="s", conditions=[], percentage=value, rollout_weights={})
+    body = await sent(edit(rollout_percentage=value, target_segments=[segment]))
+
+    assert (body["rolloutPercentage"], body["targetSegments"][0]["percentage"]) == (value, value)
+
+
+@every_kind
+@pytest.mark.parametrize("place", ["users.add", "users.remove", "cohorts.add", "cohorts.remove"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_as_many_ids_as_allowed_are_sent(place: str, kind: str, times: int, sent: Sent) -> None:
+    """The most that one request takes is sent in one, each id once, however often it was given."""
+    call, _ = at(LISTS[place][0], kind)
+    ids = [f"u{number}" for number in range(LISTS[place][1])]
+
+    (body,) = (await sent(call(ids * times))).values()
+
+    assert body == ids
+
+
+@every_kind
+@every_list
+@pytest.mark.parametrize("collect", [list, tuple, set, frozenset, dict.fromkeys, iter], ids=lambda it: it.__name__)
+async def test_ids_may_come_in_any_collection(
+    place: str, kind: str, collect: Callable[[Iterable[Any]], Any], sent: Sent
+) -> None:
+    """Lists, tuples, sets, views and iterators are all lists of ids, and numbers are ids; the order is kept."""
+    call, _ = at(LISTS[place][0], kind)
+    given = collect([1001, "1001"])
+    given = given.keys() if isinstance(given, dict) else given
+
+    (body,) = (await sent(call(given))).values()
+
+    assert body == ["1001"]
+
+
+async def test_generators_are_lists(sent: Sent, edit: Callable[..., Call]) -> None:
+    """A generator serves wherever a list is meant, in the order that it gives."""
+    body = await sent(lambda c: c.flags.users.add("1", "on", (user for user in ("b", 7, "a", "b"))))
+    assert body == {"inclusions": ["b", "7", "a"]}
+    assert await sent(edit(tags=(tag for tag in "ba"))) == {"tags": ["b", "a"]}
+    assert await sent(edit(tags=[], target_segments=())) == {"tags": [], "targetSegments": []}
+
+
+async def test_an_id_may_be_a_number(sent: Sent) -> None:
+    """Ids of flags, projects and deployments may be passed as integers."""
+    assert await sent(lambda c: c.flags.edit(1, enabled=True)) == {"enabled": True}
+    created = await sent(lambda c: c.flags.create(project_id=12, key="new", deployments=[1001]))
+    assert created == {"projectId": "12", "key": "new", "deployments": ["1001"]}
+
+
+async def test_models_and_mappings_are_sent_alike(sent: Sent) -> None:
+    """It makes no difference whether segments, conditions and exposure events are models or mappings, of any kind."""
+    condition = Condition(prop="gp:plan", op="is", values=["pro"])
+    segment = Segment(
+        name="s", conditions=[condition], percentage=5, rollout_weights={"on": 1}, extra={"newHere": {"a": 1}}
+    )
+    exposure = ExposureEvent("e", [ExposureFilter("k", "is", "event", ["v"])])
+    unset = {"type", "extra", "bucketing_key", "group_type"}
+
+    def mapping(model: Any) -> Any:
+        values = {name: getattr(model, name) for name in attrs.fields_dict(type(model)) if name not in unset}
+        lists = {
+            name: [mapping(item) if attrs.has(type(item)) else item for item in value]
+            for name, value in values.items()
+            if isinstance(value, list)
+        }
+        return MappingProxyType(values | lists | ({"extra": model.extra} if model.extra else {}))
+
+    built = await sent(lambda c: c.experiments.edit("1", target_segments=[segment], exposure_event=exposure))
+    written = await sent(
+        lambda c: c.experiments.edit("1", target_segments=[mapping(segment)], exposure_event=mapping(exposure))
+    )
+
+    assert built == written
+    assert built["targetSegments"] == [
+        {
+            "name": "s",
+            "conditions": [{"type": "property", "prop": "gp:plan", "op": "is", "values": ["pro"]}],
+            "percentage": 5,
+            "rolloutWeights": {"on": 1},
+            "newHere": {"a": 1},
+        }
+    ]
+
+
+async def test_null_is_sent_and_unset_is_not(sent: Sent, edit: Callable[..., Call]) -> None:
+    """None sets a field to null, `UNSET` leaves it as it is: in edits, creations and variants."""
+    assert await sent(edit(description=None, name=UNSET)) == {"description": None}
+    body = await sent(lambda c: c.experiments.edit("1", end_date=None, exposure_event=None, start_date=UNSET))
+    assert body == {"endDate": None, "exposureEvent": None}
+    body = await sent(lambda c: c.flags.variants.create("1", key="b", payload=None, name=UNSET))
+    assert body == {"key": "b", "payload": None}
+    assert await sent(lambda c: c.flags.variants.edit("1", "on", payload=None)) == {"payload": None}
+    body = await sent(lambda c: c.flags.create(project_id="1", key="k", description=None, name=UNSET))
+    assert body == {"projectId": "1", "key": "k", "description": None}
+
+
+@pytest.mark.parametrize(
+    "payload", [{}, [], "", "text", 0, -1.5, True, False, 2**63, -(2**63), {"a_b": {"cD": [None]}}]
+)
+async def test_a_payload_is_sent_untouched(payload: Any, sent: Sent) -> None:
+    """Any JSON value is a payload, and no name inside it is changed."""
+    assert await sent(lambda c: c.flags.variants.edit("1", "on", payload=payload)) == {"payload": payload}
+
+
+class Word(StrEnum):
+    """An enumeration whose members are strings."""
+
+    A = "a"
+
+
+class Half(float):
+    """A float of another library, such as numpy's."""
+
+
+class Pair(NamedTuple):
+    """A tuple with names."""
+
+    a: int
+    b: int
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ({Word.A: Word.A}, {"a": "a"}),
+        (Half(0.5), 0.5),
+        (Pair(1, 2), [1, 2]),
+        (MappingProxyType({"a": (1,)}), {"a": [1]}),
+        ([{"a": Pair(1, 2)}], [{"a": [1, 2]}]),
+    ],
+    ids=str,
+)
+async def test_a_payload_that_passes_the_check_can_be_sent(value: Any, plain: Any, sent: Sent) -> None:
+    """What only looks like JSON is sent as what it looks like, by `request` as well, or refused: never half of both."""
+    calls: list[Call] = [
+        lambda c: c.flags.variants.edit("1", "on", payload=value),
+        lambda c: c.request("PATCH", "/flags/1/variants/on", json={"payload": value}),
+    ]
+    for call in calls:
+        with contextlib.suppress(InvalidInputError):
+            assert await sent(call) == {"payload": plain}
+
+
+@every_kind
+@pytest.mark.parametrize("name", ["key", "project_id", "limit", "include_archived"])
+async def test_null_is_no_filter(name: str, kind: str, client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A query has no null: None is left out or refused, and never becomes a text that matches nothing."""
+    with contextlib.suppress(InvalidInputError):
+        await getattr(client, kind).list(**{name: None})
+
+    assert [request.query for request in emulator.requests if "None" in request.query.values()] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (date(2023, 7, 29), "2023-07-29"),
+        ("2023-07-29", "2023-07-29"),
+        (datetime(2023, 7, 29, 12, 0, 0, 5_999, UTC), "2023-07-29T12:00:00.005Z"),
+        (datetime(2023, 7, 29, 1, tzinfo=timezone(timedelta(hours=2))), "2023-07-28T23:00:00.000Z"),
+        ("2023-07-29T01:00:00+02:00", "2023-07-28T23:00:00.000Z"),
+    ],
+)
+async def test_dates_and_aware_moments_are_sent(value: Any, text: str, sent: Sent) -> None:
+    """A day stays a day; a moment is sent in UTC, to the millisecond."""
+    assert await sent(lambda c: c.experiments.edit("1", start_date=value)) == {"startDate": text}
