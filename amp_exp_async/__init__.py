@@ -37,6 +37,7 @@ from .models import (
     ParentDependencies,
     Segment,
     Unset,
+    UnsetType,
     Variant,
     Version,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "ServerError",
     "UnexpectedResponseError",
     "Unset",
+    "UnsetType",
     "Usage",
     "Variant",
     "Version",

@@ -88,8 +88,12 @@ class Bridge:
 
     def __del__(self) -> None:
         if self._thread is not None and not self.closed:
-            warnings.warn(f"unclosed {self._name}: use it with `with`, or close() it", ResourceWarning, stacklevel=2)
-            self.close()
+            try:
+                warnings.warn(
+                    f"unclosed {self._name}: use it with `with`, or close() it", ResourceWarning, stacklevel=2
+                )
+            finally:
+                self.close()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

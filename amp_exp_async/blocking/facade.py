@@ -6,6 +6,7 @@ import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
+from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.models import Page
 from amp_exp_async.paging import Pager
 
@@ -73,6 +74,10 @@ def _drain(bridge: Bridge, start: Callable[[], AsyncGenerator[T, None]]) -> Gene
     generation = bridge.generation
     try:
         while True:
+            if generation != bridge.generation:
+                raise ConfigurationError(
+                    "this iterator was begun before a fork, and the parent goes on with it: begin a new one in the child"
+                )
             try:
                 item = bridge.call(source.__anext__)
             except StopAsyncIteration:

@@ -22,3 +22,4 @@ UNSET: Final = Unset.UNSET
 """A field that the service did not send, or an argument that is not to be sent. It is falsy."""
 
 UnsetType: TypeAlias = Literal[Unset.UNSET]
+"""The type of `UNSET` in annotations: `str | UnsetType`."""

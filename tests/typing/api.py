@@ -1,0 +1,249 @@
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+"""What type checkers say of users' code. It is checked, never run.
+
+Each line that must be refused bears a comment that either checker reports when it is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from datetime import date, datetime
+from typing import Any, Literal, assert_type
+
+from amp_exp_async import (
+    UNSET,
+    AsyncExperimentClient,
+    Attempt,
+    BlockingPager,
+    Condition,
+    Created,
+    Deployment,
+    Experiment,
+    ExperimentChanges,
+    ExperimentClient,
+    ExposureEvent,
+    Flag,
+    FlagChanges,
+    Maybe,
+    NewFlag,
+    Page,
+    Pager,
+    RateLimit,
+    RetryPolicy,
+    Segment,
+    Unset,
+    Usage,
+    Variant,
+    Version,
+)
+
+
+async def flags_awaited(client: AsyncExperimentClient) -> None:
+    """The results of every operation on flags."""
+    assert_type(client.flags.list(key="k", project_id="1", include_archived=True, limit=5, cursor="c"), Pager[Flag])
+    async for flag in client.flags.list():
+        assert_type(flag, Flag)
+    assert_type(client.flags.list().pages(), AsyncGenerator[Page[Flag], None])
+    async for page in client.flags.list(cursor=5).pages():
+        assert_type(page, Page[Flag])
+        assert_type(page.items, list[Flag])
+        assert_type(page.next_cursor, str | None)
+    assert_type(await client.flags.list(), list[Flag])
+    assert_type(await client.flags.get("1"), Flag)
+    assert_type(await client.flags.find("key", project_id="1"), Flag)
+    created = await client.flags.create(project_id="1", key="k")
+    assert_type(created, Created)
+    assert_type(created.id, str)
+    assert_type(created.url, Maybe[str])
+    await client.flags.edit("1", enabled=True)
+    await client.flags.archive("1")
+    await client.flags.restore("1")
+    assert_type(client.flags.versions.list("1"), Pager[Version[Flag]])
+    version = await client.flags.versions.get("1", 2)
+    assert_type(version, Version[Flag])
+    assert_type(version.config, Flag)
+    assert_type(client.flags.variants.list("1"), Pager[Variant])
+    assert_type(await client.flags.variants.get("1", "on"), Variant)
+    await client.flags.variants.create("1", key="on", name=None, payload={"a": [1]}, rollout_weight=0.5)
+    await client.flags.variants.edit("1", "on", key="off", payload=None)
+    await client.flags.variants.remove("1", "on")
+    assert_type(client.flags.users.list("1", "on"), Pager[str])
+    await client.flags.users.add("1", "on", {"a", "b"})
+    await client.flags.users.remove("1", "on", (name for name in ("a", "b")))
+    await client.flags.users.remove_at("1", "on", 0)
+    await client.flags.users.remove_all("1", "on")
+    assert_type(await client.flags.cohorts.list("1", "on"), list[str])
+    await client.flags.cohorts.add("1", "on", ["c"])
+    await client.flags.cohorts.remove("1", "on", ["c"])
+    assert_type(client.flags.deployments.list("1"), Pager[Deployment])
+    await client.flags.deployments.add("1", ["2"])
+    await client.flags.deployments.remove("1", "2")
+
+
+def flags_blocking(client: ExperimentClient) -> None:
+    """The same, blocking."""
+    pager = client.flags.list(key="k", project_id="1", include_archived=True, limit=5, cursor="c")
+    assert_type(pager, BlockingPager[Flag])
+    assert_type(iter(pager), Iterator[Flag])
+    for flag in client.flags.list():
+        assert_type(flag, Flag)
+    assert_type(client.flags.list().pages(), Iterator[Page[Flag]])
+    for page in client.flags.list(cursor=5).pages():
+        assert_type(page.items, list[Flag])
+        assert_type(page.next_cursor, str | None)
+    assert_type(client.flags.get("1"), Flag)
+    assert_type(client.flags.find("key", project_id="1"), Flag)
+    created = client.flags.create(project_id="1", key="k")
+    assert_type(created, Created)
+    client.flags.edit("1", enabled=True)
+    client.flags.archive("1")
+    client.flags.restore("1")
+    assert_type(client.flags.versions.list("1"), list[Version[Flag]])
+    version = client.flags.versions.get("1", 2)
+    assert_type(version, Version[Flag])
+    assert_type(version.config, Flag)
+    assert_type(client.flags.variants.list("1"), list[Variant])
+    assert_type(client.flags.variants.get("1", "on"), Variant)
+    client.flags.variants.create("1", key="on", name=None, payload={"a": [1]}, rollout_weight=0.5)
+    client.flags.variants.edit("1", "on", key="off", payload=None)
+    client.flags.variants.remove("1", "on")
+    assert_type(client.flags.users.list("1", "on"), list[str])
+    client.flags.users.add("1", "on", {"a", "b"})
+    client.flags.users.remove("1", "on", (name for name in ("a", "b")))
+    client.flags.users.remove_at("1", "on", 0)
+    client.flags.users.remove_all("1", "on")
+    assert_type(client.flags.cohorts.list("1", "on"), list[str])
+    client.flags.cohorts.add("1", "on", ["c"])
+    client.flags.cohorts.remove("1", "on", ["c"])
+    assert_type(client.flags.deployments.list("1"), list[Deployment])
+    client.flags.deployments.add("1", ["2"])
+    client.flags.deployments.remove("1", "2")
+
+
+async def experiments_awaited(client: AsyncExperimentClient) -> None:
+    """What is an experiment is no flag."""
+    assert_type(client.experiments.list(), Pager[Experiment])
+    async for experiment in client.experiments.list():
+        assert_type(experiment, Experiment)
+    experiment = await client.experiments.get("1")
+    assert_type(experiment, Experiment)
+    assert_type(experiment.state, Maybe[str])
+    assert_type(experiment.start_date, Maybe[datetime | date])
+    assert_type(await client.experiments.find("k"), Experiment)
+    assert_type(await client.experiments.versions.list("1"), list[Version[Experiment]])
+    assert_type((await client.experiments.versions.get("1", "2")).config, Experiment)
+    assert_type(await client.experiments.create(project_id="1", key="k", experiment_type="no-harm"), Created)
+    await client.experiments.edit("1", end_date=None, exposure_event=ExposureEvent(event_type="e"), decision="rollout")
+    not_a_flag: Flag = experiment  # type: ignore[assignment]
+    assert_type(not_a_flag, Flag)
+
+
+def experiments_blocking(client: ExperimentClient) -> None:
+    """The same, blocking."""
+    assert_type(client.experiments.list(), BlockingPager[Experiment])
+    for experiment in client.experiments.list():
+        assert_type(experiment.state, Maybe[str])
+    assert_type(client.experiments.get("1"), Experiment)
+    assert_type(client.experiments.find("k"), Experiment)
+    assert_type(client.experiments.versions.list("1"), list[Version[Experiment]])
+    assert_type(client.experiments.versions.get("1", "2").config, Experiment)
+    assert_type(client.experiments.create(project_id="1", key="k", experiment_type="no-harm"), Created)
+    client.experiments.edit("1", end_date=date(2027, 1, 1), exposure_event={"event_type": "e"}, decision=None)
+
+
+async def deployments(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """The deployments of the projects."""
+    assert_type(client.deployments.list(limit=5), Pager[Deployment])
+    assert_type(blocking.deployments.list(limit=5), BlockingPager[Deployment])
+    assert_type(await client.deployments.create(project_id="1", label="l", type="client"), Created)
+    assert_type(blocking.deployments.create(project_id="1", label="l", type="server"), Created)
+    await client.deployments.edit("1", archive=True)
+    blocking.deployments.edit("1", label="l")
+    blocking.deployments.create(project_id="1", label="l", type="web")  # type: ignore[arg-type]
+
+
+async def clients() -> None:
+    """Constructors, views, usage and what has no method."""
+    limit, policy = RateLimit(per_second=50, per_day=None), RetryPolicy(attempts=2)
+    async with AsyncExperimentClient("key", region="eu", rate_limit=limit, retry=policy) as client:
+        assert_type(client, AsyncExperimentClient)
+        assert_type(client.with_options(deadline=None, on_attempt=observe), AsyncExperimentClient)
+        assert_type(client.usage, Usage)
+        assert_type(await client.request("GET", "/mutexes", params={"limit": 5}), Any)
+    with ExperimentClient("key", base_url="https://host", rate_limit=None, on_attempt=observe) as blocking:
+        assert_type(blocking, ExperimentClient)
+        assert_type(blocking.with_options(timeout=5, retry=policy), ExperimentClient)
+        assert_type(blocking.usage, Usage)
+        assert_type(blocking.request("POST", "/mutexes", json={"a": None}), Any)
+        blocking.close()
+    ExperimentClient(retries=3)  # type: ignore[call-arg]
+    ExperimentClient("key", region=1)  # type: ignore[arg-type]
+    blocking.with_options(region="eu")  # type: ignore[call-arg]
+
+
+def observe(attempt: Attempt) -> None:
+    """A callback for `on_attempt`."""
+    assert_type(attempt.status, int | None)
+
+
+def narrowing(flag: Flag, segment: Segment) -> None:
+    """`UNSET` and `None` are taken off a field's type by the usual tests."""
+    assert_type(flag.enabled, Maybe[bool])
+    assert_type(flag.id, str)
+    name: Maybe[str] = flag.name
+    assert_type(name, Maybe[str])
+    if name is UNSET:
+        assert_type(name, Literal[Unset.UNSET])
+    elif name is None:
+        assert_type(name, None)
+    else:
+        assert_type(name, str)
+    if name:
+        assert_type(name, str)
+    if flag.target_segments:
+        assert_type(flag.target_segments, list[Segment])
+    assert_type(segment.rollout_weights or {}, dict[str, float])
+    assert_type([variant.key for variant in flag.variants or []], list[str])
+    len(flag.tags)  # type: ignore[arg-type]
+
+
+async def changes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """Which keyword arguments are taken, by their names and types; models and mappings alike."""
+    segment = Segment(name="s", conditions=[Condition(prop="p", op="is", values=["v"])], percentage=5)
+    edit: FlagChanges = {"name": None, "tags": ("a",), "target_segments": [segment, {"name": "t"}], "archive": False}
+    await client.flags.edit("1", **edit)
+    blocking.flags.edit("1", **edit)
+    more: ExperimentChanges = {"start_date": date(2027, 1, 1), "end_date": "2027-01-02", "sticky_bucketing": UNSET}
+    await client.experiments.edit("1", **more)
+    blocking.experiments.edit("1", **more)
+    new: NewFlag = {"variants": [Variant(key="on"), {"key": "off"}], "rollout_weights": {"on": 1}, "deployments": ["1"]}
+    await client.flags.create(project_id="1", key="k", **new)
+    blocking.experiments.create(project_id="1", key="k", **new)
+
+
+async def mistakes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """What is refused before it runs."""
+    await client.flags.edit("1", enable=True)  # type: ignore[call-arg]
+    blocking.flags.edit("1", enable=True)  # type: ignore[call-arg]
+    await client.flags.edit("1", enabled="yes")  # type: ignore[arg-type]
+    blocking.flags.edit("1", enabled="yes")  # type: ignore[arg-type]
+    await client.flags.edit("1", enabled=None)  # type: ignore[arg-type]
+    blocking.flags.edit("1", decision="rollout")  # type: ignore[call-arg]
+    blocking.flags.create(project_id="1", key="k", experiment_type="t")  # type: ignore[call-arg]
+    await client.flags.create(key="k")  # type: ignore[call-arg]
+    blocking.flags.create(key="k")  # type: ignore[call-arg]
+    await client.flags.get(1)  # type: ignore[arg-type]
+    blocking.flags.get(1)  # type: ignore[arg-type]
+    client.flags.list("key")  # type: ignore[call-arg]
+    blocking.flags.list("key")  # type: ignore[call-arg]
+    client.flags.list(limit="5")  # type: ignore[arg-type]
+    blocking.flags.users.add("1", "on", 5)  # type: ignore[arg-type]
+    blocking.flags.variants.create("1", name="n")  # type: ignore[call-arg]
+    await blocking.flags.get("1")  # type: ignore[misc]
+    async for _ in blocking.flags.list():  # type: ignore[attr-defined]
+        pass
+    for _ in client.flags.list():  # type: ignore[attr-defined]
+        pass
+    client.flags.get("1")  # type: ignore[unused-coroutine]
+    Segment(nmae="s")  # type: ignore[call-arg]
+    Flag(id="1", key="k").name = "n"  # type: ignore[misc]
