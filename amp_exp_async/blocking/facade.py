@@ -76,7 +76,7 @@ def _drain(bridge: Bridge, start: Callable[[], AsyncGenerator[T, None]]) -> Gene
         while True:
             if generation != bridge.generation:
                 raise ConfigurationError(
-                    "this iterator was begun before a fork, and the parent goes on with it: begin a new one in the child"
+                    "this iterator was begun before a fork, and is the parent's to go on with: begin a new one"
                 )
             try:
                 item = bridge.call(source.__anext__)

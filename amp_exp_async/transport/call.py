@@ -24,7 +24,7 @@ from .failures import Failure, connection_error, status_error
 from .options import Attempt, CallOptions
 from .pacing import Paused
 from .request import Reply, Request
-from .retry import Step, is_daily, next_step, retry_after
+from .retry import Step, is_daily, is_success, next_step, retry_after
 
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
@@ -75,6 +75,8 @@ class Call:
         lost = False
         for number in count(1):
             result = await self._attempt(number)
+            if isinstance(result, Reply) and is_success(result.status):
+                return result if number == 1 else attrs.evolve(result, attempts=number)
             asked = retry_after(result.headers, self.connection.wall_clock) if isinstance(result, Reply) else None
             wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
             if result.outcome.status == _TOO_MANY:
@@ -107,7 +109,10 @@ class Call:
         """Wait for a slot and a permit, and send once."""
         connection = self.connection
         try:
-            async with asyncio.timeout_at(self.until):
+            if connection.slots.locked():
+                async with asyncio.timeout_at(self.until):
+                    await connection.slots.acquire()
+            else:
                 await connection.slots.acquire()
         except TimeoutError:
             raise self.out_of_time(number - 1, "while it waited for other requests to end") from None

@@ -180,8 +180,10 @@ class Connection:
 
     def _proxy_of_environment(self) -> str | None:
         # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.
+        if not self._network.trust_env:
+            return None
         parts = urlsplit(self.endpoint.base_url)
-        if not self._network.trust_env or proxy_bypass(parts.netloc):
+        if proxy_bypass(parts.netloc):
             return None
         return getproxies().get(parts.scheme)
 

@@ -73,6 +73,7 @@ class Pacer:
         self._replies = 0
         self._least_round_trip = float("inf")
         self._all_round_trips = 0.0
+        self._trust = 1.0  # in the least round trip; each refusal halves it
         self.seconds_waited = 0.0
 
     @property
@@ -126,6 +127,7 @@ class Pacer:
 
     def pause(self, seconds: float, *, daily: bool = False) -> None:
         """Send nothing for so many seconds: the service refused a request."""
+        self._trust /= 2 if not daily else 1
         until = asyncio.get_running_loop().time() + seconds
         if until > self._paused_until:
             self._paused_until, self._pause_is_daily = until, daily
@@ -137,7 +139,7 @@ class Pacer:
         least = self._least_round_trip
         spread = self._all_round_trips / self._replies - least
         margin = (1 - _SHARE_OF_ROUND_TRIP) * max(least, spread)
-        return max(0.0, least - margin)
+        return self._trust * max(0.0, least - margin)
 
     def _take(self, now: float) -> bool:
         while self._coming and self._coming[0] <= now:
@@ -179,6 +181,8 @@ class Pacer:
 
     def _serve(self) -> None:
         """Give what is usable to those who wait, and come back when there is more."""
+        if not self._waiters and self._timer is None:
+            return
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self._waiters:

@@ -97,6 +97,11 @@ class Outcome:
         return self.sent if self.status is None else self.status >= _SERVER_ERROR
 
 
+def is_success(status: int) -> bool:
+    """Whether the service did what was asked."""
+    return 200 <= status < 300
+
+
 def next_step(outcome: Outcome, repeat: Repeat, *, attempts_left: bool, lost_before: bool) -> Step:
     """Decide, by the contract's table of what may be repeated.
 
@@ -107,7 +112,7 @@ def next_step(outcome: Outcome, repeat: Repeat, *, attempts_left: bool, lost_bef
         lost_before: whether an earlier attempt of this call may have been applied.
     """
     status = outcome.status
-    if status is not None and 200 <= status < 300:
+    if status is not None and is_success(status):
         return Step.DONE
     if status == _NOT_FOUND and lost_before and repeat is Repeat.GONE:
         return Step.DONE

@@ -13,7 +13,6 @@ from attrs import frozen
 from amp_exp_async.models import UNSET, Id, Model, Page
 
 from . import values
-from .detailed import first_fault
 from .hooks import Hooks
 from .names import NEXT_CURSOR, camel_case, field_names
 
@@ -93,7 +92,7 @@ def identifiers(body: bytes) -> list[str]:
     try:
         return values.identifiers(document)
     except TypeError:
-        raise MalformedDocumentError(*first_fault(document, list[Id])) from None
+        raise MalformedDocumentError(*_first_fault(document, list[Id])) from None
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -124,11 +123,12 @@ async def _structure_all(model: type[M], documents: Any, name: str) -> list[M]:
     if documents.__class__ is not list:
         raise MalformedDocumentError(name, "expected an array")
     models: list[M] = []
-    for start in range(0, len(documents), _AT_A_TIME):
-        if start:
+    # Each document is let go of as soon as it is read: the next models take its memory while it is warm.
+    documents.reverse()
+    while documents:
+        models.append(_structure(model, documents.pop(), f"{name}[{len(models)}]"))
+        if len(models) % _AT_A_TIME == 0:
             await checkpoint()
-        chunk = enumerate(documents[start : start + _AT_A_TIME], start)
-        models += [_structure(model, document, f"{name}[{at}]") for at, document in chunk]
     return models
 
 
@@ -136,6 +136,13 @@ def _structure(model: type[M], document: Any, where: str) -> M:
     try:
         return _HOOKS.of(model)(document)
     except (TypeError, ValueError):
-        place, reason = first_fault(document, model)
+        place, reason = _first_fault(document, model)
         separator = "." if where and place and not place.startswith("[") else ""
         raise MalformedDocumentError(where + separator + place, reason) from None
+
+
+def _first_fault(document: Any, kind: Any) -> tuple[str, str]:
+    # cattrs takes long to import, and few programs ever meet a fault.
+    from .detailed import first_fault  # noqa: PLC0415
+
+    return first_fault(document, kind)

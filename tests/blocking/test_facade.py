@@ -9,7 +9,7 @@ import inspect
 import pickle
 import traceback
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from types import TracebackType
 from typing import Any
@@ -208,7 +208,7 @@ def test_a_call_from_a_callback_is_refused(emulator: Emulator, ids: list[str], c
     errors: list[Exception] = []
 
     def on_attempt(_: Attempt) -> None:
-        calls = {
+        calls: dict[str, Callable[[], Any]] = {
             "get": lambda: client.flags.get(ids[1]),
             "list": lambda: list(client.flags.list()),
             "pages": lambda: list(client.flags.list().pages()),
@@ -218,7 +218,7 @@ def test_a_call_from_a_callback_is_refused(emulator: Emulator, ids: list[str], c
         except Exception as error:  # noqa: BLE001 - what it is, is the question
             errors.append(error)
 
-    client = client_of(emulator, on_attempt=on_attempt)
+    client: ExperimentClient = client_of(emulator, on_attempt=on_attempt)
     try:
         assert within(lambda: client.flags.get(ids[0])).id == ids[0]
         assert tasks(client) == []

@@ -167,7 +167,12 @@ def test_a_write_that_was_interrupted_does_not_block_the_next(
 ) -> None:
     """Writes to one flag wait for each other, but for none that was given up."""
     emulator.fail(Fault.delay(DELAY))
-    other = start(lambda: (until(lambda: emulator.requests), client.flags.edit(ids[0], name="other")))
+
+    def edit_too() -> None:
+        until(lambda: emulator.requests)
+        client.flags.edit(ids[0], name="other")
+
+    other = start(edit_too)
     presser = interrupt_when(lambda: emulator.requests and len(tasks(client)) == 2)
     with pytest.raises(KeyboardInterrupt):
         client.flags.edit(ids[0], name="mine")

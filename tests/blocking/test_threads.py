@@ -113,9 +113,14 @@ def test_closing_while_calls_are_under_way(emulator: Emulator, ids: list[str], c
 
 def test_closing_from_a_callback(emulator: Emulator, ids: list[str]) -> None:
     """The client's own thread may close it; it does not wait for itself."""
-    client = client_of(emulator, on_attempt=lambda _: client.close())
+
+    def call_twice() -> None:
+        client.flags.get(ids[0])
+        client.flags.get(ids[0])
+
+    client: ExperimentClient = client_of(emulator, on_attempt=lambda _: client.close())
     with pytest.raises(ClientClosedError):
-        within(lambda: client.flags.users.add(ids[0], "on", ["u"]) or client.flags.get(ids[0]))
+        within(call_twice)
     until(lambda: not loop_threads())
 
 
@@ -193,7 +198,7 @@ def test_a_forgotten_client_that_was_never_used(emulator: Emulator) -> None:
 
 def test_a_client_forgotten_on_its_own_thread(emulator: Emulator, ids: list[str]) -> None:
     """A callback that drops the last reference does not make the thread wait for itself."""
-    holder = [client_of(emulator, on_attempt=lambda _: holder.clear())]
+    holder: list[ExperimentClient] = [client_of(emulator, on_attempt=lambda _: holder.clear())]
 
     def forget() -> None:
         with contextlib.suppress(ClientClosedError):

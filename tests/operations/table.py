@@ -199,8 +199,8 @@ def _deployments() -> Iterator[Row]:
     listed = {"deployments": []}
     yield Row("List deployments", listing, "GET", path, query=query, reply=listed, result=[], note="everything")
     edit = call("deployments.edit", WILD, label="updated-label", archive=True)
-    body = {"label": "updated-label", "archive": True}
-    yield Row("Edit deployment", edit, "PATCH", f"{path}/{WILD_ENCODED}", body=body, note="everything")
+    changed = {"label": "updated-label", "archive": True}
+    yield Row("Edit deployment", edit, "PATCH", f"{path}/{WILD_ENCODED}", body=changed, note="everything")
 
 
 ROWS: tuple[Row, ...] = (*(row for kind in KINDS for row in (*_operations(kind), *_more_calls(kind))), *_deployments())

@@ -114,7 +114,7 @@ def test_the_services_limit_and_its_network(seed: int, stalls: float) -> None:
 def test_a_network_that_changes_for_good(
     before: tuple[float, float], after: tuple[float, float], adapting: int
 ) -> None:
-    """The same when the way to the service becomes longer from one request to the next, and soon after it is shorter."""
+    """The same when the way becomes longer from one request to the next, and soon after it has become shorter."""
     network = Network(
         lambda: (before if len(network.arrivals) < 400 else after)[0],
         lambda: (before if len(network.arrivals) < 400 else after)[1],

@@ -1,0 +1,99 @@
+"""A small HTTP/1.1 server on loopback in a process of its own, so that its work is on nobody's account."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from multiprocessing.connection import Connection
+
+
+class Service:
+    """What the server answers. Subclasses say so; instances travel to the server's process."""
+
+    def delays(self) -> tuple[float, float]:
+        """Seconds that the next request needs to arrive, and its reply to return."""
+        return 0.0, 0.0
+
+    def answer(self, target: str) -> tuple[int, bytes]:
+        """The status and JSON body for the path and query of a GET."""
+        raise NotImplementedError
+
+
+class Fixed(Service):
+    """The same reply for every request."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def answer(self, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - every target has the same answer
+        return 200, self._body
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[str]:
+    """Serve until the block ends.
+
+    Yields:
+        The base URL.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(service, sender), daemon=True)
+    process.start()
+    try:
+        if not receiver.poll(30):
+            raise RuntimeError("the server did not start")
+        yield f"http://127.0.0.1:{receiver.recv()}"
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(service: Service, started: Connection) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: _Conversation(service), "127.0.0.1", 0, backlog=256)
+        started.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(run())
+
+
+class _Conversation(asyncio.Protocol):
+    """One connection: GET requests without bodies, one at a time."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._received = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._received.endswith(b"\r\n\r\n"):
+            return
+        target = self._received.split(b" ", 2)[1].decode()
+        self._received = b""
+        there, back = self._service.delays()
+        if there:
+            self._loop.call_later(there, self._arrive, target, back)
+        else:
+            self._arrive(target, back)
+
+    def _arrive(self, target: str, back: float) -> None:
+        status, body = self._service.answer(target)
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        reply = head.encode() + body
+        if back:
+            self._loop.call_later(back, self._transport.write, reply)
+        else:
+            self._transport.write(reply)
