@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextvars
 import os
 import threading
 import warnings
@@ -119,13 +118,12 @@ class _Call(Generic[R]):
         self.finished = threading.Lock()
         self.finished.acquire()
         self._work = work
-        self._context = contextvars.copy_context()
         self._task: asyncio.Task[None] | None = None
         self._result: tuple[R] | None = None
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), context=self._context)
+        self._task = asyncio.get_running_loop().create_task(self._run())
         self._task.add_done_callback(lambda _: self.finished.release())
 
     def cancel(self) -> None:
