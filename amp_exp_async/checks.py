@@ -53,24 +53,26 @@ def text(argument: str, value: Any) -> str:
         value.encode()
     except UnicodeEncodeError:
         refuse(argument, "must be valid Unicode", value)
-    return value
+    return str.__str__(value)  # an enum's own str() is another text
 
 
 def identifier(argument: str, value: Any) -> str:
     """An id in a path: any text but none, `.` and `..`, which would lead to another path. A number is made a string."""
     if type(value) is int:
         return str(number(argument, value))
-    if not text(argument, value):
+    given = text(argument, value)
+    if not given:
         refuse(argument, "must not be empty")
-    if value in {".", ".."}:
-        refuse(argument, "must not be '.' or '..'", value)
-    return cast("str", value)
+    if given in {".", ".."}:
+        refuse(argument, "must not be '.' or '..'", given)
+    return given
 
 
 def key(argument: str, value: Any) -> str:
-    if not _KEY.fullmatch(text(argument, value)):
-        refuse(argument, "must be of letters, digits, '_' and '-', at least one", value)
-    return cast("str", value)
+    given = text(argument, value)
+    if not _KEY.fullmatch(given):
+        refuse(argument, "must be of letters, digits, '_' and '-', at least one", given)
+    return given
 
 
 def boolean(argument: str, value: Any) -> bool:
@@ -168,13 +170,16 @@ def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
 def _listed_id(argument: str, value: Any) -> str:
     if type(value) is int:
         return str(number(argument, value))
-    if not text(argument, value):
+    given = text(argument, value)
+    if not given:
         refuse(argument, "must not be empty")
-    if "," in value:
-        refuse(argument, "must not have a comma: pass one id for each item", value)
-    if value != value.strip():
-        refuse(argument, "must not begin or end with white space", value)
-    return cast("str", value)
+    if "," in given:
+        refuse(argument, "must not have a comma: pass one id for each item", given)
+    if given != given.strip():
+        refuse(argument, "must not begin or end with white space", given)
+    if not given.isprintable():
+        refuse(argument, "must not have line breaks or other control characters: pass one id for each item", given)
+    return given
 
 
 def weights(argument: str, value: Any) -> dict[str, float]:
@@ -191,7 +196,7 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str.__str__(text(argument, value))
+        return text(argument, value)
     if isinstance(value, int):
         if not -_INT64 <= value < _UINT64:
             refuse(argument, "must be JSON: an integer of at most 64 bits", value)
@@ -281,6 +286,28 @@ def variant(argument: str, value: Any) -> Variant:
         "rollout_weight": number,
     }
     return _with(given, argument, checks)
+
+
+def variants(argument: str, value: Any) -> list[Variant]:
+    """Variants, each key once."""
+    checked = [variant(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+    keys = [given.key for given in checked]
+    for at, name in enumerate(keys):
+        if name in keys[:at]:
+            refuse(f"{argument}[{at}].key", "must not be there twice", name)
+    return checked
+
+
+def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
+    """The query of a raw request."""
+    if not _is_mapping(value):
+        refuse(argument, "must be a mapping of names to values", value)
+    for name, item in value.items():
+        if isinstance(item, str):
+            text(f"{argument}.{text(f'{argument} name', name)}", item)
+        elif not isinstance(item, bool | int | float):
+            refuse(f"{argument}.{name}", "must be a string, a number or a boolean", item)
+    return dict(value)
 
 
 def exposure_filter(argument: str, value: Any) -> ExposureFilter:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import aiohttp
 import orjson
 
-from . import checks
+from . import checks, wire
 from .config import Secret, endpoint
 from .errors import ConfigurationError
 from .models import UNSET, UnsetType
@@ -188,7 +188,7 @@ class AsyncExperimentClient:
             Request(
                 verb,
                 path,
-                query=tuple((name, _query_text(value)) for name, value in (params or {}).items()),
+                query=wire.raw_query({} if params is None else checks.parameters("params", params)),
                 body=None if json is None else orjson.dumps(checks.json_value("json", json)),
                 repeat=Repeat.HARMLESS if verb in _HARMLESS else Repeat.HARMFUL,
             )
@@ -223,7 +223,3 @@ class AsyncExperimentClient:
 
     def __reduce__(self) -> str:
         raise TypeError("a client is never pickled, since it holds a key and connections: make one in each process")
-
-
-def _query_text(value: str | int | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

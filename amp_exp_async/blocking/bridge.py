@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import sys
 import threading
 import warnings
 import weakref
@@ -15,6 +16,10 @@ from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import keep_for_ever
 
 R = TypeVar("R")
+
+# On Windows a wait without an end cannot be interrupted.
+_POLL = 0.05 if sys.platform == "win32" else -1
+_GRACE = 1.0  # seconds for calls to end by themselves once the client is closed
 
 _BRIDGES: weakref.WeakSet[Bridge] = weakref.WeakSet()
 
@@ -38,7 +43,8 @@ class Bridge:
         self._name = name
         self._finish = finish
         self._forget = forget
-        self._lock = threading.Lock()
+        # Collecting garbage while it is held may close an abandoned iterator, which takes it again.
+        self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         _BRIDGES.add(self)
@@ -50,22 +56,22 @@ class Bridge:
             ClientClosedError: the bridge is closed, or was closed before the work ended.
             ConfigurationError: this is the loop's own thread, which would wait for itself.
         """
+        if self.in_loop_thread():
+            raise ConfigurationError(
+                "a blocking call from the client's own thread would wait for itself: in callbacks such as on_attempt, "
+                "hand the work to another thread"
+            )
         call = _Call(work)
-        with self._lock:
-            if self.closed:
-                raise ClientClosedError("this client is closed: open a new one")
-            loop = self._running_loop()
-            if self.in_loop_thread():
-                raise ConfigurationError(
-                    "a blocking call from the client's own thread would wait for itself: in callbacks such as "
-                    "on_attempt, hand the work to another thread"
-                )
-            loop.call_soon_threadsafe(call.start)
+        loop: asyncio.AbstractEventLoop | None = None
         try:
-            call.finished.acquire()
+            with self._lock:
+                loop = self._running_loop()
+                loop.call_soon_threadsafe(call.start)
+            call.wait()
         except BaseException:
-            loop.call_soon_threadsafe(call.cancel)
-            call.finished.acquire()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(call.cancel)
+                call.wait()
             raise
         return call.outcome(self)
 
@@ -95,10 +101,17 @@ class Bridge:
                 self.close()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self.closed:
+            raise ClientClosedError("this client is closed: open a new one")
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_run, args=(self._loop,), name="amp_exp_async", daemon=True)
-            self._thread.start()
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=_run, args=(loop,), name="amp_exp_async", daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                loop.close()
+                raise
+            self._loop, self._thread = loop, thread
         return self._loop
 
     def forget_parent(self) -> None:
@@ -106,7 +119,7 @@ class Bridge:
         if self._loop is not None:
             keep_for_ever(self._loop)
         self.generation += 1
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._loop = self._thread = None
         self._forget()
 
@@ -115,20 +128,31 @@ class _Call(Generic[R]):
     """One call, between the thread that waits and the loop that works."""
 
     def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
-        self.finished = threading.Lock()
-        self.finished.acquire()
+        self._finished = threading.Lock()
+        self._finished.acquire()
         self._work = work
         self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
         self._result: tuple[R] | None = None
         self._error: BaseException | None = None
 
+    def wait(self) -> None:
+        """Wait for the end. A second wait returns at once."""
+        while not self._finished.acquire(timeout=_POLL):
+            pass
+        self._finished.release()
+
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
-        self._task.add_done_callback(lambda _: self.finished.release())
+        if not self._cancelled:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(lambda _: self._finished.release())
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+        elif not self._cancelled:
+            self._cancelled = True
+            self._finished.release()
 
     async def _run(self) -> None:
         try:
@@ -157,11 +181,12 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 async def _end(loop: asyncio.AbstractEventLoop, finish: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
-        others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
         await finish()
+        others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+        _, late = await asyncio.wait(others, timeout=_GRACE) if others else (others, others)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
     finally:
         loop.stop()
 

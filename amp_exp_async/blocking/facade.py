@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.models import Page
@@ -32,9 +32,17 @@ def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Conc
 
     @functools.wraps(method)
     def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self.bridge.call(lambda: method(self.resource, *args, **kwargs))
+        # A generator of the caller's may belong to the caller's thread.
+        work: Callable[..., Awaitable[R]] = method
+        given = [_read(value) for value in args]
+        named = {name: _read(value) for name, value in kwargs.items()}
+        return self.bridge.call(lambda: work(self.resource, *given, **named))
 
     return call
+
+
+def _read(value: object) -> object:
+    return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
 
 
 def iterating(method: Callable[Concatenate[A, P], Pager[T]]) -> Callable[Concatenate[Facade[A], P], BlockingPager[T]]:

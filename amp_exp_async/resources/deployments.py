@@ -33,6 +33,8 @@ class AsyncDeployments(Resource):
         """Create a deployment: `POST /deployments`.
 
         It is never sent twice. When the reply is lost, the deployments are read back to settle whether it was created.
+        The service tells neither age nor type of a deployment: use a label that the project does not have yet, since
+        one of the same label cannot be told apart then.
 
         Args:
             project_id: the project's id.

@@ -131,7 +131,7 @@ EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
 NEW_FLAG: dict[str, Check] = {
     "name": _nullable_text,
     "description": _nullable_text,
-    "variants": checks.models_of(checks.variant),
+    "variants": checks.variants,
     "bucketing_key": _nullable_text,
     "rollout_weights": checks.weights,
     "target_segments": _segments,

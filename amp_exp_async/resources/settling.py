@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
-from amp_exp_async.models import Maybe
-from amp_exp_async.transport import Loss
+from amp_exp_async.models import UNSET, Toggle
+from amp_exp_async.transport import Loss, http_date
 
 T = TypeVar("T")
 
 _READS = 3
-_SLACK = 5.0  # seconds between the clocks of the service's machines
+_SLACK = 2.0  # seconds: the date of a reply is in whole ones, and the service has more than one clock
+_COMPARED = ("name", "description", "evaluation_mode", "bucketing_key", "experiment_type")
+# These come from what stands before the service, which may still be at it.
+_NOT_ITS_OWN = frozenset({502, 503, 504})
 
 
 async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: str) -> T:
@@ -27,7 +28,7 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
         what: what is looked for, in words.
 
     Raises:
-        ServerError: the service reported a failure, and it is not there: it was not created.
+        ServerError: the service itself reported a failure, and it is not there: it was not created.
         OutcomeUnknownError: it is not there, but may still come, or could not be looked for.
     """
     for read in range(1, _READS + 1):
@@ -41,21 +42,31 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
             return found
         if read < _READS:
             await loss.wait(read)
-    if isinstance(loss.cause, ServerError):
+    if isinstance(loss.cause, ServerError) and loss.cause.status not in _NOT_ITS_OWN:
         raise loss.cause
     raise loss.unknown(f"There is no {what} yet, though the request may still be under way.")
 
 
-def newer_than_call(made: Maybe[datetime], server_date: str, elapsed: float) -> bool:
-    """Whether an object may have been made by a call that began so many seconds ago.
+def may_be_ours(found: Toggle, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+    """Whether a flag or experiment that was found may be the one that a lost request was to create.
 
-    Both times are of the service's own clock: the moment it gives for the object, and the date of its reply. Without
-    one of them there is nothing against it.
+    Not if it differs from what was asked for, and not if it is older than the call. Both times are of the service's own
+    clock: the moment it gives for the object, and the date of its reply. Where it tells nothing, nothing is against it.
+
+    Args:
+        found: what was read back.
+        asked: the fields of the request.
+        server_date: the `Date` of the reply that was read back.
+        elapsed: seconds since the call began.
     """
-    if not made or not server_date:
+    for name in _COMPARED:
+        value = getattr(found, name, UNSET)
+        if name in asked and value is not UNSET and value != asked[name]:
+            return False
+    keys = {variant.key for variant in asked.get("variants", ())}
+    if keys and found.variants and keys != {variant.key for variant in found.variants}:
+        return False
+    now = http_date(server_date)
+    if now is None or not found.created_at:
         return True
-    try:
-        now = parsedate_to_datetime(server_date)
-    except ValueError:
-        return True
-    return (now - made).total_seconds() <= elapsed + _SLACK
+    return now - found.created_at.timestamp() <= elapsed + _SLACK

@@ -25,7 +25,7 @@ from .fields import (
     NewFlag,
 )
 from .inclusions import AsyncCohorts, AsyncUsers
-from .settling import newer_than_call, read_back
+from .settling import may_be_ours, read_back
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
@@ -154,13 +154,15 @@ class AsyncToggles(KindResource[ToggleT_co]):
                 page = await reply.read_page(self._kind.model, self._kind.name)
                 found = [toggle for toggle in page.items if toggle.key == key and toggle.project_id in (project, UNSET)]
                 date = reply.headers.get("Date", "")
-                made = [toggle for toggle in found if newer_than_call(toggle.created_at, date, loss.elapsed)]
+                made = [toggle for toggle in found if may_be_ours(toggle, fields, date, loss.elapsed)]
                 if len(made) == 1:
                     return Created(made[0].id)
                 if found:
                     ids = ", ".join(toggle.id for toggle in found)
-                    age = "from before this call" if not made else f"{len(made)} of them as new as this call"
-                    raise loss.unknown(f"The key {key!r} exists in project {project} with id {ids}, {age}.")
+                    raise loss.unknown(
+                        f"The key {key!r} exists in project {project} with id {ids}, and "
+                        f"{len(made) or 'none'} of them may be what this call was to create."
+                    )
                 return None
 
             return await read_back(loss, look, f"key {key!r} in project {project}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amp_exp_async import checks, wire
-from amp_exp_async.errors import NotFoundError
+from amp_exp_async.errors import AmpExpError, NotFoundError
 from amp_exp_async.models import UNSET, Maybe, Toggle, UnsetType, Variant
 from amp_exp_async.paging import Pager
 from amp_exp_async.transport import Loss, Repeat, Request
@@ -125,6 +125,8 @@ class AsyncVariants(KindResource[Toggle]):
                 await loss.reader().send(Request("GET", new_path))
             except NotFoundError:
                 raise loss.cause from None
+            except AmpExpError as error:
+                raise loss.unknown(f"Looking for the new key failed ({type(error).__name__}).") from loss.cause
 
         repeat = Repeat.HARMLESS if new_path == path else Repeat.MOVED
         request = Request("PATCH", path, body=wire.encode(fields), repeat=repeat)

@@ -4,7 +4,7 @@ from .connection import Connection, NetworkOptions
 from .options import Attempt, CallOptions, Usage
 from .pacing import RateLimit
 from .request import Reply, Request, path_of
-from .retry import Repeat, RetryPolicy
+from .retry import Repeat, RetryPolicy, http_date
 from .transport import Loss, Transport
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "RetryPolicy",
     "Transport",
     "Usage",
+    "http_date",
     "path_of",
 ]

@@ -20,11 +20,11 @@ from amp_exp_async.errors import (
 )
 
 from .connection import Connection
-from .failures import Failure, connection_error, status_error
+from .failures import Failure, after, connection_error, status_error, what_now
 from .options import Attempt, CallOptions
 from .pacing import Paused
 from .request import Reply, Request
-from .retry import Step, is_daily, is_success, next_step, retry_after
+from .retry import Step, is_daily, is_success, next_step, retry_after, seconds_to_midnight
 
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
@@ -53,6 +53,8 @@ class Call:
         options: the caller's options.
         started: the loop's time when it began.
         until: the loop's time when its deadline passes, or None.
+        attempts: how many attempts were made.
+        lost: whether an attempt may have been applied, without a reply that says so.
         under_way: whether a request has been sent whose outcome is not known yet.
     """
 
@@ -61,6 +63,8 @@ class Call:
     options: CallOptions
     started: float
     until: float | None
+    attempts: int = 0
+    lost: bool = False
     under_way: bool = False
 
     async def deliver(self) -> Reply:
@@ -72,28 +76,29 @@ class Call:
             APIConnectionError: there was no complete reply.
         """
         policy = self.options.retry
-        lost = False
         for number in count(1):
             result = await self._attempt(number)
             if isinstance(result, Reply) and is_success(result.status):
                 return result if number == 1 else attrs.evolve(result, attempts=number)
             asked = retry_after(result.headers, self.connection.wall_clock) if isinstance(result, Reply) else None
-            wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
+            wait = self._floor(result, asked) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
             if result.outcome.status == _TOO_MANY:
-                self._slow_down(result, asked, wait)
+                # One refusal pauses every request of this key.
+                self.connection.rate_limited += 1
+                self.connection.pacer.pause(wait, daily=isinstance(result, Reply) and is_daily(asked, result.text))
             step = next_step(
                 result.outcome,
                 self.request.repeat,
                 attempts_left=number < policy.attempts and self._in_time(wait),
-                lost_before=lost,
+                lost_before=self.lost,
             )
             if isinstance(result, Reply) and step is Step.DONE:
                 return attrs.evolve(result, attempts=number)
+            self.lost = self.lost or result.outcome.lost
             if step is Step.SETTLE:
-                raise LostError(self._error(result, number, asked))
+                raise LostError(self._error(result, asked))
             if step is Step.FAIL:
-                raise self._error(result, number, asked)
-            lost = lost or result.outcome.lost
+                raise self._error(result, asked)
             _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
             await asyncio.sleep(wait)
         raise AssertionError("the attempts are counted without end")
@@ -105,24 +110,33 @@ class Call:
     def _in_time(self, wait: float) -> bool:
         return self.until is None or asyncio.get_running_loop().time() + wait < self.until
 
+    def _floor(self, result: Reply | Failure, asked: float | None) -> float:
+        """The least seconds to wait: what the service asks for; for a used-up day its end, where it does not say."""
+        if asked is None and isinstance(result, Reply) and result.status == _TOO_MANY and is_daily(None, result.text):
+            return seconds_to_midnight(self.connection.wall_clock())
+        return asked or 0.0
+
     async def _attempt(self, number: int) -> Reply | Failure:
         """Wait for a slot and a permit, and send once."""
         connection = self.connection
         try:
+            connection.pacer.refuse_hopeless(self.until)
             if connection.slots.locked():
                 async with asyncio.timeout_at(self.until):
                     await connection.slots.acquire()
             else:
                 await connection.slots.acquire()
         except TimeoutError:
-            raise self.out_of_time(number - 1, "while it waited for other requests to end") from None
+            raise self.out_of_time("while it waited for other requests to end") from None
+        except Paused as paused:
+            raise self._over_the_limit(paused) from None
         try:
             try:
                 await connection.pacer.acquire(self.until)
             except TimeoutError:
-                raise self.out_of_time(number - 1, "while it waited for the rate limit") from None
+                raise self.out_of_time("while it waited for the rate limit") from None
             except Paused as paused:
-                raise self._over_the_limit(number - 1, paused) from None
+                raise self._over_the_limit(paused) from None
             return await self._send(number)
         finally:
             connection.slots.release()
@@ -131,9 +145,13 @@ class Call:
         connection, loop = self.connection, asyncio.get_running_loop()
         sent_at = loop.time()
         seconds = self.options.timeout if self.until is None else min(self.options.timeout, self.until - sent_at)
+        if seconds <= 0:
+            connection.pacer.release(sent_at, reached=False, answered=False)
+            raise self.out_of_time("before it was sent")
+        self.attempts = number
         self.under_way = True
         try:
-            result = await connection.attempt(self.request, max(seconds, 0.001))
+            result = await connection.attempt(self.request, seconds)
         except BaseException:
             connection.count(retry=number > 1)
             connection.pacer.release(sent_at, reached=True, answered=False)
@@ -145,12 +163,6 @@ class Call:
         connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Reply))
         self._tell(number, result, loop.time() - sent_at)
         return result
-
-    def _slow_down(self, result: Reply | Failure, asked: float | None, wait: float) -> None:
-        """One refusal pauses every request of this key."""
-        self.connection.rate_limited += 1
-        daily = isinstance(result, Reply) and is_daily(asked, result.text)
-        self.connection.pacer.pause(wait, daily=daily)
 
     def _tell(self, number: int, result: Reply | Failure, seconds: float) -> None:
         status = result.status if isinstance(result, Reply) else None
@@ -172,32 +184,30 @@ class Call:
             # The request has been made: an observer's mistake must not hide its outcome.
             _LOG.exception("on_attempt raised")
 
-    def _error(
-        self, result: Reply | Failure, attempts: int, asked: float | None
-    ) -> APIConnectionError | APIStatusError:
+    def _error(self, result: Reply | Failure, asked: float | None) -> APIConnectionError | APIStatusError:
         if isinstance(result, Failure):
-            return connection_error(self.request, result, attempts)
-        return status_error(attrs.evolve(result, attempts=attempts), asked)
+            return connection_error(self.request, result, self.attempts, lost=self.lost)
+        return status_error(attrs.evolve(result, attempts=self.attempts), asked, lost=self.lost)
 
-    def out_of_time(self, attempts: int, when: str) -> APITimeoutError:
+    def out_of_time(self, when: str) -> APITimeoutError:
         """The error for a deadline that passed during a wait."""
         return APITimeoutError(
-            f"{self._name}: the deadline of {self.options.deadline} s passed {when}, after {attempts} attempts. "
-            "Raise deadline, or ask for less at once.",
+            f"{self._name}: the deadline of {self.options.deadline} s passed {when}, {after(self.attempts)}. "
+            f"{what_now(self.request, lost=self.lost)} Raise deadline, or ask for less at once.",
             method=self.request.method,
             path=self.request.path,
-            attempts=attempts,
-            sent=attempts > 0,
+            attempts=self.attempts,
+            sent=self.lost,
         )
 
-    def _over_the_limit(self, attempts: int, paused: Paused) -> RateLimitError:
+    def _over_the_limit(self, paused: Paused) -> RateLimitError:
         limit = "the day's requests are used up" if paused.daily else "the service has asked to pause"
         return RateLimitError(
             f"{self._name} was not sent: {limit}, for another {paused.seconds:.0f} s, and the deadline comes before "
-            "that. Try again then, or raise deadline.",
+            f"that. {what_now(self.request, lost=self.lost)} Try again then, or raise deadline.",
             method=self.request.method,
             path=self.request.path,
-            attempts=attempts,
+            attempts=self.attempts,
             retry_after=paused.seconds,
             daily=paused.daily,
         )

@@ -207,6 +207,7 @@ class Connection:
     async def close(self) -> None:
         """End what is under way and close the session, unless it is the caller's. Idempotent."""
         self.closed = True
+        self.pacer.close()
         for scope in self.scopes:
             if not scope.expired():
                 scope.reschedule(asyncio.get_running_loop().time())

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import orjson
 from attrs import frozen
+from multidict import CIMultiDict
 
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, error_class
@@ -82,52 +83,73 @@ def failure(error: Exception, key: Secret) -> Failure:  # noqa: PLR0911 - one li
         case aiohttp.ClientError() | OSError():
             return Failure(f"connection lost ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
         case _:
-            return Failure(f"the session refused ({reason})", sent=True, retryable=False, timeout=False, cause=cause)
+            return Failure(f"the session refused ({reason})", sent=False, retryable=False, timeout=False, cause=cause)
 
 
-def connection_error(request: Request, fault: Failure, attempts: int) -> APIConnectionError:
-    """The error for a call that got no complete reply."""
+_AGAIN = {
+    Repeat.HARMLESS: "Sending it again is safe unless the object was changed since: the second time changes nothing.",
+    Repeat.GONE: "Sending it again is safe: a 404 then means that it was done.",
+    Repeat.MOVED: "Look at the object before you send it again: it may have its new key already.",
+    Repeat.HARMFUL: "Look at the object before you send it again.",
+}
+
+
+def what_now(request: Request, *, lost: bool) -> str:
+    """What a call without an answer has left behind, and what to do."""
+    if request.method == "GET":
+        return "Nothing was changed."
+    return f"It may have been applied. {_AGAIN[request.repeat]}" if lost else "It was not applied."
+
+
+def after(attempts: int) -> str:
+    """How many attempts were made, in words."""
+    return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
+
+
+def connection_error(request: Request, fault: Failure, attempts: int, *, lost: bool) -> APIConnectionError:
+    """The error for a call that got no complete reply.
+
+    Args:
+        request: what was asked.
+        fault: how the last attempt failed.
+        attempts: how many there were.
+        lost: whether any of them may have been applied.
+    """
     kind = APITimeoutError if fault.timeout else APIConnectionError
-    if not fault.sent:
-        advice = "Nothing was sent. Check the network, base_url, proxy and ssl."
-    elif request.method == "GET":
-        advice = "Nothing was changed. Try again, or raise timeout, deadline or retry."
-    elif request.repeat is Repeat.HARMFUL:
-        advice = "It may or may not have been applied."
+    if fault.sent or lost:
+        advice = f"{what_now(request, lost=lost)} Try again, or raise timeout, deadline or retry."
     else:
-        advice = "It may or may not have been applied. Sending it again is safe: the second time changes nothing."
+        advice = "Nothing was sent. Check the network, base_url, proxy and ssl."
     error = kind(
-        f"{request.method} {request.path}: {fault.reason}, {_times(attempts)}. {advice}",
+        f"{request.method} {request.path}: {fault.reason}, {after(attempts)}. {advice}",
         method=request.method,
         path=request.path,
         attempts=attempts,
-        sent=fault.sent,
+        sent=lost,
     )
     error.__cause__ = fault.cause
     return error
 
 
-def status_error(reply: Reply, retry_after: float | None) -> APIStatusError:
+def status_error(reply: Reply, retry_after: float | None, *, lost: bool) -> APIStatusError:
     """The error for a reply that refuses."""
     request, status = reply.request, reply.status
     text = reply.text
     details: dict[str, Any] = {
         "status": status,
         "body": _json_or_text(text),
-        "headers": {name: reply.key.redact(reply.headers[name]) for name in reply.headers},
+        "headers": CIMultiDict((name, reply.key.redact(value)) for name, value in reply.headers.items()),
         "method": request.method,
         "path": request.path,
         "attempts": reply.attempts,
     }
     advice = _ADVICE.get(status) or _ADVICE_BY_HUNDREDS.get(status // 100, "")
-    message = f"{request.method} {request.path} answered {status}, {_times(reply.attempts)}: {excerpt(text)} {advice}"
+    if lost and request.method != "GET":
+        advice = f"{what_now(request, lost=lost)} {advice}"
+    message = f"{request.method} {request.path} answered {status}, {after(reply.attempts)}: {excerpt(text)} {advice}"
     if status == 429:
         return RateLimitError(message, **details, retry_after=retry_after, daily=is_daily(retry_after, text))
     return error_class(status)(message.rstrip(), **details)
-
-
-def _times(attempts: int) -> str:
-    return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
 
 
 def _json_or_text(text: str) -> Any:

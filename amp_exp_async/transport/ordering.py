@@ -26,7 +26,10 @@ class KeyedLocks:
         lock = self._locks.setdefault(key, asyncio.Lock())
         self._users[key] = self._users.get(key, 0) + 1
         try:
-            async with asyncio.timeout_at(until):
+            if lock.locked():
+                async with asyncio.timeout_at(until):
+                    await lock.acquire()
+            else:
                 await lock.acquire()
         except BaseException:
             self._leave(key)

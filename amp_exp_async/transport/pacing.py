@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from .retry import SECONDS_A_DAY, at_least_one, seconds_to_midnight
 
 _WINDOW = 1.0  # seconds
 _SHARE_OF_ROUND_TRIP = 0.8
+_LONGEST_WAY = 2.0  # seconds that a request without a reply may still take to arrive
 _WARM = 200  # replies, after which the least round trip seen is close to the least that there is
 
 
@@ -71,9 +73,8 @@ class Pacer:
         self._day = 0
         self._today = 0
         self._replies = 0
-        self._least_round_trip = float("inf")
+        self._least_round_trip = math.inf
         self._all_round_trips = 0.0
-        self._trust = 1.0  # in the least round trip; each refusal halves it
         self.seconds_waited = 0.0
 
     @property
@@ -94,7 +95,7 @@ class Pacer:
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._waiters or not self._take(started):
-            self._refuse_hopeless(started, until)
+            self.refuse_hopeless(until)
             try:
                 await self._wait_in_line(loop, until)
             finally:
@@ -120,17 +121,24 @@ class Pacer:
             hold = _WINDOW - self._head_start()
         else:
             # The service may receive it as much later as it has been under way already.
-            hold = _WINDOW + elapsed
+            hold = _WINDOW + min(elapsed, _LONGEST_WAY)
         if self._limit.per_second is not None:
             heapq.heappush(self._coming, now + max(0.0, hold))
         self._serve()
 
     def pause(self, seconds: float, *, daily: bool = False) -> None:
         """Send nothing for so many seconds: the service refused a request."""
-        self._trust /= 2 if not daily else 1
+        if not daily:
+            self._learn_anew()
         until = asyncio.get_running_loop().time() + seconds
         if until > self._paused_until:
             self._paused_until, self._pause_is_daily = until, daily
+
+    def _learn_anew(self) -> None:
+        """Forget the round trips: the network may not be any more what it was."""
+        self._replies = 0
+        self._least_round_trip = math.inf
+        self._all_round_trips = 0.0
 
     def _head_start(self) -> float:
         """What may be taken off the window: nothing before the least round trip is known, and less of an uneven one."""
@@ -139,7 +147,7 @@ class Pacer:
         least = self._least_round_trip
         spread = self._all_round_trips / self._replies - least
         margin = (1 - _SHARE_OF_ROUND_TRIP) * max(least, spread)
-        return self._trust * max(0.0, least - margin)
+        return max(0.0, least - margin)
 
     def _take(self, now: float) -> bool:
         while self._coming and self._coming[0] <= now:
@@ -160,10 +168,22 @@ class Pacer:
             return max(self._paused_until, now + seconds_to_midnight(wall))
         return self._paused_until
 
-    def _refuse_hopeless(self, now: float, until: float | None) -> None:
+    def refuse_hopeless(self, until: float | None) -> None:
+        """Say at once that nothing may be sent before the loop's time `until`.
+
+        Raises:
+            Paused: for how long not.
+        """
+        now = asyncio.get_running_loop().time()
         opens_at = self._opens_at(now)
         if until is not None and opens_at > max(until, now):
             raise Paused(opens_at - now, daily=opens_at > self._paused_until or self._pause_is_daily)
+
+    def close(self) -> None:
+        """Leave no timer behind."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def _wait_in_line(self, loop: asyncio.AbstractEventLoop, until: float | None) -> None:
         waiter: asyncio.Future[None] = loop.create_future()
@@ -175,8 +195,10 @@ class Pacer:
         except BaseException:
             if waiter.done() and not waiter.cancelled():
                 self._usable += 1
-                self._today -= 1
+                self._today = max(0, self._today - 1)
                 self._serve()
+            else:
+                self._waiters.remove(waiter)
             raise
 
     def _serve(self) -> None:
@@ -185,13 +207,8 @@ class Pacer:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._waiters:
-            if self._waiters[0].done():
-                self._waiters.popleft()
-            elif self._take(now):
-                self._waiters.popleft().set_result(None)
-            else:
-                break
+        while self._waiters and self._take(now):
+            self._waiters.popleft().set_result(None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

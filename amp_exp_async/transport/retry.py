@@ -129,13 +129,17 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float |
     value = headers.get("Retry-After", "").strip()
     if value.replace(".", "", 1).isdecimal():
         return float(value)
+    moment = http_date(value)
+    return None if moment is None else max(0.0, moment - now())
+
+
+def http_date(text: str) -> float | None:
+    """The POSIX time of a date in a header; None for what is no date."""
     try:
-        moment = parsedate_to_datetime(value)
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now())
 
 
 def is_daily(after: float | None, body: str) -> bool:

@@ -114,9 +114,10 @@ class Transport:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise self._closed(call) from None
         finally:
             self.connection.scopes.discard(scope)
+        # Outside the handler: what it caught leads to the request's headers.
+        raise self._closed(call)
 
     async def _in_turn(self, call: Call, answer: Callable[[Reply], T], settle: Callable[[Loss], Awaitable[T]]) -> T:
         """Wait for the earlier writes to the same object, and send."""
@@ -124,7 +125,7 @@ class Transport:
         try:
             await locks.acquire(key, call.until)
         except TimeoutError:
-            raise call.out_of_time(0, "while it waited for earlier writes to the same object") from None
+            raise call.out_of_time("while it waited for earlier writes to the same object") from None
         try:
             try:
                 return answer(await call.deliver())
@@ -132,6 +133,7 @@ class Transport:
                 loss = Loss(call, lost.cause)
             except UnexpectedResponseError as useless:
                 loss = Loss(call, useless)
+            call.under_way = True
             return await settle(loss)
         finally:
             locks.release(key)
@@ -140,7 +142,9 @@ class Transport:
         request = call.request
         if request.repeat is Repeat.HARMFUL and call.under_way:
             words = f"{request.method} {request.path}: the client was closed while the request was under way"
-            cause = APIConnectionError(words, method=request.method, path=request.path, attempts=1, sent=True)
+            cause = APIConnectionError(
+                words, method=request.method, path=request.path, attempts=call.attempts, sent=True
+            )
             return Loss(call, cause).unknown("Nothing was read back.")
         return ClientClosedError(
             f"{request.method} {request.path}: the client was closed while the call was under way: open a new one"

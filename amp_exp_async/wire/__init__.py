@@ -1,6 +1,18 @@
 """The one place where JSON and models meet."""
 
-from .documents import MalformedDocumentError, array, decode, encode, identifiers, one, page, parse, query, to_json
+from .documents import (
+    MalformedDocumentError,
+    array,
+    decode,
+    encode,
+    identifiers,
+    one,
+    page,
+    parse,
+    query,
+    raw_query,
+    to_json,
+)
 from .names import NEXT_CURSOR
 
 __all__ = [
@@ -14,5 +26,6 @@ __all__ = [
     "page",
     "parse",
     "query",
+    "raw_query",
     "to_json",
 ]

@@ -10,6 +10,7 @@ import orjson
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
+from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.models import UNSET, Id, Model, Page
 
 from . import values
@@ -36,9 +37,15 @@ def parse(model: type[M], document: Any) -> M:
     """A model from a decoded JSON object.
 
     Raises:
-        MalformedDocumentError: something in the document is of a wrong type, or missing.
+        UnexpectedResponseError: something in the document is of a wrong type, or missing; `place` says where.
     """
-    return _structure(model, document, "")
+    try:
+        return _structure(model, document, "")
+    except MalformedDocumentError as malformed:
+        raise UnexpectedResponseError(
+            f"no {getattr(model, '__name__', model)}: at {malformed.place or 'the top'}: {malformed.reason}",
+            place=malformed.place,
+        ) from None
 
 
 def to_json(value: Any) -> Any:
@@ -67,7 +74,7 @@ def decode(body: bytes) -> Any:
 
 def one(model: type[M], body: bytes) -> M:
     """The model that a body holds."""
-    return parse(model, decode(body))
+    return _structure(model, decode(body), "")
 
 
 async def array(model: type[M], body: bytes) -> list[M]:
@@ -102,7 +109,12 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A request's query from snake_case fields; those that are `UNSET` are left out."""
-    return tuple((camel_case(name), _query_text(value)) for name, value in fields.items() if value is not UNSET)
+    return raw_query({camel_case(name): value for name, value in fields.items() if value is not UNSET})
+
+
+def raw_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """A request's query from the wire's own names."""
+    return tuple((name, _query_text(value)) for name, value in parameters.items())
 
 
 def _query_text(value: Any) -> str:
@@ -114,7 +126,7 @@ def _query_text(value: Any) -> str:
 def _cursor(value: Any) -> str | None:
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MalformedDocumentError(NEXT_CURSOR, f"expected a string or a number, got {value!r:.60}")
     return str(value)
 

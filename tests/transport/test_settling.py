@@ -158,7 +158,7 @@ async def test_one_of_that_key_from_long_ago(
     for kind in ("flags", "experiments"):
         emulator.state.add(kind, {"id": "900", "key": "new", "createdAt": LONG_AGO, "deleted": archived})
     emulator.fail(fault, method="POST")
-    with pytest.raises(OutcomeUnknownError, match="id 900, from before this call"):
+    with pytest.raises(OutcomeUnknownError, match="id 900, and none of them"):
         await call(client)
     assert posts(emulator) == 1
 

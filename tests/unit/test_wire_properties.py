@@ -24,6 +24,7 @@ from amp_exp_async import (
     Flag,
     ParentDependencies,
     Segment,
+    UnexpectedResponseError,
     Unset,
     Variant,
     Version,
@@ -31,7 +32,7 @@ from amp_exp_async import (
     to_json,
 )
 from amp_exp_async.models import Id, Model
-from amp_exp_async.wire import MalformedDocumentError, detailed
+from amp_exp_async.wire import detailed
 from amp_exp_async.wire.hooks import Hooks
 from tests.unit.samples import EXPERIMENT, FLAG, VERSION, Place, changed, spelled
 
@@ -84,7 +85,7 @@ def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
 
     assert (fast is None) == (slow is None)
     if fast is None:
-        with pytest.raises(MalformedDocumentError) as caught:
+        with pytest.raises(UnexpectedResponseError) as caught:
             parse(model, mutated)
         # Inside a list or object of the right kind, it is the item that is wrong or missing.
         assert re.fullmatch(rf"{re.escape(spelled(place))}([.\[].+)?", caught.value.place)
