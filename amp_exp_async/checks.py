@@ -224,7 +224,9 @@ def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
     names = list(names)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower(), names, n=1)
+            near = difflib.get_close_matches(
+                re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower(), names, n=1, cutoff=0.65
+            )
             hint = f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(names)}"
             refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
 

@@ -203,7 +203,11 @@ class AsyncExperimentClient:
         self._transport.connection.forget_parent()
 
     async def aclose(self) -> None:
-        """Close the client. Requests under way fail with `ClientClosedError`. Idempotent."""
+        """Close the client. Idempotent.
+
+        Calls under way fail with `ClientClosedError`, creations and removals by index that were sent with
+        `OutcomeUnknownError`.
+        """
         if self._owner:
             await self._transport.connection.close()
 

@@ -147,7 +147,8 @@ class RateLimitError(APIStatusError):
 
     Attributes:
         retry_after: seconds after which the service accepts requests again, or None when it did not say.
-        daily: whether it is the limit of the day, not that of the second.
+        daily: whether it is the limit of the day, not that of the second: the reply speaks of a day, or asks for a wait
+            of more than a minute.
     """
 
     def __init__(

@@ -41,6 +41,9 @@ class Pager(Generic[T]):
     def __aiter__(self) -> AsyncGenerator[T, None]:  # noqa: PYI058 - it can be closed, and callers may want to
         return self._items()
 
+    def __repr__(self) -> str:
+        return "<Pager: not read yet; iterate it with `async for`, or await it for a list>"
+
     def __await__(self) -> Generator[Any, None, list[T]]:
         return self._collect().__await__()
 

@@ -105,7 +105,11 @@ class ExperimentClient(Facade[AsyncExperimentClient]):
         return self.resource.usage
 
     def close(self) -> None:
-        """Close the client and end its thread. Calls under way fail with `ClientClosedError`. Idempotent."""
+        """Close the client and end its thread. Idempotent.
+
+        Calls under way fail with `ClientClosedError`, creations and removals by index that were sent with
+        `OutcomeUnknownError`.
+        """
         if self._owner:
             self.bridge.close()
 

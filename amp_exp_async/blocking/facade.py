@@ -69,6 +69,9 @@ class BlockingPager(Generic[T]):
         self._pager = pager
         self._bridge = bridge
 
+    def __repr__(self) -> str:
+        return "<BlockingPager: not read yet; iterate it, or make a list of it>"
+
     def __iter__(self) -> Iterator[T]:
         return (item for batch in _drain(self._bridge, self._pager.batches) for item in batch)
 

@@ -34,7 +34,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Amplitude's Experiment Management API from the command line."""
 
@@ -56,7 +58,7 @@ def _show(summary: Summary) -> None:
     rows = {
         "requests sent": f"{summary.requests}",
         "seconds": f"{summary.seconds:.2f}",
-        "share of the rate limit": f"{summary.share_of_limit:.0%} on average while editing; "
+        "share of the rate limit": f"{summary.share_of_limit:.0%} while editing, with the burst at its start; "
         f"at most {summary.peak_per_second} of {summary.limit_per_second} in any second",
         "429s": f"{summary.rate_limited}",
         "retries": f"{summary.retries}",

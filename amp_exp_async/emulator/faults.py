@@ -102,10 +102,14 @@ class Faults:
 
     def add(self, fault: Fault, method: str | None, path: str | None, nth: int, times: int | None) -> None:
         """Let the fault strike the nth matching request from now, and `times` of them from there on."""
+        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - tests are seldom type checked
+            raise TypeError(f"a fault is made by Fault.status(...) and its like, not {fault!r}")
         if nth < 1 or (times is not None and times < 1):
             raise ValueError(f"nth and times count from 1, not nth={nth}, times={times}")
         with self._lock:
-            self._rules.append(_Rule(fault, method.upper() if method is not None else None, path, nth, times))
+            # The log's paths have the prefix.
+            glob = path.removeprefix("/api/1") if path is not None else None
+            self._rules.append(_Rule(fault, method.upper() if method is not None else None, glob, nth, times))
 
     def clear(self) -> None:
         """Forget every fault."""

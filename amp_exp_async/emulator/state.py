@@ -54,15 +54,25 @@ class State:
         self.stored_deployments: dict[str, Document] = {}  # in order of creation
 
     def add_flag(self, **fields: Any) -> Document:
-        """Add a flag; any field may be given, the rest gets the service's defaults. Returns its document."""
+        """Add a flag; any field may be given, by its name on the wire (`projectId`), the rest gets defaults.
+
+        Returns its document.
+        """
         return self.add("flags", fields)
 
     def add_experiment(self, **fields: Any) -> Document:
-        """Add an experiment; any field may be given, the rest gets the service's defaults. Returns its document."""
+        """Add an experiment; any field may be given, by its name on the wire (`projectId`), the rest gets defaults.
+
+        Returns its document.
+        """
         return self.add("experiments", fields)
 
     def add_deployment(self, **fields: Any) -> Document:
-        """Add a deployment; any field may be given, the rest gets defaults. Returns its document."""
+        """Add a deployment; any field may be given, by its name on the wire (`projectId`), the rest gets defaults.
+
+        Returns its document.
+        """
+        _refuse_other_names(fields)
         with self.lock:
             id = self._take_id(self.stored_deployments, fields)
             document = new_deployment(id, copy.deepcopy(fields))
@@ -124,6 +134,7 @@ class State:
 
     def add(self, kind: Kind, fields: Document) -> Document:
         """Add a flag or an experiment in its first version. Returns its document."""
+        _refuse_other_names(fields)
         with self.lock:
             id, now = self._take_id(self.toggles[kind], fields), self.now()
             document = new_toggle(kind, id, now, copy.deepcopy(fields))
@@ -157,6 +168,8 @@ class State:
             return list(self._with_variant(kind, id, variant).members(variant, member))
 
     def _include(self, kind: Kind, id: str, variant: str, member: Member, ids: Iterable[str]) -> None:
+        if isinstance(ids, str):
+            raise TypeError(f"{member} must be a list of ids, not {ids!r}")
         with self.lock:
             toggle = self._with_variant(kind, id, variant)
             merged = list(dict.fromkeys([*toggle.members(variant, member), *ids]))
@@ -183,3 +196,13 @@ class State:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def _refuse_other_names(fields: Document) -> None:
+    """A name in snake_case would be kept as an unknown field, and the field that was meant would get its default."""
+    for name in fields:
+        if "_" in name.lstrip("_"):
+            first, *rest = name.split("_")
+            raise ValueError(
+                f"{name!r} is no name of the wire; {first + ''.join(map(str.capitalize, rest))!r} may be meant"
+            )

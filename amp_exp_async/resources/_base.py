@@ -10,7 +10,7 @@ from attrs import frozen
 from amp_exp_async import checks, wire
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, Model, Page, Toggle, Version
 from amp_exp_async.paging import Pager, single
-from amp_exp_async.transport import Repeat, Reply, Request, Transport, path_of
+from amp_exp_async.transport import Repeat, Reply, Request, Transport, beyond_settling, path_of
 
 M = TypeVar("M", bound=Model)
 ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
@@ -40,6 +40,11 @@ def created_by(reply: Reply) -> Created:
     return reply.read(lambda body: wire.one(Created, body))
 
 
+def acknowledged(reply: Reply) -> None:
+    """Make sure that it is the service that says OK."""
+    reply.read(wire.acknowledged)
+
+
 class Resource:
     """A section of the API."""
 
@@ -54,7 +59,8 @@ class Resource:
         self, method: str, path: str, fields: Mapping[str, Any] | None = None, repeat: Repeat = Repeat.HARMLESS
     ) -> None:
         body = None if fields is None else wire.encode(fields)
-        await self._transport.send(Request(method, path, body=body, repeat=repeat))
+        request = Request(method, path, body=body, repeat=repeat)
+        await self._transport.send_settled(request, acknowledged, beyond_settling)
 
     def _array(self, model: type[M], path: str) -> Pager[M]:
         async def fetch() -> list[M]:

@@ -10,7 +10,7 @@ from amp_exp_async.models import UNSET, Maybe, Toggle, UnsetType, Variant
 from amp_exp_async.paging import Pager
 from amp_exp_async.transport import Loss, Repeat, Request
 
-from ._base import KindResource
+from ._base import KindResource, acknowledged
 from .fields import VARIANT
 from .settling import read_back
 
@@ -86,7 +86,7 @@ class AsyncVariants(KindResource[Toggle]):
             await read_back(loss, look, f"variant {key!r}")
 
         request = Request("POST", self._path(id, "variants"), body=wire.encode(fields), repeat=Repeat.HARMFUL)
-        await self._transport.send_settled(request, lambda _: None, settle)
+        await self._transport.send_settled(request, acknowledged, settle)
 
     async def edit(
         self,
@@ -130,7 +130,7 @@ class AsyncVariants(KindResource[Toggle]):
 
         repeat = Repeat.HARMLESS if new_path == path else Repeat.MOVED
         request = Request("PATCH", path, body=wire.encode(fields), repeat=repeat)
-        await self._transport.send_settled(request, lambda _: None, settle)
+        await self._transport.send_settled(request, acknowledged, settle)
 
     async def remove(self, id: str, variant: str) -> None:
         """Remove a variant, its inclusions with it: `DELETE /{kind}/{id}/variants/{variant}`.

@@ -5,7 +5,7 @@ from .options import Attempt, CallOptions, Usage
 from .pacing import RateLimit
 from .request import Reply, Request, path_of
 from .retry import Repeat, RetryPolicy, http_date
-from .transport import Loss, Transport
+from .transport import Loss, Transport, beyond_settling
 
 __all__ = [
     "Attempt",
@@ -20,6 +20,7 @@ __all__ = [
     "RetryPolicy",
     "Transport",
     "Usage",
+    "beyond_settling",
     "http_date",
     "path_of",
 ]

@@ -86,19 +86,16 @@ class Call:
                 # One refusal pauses every request of this key.
                 self.connection.rate_limited += 1
                 self.connection.pacer.pause(wait, daily=isinstance(result, Reply) and is_daily(asked, result.text))
-            step = next_step(
-                result.outcome,
-                self.request.repeat,
-                attempts_left=number < policy.attempts and self._in_time(wait),
-                lost_before=self.lost,
-            )
+            in_time = self._in_time(wait)
+            left = number < policy.attempts and in_time
+            step = next_step(result.outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
             if isinstance(result, Reply) and step is Step.DONE:
                 return attrs.evolve(result, attempts=number)
             self.lost = self.lost or result.outcome.lost
             if step is Step.SETTLE:
                 raise LostError(self._error(result, asked))
             if step is Step.FAIL:
-                raise self._error(result, asked)
+                raise self._error(result, asked, "" if in_time else self._no_time_for(wait))
             _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
             await asyncio.sleep(wait)
         raise AssertionError("the attempts are counted without end")
@@ -184,10 +181,15 @@ class Call:
             # The request has been made: an observer's mistake must not hide its outcome.
             _LOG.exception("on_attempt raised")
 
-    def _error(self, result: Reply | Failure, asked: float | None) -> APIConnectionError | APIStatusError:
+    def _no_time_for(self, wait: float) -> str:
+        return f" The deadline of {self.options.deadline} s left no time to wait {wait:.3g} s and try again."
+
+    def _error(
+        self, result: Reply | Failure, asked: float | None, note: str = ""
+    ) -> APIConnectionError | APIStatusError:
         if isinstance(result, Failure):
-            return connection_error(self.request, result, self.attempts, lost=self.lost)
-        return status_error(attrs.evolve(result, attempts=self.attempts), asked, lost=self.lost)
+            return connection_error(self.request, result, self.attempts, lost=self.lost, note=note)
+        return status_error(attrs.evolve(result, attempts=self.attempts), asked, lost=self.lost, note=note)
 
     def out_of_time(self, when: str) -> APITimeoutError:
         """The error for a deadline that passed during a wait."""

@@ -43,6 +43,12 @@ class _Headers(dict[str, str]):
         return f"<headers: {', '.join(self)}>"
 
 
+def _proxy(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value.startswith(("http://", "https://"))):
+        # Without the value: a proxy's URL may hold a password.
+        raise ConfigurationError(f"{field.name} must be a URL like 'http://host:3128', or None")
+
+
 def _limit(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, RateLimit):
         raise ConfigurationError(f"{field.name} must be a RateLimit or None, got {value!r}")
@@ -64,7 +70,7 @@ class NetworkOptions:
     """
 
     session: aiohttp.ClientSession | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, validator=_proxy)
     trust_env: bool = False
     ssl: SSLContext | aiohttp.Fingerprint | bool = True
     trace_configs: Sequence[aiohttp.TraceConfig] | None = None
@@ -176,7 +182,7 @@ class Connection:
             ) as response:
                 return Reply(request, response.status, response.headers, await response.read(), self.endpoint.key)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return failure(error, self.endpoint.key)
+            return failure(error, self.endpoint.key, seconds)
 
     def _proxy_of_environment(self) -> str | None:
         # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.

@@ -55,7 +55,7 @@ class Failure:
         return Outcome(None, sent=self.sent, retryable=self.retryable)
 
 
-def failure(error: Exception, key: Secret) -> Failure:  # noqa: PLR0911 - one line for each kind reads best
+def failure(error: Exception, key: Secret, seconds: float) -> Failure:  # noqa: PLR0911 - one line for each kind reads best
     """What an exception of aiohttp says about the attempt."""
     # Foreign tracebacks would carry the request's headers, and with them the key, in their local variables.
     words = key.redact(str(error))
@@ -69,7 +69,13 @@ def failure(error: Exception, key: Secret) -> Failure:  # noqa: PLR0911 - one li
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return Failure(f"not a usable URL ({reason})", sent=False, retryable=False, timeout=False, cause=cause)
         case aiohttp.ConnectionTimeoutError():
-            return Failure("connecting took too long", sent=False, retryable=True, timeout=True, cause=cause)
+            return Failure(
+                f"no connection within the {seconds:.3g} s of an attempt",
+                sent=False,
+                retryable=True,
+                timeout=True,
+                cause=cause,
+            )
         case aiohttp.ClientConnectorError():
             return Failure(f"could not connect ({reason})", sent=False, retryable=True, timeout=False, cause=cause)
         case aiohttp.ClientHttpProxyError():
@@ -77,7 +83,9 @@ def failure(error: Exception, key: Secret) -> Failure:  # noqa: PLR0911 - one li
             reason = f"the proxy answered {error.status}"
             return Failure(reason, sent=False, retryable=again, timeout=False, cause=cause)
         case TimeoutError():
-            return Failure("no complete reply in time", sent=True, retryable=True, timeout=True, cause=cause)
+            return Failure(
+                f"no complete reply within {seconds:.3g} s", sent=True, retryable=True, timeout=True, cause=cause
+            )
         case aiohttp.ClientPayloadError():
             return Failure(f"the reply broke off ({reason})", sent=True, retryable=True, timeout=False, cause=cause)
         case aiohttp.ClientError() | OSError():
@@ -106,7 +114,7 @@ def after(attempts: int) -> str:
     return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
 
 
-def connection_error(request: Request, fault: Failure, attempts: int, *, lost: bool) -> APIConnectionError:
+def connection_error(request: Request, fault: Failure, attempts: int, *, lost: bool, note: str) -> APIConnectionError:
     """The error for a call that got no complete reply.
 
     Args:
@@ -114,6 +122,7 @@ def connection_error(request: Request, fault: Failure, attempts: int, *, lost: b
         fault: how the last attempt failed.
         attempts: how many there were.
         lost: whether any of them may have been applied.
+        note: why there was no other attempt, when it is not the policy.
     """
     kind = APITimeoutError if fault.timeout else APIConnectionError
     if fault.sent or lost:
@@ -121,7 +130,7 @@ def connection_error(request: Request, fault: Failure, attempts: int, *, lost: b
     else:
         advice = "Nothing was sent. Check the network, base_url, proxy and ssl."
     error = kind(
-        f"{request.method} {request.path}: {fault.reason}, {after(attempts)}. {advice}",
+        f"{request.method} {request.path}: {fault.reason}, {after(attempts)}. {advice}{note}",
         method=request.method,
         path=request.path,
         attempts=attempts,
@@ -131,7 +140,7 @@ def connection_error(request: Request, fault: Failure, attempts: int, *, lost: b
     return error
 
 
-def status_error(reply: Reply, retry_after: float | None, *, lost: bool) -> APIStatusError:
+def status_error(reply: Reply, retry_after: float | None, *, lost: bool, note: str) -> APIStatusError:
     """The error for a reply that refuses."""
     request, status = reply.request, reply.status
     text = reply.text
@@ -146,7 +155,9 @@ def status_error(reply: Reply, retry_after: float | None, *, lost: bool) -> APIS
     advice = _ADVICE.get(status) or _ADVICE_BY_HUNDREDS.get(status // 100, "")
     if lost and request.method != "GET":
         advice = f"{what_now(request, lost=lost)} {advice}"
-    message = f"{request.method} {request.path} answered {status}, {after(reply.attempts)}: {excerpt(text)} {advice}"
+    message = (
+        f"{request.method} {request.path} answered {status}, {after(reply.attempts)}: {excerpt(text)} {advice}{note}"
+    )
     if status == 429:
         return RateLimitError(message, **details, retry_after=retry_after, daily=is_daily(retry_after, text))
     return error_class(status)(message.rstrip(), **details)

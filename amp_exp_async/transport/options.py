@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,11 @@ def _seconds_or_none(instance: object, field: attrs.Attribute[Any], value: objec
 def _policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, RetryPolicy):
         raise ConfigurationError(f"{field.name} must be a RetryPolicy, got {value!r}")
+
+
+def _observer(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ConfigurationError(f"{field.name} must be a plain function of one argument, got {value!r}")
 
 
 @frozen(kw_only=True)
@@ -83,4 +89,4 @@ class CallOptions:
     timeout: float = field(default=30.0, validator=_seconds)
     deadline: float | None = field(default=120.0, validator=_seconds_or_none)
     retry: RetryPolicy = field(factory=RetryPolicy, validator=_policy)
-    on_attempt: Callable[[Attempt], object] | None = None
+    on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=_observer)

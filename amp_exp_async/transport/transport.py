@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import attrs
 from attrs import frozen
@@ -76,6 +76,11 @@ class Loss:
         return error
 
 
+async def beyond_settling(loss: Loss) -> NoReturn:
+    """The way to settle what cannot be settled."""
+    raise loss.unknown("This operation cannot be checked by reading back.")
+
+
 class Transport:
     """Sends requests by the rules, over a connection that it may share with other views."""
 
@@ -92,11 +97,7 @@ class Transport:
             OutcomeUnknownError: it must not be repeated, and may or may not have been applied.
             ClientClosedError: the client is closed, or was closed meanwhile.
         """
-
-        async def settle(loss: Loss) -> Reply:
-            raise loss.unknown("This operation cannot be checked by reading back.")
-
-        return await self.send_settled(request, lambda reply: reply, settle)
+        return await self.send_settled(request, lambda reply: reply, beyond_settling)
 
     async def send_settled(
         self, request: Request, answer: Callable[[Reply], T], settle: Callable[[Loss], Awaitable[T]]
@@ -132,6 +133,8 @@ class Transport:
             except LostError as lost:
                 loss = Loss(call, lost.cause)
             except UnexpectedResponseError as useless:
+                if call.request.repeat is not Repeat.HARMFUL:
+                    raise
                 loss = Loss(call, useless)
             call.under_way = True
             return await settle(loss)

@@ -2,6 +2,7 @@
 
 from .documents import (
     MalformedDocumentError,
+    acknowledged,
     array,
     decode,
     encode,
@@ -18,6 +19,7 @@ from .names import NEXT_CURSOR
 __all__ = [
     "NEXT_CURSOR",
     "MalformedDocumentError",
+    "acknowledged",
     "array",
     "decode",
     "encode",

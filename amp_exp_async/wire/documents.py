@@ -93,6 +93,12 @@ async def page(model: type[M], name: str, body: bytes) -> Page[M]:
     return Page(items, _cursor(document.get(NEXT_CURSOR)))
 
 
+def acknowledged(body: bytes) -> None:
+    """The reply to a write: `OK`, or anything else but a web page, which comes from a proxy or a login."""
+    if body.lstrip()[:1] == b"<":
+        raise MalformedDocumentError("", "a web page")
+
+
 def identifiers(body: bytes) -> list[str]:
     """The ids of a body that is an array of them."""
     document = decode(body)

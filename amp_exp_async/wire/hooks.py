@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 
+from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.models import UNSET, Id, Model
 
 from . import values
@@ -57,6 +58,8 @@ def _field_types(model: Any) -> dict[str, tuple[Any, bool]]:
     """A model's fields: the type of each when it has a value, and whether it may be null or missing."""
     cls = get_origin(model) or model
     parameter = next(iter(get_args(model)), None)
+    if parameter is None and hasattr(cls, "__parameters__"):
+        raise ConfigurationError(f"{cls.__name__} holds a model, so name it: {cls.__name__}[Flag]")
     types = {name: without_unset(attrs.fields_dict(attrs.resolve_types(cls))[name].type) for name in field_names(cls)}
     return {
         name: (parameter if isinstance(kind, TypeVar) else kind, optional) for name, (kind, optional) in types.items()

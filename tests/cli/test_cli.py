@@ -171,3 +171,21 @@ def test_bars_on_a_terminal() -> None:
             advance(1)
         assert time.monotonic() - started < 5
         assert "3/3" in console.export_text()
+
+
+def test_emulator_refuses_a_file_that_it_cannot_write(tmp_path: Path) -> None:
+    """A file that could not be saved at the end is refused at the beginning."""
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(tmp_path / "missing" / "state.json")])
+    assert result.exit_code == 1
+    assert "The emulator cannot serve" in result.output
+    assert "serves on" not in result.output
+
+
+def test_a_start_that_fails_leaves_the_file_alone(tmp_path: Path) -> None:
+    """An emulator whose port is taken has nothing to save."""
+    file = tmp_path / "state.json"
+    file.write_text('{"flags": [{"key": "a"}]}')
+    with Emulator() as emulator:
+        port = emulator.base_url.rsplit(":", 1)[1]
+        assert CliRunner().invoke(app, ["emulator", "--port", port, "--state", str(file)]).exit_code == 1
+    assert file.read_text() == '{"flags": [{"key": "a"}]}'

@@ -168,3 +168,17 @@ def test_a_state_file_that_does_not_exist(tmp_path: Path) -> None:
     """The usual error for files."""
     with pytest.raises(FileNotFoundError):
         Emulator(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("add", ["add_flag", "add_experiment", "add_deployment"])
+def test_a_name_in_snake_case_is_refused(add: str) -> None:
+    """A helper that kept `project_id` as an unknown field would give the flag the default project."""
+    with pytest.raises(ValueError, match="'projectId' may be meant"):
+        getattr(State(), add)(project_id="5")
+
+
+def test_a_lone_string_is_no_list_of_users() -> None:
+    """A string is not taken for its letters."""
+    state = State()
+    with pytest.raises(TypeError, match="must be a list of ids"):
+        state.add_users("flags", state.add_flag()["id"], "on", "abc")
