@@ -304,12 +304,13 @@ def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]
     """The query of a raw request."""
     if not _is_mapping(value):
         refuse(argument, "must be a mapping of names to values", value)
+    checked: dict[str, str | int | float | bool] = {}
     for name, item in value.items():
-        if isinstance(item, str):
-            text(f"{argument}.{text(f'{argument} name', name)}", item)
-        elif not isinstance(item, bool | int | float):
-            refuse(f"{argument}.{name}", "must be a string, a number or a boolean", item)
-    return dict(value)
+        place = f"{argument}.{text(f'{argument} name', name)}"
+        if not isinstance(item, str | bool | int | float):
+            refuse(place, "must be a string, a number or a boolean", item)
+        checked[text(place, name)] = json_value(place, item)
+    return checked
 
 
 def exposure_filter(argument: str, value: Any) -> ExposureFilter:

@@ -48,9 +48,10 @@ class AsyncDeployments(Resource):
             OutcomeUnknownError: the reply was lost and reading back could not settle it.
         """
         project = checks.identifier("project_id", project_id)
+        label = checks.key("label", label)
         fields = {
             "project_id": project,
-            "label": checks.key("label", label),
+            "label": label,
             "type": checks.one_of("client", "server")("type", type),
         }
 

@@ -144,7 +144,8 @@ class AsyncToggles(KindResource[ToggleT_co]):
 
     async def _create(self, table: Mapping[str, Check], project_id: str, key: str, given: Mapping[str, Any]) -> Created:
         project = checks.identifier("project_id", project_id)
-        fields = {"project_id": project, "key": checks.key("key", key), **checks.fields(table, given)}
+        key = checks.key("key", key)
+        fields = {"project_id": project, "key": key, **checks.fields(table, given)}
         path = path_of(self._kind.name)
 
         async def settle(loss: Loss) -> Created:

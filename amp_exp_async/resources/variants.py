@@ -67,7 +67,7 @@ class AsyncVariants(KindResource[Toggle]):
         Example:
             `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
         """
-        checks.key("key", key)
+        key = checks.key("key", key)
         given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields: dict[str, Any] = {"key": key, **checks.fields(VARIANT, given)}
         path = self._variant_path(id, key)

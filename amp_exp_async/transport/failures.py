@@ -125,7 +125,9 @@ def connection_error(request: Request, fault: Failure, attempts: int, *, lost: b
         note: why there was no other attempt, when it is not the policy.
     """
     kind = APITimeoutError if fault.timeout else APIConnectionError
-    if fault.sent or lost:
+    if lost and request.repeat is Repeat.HARMFUL:
+        advice = what_now(request, lost=lost)
+    elif fault.sent or lost:
         advice = f"{what_now(request, lost=lost)} Try again, or raise timeout, deadline or retry."
     else:
         advice = "Nothing was sent. Check the network, base_url, proxy and ssl."

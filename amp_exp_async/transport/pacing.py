@@ -70,6 +70,7 @@ class Pacer:
         self._timer: asyncio.TimerHandle | None = None
         self._paused_until = 0.0
         self._pause_is_daily = False
+        self._closed = False
         self._day = 0
         self._today = 0
         self._replies = 0
@@ -180,7 +181,8 @@ class Pacer:
             raise Paused(opens_at - now, daily=opens_at > self._paused_until or self._pause_is_daily)
 
     def close(self) -> None:
-        """Leave no timer behind."""
+        """Leave no timer behind: those who wait are cancelled by then, or will be."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -197,7 +199,7 @@ class Pacer:
                 self._usable += 1
                 self._today = max(0, self._today - 1)
                 self._serve()
-            else:
+            elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             raise
 
@@ -207,12 +209,17 @@ class Pacer:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        while self._waiters and self._take(now):
-            self._waiters.popleft().set_result(None)
+        while self._waiters:
+            if self._waiters[0].done():  # cancelled, and not run since
+                self._waiters.popleft()
+            elif self._take(now):
+                self._waiters.popleft().set_result(None)
+            else:
+                break
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         opens_at = self._opens_at(now)
-        if self._waiters and (opens_at > now or self._coming):
+        if self._waiters and not self._closed and (opens_at > now or self._coming):
             next_permit = self._coming[0] if self._coming and not self._usable else now
             self._timer = loop.call_at(max(opens_at, next_permit), self._serve)

@@ -256,6 +256,24 @@ def test_a_cancelled_call_frees_its_permit() -> None:
     run(scenario())
 
 
+def test_closing_leaves_no_timer() -> None:
+    """Requests that end while the client is closed do not make the pacer look at the clock again."""
+    session = ScriptedSession([Answer(seconds=50.0)])
+
+    async def scenario() -> None:
+        limit = RateLimit(per_second=2)
+        url = "https://service.example"
+        client = AsyncExperimentClient(KEY, base_url=url, session=session, rate_limit=limit)  # type: ignore[arg-type]
+        calls = [asyncio.ensure_future(client.flags.get("1")) for _ in range(5)]
+        await asyncio.sleep(5.0)
+        await client.aclose()
+        await asyncio.wait(calls)
+        assert [type(call.exception()) for call in calls] == [ClientClosedError] * 5
+        assert client._transport.connection.pacer._timer is None
+
+    run(scenario())
+
+
 def test_what_it_shows_of_itself() -> None:
     """Its repr tells the address and not the key, and it is never pickled."""
     client = AsyncExperimentClient("lifetime-management-key", region="eu")

@@ -228,6 +228,22 @@ def test_cancelled_in_the_moment_of_being_served() -> None:
     paced(RateLimit(per_second=1), scenario)
 
 
+def test_cancelled_in_the_moment_before_being_served() -> None:
+    """A waiter that is cancelled in the turn in which a permit comes back loses it for nobody."""
+
+    async def scenario(pacer: Pacer) -> None:
+        await pacer.acquire(None)
+        first, second = (asyncio.ensure_future(pacer.acquire(None)) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        pacer.release(now(), reached=False, answered=False)
+        await asyncio.wait_for(second, 5)
+        assert first.cancelled()
+        assert pacer.requests_today == 1
+
+    paced(RateLimit(per_second=1), scenario)
+
+
 def test_the_deadline_while_waiting_for_a_permit() -> None:
     """The call fails at its deadline, not before and not after, was not sent, and its wait is in the usage."""
     session = ScriptedSession([Answer()])

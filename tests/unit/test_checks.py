@@ -261,3 +261,38 @@ async def test_a_value_of_another_type_is_refused(
 async def test_null_is_no_list(name: str, edit: Callable[..., Call], refused: Refused) -> None:
     """A list that is replaced is replaced by a list: null is refused, which might take all of it away."""
     await refused(edit(**{name: None}), name, "must be a list")
+
+
+@every_kind
+@every_list
+@pytest.mark.parametrize("bad", ["a\nb", "a\r\nb", "a\tb", "a\0b", "a\x1fb", "a\u2028b"], ids=ascii)
+async def test_an_id_of_several_lines_is_refused(place: str, kind: str, bad: str, refused: Refused) -> None:
+    """It would be two ids in one, read from a file as a whole; the service would match nobody."""
+    call, argument = at(LISTS[place][0], kind)
+    await refused(call(["fine", bad]), f"{argument}[1]", "must not have line breaks or other control characters")
+
+
+@pytest.mark.parametrize("again", [{"key": "on"}, Variant("on")], ids=["mapping", "model"])
+async def test_two_variants_of_one_key_are_refused(again: Any, create: Callable[..., Call], refused: Refused) -> None:
+    """The service would keep one of them; the message names the later one."""
+    twice = [Variant("on"), {"key": "off"}, again]
+    await refused(create(variants=twice), "variants[2].key", "must not be there twice")
+
+
+@pytest.mark.parametrize("value", [None, ["a"], ("a",), {"a": 1}, b"a", "\ud800"], ids=ascii)
+async def test_a_query_of_other_values_is_refused(value: Any, refused: Refused) -> None:
+    """A query holds texts, numbers and truth values; anything else would be sent as its `str()`."""
+    rule = "must be valid Unicode" if isinstance(value, str) else "must be a string, a number or a boolean"
+    await refused(lambda c: c.request("GET", "/flags", params={"fine": 1, "bad": value}), "params.bad", rule)
+
+
+@pytest.mark.parametrize("params", [[("a", "b")], "a=b", [], 5], ids=ascii)
+async def test_a_query_that_is_no_mapping_is_refused(params: Any, refused: Refused) -> None:
+    """Also pairs, whatever other libraries take."""
+    await refused(lambda c: c.request("GET", "/flags", params=params), "params", "must be a mapping")
+
+
+@pytest.mark.parametrize("name", [1, None, "\ud800"], ids=ascii)
+async def test_a_query_of_other_names_is_refused(name: Any, refused: Refused) -> None:
+    """Names are texts, whatever their values are."""
+    await refused(lambda c: c.request("GET", "/flags", params={name: True}), "params name", "must be")

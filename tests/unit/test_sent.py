@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -221,3 +221,33 @@ async def test_null_is_no_filter(name: str, kind: str, client: AsyncExperimentCl
 async def test_dates_and_aware_moments_are_sent(value: Any, text: str, sent: Sent) -> None:
     """A day stays a day; a moment is sent in UTC, to the millisecond."""
     assert await sent(lambda c: c.experiments.edit("1", start_date=value)) == {"startDate": text}
+
+
+class Key(str, Enum):  # noqa: UP042 - whose str() is another text is what this is about
+    """An enumeration of strings whose `str()` is not their value."""
+
+    ON = "present"
+
+
+@every_kind
+async def test_a_key_of_an_enumeration_is_sent_by_its_value(kind: str, sent: Sent) -> None:
+    """Wherever a key stands, its value is meant: in a query, in a path, in a body."""
+    by_key = {"key": "present"}
+    assert await sent(lambda c: anext(getattr(c, kind).list(key=Key.ON).pages())) == by_key
+    assert await sent(lambda c: getattr(c, kind).find(Key.ON)) == by_key
+    assert await sent(lambda c: getattr(c, kind).variants.create("1", key=Key.ON)) == by_key
+    assert await sent(lambda c: getattr(c, kind).variants.get("1", Key.ON)) == {}
+
+
+async def test_a_creation_without_deployments(sent: Sent, create: Callable[..., Call]) -> None:
+    """None at all is a list of deployments too, and so is no variant."""
+    body = await sent(create(deployments=[], variants=[]))
+    assert body == {"projectId": "1", "key": "k", "deployments": [], "variants": []}
+
+
+async def test_the_values_of_a_query(sent: Sent) -> None:
+    """Texts, numbers and truth values are sent as the wire writes them."""
+    params = {"key": "é &=", "limit": 5, "share": 0.5, "includeArchived": True, "none": False, "empty": ""}
+    query = {**params, "limit": "5", "share": "0.5", "includeArchived": "true", "none": "false"}
+    assert await sent(lambda c: c.request("GET", "/flags", params=params)) == query
+    assert await sent(lambda c: c.request("GET", "/flags", params={Key.ON: Key.ON})) == {"present": "present"}
