@@ -1,4 +1,4 @@
-"""What is refused before anything is sent. A check takes an argument's name and value and gives the value to send."""
+"""The checks of single values, of lists of them, and of the fields of a request."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
-import attrs
+from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.models import UNSET
 
-from .errors import InvalidInputError
-from .models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, Segment, Variant
-
-M = TypeVar("M", bound=Model)
 Check: TypeAlias = Callable[[str, Any], Any]
 
 MAX_PAGE = 1000
@@ -26,15 +23,17 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _INT64 = 2**63
 _UINT64 = 2**64
 _DEEPEST = 100
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def refuse(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
     """Refuse an argument, naming it and the rule that it breaks."""
-    got = "" if value is UNSET else f", got {reprlib.repr(value)}"
+    got = "" if value is UNSET else f", got {_SHORT.repr(value)}"
     raise InvalidInputError(f"{argument}: {rule}{got}. Nothing was sent.", argument=argument, rule=rule)
 
 
-def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping)
 
 
@@ -143,7 +142,7 @@ def when(argument: str, value: Any) -> datetime | date:
 
 def items(argument: str, value: Any) -> list[Any]:
     """A list of anything, where a lone string is meant to be one item and would be taken for its letters."""
-    if isinstance(value, str | bytes) or _is_mapping(value) or not _is_iterable(value):
+    if isinstance(value, str | bytes) or is_mapping(value) or not _is_iterable(value):
         refuse(argument, "must be a list", value)
     return list(value)
 
@@ -184,7 +183,7 @@ def _listed_id(argument: str, value: Any) -> str:
 
 def weights(argument: str, value: Any) -> dict[str, float]:
     """Variant key to weight."""
-    if not _is_mapping(value):
+    if not is_mapping(value):
         refuse(argument, "must map variant keys to weights", value)
     return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
 
@@ -205,7 +204,7 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
         if not math.isfinite(value):
             refuse(argument, "must be JSON, which has no NaN and no infinity", value)
         return float(value)
-    if _is_mapping(value):
+    if is_mapping(value):
         names = [json_value(f"{argument} key", text(f"{argument} key", name)) for name in value]
         pairs = zip(names, value.values(), strict=True)
         return {name: json_value(f"{argument}.{name}", item, depth + 1) for name, item in pairs}
@@ -231,78 +230,9 @@ def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
             refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
 
 
-def model(cls: type[M], argument: str, value: Any) -> M:
-    """A model, or a mapping with the same names."""
-    if isinstance(value, cls):
-        return value
-    if not _is_mapping(value):
-        refuse(argument, f"must be a {cls.__name__} or a mapping with its names", value)
-    known(argument, attrs.fields_dict(cls), value)
-    try:
-        return cls(**value)
-    except TypeError:
-        missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING and a.name not in value]
-        refuse(argument, f"must have {', '.join(missing)}")
-
-
-def _with(value: M, argument: str, checked: Mapping[str, Check]) -> M:
-    """A copy of a model with each field checked."""
-    given = {name: getattr(value, name) for name in checked}
-    sent = {
-        name: nullable(checked[name])(f"{argument}.{name}", item) for name, item in given.items() if item is not UNSET
-    }
-    if not _is_mapping(value.extra):
-        refuse(f"{argument}.extra", "must be a mapping of the wire's names", value.extra)
-    return attrs.evolve(value, **sent, extra=json_value(f"{argument}.extra", value.extra))
-
-
-def models_of(one: Check) -> Check:
-    return lambda argument, value: [one(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
-
-
-def condition(argument: str, value: Any) -> Condition:
-    checked = model(Condition, argument, value)
-    if checked.type == "cohort":
-        refuse(f"{argument}.type", "conditions on cohorts cannot be written by the API, which would drop them")
-    return _with(checked, argument, {"prop": text, "op": text, "values": texts, "type": text})
-
-
-def segment(argument: str, value: Any) -> Segment:
-    checks: dict[str, Check] = {
-        "name": text,
-        "conditions": models_of(condition),
-        "percentage": percentage,
-        "rollout_weights": weights,
-        "bucketing_key": text,
-    }
-    return _with(model(Segment, argument, value), argument, checks)
-
-
-def variant(argument: str, value: Any) -> Variant:
-    given = model(Variant, argument, value)
-    key(f"{argument}.key", given.key)
-    checks: dict[str, Check] = {
-        "name": text,
-        "payload": json_value,
-        "description": text,
-        "rollout_weight": number,
-    }
-    return _with(given, argument, checks)
-
-
-def variants(argument: str, value: Any) -> list[Variant]:
-    """Variants, each key once."""
-    checked = [variant(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
-    keys = [given.key for given in checked]
-    for at, name in enumerate(keys):
-        if name in keys[:at]:
-            refuse(f"{argument}[{at}].key", "must not be there twice", name)
-    return checked
-
-
 def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
     """The query of a raw request."""
-    if not _is_mapping(value):
+    if not is_mapping(value):
         refuse(argument, "must be a mapping of names to values", value)
     checked: dict[str, str | int | float | bool] = {}
     for name, item in value.items():
@@ -311,16 +241,6 @@ def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]
             refuse(place, "must be a string, a number or a boolean", item)
         checked[text(place, name)] = json_value(place, item)
     return checked
-
-
-def exposure_filter(argument: str, value: Any) -> ExposureFilter:
-    words = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), text)
-    return _with(model(ExposureFilter, argument, value), argument, words | {"subprop_value": texts})
-
-
-def exposure_event(argument: str, value: Any) -> ExposureEvent:
-    checks: dict[str, Check] = {"event_type": text, "filters": models_of(exposure_filter)}
-    return _with(model(ExposureEvent, argument, value), argument, checks)
 
 
 def fields(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
