@@ -86,8 +86,7 @@ class Call:
                 # One refusal pauses every request of this key.
                 self.connection.rate_limited += 1
                 self.connection.pacer.pause(wait, daily=isinstance(result, Reply) and is_daily(asked, result.text))
-            in_time = self._in_time(wait)
-            left = number < policy.attempts and in_time
+            left = number < policy.attempts
             step = next_step(result.outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
             if isinstance(result, Reply) and step is Step.DONE:
                 return attrs.evolve(result, attempts=number)
@@ -95,7 +94,9 @@ class Call:
             if step is Step.SETTLE:
                 raise LostError(self._error(result, asked))
             if step is Step.FAIL:
-                raise self._error(result, asked, "" if in_time else self._no_time_for(wait))
+                raise self._error(result, asked)
+            if not self._in_time(wait):
+                raise self._error(result, asked, self._no_time_for(wait))
             _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
             await asyncio.sleep(wait)
         raise AssertionError("the attempts are counted without end")

@@ -10,6 +10,7 @@ from amp_exp_async import (
     APIConnectionError,
     APITimeoutError,
     AsyncExperimentClient,
+    BadRequestError,
     OutcomeUnknownError,
     RateLimitError,
     ServerError,
@@ -64,6 +65,16 @@ async def test_the_deadline_is_named_when_it_is_the_reason(
     with pytest.raises(error, match=r"The deadline of 2 s left no time to wait 30 s and try again"):
         await client.with_options(deadline=2).flags.list()
     assert len(emulator.requests) == 1
+
+
+async def test_the_deadline_is_not_named_when_it_is_not_the_reason(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """A refusal that no second attempt would change has no word about the deadline, however close it is."""
+    emulator.fail(Fault.status(400, retry_after=30))
+    with pytest.raises(BadRequestError) as caught:
+        await client.with_options(deadline=2).flags.list()
+    assert "deadline of" not in str(caught.value)
 
 
 async def test_a_timeout_says_how_long_it_waited(emulator: Emulator, client: AsyncExperimentClient) -> None:
