@@ -15,7 +15,7 @@ from aioresponses import aioresponses
 
 
 class _Response(aiohttp.ClientResponse):
-    __init__ = partialmethod(aiohttp.ClientResponse.__init__, stream_writer=Mock(output_size=0))  # type: ignore[assignment]
+    __init__ = partialmethod(aiohttp.ClientResponse.__init__, stream_writer=Mock(output_size=0))  # type: ignore[assignment]  # a method made by a descriptor
 
 
 @contextmanager

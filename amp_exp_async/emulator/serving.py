@@ -34,6 +34,6 @@ async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callab
                 if state_file is not None:
                     emulator.save(state_file)
     finally:
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError):  # as above
             for number in signals:
                 loop.remove_signal_handler(number)

@@ -3,7 +3,8 @@
 It holds as many permits as the limit has requests. A request takes one, and the permit becomes usable again a second
 after the reply: whatever the network does to the times of arrival, no window of one second at the service then holds
 more requests than there are permits. Waiting from the reply costs throughput, so most of the least round trip seen is
-taken off that second again: a request needs some time to arrive, and a reply to come back.
+taken off that second again: a request needs some time to arrive, and a reply to come back. Where that least suddenly
+becomes less, a few requests come early; the 429 that this may bring makes the pacer learn anew.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Pacer:
             self._all_round_trips += elapsed
             hold = _WINDOW - self._head_start()
         else:
-            # The service may receive it as much later as it has been under way already.
+            # It may still be under way, for as long again as it has been already, within reason.
             hold = _WINDOW + min(elapsed, _LONGEST_WAY)
         if self._limit.per_second is not None:
             heapq.heappush(self._coming, now + max(0.0, hold))

@@ -55,8 +55,7 @@ def test_demo_prints_plain_lines_when_piped() -> None:
 
 def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit status 1, and the change that is missing, when the emulator does not hold what was asked for."""
-    users = Emulator.state.fget  # type: ignore[attr-defined]
-    assert users is not None
+    state = Emulator.__dict__["state"].fget
 
     class Forgetful:
         def __init__(self, state: Any) -> None:
@@ -68,7 +67,7 @@ def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) ->
         def users(self, kind: str, id: str, variant: str) -> list[str]:
             return list(self._state.users(kind, id, variant)[:-1])
 
-    monkeypatch.setattr(Emulator, "state", property(lambda self: Forgetful(users(self))))
+    monkeypatch.setattr(Emulator, "state", property(lambda self: Forgetful(state(self))))
     monkeypatch.setattr(demo, "_EDITED", 5)
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -239,14 +239,19 @@ async def test_a_cancelled_call_frees_its_slot(emulator: Emulator) -> None:
     assert len(emulator.requests) == 2
 
 
+def scripted(session: ScriptedSession, limit: RateLimit) -> AsyncExperimentClient:
+    """A client over a session that stands in for aiohttp's."""
+    stand_in = cast("aiohttp.ClientSession", session)
+    return AsyncExperimentClient(KEY, base_url="https://service.example", session=stand_in, rate_limit=limit)
+
+
 def test_a_cancelled_call_frees_its_permit() -> None:
     """Its permit comes back after as long as a lost request's, not sooner and not never."""
     session = ScriptedSession([Answer(seconds=50.0), Answer(body=b'{"flags": []}')])
 
     async def scenario() -> None:
         limit = RateLimit(per_second=1)
-        url = "https://service.example"
-        async with AsyncExperimentClient(KEY, base_url=url, session=session, rate_limit=limit) as client:  # type: ignore[arg-type]
+        async with scripted(session, limit) as client:
             call = asyncio.ensure_future(client.flags.get("1"))
             await asyncio.sleep(0.5)
             call.cancel()
@@ -262,8 +267,7 @@ def test_closing_leaves_no_timer() -> None:
 
     async def scenario() -> None:
         limit = RateLimit(per_second=2)
-        url = "https://service.example"
-        client = AsyncExperimentClient(KEY, base_url=url, session=session, rate_limit=limit)  # type: ignore[arg-type]
+        client = scripted(session, limit)
         calls = [asyncio.ensure_future(client.flags.get("1")) for _ in range(5)]
         await asyncio.sleep(5.0)
         await client.aclose()

@@ -132,7 +132,7 @@ def certificate(tmp_path: Path) -> Path:
     """A certificate that nobody signed, its key beside it."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
+        pytest.skip("needs openssl to make a certificate")  # nothing that is installed can sign one
     options = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
     command = [openssl, *options.split(), "-keyout", "key.pem", "-out", "certificate.pem"]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)

@@ -92,8 +92,8 @@ async def test_the_callers_session_stays_as_it_is(server: DroppingServer) -> Non
     async with aiohttp.ClientSession() as theirs:
         async with client_of(server, theirs) as client:
             await client.flags.list()
-            assert theirs._retry_connection is True  # type: ignore[attr-defined]
-        assert theirs._retry_connection is True  # type: ignore[attr-defined]
+            assert theirs._retry_connection is True  # type: ignore[attr-defined]  # aiohttp's own
+        assert theirs._retry_connection is True  # type: ignore[attr-defined]  # aiohttp's own
         async with theirs.delete(f"{server.url}/theirs") as response:
             assert response.status == 200
     assert server.count("DELETE") == 2

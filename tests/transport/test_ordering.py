@@ -17,7 +17,7 @@ from amp_exp_async.transport.ordering import KeyedLocks
 from tests.virtual_time import now, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
-TestServer.__test__ = False  # type: ignore[attr-defined]
+TestServer.__test__ = False  # type: ignore[attr-defined]  # its name looks like a test class
 
 WRITES: list[Call] = [
     lambda c: c.flags.edit("1", enabled=True),

@@ -130,7 +130,7 @@ def test_over_the_daily_limit_nothing_is_sent(deadline: float | None, sent: int)
 
     async def scenario() -> None:
         network = NetworkOptions(
-            session=session,  # type: ignore[arg-type]
+            session=session,  # type: ignore[arg-type]  # a stand-in
             rate_limit=RateLimit(per_day=2),
             wall_clock=lambda: MIDNIGHT - 3600.0 + now(),
         )
@@ -162,7 +162,7 @@ def test_a_daily_refusal_pauses_every_other_call() -> None:
     async def scenario() -> None:
         connection = Connection(
             Endpoint("https://service.example/api/1", Secret("pacing-key")),
-            NetworkOptions(session=session),  # type: ignore[arg-type]
+            NetworkOptions(session=session),  # type: ignore[arg-type]  # a stand-in
         )
         transport = Transport(connection, CallOptions(deadline=60.0, retry=RetryPolicy()))
         for attempts in (1, 0):
