@@ -70,6 +70,11 @@ class Comparison:
         return median(ours / baseline for ours, baseline in self.pairs)
 
     @property
+    def difference(self) -> float:
+        """The median of the rounds' differences: what is ours to pay, whatever the baseline takes."""
+        return median(ours - baseline for ours, baseline in self.pairs)
+
+    @property
     def middle_half(self) -> tuple[float, float]:
         """The quartiles of the rounds' ratios."""
         ratios = [ours / baseline for ours, baseline in self.pairs]
@@ -80,8 +85,8 @@ class Comparison:
         ours, baseline = (self._shown(median(side)) for side in zip(*self.pairs, strict=True))
         low, high = self.middle_half
         return (
-            f"{self.name}: ratio {self.ratio:.2f} (ours {ours}, baseline {baseline}, {len(self.pairs)} rounds, "
-            f"middle half {low:.2f} to {high:.2f})"
+            f"{self.name}: ratio {self.ratio:.2f} (ours {ours}, baseline {baseline}, difference "
+            f"{self._shown(self.difference)}, {len(self.pairs)} rounds, middle half {low:.2f} to {high:.2f})"
         )
 
     def as_dict(self) -> dict[str, object]:
@@ -95,12 +100,13 @@ class Comparison:
             "middle_half": [low, high],
             "ours": ours,
             "baseline": baseline,
+            "difference": self.difference,
             "rounds": len(self.pairs),
         }
 
     def _shown(self, value: float) -> str:
         scales = _SCALES[self.unit]
-        size, name = next((scale for scale in scales if value >= scale[0]), scales[-1])
+        size, name = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
         return f"{value / size:.3g} {name}".rstrip()
 
 

@@ -1,4 +1,4 @@
-"""A GET through the client, against bare aiohttp and orjson."""
+"""A GET and a PATCH through the client, against bare aiohttp and orjson."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from amp_exp_async import AsyncExperimentClient
 _FIELDS = ("id", "key", "projectId", "name", "enabled", "tags")
 
 
-async def _work(get: Callable[[], Awaitable[object]], tickets: Iterator[int]) -> None:
-    for _ in tickets:
-        await get()
+_IDS = 256  # writes to one flag wait for each other, and those under way at once must not
 
 
-async def _all(get: Callable[[], Awaitable[object]], count: int, concurrency: int) -> None:
+async def _work(call: Callable[[str], Awaitable[object]], tickets: Iterator[int]) -> None:
+    for ticket in tickets:
+        await call(str(ticket % _IDS))
+
+
+async def _all(call: Callable[[str], Awaitable[object]], count: int, concurrency: int) -> None:
     tickets = iter(range(count))
-    await asyncio.gather(*(_work(get, tickets) for _ in range(concurrency)))
+    await asyncio.gather(*(_work(call, tickets) for _ in range(concurrency)))
 
 
 def main() -> None:
@@ -35,30 +38,37 @@ def main() -> None:
     flag = flags(1)[0]
     body = orjson.dumps({name: flag[name] for name in _FIELDS})
     with serving(Fixed(body)) as base_url, asyncio.Runner() as runner:
-        url = f"{base_url}/api/1/flags/1"
+        url = f"{base_url}/api/1/flags/"
         headers = {"Authorization": "Bearer benchmark-key", "Accept": "application/json"}
+        of_body = headers | {"Content-Type": "application/json"}
+        change = orjson.dumps({"enabled": True})
 
         async def open_session() -> aiohttp.ClientSession:
-            return aiohttp.ClientSession(headers=headers)
+            return aiohttp.ClientSession()
 
         session = runner.run(open_session())
         client = AsyncExperimentClient("benchmark-key", base_url=base_url, rate_limit=None)
 
-        async def bare() -> object:
-            async with session.get(url) as response:
+        async def get(id: str) -> object:
+            async with session.get(url + id, headers=headers) as response:
                 return orjson.loads(await response.read())
 
-        sides: dict[str, Callable[[], Awaitable[object]]] = {
-            "flags.get": lambda: client.flags.get("1"),
-            "client.request": lambda: client.request("GET", "/flags/1"),
+        async def patch(id: str) -> object:
+            async with session.patch(url + id, data=change, headers=of_body) as response:
+                return await response.read()
+
+        sides: dict[str, tuple[Callable[[str], Awaitable[object]], Callable[[str], Awaitable[object]]]] = {
+            "flags.get": (client.flags.get, get),
+            "client.request": (lambda id: client.request("GET", f"/flags/{id}"), get),
+            "flags.edit": (lambda id: client.flags.edit(id, enabled=True), patch),
         }
         for concurrency in (1, 32):
 
-            def side(get: Callable[[], Awaitable[object]], concurrency: int = concurrency) -> Timing:
-                return timed(lambda: runner.run(_all(get, options.requests, concurrency)), options.requests)
+            def side(call: Callable[[str], Awaitable[object]], concurrency: int = concurrency) -> Timing:
+                return timed(lambda: runner.run(_all(call, options.requests, concurrency)), options.requests)
 
-            for name, get in sides.items():
-                pairs = alternate(partial(side, get), partial(side, bare), options.rounds)
+            for name, (ours, bare) in sides.items():
+                pairs = alternate(partial(side, ours), partial(side, bare), options.rounds)
                 for comparison in cpu_and_wall(f"{name} at {concurrency} at once against aiohttp", pairs):
                     show(comparison, as_json=options.json)
         runner.run(client.aclose())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from multiprocessing.connection import Connection
+
+_LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 
 
 class Service:
@@ -18,7 +21,7 @@ class Service:
         return 0.0, 0.0
 
     def answer(self, target: str) -> tuple[int, bytes]:
-        """The status and JSON body for the path and query of a GET."""
+        """The status and JSON body for the path and query of a request."""
         raise NotImplementedError
 
 
@@ -63,7 +66,7 @@ def _serve(service: Service, started: Connection) -> None:
 
 
 class _Conversation(asyncio.Protocol):
-    """One connection: GET requests without bodies, one at a time."""
+    """One connection: requests without bodies or with a `Content-Length`, one at a time."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -76,9 +79,11 @@ class _Conversation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        if not self._received.endswith(b"\r\n\r\n"):
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        if not end or len(body) < (0 if length is None else int(length[1])):
             return
-        target = self._received.split(b" ", 2)[1].decode()
+        target = head.split(b" ", 2)[1].decode()
         self._received = b""
         there, back = self._service.delays()
         if there:
