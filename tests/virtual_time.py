@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
@@ -73,7 +72,6 @@ class ScriptedSession:
     """When each request was sent, and its method."""
     closed: bool = False
 
-    @asynccontextmanager
     async def request(
         self,
         method: str,
@@ -81,7 +79,7 @@ class ScriptedSession:
         *,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp calls it that
         **_: object,
-    ) -> AsyncIterator[Answer]:
+    ) -> Answer:
         """Answer by the script, within the attempt's timeout."""
         answer = self.answers[min(len(self.sent), len(self.answers) - 1)]
         self.sent.append((now(), method))
@@ -89,7 +87,7 @@ class ScriptedSession:
             await asyncio.sleep(answer.seconds)
         if answer.error is not None:
             raise answer.error
-        yield answer
+        return answer
 
     def detach(self) -> None:
         """Nothing is held that could be let go."""

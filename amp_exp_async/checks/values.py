@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
@@ -218,9 +218,8 @@ def nullable(check: Check) -> Check:
     return lambda argument, value: None if value is None else check(argument, value)
 
 
-def known(argument: str, names: Iterable[str], given: Iterable[str]) -> None:
+def known(argument: str, names: Collection[str], given: Iterable[str]) -> None:
     """Refuse names that do not exist, with the one that was probably meant."""
-    names = list(names)
     for name in given:
         if name not in names:
             near = difflib.get_close_matches(

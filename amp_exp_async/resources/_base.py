@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -55,12 +55,12 @@ class Resource:
         reply = await self._transport.send(Request("GET", path))
         return reply.read(lambda body: wire.one(model, body))
 
-    async def _send(
+    def _send(
         self, method: str, path: str, fields: Mapping[str, Any] | None = None, repeat: Repeat = Repeat.HARMLESS
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         body = None if fields is None else wire.encode(fields)
         request = Request(method, path, body=body, repeat=repeat)
-        await self._transport.send_settled(request, acknowledged, beyond_settling)
+        return self._transport.send_settled(request, acknowledged, beyond_settling)
 
     def _array(self, model: type[M], path: str) -> Pager[M]:
         async def fetch() -> list[M]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Unpack
 
 from amp_exp_async import checks, wire
@@ -139,8 +139,8 @@ class AsyncToggles(KindResource[ToggleT_co]):
         """
         await self._send("PATCH", self._path(id), {"archive": False})
 
-    async def _edit(self, id: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> None:
-        await self._send("PATCH", self._path(id), checks.changes(table, given))
+    def _edit(self, id: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> Coroutine[Any, Any, None]:
+        return self._send("PATCH", self._path(id), checks.changes(table, given))
 
     async def _create(self, table: Mapping[str, Check], project_id: str, key: str, given: Mapping[str, Any]) -> Created:
         project = checks.identifier("project_id", project_id)

@@ -1,7 +1,7 @@
 """One request and its reply: paths, attempts, retries, pacing, order."""
 
 from .connection import Connection, NetworkOptions
-from .options import Attempt, CallOptions, Usage
+from .options import Attempt, CallOptions, Tally, Usage
 from .pacing import RateLimit
 from .request import Reply, Request, path_of
 from .retry import Repeat, RetryPolicy, http_date
@@ -18,6 +18,7 @@ __all__ = [
     "Reply",
     "Request",
     "RetryPolicy",
+    "Tally",
     "Transport",
     "Usage",
     "beyond_settling",

@@ -21,7 +21,7 @@ from amp_exp_async.errors import (
 
 from .connection import Connection
 from .failures import Failure, after, connection_error, status_error, what_now
-from .options import Attempt, CallOptions
+from .options import Attempt, CallOptions, Tally
 from .pacing import Paused
 from .request import Reply, Request
 from .retry import Step, is_daily, is_success, next_step, retry_after, seconds_to_midnight
@@ -51,6 +51,7 @@ class Call:
         request: what is asked.
         connection: what it is sent over.
         options: the caller's options.
+        tally: counts what is sent through the caller's view.
         started: the loop's time when it began.
         until: the loop's time when its deadline passes, or None.
         attempts: how many attempts were made.
@@ -61,6 +62,7 @@ class Call:
     request: Request
     connection: Connection
     options: CallOptions
+    tally: Tally
     started: float
     until: float | None
     attempts: int = 0
@@ -79,18 +81,21 @@ class Call:
         for number in count(1):
             result = await self._attempt(number)
             if isinstance(result, Reply) and is_success(result.status):
+                self.under_way = False
                 return result if number == 1 else attrs.evolve(result, attempts=number)
+            outcome = result.outcome
+            self.under_way = outcome.lost
             asked = retry_after(result.headers, self.connection.wall_clock) if isinstance(result, Reply) else None
             wait = self._floor(result, asked) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
-            if result.outcome.status == _TOO_MANY:
+            if outcome.status == _TOO_MANY:
                 # One refusal pauses every request of this key.
                 self.connection.rate_limited += 1
                 self.connection.pacer.pause(wait, daily=isinstance(result, Reply) and is_daily(asked, result.text))
             left = number < policy.attempts
-            step = next_step(result.outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
+            step = next_step(outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
             if isinstance(result, Reply) and step is Step.DONE:
                 return attrs.evolve(result, attempts=number)
-            self.lost = self.lost or result.outcome.lost
+            self.lost = self.lost or outcome.lost
             if step is Step.SETTLE:
                 raise LostError(self._error(result, asked))
             if step is Step.FAIL:
@@ -118,12 +123,9 @@ class Call:
         """Wait for a slot and a permit, and send once."""
         connection = self.connection
         try:
-            connection.pacer.refuse_hopeless(self.until)
-            if connection.slots.locked():
-                async with asyncio.timeout_at(self.until):
-                    await connection.slots.acquire()
-            else:
-                await connection.slots.acquire()
+            if not connection.slots.take_free():
+                connection.pacer.refuse_hopeless(self.until)
+                await connection.slots.wait(self.until)
         except TimeoutError:
             raise self.out_of_time("while it waited for other requests to end") from None
         except Paused as paused:
@@ -137,7 +139,7 @@ class Call:
                 raise self._over_the_limit(paused) from None
             return await self._send(number)
         finally:
-            connection.slots.release()
+            connection.slots.give_back()
 
     async def _send(self, number: int) -> Reply | Failure:
         connection, loop = self.connection, asyncio.get_running_loop()
@@ -151,16 +153,22 @@ class Call:
         try:
             result = await connection.attempt(self.request, seconds)
         except BaseException:
-            connection.count(retry=number > 1)
+            self._count(number)
             connection.pacer.release(sent_at, reached=True, answered=False)
             raise
-        self.under_way = result.outcome.lost
-        reached = result.outcome.sent
+        reached = isinstance(result, Reply) or result.sent
         if reached:
-            connection.count(retry=number > 1)
+            self._count(number)
         connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Reply))
-        self._tell(number, result, loop.time() - sent_at)
+        if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
+            self._tell(number, result, loop.time() - sent_at)
         return result
+
+    def _count(self, number: int) -> None:
+        """Count a request that the service may have received."""
+        self.tally.requests += 1
+        self.connection.requests += 1
+        self.connection.retries += number > 1
 
     def _tell(self, number: int, result: Reply | Failure, seconds: float) -> None:
         status = result.status if isinstance(result, Reply) else None

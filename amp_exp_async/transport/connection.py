@@ -7,6 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from ssl import SSLContext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import attrs
 from attrs import field, frozen
+from multidict import CIMultiDict
 from yarl import URL
 
 from amp_exp_async._version import __version__
@@ -24,10 +26,11 @@ from amp_exp_async.forking import keep_for_ever
 
 from .failures import Failure, failure
 from .options import Usage
-from .ordering import KeyedLocks
+from .ordering import KeyedLocks, Places
 from .pacing import Pacer, RateLimit
 from .request import Reply, Request
 from .retry import at_least_one
+from .scope import Scope
 
 T = TypeVar("T")
 
@@ -36,7 +39,16 @@ _CONNECT_SECONDS = 10.0
 _SHARE_TO_CONNECT = 0.9
 
 
-class _Headers(dict[str, str]):
+@lru_cache(maxsize=16)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=seconds,
+        connect=min(seconds * _SHARE_TO_CONNECT, _CONNECT_SECONDS),
+        ceil_threshold=math.inf,  # or aiohttp would round up to a whole second, beyond the deadline
+    )
+
+
+class _Headers(CIMultiDict[str]):
     """Headers that keep the key out of tracebacks' local variables."""
 
     def __repr__(self) -> str:
@@ -95,19 +107,20 @@ class Connection:
                 "User-Agent": f"amp_exp_async/{__version__}",
             }
         )
-        self._body_headers = _Headers(self._headers | {"Content-Type": "application/json"})
+        self._body_headers = _Headers(self._headers)
+        self._body_headers["Content-Type"] = "application/json"
 
     def _start(self) -> None:
         self.pacer = Pacer(self._network.rate_limit, self._network.wall_clock)
         self.locks = KeyedLocks()
-        self.slots = asyncio.Semaphore(self._network.max_concurrency)
+        self.slots = Places(self._network.max_concurrency)
         self.requests = 0
         self.retries = 0
         self.rate_limited = 0
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.scopes: set[asyncio.Timeout] = set()
+        self.scopes: set[Scope] = set()
 
     @property
     def usage(self) -> Usage:
@@ -155,32 +168,24 @@ class Connection:
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return session
 
-    def count(self, *, retry: bool) -> None:
-        """Count a request that the service may have received."""
-        self.requests += 1
-        self.retries += retry
-
     async def attempt(self, request: Request, seconds: float) -> Reply | Failure:
         """Send one request, now, and read its reply."""
         session = self.open()
-        timeout = aiohttp.ClientTimeout(
-            total=seconds,
-            connect=min(seconds * _SHARE_TO_CONNECT, _CONNECT_SECONDS),
-            ceil_threshold=math.inf,  # or aiohttp would round up to a whole second, beyond the deadline
-        )
         try:
-            async with session.request(
+            response = await session.request(
                 request.method,
                 URL(self.endpoint.base_url + request.target, encoded=True),
                 data=request.body,
                 headers=self._headers if request.body is None else self._body_headers,
-                timeout=timeout,
+                timeout=_timeout(seconds),
                 allow_redirects=False,
                 raise_for_status=False,
                 proxy=self._network.proxy or self._proxy_of_environment(),
                 ssl=self._network.ssl,
-            ) as response:
-                return Reply(request, response.status, response.headers, await response.read(), self.endpoint.key)
+            )
+            # Reading to the end, or failing to, lets go of the network connection.
+            body = await response.read()
+            return Reply(request, response.status, response.headers, body, self.endpoint.key)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return failure(error, self.endpoint.key, seconds)
 
@@ -215,8 +220,7 @@ class Connection:
         self.closed = True
         self.pacer.close()
         for scope in self.scopes:
-            if not scope.expired():
-                scope.reschedule(asyncio.get_running_loop().time())
+            scope.end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         session, self._session = self._session, None
         if session is None:

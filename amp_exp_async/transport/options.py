@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from amp_exp_async.errors import ConfigurationError
 
@@ -73,6 +73,19 @@ class Usage:
     retries: int
     rate_limited: int
     seconds_waited: float
+
+
+@define
+class Tally:
+    """What was sent through one view of a client, and whether anything of it is in doubt. Its user resets it.
+
+    Attributes:
+        requests: requests sent, retries and what was read back to settle a write included.
+        lost: whether a write ended without anybody knowing if it was applied.
+    """
+
+    requests: int = 0
+    lost: bool = False
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from attrs import field, frozen
+from attrs import define, field
 
 from amp_exp_async import wire
 from amp_exp_async.config import Secret
@@ -24,10 +24,15 @@ _EXCERPT = 300  # characters of a body that a message quotes
 
 def path_of(*segments: str) -> str:
     """A path of percent-encoded segments, each of which is checked by then."""
-    return "".join("/" + quote(segment, safe="") for segment in segments)
+    return "".join("/" + _quoted(segment) for segment in segments)
 
 
-@frozen
+def _quoted(segment: str) -> str:
+    # Most ids and keys of kinds have nothing to encode, and finding that out is all the work.
+    return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
+
+
+@define
 class Request:
     """One call of the API, sent once or, by the rules of `retry.py`, several times.
 
@@ -53,11 +58,13 @@ class Request:
     @property
     def order_key(self) -> str | None:
         """What writes must not overlap on: the object that the path begins with. None for a read."""
-        owner = self.path.split("/")[1:3]
-        return None if self.method == "GET" or len(owner) < 2 else "/".join(owner)
+        if self.method == "GET":
+            return None
+        owner = self.path.split("/", 3)[1:3]
+        return None if len(owner) < 2 else "/".join(owner)
 
 
-@frozen
+@define
 class Reply:
     """A complete reply.
 

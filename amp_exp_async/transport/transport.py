@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
 
 import attrs
 from attrs import frozen
 
-from amp_exp_async.errors import APIConnectionError, ClientClosedError, OutcomeUnknownError, UnexpectedResponseError
+from amp_exp_async.errors import (
+    APIConnectionError,
+    ClientClosedError,
+    OutcomeUnknownError,
+    ServerError,
+    UnexpectedResponseError,
+)
 
 from .call import Call, Cause, LostError
 from .connection import Connection
-from .options import CallOptions
+from .options import CallOptions, Tally
 from .request import Reply, Request
 from .retry import Repeat
+from .scope import Scope
 
 T = TypeVar("T")
 
@@ -49,7 +56,7 @@ class Loss:
             if remaining <= 0:
                 raise self.unknown("The deadline left no time to read back.")
             options = attrs.evolve(options, deadline=remaining)
-        return Transport(self.call.connection, options)
+        return Transport(self.call.connection, options, self.call.tally)
 
     async def wait(self, reading: int) -> None:
         """Wait after a reading (counted from 1), as far as the deadline allows."""
@@ -82,13 +89,23 @@ async def beyond_settling(loss: Loss) -> NoReturn:
 
 
 class Transport:
-    """Sends requests by the rules, over a connection that it may share with other views."""
+    """Sends requests by the rules, over a connection that it may share with other views.
 
-    def __init__(self, connection: Connection, options: CallOptions) -> None:
+    Args:
+        connection: what requests are sent over.
+        options: how.
+        tally: the tally of the view that this one reads back for; None for one of its own.
+
+    Attributes:
+        tally: what was sent through this view.
+    """
+
+    def __init__(self, connection: Connection, options: CallOptions, tally: Tally | None = None) -> None:
         self.connection = connection
         self.options = options
+        self.tally = Tally() if tally is None else tally
 
-    async def send(self, request: Request) -> Reply:
+    def send(self, request: Request) -> Coroutine[Any, Any, Reply]:
         """Send a request, and again as often as the rules allow; the successful reply.
 
         Raises:
@@ -97,34 +114,33 @@ class Transport:
             OutcomeUnknownError: it must not be repeated, and may or may not have been applied.
             ClientClosedError: the client is closed, or was closed meanwhile.
         """
-        return await self.send_settled(request, lambda reply: reply, beyond_settling)
+        return self.send_settled(request, lambda reply: reply, beyond_settling)
 
     async def send_settled(
         self, request: Request, answer: Callable[[Reply], T], settle: Callable[[Loss], Awaitable[T]]
     ) -> T:
         """Send a request; where its outcome is lost, or its reply useless, let `settle` find the answer."""
-        self.connection.open()
+        connection = self.connection
+        connection.open()
         started = asyncio.get_running_loop().time()
         until = None if self.options.deadline is None else started + self.options.deadline
-        call = Call(request, self.connection, self.options, started, until)
-        scope = asyncio.timeout_at(None)
-        self.connection.scopes.add(scope)
-        try:
-            async with scope:
+        call = Call(request, connection, self.options, self.tally, started, until)
+        with Scope(connection.scopes):
+            try:
                 return await self._in_turn(call, answer, settle)
-        except TimeoutError:
-            if not scope.expired():
+            except BaseException:
+                if request.method != "GET" and (call.lost or call.under_way):
+                    self.tally.lost = True
                 raise
-        finally:
-            self.connection.scopes.discard(scope)
-        # Outside the handler: what it caught leads to the request's headers.
+        # The scope was ended. Its handler is left by now: what it caught leads to the request's headers.
         raise self._closed(call)
 
     async def _in_turn(self, call: Call, answer: Callable[[Reply], T], settle: Callable[[Loss], Awaitable[T]]) -> T:
         """Wait for the earlier writes to the same object, and send."""
         locks, key = self.connection.locks, call.request.order_key
         try:
-            await locks.acquire(key, call.until)
+            if not locks.take_free(key):
+                await locks.acquire(key, call.until)
         except TimeoutError:
             raise call.out_of_time("while it waited for earlier writes to the same object") from None
         try:
@@ -133,11 +149,17 @@ class Transport:
             except LostError as lost:
                 loss = Loss(call, lost.cause)
             except UnexpectedResponseError as useless:
+                call.lost = True
                 if call.request.repeat is not Repeat.HARMFUL:
                     raise
                 loss = Loss(call, useless)
             call.under_way = True
-            return await settle(loss)
+            try:
+                return await settle(loss)
+            except ServerError:
+                # Reading back has shown that it was not applied.
+                call.lost = call.under_way = False
+                raise
         finally:
             locks.release(key)
 

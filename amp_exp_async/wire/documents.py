@@ -22,6 +22,8 @@ M = TypeVar("M", bound=Model)
 # Structuring 1,000 flags holds the event loop for several milliseconds: give way in between.
 _AT_A_TIME = 200
 
+_SCALARS = frozenset({str, bool, int, float, type(None)})
+
 _HOOKS = Hooks()
 
 
@@ -53,6 +55,8 @@ def to_json(value: Any) -> Any:
 
     Fields that are `UNSET` are left out; `extra` is written back.
     """
+    if value.__class__ in _SCALARS:
+        return value
     if isinstance(value, Model):
         cls: Any = type(value)
         known = ((wire, getattr(value, name)) for name, wire in field_names(cls).items())
