@@ -24,11 +24,11 @@ _EXCERPT = 300  # characters of a body that a message quotes
 
 def path_of(*segments: str) -> str:
     """A path of percent-encoded segments, each of which is checked by then."""
-    return "".join("/" + _quoted(segment) for segment in segments)
+    return "/" + "/".join([_quoted(segment) for segment in segments])
 
 
 def _quoted(segment: str) -> str:
-    # Most ids and keys of kinds have nothing to encode, and finding that out is all the work.
+    # Most have nothing to encode, and `quote` takes its time to find that out.
     return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
 
 
