@@ -30,7 +30,7 @@ from .ordering import KeyedLocks, Places
 from .pacing import Pacer, RateLimit
 from .request import Reply, Request
 from .retry import at_least_one
-from .scope import Scope
+from .scope import Alarm, Scope
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ _SHARE_TO_CONNECT = 0.9
 @lru_cache(maxsize=16)
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
-        total=seconds,
+        total=None,  # the alarm sees to it, at a third of what aiohttp's timer takes
         connect=min(seconds * _SHARE_TO_CONNECT, _CONNECT_SECONDS),
         ceil_threshold=math.inf,  # or aiohttp would round up to a whole second, beyond the deadline
     )
@@ -121,6 +121,7 @@ class Connection:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.scopes: set[Scope] = set()
+        self.alarm = Alarm()
 
     @property
     def usage(self) -> Usage:
@@ -172,22 +173,24 @@ class Connection:
         """Send one request, now, and read its reply."""
         session = self.open()
         try:
-            response = await session.request(
-                request.method,
-                URL(self.endpoint.base_url + request.target, encoded=True),
-                data=request.body,
-                headers=self._headers if request.body is None else self._body_headers,
-                timeout=_timeout(seconds),
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=self._network.proxy or self._proxy_of_environment(),
-                ssl=self._network.ssl,
-            )
-            # Reading to the end, or failing to, lets go of the network connection.
-            body = await response.read()
-            return Reply(request, response.status, response.headers, body, self.endpoint.key)
+            with self.alarm.within(seconds):
+                response = await session.request(
+                    request.method,
+                    URL(self.endpoint.base_url + request.target, encoded=True),
+                    data=request.body,
+                    headers=self._headers if request.body is None else self._body_headers,
+                    timeout=_timeout(seconds),
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    proxy=self._network.proxy or self._proxy_of_environment(),
+                    ssl=self._network.ssl,
+                )
+                # Reading to the end, or failing to, lets go of the network connection.
+                body = await response.read()
+                return Reply(request, response.status, response.headers, body, self.endpoint.key)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return failure(error, self.endpoint.key, seconds)
+        return failure(TimeoutError(), self.endpoint.key, seconds)
 
     def _proxy_of_environment(self) -> str | None:
         # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.
@@ -219,6 +222,7 @@ class Connection:
         """End what is under way and close the session, unless it is the caller's. Idempotent."""
         self.closed = True
         self.pacer.close()
+        self.alarm.close()
         for scope in self.scopes:
             scope.end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
