@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
@@ -13,10 +14,11 @@ import aiohttp
 import orjson
 
 from . import checks, wire
+from .bulk import AsyncExperiments, AsyncFlags, BulkRun, OnError, Operations
 from .config import Secret, endpoint
 from .errors import ConfigurationError
 from .models import UNSET, UnsetType
-from .resources import AsyncDeployments, AsyncExperiments, AsyncFlags
+from .resources import AsyncDeployments
 from .transport import (
     Attempt,
     CallOptions,
@@ -157,6 +159,43 @@ class AsyncExperimentClient:
         view = object.__new__(type(self))
         view._use(Transport(self._transport.connection, options), owner=False)
         return view
+
+    def bulk(
+        self,
+        operations: Operations,
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        on_error: OnError = "continue",
+    ) -> BulkRun:
+        """Carry out many operations, and hand out what became of each, as they finish.
+
+        Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
+        limit. A flag that is named by key is looked up once. What makes no difference is not sent.
+
+        Args:
+            operations: a list, a generator or an async generator of operations, of any length (it is read as it is
+                needed); or the path of a file that has one on each line, as JSON: `{"operation": "AddUsers", "kind":
+                "flags", "id": "1", "variant": "on", "users": ["a"]}`.
+            journal: the path of a file that the outcomes are added to, as JSON lines. A rerun with the same operations
+                in the same order and the same journal skips what is done, settles by reading back what was under way or
+                unknown, and repeats the rest.
+            on_error: `continue`, or `stop` to begin nothing more after the first failure.
+
+        Returns:
+            A run. Nothing is sent before it is iterated or awaited.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule. Nothing was sent.
+
+        Example::
+
+            run = client.bulk(Edit("flags", flag.id, {"tags": ["reviewed"]}) for flag in flags)
+            async for outcome in run:
+                if not outcome.ok:
+                    print(outcome.operation, outcome.error)
+            print(run.summary)
+        """
+        return BulkRun(self._transport, operations, journal=journal, on_error=on_error)
 
     async def request(
         self,

@@ -19,12 +19,13 @@
     │   └── ServerError              5xx
     ├── UnexpectedResponseError      a reply that is not what the contract says
     ├── OutcomeUnknownError          a write that may or may not have been applied
-    └── EditConflictError            the object changed since it was read
+    ├── EditConflictError            the object changed since it was read
+    └── BulkError                    operations of a bulk run are not done
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -208,6 +209,18 @@ class OutcomeUnknownError(_RequestError):
 
 class EditConflictError(AmpExpError):
     """The object changed between being read and being written. Nothing was written."""
+
+
+class BulkError(AmpExpError):
+    """Operations of a bulk run failed, are unknown, or were left out. The message names the first of them.
+
+    Attributes:
+        errors: the errors of the first of them, at most ten.
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[AmpExpError] = ()) -> None:
+        super().__init__(message)
+        self.errors = errors
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

@@ -114,6 +114,15 @@ class Bridge:
             self._loop, self._thread = loop, thread
         return self._loop
 
+    def refuse_parents(self, generation: int) -> None:
+        """Refuse to go on with what was begun when the bridge was of another generation.
+
+        Raises:
+            ConfigurationError: it was begun before a fork.
+        """
+        if generation != self.generation:
+            raise ConfigurationError("this was begun before a fork, and is the parent's to go on with: begin a new one")
+
     def forget_parent(self) -> None:
         """In a forked child: the thread was not copied, and the parent's loop must not be touched."""
         if self._loop is not None:

@@ -12,6 +12,7 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.transport import Usage
 
 from .bridge import Bridge
+from .bulk import running
 from .facade import Facade, blocking
 from .resources import Deployments, Experiments, Flags
 
@@ -97,6 +98,7 @@ class ExperimentClient(Facade[AsyncExperimentClient]):
         return view
 
     with_options = _viewing(AsyncExperimentClient.with_options)
+    bulk = running(AsyncExperimentClient.bulk)
     request = blocking(AsyncExperimentClient.request)
 
     @property

@@ -6,7 +6,6 @@ import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.models import Page
 from amp_exp_async.paging import Pager
 
@@ -85,10 +84,7 @@ def _drain(bridge: Bridge, start: Callable[[], AsyncGenerator[T, None]]) -> Gene
     generation = bridge.generation
     try:
         while True:
-            if generation != bridge.generation:
-                raise ConfigurationError(
-                    "this iterator was begun before a fork, and is the parent's to go on with: begin a new one"
-                )
+            bridge.refuse_parents(generation)
             try:
                 item = bridge.call(source.__anext__)
             except StopAsyncIteration:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
+from amp_exp_async.bulk import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
 from amp_exp_async.models import Experiment, Flag, Toggle
-from amp_exp_async.resources import (
-    AsyncAssignedDeployments,
-    AsyncCohorts,
-    AsyncDeployments,
-    AsyncExperiments,
-    AsyncFlags,
-    AsyncToggles,
-    AsyncUsers,
-    AsyncVariants,
-    AsyncVersions,
-)
+from amp_exp_async.resources import AsyncAssignedDeployments, AsyncDeployments, AsyncVariants, AsyncVersions
 
 from .bridge import Bridge
+from .bulk import running
 from .facade import Facade, blocking, iterating
 
 ResourceT_co = TypeVar("ResourceT_co", bound=AsyncToggles[Any], covariant=True)
@@ -42,6 +34,9 @@ class Users(Facade[AsyncUsers]):
     remove = blocking(AsyncUsers.remove)
     remove_at = blocking(AsyncUsers.remove_at)
     remove_all = blocking(AsyncUsers.remove_all)
+    add_many = running(AsyncUsers.add_many)
+    remove_many = running(AsyncUsers.remove_many)
+    replace = running(AsyncUsers.replace)
 
 
 class Cohorts(Facade[AsyncCohorts]):
@@ -50,6 +45,9 @@ class Cohorts(Facade[AsyncCohorts]):
     list = blocking(AsyncCohorts.list)
     add = blocking(AsyncCohorts.add)
     remove = blocking(AsyncCohorts.remove)
+    add_many = running(AsyncCohorts.add_many)
+    remove_many = running(AsyncCohorts.remove_many)
+    replace = running(AsyncCohorts.replace)
 
 
 class AssignedDeployments(Facade[AsyncAssignedDeployments]):

@@ -153,7 +153,7 @@ def texts(argument: str, value: Any) -> list[str]:
 
 def id_set(argument: str, value: Any) -> list[str]:
     """A set of ids: each once, in the order given."""
-    return list(dict.fromkeys(_listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))))
+    return list(dict.fromkeys(listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))))
 
 
 def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
@@ -166,7 +166,7 @@ def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
     return distinct
 
 
-def _listed_id(argument: str, value: Any) -> str:
+def listed_id(argument: str, value: Any) -> str:
     if type(value) is int:
         return str(number(argument, value))
     given = text(argument, value)
@@ -229,12 +229,14 @@ def known(argument: str, names: Collection[str], given: Iterable[str]) -> None:
             refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
 
 
+def mapping(argument: str, value: Any) -> Mapping[str, Any]:
+    return value if is_mapping(value) else refuse(argument, "must be a mapping of names to values", value)
+
+
 def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
     """The query of a raw request."""
-    if not is_mapping(value):
-        refuse(argument, "must be a mapping of names to values", value)
     checked: dict[str, str | int | float | bool] = {}
-    for name, item in value.items():
+    for name, item in mapping(argument, value).items():
         place = f"{argument}.{text(f'{argument} name', name)}"
         if not isinstance(item, str | bool | int | float):
             refuse(place, "must be a string, a number or a boolean", item)

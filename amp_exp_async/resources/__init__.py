@@ -1,5 +1,6 @@
 """The sections of the API."""
 
+from ._base import KindResource, Resource
 from .assignments import AsyncAssignedDeployments
 from .deployments import AsyncDeployments
 from .fields import ExperimentChanges, FlagChanges, NewExperiment, NewFlag
@@ -20,6 +21,8 @@ __all__ = [
     "AsyncVersions",
     "ExperimentChanges",
     "FlagChanges",
+    "KindResource",
     "NewExperiment",
     "NewFlag",
+    "Resource",
 ]

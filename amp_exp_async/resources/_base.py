@@ -51,6 +51,11 @@ class Resource:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
+    @property
+    def transport(self) -> Transport:
+        """What it sends its requests with."""
+        return self._transport
+
     async def _get(self, model: type[M], path: str) -> M:
         reply = await self._transport.send(Request("GET", path))
         return reply.read(lambda body: wire.one(model, body))
@@ -92,6 +97,11 @@ class KindResource(Resource, Generic[ToggleT_co]):
     def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
         super().__init__(transport)
         self._kind = kind
+
+    @property
+    def kind(self) -> Kind[ToggleT_co]:
+        """Flags or experiments."""
+        return self._kind
 
     def _path(self, id: str, *rest: str) -> str:
         return path_of(self._kind.name, checks.identifier("id", id), *rest)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from amp_exp_async import wire
 from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
-from amp_exp_async.models import UNSET, Toggle
+from amp_exp_async.models import UNSET, Model, Toggle
 from amp_exp_async.transport import Loss, http_date
 
 T = TypeVar("T")
@@ -45,6 +46,12 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
     if isinstance(loss.cause, ServerError) and loss.cause.status not in _NOT_ITS_OWN:
         raise loss.cause
     raise loss.unknown(f"There is no {what} yet, though the request may still be under way.")
+
+
+def has(found: Model, asked: Mapping[str, Any]) -> bool:
+    """Whether an object that was read has the values that were asked for, as far as the service shows the fields."""
+    shown = {name: getattr(found, name) for name in asked}
+    return all(value is UNSET or wire.to_json(value) == wire.to_json(asked[name]) for name, value in shown.items())
 
 
 def may_be_ours(found: Toggle, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 from amp_exp_async import checks, wire
 from amp_exp_async.checks import Check
@@ -48,11 +48,14 @@ class AsyncToggles(KindResource[ToggleT_co]):
         versions: its versions.
     """
 
+    users_class: ClassVar[type[AsyncUsers]] = AsyncUsers
+    cohorts_class: ClassVar[type[AsyncCohorts]] = AsyncCohorts
+
     def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
         super().__init__(transport, kind)
         self.variants = AsyncVariants(transport, kind)
-        self.users = AsyncUsers(transport, kind)
-        self.cohorts = AsyncCohorts(transport, kind)
+        self.users = self.users_class(transport, kind)
+        self.cohorts = self.cohorts_class(transport, kind)
         self.deployments = AsyncAssignedDeployments(transport, kind)
         self.versions = AsyncVersions(transport, kind)
 

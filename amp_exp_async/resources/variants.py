@@ -12,7 +12,7 @@ from amp_exp_async.transport import Loss, Repeat, Request
 
 from ._base import KindResource, acknowledged
 from .fields import VARIANT
-from .settling import read_back
+from .settling import has, read_back
 
 
 class AsyncVariants(KindResource[Toggle]):
@@ -75,11 +75,10 @@ class AsyncVariants(KindResource[Toggle]):
         async def settle(loss: Loss) -> None:
             async def look() -> bool | None:
                 try:
-                    found = wire.to_json((await loss.reader().send(Request("GET", path))).read(_variant))
+                    found = (await loss.reader().send(Request("GET", path))).read(_variant)
                 except NotFoundError:
                     return None
-                asked = wire.to_json(Variant(**fields))
-                if any(found.get(name, value) != value for name, value in asked.items()):
+                if not has(found, fields):
                     raise loss.unknown(f"A variant {key!r} exists, and is not as it was to be created.")
                 return True
 

@@ -96,6 +96,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, network: NetworkOptions) -> None:
         self.endpoint = endpoint
+        self.max_concurrency = network.max_concurrency
         self.wall_clock = network.wall_clock
         self.closed = False
         self._network = network
@@ -122,6 +123,7 @@ class Connection:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.scopes: set[Scope] = set()
         self.alarm = Alarm()
+        self.finishing: set[Callable[[], Coroutine[Any, Any, None]]] = set()
 
     @property
     def usage(self) -> Usage:
@@ -220,6 +222,8 @@ class Connection:
 
     async def close(self) -> None:
         """End what is under way and close the session, unless it is the caller's. Idempotent."""
+        while self.finishing:
+            await self.finishing.pop()()
         self.closed = True
         self.pacer.close()
         self.alarm.close()

@@ -103,3 +103,4 @@ class CallOptions:
     deadline: float | None = field(default=120.0, validator=_seconds_or_none)
     retry: RetryPolicy = field(factory=RetryPolicy, validator=_policy)
     on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=_observer)
+    patient: bool = False

@@ -22,6 +22,7 @@ from amp_exp_async import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    BulkError,
     ClientClosedError,
     ConfigurationError,
     ConflictError,
@@ -236,6 +237,7 @@ _REQUEST: dict[str, Any] = {"method": "GET", "path": "/flags/1", "attempts": 3}
 _STATUS: dict[str, Any] = {**_REQUEST, "status": 418, "body": {"error": ["x"]}, "headers": {"Date": "today"}}
 ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     AmpExpError: {},
+    BulkError: {"errors": ()},
     ConfigurationError: {},
     ClientClosedError: {},
     EditConflictError: {},

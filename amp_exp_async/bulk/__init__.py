@@ -1,0 +1,54 @@
+"""Many operations at once, every outcome accounted for."""
+
+from .operations import (
+    AddCohorts,
+    AddDeployments,
+    AddUsers,
+    CreateExperiment,
+    CreateFlag,
+    CreateVariant,
+    Edit,
+    EditVariant,
+    Operation,
+    RemoveAllUsers,
+    RemoveCohorts,
+    RemoveDeployment,
+    RemoveUsers,
+    RemoveVariant,
+    ReplaceCohorts,
+    ReplaceUsers,
+)
+from .outcomes import BulkSummary, Outcome, Progress
+from .run import BulkRun, OnError
+from .source import Operations
+from .streams import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
+
+__all__ = [
+    "AddCohorts",
+    "AddDeployments",
+    "AddUsers",
+    "AsyncCohorts",
+    "AsyncExperiments",
+    "AsyncFlags",
+    "AsyncToggles",
+    "AsyncUsers",
+    "BulkRun",
+    "BulkSummary",
+    "CreateExperiment",
+    "CreateFlag",
+    "CreateVariant",
+    "Edit",
+    "EditVariant",
+    "OnError",
+    "Operation",
+    "Operations",
+    "Outcome",
+    "Progress",
+    "RemoveAllUsers",
+    "RemoveCohorts",
+    "RemoveDeployment",
+    "RemoveUsers",
+    "RemoveVariant",
+    "ReplaceCohorts",
+    "ReplaceUsers",
+]

@@ -1,0 +1,248 @@
+"""From operations to outcomes: what is done, skipped or stopped, in which order, and what is noted of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from pathlib import Path
+
+import attrs
+from attrs import define
+
+from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, RateLimitError
+from amp_exp_async.models import Created
+from amp_exp_async.runner import Runner
+from amp_exp_async.transport import Tally, Transport
+
+from .journal import Journal, digest
+from .names import Names
+from .operations import CreateExperiment, CreateFlag, Lookup, OnToggle, Operation, created_key, order_key
+from .outcomes import Account, BulkSummary, Outcome, State, describe
+from .perform import Performer
+from .source import Source
+
+_PEEK = 1000  # operations that are looked at for keys, so that these are looked up together
+
+
+@define(eq=False)
+class _Job:
+    """An operation on its way.
+
+    Attributes:
+        operation: the operation.
+        index: its place in the input.
+        key: what it keeps its order on.
+        id: the id of its flag or experiment; None for a creation, and for what is still being created.
+        known_by: what the journal knows it by.
+        was_done: whether the journal has it as done.
+        again: whether it was begun before, and nobody knows what became of it.
+        error: why it cannot be begun.
+    """
+
+    operation: Operation
+    index: int
+    key: Hashable
+    id: str | None = None
+    known_by: int = 0
+    was_done: bool = False
+    again: bool = False
+    error: AmpExpError | None = None
+
+
+class Execution:
+    """Carries out the operations of a run.
+
+    Attributes:
+        runner: lets it happen.
+        account: counts what has happened.
+    """
+
+    def __init__(self, transport: Transport, source: Source, journal: Path | None, *, stops: bool) -> None:
+        """Make ready to begin.
+
+        Args:
+            transport: sends the requests.
+            source: the operations.
+            journal: where the journal is, or is to be.
+            stops: whether the first failure stops it.
+        """
+        self.account = Account(source.total)
+        self._connection = transport.connection
+        self._options = attrs.evolve(transport.options, patient=True)
+        self._source = source
+        self._journal_path = journal
+        self._stops = stops
+        self._lookups = self._transport()
+        self._names = Names(self._lookups)
+        self._journal: Journal | None = None
+        self._repeated: set[Hashable] = set()
+        self._cause: AmpExpError | None = None
+        self.runner = Runner(
+            self._jobs(),
+            worker=self._worker,
+            drop=self._drop,
+            spawn=self._connection.spawn,
+            at_once=self._connection.max_concurrency,
+            on_end=self._ended,
+        )
+
+    def begin(self) -> None:
+        """Take up the connection.
+
+        Raises:
+            ClientClosedError: the client is closed.
+        """
+        self._connection.open()
+        self._connection.finishing.add(self.runner.finish)
+        self.account.start(asyncio.get_running_loop().time())
+
+    @property
+    def summary(self) -> BulkSummary:
+        """What has happened so far."""
+        summary = self.account.summary
+        return attrs.evolve(summary, requests=summary.requests + self._lookups.tally.requests)
+
+    def _transport(self) -> Transport:
+        return Transport(self._connection, self._options)
+
+    def _ended(self) -> None:
+        self._connection.finishing.discard(self.runner.finish)
+        if self._journal is not None:
+            self._journal.close()
+
+    async def _jobs(self) -> AsyncGenerator[tuple[Hashable, _Job], None]:
+        """The operations, made ready to be carried out."""
+        try:
+            await self._open()
+            index = 0
+            while (operation := await self._source.next()) is not None:
+                id = operation.id if isinstance(operation, OnToggle) else None
+                job = _Job(operation, index, operation.order_key, id)
+                if self._journal is not None:
+                    job.known_by = digest(operation)
+                    self._journal.check(index, job.known_by)
+                    job.was_done, job.again = self._journal.was_done(index), self._journal.is_open(index)
+                if job.key is None:
+                    await self._look_up(job)
+                yield job.key, job
+                index += 1
+        finally:
+            await self._source.close()
+
+    async def _open(self) -> None:
+        await self._source.open()
+        self.account.total = self._source.total
+        if self._journal_path is not None:
+            self._journal = Journal(self._journal_path, self._connection.endpoint.base_url)
+            await asyncio.to_thread(self._check_journal, self._journal)
+
+    def _check_journal(self, journal: Journal) -> None:
+        if self._source.total is not None:
+            journal.check_count(self._source.total)
+        for index, operation in enumerate(self._source.all()):
+            if not journal.knows(index):
+                break
+            journal.check(index, digest(operation))
+
+    async def _look_up(self, job: _Job) -> None:
+        """Find the id of what the operation names by key, unless it is being created in this run."""
+        lookup = job.operation.lookup
+        assert lookup is not None  # noqa: S101 - for type checkers: there is a key where there is no id
+        job.key = created_key(lookup)
+        if self.runner.is_busy(job.key):
+            return
+        upcoming: list[Lookup] = []
+        if not self._names.is_known(lookup):
+            following = (operation.lookup for operation in self._source.upcoming(_PEEK))
+            upcoming = [other for other in following if other is not None]
+        try:
+            job.id = await self._names.resolve(lookup, upcoming)
+            job.key = order_key(lookup[0], job.id)
+        except AmpExpError as error:
+            job.key, job.error = job.index, error
+
+    def _worker(self) -> Callable[[_Job], Awaitable[Outcome]]:
+        transport = self._transport()
+        performer = Performer(transport)
+
+        async def work(job: _Job) -> Outcome:
+            if job.was_done and job.key not in self._repeated:
+                return self._count(Outcome(job.operation, job.index, "skipped"))
+            return await self._carry_out(job, performer, transport.tally)
+
+        return work
+
+    async def _carry_out(self, job: _Job, performer: Performer, tally: Tally) -> Outcome:
+        tally.requests, tally.lost = 0, False
+        performer.changed = []
+        created: Created | None = None
+        error: AmpExpError | None = None
+        try:
+            created = await self._try(job, performer)
+        except AmpExpError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            error = AmpExpError("the run was cancelled while the operation was under way")
+            self._end(job, _outcome(job, performer, tally, None, error))
+            raise
+        return self._end(job, _outcome(job, performer, tally, created, error))
+
+    async def _try(self, job: _Job, performer: Performer) -> Created | None:
+        if job.error is not None:
+            raise job.error
+        operation, id = job.operation, job.id
+        if id is None and operation.lookup is not None:
+            id = await self._names.resolve(operation.lookup)
+        if self._journal is not None:
+            self._journal.begin(job.index, job.known_by, operation)
+        created = await performer.perform(operation, id, again=job.again or job.was_done)
+        if isinstance(operation, CreateFlag | CreateExperiment) and created is not None:
+            self._names.add((operation.kind, operation.project_id, operation.key), created.id)
+        return created
+
+    def _end(self, job: _Job, outcome: Outcome) -> Outcome:
+        """Note an outcome, and stop the run where it must not go on."""
+        if self._journal is not None:
+            if outcome.state != "skipped":
+                self._journal.end(job.known_by, outcome)
+            if self._journal.knows(job.index) and outcome.state in {"done", "unknown"}:
+                # What was done to the same flag after it must be done after it once more.
+                self._repeated.add(job.key)
+        self._count(outcome)
+        if _is_final(outcome.error):
+            self._cause = self._cause or outcome.error
+            self.runner.stop(self._cause)
+        elif self._stops and outcome.state in {"failed", "unknown"}:
+            self._cause = self._cause or AmpExpError(f"not begun: the run was stopped by {describe(outcome)}")
+            self.runner.stop()
+        return outcome
+
+    def _drop(self, job: _Job) -> Outcome:
+        if job.was_done and job.key not in self._repeated:
+            return self._count(Outcome(job.operation, job.index, "skipped"))
+        error = self._cause or AmpExpError("not begun: the run was ended before it")
+        return self._count(Outcome(job.operation, job.index, "skipped", error))
+
+    def _count(self, outcome: Outcome) -> Outcome:
+        self.account.add(outcome, asyncio.get_running_loop().time())
+        return outcome
+
+
+def _is_final(error: AmpExpError | None) -> bool:
+    """Whether no other operation can do better."""
+    return isinstance(error, ClientClosedError) or (isinstance(error, RateLimitError) and error.daily)
+
+
+def _outcome(
+    job: _Job, performer: Performer, tally: Tally, created: Created | None, error: AmpExpError | None
+) -> Outcome:
+    changed = tuple(performer.changed)
+    state: State = "done"
+    if error is not None:
+        if tally.lost or isinstance(error, OutcomeUnknownError):
+            state = "unknown"
+        elif _is_final(error) and not changed:
+            state = "skipped"
+        else:
+            state = "failed"
+    return Outcome(job.operation, job.index, state, error, tally.requests, changed, created)

@@ -1,0 +1,191 @@
+"""The journal of a run: what was begun and what became of it, a JSON line each, so that a rerun can go on.
+
+A line is on its way to the disk, by the operating system's hands, before the outcome is handed out: the process may be
+killed at any moment. (A computer that loses its power may lose the last lines.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from array import array
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from amp_exp_async.errors import InvalidInputError
+
+from .operations import Operation
+from .outcomes import Outcome, State
+
+_FORMAT = "amp_exp_async bulk journal 1"
+_NONE, _BEGUN, _DONE, _FAILED, _UNKNOWN = range(5)
+_CODES = {"begun": _BEGUN, "done": _DONE, "failed": _FAILED, "unknown": _UNKNOWN}
+
+
+def digest(operation: Operation) -> int:
+    """What an operation is known by: 64 bits of all that it consists of."""
+    text = orjson.dumps(operation.as_json(), option=orjson.OPT_SORT_KEYS)
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+class Journal:
+    """An open journal. What it had when it was opened is held in nine bytes an operation."""
+
+    def __init__(self, path: os.PathLike[str], service: str) -> None:
+        """Open a journal, or begin one.
+
+        Args:
+            path: the file.
+            service: the base URL that the operations go to.
+
+        Raises:
+            InvalidInputError: the file is no journal, is damaged, belongs to another service, is in use by another run,
+                or cannot be opened.
+        """
+        self._path = Path(path)
+        self._states = bytearray()
+        self._digests = array("Q")
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
+        except OSError as error:
+            raise self._refused(f"cannot be opened ({error})") from error
+        try:
+            self._lock()
+            self._read(service)
+        except BaseException:
+            self.close()
+            raise
+
+    def knows(self, index: int) -> bool:
+        """Whether an earlier run came as far as the operation of this index."""
+        return index < len(self._states)
+
+    def was_done(self, index: int) -> bool:
+        """Whether an earlier run has done the operation of this index."""
+        return self._state(index) == _DONE
+
+    def is_open(self, index: int) -> bool:
+        """Whether an earlier run began it, and nobody knows what became of it."""
+        return self._state(index) in {_BEGUN, _UNKNOWN}
+
+    def check(self, index: int, known_by: int) -> None:
+        """Make sure that an operation is the one that the journal knows by this index.
+
+        Raises:
+            InvalidInputError: it is another one: the journal is of another job.
+        """
+        if self._state(index) != _NONE and self._digests[index] != known_by:
+            raise self._refused(
+                f"it is the journal of another job: its operation #{index} is not the one that is given now. A rerun "
+                "must give the same operations in the same order; a new job needs a new journal"
+            )
+
+    def check_count(self, total: int) -> None:
+        """Make sure that there are not fewer operations than the journal knows of."""
+        if total < len(self._states):
+            raise self._refused(
+                f"it is the journal of another job: it has {len(self._states)} operations, and {total} are given"
+            )
+
+    def begin(self, index: int, known_by: int, operation: Operation) -> None:
+        """Note that an operation is about to be sent."""
+        self._write(_entry(index, known_by, operation, "begun"))
+
+    def end(self, known_by: int, outcome: Outcome) -> None:
+        """Note what became of an operation."""
+        line = _entry(outcome.index, known_by, outcome.operation, outcome.state)
+        if outcome.error is not None:
+            line["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
+        if outcome.changed:
+            line["changed"] = outcome.changed
+        self._write(line)
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _state(self, index: int) -> int:
+        return self._states[index] if index < len(self._states) else _NONE
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl  # noqa: PLC0415 - there is none on Windows
+
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise self._refused("it is in use by another run") from error
+
+    def _read(self, service: str) -> None:
+        with os.fdopen(os.dup(self._file), "rb") as file:
+            first = {"journal": _FORMAT, "service": service}
+            head = file.readline()
+            if _line_of(first).startswith(head) and not head.endswith(b"\n"):
+                # Nothing, or not even the first line came to be written.
+                os.ftruncate(self._file, 0)
+                self._write(first)
+                return
+            self._check_head(head, service)
+            complete = len(head)
+            for number, line in enumerate(file, 2):
+                if not line.endswith(b"\n"):
+                    break
+                complete += len(line)
+                self._take(line, number)
+        # A line that was being written when the process was killed.
+        os.ftruncate(self._file, complete)
+
+    def _check_head(self, line: bytes, service: str) -> None:
+        head = _parsed(line)
+        if head is None or head.get("journal") != _FORMAT:
+            raise self._refused("it is no journal of this library, or of another version of it")
+        if head.get("service") != service:
+            raise self._refused(f"it is the journal of another job: of {head.get('service')}, not of {service}")
+
+    def _take(self, line: bytes, number: int) -> None:
+        match _parsed(line):
+            case {"index": int(index), "digest": str(known_by), "state": str(state)} if state in _CODES and index >= 0:
+                missing = index + 1 - len(self._states)
+                if missing > 0:
+                    self._states.extend(bytes(missing))
+                    self._digests.extend([0] * missing)
+                self._states[index] = _CODES[state]
+                self._digests[index] = int(known_by, 16)
+            case _:
+                raise self._refused(f"line {number} is damaged: mend it, or begin a new journal")
+
+    def _write(self, document: dict[str, Any]) -> None:
+        line = _line_of(document)
+        if os.write(self._file, line) != len(line):
+            raise OSError(f"{self._path}: the line was not written whole: is the disk full?")
+
+    def _refused(self, why: str) -> InvalidInputError:
+        return InvalidInputError(f"journal {self._path}: {why}. Nothing was sent.", argument="journal", rule=why)
+
+
+def _line_of(document: dict[str, Any]) -> bytes:
+    return orjson.dumps(document) + b"\n"
+
+
+def _entry(index: int, known_by: int, operation: Operation, state: State | str) -> dict[str, Any]:
+    return {
+        "index": index,
+        "digest": f"{known_by:016x}",
+        "operation": type(operation).__name__,
+        "target": operation.target,
+        "state": state,
+    }
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        document: Any = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else None

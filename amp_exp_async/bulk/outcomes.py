@@ -1,0 +1,203 @@
+"""What becomes of the operations of a run: each outcome, how far it is, and the sum."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from amp_exp_async.errors import AmpExpError, BulkError
+from amp_exp_async.models import Created
+
+from .operations import Operation
+
+State: TypeAlias = Literal["done", "failed", "unknown", "skipped"]
+
+_SHOWN = 10  # outcomes that an error names
+
+
+@frozen
+class Outcome:
+    """What became of one operation.
+
+    Attributes:
+        operation: the operation.
+        index: its place in the input, from 0.
+        state: `done`; `failed`: not, or not wholly, carried out, see `error`; `unknown`: a write of it may or may not
+            have been applied; `skipped`: not begun, because the journal has it as done (no `error`), or because the run
+            was stopped (`error` says by what).
+        error: why it is not done.
+        requests: requests sent for it, those that looked first, retries and settling included.
+        changed: the ids of users, cohorts or deployments that were really added or removed, also where the operation
+            failed half-way.
+        created: what a creation made.
+    """
+
+    operation: Operation
+    index: int
+    state: State
+    error: AmpExpError | None = None
+    requests: int = 0
+    changed: tuple[str, ...] = ()
+    created: Created | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the operation is done, in this run or, by the journal, before it."""
+        return self.error is None
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: operations done, those that the journal had as done included.
+        failed: operations that failed, or of which nobody knows.
+        total: how many there are; None while that is not known.
+        rate: operations finished a second, over the last seconds.
+        seconds_left: an estimate, by that rate; None where there is nothing to go by.
+    """
+
+    done: int
+    failed: int
+    total: int | None
+    rate: float
+    seconds_left: float | None
+
+
+@frozen(kw_only=True)
+class BulkSummary:
+    """What became of all operations of a run, so far or, after its end, in all.
+
+    Attributes:
+        done: operations that were carried out.
+        failed: operations that were not, or not wholly, carried out.
+        unknown: operations of which nobody knows whether they were carried out.
+        skipped: operations that were not begun: done before, by the journal, or left out when the run was stopped.
+        left_out: how many of those were left out.
+        requests: requests sent, those that looked up keys included.
+        changed: how many ids were really added or removed.
+        seconds: how long it took.
+    """
+
+    done: int
+    failed: int
+    unknown: int
+    skipped: int
+    left_out: int
+    requests: int
+    changed: int
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every operation is done."""
+        return not (self.failed or self.unknown or self.left_out)
+
+    def __str__(self) -> str:
+        counted = {"done": self.done, "failed": self.failed, "unknown": self.unknown, "skipped": self.skipped}
+        states = ", ".join(f"{count} {name}" for name, count in counted.items() if count or name == "done")
+        return f"{states}; {self.requests} requests in {self.seconds:.1f} s"
+
+
+class Account:
+    """Counts the outcomes of a run, and keeps none but the first that went wrong."""
+
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.requests = 0
+        self._states: dict[State, int] = {"done": 0, "failed": 0, "unknown": 0, "skipped": 0}
+        self._left_out = 0
+        self._changed = 0
+        self._wrong: list[Outcome] = []
+        self._pace = _Pace()
+        self._started: float | None = None
+        self._last = 0.0
+
+    def start(self, now: float) -> None:
+        """Begin to count the seconds."""
+        self._started = self._last = now
+        self._pace.mark(now, 0)
+
+    def add(self, outcome: Outcome, now: float) -> None:
+        """Count an outcome."""
+        self._states[outcome.state] += 1
+        self.requests += outcome.requests
+        self._changed += len(outcome.changed)
+        self._last = now
+        self._pace.mark(now, self.finished)
+        if outcome.error is not None:
+            self._left_out += outcome.state == "skipped"
+            if len(self._wrong) < _SHOWN:
+                self._wrong.append(outcome)
+
+    @property
+    def finished(self) -> int:
+        """How many outcomes there are."""
+        return sum(self._states.values())
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        rate = self._pace.rate
+        left = None if self.total is None else self.total - self.finished
+        return Progress(
+            done=self._states["done"] + self._states["skipped"] - self._left_out,
+            failed=self._states["failed"] + self._states["unknown"],
+            total=self.total,
+            rate=rate,
+            seconds_left=0.0 if left == 0 else left / rate if left is not None and rate else None,
+        )
+
+    @property
+    def summary(self) -> BulkSummary:
+        """The sum."""
+        return BulkSummary(
+            **self._states,
+            left_out=self._left_out,
+            requests=self.requests,
+            changed=self._changed,
+            seconds=0.0 if self._started is None else self._last - self._started,
+        )
+
+    def raise_for_failures(self, summary: BulkSummary) -> None:
+        """Raise if anything is not done."""
+        if summary.ok:
+            return
+        named = "\n".join(f"  {describe(outcome)}" for outcome in self._wrong)
+        wrong = summary.failed + summary.unknown + summary.left_out
+        more = "" if wrong <= _SHOWN else f"\n  and {wrong - _SHOWN} more"
+        raise BulkError(
+            f"{wrong} of {self.finished} operations are not done ({summary}):\n{named}{more}\n"
+            "Correct what failed and run it again: what is done already is not sent a second time.",
+            errors=[outcome.error for outcome in self._wrong if outcome.error is not None],
+        )
+
+
+def describe(outcome: Outcome) -> str:
+    """An outcome in one line."""
+    operation = outcome.operation
+    said = "" if outcome.error is None else f": {outcome.error}"
+    return f"#{outcome.index} {type(operation).__name__} {operation.target} {outcome.state}{said}"
+
+
+class _Pace:
+    """How many a second, over the last seconds: a mark a second at the most, and few of them."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=10)
+        self._now = (0.0, 0)
+
+    def mark(self, now: float, finished: int) -> None:
+        self._now = (now, finished)
+        if not self._marks or now - self._marks[-1][0] >= 1.0:
+            self._marks.append(self._now)
+
+    @property
+    def rate(self) -> float:
+        if not self._marks:
+            return 0.0
+        (since, before), (now, finished) = self._marks[0], self._now
+        return (finished - before) / (now - since) if now > since else 0.0

@@ -1,0 +1,165 @@
+"""Carrying out one operation: looking first where it helps, then sending what makes a difference."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
+from amp_exp_async.models import Created
+from amp_exp_async.resources import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncUsers
+from amp_exp_async.resources.settling import has, may_be_ours
+from amp_exp_async.transport import Transport
+
+from .difference import steps
+from .operations import (
+    AddDeployments,
+    CreateExperiment,
+    CreateFlag,
+    CreateVariant,
+    Edit,
+    EditVariant,
+    Inclusion,
+    OnToggle,
+    OnVariant,
+    Operation,
+    RemoveAllUsers,
+    RemoveDeployment,
+    RemoveVariant,
+)
+
+_Toggles: TypeAlias = AsyncFlags | AsyncExperiments
+
+
+class Performer:
+    """Carries out operations, one at a time.
+
+    Attributes:
+        changed: the ids that the present operation has added or removed so far.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.changed: list[str] = []
+        self._flags = AsyncFlags(transport)
+        self._experiments = AsyncExperiments(transport)
+
+    async def perform(self, operation: Operation, id: str | None, *, again: bool) -> Created | None:
+        """Carry an operation out.
+
+        Args:
+            operation: the operation.
+            id: the id of its flag or experiment; None for a creation.
+            again: whether it was begun before, and nobody knows what became of it.
+
+        Raises:
+            AmpExpError: it failed, or nobody knows; `changed` has what was done of it.
+        """
+        self.changed = []
+        match operation:
+            case CreateFlag() | CreateExperiment():
+                return await self._create(operation, again=again)
+            case OnVariant() if id is not None:
+                await self._on_variant(operation, id, again=again)
+            case OnToggle() if id is not None:
+                await self._on_toggle(operation, id, again=again)
+            case _:
+                raise TypeError(f"{operation!r} is no operation")
+        return None
+
+    def _toggles(self, operation: OnToggle) -> _Toggles:
+        return self._flags if operation.kind == "flags" else self._experiments
+
+    async def _create(self, operation: CreateFlag | CreateExperiment, *, again: bool) -> Created:
+        toggles: _Toggles = self._flags if isinstance(operation, CreateFlag) else self._experiments
+        key, project_id = operation.key, operation.project_id
+        if again:
+            listed = toggles.list(key=key, project_id=project_id, include_archived=True)
+            found = [toggle async for toggle in listed if toggle.key == key]
+            if len(found) == 1 and may_be_ours(found[0], operation.fields, "", 0.0):
+                return Created(found[0].id)
+            if found:
+                raise _exists(operation, f"id {', '.join(toggle.id for toggle in found)}")
+        return await toggles.create(project_id=project_id, key=key, **operation.fields)
+
+    async def _on_toggle(self, operation: OnToggle, id: str, *, again: bool) -> None:
+        toggles = self._toggles(operation)
+        match operation:
+            case Edit(changes=changes):
+                if not again or not _is_edited(await toggles.get(id), changes):
+                    await toggles.edit(id, **changes)
+            case AddDeployments(deployments=wanted):
+                present = {deployment.id for deployment in await toggles.deployments.list(id)}
+                if missing := [deployment for deployment in wanted if deployment not in present]:
+                    await toggles.deployments.add(id, missing)
+                    self.changed += missing
+            case RemoveDeployment(deployment=unwanted):
+                if unwanted in {deployment.id for deployment in await toggles.deployments.list(id)}:
+                    await toggles.deployments.remove(id, unwanted)
+                    self.changed.append(unwanted)
+            case _:
+                raise TypeError(f"{operation!r} is no operation")
+
+    async def _on_variant(self, operation: OnVariant, id: str, *, again: bool) -> None:
+        toggles, variant = self._toggles(operation), operation.variant
+        match operation:
+            case Inclusion():
+                await self._include(toggles.users if operation.what == "users" else toggles.cohorts, operation, id)
+            case RemoveAllUsers():
+                if present := await toggles.users.list(id, variant):
+                    await toggles.users.remove_all(id, variant)
+                    self.changed += present
+            case CreateVariant():
+                await self._create_variant(toggles, operation, id, again=again)
+            case EditVariant(changes=changes):
+                if not again or not await _is_variant_edited(toggles, id, variant, changes):
+                    await toggles.variants.edit(id, variant, **changes)
+            case RemoveVariant():
+                await _remove_variant(toggles, id, variant, again=again)
+            case _:
+                raise TypeError(f"{operation!r} is no operation")
+
+    async def _include(self, included: AsyncUsers | AsyncCohorts, operation: Inclusion, id: str) -> None:
+        for step in steps(operation, await included.list(id, operation.variant)):
+            send = included.add if step.action == "add" else included.remove
+            await send(id, operation.variant, step.ids)
+            self.changed += step.ids
+
+    async def _create_variant(self, toggles: _Toggles, operation: CreateVariant, id: str, *, again: bool) -> None:
+        if again:
+            try:
+                found = await toggles.variants.get(id, operation.variant)
+            except NotFoundError:
+                pass
+            else:
+                if has(found, operation.fields):
+                    return
+                raise _exists(operation, f"key {operation.variant}")
+        await toggles.variants.create(id, key=operation.variant, **operation.fields)
+
+
+def _is_edited(found: Any, changes: Any) -> bool:
+    asked = dict(changes)
+    if "archive" in asked:
+        asked["deleted"] = asked.pop("archive")
+    return has(found, asked)
+
+
+async def _is_variant_edited(toggles: _Toggles, id: str, variant: str, changes: Any) -> bool:
+    try:
+        return has(await toggles.variants.get(id, changes.get("key", variant)), changes)
+    except NotFoundError:
+        return False
+
+
+async def _remove_variant(toggles: _Toggles, id: str, variant: str, *, again: bool) -> None:
+    try:
+        await toggles.variants.remove(id, variant)
+    except NotFoundError:
+        if not again:
+            raise
+
+
+def _exists(operation: Operation, which: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{type(operation).__name__} {operation.target}: it was begun before and nobody knows what became of it. There "
+        f"is one with {which}, and it is not as it was to be created. Look at it before you repeat the creation."
+    )

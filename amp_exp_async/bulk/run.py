@@ -1,0 +1,144 @@
+"""A bulk run: operations in, outcomes out as they come, each exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from collections import deque
+from collections.abc import AsyncIterator, Generator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+from amp_exp_async import checks
+from amp_exp_async.transport import Transport
+
+from .execution import Execution
+from .outcomes import BulkSummary, Outcome, Progress
+from .source import Operations, Source
+
+OnError: TypeAlias = Literal["continue", "stop"]
+
+_on_error = checks.one_of("continue", "stop")
+
+
+class BulkRun:
+    """Operations that are being carried out, or will be: nothing is sent before it is iterated or awaited.
+
+    - `async for outcome in run`: the outcomes, as the operations finish.
+    - `await run`: all of them, for the summary.
+    - `async with run`: a block at whose end nothing is under way any more.
+
+    Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
+    limit. A failure stops nothing but, if wished, the run. Leaving the loop early begins nothing more; the operations
+    that are under way finish, and are in the journal and the summary.
+
+    Raises, while it is read:
+        InvalidInputError: the input holds something that is no operation, or the journal is of another job.
+        RateLimitError: the day's requests are used up. The outcomes before it are complete; what was not begun is
+            `skipped`. A rerun with the same journal goes on from there.
+        ClientClosedError: the client was closed.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        operations: Operations,
+        *,
+        journal: str | os.PathLike[str] | None,
+        on_error: OnError,
+    ) -> None:
+        path = None if journal is None else Path(journal)
+        self._execution = Execution(
+            transport, Source(operations), path, stops=_on_error("on_error", on_error) == "stop"
+        )
+        self._runner = self._execution.runner
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return Outcomes(self)
+
+    def __await__(self) -> Generator[Any, None, BulkSummary]:
+        return self.wait().__await__()
+
+    async def wait(self) -> BulkSummary:
+        """Carry out all operations; what became of them, in numbers."""
+        async for _ in self:
+            pass
+        return self.summary
+
+    @property
+    def summary(self) -> BulkSummary:
+        """What became of the operations so far, those included whose outcomes nobody has asked for."""
+        return self._execution.summary
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is. Cheap."""
+        return self._execution.account.progress
+
+    def raise_for_failures(self) -> None:
+        """Raise if an operation has failed so far, is unknown, or was left out.
+
+        Raises:
+            BulkError: the first of them are named.
+        """
+        self._execution.account.raise_for_failures(self.summary)
+
+    def stop(self) -> None:
+        """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
+        self._runner.stop()
+
+    async def aclose(self) -> None:
+        """Begin nothing more, and wait until nothing is under way. Idempotent."""
+        await self._runner.finish()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<BulkRun: {self.summary if self._runner.begun else 'not begun; iterate it, or await it'}>"
+
+    def __del__(self) -> None:
+        if hasattr(self, "_runner") and not self._runner.begun and not self._runner.stopped:
+            warnings.warn("a bulk run was never iterated or awaited: nothing was sent", RuntimeWarning, stacklevel=2)
+
+    async def next_outcomes(self) -> list[Outcome]:
+        """Wait for outcomes, and take all that are there. None says that there will be none any more."""
+        if not self._runner.begun and not self._runner.stopped:
+            self._execution.begin()
+        return await self._runner.results()
+
+
+class Outcomes:
+    """The outcomes of a run, one by one. Letting go of it ends the run."""
+
+    def __init__(self, run: BulkRun) -> None:
+        self._run = run
+        self._batch: deque[Outcome] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        if not self._batch:
+            try:
+                self._batch.extend(await self._run.next_outcomes())
+            except asyncio.CancelledError:
+                self._run.stop()
+                raise
+        if not self._batch:
+            raise StopAsyncIteration
+        return self._batch.popleft()
+
+    async def aclose(self) -> None:
+        """Begin nothing more, and wait until nothing is under way."""
+        await self._run.aclose()
+
+    def __del__(self) -> None:
+        self._run.stop()
