@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -163,22 +164,19 @@ class Execution:
 
     def _worker(self) -> Callable[[_Job], Awaitable[Outcome]]:
         transport = self._transport()
-        performer = Performer(transport)
+        return partial(self._carry_out, Performer(transport), transport.tally)
 
-        async def work(job: _Job) -> Outcome:
-            if job.was_done and job.key not in self._repeated:
-                return self._count(Outcome(job.operation, job.index, "skipped"))
-            return await self._carry_out(job, performer, transport.tally)
-
-        return work
-
-    async def _carry_out(self, job: _Job, performer: Performer, tally: Tally) -> Outcome:
-        tally.requests, tally.lost = 0, False
-        performer.changed = []
+    async def _carry_out(self, performer: Performer, tally: Tally, job: _Job) -> Outcome:
+        if job.was_done and job.key not in self._repeated:
+            return self._count(Outcome(job.operation, job.index, "skipped"))
+        tally.requests, tally.lost, performer.changed = 0, False, []
         created: Created | None = None
         error: AmpExpError | None = None
         try:
-            created = await self._try(job, performer)
+            id = await self._id(job) if job.id is None else job.id
+            if self._journal is not None:
+                self._journal.begin(job.index, job.known_by, job.operation)
+            created = await performer.perform(job.operation, id, again=job.again or job.was_done)
         except AmpExpError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -187,35 +185,30 @@ class Execution:
             raise
         return self._end(job, _outcome(job, performer, tally, created, error))
 
-    async def _try(self, job: _Job, performer: Performer) -> Created | None:
+    async def _id(self, job: _Job) -> str | None:
+        """The id of what is named by a key, now that it is created; None for what an operation creates."""
         if job.error is not None:
             raise job.error
-        operation, id = job.operation, job.id
-        if id is None and operation.lookup is not None:
-            id = await self._names.resolve(operation.lookup)
-        if self._journal is not None:
-            self._journal.begin(job.index, job.known_by, operation)
-        created = await performer.perform(operation, id, again=job.again or job.was_done)
-        if isinstance(operation, CreateFlag | CreateExperiment) and created is not None:
-            self._names.add((operation.kind, operation.project_id, operation.key), created.id)
-        return created
+        return None if job.operation.lookup is None else await self._names.resolve(job.operation.lookup)
 
     def _end(self, job: _Job, outcome: Outcome) -> Outcome:
         """Note an outcome, and stop the run where it must not go on."""
+        operation = outcome.operation
+        if isinstance(operation, CreateFlag | CreateExperiment) and outcome.created is not None:
+            self._names.add((operation.kind, operation.project_id, operation.key), outcome.created.id)
         if self._journal is not None:
             if outcome.state != "skipped":
                 self._journal.end(job.known_by, outcome)
-            if self._journal.knows(job.index) and outcome.state in {"done", "unknown"}:
+            if self._journal.knows(job.index) and (outcome.state in {"done", "unknown"} or outcome.changed):
                 # What was done to the same flag after it must be done after it once more.
                 self._repeated.add(job.key)
-        self._count(outcome)
         if _is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)
         elif self._stops and outcome.state in {"failed", "unknown"}:
             self._cause = self._cause or AmpExpError(f"not begun: the run was stopped by {describe(outcome)}")
             self.runner.stop()
-        return outcome
+        return self._count(outcome)
 
     def _drop(self, job: _Job) -> Outcome:
         if job.was_done and job.key not in self._repeated:

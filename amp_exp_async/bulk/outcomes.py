@@ -103,10 +103,17 @@ class BulkSummary:
 
 
 class Account:
-    """Counts the outcomes of a run, and keeps none but the first that went wrong."""
+    """Counts the outcomes of a run, and keeps none but the first that went wrong.
+
+    Attributes:
+        total: how many there will be; None while that is not known.
+        finished: how many there are.
+        requests: requests sent for them.
+    """
 
     def __init__(self, total: int | None) -> None:
         self.total = total
+        self.finished = 0
         self.requests = 0
         self._states: dict[State, int] = {"done": 0, "failed": 0, "unknown": 0, "skipped": 0}
         self._left_out = 0
@@ -123,6 +130,7 @@ class Account:
 
     def add(self, outcome: Outcome, now: float) -> None:
         """Count an outcome."""
+        self.finished += 1
         self._states[outcome.state] += 1
         self.requests += outcome.requests
         self._changed += len(outcome.changed)
@@ -132,11 +140,6 @@ class Account:
             self._left_out += outcome.state == "skipped"
             if len(self._wrong) < _SHOWN:
                 self._wrong.append(outcome)
-
-    @property
-    def finished(self) -> int:
-        """How many outcomes there are."""
-        return sum(self._states.values())
 
     @property
     def progress(self) -> Progress:
@@ -189,11 +192,13 @@ class _Pace:
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=10)
         self._now = (0.0, 0)
+        self._next = 0.0
 
     def mark(self, now: float, finished: int) -> None:
         self._now = (now, finished)
-        if not self._marks or now - self._marks[-1][0] >= 1.0:
+        if now >= self._next:
             self._marks.append(self._now)
+            self._next = now + 1.0
 
     @property
     def rate(self) -> float:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
-from amp_exp_async.models import Created
+from amp_exp_async.models import Created, Toggle
 from amp_exp_async.resources import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncUsers
 from amp_exp_async.resources.settling import has, may_be_ours
 from amp_exp_async.transport import Transport
@@ -42,7 +43,7 @@ class Performer:
         self._flags = AsyncFlags(transport)
         self._experiments = AsyncExperiments(transport)
 
-    async def perform(self, operation: Operation, id: str | None, *, again: bool) -> Created | None:
+    def perform(self, operation: Operation, id: str | None, *, again: bool) -> Coroutine[Any, Any, Created | None]:
         """Carry an operation out.
 
         Args:
@@ -53,17 +54,17 @@ class Performer:
         Raises:
             AmpExpError: it failed, or nobody knows; `changed` has what was done of it.
         """
-        self.changed = []
         match operation:
-            case CreateFlag() | CreateExperiment():
-                return await self._create(operation, again=again)
+            case Edit() if id is not None:
+                return self._edit(operation, id, again=again)
             case OnVariant() if id is not None:
-                await self._on_variant(operation, id, again=again)
-            case OnToggle() if id is not None:
-                await self._on_toggle(operation, id, again=again)
+                return self._on_variant(operation, id, again=again)
+            case AddDeployments() | RemoveDeployment() if id is not None:
+                return self._assign(operation, id)
+            case CreateFlag() | CreateExperiment():
+                return self._create(operation, again=again)
             case _:
                 raise TypeError(f"{operation!r} is no operation")
-        return None
 
     def _toggles(self, operation: OnToggle) -> _Toggles:
         return self._flags if operation.kind == "flags" else self._experiments
@@ -80,23 +81,23 @@ class Performer:
                 raise _exists(operation, f"id {', '.join(toggle.id for toggle in found)}")
         return await toggles.create(project_id=project_id, key=key, **operation.fields)
 
-    async def _on_toggle(self, operation: OnToggle, id: str, *, again: bool) -> None:
+    async def _edit(self, operation: Edit, id: str, *, again: bool) -> None:
         toggles = self._toggles(operation)
+        if not again or not _is_edited(await toggles.get(id), operation.changes):
+            await toggles.edit(id, **operation.changes)
+
+    async def _assign(self, operation: AddDeployments | RemoveDeployment, id: str) -> None:
+        deployments = self._toggles(operation).deployments
+        present = {deployment.id for deployment in await deployments.list(id)}
         match operation:
-            case Edit(changes=changes):
-                if not again or not _is_edited(await toggles.get(id), changes):
-                    await toggles.edit(id, **changes)
-            case AddDeployments(deployments=wanted):
-                present = {deployment.id for deployment in await toggles.deployments.list(id)}
-                if missing := [deployment for deployment in wanted if deployment not in present]:
-                    await toggles.deployments.add(id, missing)
+            case AddDeployments():
+                if missing := [deployment for deployment in operation.deployments if deployment not in present]:
+                    await deployments.add(id, missing)
                     self.changed += missing
-            case RemoveDeployment(deployment=unwanted):
-                if unwanted in {deployment.id for deployment in await toggles.deployments.list(id)}:
-                    await toggles.deployments.remove(id, unwanted)
-                    self.changed.append(unwanted)
-            case _:
-                raise TypeError(f"{operation!r} is no operation")
+            case RemoveDeployment():
+                if operation.deployment in present:
+                    await deployments.remove(id, operation.deployment)
+                    self.changed.append(operation.deployment)
 
     async def _on_variant(self, operation: OnVariant, id: str, *, again: bool) -> None:
         toggles, variant = self._toggles(operation), operation.variant
@@ -136,14 +137,14 @@ class Performer:
         await toggles.variants.create(id, key=operation.variant, **operation.fields)
 
 
-def _is_edited(found: Any, changes: Any) -> bool:
+def _is_edited(found: Toggle, changes: Mapping[str, Any]) -> bool:
     asked = dict(changes)
     if "archive" in asked:
         asked["deleted"] = asked.pop("archive")
     return has(found, asked)
 
 
-async def _is_variant_edited(toggles: _Toggles, id: str, variant: str, changes: Any) -> bool:
+async def _is_variant_edited(toggles: _Toggles, id: str, variant: str, changes: Mapping[str, Any]) -> bool:
     try:
         return has(await toggles.variants.get(id, changes.get("key", variant)), changes)
     except NotFoundError:
