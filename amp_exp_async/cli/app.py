@@ -78,15 +78,28 @@ def emulator(
     port: Annotated[int, typer.Option(help="The port; 0 for any free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     state: Annotated[Path | None, typer.Option(help="A JSON file: loaded if it exists, saved at the end.")] = None,
+    latency: Annotated[str | None, typer.Option(help="Seconds of a round trip: 0.05, or drawn from 0.02-0.08.")] = None,
 ) -> None:
     """Serve the API's emulator until Ctrl-C."""
     try:
         emulator = Emulator(state if state is not None and state.exists() else None, host=host, port=port)
+        if latency is not None:
+            _set_latency(emulator, latency)
         asyncio.run(serve(emulator, state_file=state, on_ready=_tell_ready))
     except (StateError, OSError) as error:
         typer.echo(f"The emulator cannot serve: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo("Stopped." if state is None else f"Stopped. The state is in {state}.")
+
+
+def _set_latency(emulator: Emulator, text: str) -> None:
+    least, dash, most = text.partition("-")
+    try:
+        emulator.latency = (float(least), float(most)) if dash else float(least)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither seconds nor a range of them, like 0.02-0.08.", param_hint="--latency"
+        ) from None
 
 
 def _tell_ready(emulator: Emulator) -> None:

@@ -94,7 +94,7 @@ def new_deployment(id: str, fields: Document) -> Document:
 
 def version(document: Document, number: int, now: str) -> Document:
     """The version document that freezes a flag or an experiment as it is now."""
-    config = {name: value for name, value in public(document).items() if name not in _NOT_IN_VERSIONS}
+    config = {name: document[name] for name in document if name not in _NOT_IN_VERSIONS and name[:1] != "_"}
     return {"createdAt": now, "createdBy": USER, "version": number, "flagConfig": config}
 
 

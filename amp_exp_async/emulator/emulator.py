@@ -5,17 +5,20 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, get_args
 
 from aiohttp import web
 
 from amp_exp_async.emulator.background import Background
 from amp_exp_async.emulator.call import Caller, Paging
-from amp_exp_async.emulator.faults import Fault
-from amp_exp_async.emulator.limits import Limits
+from amp_exp_async.emulator.faults import Fault, Faults
+from amp_exp_async.emulator.latency import Latency, drawn
+from amp_exp_async.emulator.limits import Limits, Window
 from amp_exp_async.emulator.log import RecordedRequest
 from amp_exp_async.emulator.service import Service
+from amp_exp_async.emulator.settings import require_from_zero, require_one_of
 from amp_exp_async.emulator.state import State
 from amp_exp_async.emulator.statefile import dump, load, read, write
 
@@ -37,8 +40,14 @@ class Emulator:
         port: The port to listen on; 0 takes a free one, which is kept when the emulator is started again.
         api_key: The key that sees all projects.
         keys: Further keys, each with the ids of the projects it may see.
-        per_second: Requests allowed in any window of one second, all keys together; `None` for no limit.
+        per_second: Requests allowed in one second, all keys together; `None` for no limit.
+        window: What one second is: "sliding" for any stretch of that length, "calendar" for the clock's whole seconds.
+        retry_after: Seconds that the `Retry-After` of that limit says; `None` leaves the header out.
+        others: Requests a second by others who use the same keys, evenly spaced; also an attribute that may be set.
         per_day: Requests allowed in a UTC day, all keys together; `None` for no limit.
+        latency: Seconds of a round trip: a number, a pair `(least, most)` between which each one is drawn evenly, or a
+            function that returns them; also an attribute that may be set.
+        seed: Makes what is drawn, latencies and `share`s of faults, the same in every run.
         clock: The time for timestamps and limits; also an attribute that may be set.
         default_limit: The size of a page when `limit` is not sent.
         cursor_type: Whether `nextCursor` is a JSON string or a number.
@@ -54,26 +63,38 @@ class Emulator:
         api_key: str = "emulator-management-key",
         keys: Mapping[str, Iterable[str]] | None = None,
         per_second: int | None = 100,
+        window: Window = "sliding",
+        retry_after: float | None = 1,
+        others: float = 0,
         per_day: int | None = 100_000,
+        latency: Latency | None = None,
+        seed: int | None = None,
         clock: Callable[[], datetime] = _utc_now,
         default_limit: int = 100,
         cursor_type: Literal["string", "number"] = "string",
         last_cursor: Literal["absent", "null", "empty"] = "absent",
     ) -> None:
+        require_one_of("window", window, get_args(Window))
+        if retry_after is not None:
+            require_from_zero("retry_after", retry_after)
+        require_from_zero("others", others)
         self.clock = clock
         self.api_key = api_key
         self._host = host
         self._port = port
-        self._per_second = per_second
-        self._per_day = per_day
+        self._seed = seed
+        self._random = Random(seed)  # noqa: S311 - nothing is to be kept secret
         callers = {key: Caller(frozenset(projects)) for key, projects in (keys or {}).items()}
         self._service = Service(
             state=self._read(state),
             clock=self._now,
             callers={**callers, api_key: Caller(None)},
             paging=Paging(default_limit, cursor_type, last_cursor),
-            limits=Limits(per_second, per_day),
+            limits=Limits(per_second, per_day, window, retry_after, others),
+            faults=Faults(self._random),
+            latency=drawn(latency, self._random),
         )
+        self._latency = latency
         self._runner: web.ServerRunner | None = None
         self._background: Background | None = None
         self._address: str | None = None
@@ -97,13 +118,41 @@ class Emulator:
 
     @property
     def refused(self) -> int:
-        """How many requests were over a limit and answered with 429."""
+        """How many requests were over a limit and answered with 429; those of `others` do not count."""
         return self._service.limits.refused
 
     @property
     def peak_per_second(self) -> int:
-        """The most requests counted in any window of one second; refused ones do not count."""
+        """The most requests counted in one second, as `window` has it; refused ones and `others` do not count."""
         return self._service.limits.peak
+
+    @property
+    def others(self) -> float:
+        """Requests a second by others who use the same keys: they take up the limit of a second, and nothing else.
+
+        They come evenly spaced on the emulator's clock, from before the first request on; one that finds no room is
+        lost. They are in no log and no count, and not part of the day's.
+        """
+        return self._service.limits.others
+
+    @others.setter
+    def others(self, per_second: float) -> None:
+        require_from_zero("others", per_second)
+        self._service.limits.others = per_second
+
+    @property
+    def latency(self) -> Latency | None:
+        """Seconds of a round trip, as they were given; `None` for none.
+
+        Half of them pass before a request arrives: before it is logged, counted and carried out. The other half pass
+        before its reply is sent. Setting it is for the requests from then on.
+        """
+        return self._latency
+
+    @latency.setter
+    def latency(self, latency: Latency | None) -> None:
+        self._service.latency = drawn(latency, self._random)
+        self._latency = latency
 
     def fail(
         self,
@@ -113,6 +162,7 @@ class Emulator:
         path: str | None = None,
         nth: int = 1,
         times: int | None = 1,
+        share: float = 1,
     ) -> None:
         """Let a fault strike.
 
@@ -123,18 +173,21 @@ class Emulator:
                 It is compared as it came over the wire, percent-encoded.
             nth: The first matching request from now on that is struck, counted from 1.
             times: How many matching requests are struck from there on; `None` for all.
+            share: The probability from 0 to 1 with which each matching request is struck, instead of `nth`, until
+                `times` have been; `Emulator(seed=...)` makes it repeatable.
         """
-        self._service.faults.add(fault, method, path, nth, times)
+        self._service.faults.add(fault, method=method, path=path, nth=nth, times=times, share=share)
 
     def clear_faults(self) -> None:
         """Forget every fault that has not struck yet."""
         self._service.faults.clear()
 
     def reset(self) -> None:
-        """Forget the log, the faults and what was counted; the state stays."""
+        """Forget the log, the faults, and what was counted and drawn; the state and the settings stay."""
         self._service.log.clear()
         self._service.faults.clear()
-        self._service.limits = Limits(self._per_second, self._per_day)
+        self._service.limits = self._service.limits.anew()
+        self._random.seed(self._seed)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replace the state by the file's."""

@@ -2,6 +2,7 @@
 
 import threading
 from fnmatch import fnmatchcase
+from random import Random
 from typing import Any, Final, Literal
 
 import orjson
@@ -76,40 +77,55 @@ class Fault:
         return cls("redirect", code=status, headers=(("Location", location),), content_type=_TEXT)
 
 
-@define
+@define(eq=False)
 class _Rule:
     fault: Fault
     method: str | None
     path: str | None
     nth: int
     times: int | None
+    share: float
     seen: int = 0
+    struck: int = 0
 
-    def strikes(self, method: str, path: str) -> bool:
+    def strikes(self, method: str, path: str, random: Random) -> bool:
         """Count the request if it is one of the rule's, and tell whether it is struck."""
         if self.method not in (None, method) or not (self.path is None or fnmatchcase(path, self.path)):
             return False
         self.seen += 1
-        return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
+        if self.seen < self.nth:
+            return False
+        # Without a share nothing is drawn, so that such a rule leaves what others draw alone.
+        if self.share < 1 and random.random() >= self.share:
+            return False
+        self.struck += 1
+        return True
 
 
 @define
 class Faults:
     """The faults that are waiting for their requests."""
 
+    _random: Random
     _rules: list[_Rule] = field(factory=list[_Rule])
     _lock: threading.Lock = field(factory=threading.Lock)  # tests add rules from another thread
 
-    def add(self, fault: Fault, method: str | None, path: str | None, nth: int, times: int | None) -> None:
-        """Let the fault strike the nth matching request from now, and `times` of them from there on."""
+    def add(
+        self, fault: Fault, *, method: str | None, path: str | None, nth: int, times: int | None, share: float
+    ) -> None:
+        """Let the fault strike matching requests from the nth on, this share of them, until it has struck so often."""
         if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - tests are seldom type checked
             raise TypeError(f"a fault is made by Fault.status(...) and its like, not {fault!r}")
         if nth < 1 or (times is not None and times < 1):
             raise ValueError(f"nth and times count from 1, not nth={nth}, times={times}")
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be a number from 0 to 1, not {share!r}")
+        if share != 1 and nth != 1:
+            raise ValueError(f"nth and share exclude each other, not nth={nth}, share={share!r}")
         with self._lock:
             # The log's paths have the prefix.
             glob = path.removeprefix("/api/1") if path is not None else None
-            self._rules.append(_Rule(fault, method.upper() if method is not None else None, glob, nth, times))
+            self._rules.append(_Rule(fault, method.upper() if method is not None else None, glob, nth, times, share))
 
     def clear(self) -> None:
         """Forget every fault."""
@@ -119,5 +135,8 @@ class Faults:
     def take(self, method: str, path: str) -> Fault | None:
         """The fault that strikes this request: of several, the one that was added first."""
         with self._lock:
-            struck = [rule.fault for rule in self._rules if rule.strikes(method, path)]
-        return struck[0] if struck else None
+            struck = [rule for rule in self._rules if rule.strikes(method, path, self._random)]
+            for rule in struck:
+                if rule.struck == rule.times:
+                    self._rules.remove(rule)
+        return struck[0].fault if struck else None

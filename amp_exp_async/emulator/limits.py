@@ -1,21 +1,24 @@
-"""The service's two limits: requests in any window of one second, and requests in a UTC day."""
+"""The service's two limits: requests in one second, and requests in a UTC day."""
 
 import math
 from collections import deque
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from attrs import define, field, frozen
 
 _WINDOW: Final = timedelta(seconds=1)
 
+Window = Literal["sliding", "calendar"]
+"""What one second is: any stretch of that length, or one from a whole second of the clock to the next."""
+
 
 @frozen
 class Excess:
-    """A request that is over a limit: what to say, and after how many seconds to come again."""
+    """A request that is over a limit: what to say, and after how many seconds to come again, if that is said."""
 
     message: str
-    retry_after: int
+    retry_after: float | None
 
 
 @define
@@ -24,31 +27,66 @@ class Limits:
 
     per_second: int | None
     per_day: int | None
-    peak: int = 0  # the most requests counted in any window of one second
-    refused: int = 0
-    _window: deque[datetime] = field(factory=deque[datetime])
+    window: Window = "sliding"
+    retry_after: float | None = 1  # seconds, said with the limit of a second
+    others: float = 0  # requests a second by others who share the limit
+    peak: int = 0  # the most requests of clients counted in one second
+    refused: int = 0  # of clients
+    _counted: deque[datetime] = field(factory=deque[datetime])
+    _counted_others: deque[datetime] = field(factory=deque[datetime])
+    _looked: datetime | None = None
+    _due: float = 0.0  # the part of the others' next request that has come due
     _day: date | None = None
     _today: int = 0
 
+    def anew(self) -> "Limits":
+        """The same limits with nothing counted."""
+        return Limits(self.per_second, self.per_day, self.window, self.retry_after, self.others)
+
     def arrive(self, now: datetime) -> Excess | None:
-        """Count a request, or say which limit it is over."""
+        """Count a client's request, or say which limit it is over."""
         now = now.astimezone(UTC)
+        if self._day != now.date():
+            self._day, self._today = now.date(), 0
+        self._let_others_in(now)
         self._forget(now)
         excess = self._excess(now)
         if excess is not None:
             self.refused += 1
             return excess
-        self._window.append(now)
+        self._counted.append(now)
         self._today += 1
-        self.peak = max(self.peak, len(self._window))
+        self.peak = max(self.peak, len(self._counted))
         return None
 
+    def _let_others_in(self, now: datetime) -> None:
+        """Count the others' requests since the last look, evenly spaced; one that finds no room is lost."""
+        looked, self._looked = self._looked, now
+        if self.per_second is None or not self.others:
+            return
+        # What came before the last second does not count any more. Before the first look the others were there too.
+        passed = _WINDOW if looked is None else max(timedelta(0), min(now - looked, _WINDOW))
+        self._due += passed.total_seconds() * self.others
+        while self._due >= 1:
+            self._due -= 1
+            moment = now - timedelta(seconds=self._due / self.others)
+            self._forget(moment)
+            if self._has_room():
+                self._counted_others.append(moment)
+
     def _forget(self, now: datetime) -> None:
-        """Let go of what no longer counts: other days, and moments a second ago or, on a clock set back, ahead."""
-        if self._day != now.date():
-            self._day, self._today = now.date(), 0
-        while self._window and not now - _WINDOW < self._window[0] <= now:
-            self._window.popleft()
+        """Let go of the moments that no longer count: those of earlier seconds or, on a clock set back, ahead."""
+        for counted in (self._counted, self._counted_others):
+            while counted and not self._shares_a_second(counted[0], now):
+                counted.popleft()
+
+    def _shares_a_second(self, moment: datetime, now: datetime) -> bool:
+        if self.window == "calendar":
+            return now.replace(microsecond=0) <= moment <= now
+        return now - _WINDOW < moment <= now
+
+    def _has_room(self) -> bool:
+        return self.per_second is None or len(self._counted) + len(self._counted_others) < self.per_second
 
     def _excess(self, now: datetime) -> Excess | None:
         if self.per_day is not None and self._today >= self.per_day:
@@ -57,6 +95,6 @@ class Limits:
             return Excess(
                 f"Too many requests: the limit is {self.per_day} a day, reset at the end of the UTC day", seconds
             )
-        if self.per_second is not None and len(self._window) >= self.per_second:
-            return Excess(f"Too many requests: the limit is {self.per_second} a second", 1)
+        if not self._has_room():
+            return Excess(f"Too many requests: the limit is {self.per_second} a second", self.retry_after)
         return None

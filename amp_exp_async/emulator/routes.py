@@ -1,6 +1,6 @@
 """Which operation a method and a path name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -63,35 +63,37 @@ def find(method: str, path: str) -> Route:
     """The route of a path as it came over the wire: 404 if there is none, 405 if it has other methods."""
     if not path.startswith(f"{PREFIX}/"):
         raise Refusal(404, f"There is nothing at {path}; every path begins with {PREFIX}")
-    matches = dict(_matches(path.removeprefix(PREFIX).split("/")))
-    if not matches:
-        raise Refusal(404, f"There is nothing at {path}")
-    if method not in matches:
-        raise Refusal(405, f"{path} has no {method}, only {', '.join(matches)}")
-    return matches[method]
+    segments = path.removeprefix(PREFIX).split("/")
+    for template, operations in _BY_LENGTH.get(len(segments), {}).items():
+        parameters = _parameters(template, segments)
+        if parameters is None:
+            continue
+        if method not in operations:
+            raise Refusal(405, f"{path} has no {method}, only {', '.join(operations)}")
+        return Route(operations[method], parameters)
+    raise Refusal(404, f"There is nothing at {path}")
 
 
-def _matches(segments: Sequence[str]) -> Iterator[tuple[str, Route]]:
-    """Every method that the path has, with its route."""
-    for method, template, operation in _BY_LENGTH.get(len(segments), ()):
-        parameters: dict[str, str] = {}
-        for wanted, segment in zip(template, segments, strict=True):
-            if wanted == "{kind}" and segment not in KINDS:
-                break
-            # Decoding comes after splitting, so an encoded slash stays a part of its parameter.
-            if wanted.startswith("{"):
-                parameters[wanted[1:-1]] = unquote(segment)
-            elif wanted != segment:
-                break
-        else:
-            yield method, Route(operation, parameters)
+def _parameters(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    """The decoded parameters of a path that fits the template, of which no path fits two; `None` if it does not."""
+    parameters: dict[str, str] = {}
+    for wanted, segment in zip(template, segments, strict=True):
+        if wanted == "{kind}" and segment not in KINDS:
+            return None
+        # Decoding comes after splitting, so an encoded slash stays a part of its parameter.
+        if wanted.startswith("{"):
+            parameters[wanted[1:-1]] = unquote(segment)
+        elif wanted != segment:
+            return None
+    return parameters
 
 
-def _by_length() -> dict[int, list[tuple[str, Sequence[str], Operation]]]:
-    table: dict[int, list[tuple[str, Sequence[str], Operation]]] = {}
+def _by_length() -> dict[int, dict[Sequence[str], dict[str, Operation]]]:
+    """The operations by method, by template, by its number of segments."""
+    table: dict[int, dict[Sequence[str], dict[str, Operation]]] = {}
     for method, template, operation in ROUTES:
-        segments = template.split("/")
-        table.setdefault(len(segments), []).append((method, segments, operation))
+        segments = tuple(template.split("/"))
+        table.setdefault(len(segments), {}).setdefault(segments, {})[method] = operation
     return table
 
 

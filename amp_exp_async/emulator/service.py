@@ -1,4 +1,4 @@
-"""The way of one request: log, limits, fault, authorisation, operation, answer."""
+"""The way of one request: log, limits, fault, authorisation, operation, answer; and how long it is under way."""
 
 import asyncio
 import time
@@ -12,8 +12,8 @@ from attrs import define, field
 
 from amp_exp_async.emulator import routes
 from amp_exp_async.emulator.call import OK, Call, Caller, Paging, Reply, error_reply
-from amp_exp_async.emulator.faults import Fault, Faults
-from amp_exp_async.emulator.limits import Limits
+from amp_exp_async.emulator.faults import Faults
+from amp_exp_async.emulator.limits import Excess, Limits
 from amp_exp_async.emulator.log import RecordedRequest
 from amp_exp_async.emulator.refusal import Refusal
 from amp_exp_async.emulator.state import State
@@ -28,7 +28,8 @@ class Service:
     callers: Mapping[str, Caller]  # by key
     paging: Paging
     limits: Limits
-    faults: Faults = field(factory=Faults)
+    faults: Faults
+    latency: Callable[[], float]  # seconds of the next round trip
     log: list[RecordedRequest] = field(factory=list[RecordedRequest])
     _stopping: asyncio.Future[None] = field(init=False)
     _in_progress: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]])
@@ -56,20 +57,30 @@ class Service:
             self._in_progress.discard(task)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        content = None
+        one_way = self.latency() / 2
+        if one_way > 0:
+            # Read at once: what has been sent arrives, even if the client does not wait for the answer.
+            content = await _read(request)
+            if await self._stopped_within(one_way):
+                return _closed(request)
         record = self._arrive(request)
         excess = self.limits.arrive(record.received)
-        try:
-            content = await request.content.read()
-        except ConnectionError:  # the client is gone before its request was complete
+        if content is None:
+            content = await _read(request)
+        if content is None:
             return web.Response()
         record.body = _readable(content)
-        if excess is not None:
-            reply = error_reply(429, excess.message, {"Retry-After": str(excess.retry_after)})
-            return _answer(record, reply)
-        record.fault = self.faults.take(record.method, routes.below_prefix(record.path))
-        if record.fault is None:
-            return _answer(record, self._perform(request, record, content))
-        return await self._go_wrong(request, record, content, record.fault)
+        reply = await self._outcome(request, record, content) if excess is None else _too_many(excess)
+        if one_way > 0 and await self._stopped_within(one_way):
+            reply = None
+        if reply is None:
+            return _closed(request)
+        record.status = reply.status
+        if record.fault is not None and record.fault.kind == "truncate":
+            return await _truncated(request, reply)
+        headers = {"Content-Type": reply.content_type, **reply.headers}
+        return web.Response(body=reply.body, status=reply.status, headers=headers)
 
     def _arrive(self, request: web.BaseRequest) -> RecordedRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -107,21 +118,21 @@ class Service:
         call = Call(state, caller, self.paging, route.path, record.query, request.content_type, content)
         return route.operation(call)
 
-    async def _go_wrong(
-        self, request: web.BaseRequest, record: RecordedRequest, content: bytes, fault: Fault
-    ) -> web.StreamResponse:
-        reply = self._perform(request, record, content) if fault.applied else None
+    async def _outcome(self, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply | None:
+        """What becomes of a request that is within the limits; `None` if it is not answered."""
+        fault = record.fault = self.faults.take(record.method, routes.below_prefix(record.path))
+        reply = self._perform(request, record, content) if fault is None or fault.applied else None
+        if fault is None:
+            return reply
         if fault.kind == "delay":
             if await self._stopped_within(fault.seconds):
-                return _closed(request)
-            return _answer(record, reply or self._perform(request, record, content))
+                return None
+            return reply or self._perform(request, record, content)
         if fault.kind == "close":
-            return _closed(request)
+            return None
         if fault.kind == "truncate":
-            reply = reply or OK
-            record.status = reply.status
-            return await _truncated(request, reply)
-        return _answer(record, Reply(fault.body, fault.content_type, fault.code, dict(fault.headers)))
+            return reply or OK
+        return Reply(fault.body, fault.content_type, fault.code, dict(fault.headers))
 
     async def _stopped_within(self, seconds: float) -> bool:
         """Let the time pass, and tell whether the emulator was stopped meanwhile."""
@@ -134,6 +145,14 @@ def _key(request: web.BaseRequest) -> str:
     return key if scheme == "Bearer" else ""
 
 
+async def _read(request: web.BaseRequest) -> bytes | None:
+    """The body; `None` if the client is gone before its request was complete."""
+    try:
+        return await request.content.read()
+    except ConnectionError:
+        return None
+
+
 def _readable(content: bytes) -> Any:
     if not content:
         return None
@@ -143,10 +162,9 @@ def _readable(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _answer(record: RecordedRequest, reply: Reply) -> web.Response:
-    record.status = reply.status
-    headers = {"Content-Type": reply.content_type, **reply.headers}
-    return web.Response(body=reply.body, status=reply.status, headers=headers)
+def _too_many(excess: Excess) -> Reply:
+    headers = {} if excess.retry_after is None else {"Retry-After": str(excess.retry_after)}
+    return error_reply(429, excess.message, headers)
 
 
 def _closed(request: web.BaseRequest) -> web.Response:

@@ -125,6 +125,24 @@ def test_emulator_prints_what_to_export() -> None:
             assert json.load(reply) == {"flags": []}
 
 
+@pytest.mark.parametrize("latency", ["0.04", "0.04-0.05"])
+def test_emulator_with_latency(latency: str) -> None:
+    """Replies take the time that the option says."""
+    with emulator_process("--latency", latency) as (_, url):
+        started = time.monotonic()
+        with pytest.raises(urllib.request.HTTPError, match="401"):
+            urllib.request.urlopen(url + "/api/1/flags", timeout=5)
+        assert time.monotonic() - started >= 0.04
+
+
+@pytest.mark.parametrize("latency", ["fast", "0.2-0.1", "-1", "0.1-", "nan", "0.1-0.2-0.3"])
+def test_emulator_refuses_a_wrong_latency(latency: str) -> None:
+    """The message says what it should look like, with the status of a wrong option."""
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--latency", latency])
+    assert result.exit_code == 2
+    assert "neither seconds nor" in result.output
+
+
 def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
     """A state file that is none gives one line that says so, and status 1."""
     file = tmp_path / "state.json"

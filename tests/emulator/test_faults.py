@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.emulator.faults import Faults
 
 Api = Callable[..., Awaitable[Any]]
 NEW = {"key": "new"}
@@ -179,3 +181,61 @@ async def test_a_faulty_request_without_a_key_changes_nothing(api: Api, emulator
     emulator.fail(Fault.status(503, applied=True))
     assert (await api("POST", path, NEW, key="wrong")).status == 503
     assert not applied(emulator)
+
+
+def strikes(seed: int | None, count: int, **options: Any) -> list[bool]:
+    """Which of so many requests a fault strikes that is meant for a share of them."""
+    faults = Faults(Random(seed))
+    faults.add(Fault.close(), **{"method": None, "path": None, "nth": 1, "times": None} | options)
+    return [faults.take("GET", "/flags") is not None for _ in range(count)]
+
+
+@pytest.mark.parametrize("share", [0, 0.05, 0.5, 1])
+def test_a_share_of_the_requests(share: float) -> None:
+    """As many as the share says are struck, give or take chance, over the whole time."""
+    struck = strikes(1, 10_000, share=share)
+    for half in (struck[:5000], struck[5000:]):
+        assert half.count(True) == pytest.approx(5000 * share, abs=110)
+
+
+def test_a_share_is_drawn_anew_for_each_seed() -> None:
+    """The same seed strikes the same requests, another one others."""
+    assert strikes(7, 200, share=0.5) == strikes(7, 200, share=0.5) != strikes(8, 200, share=0.5)
+
+
+def test_a_share_until_it_has_struck_so_often() -> None:
+    """Times counts those that are struck, not those that are spared."""
+    assert strikes(1, 1000, share=0.1, times=3).count(True) == 3
+
+
+async def test_a_share_of_what_matches(session: aiohttp.ClientSession) -> None:
+    """Other requests are neither struck nor drawn for, and a reset begins the drawing again."""
+
+    async def struck(emulator: Emulator, *, others: bool) -> list[int]:
+        emulator.fail(Fault.status(503), method="POST", share=0.5, times=None)
+        headers = {"Authorization": f"Bearer {emulator.api_key}"}
+        statuses: list[int] = []
+        for _ in range(20):
+            if others:
+                assert (await session.get(f"{emulator.base_url}/api/1/flags", headers=headers)).status == 200
+            statuses.append((await session.post(f"{emulator.base_url}/api/1/flags", headers=headers)).status)
+        return statuses
+
+    async with Emulator(seed=3, per_second=None) as emulator:
+        first = await struck(emulator, others=False)
+        assert set(first) == {400, 503}
+        emulator.reset()
+        assert await struck(emulator, others=True) == first
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_is_a_probability(share: float) -> None:
+    """Anything else is refused."""
+    with pytest.raises(ValueError, match="share must be a number from 0 to 1"):
+        Emulator().fail(Fault.close(), share=share)
+
+
+def test_a_share_and_a_count_exclude_each_other() -> None:
+    """A fault strikes at random or by count."""
+    with pytest.raises(ValueError, match=r"nth and share exclude each other, not nth=2, share=0\.5"):
+        Emulator().fail(Fault.close(), nth=2, share=0.5)

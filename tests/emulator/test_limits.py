@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.emulator.limits import Limits
+from amp_exp_async.emulator.limits import Limits, Window
 
 Api = Callable[..., Awaitable[Any]]
 
@@ -99,18 +99,24 @@ async def test_the_clock_may_be_set_at_any_time(api: Api, emulator: Emulator) ->
     assert emulator.state.add_flag()["createdAt"] == "2030-01-01T00:00:00.000Z"
 
 
+def one_second(window: Window, now: datetime) -> datetime:
+    """Where the second begins that a request at this moment is counted in, in whole milliseconds."""
+    return now.replace(microsecond=0) if window == "calendar" else now - timedelta(milliseconds=999)
+
+
 @given(
     st.lists(st.integers(0, 1500), max_size=60),
     st.integers(1, 5),
+    st.sampled_from(["sliding", "calendar"]),
 )
-def test_no_window_holds_more_than_the_limit(gaps: list[int], limit: int) -> None:
+def test_no_window_holds_more_than_the_limit(gaps: list[int], limit: int, window: Window) -> None:
     """However requests arrive, no second has more than the limit, and none is refused without need."""
-    limits = Limits(limit, None)
+    limits = Limits(limit, None, window)
     now = datetime(2026, 1, 1, tzinfo=UTC)
     counted: list[datetime] = []
     for gap in gaps:
         now += timedelta(milliseconds=gap)
-        recent = [moment for moment in counted if moment > now - timedelta(seconds=1)]
+        recent = [moment for moment in counted if moment >= one_second(window, now)]
         excess = limits.arrive(now)
         assert (excess is not None) == (len(recent) >= limit)
         if excess is None:
@@ -133,3 +139,150 @@ def test_without_limits() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert [limits.arrive(now) for _ in range(500)] == [None] * 500
     assert limits.peak == 500
+
+
+@pytest.mark.parametrize(("retry_after", "sent"), [(None, None), (0, "0"), (0.25, "0.25"), (7, "7")])
+async def test_what_retry_after_says(session: Any, retry_after: float | None, sent: str | None) -> None:
+    """The header of the limit of a second may say something else, or be missing."""
+    async with Emulator(per_second=0, retry_after=retry_after) as emulator:
+        answer = await session.get(f"{emulator.base_url}/api/1/flags")
+        assert (answer.status, answer.headers.get("Retry-After")) == (429, sent)
+
+
+async def test_retry_after_of_the_day_stays(session: Any, clock: Any) -> None:
+    """The limit of a day says how long it lasts, whatever that of a second says."""
+    async with Emulator(per_day=0, retry_after=None, clock=clock) as emulator:
+        answer = await session.get(f"{emulator.base_url}/api/1/flags")
+        assert (answer.status, answer.headers["Retry-After"]) == (429, str(12 * 3600))
+
+
+async def test_whole_seconds_of_the_clock(session: Any, clock: Any) -> None:
+    """Each whole second begins at nothing, so that two limits fit around its beginning."""
+    async with Emulator(per_second=2, window="calendar", clock=clock) as emulator:
+
+        async def send() -> int:
+            headers = {"Authorization": f"Bearer {emulator.api_key}"}
+            return (await session.get(f"{emulator.base_url}/api/1/flags", headers=headers)).status
+
+        clock.move(0.9)
+        assert [await send() for _ in range(3)] == [200, 200, 429]
+        clock.move(0.099_999)
+        assert await send() == 429
+        clock.move(0.000_001)
+        assert [await send() for _ in range(3)] == [200, 200, 429]
+        assert (emulator.peak_per_second, emulator.refused) == (2, 3)
+
+
+def test_a_clock_that_is_set_back_within_whole_seconds() -> None:
+    """Moments ahead of the clock do not count there either."""
+    limits = Limits(1, None, "calendar")
+    now = datetime(2026, 1, 2, 0, 0, 0, 900_000, tzinfo=UTC)
+    assert limits.arrive(now) is None
+    assert limits.arrive(now) is not None
+    assert limits.arrive(now - timedelta(milliseconds=500)) is None
+
+
+async def test_others_take_up_the_limit(api: Api, emulator: Emulator, clock: Any) -> None:
+    """They have been there before the first request, come evenly, and leave our clients what is over."""
+    emulator.others = 2
+    assert await statuses(api, 2) == [200, 429]
+    clock.move(0.5)
+    assert await statuses(api, 1) == [429]
+    clock.move(0.5)
+    assert await statuses(api, 2) == [200, 429]
+    assert (len(emulator.requests), emulator.refused, emulator.peak_per_second) == (5, 3, 1)
+
+
+async def test_others_come_and_go(api: Api, emulator: Emulator, clock: Any) -> None:
+    """What is set holds for the time since the request before; what has been counted counts for its second."""
+    assert await statuses(api, 1) == [200]
+    emulator.others = 4
+    clock.move(0.25)
+    assert await statuses(api, 2) == [200, 429]
+    emulator.others = 0
+    clock.move(0.75)
+    assert await statuses(api, 1) == [200]
+
+
+async def test_others_lose_what_finds_no_room(api: Api, emulator: Emulator, clock: Any) -> None:
+    """What our clients have taken is theirs for its second."""
+    assert await statuses(api, 3) == [200] * 3
+    emulator.others = 10
+    clock.move(0.999)
+    assert await statuses(api, 1) == [429]
+    clock.move(0.001)
+    assert await statuses(api, 3) == [200, 200, 429]
+
+
+async def test_others_are_no_part_of_the_day(api: Api, emulator: Emulator, clock: Any) -> None:
+    """The five of the day are all our clients'."""
+    emulator.others = 2
+    for _ in range(5):
+        assert await statuses(api, 1) == [200]
+        clock.move(1)
+    assert (await api("GET", "/flags")).body["error"].startswith("Too many requests: the limit is 5 a day")
+
+
+async def test_others_outlast_a_reset(api: Api, emulator: Emulator) -> None:
+    """A reset forgets what was counted, and keeps what was set."""
+    emulator.others = 3
+    emulator.reset()
+    assert emulator.others == 3
+    assert await statuses(api, 1) == [429]
+
+
+@pytest.mark.parametrize(("window", "most"), [("sliding", 60), ("calendar", 100)])
+def test_how_much_others_leave(window: Window, most: int) -> None:
+    """Clients that ask for less than what is over are never refused; greedy ones get the limit at most."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    modest, greedy = Limits(100, None, window, others=40), Limits(100, None, window, others=40)
+    for tick in range(200):
+        moment = now + timedelta(milliseconds=17 * tick)
+        assert modest.arrive(moment) is None
+        for _ in range(10):
+            greedy.arrive(moment)
+    assert modest.peak == 59
+    assert 59 < greedy.peak <= most
+
+
+def test_others_after_a_long_silence_and_on_a_clock_set_back() -> None:
+    """However far the clock moves, at most a second of theirs is counted, and none of the time before it was set."""
+    limits = Limits(50, None, others=40)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def let_in(moment: datetime) -> int:
+        return [limits.arrive(moment) for _ in range(51)].count(None)
+
+    assert let_in(now) == 10
+    assert let_in(now + timedelta(days=300)) == 10
+    assert let_in(now) == 50
+    assert limits.arrive(now + timedelta(milliseconds=999)) is not None
+
+
+def test_others_around_midnight_leave_the_day_alone() -> None:
+    """Their requests of yesterday do not begin the day anew."""
+    limits = Limits(10, 1, others=2)
+    midnight = datetime(2026, 1, 2, tzinfo=UTC)
+    assert limits.arrive(midnight + timedelta(milliseconds=100)) is None
+    assert limits.arrive(midnight + timedelta(milliseconds=900)) is not None
+
+
+@pytest.mark.parametrize("options", [{"others": -1}, {"others": float("nan")}, {"retry_after": -0.5}])
+def test_settings_that_are_no_numbers_from_zero(options: Any) -> None:
+    """The message names the setting."""
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be a number from 0, not"):
+        Emulator(**options)
+
+
+def test_settings_that_are_wrong_later() -> None:
+    """An attribute refuses what the constructor refuses, and keeps what it was."""
+    emulator = Emulator(others=4)
+    with pytest.raises(ValueError, match="others must be"):
+        emulator.others = float("inf")
+    assert emulator.others == 4
+
+
+def test_a_window_of_another_kind() -> None:
+    """The message names the two that there are."""
+    with pytest.raises(ValueError, match="window must be one of sliding, calendar, not 'fixed'"):
+        Emulator(window="fixed")  # type: ignore[arg-type]
