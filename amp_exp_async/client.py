@@ -112,6 +112,7 @@ class AsyncExperimentClient:
             trace_configs=trace_configs,
             max_concurrency=max_concurrency,
             rate_limit=RateLimit(per_second=None, per_day=None) if rate_limit is None else rate_limit,
+            share_limit=rate_limit is not None,
         )
         options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
         self._use(Transport(Connection(where, network), options), owner=True)
@@ -155,6 +156,7 @@ class AsyncExperimentClient:
             deadline=present.deadline if deadline is UNSET else deadline,
             retry=present.retry if retry is UNSET else retry,
             on_attempt=present.on_attempt if on_attempt is UNSET else on_attempt,
+            patient=present.patient,
         )
         view = object.__new__(type(self))
         view._use(Transport(self._transport.connection, options), owner=False)

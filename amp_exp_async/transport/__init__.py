@@ -1,8 +1,8 @@
 """One request and its reply: paths, attempts, retries, pacing, order."""
 
 from .connection import Connection, NetworkOptions
+from .limits import RateLimit
 from .options import Attempt, CallOptions, Tally, Usage
-from .pacing import RateLimit
 from .request import Reply, Request, path_of
 from .retry import Repeat, RetryPolicy, http_date
 from .transport import Loss, Transport, beyond_settling

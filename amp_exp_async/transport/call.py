@@ -20,9 +20,9 @@ from amp_exp_async.errors import (
 )
 
 from .connection import Connection
-from .failures import Failure, after, connection_error, status_error, what_now
+from .failures import Failure, after, connection_error, resets, status_error, what_now
+from .limits import Paused
 from .options import Attempt, CallOptions, Tally
-from .pacing import Paused
 from .request import Reply, Request
 from .retry import Step, is_daily, is_success, next_step, retry_after, seconds_to_midnight
 
@@ -85,12 +85,12 @@ class Call:
                 return result if number == 1 else attrs.evolve(result, attempts=number)
             outcome = result.outcome
             self.under_way = outcome.lost
-            asked = retry_after(result.headers, self.connection.wall_clock) if isinstance(result, Reply) else None
-            wait = self._floor(result, asked) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
+            asked, daily = self._asked(result)
+            wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
             if outcome.status == _TOO_MANY:
-                # One refusal pauses every request of this key.
+                # One refusal pauses every request of this key, for as long as the service says, if it does.
                 self.connection.rate_limited += 1
-                self.connection.pacer.pause(wait, daily=isinstance(result, Reply) and is_daily(asked, result.text))
+                self.connection.pacer.pause(asked or wait, daily=daily)
             left = number < policy.attempts
             step = next_step(outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
             if isinstance(result, Reply) and step is Step.DONE:
@@ -100,7 +100,7 @@ class Call:
                 raise LostError(self._error(result, asked))
             if step is Step.FAIL:
                 raise self._error(result, asked)
-            if not self._in_time(wait):
+            if not self._in_time(wait) or (daily and self.options.patient):
                 raise self._error(result, asked, self._no_time_for(wait))
             _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
             await asyncio.sleep(wait)
@@ -113,18 +113,23 @@ class Call:
     def _in_time(self, wait: float) -> bool:
         return self.until is None or asyncio.get_running_loop().time() + wait < self.until
 
-    def _floor(self, result: Reply | Failure, asked: float | None) -> float:
-        """The least seconds to wait: what the service asks for; for a used-up day its end, where it does not say."""
-        if asked is None and isinstance(result, Reply) and result.status == _TOO_MANY and is_daily(None, result.text):
-            return seconds_to_midnight(self.connection.wall_clock())
-        return asked or 0.0
+    def _asked(self, result: Reply | Failure) -> tuple[float | None, bool]:
+        """The seconds that the service asks to wait, and whether it is the day's limit that is reached.
+
+        For a used-up day they are those until its end, where it does not say.
+        """
+        if not isinstance(result, Reply):
+            return None, False
+        asked = retry_after(result.headers, self.connection.wall_clock)
+        daily = result.status == _TOO_MANY and is_daily(asked, result.text)
+        return seconds_to_midnight(self.connection.wall_clock()) if daily and asked is None else asked, daily
 
     async def _attempt(self, number: int) -> Reply | Failure:
         """Wait for a slot and a permit, and send once."""
         connection = self.connection
         try:
             if not connection.slots.take_free():
-                connection.pacer.refuse_hopeless(self.until)
+                connection.pacer.refuse_hopeless(self.until, patient=self.options.patient)
                 await connection.slots.wait(self.until)
         except TimeoutError:
             raise self.out_of_time("while it waited for other requests to end") from None
@@ -132,11 +137,13 @@ class Call:
             raise self._over_the_limit(paused) from None
         try:
             try:
-                await connection.pacer.acquire(self.until)
+                await connection.pacer.acquire(self.until, patient=self.options.patient)
             except TimeoutError:
                 raise self.out_of_time("while it waited for the rate limit") from None
             except Paused as paused:
                 raise self._over_the_limit(paused) from None
+            if number == 1 and self.options.patient and self.options.deadline is not None:
+                self.until = asyncio.get_running_loop().time() + self.options.deadline
             return await self._send(number)
         finally:
             connection.slots.give_back()
@@ -159,7 +166,8 @@ class Call:
         reached = isinstance(result, Reply) or result.sent
         if reached:
             self._count(number)
-        connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Reply))
+        refused = isinstance(result, Reply) and result.status == _TOO_MANY and not self._asked(result)[1]
+        connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Reply), refused=refused)
         if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
             self._tell(number, result, loop.time() - sent_at)
         return result
@@ -198,6 +206,8 @@ class Call:
     ) -> APIConnectionError | APIStatusError:
         if isinstance(result, Failure):
             return connection_error(self.request, result, self.attempts, lost=self.lost, note=note)
+        if asked is not None and self._asked(result)[1]:
+            note = f" {resets(self.connection.wall_clock() + asked)}{note}"
         return status_error(attrs.evolve(result, attempts=self.attempts), asked, lost=self.lost, note=note)
 
     def out_of_time(self, when: str) -> APITimeoutError:
@@ -212,10 +222,13 @@ class Call:
         )
 
     def _over_the_limit(self, paused: Paused) -> RateLimitError:
-        limit = "the day's requests are used up" if paused.daily else "the service has asked to pause"
+        if paused.daily:
+            words = f"the day's requests are used up. {resets(self.connection.wall_clock() + paused.seconds)}"
+        else:
+            words = "the service has asked to pause."
         return RateLimitError(
-            f"{self._name} was not sent: {limit}, for another {paused.seconds:.0f} s, and the deadline comes before "
-            f"that. {what_now(self.request, lost=self.lost)} Try again then, or raise deadline.",
+            f"{self._name} was not sent: {words} That is in {paused.seconds:.0f} s, later than this call may wait. "
+            f"{what_now(self.request, lost=self.lost)} Try again then, or raise deadline.",
             method=self.request.method,
             path=self.request.path,
             attempts=self.attempts,

@@ -25,9 +25,11 @@ from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import keep_for_ever
 
 from .failures import Failure, failure
+from .limits import RateLimit
 from .options import Usage
 from .ordering import KeyedLocks, Places
-from .pacing import Pacer, RateLimit
+from .pacing import Pacer
+from .registry import shared_line
 from .request import Reply, Request
 from .retry import at_least_one
 from .scope import Alarm, Scope
@@ -78,6 +80,7 @@ class NetworkOptions:
         trace_configs: aiohttp's trace configurations for our own session.
         max_concurrency: how many requests may be under way at once.
         rate_limit: the limits to keep to.
+        share_limit: whether to keep to them together with the other clients of this process that use the same key.
         wall_clock: POSIX time in seconds.
     """
 
@@ -88,6 +91,7 @@ class NetworkOptions:
     trace_configs: Sequence[aiohttp.TraceConfig] | None = None
     max_concurrency: int = field(default=64, validator=at_least_one)
     rate_limit: RateLimit = field(factory=RateLimit, validator=_limit)
+    share_limit: bool = False
     wall_clock: Callable[[], float] = time.time
 
 
@@ -112,7 +116,8 @@ class Connection:
         self._body_headers["Content-Type"] = "application/json"
 
     def _start(self) -> None:
-        self.pacer = Pacer(self._network.rate_limit, self._network.wall_clock)
+        line = shared_line(self.endpoint) if self._network.share_limit else None
+        self.pacer = Pacer(self._network.rate_limit, self._network.wall_clock, line)
         self.locks = KeyedLocks()
         self.slots = Places(self._network.max_concurrency)
         self.requests = 0
@@ -217,6 +222,7 @@ class Connection:
 
     def forget_parent(self) -> None:
         """In a forked child: start anew, and leave the parent's session alone."""
+        self.pacer.forget_parent()
         keep_for_ever((self._session, self._tasks, self.pacer))
         self._start()
 

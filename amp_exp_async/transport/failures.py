@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -112,6 +113,11 @@ def what_now(request: Request, *, lost: bool) -> str:
 def after(attempts: int) -> str:
     """How many attempts were made, in words."""
     return "after 1 attempt" if attempts == 1 else f"after {attempts} attempts"
+
+
+def resets(wall: float) -> str:
+    """When the day's limit does, given as POSIX time, in words."""
+    return f"The day's limit resets at {datetime.fromtimestamp(round(wall), UTC):%Y-%m-%dT%H:%M:%SZ}."
 
 
 def connection_error(request: Request, fault: Failure, attempts: int, *, lost: bool, note: str) -> APIConnectionError:

@@ -62,7 +62,7 @@ class Usage:
 
     Attributes:
         requests: requests sent, retries included; connections that were never made do not count.
-        requests_today: those of the present UTC day.
+        requests_today: those of the present UTC day, of all clients in this process that share the key.
         retries: how many of them were retries.
         rate_limited: how often the service answered 429.
         seconds_waited: seconds that calls spent waiting for the pacer, summed over all calls.
@@ -90,13 +90,16 @@ class Tally:
 
 @frozen(kw_only=True)
 class CallOptions:
-    """What `with_options` can change.
+    """How calls are made: what `with_options` can change, and `patient`.
 
     Attributes:
         timeout: seconds for one attempt.
         deadline: seconds for one call, waits and retries included; None for no end.
         retry: how often and after which waits an attempt is repeated.
         on_attempt: called after each attempt.
+        patient: whether the deadline begins only when the first request may be sent: waiting for earlier writes, other
+            requests and the rate limit does not count. Such a call never waits for another day. It is not for callers
+            to set: it is meant for long runs of many calls, most of which wait most of the time.
     """
 
     timeout: float = field(default=30.0, validator=_seconds)

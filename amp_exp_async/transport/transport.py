@@ -55,7 +55,7 @@ class Loss:
             remaining = self.call.until - asyncio.get_running_loop().time()
             if remaining <= 0:
                 raise self.unknown("The deadline left no time to read back.")
-            options = attrs.evolve(options, deadline=remaining)
+            options = attrs.evolve(options, deadline=remaining, patient=False)
         return Transport(self.call.connection, options, self.call.tally)
 
     async def wait(self, reading: int) -> None:
@@ -123,7 +123,9 @@ class Transport:
         connection = self.connection
         connection.open()
         started = asyncio.get_running_loop().time()
-        until = None if self.options.deadline is None else started + self.options.deadline
+        # A patient call's deadline begins with its first permit.
+        deadline = None if self.options.patient else self.options.deadline
+        until = None if deadline is None else started + deadline
         call = Call(request, connection, self.options, self.tally, started, until)
         with Scope(connection.scopes):
             try:

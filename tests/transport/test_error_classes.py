@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.transport.retry import seconds_to_midnight
 
 KEY = "emulator-management-key"
 ONCE = RetryPolicy(attempts=1, base=0.0)
@@ -106,14 +108,18 @@ async def test_rate_limit(
     emulator: Emulator,
     retry_after: str | None,
     body: Any,
-    seconds: float | None,
+    seconds: Any,
     daily: bool,
 ) -> None:
-    """A 429 tells after how many seconds to come again, and whether it is the limit of the day."""
+    """A 429 tells after how many seconds to come again, and whether it is the limit of the day and when that resets."""
     emulator.fail(Fault.status(429, retry_after=retry_after, body=body))
     with pytest.raises(RateLimitError) as caught:
         await client.with_options(retry=ONCE).flags.get("1")
+    if daily and seconds is None:
+        seconds = pytest.approx(seconds_to_midnight(time.time()), abs=5.0)
+        assert "T00:00:00Z" in str(caught.value)
     assert (caught.value.retry_after, caught.value.daily) == (seconds, daily)
+    assert ("The day's limit resets at 20" in str(caught.value)) == daily
 
 
 async def test_the_emulators_daily_limit_is_told_as_daily() -> None:

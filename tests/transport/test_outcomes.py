@@ -176,42 +176,43 @@ def test_who_stops_waiting_leaves_the_queue(fate: str) -> None:
         until = 0.3 if fate == "timed out" else None
         leaving, staying = (asyncio.ensure_future(pacer.acquire(end)) for end in (until, None))
         await asyncio.sleep(0.2)
-        timer = pacer._timer
+        timer = pacer._place._timer
         assert timer is not None
-        assert len(pacer._waiters) == 2
+        assert len(pacer._line._tickets) == 2
         if fate == "cancelled":
             leaving.cancel()
         await asyncio.wait([leaving])
-        assert len(pacer._waiters) == 1
+        assert len(pacer._line._tickets) == 1
         pacer.close()
-        assert (pacer._timer, timer.cancelled()) == (None, True)
+        assert (pacer._place._timer, timer.cancelled()) == (None, True)
         staying.cancel()
 
     run(scenario())
 
 
 def test_a_429_makes_it_learn_the_network_anew() -> None:
-    """Full use of a slow network comes after 200 replies, ends with a refusal, and comes back after 200 more."""
+    """Full use of a slow network comes after 100 replies, ends with a refusal, and comes back after 100 more."""
 
     async def scenario() -> list[float]:
         pacer, waits = Pacer(RateLimit(per_second=1)), []
-        for request in range(450):
+        for request in range(250):
             started = now()
             await pacer.acquire(None)
             waits.append(now() - started)
-            if request == 225:
-                pacer.pause(0.0)
+            refused = request == 125
             sent_at = now()
             await asyncio.sleep(0.5)
-            pacer.release(sent_at, reached=True, answered=True)
+            pacer.release(sent_at, reached=True, answered=True, refused=refused)
+            if refused:
+                pacer.pause(0.0)
         return waits
 
-    warm, cold = pytest.approx(1.0 - 0.8 * 0.5), pytest.approx(1.0)
+    warm, cold = pytest.approx(1.0 - 0.95 * 0.5), pytest.approx(1.0)
     waits = run(scenario())
-    assert waits[1:200] == [cold] * 199
-    assert waits[200:226] == [warm] * 26
-    assert waits[226:425] == [cold] * 199
-    assert waits[425:] == [warm] * 25
+    assert waits[1:100] == [cold] * 99
+    assert waits[100:126] == [warm] * 26
+    assert waits[126:226] == [cold] * 100
+    assert waits[226:] == [warm] * 24
 
 
 @pytest.mark.parametrize(("seconds", "held"), [(0.5, 1.5), (2.0, 3.0), (30.0, 3.0)])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from amp_exp_async import APITimeoutError, RateLimit, RateLimitError, RetryPolicy
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.transport import CallOptions, Connection, NetworkOptions, Request, Transport
-from amp_exp_async.transport.pacing import Pacer, Paused
+from amp_exp_async.transport.limits import Paused
+from amp_exp_async.transport.pacing import Pacer
 from amp_exp_async.transport.retry import seconds_to_midnight
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
