@@ -40,17 +40,29 @@ def _run(code: str) -> dict[str, Any]:
 
 def test_the_async_example(account: Emulator) -> None:
     """The first example creates a flag, edits it, includes users, and tags every flag of the project."""
-    (code,) = [block for block in BLOCKS if "TaskGroup" in block]
+    (code,) = [block for block in BLOCKS if "asyncio.run" in block]
     _run(code)
     flags = {flag["key"]: flag for flag in account.state.flags}
-    assert flags["old-checkout"]["tags"] == ["checkout", "reviewed"]
+    assert flags["old-checkout"]["tags"] == ["reviewed"]
     assert flags["new-checkout"]["rolloutPercentage"] == 10
     assert account.state.users("flags", flags["new-checkout"]["id"], "on") == ["user-1", "user-2"]
 
 
+def test_the_bulk_example(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The example of a run edits every flag of the project, adds a user to the one named by key, and has a journal."""
+    monkeypatch.chdir(tmp_path)
+    account.state.add_flag(projectId="123456", key="new-checkout", variants=[{"key": "on"}])
+    (code,) = [block for block in BLOCKS if "client.bulk(operations" in block]
+    _run(code)
+    flags = {flag["key"]: flag for flag in account.state.flags}
+    assert {key: flag["tags"] for key, flag in flags.items()} == dict.fromkeys(flags, ["reviewed"])
+    assert account.state.users("flags", flags["new-checkout"]["id"], "on") == ["user-3"]
+    assert len((tmp_path / "sync.jsonl").read_text().splitlines()) == 1 + 2 * (len(flags) + 1)
+
+
 def test_the_blocking_example(account: Emulator) -> None:
-    """The second example edits a variant."""
-    (code,) = [block for block in BLOCKS if "with ExperimentClient() as client" in block]
+    """The example without asyncio edits a variant."""
+    (code,) = [block for block in BLOCKS if "client.experiments.variants.edit" in block]
     _run(code)
     variants = account.state.experiment("7890")["variants"]
     assert {"key": "treatment", "payload": {"price": 9}} in variants
@@ -79,7 +91,7 @@ def test_the_example_of_a_users_own_test(experiment_emulator: Emulator) -> None:
 
 def test_every_example_is_run_here() -> None:
     """A block that is added to the README is added to these tests."""
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_every_name_in_the_error_table_exists() -> None:
