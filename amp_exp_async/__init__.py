@@ -1,7 +1,7 @@
 """The async Python client of Amplitude's Experiment Management API, with a blocking facade."""
 
 from ._version import __version__
-from .blocking import BlockingBulkRun, BlockingPager, ExperimentClient
+from .blocking import BetaClient, BlockingBulkRun, BlockingPager, ExperimentClient
 from .bulk import (
     AddCohorts,
     AddDeployments,
@@ -24,7 +24,7 @@ from .bulk import (
     ReplaceCohorts,
     ReplaceUsers,
 )
-from .client import AsyncExperimentClient
+from .client import AsyncBetaClient, AsyncExperimentClient
 from .errors import (
     AmpExpError,
     APIConnectionError,
@@ -55,7 +55,10 @@ from .models import (
     ExposureEvent,
     ExposureFilter,
     Flag,
+    HoldoutGroup,
     Maybe,
+    MutexGroup,
+    MutexSlot,
     Page,
     ParentDependencies,
     Segment,
@@ -65,7 +68,7 @@ from .models import (
     Version,
 )
 from .paging import Pager
-from .resources import ExperimentChanges, FlagChanges, NewExperiment, NewFlag
+from .resources import ExperimentChanges, FlagChanges, NewBetaExperiment, NewExperiment, NewFlag
 from .transport import Attempt, RateLimit, RetryPolicy, Usage
 from .wire import parse, to_json
 
@@ -78,10 +81,12 @@ __all__ = [
     "AddDeployments",
     "AddUsers",
     "AmpExpError",
+    "AsyncBetaClient",
     "AsyncExperimentClient",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
+    "BetaClient",
     "BlockingBulkRun",
     "BlockingPager",
     "BulkError",
@@ -106,9 +111,13 @@ __all__ = [
     "ExposureFilter",
     "Flag",
     "FlagChanges",
+    "HoldoutGroup",
     "InvalidInputError",
     "Maybe",
     "MethodNotAllowedError",
+    "MutexGroup",
+    "MutexSlot",
+    "NewBetaExperiment",
     "NewExperiment",
     "NewFlag",
     "NotFoundError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -12,14 +13,40 @@ from .errors import ConfigurationError
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
-BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
 
-PREFIX = "/api/1"
 
 # Shorter keys are only met in tests; taking them out of a text would maul its words.
 _LEAST_KEY = 8
 
-_HOSTS = {"us": "https://experiment.amplitude.com", "eu": "https://experiment.eu.amplitude.com"}
+
+@frozen
+class Api:
+    """A version of the API.
+
+    Attributes:
+        hosts: region to scheme and host.
+        prefix: what stands before every path.
+        base_url_variable: the environment's variable for another base URL.
+    """
+
+    hosts: Mapping[str, str]
+    prefix: str
+    base_url_variable: str
+
+
+V1 = Api(
+    {"us": "https://experiment.amplitude.com", "eu": "https://experiment.eu.amplitude.com"},
+    "/api/1",
+    "AMPLITUDE_EXPERIMENT_BASE_URL",
+)
+BETA = Api(
+    {
+        "us": "https://management-api.experiment.amplitude.com",
+        "eu": "https://management-api.experiment.eu.amplitude.com",
+    },
+    "",
+    "AMPLITUDE_EXPERIMENT_BETA_BASE_URL",
+)
 
 
 class Secret:
@@ -50,7 +77,7 @@ class Endpoint:
     """Where requests go, and in whose name.
 
     Attributes:
-        base_url: scheme, host and path prefix, up to and with `/api/1`.
+        base_url: scheme, host and path prefix, up to and with that of the API.
         key: the management API key.
     """
 
@@ -64,6 +91,7 @@ def endpoint(
     base_url: str | None,
     *,
     allow_insecure_http: bool,
+    api: Api = V1,
 ) -> Endpoint:
     """Settle the endpoint from what was passed, else from the environment.
 
@@ -72,10 +100,10 @@ def endpoint(
     """
     key = _key(api_key)
     try:
-        url = _checked_url(_base_url(region, base_url), allow_insecure_http=allow_insecure_http)
+        url = _checked_url(_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http)
     except ConfigurationError as error:
         raise ConfigurationError(key.redact(str(error))) from None
-    return Endpoint(url + PREFIX, key)
+    return Endpoint(url + api.prefix, key)
 
 
 def _key(given: Secret | None) -> Secret:
@@ -93,26 +121,26 @@ def _key(given: Secret | None) -> Secret:
     return key
 
 
-def _base_url(region: str | None, base_url: str | None) -> str:
+def _base_url(api: Api, region: str | None, base_url: str | None) -> str:
     if region is not None and base_url is not None:
         raise ConfigurationError("region and base_url exclude each other: pass one of them")
     if region is not None:
-        return _host(region, "region")
+        return _host(api, region, "region")
     if base_url is not None:
         return base_url
-    url, name = os.environ.get(BASE_URL_VARIABLE, ""), os.environ.get(REGION_VARIABLE, "")
+    url, name = os.environ.get(api.base_url_variable, ""), os.environ.get(REGION_VARIABLE, "")
     if url and name:
-        raise ConfigurationError(f"{BASE_URL_VARIABLE} and {REGION_VARIABLE} exclude each other: unset one of them")
-    return url or _host(name or "us", REGION_VARIABLE)
+        raise ConfigurationError(f"{api.base_url_variable} and {REGION_VARIABLE} exclude each other: unset one of them")
+    return url or _host(api, name or "us", REGION_VARIABLE)
 
 
-def _host(region: object, where: str) -> str:
-    if not isinstance(region, str) or region not in _HOSTS:
+def _host(api: Api, region: object, where: str) -> str:
+    if not isinstance(region, str) or region not in api.hosts:
         raise ConfigurationError(f"{where}: there is no region {region!r}: set it to 'us' or 'eu'")
-    return _HOSTS[region]
+    return api.hosts[region]
 
 
-def _checked_url(url: str, *, allow_insecure_http: bool) -> str:
+def _checked_url(url: str, api: Api, *, allow_insecure_http: bool) -> str:
     say = f"base_url {url!r}: "
     try:
         parts = urlsplit(url)
@@ -128,8 +156,8 @@ def _checked_url(url: str, *, allow_insecure_http: bool) -> str:
         raise ConfigurationError(f"{say}has a query or fragment: set it to the scheme, the host and a path prefix")
     if any(character <= " " for character in url):
         raise ConfigurationError(f"{say}holds white space: remove it")
-    if parts.path.rstrip("/").endswith(PREFIX):
-        raise ConfigurationError(f"{say}ends with {PREFIX}, which is added to every path: leave it out")
+    if api.prefix and parts.path.rstrip("/").endswith(api.prefix):
+        raise ConfigurationError(f"{say}ends with {api.prefix}, which is added to every path: leave it out")
     if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
         raise ConfigurationError(
             f"{say}plain http would send the key in clear text: use https, or set allow_insecure_http=True"

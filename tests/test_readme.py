@@ -55,7 +55,7 @@ def test_the_bulk_example(account: Emulator, monkeypatch: pytest.MonkeyPatch, tm
     (code,) = [block for block in BLOCKS if "client.bulk(operations" in block]
     _run(code)
     flags = {flag["key"]: flag for flag in account.state.flags}
-    assert {key: flag["tags"] for key, flag in flags.items()} == dict.fromkeys(flags, ["reviewed"])
+    assert {key: flag["tags"] for key, flag in flags.items()} == {key: ["reviewed"] for key in flags}
     assert account.state.users("flags", flags["new-checkout"]["id"], "on") == ["user-3"]
     assert len((tmp_path / "sync.jsonl").read_text().splitlines()) == 1 + 2 * (len(flags) + 1)
 

@@ -6,7 +6,15 @@ from typing import Any, Generic, TypeVar
 
 from amp_exp_async.bulk import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
 from amp_exp_async.models import Experiment, Flag, Toggle
-from amp_exp_async.resources import AsyncAssignedDeployments, AsyncDeployments, AsyncVariants, AsyncVersions
+from amp_exp_async.resources import (
+    AsyncAllVersions,
+    AsyncAssignedDeployments,
+    AsyncDeployments,
+    AsyncHoldouts,
+    AsyncMutexes,
+    AsyncVariants,
+    AsyncVersions,
+)
 
 from .bridge import Bridge
 from .bulk import running
@@ -111,3 +119,34 @@ class Deployments(Facade[AsyncDeployments]):
     list = iterating(AsyncDeployments.list)
     create = blocking(AsyncDeployments.create)
     edit = blocking(AsyncDeployments.edit)
+    archive = blocking(AsyncDeployments.archive)
+    restore = blocking(AsyncDeployments.restore)
+
+
+class AllVersions(Facade[AsyncAllVersions]):
+    """`client.versions`, blocking."""
+
+    list = iterating(AsyncAllVersions.list)
+
+
+class Mutexes(Facade[AsyncMutexes]):
+    """`client.mutexes`, blocking."""
+
+    list = iterating(AsyncMutexes.list)
+    get = blocking(AsyncMutexes.get)
+    create = blocking(AsyncMutexes.create)
+    edit = blocking(AsyncMutexes.edit)
+    edit_slot = blocking(AsyncMutexes.edit_slot)
+    archive = blocking(AsyncMutexes.archive)
+    restore = blocking(AsyncMutexes.restore)
+
+
+class Holdouts(Facade[AsyncHoldouts]):
+    """`client.holdouts`, blocking."""
+
+    list = iterating(AsyncHoldouts.list)
+    get = blocking(AsyncHoldouts.get)
+    create = blocking(AsyncHoldouts.create)
+    edit = blocking(AsyncHoldouts.edit)
+    archive = blocking(AsyncHoldouts.archive)
+    restore = blocking(AsyncHoldouts.restore)

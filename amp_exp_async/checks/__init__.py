@@ -1,5 +1,6 @@
 """What is refused before anything is sent. A check takes an argument's name and value and gives the value to send."""
 
+from .groups import holdout_percentage, number_id, number_ids, slots
 from .models import condition, exposure_event, exposure_filter, models_of, segment, variant, variants
 from .values import (
     MAX_ADDED,
@@ -20,6 +21,7 @@ from .values import (
     limit,
     listed_id,
     mapping,
+    moment,
     nullable,
     number,
     one_of,
@@ -44,6 +46,7 @@ __all__ = [
     "exposure_event",
     "exposure_filter",
     "fields",
+    "holdout_percentage",
     "id_set",
     "identifier",
     "ids",
@@ -55,13 +58,17 @@ __all__ = [
     "listed_id",
     "mapping",
     "models_of",
+    "moment",
     "nullable",
     "number",
+    "number_id",
+    "number_ids",
     "one_of",
     "parameters",
     "percentage",
     "refuse",
     "segment",
+    "slots",
     "text",
     "texts",
     "variant",

@@ -140,6 +140,12 @@ def when(argument: str, value: Any) -> datetime | date:
         refuse(argument, "must be a moment that exists in UTC", value)
 
 
+def moment(argument: str, value: Any) -> datetime:
+    """A moment with its time zone, to the millisecond; also as ISO 8601 text."""
+    checked = when(argument, value)
+    return checked if isinstance(checked, datetime) else refuse(argument, "must be a moment, not only a date", value)
+
+
 def items(argument: str, value: Any) -> list[Any]:
     """A list of anything, where a lone string is meant to be one item and would be taken for its letters."""
     if isinstance(value, str | bytes) or is_mapping(value) or not _is_iterable(value):

@@ -3,6 +3,7 @@
 from ._base import Id, Maybe, Model
 from ._unset import UNSET, Unset, UnsetType
 from .exposure import ExposureEvent, ExposureFilter
+from .groups import Group, HoldoutGroup, MutexGroup, MutexSlot
 from .results import Created, Deployment, Page, Version
 from .targeting import Condition, Segment, Variant
 from .toggles import Experiment, Flag, ParentDependencies, Toggle
@@ -16,9 +17,13 @@ __all__ = [
     "ExposureEvent",
     "ExposureFilter",
     "Flag",
+    "Group",
+    "HoldoutGroup",
     "Id",
     "Maybe",
     "Model",
+    "MutexGroup",
+    "MutexSlot",
     "Page",
     "ParentDependencies",
     "Segment",

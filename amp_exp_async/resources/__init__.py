@@ -1,28 +1,43 @@
 """The sections of the API."""
 
 from ._base import KindResource, Resource
+from .all_versions import AsyncAllVersions
 from .assignments import AsyncAssignedDeployments
+from .beta import AsyncBetaDeployments, AsyncBetaExperiments, AsyncBetaFlags, AsyncBetaToggles, NewBetaExperiment
 from .deployments import AsyncDeployments
 from .fields import ExperimentChanges, FlagChanges, NewExperiment, NewFlag
+from .groups import Groups
+from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
+from .mutexes import AsyncMutexes, SlotLike
 from .toggles import AsyncExperiments, AsyncFlags, AsyncToggles
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
 __all__ = [
+    "AsyncAllVersions",
     "AsyncAssignedDeployments",
+    "AsyncBetaDeployments",
+    "AsyncBetaExperiments",
+    "AsyncBetaFlags",
+    "AsyncBetaToggles",
     "AsyncCohorts",
     "AsyncDeployments",
     "AsyncExperiments",
     "AsyncFlags",
+    "AsyncHoldouts",
+    "AsyncMutexes",
     "AsyncToggles",
     "AsyncUsers",
     "AsyncVariants",
     "AsyncVersions",
     "ExperimentChanges",
     "FlagChanges",
+    "Groups",
     "KindResource",
+    "NewBetaExperiment",
     "NewExperiment",
     "NewFlag",
     "Resource",
+    "SlotLike",
 ]

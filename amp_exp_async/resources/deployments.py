@@ -88,3 +88,19 @@ class AsyncDeployments(Resource):
         """
         fields = checks.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive})
         await self._send("PATCH", path_of(_NAME, checks.identifier("id", id)), fields)
+
+    async def archive(self, id: str) -> None:
+        """Archive a deployment: `PATCH /deployments/{id}` with `archive`.
+
+        Args:
+            id: the deployment's id.
+        """
+        await self.edit(id, archive=True)
+
+    async def restore(self, id: str) -> None:
+        """Take a deployment out of the archive: `PATCH /deployments/{id}` with `archive`.
+
+        Args:
+            id: the deployment's id.
+        """
+        await self.edit(id, archive=False)

@@ -102,16 +102,16 @@ class NewExperiment(NewFlag, total=False):
     experiment_type: Maybe[str]
 
 
-_nullable_text = checks.nullable(checks.text)
+NULLABLE_TEXT = checks.nullable(checks.text)
 _segments = checks.models_of(checks.segment)
 
 FLAG_CHANGES: dict[str, Check] = {
-    "name": _nullable_text,
-    "description": _nullable_text,
-    "bucketing_key": _nullable_text,
-    "bucketing_salt": _nullable_text,
-    "bucketing_unit": _nullable_text,
-    "evaluation_mode": _nullable_text,
+    "name": NULLABLE_TEXT,
+    "description": NULLABLE_TEXT,
+    "bucketing_key": NULLABLE_TEXT,
+    "bucketing_salt": NULLABLE_TEXT,
+    "bucketing_unit": NULLABLE_TEXT,
+    "evaluation_mode": NULLABLE_TEXT,
     "rollout_percentage": checks.percentage,
     "target_segments": _segments,
     "enabled": checks.boolean,
@@ -119,30 +119,30 @@ FLAG_CHANGES: dict[str, Check] = {
     "tags": checks.texts,
 }
 EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
-    "experiment_type": _nullable_text,
+    "experiment_type": NULLABLE_TEXT,
     "sticky_bucketing": checks.boolean,
     "start_date": checks.nullable(checks.when),
     "end_date": checks.nullable(checks.when),
     "exposure_event": checks.nullable(checks.exposure_event),
-    "decision": _nullable_text,
-    "decision_reason": _nullable_text,
-    "rolled_out_variant": _nullable_text,
+    "decision": NULLABLE_TEXT,
+    "decision_reason": NULLABLE_TEXT,
+    "rolled_out_variant": NULLABLE_TEXT,
 }
 NEW_FLAG: dict[str, Check] = {
-    "name": _nullable_text,
-    "description": _nullable_text,
+    "name": NULLABLE_TEXT,
+    "description": NULLABLE_TEXT,
     "variants": checks.variants,
-    "bucketing_key": _nullable_text,
+    "bucketing_key": NULLABLE_TEXT,
     "rollout_weights": checks.weights,
     "target_segments": _segments,
     "deployments": checks.id_set,
-    "evaluation_mode": _nullable_text,
+    "evaluation_mode": NULLABLE_TEXT,
 }
-NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": _nullable_text}
+NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": NULLABLE_TEXT}
 VARIANT: dict[str, Check] = {
     "key": checks.key,
-    "name": _nullable_text,
-    "description": _nullable_text,
+    "name": NULLABLE_TEXT,
+    "description": NULLABLE_TEXT,
     "payload": checks.json_value,
     "rollout_weight": checks.number,
 }

@@ -17,7 +17,7 @@ from cattrs import (
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
-from amp_exp_async.models import Id
+from amp_exp_async.models import Experiment, Id, Toggle
 
 from . import values
 from .hooks import is_model, without_unset
@@ -34,6 +34,8 @@ def _checked(expected: type, words: str, hook: Callable[[Any, Any], Any]) -> Cal
 
 
 def _model_hook(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    if kind is Toggle:
+        kind = Experiment  # which has all that a flag has
     overrides: Any = {name: override(rename=wire) for name, wire in field_names(kind).items()}
     return _checked(dict, "an object", make_dict_structure_fn(kind, converter, extra=override(omit=True), **overrides))
 

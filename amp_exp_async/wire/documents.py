@@ -128,6 +128,8 @@ def raw_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _query_text(value: Any) -> str:
+    if isinstance(value, date):
+        return values.moment_to_json(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

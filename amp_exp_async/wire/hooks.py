@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin
 import attrs
 
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.models import UNSET, Id, Model
+from amp_exp_async.models import UNSET, Experiment, Flag, Id, Model, Toggle
 
 from . import values
 from .names import field_names
@@ -75,8 +75,19 @@ class Hooks:
     def of(self, model: type[M]) -> Hook[M]:
         """The hook that makes a model from a decoded JSON object."""
         if model not in self._made:
-            self._made[model] = self._generate(model)
+            self._made[model] = self._either() if model is Toggle else self._generate(model)
         return self._made[model]
+
+    def _either(self) -> Hook[Toggle]:
+        """The hook for a document that may be a flag or an experiment: it is one if it has what only these have."""
+        flag, experiment = self.of(Flag), self.of(Experiment)
+        only_experiments = set(field_names(Experiment).values()) - set(field_names(Flag).values())
+
+        def hook(document: Any) -> Toggle:
+            is_experiment = document.__class__ is dict and not only_experiments.isdisjoint(document)
+            return experiment(document) if is_experiment else flag(document)
+
+        return hook
 
     def _generate(self, model: Any) -> Hook[Any]:
         cls = get_origin(model) or model

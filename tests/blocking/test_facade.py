@@ -57,7 +57,8 @@ def test_the_sections_are_those_of_the_design() -> None:
     """What is compared below is all there is."""
     under = ("variants", "users", "cohorts", "deployments", "versions")
     kinds = ("client.flags", "client.experiments")
-    expected = {"client", "client.deployments", *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}
+    whole = {"client.deployments", "client.versions", "client.mutexes", "client.holdouts"}
+    expected = {"client", *whole, *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}
     assert set(SECTIONS) == expected
 
 

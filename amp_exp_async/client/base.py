@@ -1,25 +1,23 @@
-"""The async client: its lifetime, and the resources that hang on it."""
+"""What the async clients have in common: their settings, and their lifetime."""
 
 from __future__ import annotations
 
-import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
 import aiohttp
 import orjson
 
-from . import checks, wire
-from .bulk import AsyncExperiments, AsyncFlags, BulkRun, OnError, Operations
-from .config import Secret, endpoint
-from .errors import ConfigurationError
-from .models import UNSET, UnsetType
-from .resources import AsyncDeployments
-from .transport import (
+from amp_exp_async import checks, wire
+from amp_exp_async.config import Api, Secret, endpoint
+from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.models import UNSET, UnsetType
+from amp_exp_async.transport import (
     Attempt,
     CallOptions,
     Connection,
@@ -37,48 +35,10 @@ _RAW_PATH = re.compile(r"(/[!$&-.0-9:;=@A-Z_a-z~%]+)+")
 _HARMLESS = frozenset({"GET", "HEAD", "PATCH", "PUT"})
 
 
-class AsyncExperimentClient:
-    """The client of Amplitude's Experiment Management API, for asyncio.
+class AsyncClient(ABC):
+    """What the async clients have in common. It opens on first use, and belongs to the event loop of that moment."""
 
-    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`. Use
-    one client for each key: it keeps to the key's rate limit on its own requests only.
-
-    Args:
-        api_key: a management API key; else the environment's `AMPLITUDE_MANAGEMENT_API_KEY`.
-        region: `us` or `eu`; else the environment's `AMPLITUDE_EXPERIMENT_REGION`; else `us`.
-        base_url: scheme, host and an optional path prefix, in place of a region; else the environment's
-            `AMPLITUDE_EXPERIMENT_BASE_URL`.
-        timeout: seconds for one attempt.
-        deadline: seconds for one call, waits and retries included; None for no end.
-        retry: how often and after which waits an attempt is repeated.
-        rate_limit: the limits to keep to; None for none.
-        max_concurrency: how many requests may be under way at once.
-        session: an aiohttp session to use; it is never closed, and its settings stay as they are.
-        proxy: the URL of an HTTP proxy.
-        trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
-        ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
-        trace_configs: aiohttp's trace configurations.
-        on_attempt: called after each request with an `Attempt`; it must not block.
-        allow_insecure_http: allows plain http to a host that is not loopback.
-
-    Attributes:
-        flags: flags.
-        experiments: experiments.
-        deployments: deployments.
-
-    Raises:
-        ConfigurationError: it cannot work as configured; the message says what to set.
-
-    Example::
-
-        async with AsyncExperimentClient() as client:
-            async for flag in client.flags.list(project_id="123"):
-                print(flag.key, flag.enabled)
-    """
-
-    flags: AsyncFlags
-    experiments: AsyncExperiments
-    deployments: AsyncDeployments
+    api: ClassVar[Api]
 
     def __init__(
         self,
@@ -101,7 +61,7 @@ class AsyncExperimentClient:
     ) -> None:
         # From here on the key is in no local variable, which a traceback might show.
         key, api_key = None if api_key is None else Secret(api_key), None
-        where = endpoint(key, region, base_url, allow_insecure_http=allow_insecure_http)
+        where = endpoint(key, region, base_url, api=self.api, allow_insecure_http=allow_insecure_http)
         if session is not None and (trust_env or trace_configs):
             raise ConfigurationError("trust_env and trace_configs are the session's own: set them where you make it")
         network = NetworkOptions(
@@ -120,9 +80,11 @@ class AsyncExperimentClient:
     def _use(self, transport: Transport, *, owner: bool) -> None:
         self._transport = transport
         self._owner = owner
-        self.flags = AsyncFlags(transport)
-        self.experiments = AsyncExperiments(transport)
-        self.deployments = AsyncDeployments(transport)
+        self._hang(transport)
+
+    @abstractmethod
+    def _hang(self, transport: Transport) -> None:
+        """Make the sections of the API."""
 
     @property
     def usage(self) -> Usage:
@@ -162,43 +124,6 @@ class AsyncExperimentClient:
         view._use(Transport(self._transport.connection, options), owner=False)
         return view
 
-    def bulk(
-        self,
-        operations: Operations,
-        *,
-        journal: str | os.PathLike[str] | None = None,
-        on_error: OnError = "continue",
-    ) -> BulkRun:
-        """Carry out many operations, and hand out what became of each, as they finish.
-
-        Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
-        limit. A flag that is named by key is looked up once. What makes no difference is not sent.
-
-        Args:
-            operations: a list, a generator or an async generator of operations, of any length (it is read as it is
-                needed); or the path of a file that has one on each line, as JSON: `{"operation": "AddUsers", "kind":
-                "flags", "id": "1", "variant": "on", "users": ["a"]}`.
-            journal: the path of a file that the outcomes are added to, as JSON lines. A rerun with the same operations
-                in the same order and the same journal skips what is done, settles by reading back what was under way or
-                unknown, and repeats the rest.
-            on_error: `continue`, or `stop` to begin nothing more after the first failure.
-
-        Returns:
-            A run. Nothing is sent before it is iterated or awaited.
-
-        Raises:
-            InvalidInputError: an argument breaks a rule. Nothing was sent.
-
-        Example::
-
-            run = client.bulk(Edit("flags", flag.id, {"tags": ["reviewed"]}) for flag in flags)
-            async for outcome in run:
-                if not outcome.ok:
-                    print(outcome.operation, outcome.error)
-            print(run.summary)
-        """
-        return BulkRun(self._transport, operations, journal=journal, on_error=on_error)
-
     async def request(
         self,
         method: str,
@@ -213,7 +138,7 @@ class AsyncExperimentClient:
 
         Args:
             method: the HTTP method.
-            path: what follows `/api/1`, percent-encoded, such as `/mutexes/12`.
+            path: what follows the API's prefix (`/api/1`), percent-encoded, such as `/flags/12`.
             params: the query, with the wire's own names.
             json: the body, any JSON value but null, with the wire's own names; None for no body.
 

@@ -1,0 +1,66 @@
+"""The checks of mutex groups and holdout groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from amp_exp_async.models import UNSET, MutexSlot
+
+from .models import model
+from .values import Check, id_set, items, known, number, refuse, text, whole
+
+_MOST_SLOTS = 20
+
+
+def number_id(argument: str, value: Any) -> int:
+    """An id that the wire takes as a number."""
+    if type(value) is int:
+        return int(number(argument, value))
+    given = text(argument, value)
+    if not (given.isascii() and given.isdigit()):
+        refuse(argument, "must be an id of digits only, as the service gives it", given)
+    return int(given)
+
+
+def number_ids(argument: str, value: Any) -> list[int]:
+    """A set of such ids: each once, in the order given."""
+    return list(dict.fromkeys(number_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))))
+
+
+def holdout_percentage(argument: str, value: Any) -> int:
+    return whole(argument, value, 1, 99)
+
+
+def _share(argument: str, value: Any) -> int:
+    return whole(argument, value, 1, 100)
+
+
+_WRITTEN: dict[str, Check] = {
+    "percentage": _share,
+    "experiments": number_ids,
+    "holdouts": number_ids,
+    "individuals": id_set,
+}
+
+
+def slots(argument: str, value: Any) -> list[dict[str, Any]]:
+    """The slots of a new mutex group: 1 to 20, whose whole percentages add up to 100."""
+    checked = [_slot(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+    if not 1 <= len(checked) <= _MOST_SLOTS:
+        refuse(argument, f"must be 1 to {_MOST_SLOTS} slots, got {len(checked)}")
+    total = sum(slot["percentage"] for slot in checked)
+    if total != 100:
+        refuse(argument, f"must have percentages that add up to 100, got {total}")
+    return checked
+
+
+def _slot(argument: str, value: Any) -> dict[str, Any]:
+    given = model(MutexSlot, argument, value)
+    names = [name for name in attrs.fields_dict(MutexSlot) if name != "extra"]
+    fields = {name: item for name in names if (item := getattr(given, name)) is not UNSET}
+    known(argument, _WRITTEN, fields)
+    if "percentage" not in fields:
+        refuse(argument, "must have a percentage")
+    return {name: _WRITTEN[name](f"{argument}.{name}", item) for name, item in fields.items()}

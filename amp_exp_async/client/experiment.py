@@ -1,0 +1,110 @@
+"""The async client of the API."""
+
+from __future__ import annotations
+
+import os
+
+from amp_exp_async.bulk import AsyncExperiments, AsyncFlags, BulkRun, OnError, Operations
+from amp_exp_async.config import V1
+from amp_exp_async.resources import AsyncAllVersions, AsyncDeployments, AsyncHoldouts, AsyncMutexes
+from amp_exp_async.transport import Transport
+
+from .base import AsyncClient
+
+
+class AsyncExperimentClient(AsyncClient):
+    """The client of Amplitude's Experiment Management API, for asyncio.
+
+    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`. Use
+    one client for each key: it keeps to the key's rate limit on its own requests only.
+
+    Args:
+        api_key: a management API key; else the environment's `AMPLITUDE_MANAGEMENT_API_KEY`.
+        region: `us` or `eu`; else the environment's `AMPLITUDE_EXPERIMENT_REGION`; else `us`.
+        base_url: scheme, host and an optional path prefix, in place of a region; else the environment's
+            `AMPLITUDE_EXPERIMENT_BASE_URL`.
+        timeout: seconds for one attempt.
+        deadline: seconds for one call, waits and retries included; None for no end.
+        retry: how often and after which waits an attempt is repeated.
+        rate_limit: the limits to keep to; None for none.
+        max_concurrency: how many requests may be under way at once.
+        session: an aiohttp session to use; it is never closed, and its settings stay as they are.
+        proxy: the URL of an HTTP proxy.
+        trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+        ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
+        trace_configs: aiohttp's trace configurations.
+        on_attempt: called after each request with an `Attempt`; it must not block.
+        allow_insecure_http: allows plain http to a host that is not loopback.
+
+    Attributes:
+        flags: flags.
+        experiments: experiments.
+        deployments: deployments.
+        versions: the versions of all flags and experiments.
+        mutexes: groups of experiments that exclude each other.
+        holdouts: groups of users who are in none of some experiments.
+
+    Raises:
+        ConfigurationError: it cannot work as configured; the message says what to set.
+
+    Example::
+
+        async with AsyncExperimentClient() as client:
+            async for flag in client.flags.list(project_id="123"):
+                print(flag.key, flag.enabled)
+    """
+
+    flags: AsyncFlags
+    experiments: AsyncExperiments
+    deployments: AsyncDeployments
+    versions: AsyncAllVersions
+    mutexes: AsyncMutexes
+    holdouts: AsyncHoldouts
+
+    api = V1
+
+    def _hang(self, transport: Transport) -> None:
+        """Make the sections of the API."""
+        self.flags = AsyncFlags(transport)
+        self.experiments = AsyncExperiments(transport)
+        self.deployments = AsyncDeployments(transport)
+        self.versions = AsyncAllVersions(transport)
+        self.mutexes = AsyncMutexes(transport)
+        self.holdouts = AsyncHoldouts(transport)
+
+    def bulk(
+        self,
+        operations: Operations,
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        on_error: OnError = "continue",
+    ) -> BulkRun:
+        """Carry out many operations, and hand out what became of each, as they finish.
+
+        Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
+        limit. A flag that is named by key is looked up once. What makes no difference is not sent.
+
+        Args:
+            operations: a list, a generator or an async generator of operations, of any length (it is read as it is
+                needed); or the path of a file that has one on each line, as JSON: `{"operation": "AddUsers", "kind":
+                "flags", "id": "1", "variant": "on", "users": ["a"]}`.
+            journal: the path of a file that the outcomes are added to, as JSON lines. A rerun with the same operations
+                in the same order and the same journal skips what is done, settles by reading back what was under way or
+                unknown, and repeats the rest.
+            on_error: `continue`, or `stop` to begin nothing more after the first failure.
+
+        Returns:
+            A run. Nothing is sent before it is iterated or awaited.
+
+        Raises:
+            InvalidInputError: an argument breaks a rule. Nothing was sent.
+
+        Example::
+
+            run = client.bulk(Edit("flags", flag.id, {"tags": ["reviewed"]}) for flag in flags)
+            async for outcome in run:
+                if not outcome.ok:
+                    print(outcome.operation, outcome.error)
+            print(run.summary)
+        """
+        return BulkRun(self._transport, operations, journal=journal, on_error=on_error)

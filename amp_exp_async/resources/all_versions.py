@@ -1,0 +1,45 @@
+"""The versions of all flags and experiments."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from amp_exp_async import checks
+from amp_exp_async.checks import Check
+from amp_exp_async.models import UNSET, Toggle, UnsetType, Version
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import path_of
+
+from ._base import Resource
+
+_LISTING: dict[str, Check] = {"start": checks.moment, "end": checks.moment, "limit": checks.limit}
+
+
+class AsyncAllVersions(Resource):
+    """`client.versions`: what has changed in all projects that the key sees."""
+
+    def list(
+        self,
+        *,
+        start: datetime | UnsetType = UNSET,
+        end: datetime | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        cursor: str | int | None = None,
+    ) -> Pager[Version[Toggle]]:
+        """The versions of all flags and experiments, newest first: `GET /versions`, page by page.
+
+        The `config` of each is a `Flag`, or an `Experiment` where the service shows what only experiments have.
+
+        Args:
+            start: only those made then or later: an aware datetime.
+            end: only those made before: an aware datetime.
+            limit: the size of a page, 1 to 1,000; without it the service decides.
+            cursor: a page's `next_cursor`, to go on from there.
+
+        Example:
+            `async for version in client.versions.list(start=datetime(2026, 11, 1, tzinfo=UTC)): print(version)`
+        """
+        query = checks.fields(_LISTING, {"start": start, "end": end, "limit": limit})
+        if "start" in query and "end" in query and query["start"] >= query["end"]:
+            checks.refuse("end", "must come after start", end)
+        return self._paged(Version[Toggle], "versions", path_of("versions"), query, cursor)

@@ -1,0 +1,169 @@
+"""The Beta API: the few operations that it has, on paths of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+
+from amp_exp_async import checks, wire
+from amp_exp_async.checks import Check
+from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Repeat, Reply, Request, Transport, path_of
+
+from ._base import EXPERIMENTS, FLAGS, Kind, KindResource, Resource, ToggleT_co
+from .fields import NEW_FLAG, SegmentLike, VariantLike
+from .settling import may_be_ours, read_back
+from .versions import AsyncVersions
+
+
+class NewBetaExperiment(TypedDict, total=False):
+    """What `experiments.create` of the Beta API takes besides `project_id` and `key`.
+
+    Attributes:
+        description: what it is for.
+        variants: the variants, each with its `key`.
+        bucketing_key: the user property that decides who falls into which bucket.
+        rollout_weights: variant key to integer weight, for users whom no segment targets.
+        target_segments: who is targeted, in the order of evaluation.
+        sticky_bucketing: whether users keep the variant that they got first.
+        deployments: ids of the deployments to assign it to.
+    """
+
+    description: str | UnsetType | None
+    variants: list[VariantLike] | UnsetType
+    bucketing_key: str | UnsetType | None
+    rollout_weights: Mapping[str, float] | UnsetType
+    target_segments: list[SegmentLike] | UnsetType
+    sticky_bucketing: bool | UnsetType
+    deployments: list[str] | UnsetType
+
+
+_NAMES = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
+_NEW: dict[str, Check] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": checks.boolean}
+
+
+class AsyncBetaToggles(KindResource[ToggleT_co]):
+    """What flags and experiments of the Beta API have in common.
+
+    Attributes:
+        versions: its versions.
+    """
+
+    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+        super().__init__(transport, kind)
+        self.versions = AsyncVersions(transport, kind)
+
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[ToggleT_co]:
+        """All of them, newest first: `GET /{kind}/list`, page by page.
+
+        Args:
+            limit: the size of a page, 1 to 1,000; without it the service decides.
+            cursor: a page's `next_cursor`, to go on from there.
+        """
+        query = checks.fields({"limit": checks.limit}, {"limit": limit})
+        return self._paged(self._kind.model, self._kind.name, path_of(self._kind.name, "list"), query, cursor)
+
+    async def get(self, id: str) -> ToggleT_co:
+        """One of them: `GET /{kind}/{id}`.
+
+        Args:
+            id: the id, as in the URL of the app.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        return await self._get(self._kind.model, self._path(id))
+
+
+class AsyncBetaFlags(AsyncBetaToggles[Flag]):
+    """`flags` of the Beta API."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, FLAGS)
+
+
+class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
+    """`experiments` of the Beta API."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, EXPERIMENTS)
+
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewBetaExperiment]) -> Experiment:
+        """Create an experiment: `POST /experiments/new`.
+
+        It is never sent twice. When the reply is lost, the experiments are read back to settle whether it was created.
+
+        Args:
+            project_id: the project's id.
+            key: letters, digits, `_` and `-`.
+            **fields: see `NewBetaExperiment`.
+
+        Returns:
+            The new experiment.
+
+        Raises:
+            BadRequestError: the service refused it, for example since the key exists.
+            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+        """
+        project, key = checks.identifier("project_id", project_id), checks.key("key", key)
+        asked = {"project_id": project, "key": key, **checks.fields(_NEW, fields)}
+
+        async def settle(loss: Loss) -> Experiment:
+            async def look() -> Experiment | None:
+                listed = AsyncBetaExperiments(loss.reader()).list(limit=checks.MAX_PAGE)
+                found = [one async for one in listed if one.key == key and one.project_id in (project, UNSET)]
+                made = [one for one in found if may_be_ours(one, asked, "", loss.elapsed)]
+                if found and len(made) != 1:
+                    ids = ", ".join(one.id for one in found)
+                    raise loss.unknown(f"The key {key!r} exists in project {project} with id {ids}.")
+                return made[0] if made else None
+
+            return await read_back(loss, look, f"key {key!r} in project {project}")
+
+        request = Request("POST", path_of("experiments", "new"), body=wire.encode(asked), repeat=Repeat.HARMFUL)
+        return await self._transport.send_settled(request, _experiment, settle)
+
+    async def activate(self, id: str) -> None:
+        """Activate an experiment: `POST /experiments/{id}/activate`.
+
+        Args:
+            id: the experiment's id.
+        """
+        await self._send("POST", self._path(id, "activate"))
+
+    async def deactivate(self, id: str) -> None:
+        """Deactivate an experiment: `POST /experiments/{id}/deactivate`.
+
+        Args:
+            id: the experiment's id.
+        """
+        await self._send("POST", self._path(id, "deactivate"))
+
+    async def set_rollout_weights(self, id: str, rollout_weights: Mapping[str, float]) -> None:
+        """Set the weights of the variants: `POST /experiments/{id}/rollout-weights`.
+
+        Args:
+            id: the experiment's id.
+            rollout_weights: variant key to integer weight.
+        """
+        fields = {"rollout_weights": checks.weights("rollout_weights", rollout_weights)}
+        await self._send("POST", self._path(id, "rollout-weights"), fields)
+
+
+class AsyncBetaDeployments(Resource):
+    """`deployments` of the Beta API."""
+
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+        """All deployments of the projects that the key sees: `GET /deployments/list`, page by page.
+
+        Args:
+            limit: the size of a page, 1 to 1,000.
+            cursor: a page's `next_cursor`, to go on from there.
+        """
+        query = checks.fields({"limit": checks.limit}, {"limit": limit})
+        return self._paged(Deployment, "deployments", path_of("deployments", "list"), query, cursor)
+
+
+def _experiment(reply: Reply) -> Experiment:
+    return reply.read(lambda body: wire.one(Experiment, body))

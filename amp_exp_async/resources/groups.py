@@ -1,0 +1,93 @@
+"""What mutex groups and holdout groups have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from amp_exp_async import checks, wire
+from amp_exp_async.models import UNSET, Created, Group, UnsetType
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
+
+from ._base import Resource, created_by
+from .settling import has, read_back
+
+_COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
+
+GroupT_co = TypeVar("GroupT_co", bound=Group, covariant=True)
+
+
+class Groups(Resource, Generic[GroupT_co]):
+    """A list of groups under one word of the path."""
+
+    def __init__(self, transport: Transport, name: str, model: type[GroupT_co]) -> None:
+        super().__init__(transport)
+        self._name = name
+        self._model = model
+
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[GroupT_co]:
+        """All groups of the projects that the key sees: `GET /{groups}`, page by page.
+
+        Args:
+            limit: the size of a page, 1 to 1,000.
+            cursor: a page's `next_cursor`, to go on from there.
+        """
+        query = checks.fields({"limit": checks.limit}, {"limit": limit})
+        return self._paged(self._model, self._name, path_of(self._name), query, cursor)
+
+    async def get(self, id: str) -> GroupT_co:
+        """One group: `GET /{groups}/{id}`.
+
+        Args:
+            id: the group's id.
+
+        Raises:
+            NotFoundError: there is no such group.
+        """
+        return await self._get(self._model, self._path(id))
+
+    async def archive(self, id: str) -> None:
+        """Archive a group: `PATCH /{groups}/{id}` with `archive`. Its experiments are free of it then.
+
+        Args:
+            id: the group's id.
+        """
+        await self._send("PATCH", self._path(id), {"archive": True})
+
+    async def restore(self, id: str) -> None:
+        """Take a group out of the archive: `PATCH /{groups}/{id}` with `archive`.
+
+        Args:
+            id: the group's id.
+        """
+        await self._send("PATCH", self._path(id), {"archive": False})
+
+    def _path(self, id: str, *rest: str) -> str:
+        return path_of(self._name, checks.identifier("id", id), *rest)
+
+    async def _create(self, fields: Mapping[str, Any]) -> Created:
+        """Create a group; where the reply is lost, look for it by its key, else by its name."""
+        by = "key" if "key" in fields else "name"
+        shown = {name: value for name, value in fields.items() if name in _COMPARED}
+
+        async def settle(loss: Loss) -> Created:
+            async def look() -> Created | None:
+                groups = Groups(loss.reader(), self._name, self._model)
+                found = [group async for group in groups.list(limit=checks.MAX_PAGE) if is_it(group)]
+                made = [group for group in found if has(group, shown)]
+                if len(made) == 1:
+                    return Created(made[0].id)
+                if found:
+                    ids = ", ".join(group.id for group in found)
+                    raise loss.unknown(f"There is one of that {by} with id {ids}; it cannot be told if it is this one.")
+                return None
+
+            return await read_back(loss, look, f"group of the {by} {fields[by]!r}")
+
+        def is_it(group: Group) -> bool:
+            ours = group.project_id in (str(fields["project_id"]), UNSET)
+            return ours and getattr(group, by) == fields[by] and not group.deleted
+
+        request = Request("POST", path_of(self._name), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        return await self._transport.send_settled(request, created_by, settle)
