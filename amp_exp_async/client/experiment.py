@@ -15,8 +15,7 @@ from .base import AsyncClient
 class AsyncExperimentClient(AsyncClient):
     """The client of Amplitude's Experiment Management API, for asyncio.
 
-    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`. Use
-    one client for each key: it keeps to the key's rate limit on its own requests only.
+    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`.
 
     Args:
         api_key: a management API key; else the environment's `AMPLITUDE_MANAGEMENT_API_KEY`.
@@ -26,7 +25,8 @@ class AsyncExperimentClient(AsyncClient):
         timeout: seconds for one attempt.
         deadline: seconds for one call, waits and retries included; None for no end.
         retry: how often and after which waits an attempt is repeated.
-        rate_limit: the limits to keep to; None for none.
+        rate_limit: the limits to keep to, together with the other clients of this process that use the same key on the
+            same host; if theirs differ, the strictest hold for all. None for none, and to take no part.
         max_concurrency: how many requests may be under way at once.
         session: an aiohttp session to use; it is never closed, and its settings stay as they are.
         proxy: the URL of an HTTP proxy.

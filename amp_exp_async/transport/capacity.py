@@ -14,7 +14,7 @@ _YIELDED = 0.2  # of the limit, by one who has all of it; less by the cube of th
 _KEPT = 0.95  # of what may be ours, at first
 _POWER = 5  # of the time before and after the plateau: odd, and the higher, the longer the capacity stays there
 _GROWTH = 0.0045  # of the limit, for a second to that power: in 4 s it grows by 40 % of the limit
-_LEAST = 1.0
+_LEAST = 0.05  # of the limit: to notice that there is more, one has to send now and then
 _ROUNDING = 1e-6  # permits
 
 
@@ -47,7 +47,7 @@ class Capacity:
         seconds = max(0.0, now - self._grows_from) - self._plateau_after
         size = self._plateau + _GROWTH * self.limit * seconds**_POWER
         self._whole = size >= self.limit
-        return self.limit if self._whole else int(max(_LEAST, size) + _ROUNDING)
+        return self.limit if self._whole else int(max(1.0, _LEAST * self.limit, size) + _ROUNDING)
 
     def reaches(self, permits: int) -> float:
         """From when on it is so many, unless there are refusals; never, where that is over the limit."""
@@ -70,7 +70,7 @@ class Capacity:
         if first:
             self._backed_off_at = self._grows_from = now
             self._whole = False
-        self._accepted = max(_LEAST, float(min(held, self.limit)) if first else self._accepted - 1)
+        self._accepted = max(1.0, float(min(held, self.limit)) if first else self._accepted - 1)
         self._plateau = self._accepted - _YIELDED * self.limit * (self._accepted / self.limit) ** 3
         self._plateau_after = self._seconds(self._plateau * (1 - _KEPT))
         return first
