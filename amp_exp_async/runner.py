@@ -61,7 +61,7 @@ class Runner(Generic[J, R]):
         self._results: deque[R] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._full: asyncio.Future[None] | None = None
-        self._asking: asyncio.Future[None] | None = None
+        self._asking: set[asyncio.Future[None]] = set()
 
     @property
     def begun(self) -> bool:
@@ -81,8 +81,12 @@ class Runner(Generic[J, R]):
         if self._feeder is None and not self.stopped:
             self._feeder = self._start(self._feed())
         while not self._results and self._tasks:
-            self._asking = asyncio.get_running_loop().create_future()
-            await self._asking
+            asking = asyncio.get_running_loop().create_future()
+            self._asking.add(asking)
+            try:
+                await asking
+            finally:
+                self._asking.discard(asking)
         taken = list(self._results)
         self._results.clear()
         for _ in range(min(len(self._ready), len(self._idle))):
@@ -129,7 +133,7 @@ class Runner(Generic[J, R]):
             self.stop(error)
         if not self._tasks:
             self._on_end()
-            _wake(self._asking)
+            self._tell()
 
     async def _feed(self) -> None:
         """Read jobs while there is room for them."""
@@ -160,7 +164,7 @@ class Runner(Generic[J, R]):
                 _wake(self._full)
                 result = await work(job)
                 self._results.append(result)
-                _wake(self._asking)
+                self._tell()
                 self._set_free(key)
             elif self.stopped or (self._fed and not self._busy):
                 return
@@ -201,7 +205,12 @@ class Runner(Generic[J, R]):
         while self._idle:
             _wake(self._idle.popleft())
         _wake(self._full)
-        _wake(self._asking)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let those who ask for results look again."""
+        for asking in self._asking:
+            _wake(asking)
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
