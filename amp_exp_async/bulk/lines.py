@@ -64,7 +64,7 @@ def operation_of(given: object, where: str = "operation") -> Operation:
             checks.refuse(where, f"must be an operation, or one as JSON ({error})", given)
     arguments = dict(checks.mapping(where, given))
     name = arguments.pop("operation", None)
-    if name not in _CLASSES:
+    if not isinstance(name, str) or name not in _CLASSES:
         checks.refuse(f"{where}.operation", f"must be one of {', '.join(_CLASSES)}", name)
     make: Callable[..., Operation] = _CLASSES[name]
     try:
