@@ -44,7 +44,7 @@ def steps(operation: Inclusion, present: Sequence[str]) -> list[Step]:
     )
     additions = [Step("add", chunk) for chunk in _chunks(add, checks.MAX_ADDED)]
     removals = [Step("remove", chunk) for chunk in _chunks(remove, checks.MAX_REMOVED)]
-    if operation.what != "users" or len(there) + len(add) <= checks.MAX_ADDED:
+    if operation.what != "users" or not add or len(there) + len(add) <= checks.MAX_ADDED:
         return additions + removals
     if len(there) + len(add) - len(remove) > checks.MAX_ADDED:
         checks.refuse(
