@@ -1,0 +1,239 @@
+"""Every operation from end to end: what is sent, what changes, what does not, and what is told of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AddCohorts,
+    AddDeployments,
+    AddUsers,
+    AsyncExperimentClient,
+    CreateExperiment,
+    CreateFlag,
+    CreateVariant,
+    Edit,
+    EditVariant,
+    InvalidInputError,
+    NotFoundError,
+    RemoveAllUsers,
+    RemoveCohorts,
+    RemoveDeployment,
+    RemoveUsers,
+    RemoveVariant,
+    ReplaceCohorts,
+    ReplaceUsers,
+)
+from amp_exp_async.bulk.operations import OPERATIONS
+from amp_exp_async.emulator import Emulator
+from tests.bulk.world import ABSENT, KINDS, carried_out, changes, filled, wire, world
+
+ON = "/variants/on"
+WRITTEN = {"lastModifiedBy"}  # the emulator's own words, the same in every document
+
+# Operation, what is sent for it, which ids it changes, and what is different afterwards.
+CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] = {
+    "add users": (
+        lambda k, i: AddUsers(k, i, "on", ["u4", "u2", "u5"]),
+        [f"GET {ON}/users", f"POST {ON}/users"],
+        ["u4", "u5"],
+        {("on", "users"): ["u1", "u2", "u3", "u4", "u5"]},
+    ),
+    "add users that are there": (lambda k, i: AddUsers(k, i, "on", ["u2"]), [f"GET {ON}/users"], [], {}),
+    "remove users": (
+        lambda k, i: RemoveUsers(k, i, "on", ["u9", "u3", "u1"]),
+        [f"GET {ON}/users", f"DELETE {ON}/bulk-delete-users"],
+        ["u1", "u3"],
+        {("on", "users"): ["u2"]},
+    ),
+    "remove users that are not there": (lambda k, i: RemoveUsers(k, i, "on", ["u9"]), [f"GET {ON}/users"], [], {}),
+    "replace users": (
+        lambda k, i: ReplaceUsers(k, i, "on", ["u3", "u4"]),
+        [f"GET {ON}/users", f"POST {ON}/users", f"DELETE {ON}/bulk-delete-users"],
+        ["u4", "u1", "u2"],
+        {("on", "users"): ["u3", "u4"]},
+    ),
+    "replace users by the same": (
+        lambda k, i: ReplaceUsers(k, i, "on", ["u3", "u1", "u2"]),
+        [f"GET {ON}/users"],
+        [],
+        {},
+    ),
+    "replace users by none": (
+        lambda k, i: ReplaceUsers(k, i, "on", []),
+        [f"GET {ON}/users", f"DELETE {ON}/bulk-delete-users"],
+        ["u1", "u2", "u3"],
+        {("on", "users"): ABSENT},
+    ),
+    "remove all users": (
+        lambda k, i: RemoveAllUsers(k, i, "on"),
+        [f"GET {ON}/users", f"DELETE {ON}/users"],
+        ["u1", "u2", "u3"],
+        {("on", "users"): ABSENT},
+    ),
+    "add cohorts": (
+        lambda k, i: AddCohorts(k, i, "on", ["c3", "c1"]),
+        [f"GET {ON}/cohorts", f"POST {ON}/cohorts"],
+        ["c3"],
+        {("on", "cohorts"): ["c1", "c2", "c3"]},
+    ),
+    "remove cohorts": (
+        lambda k, i: RemoveCohorts(k, i, "on", ["c1", "c9"]),
+        [f"GET {ON}/cohorts", f"DELETE {ON}/bulk-delete-cohorts"],
+        ["c1"],
+        {("on", "cohorts"): ["c2"]},
+    ),
+    "replace cohorts": (
+        lambda k, i: ReplaceCohorts(k, i, "on", ["c9", "c1"]),
+        [f"GET {ON}/cohorts", f"POST {ON}/cohorts", f"DELETE {ON}/bulk-delete-cohorts"],
+        ["c9", "c2"],
+        {("on", "cohorts"): ["c1", "c9"]},
+    ),
+    "edit": (
+        lambda k, i: Edit(k, i, {"enabled": True, "tags": ["t"]}),
+        ["PATCH "],
+        [],
+        {("enabled",): True, ("tags",): ["t"]},
+    ),
+    "archive": (lambda k, i: Edit(k, i, {"archive": True}), ["PATCH "], [], {("deleted",): True}),
+    "create a variant": (
+        lambda k, i: CreateVariant(k, i, "new", payload={"a": [None]}, rollout_weight=0.5),
+        ["POST /variants"],
+        [],
+        {
+            ("variants",): [{"key": "on"}, {"key": "off"}, {"key": "new", "payload": {"a": [None]}}],
+            ("rolloutWeights",): {"on": 1, "off": 1, "new": 0.5},
+        },
+    ),
+    "edit a variant": (
+        lambda k, i: EditVariant(k, i, "on", {"name": "On", "payload": None}),
+        [f"PATCH {ON}"],
+        [],
+        {("variants",): [{"key": "on", "name": "On", "payload": None}, {"key": "off"}]},
+    ),
+    "rename a variant": (
+        lambda k, i: EditVariant(k, i, "on", {"key": "an"}),
+        [f"PATCH {ON}"],
+        [],
+        {
+            ("variants",): [{"key": "an"}, {"key": "off"}],
+            ("rolloutWeights",): {"an": 1, "off": 1},
+            ("on", "users"): ABSENT,
+            ("on", "cohorts"): ABSENT,
+            ("an", "users"): ["u1", "u2", "u3"],
+            ("an", "cohorts"): ["c1", "c2"],
+        },
+    ),
+    "remove a variant": (
+        lambda k, i: RemoveVariant(k, i, "on"),
+        [f"DELETE {ON}"],
+        [],
+        {
+            ("variants",): [{"key": "off"}],
+            ("rolloutWeights",): {"off": 1},
+            ("on", "users"): ABSENT,
+            ("on", "cohorts"): ABSENT,
+        },
+    ),
+    "add deployments": (
+        lambda k, i: AddDeployments(k, i, ["52", "53"]),
+        ["GET /deployments", "POST /deployments"],
+        ["53"],
+        {("deployments",): ["51", "52", "53"]},
+    ),
+    "add deployments that are there": (lambda k, i: AddDeployments(k, i, ["52"]), ["GET /deployments"], [], {}),
+    "remove a deployment": (
+        lambda k, i: RemoveDeployment(k, i, "51"),
+        ["GET /deployments", "DELETE /deployments/51"],
+        ["51"],
+        {("deployments",): ["52"]},
+    ),
+    "remove a deployment that is not there": (
+        lambda k, i: RemoveDeployment(k, i, "53"),
+        ["GET /deployments"],
+        [],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", CASES)
+async def test_an_operation(client: AsyncExperimentClient, emulator: Emulator, case: str, kind: str) -> None:
+    """It sends what makes a difference and no more, changes what it says and nothing else, and tells both."""
+    make, sent, changed, expected = CASES[case]
+    id = filled(emulator)[kind]
+    before = world(emulator)
+    [outcome] = await carried_out(client, make(kind, id))
+    assert (outcome.state, outcome.ok, outcome.error, outcome.index) == ("done", True, None, 0)
+    assert wire(emulator) == [line.replace(" ", f" /{kind}/{id}", 1) for line in sent]
+    assert (outcome.requests, list(outcome.changed), outcome.created) == (len(sent), changed, None)
+    assert changes(before, world(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
+
+
+def test_every_operation_is_here() -> None:
+    """The cases above, and the creations below, are all there are."""
+    assert {type(make("flags", "1")) for make, *_ in CASES.values()} | {CreateFlag, CreateExperiment} == set(OPERATIONS)
+
+
+@pytest.mark.parametrize(("kind", "cls"), [("flags", CreateFlag), ("experiments", CreateExperiment)])
+async def test_a_creation(client: AsyncExperimentClient, emulator: Emulator, kind: str, cls: type[Any]) -> None:
+    """One request makes it as it was asked for, and the outcome has its id."""
+    filled(emulator)
+    before = world(emulator)
+    [outcome] = await carried_out(client, cls("1", "new", description="d", deployments=["51"]))
+    assert (outcome.state, outcome.requests, outcome.changed) == ("done", 1, ())
+    assert wire(emulator) == [f"POST /{kind}"]
+    assert outcome.created is not None
+    after = changes(before, world(emulator))
+    assert {place[:2] for place in after} == {(kind, outcome.created.id)}
+    made = {place[2]: value for place, value in after.items()}
+    assert (made["key"], made["projectId"], made["description"], made["deployments"]) == ("new", "1", "d", ["51"])
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_what_does_not_exist(client: AsyncExperimentClient, emulator: Emulator, case: str) -> None:
+    """A flag that is not there fails its operation after one request; nothing changes."""
+    filled(emulator)
+    before = world(emulator)
+    [outcome] = await carried_out(client, CASES[case][0]("flags", "99"))
+    assert (outcome.state, type(outcome.error), outcome.requests) == ("failed", NotFoundError, 1)
+    assert changes(before, world(emulator)) == {}
+
+
+@pytest.mark.parametrize("cls", [AddUsers, ReplaceUsers])
+async def test_more_users_than_a_variant_can_have(
+    client: AsyncExperimentClient, emulator: Emulator, cls: type[Any]
+) -> None:
+    """2,000 are checked against what is there before anything is sent; a replacement makes room first."""
+    id = filled(emulator)["flags"]
+    emulator.state.add_users("flags", id, "off", [f"x{number}" for number in range(1997)])
+    ids = [f"y{number}" for number in range(2000)]
+    [outcome] = await carried_out(client, cls("flags", id, "off", ids))
+    if cls is AddUsers:
+        assert (outcome.state, outcome.requests, outcome.changed) == ("failed", 1, ())
+        assert isinstance(outcome.error, InvalidInputError)
+        assert "it has 2000, and 2000 would be added" in str(outcome.error)
+        assert len(emulator.state.users("flags", id, "off")) == 2000
+    else:
+        assert (outcome.state, outcome.requests, len(outcome.changed)) == ("done", 22, 4000)
+        assert [line.split()[0] for line in wire(emulator)] == ["GET", *["DELETE"] * 20, "POST"]
+        assert emulator.state.users("flags", id, "off") == ids
+    assert [request.body for request in emulator.requests if request.status != 200] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_many_removals(client: AsyncExperimentClient, emulator: Emulator, kind: Any) -> None:
+    """100 ids a request, each id once, only those that are there."""
+    id = filled(emulator)[kind]
+    emulator.state.add_users(kind, id, "on", [f"x{number}" for number in range(400)])
+    unwanted = [f"x{number}" for number in range(150, 900)]
+    [outcome] = await carried_out(client, RemoveUsers(kind, id, "on", unwanted))
+    bodies = [request.body["users"] for request in emulator.requests if request.method == "DELETE"]
+    assert [len(body) for body in bodies] == [100, 100, 50]
+    assert (
+        [id for body in bodies for id in body] == list(outcome.changed) == [f"x{number}" for number in range(150, 400)]
+    )
+    assert outcome.requests == len(emulator.requests) == 4
