@@ -170,7 +170,18 @@ async def test_an_operation(client: AsyncExperimentClient, emulator: Emulator, c
     assert (outcome.state, outcome.ok, outcome.error, outcome.index) == ("done", True, None, 0)
     assert wire(emulator) == [line.replace(" ", f" /{kind}/{id}", 1) for line in sent]
     assert (outcome.requests, list(outcome.changed), outcome.created) == (len(sent), changed, None)
+    bodies = [request.body or {} for request in emulator.requests]
+    ids = [id for body in bodies for name in ("inclusions", "users", "deployments") for id in body.get(name, ())]
+    assert ids in ([], changed), "no id is sent that makes no difference"
     assert changes(before, world(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
+
+
+async def test_removing_all_of_nobody(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Where no user is included, nothing is sent."""
+    id = emulator.state.add_flag()["id"]
+    [outcome] = await carried_out(client, RemoveAllUsers("flags", id, "on"))
+    assert (outcome.state, outcome.changed) == ("done", ())
+    assert wire(emulator) == [f"GET /flags/{id}/variants/on/users"]
 
 
 def test_every_operation_is_here() -> None:
