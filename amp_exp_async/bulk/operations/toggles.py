@@ -157,9 +157,12 @@ class _Create(Operation):
 
 
 def created_key(lookup: Lookup) -> str:
-    """What the operations on a flag or experiment keep their order on while it is being created."""
-    kind, project_id, key = lookup
-    return f"{kind} {project_id} {key}"
+    """What the operations on a flag or experiment keep their order on while it is being created.
+
+    Without the project: later operations may leave it out.
+    """
+    kind, _, key = lookup
+    return f"{kind} {key}"
 
 
 @frozen(init=False)
