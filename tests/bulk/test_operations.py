@@ -191,10 +191,10 @@ def test_equality_and_freezing(cls: type[Any]) -> None:
 
 @pytest.mark.parametrize("cls", CREATIONS)
 def test_creations(cls: type[Any]) -> None:
-    """A creation keeps its order by project and key, and holds the checked fields."""
+    """A creation keeps its order by its key, and holds the checked fields."""
     made = cls(1, "k", name=None, variants=[{"key": "on"}], deployments=["7", 7])
     assert (made.project_id, made.key, made.lookup) == ("1", "k", None)
-    assert made.order_key == f"{CREATIONS[cls]} 1 k"
+    assert made.order_key == f"{CREATIONS[cls]} k"
     assert made.target == f"{CREATIONS[cls]}/k"
     assert made.fields == {"name": None, "variants": [Variant(key="on")], "deployments": ["7"]}
     assert made == cls("1", "k", name=None, variants=[Variant(key="on")], deployments=["7"])
