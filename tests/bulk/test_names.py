@@ -120,6 +120,16 @@ async def test_a_key_that_exists_in_several_projects(client: AsyncExperimentClie
     assert named(emulator) == {"only0"}
 
 
+async def test_a_double_on_a_later_page(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Without a project, a key is not taken for the only one of its kind before all pages are read."""
+    flags(emulator, 1, "2", "double")
+    flags(emulator, 1000)
+    flags(emulator, 1, "1", "double")
+    found = await carried_out(client, *edits(["double0", "k999"]))
+    assert [outcome.state for outcome in found] == ["failed", "done"]
+    assert named(emulator) == {"k999"}
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_key_that_does_not_exist(client: AsyncExperimentClient, emulator: Emulator, count: int) -> None:
     """It fails its own operations, archived flags included, and no other."""
