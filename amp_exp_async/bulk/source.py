@@ -46,6 +46,7 @@ class Source:
                 self._list = given if isinstance(given, Sequence) else ()
                 self._here = iter(given)
         self._ahead: deque[Operation] = deque()
+        self._error: Exception | None = None
         self.total = len(given) if isinstance(given, Sized) else None
 
     async def open(self) -> None:
@@ -71,12 +72,18 @@ class Source:
         """The next operation; None after the last."""
         if self._ahead:
             return self._ahead.popleft()
+        if self._error is not None:
+            raise self._error
         given = next(self._here, _END) if self._to_come is None else await anext(self._to_come, _END)
         return None if given is _END else operation_of(given)
 
     def upcoming(self, most: int) -> Sequence[Operation]:
-        """What comes next, as far as it is there without waiting."""
-        self._ahead.extend(map(operation_of, islice(self._here, most - len(self._ahead))))
+        """What comes next, as far as it is there without waiting. What goes wrong is raised in its turn, by `next`."""
+        if self._error is None:
+            try:
+                self._ahead.extend(map(operation_of, islice(self._here, most - len(self._ahead))))
+            except Exception as error:  # noqa: BLE001 - the operations before it come first
+                self._error = error
         return self._ahead
 
     async def close(self) -> None:
