@@ -1,0 +1,277 @@
+"""A run from the consumer's side: outcomes, summary, progress, failures, inputs, and two runs at once."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AddUsers,
+    AsyncExperimentClient,
+    BulkError,
+    BulkSummary,
+    Edit,
+    InvalidInputError,
+    NotFoundError,
+    RateLimit,
+)
+from amp_exp_async.bulk.run import BulkRun
+from amp_exp_async.emulator import Emulator, Fault
+from tests.bulk.world import outcomes
+
+
+def ids_of(emulator: Emulator, count: int) -> list[str]:
+    return [emulator.state.add_flag()["id"] for _ in range(count)]
+
+
+def edits(ids: list[str]) -> list[Edit]:
+    return [Edit("flags", id, {"name": f"named {id}"}) for id in ids]
+
+
+def named(emulator: Emulator) -> list[str]:
+    return [flag["id"] for flag in emulator.state.flags if flag["name"] == f"named {flag['id']}"]
+
+
+def lines(operations: list[Edit]) -> str:
+    """The operations as a file of lines."""
+    texts = [json.dumps({"operation": "Edit", "kind": "flags", "id": e.id, "changes": e.changes}) for e in operations]
+    return "\n".join(["# operations", "", *texts])
+
+
+async def generated(items: list[Any]) -> AsyncGenerator[Any, None]:
+    for item in items:
+        yield item
+
+
+def file(operations: list[Edit], folder: Path) -> Path:
+    path = folder / "operations.jsonl"
+    path.write_text("\ufeff" + lines(operations), encoding="utf-8")
+    return path
+
+
+INPUTS: dict[str, tuple[Callable[[list[Edit], Path], Any], bool]] = {
+    "list": (lambda operations, _: operations, True),
+    "tuple": (lambda operations, _: tuple(operations), True),
+    "set-like": (lambda operations, _: dict(enumerate(operations)).values(), True),
+    "generator": (lambda operations, _: (operation for operation in operations), False),
+    "async generator": (lambda operations, _: generated(operations), False),
+    "path": (file, True),
+    "open file": (lambda operations, folder: file(operations, folder).open(encoding="utf-8-sig"), False),
+    "text in memory": (lambda operations, _: io.StringIO(lines(operations)), False),
+    "JSON texts": (lambda operations, _: lines(operations).splitlines()[2:], True),
+    "mappings": (lambda operations, _: [json.loads(line) for line in lines(operations).splitlines()[2:]], True),
+}
+
+
+@pytest.mark.parametrize("way", INPUTS)
+async def test_inputs(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, way: str) -> None:
+    """Operations come from anything that holds them; the outcomes have the operation and its place."""
+    make, counted = INPUTS[way]
+    operations = edits(ids_of(emulator, 30))
+    given = make(operations, tmp_path)
+    run = client.bulk(given)
+    found = await outcomes(run)
+    assert [(outcome.index, outcome.operation, outcome.state) for outcome in found] == [
+        (index, operation, "done") for index, operation in enumerate(operations)
+    ]
+    assert named(emulator) == [operation.id for operation in operations]
+    assert (run.progress.total, run.progress.done) == (30 if counted else None, 30)
+    if isinstance(given, io.TextIOWrapper):
+        given.close()
+
+
+@pytest.mark.parametrize("given", [None, 7, "operations.jsonl", b"{}", AddUsers, object()])
+def test_what_is_no_input(client: AsyncExperimentClient, given: Any) -> None:
+    """A text is no list and no path; the message says what would do."""
+    with pytest.raises(InvalidInputError, match="operations: must be operations, or the path"):
+        client.bulk(given)
+
+
+def test_on_error_has_two_values(client: AsyncExperimentClient) -> None:
+    """Anything else is refused at once."""
+    with pytest.raises(InvalidInputError, match="on_error: must be 'continue' or 'stop'"):
+        client.bulk([], on_error="raise")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", [0, 1, 20])
+async def test_a_bad_item_of_a_list_or_file(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, at: int
+) -> None:
+    """It is refused by its place before anything is sent."""
+    operations: list[Any] = edits(ids_of(emulator, 21))
+    operations[at] = {"operation": "Edit", "kind": "flags"}
+    with pytest.raises(InvalidInputError, match=rf"operations\[{at}\]|id: must be given"):
+        await client.bulk(operations)
+    path = file(edits(ids_of(emulator, 20)), tmp_path)
+    text = path.read_text(encoding="utf-8-sig").splitlines()
+    path.write_text("\n".join([*text[: at + 2], "no JSON", *text[at + 2 :]]), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=rf"operations\.jsonl, line {at + 3}: "):
+        await client.bulk(path)
+    assert emulator.requests == []
+
+
+async def test_a_file_that_cannot_be_read(client: AsyncExperimentClient, tmp_path: Path) -> None:
+    """The message says which, and why."""
+    with pytest.raises(InvalidInputError, match=r"nothing\.jsonl: cannot be read \(.*No such file"):
+        await client.bulk(tmp_path / "nothing.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b"\xe9\n")
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        await client.bulk(tmp_path / "latin.jsonl")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("theirs"), InvalidInputError("no operation")])
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_a_generator_that_fails(
+    client: AsyncExperimentClient, emulator: Emulator, error: Exception, by_key: bool
+) -> None:
+    """What it gave before has its outcomes, then comes its error."""
+    ids = ids_of(emulator, 5)
+
+    def failing() -> Iterator[Any]:
+        for id in ids:
+            where: dict[str, Any] = {"key": f"flag-{id}"} if by_key else {"id": id}
+            yield Edit("flags", changes={"name": f"named {id}"}, **where)
+        raise error
+
+    reading, found = aiter(client.bulk(failing())), []
+    with pytest.raises(type(error), match=str(error)):  # noqa: PT012 - what came before it counts
+        while True:
+            found.append((await anext(reading)).index)
+    assert sorted(found) == [0, 1, 2, 3, 4]
+
+
+async def test_nothing_to_do(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A run of no operation ends well, at once."""
+    run = client.bulk([])
+    assert await run == BulkSummary(
+        done=0, failed=0, unknown=0, skipped=0, left_out=0, requests=0, changed=0, seconds=run.summary.seconds
+    )
+    run.raise_for_failures()
+    assert (run.summary.ok, run.progress.total, run.progress.seconds_left) == (True, 0, 0.0)
+    assert emulator.requests == []
+
+
+async def test_the_sum(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The summary counts what became of the operations, also in words, and the failures can be raised."""
+    ids = ids_of(emulator, 20)
+    operations = [*edits(ids), AddUsers("flags", ids[0], "on", ["a", "b"]), *edits([f"none{n}" for n in range(12)])]
+    emulator.fail(Fault.close(applied=True), method="PATCH", path=f"/flags/{ids[3]}", times=5)
+    run = client.bulk(operations)
+    summary = await run
+    assert (summary.done, summary.failed, summary.unknown, summary.skipped) == (20, 12, 1, 0)
+    assert (summary.requests, summary.changed, summary.ok) == (len(emulator.requests), 2, False)
+    assert str(summary).startswith(f"20 done, 12 failed, 1 unknown; {len(emulator.requests)} requests in ")
+    assert (run.progress.done, run.progress.failed, run.progress.total) == (20, 13, 33)
+    with pytest.raises(BulkError, match=r"(?s)^13 of 33 operations are not done .*and 3 more") as caught:
+        run.raise_for_failures()
+    assert len(caught.value.errors) == 10
+    assert "#21 Edit flags/none0 failed: PATCH " in str(caught.value)
+    assert repr(run) == f"<BulkRun: {run.summary}>"
+
+
+async def test_one_failure_stops_what_is_to_stop(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """With `on_error="stop"` nothing is begun after it; what was read is left out, and says by what."""
+    ids = ids_of(emulator, 300)
+    emulator.fail(Fault.delay(0.02), path="/flags/*", times=None)
+    operations = [*edits(ids[:10]), *edits(["none"]), *edits(ids[10:])]
+    run = client.bulk(operations, on_error="stop")
+    found = {outcome.index: outcome for outcome in await outcomes(run)}
+    assert list(found) == list(range(len(found)))
+    assert isinstance(found[10].error, NotFoundError)
+    left_out = [outcome for outcome in found.values() if outcome.state == "skipped"]
+    assert run.summary.left_out == len(left_out) == run.summary.skipped > 0
+    assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in left_out)
+    done = [outcome.operation.id for outcome in found.values() if outcome.state == "done"]  # type: ignore[attr-defined]
+    assert sorted(named(emulator)) == sorted(done)
+    assert run.summary.done <= 2 * 64
+    with pytest.raises(BulkError, match="#10 Edit"):
+        run.raise_for_failures()
+
+
+async def test_progress(emulator: Emulator) -> None:
+    """It tells how far the run is, how fast, and how long it will take."""
+    options: dict[str, Any] = {"rate_limit": RateLimit(per_second=40), "max_concurrency": 4}
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
+        run = client.bulk(edits(ids_of(emulator, 60)))
+        assert (run.progress.rate, run.progress.seconds_left) == (0.0, None)
+        seen = [run.progress async for _ in run]
+    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
+    assert {progress.total for progress in seen} == {60}
+    middle, last = seen[45], seen[-1]
+    assert middle.rate > 10
+    assert middle.seconds_left == pytest.approx((60 - middle.done) / middle.rate)
+    assert (last.done, last.seconds_left) == (60, 0.0)
+    assert run.summary.seconds > 1.0
+
+
+async def test_two_runs_at_once(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Each has its own outcomes and figures; writes to one flag never overlap between them."""
+    ids = ids_of(emulator, 5)
+    emulator.fail(Fault.delay(0.005), method="POST", times=None)
+    runs = [client.bulk([AddUsers("flags", id, "on", [f"{n}-{m}"]) for m in range(4) for id in ids]) for n in range(2)]
+    summaries = await asyncio.gather(*runs)
+    assert [(summary.done, summary.requests, summary.changed) for summary in summaries] == [(20, 40, 20)] * 2
+    for id in ids:
+        assert len(emulator.state.users("flags", id, "on")) == 8
+
+
+async def test_read_by_several(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Several who read one run share its outcomes; awaiting it again gives the summary."""
+    run = client.bulk(edits(ids_of(emulator, 40)))
+    shares = await asyncio.gather(*(outcomes(run) for _ in range(3)))
+    assert sorted(outcome.index for share in shares for outcome in share) == list(range(40))
+    assert (await run).done == 40
+
+
+async def test_a_run_that_is_never_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It sends nothing, and says so when it is let go of; one that was closed says nothing."""
+    run = client.bulk(edits(ids_of(emulator, 1)))
+    assert "not begun; iterate it, or await it" in repr(run)
+    held = [run]
+    del run
+    with pytest.warns(RuntimeWarning, match="never iterated or awaited: nothing was sent"):
+        held.clear()
+    async with client.bulk(edits(ids_of(emulator, 1))):
+        pass
+    stopped = client.bulk([])
+    stopped.stop()
+    del stopped
+    assert emulator.requests == []
+
+
+async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
+    """`add_many`, `remove_many` and `replace` are runs of the operations that bear their names."""
+    [id] = ids_of(emulator, 1)
+    ids = [f"i{number}" for number in range(4500)]
+    path = tmp_path / "ids.txt"
+    path.write_text("# ids\n\n" + "\n".join(ids), encoding="utf-8")
+    for included, listed in (
+        (client.flags.users, emulator.state.users),
+        (client.flags.cohorts, emulator.state.cohorts),
+    ):
+        assert (await included.add_many(id, "on", (i for i in ids[:2000] * 2))).changed == 2000
+        assert listed("flags", id, "on") == ids[:2000]
+        run: BulkRun = included.remove_many(id, "on", path)
+        found = await outcomes(run)
+        assert [len(outcome.operation.ids) for outcome in found] == [2000, 2000, 500]  # type: ignore[attr-defined]
+        assert (run.summary.changed, run.summary.requests) == (2000, 3 + 20)
+        assert (await included.replace(id, "on", generated(ids[5:15]))).changed == 10
+        assert (await included.replace(id, "on", ids[10:12])).changed == 8
+        assert listed("flags", id, "on") == ids[10:12]
+        assert (await included.replace(id, "on", [])).changed == 2
+        assert listed("flags", id, "on") == []
+    with pytest.raises(InvalidInputError, match="at most 2000"):
+        client.flags.users.add_many(id, "on", ids)
+    with pytest.raises(InvalidInputError, match="2000"):
+        await client.flags.users.add_many(id, "on", generated(ids))
+    with pytest.raises(InvalidInputError, match="at least one"):
+        client.flags.users.remove_many(id, "on", [])
+    path.write_text(path.read_text() + "\na,b")
+    with pytest.raises(InvalidInputError, match=r"ids\.txt, line 4503: id: must not have a comma"):
+        client.flags.users.remove_many(id, "on", path)
