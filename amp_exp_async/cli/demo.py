@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from typing import Any
 
-from anyio import create_task_group
-
-from amp_exp_async import AsyncExperimentClient, ExperimentClient, Flag, RateLimit
+from amp_exp_async import AsyncExperimentClient, Edit, ExperimentClient, Flag
 from amp_exp_async.emulator import Emulator
 
 from .progress import Reporter
@@ -19,16 +16,11 @@ from .progress import Reporter
 _EDITED = 200
 _ADDED = 1500
 _REMOVED = 400
-_AT_ONCE = 100  # ids in one removal
 _COHORTS = ("cohort-beta-testers", "cohort-employees", "cohort-kyoto-東京")
 _TAG = "synced"
 _DESCRIPTION = "Edited without await: ça marche, うまくいった ✅"
 _WIRE_NAMES = {"tags": "tags", "rollout_percentage": "rolloutPercentage", "description": "description"}
 _STAMPS = {"lastModifiedAt", "lastModifiedBy"}
-
-# Two clients use one key here: together they keep to its limit.
-_ASYNC_SHARE = RateLimit(per_second=90)
-_BLOCKING_SHARE = RateLimit(per_second=10)
 
 
 @dataclass
@@ -73,7 +65,7 @@ def run(report: Reporter) -> Summary:
         changes = asyncio.run(_sync(emulator, report, summary))
         _block(emulator, report, summary, changes)
         summary.seconds = round(time.monotonic() - started, 3)
-        with report("Reading back from the emulator", None) as advance:
+        with report.step("Reading back from the emulator", None) as advance:
             _check(emulator, before, changes, summary)
             advance(summary.changes_checked)
         summary.peak_per_second = emulator.peak_per_second
@@ -94,26 +86,26 @@ class _Changes:
 
 async def _sync(emulator: Emulator, report: Reporter, summary: Summary) -> _Changes:
     """The part for asyncio applications."""
-    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=_ASYNC_SHARE) as client:
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
         flags: list[Flag] = []
-        with report("Paging through all flags", None) as advance:
+        with report.step("Paging through all flags", None) as advance:
             async for flag in client.flags.list(include_archived=True, limit=100):
                 flags.append(flag)
                 advance(1)
-        with report("Paging through all experiments", None) as advance:
+        with report.step("Paging through all experiments", None) as advance:
             async for _ in client.experiments.list(include_archived=True, limit=100):
                 summary.experiments += 1
                 advance(1)
         summary.flags = len(flags)
         active = [flag for flag in flags if not flag.deleted]
         changes = _Changes({flag.id: _edit_of(flag) for flag in active[:_EDITED]})
-        with report(f"Editing {len(changes.edits)} flags at once", len(changes.edits)) as advance:
+        run = client.bulk([Edit("flags", id, edit) for id, edit in changes.edits.items()])
+        with report.watch(f"Editing {len(changes.edits)} flags at once", run):
             requests, started = client.usage.requests, time.monotonic()
-            async with create_task_group() as group:
-                for id, edit in changes.edits.items():
-                    group.start_soon(_edit, client, id, edit, advance)
+            await run
             rate = (client.usage.requests - requests) / (time.monotonic() - started)
-            summary.share_of_limit = round(rate / summary.limit_per_second, 3)
+        run.raise_for_failures()
+        summary.share_of_limit = round(rate / summary.limit_per_second, 3)
         await _include(client, active[-1], report, changes)
         _add_usage(summary, client)
     return changes
@@ -123,27 +115,24 @@ def _edit_of(flag: Flag) -> dict[str, Any]:
     return {"tags": [*(flag.tags or ()), _TAG], "rollout_percentage": (int(flag.rollout_percentage or 0) + 10) % 101}
 
 
-async def _edit(client: AsyncExperimentClient, id: str, edit: dict[str, Any], advance: Callable[[int], None]) -> None:
-    await client.flags.edit(id, **edit)
-    advance(1)
-
-
 async def _include(client: AsyncExperimentClient, flag: Flag, report: Reporter, changes: _Changes) -> None:
     """Add users to a variant, remove some of them again, and add cohorts."""
     changes.flag, changes.variant = flag.id, next(iter(flag.variants or ())).key
     users = [f"demo-user-{number:04}" for number in range(_ADDED)]
-    with report(f"Adding {_ADDED} users to a variant", _ADDED) as advance:
-        present = await client.flags.users.list(changes.flag, changes.variant)
-        await client.flags.users.add(changes.flag, changes.variant, users)
-        advance(_ADDED)
-    with report(f"Removing {_REMOVED} of them again", _REMOVED) as advance:
-        for start in range(0, _REMOVED, _AT_ONCE):
-            await client.flags.users.remove(changes.flag, changes.variant, users[start : start + _AT_ONCE])
-            advance(_AT_ONCE)
-    with report(f"Adding {len(_COHORTS)} cohorts", len(_COHORTS)) as advance:
-        cohorts = await client.flags.cohorts.list(changes.flag, changes.variant)
-        await client.flags.cohorts.add(changes.flag, changes.variant, _COHORTS)
-        advance(len(_COHORTS))
+    included, cohorts_included = client.flags.users, client.flags.cohorts
+    present = await included.list(changes.flag, changes.variant)
+    cohorts = await cohorts_included.list(changes.flag, changes.variant)
+    for title, begin, ids in (
+        (f"Adding {_ADDED} users to a variant", included.add_many, users),
+        (f"Removing {_REMOVED} of them again", included.remove_many, users[:_REMOVED]),
+        (f"Adding {len(_COHORTS)} cohorts", cohorts_included.add_many, _COHORTS),
+    ):
+        # One operation on many ids: what shows how far it is are the ids.
+        with report.step(title, len(ids)) as advance:
+            run = begin(changes.flag, changes.variant, ids)
+            async for outcome in run:
+                advance(len(outcome.changed))
+            run.raise_for_failures()
     changes.users = [*present, *users[_REMOVED:]]
     changes.cohorts = [*cohorts, *_COHORTS]
 
@@ -151,8 +140,8 @@ async def _include(client: AsyncExperimentClient, flag: Flag, report: Reporter, 
 def _block(emulator: Emulator, report: Reporter, summary: Summary, changes: _Changes) -> None:
     """A few of the same calls for scripts and notebooks, without asyncio."""
     with (
-        ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=_BLOCKING_SHARE) as client,
-        report("A few of the same calls, blocking", None) as advance,
+        ExperimentClient(emulator.api_key, base_url=emulator.base_url) as client,
+        report.step("A few of the same calls, blocking", None) as advance,
     ):
         flag = next(iter(client.flags.list(limit=1)))
         client.flags.edit(flag.id, description=_DESCRIPTION)

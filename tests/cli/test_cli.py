@@ -182,7 +182,7 @@ def test_bars_on_a_terminal() -> None:
 
     console = Console(force_terminal=True, width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     with console.file:
-        with reporter(console, silent=False)("Counting", 3) as advance:
+        with reporter(console, silent=False).step("Counting", 3) as advance:
             started = time.monotonic()
             advance(2)
             advance(1)

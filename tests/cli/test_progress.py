@@ -1,0 +1,112 @@
+"""How a bulk run is shown."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from amp_exp_async import AddUsers, ExperimentClient, Progress, RetryPolicy
+from amp_exp_async.cli import progress
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import until
+
+
+class Run:
+    """A run that is as far as it is told to be."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+        self.now = Progress(done=0, failed=0, total=None, rate=0.0, seconds_left=None)
+
+    @property
+    def progress(self) -> Progress:
+        self.looked += 1
+        return self.now
+
+    def come_to(self, done: int, failed: int, total: int | None, left: float | None) -> None:
+        """Be so far, and wait until somebody has looked."""
+        self.now = Progress(done=done, failed=failed, total=total, rate=98.4, seconds_left=left)
+        before = self.looked
+        until(lambda: self.looked > before + 4)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test waits ten seconds for a line."""
+    monkeypatch.setattr(progress, "_NEXT_LINE", 0.01)
+    monkeypatch.setattr(progress, "_REDRAWN", 0.01)
+    return
+
+
+def test_lines() -> None:
+    """When piped: a line now and then, without control characters, and one at the end."""
+    console, run = Console(file=io.StringIO(), width=40), Run()
+    with progress.reporter(console, silent=False).watch("Editing [flags] of a project that has many", run):
+        run.come_to(3, 0, None, None)
+        run.come_to(10, 2, 20, 1.2)
+        run.come_to(17, 3, 20, 0.0)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "\x1b" not in shown
+    assert "Editing [flags] of a project that has many: 3, 98 a second in 0." in shown
+    assert ": 12 of 20, 2 failed, 98 a second, 1 s left in 0." in shown
+    assert shown.splitlines()[-1].startswith("Editing [flags] of a project that has many: 20 of 20, 3 failed in 0.")
+
+
+def test_bars() -> None:
+    """On a terminal: a bar with the count, what failed, the rate and the time left."""
+    console, run = Console(file=io.StringIO(), width=140, force_terminal=True), Run()
+    with progress.reporter(console, silent=False).watch("Editing", run):
+        run.come_to(3, 0, None, None)
+        run.come_to(10, 2, 20, 1.2)
+        until(lambda: "98 a second, 1 s left" in str(getattr(console.file, "getvalue")()))  # noqa: B009
+        run.come_to(17, 3, 20, 0.0)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "12/20" in shown
+    at_the_end = shown[shown.rindex("20/20") :]
+    assert ", 3 failed" in at_the_end
+    assert "a second" not in at_the_end
+
+
+def test_silence() -> None:
+    """Where only JSON is wanted nothing is shown, and nobody looks."""
+    console, run = Console(file=io.StringIO()), Run()
+    with progress.reporter(console, silent=True).watch("Editing", run):
+        pass
+    with progress.reporter(console, silent=True).step("Counting", 3) as advance:
+        advance(3)
+    assert isinstance(console.file, io.StringIO)
+    assert (console.file.getvalue(), run.looked) == ("", 0)
+
+
+def test_a_run_that_raises() -> None:
+    """How far it came is shown nevertheless."""
+    console, run = Console(file=io.StringIO()), Run()
+
+    def interrupted() -> None:
+        with progress.reporter(console, silent=False).watch("Editing", run):
+            run.come_to(3, 0, 5, None)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[-1].startswith("Editing: 3 of 5 in")
+
+
+def test_a_bulk_run() -> None:
+    """A run of the blocking client is watched while it is carried out."""
+    console = Console(file=io.StringIO())
+    with Emulator() as emulator:
+        ids = [emulator.state.add_flag()["id"] for _ in range(5)]
+        emulator.fail(Fault.status(403), method="POST", path=f"/flags/{ids[1]}/*")
+        with ExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=RetryPolicy(base=0.0)) as client:
+            run = client.bulk([AddUsers("flags", id, "on", ["a"]) for id in ids])
+            with progress.reporter(console, silent=False).watch("Adding", run):
+                run.wait()
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[-1].startswith("Adding: 5 of 5, 1 failed in")
