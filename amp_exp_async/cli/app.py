@@ -16,6 +16,7 @@ from amp_exp_async.emulator import Emulator, StateError, serve
 
 from .demo import Summary, run
 from .progress import reporter
+from .users import app as users
 
 app = typer.Typer(
     name="amp-exp",
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(users)
 
 
 def _version(wanted: bool) -> None:

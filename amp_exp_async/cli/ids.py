@@ -1,0 +1,59 @@
+"""Files of ids: what is wrong in them, and what looks wrong."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from amp_exp_async import InvalidInputError
+from amp_exp_async.bulk.lines import read_ids
+
+_SHOWN = 5
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+
+
+def ids_of(file: Path) -> list[str]:
+    """The ids of a file, or, for `-`, of standard input: one on each line, each once.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or lines of it are no ids; the message names the first of them.
+    """
+    name = "standard input" if file == Path("-") else str(file)
+    ids: list[str] = []
+    wrong: list[str] = []
+    for number, line in enumerate(io.StringIO(_text(file, name), newline=None), 1):
+        try:
+            ids += read_ids(io.StringIO(line))
+        except InvalidInputError as error:
+            wrong.append(f"line {number}: {line.strip()[:80]!r} {error.rule}")
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN} more lines" if len(wrong) > _SHOWN else ""
+        raise InvalidInputError(f"{name}, {'; '.join(wrong[:_SHOWN])}{more}. Nothing was sent.", argument="file")
+    return list(dict.fromkeys(ids))
+
+
+def email_warning(ids: Sequence[str]) -> str | None:
+    """What to say of ids that look like e-mail addresses; None if there are none."""
+    found = [id for id in ids if _EMAIL.fullmatch(id)]
+    if not found:
+        return None
+    many = "1 id looks like an e-mail address" if len(found) == 1 else f"{len(found)} ids look like e-mail addresses"
+    return (
+        f"Warning: {many}, such as {found[0]}. Inclusions match user ids and device ids: an e-mail address works only "
+        "where your user ids are e-mail addresses."
+    )
+
+
+def _text(file: Path, name: str) -> str:
+    try:
+        content = sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidInputError(f"{name}: cannot be read ({error.strerror}). Nothing was sent.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}). Nothing was sent."
+        ) from error

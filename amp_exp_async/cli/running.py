@@ -1,0 +1,89 @@
+"""Carrying out a bulk run for somebody who may press Ctrl-C, and lose no account of what was done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+
+from attrs import frozen
+
+from amp_exp_async import BlockingBulkRun, BulkError, BulkSummary, ExperimentClient
+
+_POLL = 0.1  # on Windows a longer wait could not be interrupted
+_GRACE = 5.0  # seconds for what is under way to end by itself
+
+
+@frozen
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        summary: what became of its operations.
+        changed: the ids that were really added or removed, but those of an operation that was given up.
+        error: what went wrong first, if anything.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    summary: BulkSummary
+    changed: list[str]
+    error: Exception | None
+    interrupted: bool
+
+
+def carry_out(run: BlockingBulkRun, client: ExperimentClient, tell: Callable[[str], None]) -> Ending:
+    """Carry a run out. Ctrl-C begins nothing more and lets what is under way end; not for long, if it takes long.
+
+    Args:
+        run: the run.
+        client: whose run it is.
+        tell: says to the user what happens.
+    """
+    changed: list[str] = []
+    interrupted = False
+    # This thread waits and does nothing else: it is the one that Ctrl-C interrupts.
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(_read, run, changed)
+        # The second Ctrl-C may come at any moment after the first.
+        with suppress(KeyboardInterrupt):
+            try:
+                while not reading.done():
+                    wait([reading], _POLL)
+            except KeyboardInterrupt:
+                interrupted = True
+                tell(f"Interrupted: what is under way has {_GRACE:.0f} s to end. Ctrl-C again gives it up at once.")
+                pool.submit(run.close)
+                wait([reading], _GRACE)
+        if not reading.done():
+            # Closing the client would wait for the run.
+            client.bridge.call(_cancel_all)
+    return Ending(run.summary, changed, _exception(reading) or _first_error(run), interrupted)
+
+
+def _read(run: BlockingBulkRun, changed: list[str]) -> None:
+    with suppress(asyncio.CancelledError):  # given up
+        for outcome in run:
+            changed += outcome.changed
+
+
+async def _cancel_all() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _exception(reading: Future[None]) -> Exception | None:
+    error = reading.exception()
+    if error is None or isinstance(error, Exception):
+        return error
+    raise error
+
+
+def _first_error(run: BlockingBulkRun) -> Exception | None:
+    try:
+        run.raise_for_failures()
+    except BulkError as error:
+        return error.errors[0]
+    return None

@@ -1,0 +1,41 @@
+"""An account for the command line, found through the environment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+import amp_exp_async.cli.connecting
+from amp_exp_async import ExperimentClient, RetryPolicy
+from amp_exp_async.cli.app import app
+from amp_exp_async.emulator import Emulator
+from tests.cli.outcome import Outcome, Users
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator with one flag, `1001`, and its variant `on`; retries do not wait."""
+    with Emulator() as emulator:
+        emulator.state.add_flag(key="new-checkout")
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
+        at_once = functools.partial(ExperimentClient, retry=RetryPolicy(base=0.0))
+        monkeypatch.setattr(amp_exp_async.cli.connecting, "ExperimentClient", at_once)
+        yield emulator
+
+
+@pytest.fixture
+def users() -> Users:
+    """Runs `amp-exp users ACTION 1001 on --file -`, or what else is given, with these ids."""
+
+    def run(action: str, ids: str, *options: str, flag: str = "1001", variant: str = "on", file: str = "-") -> Outcome:
+        arguments = ["users", action, flag, variant, "--file", file, *options]
+        result = CliRunner().invoke(app, arguments, input=ids)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output or "--debug" in options
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    return run

@@ -1,0 +1,200 @@
+"""`amp-exp users` on a terminal, and what Ctrl-C leaves behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import amp_exp_async
+from amp_exp_async.cli import running
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import WAIT, until
+from tests.cli.outcome import Users, written
+
+AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
+ROOT = str(Path(amp_exp_async.__file__).parent.parent)
+MANY = "\n".join(f"user-{number:04}" for number in range(1500))
+LATE = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _usual_handler() -> Iterator[None]:
+    """Ctrl-C raises, as in any script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def press_after(emulator: Emulator, *writes: int) -> threading.Thread:
+    """Press Ctrl-C as soon as there have been so many writes; once for each number."""
+
+    def press() -> None:
+        for count in writes:
+            until(lambda count=count: len(written(emulator)) >= count)
+            time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press, daemon=True)
+    thread.start()
+    return thread
+
+
+def on_a_terminal(arguments: list[str], typed: dict[str, str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run `amp-exp` on a pseudo-terminal, type each text once its question is shown: exit status and what was shown."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(AMP_EXP[0], [*AMP_EXP, *arguments], os.environ | environment)
+    shown, waiting = "", dict(typed)
+    while True:
+        try:
+            read = os.read(terminal, 65536)
+        except OSError:  # Linux says so of a terminal whose other end is closed
+            break
+        if not read:
+            break
+        shown += read.decode(errors="replace")
+        for question in [question for question in waiting if question in shown]:
+            time.sleep(0.1)  # getpass throws away what was typed before it asks
+            os.write(terminal, waiting.pop(question).encode())
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+
+
+@pytest.fixture
+def environment(account: Emulator) -> dict[str, str]:
+    """What a process needs to find the library and the account."""
+    return {
+        "PYTHONPATH": ROOT,
+        "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "120",
+        "TERM": "xterm",
+        "AMPLITUDE_MANAGEMENT_API_KEY": account.api_key,
+        "AMPLITUDE_EXPERIMENT_BASE_URL": account.base_url,
+    }
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """A file of 1,500 ids."""
+    path = tmp_path / "ids.txt"
+    path.write_text(MANY)
+    return str(path)
+
+
+def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], file: str) -> None:
+    """For the key, hidden, where there is none, and for consent; then bars show how far it is."""
+    environment["AMPLITUDE_MANAGEMENT_API_KEY"] = ""
+    typed = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
+    status, shown = on_a_terminal(["users", "add", "1001", "on", "--file", file], typed, environment)
+    assert status == 0, shown
+    assert account.api_key not in shown
+    assert "1500 to add, 0 to remove" in shown
+    assert "2/2" in shown
+    assert "Done: 1500 added" in shown
+    assert len(account.state.users("flags", "1001", "on")) == 1500
+
+
+@pytest.mark.parametrize(("answer", "status"), [("n\n", 1), ("\n", 1), ("\x03", 130)])
+def test_no_consent(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
+    """Anything but a yes changes nothing, and says so."""
+    arguments = ["users", "add", "1001", "on", "--file", file]
+    found, shown = on_a_terminal(arguments, {"[y/N]": answer}, environment)
+    assert (found, shown.count("Nothing was changed.")) == (status, 1), shown
+    assert written(account) == []
+
+
+def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> None:
+    """A second Ctrl-C ends it at once: the summary tells what arrived and what is not known, the status is 130."""
+    account.state.add_users("flags", "1001", "on", MANY.split())
+    account.fail(Fault.delay(LATE), method="DELETE", nth=3)
+    command = [*AMP_EXP, "users", "remove", "1001", "on", "--file", "-", "--yes"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(MANY)
+        process.stdin.close()
+        process.stdin = None
+        until(lambda: len(written(account)) == 3)
+        process.send_signal(signal.SIGINT)
+        assert "Ctrl-C again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 130
+    assert "Not known: 0 added, 200 removed, 100 not known, 1200 left;" in out
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
+    """After one Ctrl-C the operation under way ends, and no other begins."""
+    account.state.add_users("flags", "1001", "on", MANY.split())
+    account.fail(Fault.delay(0.3), method="DELETE", nth=2)
+    ids = "\n".join(map(str, range(2000)))
+    presser = press_after(account, 2)
+    outcome = users("remove", f"{MANY}\n{ids}\nlast", "--yes")
+    presser.join(WAIT)
+    assert outcome.status == 130
+    assert "Not done: 0 added, 1500 removed;" in outcome.out
+    assert "Interrupted: not begun" in outcome.err
+    assert written(account) == ["DELETE"] * 15
+
+
+def test_all_was_done_nevertheless(account: Emulator, users: Users) -> None:
+    """If Ctrl-C came too late to leave anything out, the summary says so."""
+    account.fail(Fault.delay(0.3), method="POST")
+    presser = press_after(account, 1)
+    outcome = users("add", "a", "--yes", "--json")
+    presser.join(WAIT)
+    assert (outcome.status, outcome.json["state"], outcome.json["added"]) == (130, "done", 1)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_what_takes_too_long_is_given_up(
+    account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch, presses: int
+) -> None:
+    """After its grace, or a second Ctrl-C: one request is not known, in a replacement too."""
+    account.state.add_users("flags", "1001", "on", MANY.split())
+    account.fail(Fault.delay(LATE), method="DELETE", nth=2)
+    monkeypatch.setattr(running, "_GRACE", 0.2 if presses == 1 else LATE)
+    presser = press_after(account, *[3] * presses)
+    began = time.monotonic()
+    outcome = users("replace", "a\nb", "--yes", "--json")
+    presser.join(WAIT)
+    assert time.monotonic() - began < WAIT
+    found = outcome.json
+    assert (outcome.status, found["state"]) == (130, "unknown")
+    assert (found["added"], found["removed"], found["unknown"]) == (2, 100, 100)
+    assert found["requests"] == len(account.requests)
+
+
+def test_before_anything_was_sent(account: Emulator, users: Users) -> None:
+    """Ctrl-C while it looks changes nothing, and it says so."""
+    account.fail(Fault.delay(LATE))
+
+    def press() -> None:
+        until(lambda: account.requests)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press, daemon=True)
+    presser.start()
+    outcome = users("add", "a", "--yes", "--json")
+    presser.join(WAIT)
+    assert (outcome.status, outcome.json["error"]) == (130, "Interrupted. Nothing was changed.")
+    assert written(account) == []
