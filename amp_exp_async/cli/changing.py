@@ -20,6 +20,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.blocking.resources import Experiments, Flags, Users
 from amp_exp_async.bulk.difference import Step, steps
+from amp_exp_async.bulk.operations import Inclusion
 from amp_exp_async.models import Toggle
 from amp_exp_async.transport import Attempt
 
@@ -29,7 +30,7 @@ from .running import Ending, carry_out
 Action: TypeAlias = Literal["add", "remove", "replace"]
 State: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
-_OPERATIONS = {"add": AddUsers, "remove": RemoveUsers, "replace": ReplaceUsers}
+_OPERATIONS: dict[Action, Callable[..., Inclusion]] = {"add": AddUsers, "remove": RemoveUsers, "replace": ReplaceUsers}
 
 
 @define
@@ -97,16 +98,6 @@ class Order:
     project_id: str | None
     variant: str
     ids: Sequence[str]
-    operation: AddUsers | RemoveUsers | ReplaceUsers | None = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        # What breaks a rule is refused as the operation is made: before anything is sent.
-        id, key = (None, self.name) if self.by_key else (self.name, None)
-        make = _OPERATIONS[self.action]
-        operation = None
-        if self.ids or self.action == "replace":
-            operation = make(self.kind, id, self.variant, self.ids, key=key, project_id=self.project_id)
-        object.__setattr__(self, "operation", operation)
 
 
 @define
@@ -128,14 +119,15 @@ class Change:
         """Read what is there; whether there is anything to change.
 
         Raises:
-            InvalidInputError: there is no such flag or variant, or it would include too many.
+            InvalidInputError: something breaks a rule, there is no such flag or variant, or it would include too many.
             AmpExpError: a request failed.
         """
         order, result = self.order, self.result
+        operation = _operation(order)
         toggle = _find(self._toggles, order)
         result.id, result.key = toggle.id, toggle.key
         present = self._present(toggle)
-        self._steps = [] if order.operation is None else steps(order.operation, present)
+        self._steps = [] if operation is None else steps(operation, present)
         result.to_add = sum(len(step.ids) for step in self._steps if step.action == "add")
         result.to_remove = sum(len(step.ids) for step in self._steps if step.action == "remove")
         result.already = len(order.ids) - (result.to_remove if order.action == "remove" else result.to_add)
@@ -157,7 +149,6 @@ class Change:
         Raises:
             InvalidInputError: the journal cannot be used. Nothing was sent.
         """
-        self.result.state = "unknown"  # should anything go wrong beyond all that is foreseen
         through: list[Advance] = []
 
         def count(attempt: Attempt) -> None:
@@ -165,6 +156,7 @@ class Change:
                 through[0](1)
 
         run = self._run(self.client.with_options(on_attempt=count), journal)
+        self.result.state = "unknown"  # it is, until the end that is reported below
         # Each operation reads the list again before it changes it.
         with show((run.progress.total or 0) + len(self._steps)) as advance:
             through.append(advance)
@@ -221,6 +213,15 @@ class Change:
                 return len(step.ids) - changed
             changed -= len(step.ids)
         return 0
+
+
+def _operation(order: Order) -> Inclusion | None:
+    """What is to be carried out, checked; None where there are no ids to add or remove."""
+    if not order.ids and order.action != "replace":
+        return None
+    id, key = (None, order.name) if order.by_key else (order.name, None)
+    make = _OPERATIONS[order.action]
+    return make(order.kind, id, order.variant, order.ids, key=key, project_id=order.project_id)
 
 
 def _find(toggles: Flags | Experiments, order: Order) -> Toggle:

@@ -15,11 +15,16 @@ _SHOWN = 5
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
-def ids_of(file: Path) -> list[str]:
+def ids_of(file: Path, *, allow_empty: bool) -> list[str]:
     """The ids of a file, or, for `-`, of standard input: one on each line, each once.
 
+    Args:
+        file: the file.
+        allow_empty: whether there may be none. A query that failed leaves an empty file, too.
+
     Raises:
-        InvalidInputError: the file cannot be read, or lines of it are no ids; the message names the first of them.
+        InvalidInputError: the file cannot be read, lines of it are no ids (the message names the first of them), or
+            there are none.
     """
     name = "standard input" if file == Path("-") else str(file)
     ids: list[str] = []
@@ -32,6 +37,8 @@ def ids_of(file: Path) -> list[str]:
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more lines" if len(wrong) > _SHOWN else ""
         raise InvalidInputError(f"{name}, {'; '.join(wrong[:_SHOWN])}{more}. Nothing was sent.", argument="file")
+    if not ids and not allow_empty:
+        raise InvalidInputError(f"{name}: there are no ids in it. If that is no mistake, pass --allow-empty.")
     return list(dict.fromkeys(ids))
 
 

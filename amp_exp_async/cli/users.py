@@ -49,8 +49,9 @@ JournalPath: TypeAlias = Annotated[
 AllowEmpty: TypeAlias = Annotated[
     bool, typer.Option("--allow-empty", help="A file without ids is no mistake: replace then removes everybody.")
 ]
-Say: TypeAlias = Callable[[str], None]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+Say: TypeAlias = Callable[[str], None]
 
 app = typer.Typer(
     name="users",
@@ -111,9 +112,7 @@ def _is_key(flag: str, project_id: str | None, *, key: bool) -> bool:
 
 
 def _read(file: Path, *, allow_empty: bool) -> list[str]:
-    ids = ids_of(file)
-    if not ids and not allow_empty:
-        raise InvalidInputError(f"{file}: there are no ids in it. If that is no mistake, pass --allow-empty.")
+    ids = ids_of(file, allow_empty=allow_empty)
     warning = email_warning(ids)
     if warning is not None:
         _tell(warning)

@@ -179,6 +179,7 @@ def test_an_empty_file(account: Emulator, users: Users) -> None:
     for action in ("add", "remove", "replace"):
         outcome = users(action, "# nobody\n", "--yes")
         assert (outcome.status, "--allow-empty" in outcome.err) == (2, True)
+        assert outcome.err.startswith("standard input: there are no ids in it.")
     assert account.requests == []
     assert "Nothing to change." in users("remove", "", "--yes", "--allow-empty").out
     assert "Done: 0 added, 2 removed" in users("replace", "", "--yes", "--allow-empty").out
@@ -311,3 +312,21 @@ def test_a_journal(account: Emulator, users: Users, tmp_path: Path) -> None:
     assert (outcome.status, outcome.json["state"]) == (1, "failed")
     assert "use a new journal" in outcome.json["error"]
     assert written(account) == ["POST"]
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("", 130)])
+def test_consent(
+    account: Emulator,
+    users: Users,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    status: int,
+) -> None:
+    """On a terminal only a yes changes anything."""
+    monkeypatch.setattr(module, "is_terminal", lambda: True)
+    (tmp_path / "ids.txt").write_text("a")
+    outcome = users("add", answer, file=str(tmp_path / "ids.txt"))
+    assert outcome.status == status
+    assert ("Nothing was changed." in outcome.err) == (status != 0)
+    assert included(account) == (["a"] if status == 0 else [])
