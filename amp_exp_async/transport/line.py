@@ -7,7 +7,6 @@ there. Standard loops and uvloop share the system's monotonic clock, so that the
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import threading
@@ -16,90 +15,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from attrs import define
-
 from amp_exp_async.forking import keep_for_ever
 
 from .ledger import Ledger
 from .limits import Paused, RateLimit
+from .place import Place, Ticket, running_loop
 
 _LINES: weakref.WeakSet[Line] = weakref.WeakSet()
-
-
-@define(eq=False)
-class Place:
-    """A client's place at a line: its limits, its loop with a timer there, and what it has taken.
-
-    Attributes:
-        limit: the limits that it was given.
-        loop: the client's loop, once it is known.
-        out: permits of requests in flight.
-        waiting: how many of its calls wait.
-        rings_at: the loop's time at which its timer rings; infinite without one.
-        closed: whether it needs no timer any more.
-    """
-
-    limit: RateLimit
-    loop: asyncio.AbstractEventLoop | None = None
-    out: int = 0
-    waiting: int = 0
-    rings_at: float = math.inf
-    closed: bool = False
-    _timer: asyncio.TimerHandle | None = None
-
-    def set_timer(self, ring: Callable[[Place], None]) -> None:
-        """In its own loop's thread: set the timer to what `rings_at` says."""
-        self.stop_timer()
-        if self.loop is not None and self.rings_at < math.inf and not self.closed:
-            self._timer = self.loop.call_at(self.rings_at, ring, self)
-
-    def stop_timer(self) -> None:
-        """In its own loop's thread: leave no timer behind."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-@define(eq=False)
-class Ticket:
-    """One who waits.
-
-    Attributes:
-        place: whose call it is.
-        until: the loop's time after which a permit is of no use; None for never.
-        patient: whether it would wait for any pause but the day's.
-        answer: None for a permit, or why there is none.
-        granted: whether a permit has been taken for it.
-    """
-
-    place: Place
-    until: float | None
-    patient: bool
-    answer: asyncio.Future[Paused | None]
-    granted: bool = False
-
-    def tell(self, answer: Paused | None) -> bool:
-        """Answer, in its own loop; False when that loop is no more."""
-        loop = self.answer.get_loop()
-        if _running_loop() is loop:
-            self._settle(answer)
-            return True
-        try:
-            loop.call_soon_threadsafe(self._settle, answer)
-        except RuntimeError:
-            return False
-        return True
-
-    def _settle(self, answer: Paused | None) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _strictest(limits: Iterable[int | None]) -> int | None:
@@ -277,7 +199,7 @@ class Line:
                 ticket.tell(paused.with_traceback(None))
 
     def _set_timer(self, place: Place) -> None:
-        if place.loop is _running_loop():
+        if place.loop is running_loop():
             place.set_timer(self._ring)
         elif place.loop is not None:
             with suppress(RuntimeError):  # it is closed

@@ -12,7 +12,8 @@ import weakref
 from collections.abc import Callable
 
 from .limits import RateLimit
-from .line import Line, Place, Ticket
+from .line import Line
+from .place import Place, Ticket
 
 _SAME_CLOCK = 1.0  # seconds by which clocks differ that are one and the same
 
