@@ -9,7 +9,8 @@ from attrs import field, frozen
 from amp_exp_async.emulator.checks import Check, checked
 from amp_exp_async.emulator.documents import READ_ONLY_TYPES, Document, Kind, is_object
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import State, Toggle
+from amp_exp_async.emulator.state import State
+from amp_exp_async.emulator.store import Toggle
 
 JSON: Final = "application/json"
 _JSON_TEXT: Final = f"{JSON}; charset=utf-8"
@@ -77,8 +78,8 @@ class Call:
 
     @property
     def kind(self) -> Kind:
-        """Flags or experiments."""
-        return "flags" if self.path["kind"] == "flags" else "experiments"
+        """Flags or experiments; experiments where the path does not leave it open."""
+        return "flags" if self.path.get("kind") == "flags" else "experiments"
 
     def toggle(self) -> Toggle:
         """The flag or experiment that the path names: 404 if there is none, 403 if the key may not see it."""
@@ -106,6 +107,10 @@ class Call:
 
     def fields(self, fields: Mapping[str, Check], required: tuple[str, ...] = ()) -> Document:
         """The body, a JSON object of these fields and no others; anything else is refused with 400."""
+        return checked(self.body(), fields, required)
+
+    def body(self) -> Document:
+        """The body, a JSON object of any fields; anything else is refused with 400."""
         if self.content_type != JSON:
             raise Refusal(400, f"The body's Content-Type must be {JSON}, not {self.content_type}")
         try:
@@ -114,7 +119,7 @@ class Call:
             raise Refusal(400, f"The body is no valid JSON: {error}") from None
         if not is_object(body):
             raise Refusal(400, "The body must be a JSON object")
-        return checked(body, fields, required)
+        return body
 
 
 Operation = Callable[[Call], Reply]

@@ -60,6 +60,21 @@ def percentage(value: Any, place: str) -> None:
     _demand(_is_number(value) and 0 <= value <= 100, place, "a number from 0 to 100")
 
 
+def number_id(value: Any, place: str) -> None:
+    """An id where the contract asks for a number."""
+    _demand(isinstance(value, int) and _is_number(value) and value >= 0, place, "an id as a number")
+
+
+def whole(least: int, most: int) -> Check:
+    """An integer between the two, which may be reached."""
+
+    def check(value: Any, place: str) -> None:
+        fits = isinstance(value, int) and _is_number(value) and least <= value <= most
+        _demand(fits, place, f"an integer from {least} to {most}")
+
+    return check
+
+
 def date(value: Any, place: str) -> None:
     """An ISO 8601 moment or a bare date."""
     _demand(isinstance(value, str) and _is_date(value), place, "a date in ISO 8601")

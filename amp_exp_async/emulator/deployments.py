@@ -1,6 +1,7 @@
 """The deployments of the projects: list, create, edit."""
 
 from amp_exp_async.emulator.call import OK, Call, Reply, json_reply
+from amp_exp_async.emulator.documents import Document, public
 from amp_exp_async.emulator.fields import CREATE_DEPLOYMENT, EDIT_DEPLOYMENT
 from amp_exp_async.emulator.paging import page
 from amp_exp_async.emulator.refusal import Refusal
@@ -8,8 +9,11 @@ from amp_exp_async.emulator.refusal import Refusal
 
 def list_deployments(call: Call) -> Reply:
     """List deployments, archived ones included, those that the key may see."""
-    documents = list(call.state.stored_deployments.values())
-    return page(call, "deployments", documents, lambda document: call.caller.sees(document["projectId"]))
+
+    def shown(document: Document) -> Document | None:
+        return public(document) if call.caller.sees(document["projectId"]) else None
+
+    return page(call, "deployments", list(call.state.stored_deployments.values()), shown)
 
 
 def create_deployment(call: Call) -> Reply:

@@ -48,6 +48,12 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(text: str) -> datetime:
+    """The moment that an ISO 8601 text tells; one without a zone is in UTC."""
+    parsed = datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+
+
 def new_toggle(kind: Kind, id: str, now: str, fields: Document) -> Document:
     """A flag or an experiment with the service's defaults for every field that is not given."""
     key = fields.get("key", f"{kind[:-1]}-{id}")
@@ -62,7 +68,7 @@ def new_toggle(kind: Kind, id: str, now: str, fields: Document) -> Document:
         "enabled": False,
         "evaluationMode": "remote",
         "bucketingKey": "amplitude_id",
-        "bucketingSalt": _letters(f"salt {kind} {id}", 8),
+        "bucketingSalt": letters(f"salt {kind} {id}", 8),
         "bucketingUnit": "User",
         "createdBy": USER,
         "lastModifiedBy": USER,
@@ -85,7 +91,7 @@ def new_deployment(id: str, fields: Document) -> Document:
         "id": id,
         "projectId": "1",
         "label": f"deployment-{id}",
-        "key": f"{type_}-{_letters(f'deployment {id}', 32)}",
+        "key": f"{type_}-{letters(f'deployment {id}', 32)}",
         "deleted": False,
         "_type": type_,
     }
@@ -115,6 +121,6 @@ def variant_details(document: Document, variant: Document) -> Document:
     }
 
 
-def _letters(seed: str, length: int) -> str:
+def letters(seed: str, length: int) -> str:
     """A text that looks random and is the same in every run."""
     return hashlib.sha256(seed.encode()).hexdigest()[:length]

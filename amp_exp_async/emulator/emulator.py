@@ -17,6 +17,7 @@ from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.latency import Latency, drawn
 from amp_exp_async.emulator.limits import Limits, Window
 from amp_exp_async.emulator.log import RecordedRequest
+from amp_exp_async.emulator.routes import BETA_PREFIX
 from amp_exp_async.emulator.service import Service
 from amp_exp_async.emulator.settings import require_from_zero, require_one_of
 from amp_exp_async.emulator.state import State
@@ -107,6 +108,11 @@ class Emulator:
         return self._address
 
     @property
+    def beta_base_url(self) -> str:
+        """Where the Beta API is served, with the same state, keys, limits, faults and log: `base_url` and `/beta`."""
+        return f"{self.base_url}{BETA_PREFIX}"
+
+    @property
     def state(self) -> State:
         """What it knows; its helpers work without HTTP."""
         return self._service.state
@@ -170,7 +176,7 @@ class Emulator:
             fault: What goes wrong.
             method: Only requests with this method.
             path: Only requests whose path after `/api/1` matches this glob; `*` stands for any text, slashes included.
-                It is compared as it came over the wire, percent-encoded.
+                It is compared as it came over the wire, percent-encoded. Paths of the Beta API begin with `/beta`.
             nth: The first matching request from now on that is struck, counted from 1.
             times: How many matching requests are struck from there on; `None` for all.
             share: The probability from 0 to 1 with which each matching request is struck, instead of `nth`, until

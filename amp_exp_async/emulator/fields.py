@@ -12,15 +12,18 @@ from amp_exp_async.emulator.checks import (
     list_of,
     mapping_of,
     nullable,
+    number_id,
     object_with,
     one_of,
     percentage,
     some_text,
     text,
     weight,
+    whole,
     whole_weight,
 )
 from amp_exp_async.emulator.documents import Kind
+from amp_exp_async.emulator.groups import GroupKind
 
 _CONDITION: Final = object_with(
     {"type": one_of("property"), "prop": some_text, "op": some_text, "values": list_of(text)}, {}, tolerant=True
@@ -108,3 +111,65 @@ CREATE_DEPLOYMENT: Final[Mapping[str, Check]] = {
     "type": one_of("client", "server"),
 }
 EDIT_DEPLOYMENT: Final[Mapping[str, Check]] = {"label": key, "archive": boolean}
+
+EDIT_SLOT: Final[Mapping[str, Check]] = {
+    "experiments": list_of(number_id),
+    "holdouts": list_of(number_id),
+    "individuals": list_of(some_text),
+}
+
+_CREATE_GROUP: Final[Mapping[str, Check]] = {
+    "projectId": number_id,
+    "name": some_text,
+    "key": key,
+    "description": nullable(text),
+    "evaluationMode": one_of("local", "remote"),
+    "bucketingKey": some_text,
+}
+
+_HOLDOUT_MEMBERS: Final[Mapping[str, Check]] = {
+    "experiments": list_of(number_id),
+    "individualInclusion": list_of(some_text),
+    "individualExclusion": list_of(some_text),
+}
+
+CREATE_GROUP: Final[Mapping[GroupKind, Mapping[str, Check]]] = {
+    "mutexes": {
+        **_CREATE_GROUP,
+        "bucketingSalt": some_text,
+        "slots": list_of(object_with({"percentage": whole(1, 100)}, EDIT_SLOT), at_most=20),
+    },
+    "holdouts": {**_CREATE_GROUP, "holdoutPercentage": whole(1, 99), **_HOLDOUT_MEMBERS},
+}
+
+REQUIRED_OF_GROUP: Final[Mapping[GroupKind, tuple[str, ...]]] = {
+    "mutexes": ("projectId", "name", "slots"),
+    "holdouts": ("projectId", "name", "holdoutPercentage"),
+}
+
+_EDIT_GROUP: Final[Mapping[str, Check]] = {"name": some_text, "description": nullable(text), "archive": boolean}
+
+EDIT_GROUP: Final[Mapping[GroupKind, Mapping[str, Check]]] = {
+    "mutexes": _EDIT_GROUP,
+    "holdouts": {**_EDIT_GROUP, **_HOLDOUT_MEMBERS},
+}
+
+_BETA_SEGMENT: Final = object_with(
+    {"conditions": list_of(_CONDITION)},
+    {"name": text, "percentage": percentage, "rolloutWeights": mapping_of(weight)},
+    tolerant=True,
+)
+
+BETA_CREATE: Final[Mapping[str, Check]] = {
+    "projectId": some_text,
+    "key": key,
+    "description": nullable(text),
+    "variants": list_of(_NEW_VARIANT),
+    "bucketingKey": nullable(text),
+    "rolloutWeights": mapping_of(whole_weight),
+    "targetSegments": list_of(_BETA_SEGMENT),
+    "stickyBucketing": boolean,
+    "deployments": list_of(some_text),
+}
+
+BETA_ROLLOUT_WEIGHTS: Final[Mapping[str, Check]] = {"rolloutWeights": mapping_of(weight)}

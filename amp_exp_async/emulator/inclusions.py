@@ -6,7 +6,7 @@ from typing import Final
 from amp_exp_async.emulator.call import OK, Call, Operation, Reply, json_reply
 from amp_exp_async.emulator.fields import ADD_INCLUSIONS, REMOVE_INCLUSIONS
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import Member, Toggle
+from amp_exp_async.emulator.store import Member, Toggle
 
 _MOST_USERS: Final = 2000
 

@@ -2,36 +2,49 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from amp_exp_async.emulator.call import Call, Reply, json_reply
-from amp_exp_async.emulator.documents import Document, public
+from amp_exp_async.emulator.documents import Document
 from amp_exp_async.emulator.refusal import Refusal
+
+T = TypeVar("T")
 
 _MAX_LIMIT: Final = 1000
 _STRING_CURSOR: Final = re.compile(r"before-([0-9]+)")
 _NUMBER_CURSOR: Final = re.compile(r"([0-9]+)")
 
 
-def page(call: Call, envelope: str, documents: Sequence[Document], wanted: Callable[[Document], bool]) -> Reply:
-    """One page of documents, which come in order of creation and are listed the newest first.
+def page(
+    call: Call,
+    envelope: str,
+    items: Sequence[T],
+    shown: Callable[[T], Document | None],
+    *,
+    cursor_type: str | None = None,
+) -> Reply:
+    """One page of what is shown of the items, which come in order of creation and are listed the newest first.
+
+    `shown` leaves an item out with `None`. The type of the cursor is the emulator's setting unless it is given.
 
     A cursor names the place of the last object that was sent in the order of creation. Nothing is ever taken out of
     that order, so what is created between two pages neither shifts the second nor repeats any of the first.
     """
     limit = _limit(call)
-    place = _start(call, len(documents))
+    numbered = (cursor_type or call.paging.cursor_type) == "number"
+    place = _start(call, len(items), _NUMBER_CURSOR if numbered else _STRING_CURSOR)
     found: list[Document] = []
     last = place
     while place > 0 and len(found) <= limit:
         place -= 1
-        if wanted(documents[place]):
-            found.append(public(documents[place]))
+        document = shown(items[place])
+        if document is not None:
+            found.append(document)
             if len(found) == limit:
                 last = place
     body: dict[str, Any] = {envelope: found[:limit]}
     if len(found) > limit:
-        body["nextCursor"] = last if call.paging.cursor_type == "number" else f"before-{last}"
+        body["nextCursor"] = last if numbered else f"before-{last}"
     elif call.paging.last_cursor != "absent":
         body["nextCursor"] = None if call.paging.last_cursor == "null" else ""
     return json_reply(body)
@@ -46,12 +59,12 @@ def _limit(call: Call) -> int:
     return int(text)
 
 
-def _start(call: Call, end: int) -> int:
+def _start(call: Call, end: int, cursor: re.Pattern[str]) -> int:
     """The place before which the page begins."""
     text = call.query.get("cursor")
     if text is None:
         return end
-    match = (_NUMBER_CURSOR if call.paging.cursor_type == "number" else _STRING_CURSOR).fullmatch(text)
+    match = cursor.fullmatch(text)
     if match is None or int(match[1]) > end:
         raise Refusal(400, f'"cursor" is not one that this list gave: {text!r}')
     return int(match[1])

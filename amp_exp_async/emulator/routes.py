@@ -6,18 +6,31 @@ from urllib.parse import unquote
 
 from attrs import frozen
 
-from amp_exp_async.emulator import deployments, inclusions, toggle_deployments, toggles, variants
+from amp_exp_async.emulator import (
+    beta,
+    deployments,
+    group_operations,
+    inclusions,
+    toggle_deployments,
+    toggles,
+    variants,
+    versions,
+)
 from amp_exp_async.emulator.call import Operation
 from amp_exp_async.emulator.documents import KINDS
 from amp_exp_async.emulator.refusal import Refusal
 
 PREFIX: Final = "/api/1"
+BETA_PREFIX: Final = "/beta"  # the emulator's own: at the service, the Beta API has a host of its own
+
+Routes = tuple[tuple[str, str, Operation], ...]
+"""Operations with their methods and paths; of two paths that a request may fit, the first is its path."""
 
 _TOGGLES: Final = "/{kind}"
 _TOGGLE: Final = "/{kind}/{id}"
 _VARIANT: Final = "/{kind}/{id}/variants/{variant}"
 
-ROUTES: Final[tuple[tuple[str, str, Operation], ...]] = (
+ROUTES: Final[Routes] = (
     ("GET", _TOGGLES, toggles.list_toggles),
     ("POST", _TOGGLES, toggles.create_toggle),
     ("GET", _TOGGLE, toggles.get_toggle),
@@ -43,6 +56,28 @@ ROUTES: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("GET", "/deployments", deployments.list_deployments),
     ("POST", "/deployments", deployments.create_deployment),
     ("PATCH", "/deployments/{id}", deployments.edit_deployment),
+    ("GET", "/versions", versions.list_all_versions),
+    ("GET", "/mutexes", group_operations.list_groups("mutexes")),
+    ("POST", "/mutexes", group_operations.create_group("mutexes")),
+    ("GET", "/mutexes/{id}", group_operations.get_group("mutexes")),
+    ("PATCH", "/mutexes/{id}", group_operations.edit_group("mutexes")),
+    ("PATCH", "/mutexes/{id}/slots/{slot}", group_operations.edit_slot),
+    ("GET", "/holdouts", group_operations.list_groups("holdouts")),
+    ("POST", "/holdouts", group_operations.create_group("holdouts")),
+    ("GET", "/holdouts/{id}", group_operations.get_group("holdouts")),
+    ("PATCH", "/holdouts/{id}", group_operations.edit_group("holdouts")),
+)
+
+BETA_ROUTES: Final[Routes] = (
+    ("GET", "/{kind}/list", beta.list_toggles),
+    ("GET", "/deployments/list", deployments.list_deployments),
+    ("POST", "/experiments/new", beta.create_experiment),
+    ("GET", _TOGGLE, toggles.get_toggle),
+    ("GET", f"{_TOGGLE}/versions", toggles.list_versions),
+    ("GET", f"{_TOGGLE}/versions/{{version}}", toggles.get_version),
+    ("POST", "/experiments/{id}/activate", beta.set_enabled(True)),
+    ("POST", "/experiments/{id}/deactivate", beta.set_enabled(False)),
+    ("POST", "/experiments/{id}/rollout-weights", beta.set_rollout_weights),
 )
 
 
@@ -61,10 +96,11 @@ def below_prefix(path: str) -> str:
 
 def find(method: str, path: str) -> Route:
     """The route of a path as it came over the wire: 404 if there is none, 405 if it has other methods."""
-    if not path.startswith(f"{PREFIX}/"):
-        raise Refusal(404, f"There is nothing at {path}; every path begins with {PREFIX}")
-    segments = path.removeprefix(PREFIX).split("/")
-    for template, operations in _BY_LENGTH.get(len(segments), {}).items():
+    prefix = next((prefix for prefix in _TABLES if path.startswith(f"{prefix}/")), None)
+    if prefix is None:
+        raise Refusal(404, f"There is nothing at {path}; every path begins with {' or '.join(_TABLES)}")
+    segments = path.removeprefix(prefix).split("/")
+    for template, operations in _TABLES[prefix].get(len(segments), {}).items():
         parameters = _parameters(template, segments)
         if parameters is None:
             continue
@@ -75,7 +111,7 @@ def find(method: str, path: str) -> Route:
 
 
 def _parameters(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
-    """The decoded parameters of a path that fits the template, of which no path fits two; `None` if it does not."""
+    """The decoded parameters of a path that fits the template; `None` if it does not."""
     parameters: dict[str, str] = {}
     for wanted, segment in zip(template, segments, strict=True):
         if wanted == "{kind}" and segment not in KINDS:
@@ -88,13 +124,13 @@ def _parameters(template: Sequence[str], segments: Sequence[str]) -> dict[str, s
     return parameters
 
 
-def _by_length() -> dict[int, dict[Sequence[str], dict[str, Operation]]]:
+def _by_length(routes: Routes) -> dict[int, dict[Sequence[str], dict[str, Operation]]]:
     """The operations by method, by template, by its number of segments."""
     table: dict[int, dict[Sequence[str], dict[str, Operation]]] = {}
-    for method, template, operation in ROUTES:
+    for method, template, operation in routes:
         segments = tuple(template.split("/"))
         table.setdefault(len(segments), {}).setdefault(segments, {})[method] = operation
     return table
 
 
-_BY_LENGTH: Final = _by_length()
+_TABLES: Final = {PREFIX: _by_length(ROUTES), BETA_PREFIX: _by_length(BETA_ROUTES)}

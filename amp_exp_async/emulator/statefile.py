@@ -2,12 +2,13 @@
 
 ```
 {"flags": [...], "experiments": [...], "deployments": [...],             documents in the wire's shape, the oldest first
+ "mutexes": [...], "holdouts": [...],                                     the same
  "inclusions": {"flags": {"<id>": {"<variant>": {"users": [...], "cohorts": [...]}}}, "experiments": {...}},
  "versions": {"flags": {"<id>": [version documents, the newest first]}, "experiments": {...}}}
 ```
 
 Every part may be left out, and so may every field of a document: defaults are filled in. Without versions, version 1 is
-made from the document.
+made from the document, and where a group gives an experiment a dependency that it does not have, another one from that.
 """
 
 import copy
@@ -19,10 +20,12 @@ from typing import Any, Final
 
 import orjson
 
-from amp_exp_async.emulator.documents import KINDS, Document, Kind, is_list, is_object
-from amp_exp_async.emulator.state import State, StateError, Toggle
+from amp_exp_async.emulator.documents import KINDS, USER, Document, Kind, is_list, is_object, moment
+from amp_exp_async.emulator.groups import GROUP_KINDS
+from amp_exp_async.emulator.state import State
+from amp_exp_async.emulator.store import StateError, Toggle
 
-_PARTS: Final = ("flags", "experiments", "deployments", "inclusions", "versions")
+_PARTS: Final = (*KINDS, "deployments", *GROUP_KINDS, "inclusions", "versions")
 
 
 def dump(state: State) -> Document:
@@ -31,6 +34,7 @@ def dump(state: State) -> Document:
         toggles = state.toggles
         parts: Document = {kind: [toggle.document for toggle in toggles[kind].values()] for kind in KINDS}
         parts["deployments"] = list(state.stored_deployments.values())
+        parts |= {kind: list(state.groups[kind].values()) for kind in GROUP_KINDS}
         parts["inclusions"] = {
             kind: {id: toggle.inclusions for id, toggle in toggles[kind].items() if toggle.inclusions} for kind in KINDS
         }
@@ -50,10 +54,15 @@ def load(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> State:
             _at(place, partial(state.add, kind, document))
     for place, document in _documents(parts, "deployments"):
         _at(place, partial(state.add_deployment, **document))
+    for group_kind in GROUP_KINDS:
+        for place, document in _documents(parts, group_kind):
+            _check_group(document, place)
+            _at(place, partial(state.add_group, group_kind, document))
     for place, toggle, variants in _by_toggle(state, parts, "inclusions"):
         toggle.inclusions = copy.deepcopy(_inclusions(toggle, variants, place))
     for place, toggle, versions in _by_toggle(state, parts, "versions"):
-        toggle.versions = copy.deepcopy(_versions(versions, place))[::-1]
+        toggle.versions = copy.deepcopy(_versions(versions, place, state.now()))[::-1]
+    state.rebuild_history()
     return state
 
 
@@ -94,6 +103,14 @@ def _check_toggle(document: Document, place: str) -> None:
     _list(document.get("deployments", []), f"{place}.deployments")
 
 
+def _check_group(document: Document, place: str) -> None:
+    if not isinstance(document.get("name", ""), str):
+        raise StateError(f"{place}.name must be a string")
+    _list(document.get("experiments", []), f"{place}.experiments")
+    for index, slot in enumerate(_list(document.get("slots", []), f"{place}.slots")):
+        _list(_object(slot, f"{place}.slots[{index}]").get("experiments", []), f"{place}.slots[{index}].experiments")
+
+
 def _by_toggle(state: State, parts: Mapping[str, Any], name: str) -> list[tuple[str, Toggle, Any]]:
     """The part's entries, which stand below a kind and an id, each with the object it belongs to."""
     part = _object(parts.get(name, {}), name)
@@ -123,14 +140,25 @@ def _inclusions(toggle: Toggle, variants: Any, place: str) -> dict[str, Any]:
     return by_variant
 
 
-def _versions(versions: Any, place: str) -> list[Document]:
-    documents = _list(versions, place)
+def _versions(versions: Any, place: str, now: str) -> list[Document]:
+    defaults = {"createdAt": now, "createdBy": USER}
+    documents = [{**defaults, **_object(version, f"{place}[{i}]")} for i, version in enumerate(_list(versions, place))]
     if not documents:
         raise StateError(f"{place} is empty")
     for index, version in enumerate(documents):
-        if not isinstance(_object(version, f"{place}[{index}]").get("version"), int):
+        if not isinstance(version.get("version"), int):
             raise StateError(f"{place}[{index}] has no version number")
+        if not _is_moment(version["createdAt"]):
+            raise StateError(f"{place}[{index}].createdAt must be a date in ISO 8601")
     return documents
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        moment(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _at(place: str, add: Callable[[], object]) -> None:

@@ -1,5 +1,6 @@
 """Flags and experiments themselves: list, get, create, edit, and their versions."""
 
+from collections.abc import Callable
 from typing import Any
 
 from amp_exp_async.emulator.call import OK, Call, Reply, json_reply
@@ -7,6 +8,7 @@ from amp_exp_async.emulator.documents import Document, public
 from amp_exp_async.emulator.fields import CREATE, EDIT
 from amp_exp_async.emulator.paging import page
 from amp_exp_async.emulator.refusal import Refusal
+from amp_exp_async.emulator.store import Toggle
 from amp_exp_async.emulator.toggle_deployments import require_deployments
 
 
@@ -16,17 +18,24 @@ def list_toggles(call: Call) -> Reply:
     archived = _flag_in_query(call, "includeArchived")
     if project is not None:
         call.caller.require(project)
-
-    def wanted(document: Document) -> bool:
-        return (
+    return page_of_toggles(
+        call,
+        lambda document: (
             (archived or not document["deleted"])
             and key in (None, document["key"])
             and project in (None, str(document["projectId"]))
-            and call.caller.sees(document["projectId"])
-        )
+        ),
+    )
 
-    toggles = call.state.toggles[call.kind].values()
-    return page(call, call.kind, [toggle.document for toggle in toggles], wanted)
+
+def page_of_toggles(call: Call, wanted: Callable[[Document], bool]) -> Reply:
+    """A page of those flags or experiments that are wanted and that the key may see."""
+
+    def shown(toggle: Toggle) -> Document | None:
+        document = toggle.document
+        return public(document) if wanted(document) and call.caller.sees(document["projectId"]) else None
+
+    return page(call, call.kind, list(call.state.toggles[call.kind].values()), shown)
 
 
 def get_toggle(call: Call) -> Reply:
@@ -36,7 +45,13 @@ def get_toggle(call: Call) -> Reply:
 
 def create_toggle(call: Call) -> Reply:
     """Create a flag or an experiment in its first version."""
-    fields = call.fields(CREATE[call.kind], required=("projectId", "key"))
+    created = add_toggle(call, call.fields(CREATE[call.kind], required=("projectId", "key")))
+    id, project = created["id"], created["projectId"]
+    return json_reply({"id": id, "url": f"http://experiment.amplitude.com/amplitude/{project}/config/{id}"})
+
+
+def add_toggle(call: Call, fields: Document) -> Document:
+    """Add a flag or an experiment with fields that will do one by one. Returns its document."""
     project, key = fields["projectId"], fields["key"]
     call.caller.require(project)
     for toggle in call.state.toggles[call.kind].values():
@@ -46,8 +61,7 @@ def create_toggle(call: Call) -> Reply:
     if len(keys) != len(set(keys)):
         raise Refusal(400, '"variants" has the same key twice')
     require_deployments(call, fields.get("deployments", []))
-    id = call.state.add(call.kind, fields)["id"]
-    return json_reply({"id": id, "url": f"http://experiment.amplitude.com/amplitude/{project}/config/{id}"})
+    return call.state.add(call.kind, fields)
 
 
 def edit_toggle(call: Call) -> Reply:

@@ -6,7 +6,7 @@ from amp_exp_async.emulator.call import OK, Call, Reply, json_reply
 from amp_exp_async.emulator.documents import Document, is_list, is_object, variant_details
 from amp_exp_async.emulator.fields import VARIANT
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import Toggle
+from amp_exp_async.emulator.store import Toggle
 
 
 def list_variants(call: Call) -> Reply:

@@ -50,18 +50,26 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-@pytest.fixture
-def api(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
-    """Send a request to a path below `/api/1`."""
-
+def sender(emulator: Emulator, session: aiohttp.ClientSession, base: str) -> Callable[..., Awaitable[Answer]]:
     async def send(method: str, path: str, json: Any = None, *, key: str = emulator.api_key, **options: Any) -> Answer:
         options.setdefault("headers", {"Authorization": f"Bearer {key}"})
-        url = f"{emulator.base_url}/api/1{path}"
-        async with session.request(method, url, json=json, allow_redirects=False, **options) as response:
+        async with session.request(method, base + path, json=json, allow_redirects=False, **options) as response:
             is_json = response.content_type == "application/json"
             return Answer(response.status, await (response.json() if is_json else response.text()), response.headers)
 
     return send
+
+
+@pytest.fixture
+def api(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
+    """Send a request to a path below `/api/1`."""
+    return sender(emulator, session, f"{emulator.base_url}/api/1")
+
+
+@pytest.fixture
+def beta(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
+    """Send a request to a path of the Beta API."""
+    return sender(emulator, session, emulator.beta_base_url)
 
 
 @pytest.fixture

@@ -9,13 +9,19 @@ import pytest
 from amp_exp_async.emulator import Emulator
 
 Api = Callable[..., Awaitable[Any]]
-ENVELOPES = ["flags", "experiments", "deployments"]
+ENVELOPES = ["flags", "experiments", "deployments", "mutexes", "holdouts"]
 
 
 def fill(emulator: Emulator, envelope: str, count: int) -> list[str]:
     """Add some objects; returns their ids, the newest first."""
     state = emulator.state
-    add = {"flags": state.add_flag, "experiments": state.add_experiment, "deployments": state.add_deployment}[envelope]
+    add = {
+        "flags": state.add_flag,
+        "experiments": state.add_experiment,
+        "deployments": state.add_deployment,
+        "mutexes": state.add_mutex,
+        "holdouts": state.add_holdout,
+    }[envelope]
     return [add()["id"] for _ in range(count)][::-1]
 
 
@@ -82,19 +88,20 @@ async def test_include_archived_is_true_or_false(api: Api, kind: str) -> None:
     ("last", "end"), [("absent", {}), ("null", {"nextCursor": None}), ("empty", {"nextCursor": ""})]
 )
 @pytest.mark.parametrize(("cursor_type", "type_"), [("string", str), ("number", int)])
+@pytest.mark.parametrize("envelope", ["flags", "holdouts"])
 async def test_the_shapes_of_cursors_that_the_service_may_send(
-    session: aiohttp.ClientSession, cursor_type: Any, type_: type, last: Any, end: dict[str, Any]
+    session: aiohttp.ClientSession, *, cursor_type: Any, type_: type, last: Any, end: dict[str, Any], envelope: str
 ) -> None:
     """The size of a page, the type of a cursor and the mark of the last page are the emulator's options."""
     async with Emulator(default_limit=2, cursor_type=cursor_type, last_cursor=last) as emulator:
-        fill(emulator, "flags", 3)
+        fill(emulator, envelope, 3)
         session.headers["Authorization"] = f"Bearer {emulator.api_key}"
-        url = f"{emulator.base_url}/api/1/flags"
+        url = f"{emulator.base_url}/api/1/{envelope}"
         first = await (await session.get(url)).json()
-        assert len(first["flags"]) == 2
+        assert len(first[envelope]) == 2
         assert type(first["nextCursor"]) is type_
         second = await (await session.get(url, params={"cursor": first.pop("nextCursor")})).json()
-        assert len(second.pop("flags")) == 1
+        assert len(second.pop(envelope)) == 1
         assert second == end
 
 

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.emulator.routes import ROUTES
+from amp_exp_async.emulator.routes import BETA_ROUTES, ROUTES
 
 Api = Callable[..., Awaitable[Any]]
 
 
 def test_the_operations_of_the_contract() -> None:
-    """22 operations on flags and on experiments, and three on deployments."""
+    """22 operations on flags and on experiments, 3 on deployments, 1 on versions, 5 and 4 on groups; 13 of the Beta."""
     shared = [template for _, template, _ in ROUTES if template.startswith("/{kind}")]
-    assert (len(shared), len(ROUTES)) == (22, 25)
+    assert (len(shared), len(ROUTES)) == (22, 22 + 3 + 1 + 5 + 4)
+    assert sum(2 if template.startswith("/{kind}") else 1 for _, template, _ in BETA_ROUTES) == 13
 
 
 @pytest.mark.parametrize(
@@ -71,21 +72,23 @@ async def test_a_key_sees_only_its_projects_deployments(api: Api, emulator: Emul
 
 
 @pytest.mark.parametrize("type_", ["web-experiment", "guide", "survey"])
-async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, type_: str) -> None:
-    """Web experiments, guides and surveys can be read, and refuse every write with 405."""
-    path = f"/experiments/{emulator.state.add_experiment(_type=type_)['id']}"
-    found = await api("GET", path)
-    assert found.status == 200
-    assert "_type" not in found.body
-    for method, below, body in (
-        ("PATCH", "", {"name": "n"}),
-        ("POST", "/variants", {"key": "new"}),
-        ("POST", "/variants/control/users", {"inclusions": ["a"]}),
-        ("POST", "/deployments", {"deployments": []}),
-    ):
-        answer = await api(method, path + below, body)
-        assert answer.status == 405
-        assert type_ in answer.body["error"]
+async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, kind: Any, type_: str) -> None:
+    """Web experiments, guides and surveys can be read, and refuse every write with 405, whatever its body."""
+    deployment = emulator.state.add_deployment()["id"]
+    fields = {"variants": [{"key": "on"}], "deployments": [deployment], "_type": type_}
+    id = emulator.state.add(kind, fields)["id"]
+    emulator.state.add_users(kind, id, "on", ["u"])
+    emulator.requests.clear()
+    revision = emulator.state.revision
+    for method, template, _ in ROUTES:
+        if template.startswith("/{kind}/{id}"):
+            path = template.format(kind=kind, id=id, variant="on", index="0", deployment=deployment, version="1")
+            answer = await api(method, path, None if method == "GET" else {})
+            assert answer.status == (200 if method == "GET" else 405)
+            assert method == "GET" or type_ in answer.body["error"]
+    assert [request.status for request in emulator.requests].count(405) == 12
+    assert emulator.state.revision == revision
+    assert "_type" not in (await api("GET", f"/{kind}/{id}")).body
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
@@ -102,7 +105,8 @@ async def test_flags_and_experiments_are_apart(api: Api, emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/nothing", "/flags/1/nothing", "/flags/1/variants/on/users/0/more", "/mutexes", "/holdouts/1"]
+    "path",
+    ["/", "/nothing", "/flags/1/nothing", "/flags/1/variants/on/users/0/more", "/holdouts/1/slots/1", "/versions/1"],
 )
 async def test_an_unknown_path(api: Api, path: str) -> None:
     """404 with JSON for a path that the API does not have."""
@@ -116,7 +120,7 @@ async def test_a_path_outside_the_prefix(api: Api, emulator: Emulator, path: str
     """404 that names the prefix, for paths as they arrive."""
     answer = await api("GET", path)
     assert answer.status == 404
-    assert "/api/1" in answer.body["error"]
+    assert "/api/1 or /beta" in answer.body["error"]
     assert not emulator.requests[-1].path.startswith("/api/1/")
 
 
@@ -130,6 +134,10 @@ async def test_a_path_outside_the_prefix(api: Api, emulator: Emulator, path: str
         ("POST", "/flags/1/variants/on/bulk-delete-users", "DELETE"),
         ("PUT", "/deployments", "GET, POST"),
         ("GET", "/deployments/1", "PATCH"),
+        ("POST", "/versions", "GET"),
+        ("DELETE", "/mutexes/1", "GET, PATCH"),
+        ("GET", "/mutexes/1/slots/1", "PATCH"),
+        ("PATCH", "/holdouts", "GET, POST"),
     ],
 )
 async def test_a_wrong_method(api: Api, method: str, path: str, allowed: str) -> None:

@@ -45,12 +45,14 @@ def test_ids_are_given_out_upwards_and_never_twice(state: State) -> None:
 
 
 def test_documents_in_order_of_creation(state: State) -> None:
-    """The three collections list the oldest first."""
+    """The five collections list the oldest first."""
     for _ in range(2):
         state.add_flag()
         state.add_experiment()
         state.add_deployment()
-    for documents in (state.flags, state.experiments, state.deployments):
+        state.add_mutex()
+        state.add_holdout()
+    for documents in (state.flags, state.experiments, state.deployments, state.mutexes, state.holdouts):
         first, second = documents
         assert int(first["id"]) < int(second["id"])
 
@@ -60,6 +62,10 @@ def test_unknown_objects_are_key_errors(state: State) -> None:
     flag = state.add_flag()["id"]
     with pytest.raises(KeyError, match="no experiment with id '7'"):
         state.experiment("7")
+    with pytest.raises(KeyError, match="no mutex with id '7'"):
+        state.mutex("7")
+    with pytest.raises(KeyError, match="no holdout with id '7'"):
+        state.holdout("7")
     with pytest.raises(KeyError, match="no variant 'off'"):
         state.users("flags", flag, "off")
     with pytest.raises(KeyError, match="no variant 'off'"):
@@ -75,12 +81,19 @@ def test_a_state_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     first.state.add_users("flags", flag, "on", ["u", "v"])
     first.state.add_cohorts("flags", flag, "on", ["c"])
     first.state.commit(first.state.toggle("flags", flag), name="second")
+    experiment = int(first.state.experiments[0]["id"])
+    first.state.add_mutex(slots=[{"percentage": 100, "experiments": [experiment]}], extra=1)
+    first.state.add_mutex(_deleted=True)
+    first.state.add_holdout(experiments=[experiment], deleted=True)
     path = tmp_path / "state.json"
     first.save(path)
     second = Emulator(str(path))
     assert second.state.flags == first.state.flags
     assert second.state.experiments == first.state.experiments
     assert second.state.deployments == first.state.deployments
+    assert second.state.mutexes == first.state.mutexes
+    assert second.state.holdouts == first.state.holdouts
+    assert len(second.state.versions("experiments", str(experiment))) == 2
     assert second.state.users("flags", flag, "on") == ["u", "v"]
     assert second.state.cohorts("flags", flag, "on") == ["c"]
     assert second.state.versions("flags", flag) == first.state.versions("flags", flag)
@@ -120,6 +133,85 @@ def test_versions_may_be_left_out() -> None:
     assert emulator.state.users("flags", "9", "on") == ["u"]
 
 
+OLD_FILE = {
+    "flags": [{"id": "1001", "projectId": "1", "key": "x", "name": "second", "variants": [{"key": "on"}]}],
+    "experiments": [],
+    "deployments": [{"id": "1002", "projectId": "1", "label": "web", "key": "client-1", "deleted": False}],
+    "inclusions": {"flags": {"1001": {"on": {"users": ["u"]}}}, "experiments": {}},
+    "versions": {
+        "flags": {
+            "1001": [
+                {"createdAt": "2026-01-01T00:00:01.000Z", "createdBy": "u", "version": 2, "flagConfig": {"name": "b"}},
+                {"createdAt": "2026-01-01T00:00:00.000Z", "createdBy": "u", "version": 1, "flagConfig": {"name": "a"}},
+            ]
+        },
+        "experiments": {},
+    },
+}
+"""What the emulator wrote before it knew groups."""
+
+
+def test_an_old_state_file() -> None:
+    """It loads as before, with no groups in it."""
+    state = Emulator(OLD_FILE).state
+    assert state.versions("flags", "1001") == OLD_FILE["versions"]["flags"]["1001"]
+    assert state.users("flags", "1001", "on") == ["u"]
+    assert (state.mutexes, state.holdouts) == ([], [])
+    assert state.add_mutex()["id"] == "1003"
+
+
+def test_versions_are_ordered_by_their_time_after_loading() -> None:
+    """Those of all flags and experiments together; one without a time was made when it was loaded."""
+
+    def versions(*moments: str) -> list[dict[str, Any]]:
+        return [{"version": 9 - place, "createdAt": moment} for place, moment in enumerate(moments)]
+
+    emulator = Emulator(
+        {
+            "flags": [FLAG, {"id": "2", "key": "y"}],
+            "experiments": [{"id": "3", "key": "z"}],
+            "versions": {
+                "flags": {"1": versions("2026-01-04T00:00:00.000Z", "2026-01-01"), "2": [{"version": 1}]},
+                "experiments": {"3": versions("2026-01-03T00:00:00+01:00", "2026-01-02T00:00:00.000Z")},
+            },
+        }
+    )
+    assert [(toggle.document["id"], version["version"]) for toggle, version in emulator.state.history] == [
+        ("1", 8), ("3", 8), ("3", 9), ("1", 9), ("2", 1)
+    ]  # fmt: skip
+
+
+def test_groups_may_leave_fields_out() -> None:
+    """Defaults are filled in, slots are numbered, and the experiments of a group depend on it."""
+    groups = {"mutexes": [{"slots": [{"experiments": [5]}]}], "holdouts": [{"name": "My Group", "experiments": ["5"]}]}
+    state = Emulator({"experiments": [{"id": "5", "key": "e"}], **groups}).state
+    (mutex,), (holdout,) = state.mutexes, state.holdouts
+    assert mutex["slots"] == [
+        {
+            "name": "SLOT 1",
+            "index": 1,
+            "variantKey": "slot-1",
+            "percentage": 100,
+            "experiments": [5],
+            "holdouts": [],
+            "individuals": [],
+            "cohorts": [],
+        }
+    ]
+    assert (mutex["key"], holdout["key"], holdout["variantName"]) == (f"mutex-{mutex['id']}", "my-group", "on")
+    parents = {mutex["id"]: ["slot-1"], holdout["id"]: ["on"]}
+    assert state.experiment("5")["parentDependencies"] == {"flags": parents, "operator": "all"}
+
+
+def test_keys_made_from_names(state: State) -> None:
+    """A key that is taken in the project gets a number, and a name without usable letters gives way to the id."""
+    state.add_flag(key="big-test")
+    names = ["Big Test!", " big, test ", "Größe", "***"]
+    keys = [state.add_holdout(name=name, id=str(number))["key"] for number, name in enumerate(names)]
+    assert keys == ["big-test-2", "big-test-3", "gr-e", "holdout-3"]
+    assert state.add_mutex(name="big test", projectId=2)["key"] == "big-test"
+
+
 FLAG = {"id": "1", "key": "x"}
 
 
@@ -136,6 +228,12 @@ FLAG = {"id": "1", "key": "x"}
         ({"experiments": [{"key": "x", "variants": ["a"]}]}, r"experiments\[0\].variants\[0\] must be an object"),
         ({"flags": [{"key": "x", "deployments": None}]}, r"flags\[0\].deployments must be a list"),
         ({"deployments": [{"id": "1"}, {"id": 1}]}, r"deployments\[1\]: the id '1' is taken"),
+        ({"mutexes": [{"slots": {}}]}, r"mutexes\[0\].slots must be a list"),
+        ({"mutexes": [{"slots": [5]}]}, r"mutexes\[0\].slots\[0\] must be an object"),
+        ({"mutexes": [{"slots": [{"experiments": 5}]}]}, r"mutexes\[0\].slots\[0\].experiments must be a list"),
+        ({"mutexes": [{"name": None}]}, r"mutexes\[0\].name must be a string"),
+        ({"holdouts": [{"experiments": {}}]}, r"holdouts\[0\].experiments must be a list"),
+        ({"holdouts": [{"id": "1"}, {"id": "1"}]}, r"holdouts\[1\]: the id '1' is taken"),
         ({"inclusions": []}, "inclusions must be an object"),
         ({"inclusions": {"deployments": {}}}, "inclusions has no part 'deployments'"),
         ({"inclusions": {"flags": {"1": {}}}}, "inclusions.flags.1 belongs to no flag"),
@@ -144,6 +242,10 @@ FLAG = {"id": "1", "key": "x"}
         ({"flags": [FLAG], "inclusions": {"flags": {"1": {"on": {"users": [1]}}}}}, "on.users must hold strings"),
         ({"flags": [FLAG], "versions": {"flags": {"1": []}}}, "versions.flags.1 is empty"),
         ({"flags": [FLAG], "versions": {"flags": {"1": [{}]}}}, r"versions.flags.1\[0\] has no version number"),
+        (
+            {"flags": [FLAG], "versions": {"flags": {"1": [{"version": 1, "createdAt": 5}]}}},
+            r"versions.flags.1\[0\].createdAt must be a date",
+        ),
     ],
 )
 def test_what_is_no_state(parts: Any, message: str) -> None:
@@ -170,7 +272,7 @@ def test_a_state_file_that_does_not_exist(tmp_path: Path) -> None:
         Emulator(tmp_path / "none.json")
 
 
-@pytest.mark.parametrize("add", ["add_flag", "add_experiment", "add_deployment"])
+@pytest.mark.parametrize("add", ["add_flag", "add_experiment", "add_deployment", "add_mutex", "add_holdout"])
 def test_a_name_in_snake_case_is_refused(add: str) -> None:
     """A helper that kept `project_id` as an unknown field would give the flag the default project."""
     with pytest.raises(ValueError, match="'projectId' may be meant"):

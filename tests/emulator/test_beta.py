@@ -1,0 +1,225 @@
+"""The Beta API, served beside version 1."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from amp_exp_async.emulator import Emulator, Fault
+
+Api = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+def path(emulator: Emulator) -> str:
+    """An experiment's path."""
+    return f"/experiments/{emulator.state.add_experiment(key='x')['id']}"
+
+
+@pytest.mark.parametrize("envelope", ["flags", "experiments", "deployments"])
+async def test_lists(api: Api, beta: Api, emulator: Emulator, envelope: str) -> None:
+    """The same objects as version 1 lists, newest first, in pages; a key sees its projects'."""
+    add = {
+        "flags": emulator.state.add_flag,
+        "experiments": emulator.state.add_experiment,
+        "deployments": emulator.state.add_deployment,
+    }[envelope]
+    ids = [add(projectId=project)["id"] for project in "112"][::-1]
+    first = (await beta("GET", f"/{envelope}/list?limit=2")).body
+    second = (await beta("GET", f"/{envelope}/list?limit=2&cursor={first['nextCursor']}")).body
+    assert [document["id"] for document in first[envelope] + second[envelope]] == ids
+    assert "nextCursor" not in second
+    assert (await beta("GET", f"/{envelope}/list")).body == (await api("GET", f"/{envelope}")).body
+    narrow = (await beta("GET", f"/{envelope}/list", key="narrow-key")).body
+    assert [document["id"] for document in narrow[envelope]] == ids[1:]
+    for query in ("limit=0", "limit=1001", "cursor=nonsense"):
+        assert (await beta("GET", f"/{envelope}/list?{query}")).status == 400
+
+
+async def test_lists_have_no_filters(beta: Api, emulator: Emulator, kind: Any) -> None:
+    """Parameters of version 1 mean nothing here, and archived objects are not listed."""
+    ids = [emulator.state.add(kind, {"key": key, "deleted": key == "c"})["id"] for key in "abc"]
+    body = (await beta("GET", f"/{kind}/list?key=a&projectId=9&includeArchived=true")).body
+    assert [document["id"] for document in body[kind]] == ids[1::-1]
+
+
+async def test_numeric_cursors(session: aiohttp.ClientSession) -> None:
+    """The emulator's setting holds for both APIs."""
+    async with Emulator(cursor_type="number", last_cursor="null") as emulator:
+        for _ in range(2):
+            emulator.state.add_flag()
+        session.headers["Authorization"] = f"Bearer {emulator.api_key}"
+        url = f"{emulator.beta_base_url}/flags/list?limit=1"
+        first = await (await session.get(url)).json()
+        second = await (await session.get(f"{url}&cursor={first['nextCursor']}")).json()
+        assert (type(first["nextCursor"]), second["nextCursor"]) == (int, None)
+
+
+async def test_details_and_versions(api: Api, beta: Api, kind: str, toggle: str) -> None:
+    """They are those of version 1."""
+    await api("PATCH", toggle, {"name": "second"})
+    for below in ("", "/versions", "/versions/1", "/versions/2"):
+        answer = await beta("GET", toggle + below)
+        assert answer.status == 200
+        assert answer.body == (await api("GET", toggle + below)).body
+    assert (await beta("GET", f"{toggle}/versions/3")).status == 404
+    assert (await beta("GET", f"/{kind}/404")).status == 404
+
+
+async def test_create_answers_the_experiment(beta: Api, emulator: Emulator) -> None:
+    """All fields of the contract stand in it, segments may be incomplete, and version 1 shows the same."""
+    deployment = emulator.state.add_deployment()["id"]
+    condition = {"type": "property", "prop": "country", "op": "is", "values": ["Norway"]}
+    fields = {
+        "projectId": "1",
+        "key": "checkout",
+        "description": "d",
+        "variants": [{"key": "a", "payload": {"b": 1}, "name": "A", "description": "first"}],
+        "bucketingKey": "device_id",
+        "rolloutWeights": {"a": 3},
+        "targetSegments": [{"conditions": [condition]}],
+        "stickyBucketing": True,
+        "deployments": [deployment],
+    }
+    answer = await beta("POST", "/experiments/new", fields)
+    assert answer.status == 200
+    assert fields.items() <= answer.body.items()
+    assert answer.body == emulator.state.experiment(answer.body["id"])
+    assert (await beta("GET", f"/experiments/{answer.body['id']}")).body == answer.body
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"projectId": 1},
+        {"key": "a b"},
+        {"key": "x"},
+        {"name": "N"},
+        {"evaluationMode": "local"},
+        {"experimentType": "no-harm"},
+        {"stickyBucketing": "true"},
+        {"variants": [{"key": "a"}, {"key": "a"}]},
+        {"rolloutWeights": {"a": 0.5}},
+        {"targetSegments": [{"name": "s"}]},
+        {"targetSegments": {"conditions": []}},
+        {"deployments": ["404"]},
+        {"projectId": None},
+    ],
+)
+@pytest.mark.usefixtures("path")
+async def test_create_refuses_what_will_not_do(beta: Api, emulator: Emulator, change: Any) -> None:
+    """400, and nothing is created; fields that only version 1 has are unknown here."""
+    assert (await beta("POST", "/experiments/new", {"projectId": "1", "key": "new", **change})).status == 400
+    assert len(emulator.state.experiments) == 1
+
+
+@pytest.mark.parametrize("body", [None, {}, {"anything": 1}])
+async def test_activate_and_deactivate(beta: Api, emulator: Emulator, path: str, body: Any) -> None:
+    """The experiment is enabled or not, whatever it was; there needs to be no body."""
+    for below, enabled in (("activate", True), ("activate", True), ("deactivate", False), ("deactivate", False)):
+        assert (await beta("POST", f"{path}/{below}", body)).body == "OK"
+        assert emulator.state.experiments[0]["enabled"] is enabled
+
+
+async def test_rollout_weights(beta: Api, emulator: Emulator, path: str) -> None:
+    """They are replaced as a whole, in a new version."""
+    assert (await beta("POST", f"{path}/rollout-weights", {"rolloutWeights": {"treatment": 3}})).body == "OK"
+    (experiment,) = emulator.state.experiments
+    assert experiment["rolloutWeights"] == {"treatment": 3}
+    assert len(emulator.state.versions("experiments", experiment["id"])) == 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, {"rolloutWeights": [1]}, {"rolloutWeights": {"a": -1}}, {"rolloutWeights": {"a": "1"}}, {"weights": {}}],
+)
+async def test_rollout_weights_that_will_not_do(beta: Api, emulator: Emulator, path: str, body: Any) -> None:
+    """400, and the weights stay."""
+    assert (await beta("POST", f"{path}/rollout-weights", body)).status == 400
+    assert emulator.state.experiments[0]["rolloutWeights"] == {"control": 1, "treatment": 1}
+
+
+WRITES: list[tuple[str, Any]] = [
+    ("activate", None),
+    ("deactivate", None),
+    ("rollout-weights", {"rolloutWeights": {"control": 1}}),
+]
+
+
+@pytest.mark.parametrize(("below", "body"), WRITES)
+async def test_what_may_not_be_edited(beta: Api, emulator: Emulator, below: str, body: Any) -> None:
+    """404 for an unknown experiment, 403 for another project's, 405 for a web experiment."""
+    other = emulator.state.add_experiment(projectId="2")["id"]
+    web = emulator.state.add_experiment(_type="web-experiment")["id"]
+    assert (await beta("POST", f"/experiments/404/{below}", body)).status == 404
+    assert (await beta("POST", f"/experiments/{other}/{below}", body, key="narrow-key")).status == 403
+    assert (await beta("POST", f"/experiments/{web}/{below}", body)).status == 405
+    assert not any(request.applied for request in emulator.requests)
+
+
+async def test_an_unknown_key(beta: Api) -> None:
+    """The keys are the same, and so is the refusal."""
+    assert (await beta("GET", "/flags/list", key="wrong")).status == 401
+    fields = {"projectId": "2", "key": "x"}
+    assert (await beta("POST", "/experiments/new", fields, key="narrow-key")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/flags", 404),
+        ("GET", "/experiments", 404),
+        ("POST", "/flags/1/activate", 404),
+        ("GET", "/experiments/1/variants", 404),
+        ("GET", "/versions", 404),
+        ("GET", "/mutexes/list", 404),
+        ("GET", "/deployments/1", 404),
+        ("POST", "/flags/new", 405),
+        ("POST", "/flags/list", 405),
+        ("GET", "/experiments/new", 405),
+        ("PATCH", "/experiments/1", 405),
+        ("GET", "/experiments/1/activate", 405),
+    ],
+)
+async def test_what_the_beta_api_does_not_have(beta: Api, *, method: str, path: str, status: int) -> None:
+    """Version 1's other paths and methods are unknown below this address."""
+    answer = await beta(method, path)
+    assert answer.status == status
+    assert f"/beta{path}" in answer.body["error"]
+
+
+async def test_the_beta_paths_are_not_in_version_1(api: Api, path: str) -> None:
+    """A list's path names an object there, and an activation nothing."""
+    assert (await api("GET", "/flags/list")).status == 404
+    assert (await api("POST", f"{path}/activate")).status == 404
+
+
+async def test_the_log_and_the_faults(api: Api, beta: Api, emulator: Emulator, path: str) -> None:
+    """Both APIs are in one log, and a fault meant for a path of the one leaves the other alone."""
+    emulator.fail(Fault.status(503, applied=True), path="/beta/experiments/*/activate")
+    emulator.fail(Fault.status(502), path="/experiments/*")
+    assert (await beta("GET", path)).status == 200
+    assert (await beta("POST", f"{path}/activate")).status == 503
+    assert (await api("GET", path)).status == 502
+    assert [(request.path, request.applied) for request in emulator.requests] == [
+        (f"/beta{path}", False),
+        (f"/beta{path}/activate", True),
+        (f"/api/1{path}", False),
+    ]
+    assert emulator.state.experiments[0]["enabled"] is True
+
+
+async def test_the_limits_hold_for_both_together(session: aiohttp.ClientSession, clock: Any) -> None:
+    """A request to either counts."""
+    async with Emulator(clock=clock, per_second=2) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.api_key}"}
+        urls = [f"{emulator.base_url}/api/1/versions", f"{emulator.beta_base_url}/flags/list"] * 2
+        assert [(await session.get(url, headers=headers)).status for url in urls] == [200, 200, 429, 429]
+        assert emulator.refused == 2
+
+
+def test_it_has_no_address_before_it_is_started() -> None:
+    """The error says why."""
+    with pytest.raises(RuntimeError, match="not been started"):
+        _ = Emulator().beta_base_url
