@@ -47,8 +47,11 @@ class BlockingBulkRun:
         """The outcomes, as the operations finish."""
         generation = self._bridge.generation
         try:
-            while (outcomes := self._next()) is None or outcomes:
-                yield from outcomes or ()
+            untaken = self._run.untaken
+            while (outcomes := [] if untaken else self._next()) is None or outcomes or untaken:
+                untaken.extend(outcomes or ())
+                while untaken:
+                    yield untaken.popleft()
                 self._bridge.refuse_parents(generation)
             if self._handed is not None and self._handed.error is not None:
                 raise self._handed.error

@@ -54,6 +54,7 @@ class BulkRun:
             transport, Source(operations), path, stops=_on_error("on_error", on_error) == "stop"
         )
         self._runner = self._execution.runner
+        self.untaken: deque[Outcome] = deque()
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return Outcomes(self)
@@ -116,11 +117,11 @@ class BulkRun:
 
 
 class Outcomes:
-    """The outcomes of a run, one by one. Letting go of it ends the run."""
+    """The outcomes of a run, one by one. Letting go of it ends the run, which keeps what was not handed out."""
 
     def __init__(self, run: BulkRun) -> None:
         self._run = run
-        self._batch: deque[Outcome] = deque()
+        self._batch = run.untaken
 
     def __aiter__(self) -> Self:
         return self
