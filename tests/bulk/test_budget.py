@@ -1,0 +1,52 @@
+"""The budget of a day: what happens to a run when it is used up."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AsyncExperimentClient, Edit, RateLimit, RateLimitError
+from amp_exp_async.emulator import Emulator
+from tests.bulk.test_exit import AT_ONCE, done, nothing_is_left
+
+
+@pytest.mark.parametrize("many", [1, 30])
+@pytest.mark.parametrize("told_by", ["service", "pacer"])
+async def test_the_day_is_over(many: int, told_by: str, tmp_path: Path) -> None:
+    """When the day's requests are used up, the outcomes so far stay, the rest is left out, and the run says why.
+
+    On the next day, a rerun with the same journal does the rest.
+    """
+    async with Emulator(per_second=None, per_day=many if told_by == "service" else None) as emulator:
+        operations = [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
+        limit = RateLimit(per_second=None, per_day=many if told_by == "pacer" else None)
+        options: dict[str, Any] = {"base_url": emulator.base_url, "max_concurrency": AT_ONCE}
+        async with AsyncExperimentClient(emulator.api_key, rate_limit=limit, **options) as client:
+            run, found = client.bulk(operations, journal=tmp_path / "journal"), []
+            reading = aiter(run)
+            with pytest.raises(RateLimitError) as caught:  # noqa: PT012 - what came before it counts
+                while True:
+                    found.append(await anext(reading))
+            assert caught.value.daily
+            states = [outcome.state for outcome in found]
+            assert states.count("done") == len(done(emulator)) == many
+            assert states.count("skipped") == len(states) - many == run.summary.left_out > 0
+            assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in found if o.state == "skipped")
+            await run.aclose()
+            nothing_is_left(client)
+        if many == 1:
+            return
+        emulator.reset()
+        for day in range(4 if told_by == "service" else 1):
+            emulator.clock = partial(datetime, 2040, 1, 1 + day, tzinfo=UTC)
+            async with AsyncExperimentClient(emulator.api_key, rate_limit=None, **options) as client:
+                with contextlib.suppress(RateLimitError):
+                    await client.bulk(operations, journal=tmp_path / "journal")
+        applied = [request.path for request in emulator.requests if request.applied]
+        assert len(applied) == len(set(applied)) == 70
+        assert len(done(emulator)) == 100

@@ -1,0 +1,259 @@
+"""Every way to leave a run early: nothing is begun any more, what is under way is accounted for, nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AsyncExperimentClient, BulkError, BulkRun, ClientClosedError, Edit, RetryPolicy
+from amp_exp_async.emulator import Emulator, Fault
+from tests.bulk.world import outcomes
+
+AT_ONCE = 8
+
+
+@pytest.fixture
+async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
+    """A client that does eight things at once."""
+    options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(base=0.0), "max_concurrency": AT_ONCE}
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
+        yield client
+
+
+@pytest.fixture
+def operations(emulator: Emulator) -> list[Edit]:
+    """Edits of 200 flags, each of which takes its time."""
+    emulator.fail(Fault.delay(0.02, applied=False), method="PATCH", times=None)
+    ids = [emulator.state.add_flag()["id"] for _ in range(200)]
+    return [Edit("flags", id, {"name": "done"}) for id in ids]
+
+
+def done(emulator: Emulator) -> set[str]:
+    return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}
+
+
+async def breaking(run: BulkRun) -> None:
+    async for _ in run:
+        break
+
+
+async def raising(run: BulkRun) -> None:
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the loop
+        async for _ in run:
+            raise ZeroDivisionError
+
+
+async def closing(run: BulkRun) -> None:
+    reading: Any = aiter(run)
+    await anext(reading)
+    await reading.aclose()
+
+
+async def cancelled(run: BulkRun) -> None:
+    async def read() -> None:
+        async for outcome in run:
+            del outcome
+
+    task = asyncio.ensure_future(read())
+    await asyncio.sleep(0.03)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def waiting_cancelled(run: BulkRun) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.03):
+            await run
+
+
+async def leaving_the_block(run: BulkRun) -> None:
+    async with run:
+        await anext(aiter(run))
+
+
+async def stopping(run: BulkRun) -> None:
+    async for _ in run:
+        run.stop()
+
+
+async def dropping(run: BulkRun) -> None:
+    reading = aiter(run)
+    await anext(reading)
+    del reading
+    gc.collect()
+
+
+Leaver = Callable[[BulkRun], Awaitable[None]]
+LEAVERS: list[Leaver] = [
+    breaking,
+    raising,
+    closing,
+    cancelled,
+    waiting_cancelled,
+    leaving_the_block,
+    stopping,
+    dropping,
+]
+
+
+def tasks() -> set[str]:
+    """What is under way, but for the emulator's own, which may be in the same loop."""
+    return {task.get_name() for task in asyncio.all_tasks() if "aiohttp/web" not in repr(task)}
+
+
+def nothing_is_left(client: AsyncExperimentClient) -> None:
+    connection = client._transport.connection
+    assert connection.slots.free == AT_ONCE
+    assert (len(connection.locks), connection.scopes, connection._tasks, connection.finishing) == (
+        0,
+        set(),
+        set(),
+        set(),
+    )
+
+
+def written(path: Path) -> dict[str, list[str]]:
+    """The states in the journal, by their order."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text().splitlines()[1:]:
+        entry = json.loads(line)
+        found.setdefault(entry["target"].removeprefix("flags/"), []).append(entry["state"])
+    return found
+
+
+@pytest.mark.parametrize("source", ["list", "async generator"])
+@pytest.mark.parametrize("leave", LEAVERS)
+async def test_leaving(  # noqa: PLR0917 - fixtures
+    client: AsyncExperimentClient,
+    emulator: Emulator,
+    operations: list[Edit],
+    leave: Leaver,
+    source: str,
+    tmp_path: Path,
+) -> None:
+    """What was sent is finished, in the journal and in the sum; after `aclose` there is no task, slot or lock left."""
+    before, closed = tasks(), []
+
+    async def generated() -> AsyncGenerator[Edit, None]:
+        try:
+            for operation in operations:
+                yield operation
+        finally:
+            closed.append(True)
+
+    given = operations if source == "list" else generated()
+    run = client.bulk(given, journal=tmp_path / "journal")
+    await leave(run)
+    begun = written(tmp_path / "journal").keys()
+    await run.aclose()
+    await run.aclose()
+    assert tasks() == before
+    nothing_is_left(client)
+    assert len(emulator.requests) == len(begun) <= 3 * AT_ONCE
+    assert all(request.status == 200 for request in emulator.requests)
+    assert begun == done(emulator)
+    assert run.summary.done == len(begun)
+    assert written(tmp_path / "journal") == {id: ["begun", "done"] for id in begun}
+    assert closed == ([] if source == "list" else [True])
+    assert run.summary.left_out > 0
+    with pytest.raises(BulkError):
+        run.raise_for_failures()
+    emulator.clear_faults()
+    assert (await client.bulk(given if source == "list" else operations, journal=tmp_path / "journal")).ok
+    assert len(done(emulator)) == len(emulator.requests) == 200, "none is done twice"
+
+
+async def test_the_rest_can_be_read(client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
+    """After leaving, the outcomes that nobody has seen are still there, each once."""
+    run = client.bulk(operations)
+    found = [await anext(aiter(run))]
+    found += [outcome async for outcome in run]
+    assert sorted(outcome.index for outcome in found) == list(range(len(found)))
+    assert {o.operation.id for o in found if o.state == "done"} == done(emulator)  # type: ignore[attr-defined]
+    assert len(found) < 200
+
+
+async def test_closing_before_it_began(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]
+) -> None:
+    """Nothing is sent, not even when it is read afterwards."""
+    run = client.bulk(operations)
+    await run.aclose()
+    assert await outcomes(run) == []
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("reader", ["reads on", "has left"])
+async def test_closing_the_client(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit], reader: str
+) -> None:
+    """What is under way finishes first; who reads on gets all outcomes that there are."""
+    run = client.bulk(operations)
+    reading = asyncio.ensure_future(outcomes(run))
+    await asyncio.sleep(0.03)
+    if reader == "has left":
+        reading.cancel()
+    begun = run.summary.done + AT_ONCE - client._transport.connection.slots.free
+    await client.aclose()
+    assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
+    assert all(request.status == 200 for request in emulator.requests)
+    if reader == "reads on":
+        found = await reading
+        assert {outcome.state for outcome in found} == {"done", "skipped"}
+        assert len(found) == run.summary.done + run.summary.left_out
+    assert client._transport.connection._tasks == set()
+
+
+async def test_a_closed_client(client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
+    """A run of a closed client says so when it is read."""
+    run = client.bulk(operations)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await run
+    run.stop()
+    assert emulator.requests == []
+
+
+def test_collected_after_its_loop(recwarn: pytest.WarningsRecorder) -> None:
+    """An iterator that outlives its event loop ends in silence."""
+    held: list[Any] = []
+    with Emulator(per_second=None, per_day=None) as emulator:
+        ids = [emulator.state.add_flag()["id"] for _ in range(300)]
+
+        async def main() -> None:
+            client = AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, max_concurrency=4)
+            reading = aiter(client.bulk([Edit("flags", id, {"name": "x"}) for id in ids]))
+            await anext(reading)
+            held.extend([reading, client])
+
+        asyncio.run(main())
+        connector = held[1]._transport.connection._session.connector
+        asyncio.run(connector.close())
+        held[1]._transport.connection._session.detach()
+        held.clear()
+        gc.collect()
+    assert list(recwarn) == []
+
+
+async def test_the_source_waits_for_ever(client: AsyncExperimentClient, operations: list[Edit]) -> None:
+    """A source that does not go on is given up with the run, and closed."""
+    closed = []
+
+    async def generated() -> AsyncGenerator[Edit, None]:
+        try:
+            yield operations[0]
+            await asyncio.sleep(3600)
+        finally:
+            closed.append(True)
+
+    async with client.bulk(generated()) as run:
+        assert (await anext(aiter(run))).ok
+    assert closed == [True]
+    nothing_is_left(client)
