@@ -73,6 +73,17 @@ async def waiting_cancelled(run: BulkRun) -> None:
             await run
 
 
+HELD: list[Any] = []
+
+
+async def cancelled_and_held(run: BulkRun) -> None:
+    HELD[:] = [aiter(run)]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.03):
+            while True:
+                await anext(HELD[0])
+
+
 async def leaving_the_block(run: BulkRun) -> None:
     async with run:
         await anext(aiter(run))
@@ -97,6 +108,7 @@ LEAVERS: list[Leaver] = [
     closing,
     cancelled,
     waiting_cancelled,
+    cancelled_and_held,
     leaving_the_block,
     stopping,
     dropping,
@@ -152,6 +164,8 @@ async def test_leaving(  # noqa: PLR0917 - fixtures
     run = client.bulk(given, journal=tmp_path / "journal")
     await leave(run)
     begun = written(tmp_path / "journal").keys()
+    await asyncio.sleep(0.05)
+    assert written(tmp_path / "journal").keys() == begun
     await run.aclose()
     await run.aclose()
     assert tasks() == before
