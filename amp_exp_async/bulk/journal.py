@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from array import array
 from pathlib import Path
@@ -22,6 +23,8 @@ from .outcomes import Outcome, State
 
 _FORMAT = "amp_exp_async bulk journal 1"
 _NONE, _BEGUN, _DONE, _FAILED, _UNKNOWN = range(5)
+_FARTHEST = 1_000_000  # operations that may be begun before one that comes earlier in the input, and many more
+_DIGEST = re.compile("[0-9a-f]{16}")
 _CODES = {"begun": _BEGUN, "done": _DONE, "failed": _FAILED, "unknown": _UNKNOWN}
 
 
@@ -150,7 +153,9 @@ class Journal:
 
     def _take(self, line: bytes, number: int) -> None:
         match _parsed(line):
-            case {"index": int(index), "digest": str(known_by), "state": str(state)} if state in _CODES and index >= 0:
+            case {"index": int(index), "digest": str(known_by), "state": str(state)} if (
+                state in _CODES and 0 <= index < len(self._states) + _FARTHEST and _DIGEST.fullmatch(known_by)
+            ):
                 missing = index + 1 - len(self._states)
                 if missing > 0:
                     self._states.extend(bytes(missing))
