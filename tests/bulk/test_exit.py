@@ -78,7 +78,7 @@ HELD: list[Any] = []
 
 async def cancelled_and_held(run: BulkRun) -> None:
     HELD[:] = [aiter(run)]
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError):  # noqa: PT012 - it is raised in the loop
         async with asyncio.timeout(0.03):
             while True:
                 await anext(HELD[0])

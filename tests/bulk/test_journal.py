@@ -1,0 +1,240 @@
+"""The journal itself: what is written when, what is damaged, what belongs to another job, what is no journal."""
+
+# ruff: noqa: ASYNC240 - the files are small
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AddUsers, AsyncExperimentClient, Edit, InvalidInputError
+from amp_exp_async.emulator import Emulator, Fault
+from tests.bulk.world import outcomes
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def operations(emulator: Emulator) -> list[Any]:
+    """Additions to six flags; the third does not exist."""
+    ids = [emulator.state.add_flag()["id"] for _ in range(6)]
+    ids[2] = "none"
+    return [AddUsers("flags", id, "on", ["a", "b"]) for id in ids]
+
+
+def entries(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+async def generated(items: list[Any]) -> AsyncGenerator[Any, None]:
+    for item in items:
+        yield item
+
+
+async def test_its_lines(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
+    """A head that names the service; then, for each operation, when it was begun and what became of it."""
+    await client.bulk(operations, journal=str(path))
+    head, *rest = entries(path)
+    assert head == {
+        "journal": "amp_exp_async bulk journal 1",
+        "service": client._transport.connection.endpoint.base_url,
+    }
+    for index, operation in enumerate(operations):
+        begun, ended = (entry for entry in rest if entry["index"] == index)
+        assert (begun["state"], ended["state"]) == ("begun", "failed" if index == 2 else "done")
+        assert begun["digest"] == ended["digest"]
+        assert (begun["operation"], begun["target"]) == ("AddUsers", operation.target)
+        assert ended.get("changed") == (None if index == 2 else ["a", "b"])
+        assert ("NotFoundError: GET " in ended.get("error", "")) == (index == 2)
+    assert len({entry["digest"] for entry in rest}) == 6
+    assert "emulator-management-key" not in path.read_text()
+
+
+async def test_a_line_is_there_before_its_outcome(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
+) -> None:
+    """Who sees an outcome finds it in the file; and no request is sent that is not in the file as begun."""
+    asked: list[bool] = []
+    view = client.with_options(
+        on_attempt=lambda attempt: asked.append(f"{attempt.path.split('/variants')[0][1:]}/" in path.read_text())
+    )
+    async for outcome in view.bulk(operations, journal=path):
+        states = [entry["state"] for entry in entries(path)[1:] if entry["index"] == outcome.index]
+        assert states == ["begun", outcome.state]
+    assert asked == [True] * len(emulator.requests)
+
+
+@pytest.mark.parametrize("source", ["list", "generator", "async generator"])
+async def test_a_rerun(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, source: str
+) -> None:
+    """What is done is skipped without a request, and counts as done; what failed is repeated."""
+    ways: dict[str, Callable[[], Any]] = {
+        "list": lambda: operations,
+        "generator": lambda: iter(operations),
+        "async generator": lambda: generated(operations),
+    }
+    await client.bulk(ways[source](), journal=path)
+    emulator.requests.clear()
+    emulator.state.add_flag(id="none")
+    run = client.bulk(ways[source](), journal=path)
+    found = await outcomes(run)
+    assert [outcome.state for outcome in found] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
+    assert all(outcome.ok for outcome in found)
+    assert {request.path.split("/")[4] for request in emulator.requests} == {"none"}
+    assert (run.summary.ok, run.summary.skipped, run.summary.left_out, run.progress.done) == (True, 5, 0, 6)
+    run.raise_for_failures()
+    size = path.stat().st_size
+    assert (await client.bulk(ways[source](), journal=path)).skipped == 6
+    assert path.stat().st_size == size
+
+
+async def test_the_last_line_cut_off_anywhere(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
+) -> None:
+    """A file that ends in the midst of a line, its head included, is gone on with; the result is the same."""
+    await client.bulk(operations[:2], journal=path)
+    whole = path.read_bytes()
+    begun_last = whole.splitlines(keepends=True)
+    expected = [emulator.state.users("flags", operation.id, "on") for operation in operations[:2]]
+    for length in [*range(len(begun_last[0]) + 1), *range(len(whole) - len(begun_last[-1]), len(whole) + 1)]:
+        path.write_bytes(whole[:length])
+        summary = await client.bulk(operations[:2], journal=path)
+        assert summary.ok
+        assert summary.changed == 0
+        assert [entry["state"] for entry in entries(path)[1:]].count("done") == 2
+        assert summary.skipped == (2 if length == len(whole) else 1 if length > len(begun_last[0]) else 0)
+    assert [emulator.state.users("flags", operation.id, "on") for operation in operations[:2]] == expected
+
+
+DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
+    "a line cut short": lambda lines: [lines[0], lines[1][:20] + b"\n", *lines[2:]],
+    "another state": lambda lines: [lines[0], lines[1].replace(b'"begun"', b'"began"'), *lines[2:]],
+    "no index": lambda lines: [lines[0], lines[1].replace(b'"index"', b'"inbox"'), *lines[2:]],
+    "a negative index": lambda lines: [lines[0], lines[1].replace(b'"index":0', b'"index":-1'), *lines[2:]],
+    "a blank line": lambda lines: [lines[0], b"\n", *lines[1:]],
+    "no digest": lambda lines: [lines[0], lines[1].replace(b'"digest":"', b'"digest":"x'), *lines[2:]],
+    "a list": lambda lines: [lines[0], b"[]\n", *lines[1:]],
+    "an index beyond all measure": lambda lines: [
+        lines[0],
+        lines[1].replace(b'"index":', b'"index":123456789012'),
+        *lines[2:],
+    ],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damage(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, damage: str
+) -> None:
+    """A line that cannot be read is named; nothing is sent, and nothing is written."""
+    await client.bulk(operations[:1], journal=path)
+    path.write_bytes(b"".join(DAMAGES[damage](path.read_bytes().splitlines(keepends=True))))
+    before = path.read_bytes()
+    emulator.requests.clear()
+    with pytest.raises(InvalidInputError, match=r"journal .*journal\.jsonl: line 2 is damaged.*Nothing was sent"):
+        await client.bulk(operations[:1], journal=path)
+    assert path.read_bytes() == before
+    assert emulator.requests == []
+
+
+OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
+    "another operation": (lambda ops: [*ops[:3], Edit("flags", "1", {"enabled": True}), *ops[4:]], r"operation #3"),
+    "other ids": (lambda ops: [AddUsers("flags", ops[0].id, "on", ["x"]), *ops[1:]], r"operation #0"),
+    "another order": (lambda ops: [ops[1], ops[0], *ops[2:]], r"operation #0"),
+    "fewer": (lambda ops: ops[:5], "it has 6 operations, and 5 are given"),
+    "none": (lambda _: [], "it has 6 operations, and 0 are given"),
+}
+
+
+# How many a generator has is known only when there is nothing left to refuse.
+@pytest.mark.parametrize(
+    ("other", "source"),
+    [*((other, "list") for other in OTHERS), *((other, "async generator") for other in list(OTHERS)[:3])],
+)
+async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, other: str, source: str
+) -> None:
+    """It is refused, and left as it is; a list before anything is sent, a generator where it differs."""
+    change, message = OTHERS[other]
+    await client.bulk(operations, journal=path)
+    before = path.read_bytes()
+    emulator.requests.clear()
+    given = change(operations)
+    with pytest.raises(InvalidInputError, match=rf"journal of another job: .*{message}"):
+        await client.bulk(given if source == "list" else generated(given), journal=path)
+    if source == "list":
+        assert emulator.requests == []
+        assert path.read_bytes() == before
+
+
+async def test_more_operations_than_before(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
+    """A job that has grown at its end is gone on with."""
+    await client.bulk(operations[:2], journal=path)
+    assert [o.state for o in await outcomes(client.bulk(operations, journal=path))] == [
+        *["skipped"] * 2,
+        "failed",
+        *["done"] * 3,
+    ]
+
+
+async def test_another_service(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
+    """The same operations on another service are another job."""
+    await client.bulk(operations, journal=path)
+    async with Emulator() as other:
+        elsewhere = AsyncExperimentClient(other.api_key, base_url=other.base_url)
+        with pytest.raises(InvalidInputError, match=rf"another job: of http://.*, not of {other.base_url}"):
+            await elsewhere.bulk(operations, journal=path)
+        await elsewhere.aclose()
+        assert other.requests == []
+
+
+NO_JOURNALS: dict[str, bytes] = {
+    "text": b"something dear to me",
+    "lines": b"something dear to me\nand more\n",
+    "JSON": b'{"flags": []}\n',
+    "another version": b'{"journal":"amp_exp_async bulk journal 2","service":"x"}\n',
+    "binary": bytes(range(256)),
+    "a list": b"[]\n",
+    "a blank line": b"\n",
+}
+
+
+@pytest.mark.parametrize("content", NO_JOURNALS)
+async def test_what_is_no_journal_is_not_overwritten(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, content: str
+) -> None:
+    """A file of something else is refused and left alone."""
+    path.write_bytes(NO_JOURNALS[content])
+    with pytest.raises(InvalidInputError, match="it is no journal of this library"):
+        await client.bulk(operations, journal=path)
+    assert path.read_bytes() == NO_JOURNALS[content]
+    assert emulator.requests == []
+
+
+async def test_a_journal_that_cannot_be_opened(
+    client: AsyncExperimentClient, operations: list[Any], tmp_path: Path
+) -> None:
+    """The message has the reason."""
+    for wrong in (tmp_path, tmp_path / "nowhere" / "journal"):
+        with pytest.raises(InvalidInputError, match="cannot be opened"):
+            await client.bulk(operations, journal=wrong)
+
+
+async def test_in_use_by_another_run(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
+) -> None:
+    """Two runs never share a journal; when the first is over, it is free."""
+    emulator.fail(Fault.delay(0.05))
+    async with client.bulk(operations, journal=path) as first:
+        await anext(aiter(first))
+        with pytest.raises(InvalidInputError, match="it is in use by another run"):
+            await client.bulk(operations, journal=path)
+    assert (await client.bulk(operations, journal=path)).unknown == 0
