@@ -176,7 +176,8 @@ class Execution:
             id = await self._id(job) if job.id is None else job.id
             if self._journal is not None:
                 self._journal.begin(job.index, job.known_by, job.operation)
-            created = await performer.perform(job.operation, id, again=job.again or job.was_done)
+            again = job.again or job.was_done
+            created = await performer.perform(job.operation, id, again=again, was_done=job.was_done)
         except AmpExpError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -189,7 +190,9 @@ class Execution:
         """The id of what is named by a key, now that it is created; None for what an operation creates."""
         if job.error is not None:
             raise job.error
-        return None if job.operation.lookup is None else await self._names.resolve(job.operation.lookup)
+        if job.operation.lookup is not None:
+            job.id = await self._names.resolve(job.operation.lookup)
+        return job.id
 
     def _end(self, job: _Job, outcome: Outcome) -> Outcome:
         """Note an outcome, and stop the run where it must not go on."""
@@ -202,6 +205,9 @@ class Execution:
             if self._journal.knows(job.index) and (outcome.state in {"done", "unknown"} or outcome.changed):
                 # What was done to the same flag after it must be done after it once more.
                 self._repeated.add(job.key)
+                if job.id is not None and isinstance(operation, OnToggle):
+                    # While it was being created, it had another key.
+                    self._repeated.add(order_key(operation.kind, job.id))
         if _is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)

@@ -43,13 +43,16 @@ class Performer:
         self._flags = AsyncFlags(transport)
         self._experiments = AsyncExperiments(transport)
 
-    def perform(self, operation: Operation, id: str | None, *, again: bool) -> Coroutine[Any, Any, Created | None]:
+    def perform(
+        self, operation: Operation, id: str | None, *, again: bool, was_done: bool = False
+    ) -> Coroutine[Any, Any, Created | None]:
         """Carry an operation out.
 
         Args:
             operation: the operation.
             id: the id of its flag or experiment; None for a creation.
             again: whether it was begun before, and nobody knows what became of it.
+            was_done: whether it was done before: what it created may have been changed since.
 
         Raises:
             AmpExpError: it failed, or nobody knows; `changed` has what was done of it.
@@ -58,24 +61,24 @@ class Performer:
             case Edit() if id is not None:
                 return self._edit(operation, id, again=again)
             case OnVariant() if id is not None:
-                return self._on_variant(operation, id, again=again)
+                return self._on_variant(operation, id, again=again, was_done=was_done)
             case AddDeployments() | RemoveDeployment() if id is not None:
                 return self._assign(operation, id)
             case CreateFlag() | CreateExperiment():
-                return self._create(operation, again=again)
+                return self._create(operation, again=again, was_done=was_done)
             case _:
                 raise TypeError(f"{operation!r} is no operation")
 
     def _toggles(self, operation: OnToggle) -> _Toggles:
         return self._flags if operation.kind == "flags" else self._experiments
 
-    async def _create(self, operation: CreateFlag | CreateExperiment, *, again: bool) -> Created:
+    async def _create(self, operation: CreateFlag | CreateExperiment, *, again: bool, was_done: bool) -> Created:
         toggles: _Toggles = self._flags if isinstance(operation, CreateFlag) else self._experiments
         key, project_id = operation.key, operation.project_id
         if again:
             listed = toggles.list(key=key, project_id=project_id, include_archived=True)
             found = [toggle async for toggle in listed if toggle.key == key]
-            if len(found) == 1 and may_be_ours(found[0], operation.fields, "", 0.0):
+            if len(found) == 1 and (was_done or may_be_ours(found[0], operation.fields, "", 0.0)):
                 return Created(found[0].id)
             if found:
                 raise _exists(operation, f"id {', '.join(toggle.id for toggle in found)}")
@@ -99,7 +102,7 @@ class Performer:
                     await deployments.remove(id, operation.deployment)
                     self.changed.append(operation.deployment)
 
-    async def _on_variant(self, operation: OnVariant, id: str, *, again: bool) -> None:
+    async def _on_variant(self, operation: OnVariant, id: str, *, again: bool, was_done: bool) -> None:
         toggles, variant = self._toggles(operation), operation.variant
         match operation:
             case Inclusion():
@@ -109,7 +112,7 @@ class Performer:
                     await toggles.users.remove_all(id, variant)
                     self.changed += present
             case CreateVariant():
-                await self._create_variant(toggles, operation, id, again=again)
+                await self._create_variant(toggles, operation, id, again=again, was_done=was_done)
             case EditVariant(changes=changes):
                 if not again or not await _is_variant_edited(toggles, id, variant, changes):
                     await toggles.variants.edit(id, variant, **changes)
@@ -124,14 +127,16 @@ class Performer:
             await send(id, operation.variant, step.ids)
             self.changed += step.ids
 
-    async def _create_variant(self, toggles: _Toggles, operation: CreateVariant, id: str, *, again: bool) -> None:
+    async def _create_variant(
+        self, toggles: _Toggles, operation: CreateVariant, id: str, *, again: bool, was_done: bool
+    ) -> None:
         if again:
             try:
                 found = await toggles.variants.get(id, operation.variant)
             except NotFoundError:
                 pass
             else:
-                if has(found, operation.fields):
+                if was_done or has(found, operation.fields):
                     return
                 raise _exists(operation, f"key {operation.variant}")
         await toggles.variants.create(id, key=operation.variant, **operation.fields)
