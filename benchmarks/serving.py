@@ -24,6 +24,10 @@ class Service:
         """The status and JSON body for the path and query of a request."""
         raise NotImplementedError
 
+    def headers(self, status: int) -> str:  # noqa: ARG002 - most have the same for every status
+        """Header lines on top of the usual ones, each with its end."""
+        return ""
+
 
 class Fixed(Service):
     """The same reply for every request."""
@@ -95,7 +99,8 @@ class _Conversation(asyncio.Protocol):
         status, body = self._service.answer(target)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"{self._service.headers(status)}\r\n"
         )
         reply = head.encode() + body
         if back:

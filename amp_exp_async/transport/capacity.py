@@ -2,8 +2,8 @@
 
 A refusal says that the service's window was full. How many of our own requests were in it is known. A little less than
 that may be ours while the others do what they do: who has more yields more, so that several processes with one key
-come near to equal parts. The capacity starts below that, is soon there, stays for a while, and then grows ever faster,
-in case the others are gone.
+come near to equal parts; but hardly anything where it is the first refusal in a while, perhaps a stray. The capacity
+starts below that, is soon there, stays for a while, and then grows ever faster, in case the others are gone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 
 _YIELDED = 0.2  # of the limit, by one who has all of it; less by the cube of the part that one has
+_STRAY = 0.02  # the same, when there was no other refusal recently: perhaps nobody else uses the key
+_RECENTLY = 6.0  # seconds
 _KEPT = 0.95  # of what may be ours, at first
 _POWER = 5  # of the time before and after the plateau: odd, and the higher, the longer the capacity stays there
 _GROWTH = 0.0045  # of the limit, for a second to that power: in 4 s it grows by 40 % of the limit
@@ -25,7 +27,16 @@ class Capacity:
         limit: what it is when nobody else uses the key.
     """
 
-    __slots__ = ("_accepted", "_backed_off_at", "_grows_from", "_plateau", "_plateau_after", "_whole", "limit")
+    __slots__ = (
+        "_accepted",
+        "_backed_off_at",
+        "_grows_from",
+        "_plateau",
+        "_plateau_after",
+        "_whole",
+        "_yielded",
+        "limit",
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -34,6 +45,7 @@ class Capacity:
         self._grows_from = 0.0
         self._accepted = self._plateau = float(limit)
         self._plateau_after = 0.0
+        self._yielded = 0.0
 
     @property
     def whole(self) -> bool:
@@ -68,10 +80,11 @@ class Capacity:
         """
         first = sent_at >= self._backed_off_at
         if first:
+            self._yielded = _YIELDED if now < self._backed_off_at + _RECENTLY else _STRAY
             self._backed_off_at = self._grows_from = now
             self._whole = False
         self._accepted = max(1.0, float(min(held, self.limit)) if first else self._accepted - 1)
-        self._plateau = self._accepted - _YIELDED * self.limit * (self._accepted / self.limit) ** 3
+        self._plateau = self._accepted - self._yielded * self.limit * (self._accepted / self.limit) ** 3
         self._plateau_after = self._seconds(self._plateau * (1 - _KEPT))
         return first
 

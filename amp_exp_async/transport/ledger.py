@@ -119,7 +119,7 @@ class Ledger:
         alone = self._capacity.whole
         if self._capacity.refused(now, sent_at, self.held - len(self._refused)) and alone:
             # Perhaps nobody else uses the key, and the network has become another.
-            self._trips.forget()
+            self._trips.learn_anew()
 
     def pause(self, now: float, seconds: float, *, daily: bool) -> None:
         """Let nothing be sent for so many seconds: the service refused a request."""

@@ -69,7 +69,7 @@ def test_the_capacity_grows_once_the_pause_is_over() -> None:
     capacity.rest(11.0)
     start = capacity.at(10.0)
     assert capacity.at(11.0) == start
-    assert 50 < start < capacity.at(12.0) <= capacity.at(13.0) <= 58
+    assert 50 < start < capacity.at(12.0) <= capacity.at(13.0) <= 60
     assert (capacity.at(16.0), capacity.whole) == (100, True)
 
 
@@ -83,12 +83,16 @@ def test_the_capacity_is_never_nothing() -> None:
 
 
 def test_who_has_more_yields_more() -> None:
-    """So that several who see the same refusals come near to equal parts."""
+    """So that several who see the same refusals come near to equal parts; but the first in a while may be a stray."""
     yielded = []
     for held in (100, 300, 600, 1000):
         capacity = Capacity(1000)
         capacity.refused(0.0, 0.0, held)
-        yielded.append((held - capacity.at(1.5)) / held)
+        assert capacity.at(1.5) >= 0.97 * held
+        capacity.refused(5.0, 5.0, held)
+        yielded.append((held - capacity.at(6.5)) / held)
+        capacity.refused(15.0, 15.0, held)
+        assert capacity.at(16.5) >= 0.97 * held
     assert yielded == sorted(yielded)
     assert yielded[0] <= 0.1 < yielded[-1]
 
