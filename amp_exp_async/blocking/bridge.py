@@ -137,6 +137,7 @@ class _Call(Generic[R]):
     """One call, between the thread that waits and the loop that works."""
 
     def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
+        self._over = False
         self._finished = threading.Lock()
         self._finished.acquire()
         self._work = work
@@ -146,22 +147,25 @@ class _Call(Generic[R]):
         self._error: BaseException | None = None
 
     def wait(self) -> None:
-        """Wait for the end. A second wait returns at once."""
-        while not self._finished.acquire(timeout=_POLL):
-            pass
-        self._finished.release()
+        """Wait for the end. A second wait returns at once, wherever the first was interrupted."""
+        while not self._over:
+            self._finished.acquire(timeout=_POLL)
 
     def start(self) -> None:
         if not self._cancelled:
             self._task = asyncio.get_running_loop().create_task(self._run())
-            self._task.add_done_callback(lambda _: self._finished.release())
+            self._task.add_done_callback(lambda _: self._finish())
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
         elif not self._cancelled:
             self._cancelled = True
-            self._finished.release()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._over = True
+        self._finished.release()
 
     async def _run(self) -> None:
         try:
