@@ -101,6 +101,7 @@ class BlockingBulkRun:
 
     def _next(self) -> list[Outcome] | None:
         """The next outcomes; none at the end; None where more operations are wanted first."""
+        self._run.asked = True
         if self._handed is None:
             return self._bridge.call(self._run.next_outcomes)
         handed, items = self._handed, self._handed.read()

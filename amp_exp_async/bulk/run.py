@@ -55,6 +55,7 @@ class BulkRun:
         )
         self._runner = self._execution.runner
         self.untaken: deque[Outcome] = deque()
+        self.asked = False
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return Outcomes(self)
@@ -106,11 +107,12 @@ class BulkRun:
         return f"<BulkRun: {self.summary if self._runner.begun else 'not begun; iterate it, or await it'}>"
 
     def __del__(self) -> None:
-        if hasattr(self, "_runner") and not self._runner.begun and not self._runner.stopped:
+        if hasattr(self, "asked") and not self.asked and not self._runner.stopped:
             warnings.warn("a bulk run was never iterated or awaited: nothing was sent", RuntimeWarning, stacklevel=2)
 
     async def next_outcomes(self) -> list[Outcome]:
         """Wait for outcomes, and take all that are there. None says that there will be none any more."""
+        self.asked = True
         if not self._runner.begun and not self._runner.stopped:
             self._execution.begin()
         return await self._runner.results()
