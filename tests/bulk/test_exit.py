@@ -231,7 +231,6 @@ async def test_a_closed_client(client: AsyncExperimentClient, emulator: Emulator
     await client.aclose()
     with pytest.raises(ClientClosedError):
         await run
-    run.stop()
     assert emulator.requests == []
 
 

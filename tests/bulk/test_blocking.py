@@ -1,0 +1,262 @@
+"""Bulk runs of the blocking client: who reads the input where, and every way to leave."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AddUsers,
+    BlockingBulkRun,
+    BulkError,
+    ClientClosedError,
+    Edit,
+    ExperimentClient,
+    InvalidInputError,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+
+AT_ONCE = 8
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator on a thread of its own, whose edits take their time."""
+    with Emulator(per_second=None, per_day=None) as emulator:
+        emulator.fail(Fault.delay(0.02, applied=False), method="PATCH", times=None)
+        yield emulator
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[ExperimentClient]:
+    """A blocking client of it, whose thread ends with it."""
+    with client_of(emulator, max_concurrency=AT_ONCE) as client:
+        yield client
+    until(lambda: not loop_threads())
+
+
+@pytest.fixture
+def operations(emulator: Emulator) -> list[Edit]:
+    return [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
+
+
+def done(emulator: Emulator) -> set[str]:
+    return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}
+
+
+INPUTS: dict[str, Callable[[list[Edit], Path], Any]] = {
+    "list": lambda operations, _: operations,
+    "generator": lambda operations, _: (operation for operation in operations),
+    "iterator": lambda operations, _: iter(operations),
+    "mappings": lambda operations, _: map(Edit.as_json, operations),
+}
+
+
+@pytest.mark.parametrize("way", INPUTS)
+def test_a_run(client: ExperimentClient, emulator: Emulator, operations: list[Edit], way: str, tmp_path: Path) -> None:
+    """Each outcome once, as they come; then the sum."""
+    run = client.bulk(INPUTS[way](operations[:30], tmp_path), journal=tmp_path / "journal")
+    assert "BlockingBulkRun" in repr(run)
+    found = within(lambda: list(run))
+    assert sorted(outcome.index for outcome in found) == list(range(30))
+    assert all(outcome.ok for outcome in found)
+    assert len(done(emulator)) == run.summary.done == run.progress.done == 30
+    run.raise_for_failures()
+    assert list(run) == []
+    assert client.bulk(INPUTS[way](operations[:30], tmp_path), journal=tmp_path / "journal").wait().skipped == 30
+
+
+def test_a_generator_is_read_in_the_callers_thread(client: ExperimentClient, operations: list[Edit]) -> None:
+    """It may hold what belongs to that thread, and may call the client itself; it is read as it is needed."""
+    threads, ahead, seen = set[threading.Thread](), list[int](), list[int]()
+
+    def generated() -> Iterator[Edit]:
+        for number, operation in enumerate(operations * 40):
+            threads.add(threading.current_thread())
+            ahead.append(number - len(seen))
+            yield Edit("flags", client.flags.get(operation.id).id, {"enabled": True}) if number < 5 else operation
+
+    for outcome in client.bulk(generated()):
+        seen.append(outcome.index)
+        if len(seen) == 50:
+            break
+    assert threads == {threading.current_thread()}
+    assert max(ahead) < 1200
+
+
+def test_a_slow_generator(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
+    """What it has given is done, and told, while it takes its time."""
+    given: list[tuple[int, int]] = []
+
+    def generated() -> Iterator[Edit]:
+        for number, operation in enumerate(operations[:6]):
+            given.append((number, len(done(emulator))))
+            yield operation
+            time.sleep(0.1)
+
+    assert client.bulk(generated()).wait().done == 6
+    assert all(finished >= number - 1 for number, finished in given), "two are read before the first is sent"
+
+
+def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
+    """What it gave before is done; then its error comes, as it was raised."""
+
+    def generated() -> Iterator[Edit]:
+        yield from operations[:5]
+        raise ZeroDivisionError("theirs")
+
+    run, found = iter(client.bulk(generated())), list[int]()
+    with pytest.raises(ZeroDivisionError, match="theirs"):  # noqa: PT012 - what came before it counts
+        while True:
+            found.append(next(run).index)
+    assert sorted(found) == [0, 1, 2, 3, 4]
+    assert len(done(emulator)) == 5
+
+
+def test_a_bad_item(client: ExperimentClient, emulator: Emulator) -> None:
+    """A list is refused before anything is sent."""
+    with pytest.raises(InvalidInputError, match=r"operations\[1\]"):
+        client.bulk([Edit("flags", "1", {"name": "x"}), "nonsense"]).wait()  # type: ignore[list-item]
+    assert emulator.requests == []
+
+
+def breaking(run: BlockingBulkRun) -> None:
+    for _ in run:
+        break
+
+
+def raising(run: BlockingBulkRun) -> None:
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the loop
+        for _ in run:
+            raise ZeroDivisionError
+
+
+def closing(run: BlockingBulkRun) -> None:
+    reading = iter(run)
+    next(reading)
+    reading.close()  # type: ignore[attr-defined]
+
+
+def closing_the_run(run: BlockingBulkRun) -> None:
+    next(iter(run))
+    run.close()
+    run.close()
+
+
+def leaving_the_block(run: BlockingBulkRun) -> None:
+    with run:
+        held = iter(run)
+        next(held)
+
+
+def dropping(run: BlockingBulkRun) -> None:
+    next(iter(run))
+    gc.collect()
+
+
+def interrupted(run: BlockingBulkRun) -> None:
+    """Ctrl-C while it waits for an outcome."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer = threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            run.wait()
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("source", ["list", "generator"])
+@pytest.mark.parametrize(
+    "leave", [breaking, raising, closing, closing_the_run, leaving_the_block, dropping, interrupted]
+)
+def test_leaving(  # noqa: PLR0917 - fixtures
+    client: ExperimentClient,
+    emulator: Emulator,
+    operations: list[Edit],
+    leave: Callable[[BlockingBulkRun], None],
+    source: str,
+    tmp_path: Path,
+) -> None:
+    """When the caller goes on, what was begun has ended and is accounted for, and nothing is under way."""
+    run = client.bulk(INPUTS[source](operations, tmp_path), journal=tmp_path / "journal")
+    leave(run)
+    assert tasks(client) == []
+    sent = len(emulator.requests)
+    assert 0 < sent == len(done(emulator)) == run.summary.done <= 3 * AT_ONCE
+    states = [json.loads(line)["state"] for line in (tmp_path / "journal").read_text().splitlines()[1:]]
+    assert states.count("begun") == states.count("done") == sent
+    with pytest.raises(BulkError):
+        run.raise_for_failures()
+    time.sleep(0.03)
+    assert len(emulator.requests) == sent
+    emulator.clear_faults()
+    assert client.bulk(operations, journal=tmp_path / "journal").wait().ok
+    assert len(emulator.requests) == 100
+
+
+def test_the_rest_can_be_read(client: ExperimentClient, operations: list[Edit]) -> None:
+    """After a loop that was left, another one gets the outcomes that the first has not seen, each once."""
+    run, found = client.bulk(operations), list[int]()
+    for outcome in run:
+        found.append(outcome.index)
+        break
+    found += [outcome.index for outcome in run]
+    assert sorted(found) == list(range(len(found)))
+    assert 1 < len(found) < 100
+
+
+def test_never_read(client: ExperimentClient, operations: list[Edit]) -> None:
+    """It says so when it is let go of; one that was closed says nothing."""
+    held = [client.bulk(operations)]
+    with pytest.warns(RuntimeWarning, match="never iterated or awaited"):
+        held.clear()
+    client.bulk(operations).close()
+
+
+def test_a_closed_client(emulator: Emulator, operations: list[Edit]) -> None:
+    """A run cannot begin then; one that is under way in another thread ends with what is under way."""
+    with client_of(emulator, max_concurrency=AT_ONCE) as client:
+        run = client.bulk(operations)
+        reading = start(lambda: list(run))
+        until(lambda: emulator.requests)
+    try:
+        found = reading.result(WAIT)
+    except ClientClosedError:
+        found = []
+    assert len(done(emulator)) == run.summary.done == len(emulator.requests)
+    assert len(found) <= run.summary.done + run.summary.left_out
+    with pytest.raises(ClientClosedError):
+        client.bulk(operations).wait()
+
+
+def test_progress_from_another_thread(client: ExperimentClient, operations: list[Edit]) -> None:
+    """Another thread sees how far it is, at any time."""
+    run = client.bulk(operations)
+    reading, seen = start(run.wait), list[int]()
+    while not reading.done():
+        seen.append(run.progress.done)
+        time.sleep(0.002)
+    assert reading.result(WAIT).done == run.progress.done == 100
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+
+
+def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emulator) -> None:
+    """They share the client, and each has its own sum."""
+    ids = [emulator.state.add_flag()["id"] for _ in range(10)]
+    runs = [client.bulk(iter([AddUsers("flags", id, "on", [f"u{n}"]) for id in ids])) for n in range(4)]
+    sums = [reading.result(WAIT) for reading in [start(run.wait) for run in runs]]
+    assert [(summary.done, summary.changed) for summary in sums] == [(10, 10)] * 4
+    assert all(len(emulator.state.users("flags", id, "on")) == 4 for id in ids)

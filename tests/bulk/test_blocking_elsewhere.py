@@ -1,0 +1,153 @@
+"""Blocking streams, and bulk runs of the blocking client in a script that is interrupted and in one that forks."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async.blocking import bridge
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import WAIT, client_of, start, until
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator on a thread of its own."""
+    with Emulator(per_second=None, per_day=None) as emulator:
+        yield emulator
+
+
+def test_streams(emulator: Emulator, tmp_path: Path) -> None:
+    """Ids come from a generator, which is read in the caller's thread, a list, a path or an open file."""
+    id, threads = emulator.state.add_flag()["id"], set[threading.Thread]()
+    ids = [f"i{number}" for number in range(2500)]
+
+    def generated() -> Iterator[str]:
+        for id in ids[:2000]:
+            threads.add(threading.current_thread())
+            yield id
+
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(ids))
+    with client_of(emulator) as client:
+        for included, listed in (
+            (client.flags.users, emulator.state.users),
+            (client.flags.cohorts, emulator.state.cohorts),
+        ):
+            assert included.add_many(id, "on", generated()).wait().changed == 2000
+            assert listed("flags", id, "on") == ids[:2000]
+            assert [outcome.ok for outcome in included.remove_many(id, "on", path)] == [True, True]
+            assert listed("flags", id, "on") == []
+            assert included.replace(id, "on", ids[:3]).wait().changed == 3
+            with path.open() as file:
+                assert included.remove_many(id, "on", file).wait().changed == 3
+        assert threads == {threading.current_thread()}
+
+
+SCRIPT = """
+import sys
+from amp_exp_async import Edit, ExperimentClient
+with ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_concurrency=4) as client:
+    run = client.bulk(Edit("flags", id, {"name": "done"}) for id in sys.argv[4:])
+    try:
+        run.wait()
+    finally:
+        print(run.summary.done, run.summary.failed, run.summary.unknown, flush=True)
+"""
+
+
+def test_a_script_that_is_interrupted(emulator: Emulator) -> None:
+    """Ctrl-C ends it after what was under way, with one traceback and no warning."""
+    ids = [emulator.state.add_flag()["id"] for _ in range(100)]
+    emulator.fail(Fault.delay(0.1, applied=False), times=None)
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key, "-", *ids]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
+        until(lambda: len(emulator.requests) == 8)
+        script.send_signal(signal.SIGINT)
+        told, errors = script.communicate(timeout=WAIT)
+    assert script.returncode == -signal.SIGINT
+    done = sum(flag["name"] == "done" for flag in emulator.state.flags)
+    assert told == f"{done} 0 0\n"
+    assert done == len(emulator.requests) == 8
+    assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == 1
+    assert "Warning" not in errors
+
+
+def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C just as the waiting ends is raised like any other, and nobody waits for an end that is over."""
+
+    class Lock:
+        """Is taken, and interrupted before it is known."""
+
+        def __init__(self, real: Any) -> None:
+            self.acquire, self.release = self._interrupted, real.release
+            self._real = real
+
+        def _interrupted(self, timeout: float = -1) -> bool:
+            self._real.acquire(timeout=timeout)
+            self.acquire = self._real.acquire
+            raise KeyboardInterrupt
+
+    class Call(bridge._Call[Any]):
+        def __init__(self, work: Any) -> None:
+            super().__init__(work)
+            self._finished = Lock(self._finished)  # type: ignore[assignment]
+
+    with client_of(emulator) as client:
+        monkeypatch.setattr(bridge, "_Call", Call)
+        with pytest.raises(KeyboardInterrupt):
+            start(lambda: list(client.flags.list())).result(WAIT)
+        monkeypatch.undo()
+        assert list(client.flags.list()) == []
+
+
+FORKING = """
+import gc, os, signal, sys
+from amp_exp_async import ConfigurationError, Edit, ExperimentClient
+signal.alarm(15)
+client = ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_concurrency=4)
+ids = sys.argv[4:]
+run = client.bulk(Edit("flags", id, {"name": "parent"}) for id in ids)
+reading = iter(run)
+found = [next(reading).index]
+pid = os.fork()
+if pid == 0:
+    signal.alarm(10)
+    try:
+        while True:
+            next(reading)
+    except ConfigurationError as error:
+        assert "fork" in str(error)
+    del reading
+    gc.collect()
+    assert client.bulk([Edit("flags", ids[-1], {"tags": ["child"]})]).wait().done == 1
+    client.close()
+    print("child")
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+found += [outcome.index for outcome in reading]
+assert sorted(found) == list(range(len(ids))), found
+assert run.summary.ok
+client.close()
+print("parent")
+"""
+
+
+def test_a_fork_in_the_middle(emulator: Emulator) -> None:
+    """The parent goes on with its run; in the child it is refused, and a new one works."""
+    ids = [emulator.state.add_flag()["id"] for _ in range(60)]
+    emulator.fail(Fault.delay(0.02, applied=False), times=None)
+    warn = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    command = [sys.executable, *warn, "-c", FORKING, emulator.base_url, emulator.api_key, "-", *ids]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 3, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["child", "parent"], "")
+    assert [flag["name"] for flag in emulator.state.flags] == ["parent"] * 60
+    assert emulator.state.flag(ids[-1])["tags"] == ["child"]
+    assert len(emulator.requests) == 61
