@@ -83,6 +83,14 @@ class BlockingBulkRun:
         """
         self._run.raise_for_failures()
 
+    def stop(self) -> None:
+        """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
+        if not self._bridge.closed:
+            self._bridge.call(self._stopping)
+
+    async def _stopping(self) -> None:
+        self._run.stop()
+
     def close(self) -> None:
         """Begin nothing more, and wait until nothing is under way. Idempotent."""
         if not self._bridge.closed and not self._bridge.in_loop_thread():

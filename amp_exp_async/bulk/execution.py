@@ -49,6 +49,14 @@ class _Job:
     again: bool = False
     error: AmpExpError | None = None
 
+    @property
+    def flag(self) -> str:
+        """What the journal calls its flag or experiment. While that is being created, its key in order is another."""
+        operation = self.operation
+        if self.id is not None and isinstance(operation, OnToggle):
+            return order_key(operation.kind, self.id)
+        return str(self.key)
+
 
 class Execution:
     """Carries out the operations of a run.
@@ -76,7 +84,6 @@ class Execution:
         self._lookups = self._transport()
         self._names = Names(self._lookups)
         self._journal: Journal | None = None
-        self._repeated: set[Hashable] = set()
         self._cause: AmpExpError | None = None
         self.runner = Runner(
             self._jobs(),
@@ -127,6 +134,7 @@ class Execution:
                     await self._look_up(job)
                 yield job.key, job
                 index += 1
+            self.account.complete = True
         finally:
             await self._source.close()
 
@@ -167,15 +175,15 @@ class Execution:
         return partial(self._carry_out, Performer(transport), transport.tally)
 
     async def _carry_out(self, performer: Performer, tally: Tally, job: _Job) -> Outcome:
-        if job.was_done and job.key not in self._repeated:
-            return self._count(Outcome(job.operation, job.index, "skipped"))
         tally.requests, tally.lost, performer.changed = 0, False, []
         created: Created | None = None
         error: AmpExpError | None = None
         try:
             id = await self._id(job) if job.id is None else job.id
+            if self._is_done(job):
+                return self._count(Outcome(job.operation, job.index, "skipped"))
             if self._journal is not None:
-                self._journal.begin(job.index, job.known_by, job.operation)
+                self._journal.begin(job.index, job.known_by, job.operation, job.flag)
             again = job.again or job.was_done
             created = await performer.perform(job.operation, id, again=again, was_done=job.was_done)
         except AmpExpError as failure:
@@ -188,9 +196,9 @@ class Execution:
 
     async def _id(self, job: _Job) -> str | None:
         """The id of what is named by a key, now that it is created; None for what an operation creates."""
-        if job.error is not None:
+        if job.error is not None and not job.was_done:
             raise job.error
-        if job.operation.lookup is not None:
+        if job.error is None and job.operation.lookup is not None:
             job.id = await self._names.resolve(job.operation.lookup)
         return job.id
 
@@ -199,15 +207,8 @@ class Execution:
         operation = outcome.operation
         if isinstance(operation, CreateFlag | CreateExperiment) and outcome.created is not None:
             self._names.add((operation.kind, operation.project_id, operation.key), outcome.created.id)
-        if self._journal is not None:
-            if outcome.state != "skipped":
-                self._journal.end(job.known_by, outcome)
-            if self._journal.knows(job.index) and (outcome.state in {"done", "unknown"} or outcome.changed):
-                # What was done to the same flag after it must be done after it once more.
-                self._repeated.add(job.key)
-                if job.id is not None and isinstance(operation, OnToggle):
-                    # While it was being created, it had another key.
-                    self._repeated.add(order_key(operation.kind, job.id))
+        if self._journal is not None and outcome.state != "skipped":
+            self._journal.end(job.known_by, outcome, job.flag)
         if _is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)
@@ -216,8 +217,13 @@ class Execution:
             self.runner.stop()
         return self._count(outcome)
 
+    def _is_done(self, job: _Job) -> bool:
+        """Whether an earlier run has done it, and nothing on the same flag has to come before it now."""
+        journal = self._journal
+        return journal is not None and job.was_done and not journal.is_due_again(job.index, job.flag)
+
     def _drop(self, job: _Job) -> Outcome:
-        if job.was_done and job.key not in self._repeated:
+        if self._is_done(job):
             return self._count(Outcome(job.operation, job.index, "skipped"))
         error = self._cause or AmpExpError("not begun: the run was ended before it")
         return self._count(Outcome(job.operation, job.index, "skipped", error))

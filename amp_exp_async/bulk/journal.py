@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from array import array
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from amp_exp_async.errors import InvalidInputError
 
 from .operations import Operation
 from .outcomes import Outcome, State
+from .repeats import Repeats
 
 _FORMAT = "amp_exp_async bulk journal 1"
 _NONE, _BEGUN, _DONE, _FAILED, _UNKNOWN = range(5)
@@ -35,7 +37,7 @@ def digest(operation: Operation) -> int:
 
 
 class Journal:
-    """An open journal. What it had when it was opened is held in nine bytes an operation."""
+    """An open journal. What it had when it was opened is held in nine bytes an operation, and an entry a flag."""
 
     def __init__(self, path: os.PathLike[str], service: str) -> None:
         """Open a journal, or begin one.
@@ -51,6 +53,7 @@ class Journal:
         self._path = Path(path)
         self._states = bytearray()
         self._digests = array("Q")
+        self._repeats = Repeats()
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
@@ -69,6 +72,10 @@ class Journal:
     def was_done(self, index: int) -> bool:
         """Whether an earlier run has done the operation of this index."""
         return self._state(index) == _DONE
+
+    def is_due_again(self, index: int, flag: str) -> bool:
+        """Whether what was done is to be done once more: an earlier operation on the same flag came after it."""
+        return self._repeats.is_due(flag, index)
 
     def is_open(self, index: int) -> bool:
         """Whether an earlier run began it, and nobody knows what became of it."""
@@ -93,18 +100,22 @@ class Journal:
                 f"it is the journal of another job: it has {len(self._states)} operations, and {total} are given"
             )
 
-    def begin(self, index: int, known_by: int, operation: Operation) -> None:
-        """Note that an operation is about to be sent."""
-        self._write(_entry(index, known_by, operation, "begun"))
+    def begin(self, index: int, known_by: int, operation: Operation, flag: str) -> None:
+        """Note that an operation on a flag is about to be sent."""
+        self._write(_entry(index, known_by, operation, flag, "begun"))
+        if self.knows(index):
+            self._repeats.begin(flag, index)
 
-    def end(self, known_by: int, outcome: Outcome) -> None:
+    def end(self, known_by: int, outcome: Outcome, flag: str) -> None:
         """Note what became of an operation."""
-        line = _entry(outcome.index, known_by, outcome.operation, outcome.state)
+        entry = _entry(outcome.index, known_by, outcome.operation, flag, outcome.state)
         if outcome.error is not None:
-            line["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
+            entry["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
         if outcome.changed:
-            line["changed"] = outcome.changed
-        self._write(line)
+            entry["changed"] = outcome.changed
+        self._write(entry)
+        if self.knows(outcome.index):
+            self._repeats.end(flag, outcome.index, applied=_applied(entry))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -152,8 +163,9 @@ class Journal:
             raise self._refused(f"it is the journal of another job: of {head.get('service')}, not of {service}")
 
     def _take(self, line: bytes, number: int) -> None:
-        match _parsed(line):
-            case {"index": int(index), "digest": str(known_by), "state": str(state)} if (
+        entry = _parsed(line) or {}
+        match entry:
+            case {"index": int(index), "digest": str(known_by), "state": str(state), "on": str(flag)} if (
                 state in _CODES and 0 <= index < len(self._states) + _FARTHEST and _DIGEST.fullmatch(known_by)
             ):
                 missing = index + 1 - len(self._states)
@@ -162,6 +174,10 @@ class Journal:
                     self._digests.extend([0] * missing)
                 self._states[index] = _CODES[state]
                 self._digests[index] = int(known_by, 16)
+                if state == "begun":
+                    self._repeats.begin(flag, index)
+                else:
+                    self._repeats.end(flag, index, applied=_applied(entry))
             case _:
                 raise self._refused(f"line {number} is damaged: mend it, or begin a new journal")
 
@@ -178,12 +194,18 @@ def _line_of(document: dict[str, Any]) -> bytes:
     return orjson.dumps(document) + b"\n"
 
 
-def _entry(index: int, known_by: int, operation: Operation, state: State | str) -> dict[str, Any]:
+def _applied(entry: Mapping[str, Any]) -> bool:
+    """Whether anything of an operation that ended may have been applied."""
+    return entry["state"] != "failed" or "changed" in entry
+
+
+def _entry(index: int, known_by: int, operation: Operation, flag: str, state: State | str) -> dict[str, Any]:
     return {
         "index": index,
         "digest": f"{known_by:016x}",
         "operation": type(operation).__name__,
         "target": operation.target,
+        "on": flag,
         "state": state,
     }
 

@@ -15,6 +15,7 @@ from .operations import Operation
 State: TypeAlias = Literal["done", "failed", "unknown", "skipped"]
 
 _SHOWN = 10  # outcomes that an error names
+_ADVICE = "Correct what failed and run it again; with a journal, what is done is skipped."
 
 
 @frozen
@@ -80,6 +81,7 @@ class BulkSummary:
         requests: requests sent, those that looked up keys included.
         changed: how many ids were really added or removed.
         seconds: how long it took.
+        complete: whether the input was read to its end. Of what was not read, nothing is counted.
     """
 
     done: int
@@ -90,16 +92,18 @@ class BulkSummary:
     requests: int
     changed: int
     seconds: float
+    complete: bool
 
     @property
     def ok(self) -> bool:
         """Whether every operation is done."""
-        return not (self.failed or self.unknown or self.left_out)
+        return self.complete and not (self.failed or self.unknown or self.left_out)
 
     def __str__(self) -> str:
         counted = {"done": self.done, "failed": self.failed, "unknown": self.unknown, "skipped": self.skipped}
         states = ", ".join(f"{count} {name}" for name, count in counted.items() if count or name == "done")
-        return f"{states}; {self.requests} requests in {self.seconds:.1f} s"
+        short = "" if self.complete else ", and the input was not read to its end"
+        return f"{states}{short}; {self.requests} requests in {self.seconds:.1f} s"
 
 
 class Account:
@@ -109,10 +113,12 @@ class Account:
         total: how many there will be; None while that is not known.
         finished: how many there are.
         requests: requests sent for them.
+        complete: whether the input has been read to its end.
     """
 
     def __init__(self, total: int | None) -> None:
         self.total = total
+        self.complete = False
         self.finished = 0
         self.requests = 0
         self._states: dict[State, int] = {"done": 0, "failed": 0, "unknown": 0, "skipped": 0}
@@ -163,18 +169,21 @@ class Account:
             requests=self.requests,
             changed=self._changed,
             seconds=0.0 if self._started is None else self._last - self._started,
+            complete=self.complete,
         )
 
-    def raise_for_failures(self, summary: BulkSummary) -> None:
-        """Raise if anything is not done."""
-        if summary.ok:
-            return
-        named = "\n".join(f"  {describe(outcome)}" for outcome in self._wrong)
+    def raise_for_failures(self, summary: BulkSummary, *, ended: bool) -> None:
+        """Raise if anything is not done; of what has not been read, once the run has ended."""
         wrong = summary.failed + summary.unknown + summary.left_out
-        more = "" if wrong <= _SHOWN else f"\n  and {wrong - _SHOWN} more"
+        if not wrong and (summary.complete or not ended):
+            return
+        named = [f"  {describe(outcome)}" for outcome in self._wrong]
+        if wrong > _SHOWN:
+            named.append(f"  and {wrong - _SHOWN} more")
+        if ended and not summary.complete:
+            named.append("  and what was not read any more")
         raise BulkError(
-            f"{wrong} of {self.finished} operations are not done ({summary}):\n{named}{more}\n"
-            "Correct what failed and run it again: what is done already is not sent a second time.",
+            "\n".join([f"{wrong} of {self.finished} operations are not done ({summary}):", *named, _ADVICE]),
             errors=[outcome.error for outcome in self._wrong if outcome.error is not None],
         )
 

@@ -80,12 +80,12 @@ class BulkRun:
         return self._execution.account.progress
 
     def raise_for_failures(self) -> None:
-        """Raise if an operation has failed so far, is unknown, or was left out.
+        """Raise if an operation has failed so far, is unknown, or was left out; also if the run ended before its end.
 
         Raises:
             BulkError: the first of them are named.
         """
-        self._execution.account.raise_for_failures(self.summary)
+        self._execution.account.raise_for_failures(self.summary, ended=self._runner.stopped)
 
     def stop(self) -> None:
         """Begin nothing more. What is under way finishes, and its outcomes can still be read."""

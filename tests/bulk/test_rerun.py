@@ -37,11 +37,18 @@ def write(path: Path, emulator: Emulator, operations: list[Any], *states: str) -
     """A journal in which the operations came so far."""
     journal = Journal(path, f"{emulator.base_url}/api/1")
     for index, (operation, state) in enumerate(zip(operations, states, strict=False)):
-        if state != "not begun":
-            journal.begin(index, digest(operation), operation)
-        if state not in {"not begun", "begun"}:
-            journal.end(digest(operation), Outcome(operation, index, state))  # type: ignore[arg-type]
+        note(journal, emulator, index, operation, state)
     journal.close()
+
+
+def note(journal: Journal, emulator: Emulator, index: int, operation: Any, state: str) -> None:
+    """Note how far an operation came."""
+    ids = {(kind, one["key"]): one["id"] for kind in KINDS for one in getattr(emulator.state, kind)}
+    flag = operation.order_key or f"{operation.kind}/{ids.get((operation.kind, operation.key))}"
+    if state != "not begun":
+        journal.begin(index, digest(operation), operation, flag)
+    if state not in {"not begun", "begun"}:
+        journal.end(digest(operation), Outcome(operation, index, state), flag)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -200,3 +207,25 @@ async def test_a_failure_that_fails_again(client: AsyncExperimentClient, emulato
         found = await outcomes(client.bulk(operations, journal=path))
         assert [outcome.state for outcome in found] == ["failed", state]
     assert wire(emulator).count(f"PATCH /flags/{id}") == 1
+
+
+@pytest.mark.parametrize("cut", range(5))
+async def test_a_rerun_that_is_killed_itself(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path, cut: int
+) -> None:
+    """Wherever the rerun of [failed, done] was killed, the next one ends with the last operation on the flag applied."""
+    id = filled(emulator)["flags"]
+    operations = [Edit("flags", id, {"description": text}) for text in ("first", "second")]
+    write(path, emulator, operations, "failed", "done")
+    rerun = [(0, "begun"), (0, "done"), (1, "begun"), (1, "done")][:cut]
+    journal = Journal(path, f"{emulator.base_url}/api/1")
+    for index, state in rerun:
+        note(journal, emulator, index, operations[index], state)
+    journal.close()
+    await client.flags.edit(id, description="first" if cut else "second")  # what that rerun has left behind
+
+    assert (await client.bulk(operations, journal=path)).ok
+    if cut < 4:
+        assert emulator.state.flag(id)["description"] == "second"
+    else:
+        assert emulator.state.flag(id)["description"] == "first"  # it was done, and somebody else has edited it since

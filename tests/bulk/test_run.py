@@ -150,7 +150,15 @@ async def test_nothing_to_do(client: AsyncExperimentClient, emulator: Emulator) 
     """A run of no operation ends well, at once."""
     run = client.bulk([])
     assert await run == BulkSummary(
-        done=0, failed=0, unknown=0, skipped=0, left_out=0, requests=0, changed=0, seconds=run.summary.seconds
+        done=0,
+        failed=0,
+        unknown=0,
+        skipped=0,
+        left_out=0,
+        requests=0,
+        changed=0,
+        seconds=run.summary.seconds,
+        complete=True,
     )
     run.raise_for_failures()
     assert (run.summary.ok, run.progress.total, run.progress.seconds_left) == (True, 0, 0.0)
