@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+import signal
+import time
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
 from amp_exp_async import BlockingBulkRun, BulkError, BulkSummary, ExperimentClient
 
-_POLL = 0.1  # on Windows a longer wait could not be interrupted
+_POLL = 0.1
 _GRACE = 5.0  # seconds for what is under way to end by itself
 
 
@@ -41,24 +44,34 @@ def carry_out(run: BlockingBulkRun, client: ExperimentClient, tell: Callable[[st
         tell: says to the user what happens.
     """
     changed: list[str] = []
-    interrupted = False
-    # This thread waits and does nothing else: it is the one that Ctrl-C interrupts.
-    with ThreadPoolExecutor() as pool:
+    with _ctrl_c() as pressed, ThreadPoolExecutor() as pool:
         reading = pool.submit(_read, run, changed)
-        # The second Ctrl-C may come at any moment after the first.
-        with suppress(KeyboardInterrupt):
-            try:
-                while not reading.done():
-                    wait([reading], _POLL)
-            except KeyboardInterrupt:
-                interrupted = True
-                tell(f"Interrupted: what is under way has {_GRACE:.0f} s to end. Ctrl-C again gives it up at once.")
-                pool.submit(run.close)
-                wait([reading], _GRACE)
+        _wait(reading, lambda: not pressed)
+        if pressed:
+            tell(f"Interrupted: what is under way has {_GRACE:.0f} s to end. Ctrl-C again gives it up at once.")
+            pool.submit(run.close)
+            _wait(reading, lambda: len(pressed) == 1, _GRACE)
         if not reading.done():
             # Closing the client would wait for the run.
             client.bridge.call(_cancel_all)
-    return Ending(run.summary, changed, _exception(reading) or _first_error(run), interrupted)
+    return Ending(run.summary, changed, _exception(reading) or _first_error(run), bool(pressed))
+
+
+@contextmanager
+def _ctrl_c() -> Generator[list[int], None, None]:
+    """Count how often Ctrl-C is pressed. An exception in the midst of anything here could leave a lock held."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _wait(reading: Future[None], patient: Callable[[], bool], seconds: float = math.inf) -> None:
+    end = time.monotonic() + seconds
+    while patient() and not reading.done() and time.monotonic() < end:
+        wait([reading], _POLL)
 
 
 def _read(run: BlockingBulkRun, changed: list[str]) -> None:

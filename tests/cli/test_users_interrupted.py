@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from tests.blocking.bounded import WAIT, until
 from tests.cli.outcome import Users, written
 
 AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
+# On a new session's first terminal, which Ctrl-C then comes from. Forking here would copy locks of other threads.
+ON_A_TERMINAL = [AMP_EXP[0], "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {AMP_EXP[2]}"]
 ROOT = str(Path(amp_exp_async.__file__).parent.parent)
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 LATE = 30.0
@@ -51,23 +54,33 @@ def press_after(emulator: Emulator, *writes: int) -> threading.Thread:
 
 def on_a_terminal(arguments: list[str], typed: dict[str, str], environment: dict[str, str]) -> tuple[int, str]:
     """Run `amp-exp` on a pseudo-terminal, type each text once its question is shown: exit status and what was shown."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(AMP_EXP[0], [*AMP_EXP, *arguments], os.environ | environment)
-    shown, waiting = "", dict(typed)
-    while True:
-        try:
-            read = os.read(terminal, 65536)
-        except OSError:  # Linux says so of a terminal whose other end is closed
-            break
-        if not read:
-            break
-        shown += read.decode(errors="replace")
-        for question in [question for question in waiting if question in shown]:
-            time.sleep(0.1)  # getpass throws away what was typed before it asks
-            os.write(terminal, waiting.pop(question).encode())
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
+    terminal, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*ON_A_TERMINAL, *arguments],
+        env=os.environ | environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        shown, waiting = "", dict(typed)
+        while select.select([terminal], [], [], WAIT)[0]:
+            try:
+                read = os.read(terminal, 65536)
+            except OSError:  # Linux says so of a terminal whose other end is closed
+                break
+            if not read:
+                break
+            shown += read.decode(errors="replace")
+            for question in [question for question in waiting if question in shown]:
+                time.sleep(0.1)  # getpass throws away what was typed before it asks
+                os.write(terminal, waiting.pop(question).encode())
+        else:
+            process.kill()
+        os.close(terminal)
+        status = process.wait(WAIT)
+    return status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
 
 
 @pytest.fixture
