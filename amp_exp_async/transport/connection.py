@@ -39,6 +39,7 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 10.0
 # Connecting, with its TLS handshake, must run out of time first: then it is known that nothing was sent.
 _SHARE_TO_CONNECT = 0.9
+_NO_TYPE = ("Content-Type",)
 
 
 @lru_cache(maxsize=16)
@@ -186,6 +187,8 @@ class Connection:
                     URL(self.endpoint.base_url + request.target, encoded=True),
                     data=request.body,
                     headers=self._headers if request.body is None else self._body_headers,
+                    # Without a body aiohttp would say that it is a stream of bytes.
+                    skip_auto_headers=_NO_TYPE if request.body is None else None,
                     timeout=_timeout(seconds),
                     allow_redirects=False,
                     raise_for_status=False,
