@@ -1,15 +1,13 @@
-"""Every operation of the contract: how it is called, what goes over the wire, what comes back."""
+"""Every operation of version 1 on flags, experiments and deployments, and the table of all there are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import attrs
-from attrs import field, frozen
 
 from amp_exp_async import Created, ExposureEvent
 from tests.operations import answers
@@ -36,61 +34,14 @@ from tests.operations.arguments import (
     NEW_VARIANT,
     NEW_VARIANT_JSON,
 )
-from tests.operations.recording import Canned
+from tests.operations.beta_table import beta_rows
+from tests.operations.group_table import group_rows
+from tests.operations.rows import WILD, WILD_ENCODED, Call, Row, call
 
 KINDS: tuple[Kind, ...] = ("flags", "experiments")
 
 
-@frozen
-class Call:
-    """A method of a client, by its dotted name, and its arguments."""
-
-    method: str
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-
-    def __call__(self, client: Any) -> Any:
-        """Call it on either client."""
-        return attrgetter(self.method)(client)(*self.args, **self.kwargs)
-
-
-def call(method: str, *args: Any, **kwargs: Any) -> Call:
-    """A call, written like one."""
-    return Call(method, args, kwargs)
-
-
-@frozen
-class Row:
-    """One call of one operation. `path` stands after `/api/1`; without a `body` none is sent."""
-
-    operation: str
-    """The contract's word for it; additional rows have a note besides."""
-    call: Call
-    method: str
-    path: str
-    query: Mapping[str, str] = field(factory=dict[str, str])
-    body: Any = None
-    reply: Any = "OK"
-    result: Any = None
-    note: str = ""
-
-    @property
-    def section(self) -> str:
-        """`flags`, `experiments` or `deployments`."""
-        return self.call.method.partition(".")[0]
-
-    @property
-    def canned(self) -> Canned:
-        """What the server answers."""
-        return Canned(self.reply)
-
-    def __str__(self) -> str:
-        return f"{self.section}-{self.operation}{self.note and f' ({self.note})'}".replace(" ", "-")
-
-
 NEW, NEW_JSON = {"project_id": "654321", "key": "new-key"}, {"projectId": "654321", "key": "new-key"}
-WILD = "a/b c?d#e&f=g+h%2Fü"
-WILD_ENCODED = "a%2Fb%20c%3Fd%23e%26f%3Dg%2Bh%252F%C3%BC"
 
 
 def _row(kind: Kind, operation: str, method: str, path: str, call: Call, **rest: Any) -> Row:
@@ -201,6 +152,11 @@ def _deployments() -> Iterator[Row]:
     edit = call("deployments.edit", WILD, label="updated-label", archive=True)
     changed = {"label": "updated-label", "archive": True}
     yield Row("Edit deployment", edit, "PATCH", f"{path}/{WILD_ENCODED}", body=changed, note="everything")
+    for name, archived in (("archive", True), ("restore", False)):
+        change = call(f"deployments.{name}", "1001")
+        yield Row("Edit deployment", change, "PATCH", f"{path}/1001", body={"archive": archived}, note=name)
 
 
-ROWS: tuple[Row, ...] = (*(row for kind in KINDS for row in (*_operations(kind), *_more_calls(kind))), *_deployments())
+TOGGLE_ROWS = tuple(row for kind in KINDS for row in (*_operations(kind), *_more_calls(kind)))
+ROWS: tuple[Row, ...] = (*TOGGLE_ROWS, *_deployments(), *group_rows())
+BETA_ROWS: tuple[Row, ...] = tuple(beta_rows())
