@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from amp_exp_async import (
-    AsyncExperimentClient,
     BadRequestError,
     Condition,
-    ExperimentClient,
     InvalidInputError,
+    MethodNotAllowedError,
     NotFoundError,
     Segment,
     Variant,
 )
 from amp_exp_async.emulator import Emulator
 from tests.operations.answers import Kind
+from tests.operations.conftest import PROJECT
 from tests.operations.recording import run
 from tests.operations.table import KINDS
 
-PROJECT = "7"
 SEGMENT = Segment(
     name="Testers",
     conditions=[Condition(prop="gp:team", op="is", values=["a", "b"])],
     percentage=50,
     rollout_weights={"on": 3, "off": 1},
 )
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own, with one deployment."""
-    with Emulator(per_second=None, per_day=None) as emulator:
-        emulator.state.add_deployment(id="50", projectId=PROJECT, label="web")
-        yield emulator
-
-
-@pytest.fixture(params=["awaited", "blocking"])
-async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
-    """A client of either sort."""
-    if request.param == "awaited":
-        async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
-            yield client
-    else:
-        with ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
-            yield client
 
 
 @pytest.fixture(params=KINDS)
@@ -189,6 +168,10 @@ async def test_deployments(client: Any, section: Any, id: str, emulator: Emulato
     [phone, _] = await run(client.deployments.list())
     assert (phone.id, phone.label, phone.deleted, phone.key[:7]) == (made.id, "phone", True, "server-")
     assert emulator.state.deployments[1]["deleted"] is True
+    await run(client.deployments.restore(made.id))
+    assert emulator.state.deployments[1]["deleted"] is False
+    await run(client.deployments.archive(made.id))
+    assert [found.deleted for found in await run(client.deployments.list())] == [True, False]
     await run(section.deployments.remove(id, "50"))
     assert [found.id for found in await run(section.deployments.list(id))] == [made.id]
     with pytest.raises(NotFoundError):
@@ -219,6 +202,24 @@ async def test_archived_and_restored(section: Any, id: str, emulator: Emulator, 
     await run(section.restore(id))
     assert stored(emulator, kind, id)["deleted"] is False
     assert (await run(section.find("checkout", project_id=PROJECT))).id == id
+
+
+@pytest.mark.parametrize("type", ["web-experiment", "guide", "survey"])
+async def test_what_only_the_app_can_edit(section: Any, emulator: Emulator, kind: Kind, type: str) -> None:
+    """Every write is refused with 405, at the first attempt, and nothing has changed; it can be read."""
+    id = emulator.state.add(kind, {"_type": type, "key": "web"})["id"]
+    before = stored(emulator, kind, id)
+    for write in (
+        lambda: section.edit(id, name="n"),
+        lambda: section.archive(id),
+        lambda: section.restore(id),
+        lambda: section.variants.create(id, key="new"),
+    ):
+        with pytest.raises(MethodNotAllowedError, match=type) as caught:
+            await run(write())
+        assert (caught.value.status, caught.value.attempts) == (405, 1)
+    assert stored(emulator, kind, id) == before
+    assert (await run(section.get(id))).key == "web"
 
 
 async def test_a_key_in_two_projects(section: Any, id: str) -> None:

@@ -1,0 +1,43 @@
+"""An emulator, and a client of it of either sort."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, BetaClient, ExperimentClient
+from amp_exp_async.emulator import Emulator
+
+PROJECT = "7"
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator on a thread of its own, with one deployment."""
+    with Emulator(per_second=None, per_day=None) as emulator:
+        emulator.state.add_deployment(id="50", projectId=PROJECT, label="web")
+        yield emulator
+
+
+@pytest.fixture(params=["awaited", "blocking"])
+async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
+    """A client of either sort."""
+    if request.param == "awaited":
+        async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
+            yield client
+    else:
+        with ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
+            yield client
+
+
+@pytest.fixture(params=["awaited", "blocking"])
+async def beta(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
+    """A client of the Beta API, of either sort."""
+    if request.param == "awaited":
+        async with AsyncBetaClient(emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None) as client:
+            yield client
+    else:
+        with BetaClient(emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None) as client:
+            yield client
