@@ -21,7 +21,7 @@ class MutexSlot(Model):
         holdouts: ids of the holdout groups in it.
         individuals: user and device ids that are always in it.
         name: the name shown in the app.
-        index: its number in the group, from 1.
+        index: its number in the group, which `edit_slot` takes; the first is 1.
         variant_key: the key of the variant that stands for it.
         cohorts: ids of the cohorts that are always in it.
     """

@@ -127,7 +127,7 @@ class AsyncMutexes(Groups[MutexGroup]):
 
         Args:
             id: the group's id.
-            index: the slot's `index`; the service counts slots from 1.
+            index: the slot's `index`, as `get` shows it; the first is 1.
             experiments: ids of the experiments in it.
             holdouts: ids of the holdout groups in it.
             individuals: user and device ids that are always in it.
