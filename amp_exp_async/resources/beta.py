@@ -13,7 +13,7 @@ from amp_exp_async.transport import Loss, Repeat, Reply, Request, Transport, pat
 
 from ._base import EXPERIMENTS, FLAGS, Kind, KindResource, Resource, ToggleT_co
 from .fields import NEW_FLAG, SegmentLike, VariantLike
-from .settling import may_be_ours, read_back
+from .settling import listed, may_be_ours, read_back
 from .versions import AsyncVersions
 
 
@@ -111,15 +111,17 @@ class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
 
         async def settle(loss: Loss) -> Experiment:
             async def look() -> Experiment | None:
-                listed = AsyncBetaExperiments(loss.reader()).list(limit=checks.MAX_PAGE)
-                found = [one async for one in listed if one.key == key and one.project_id in (project, UNSET)]
-                made = [one for one in found if may_be_ours(one, asked, "", loss.elapsed)]
+                found, date = await listed(loss, Experiment, "experiments", path_of("experiments", "list"), is_it)
+                made = [one for one in found if may_be_ours(one, asked, date, loss.elapsed)]
                 if found and len(made) != 1:
                     ids = ", ".join(one.id for one in found)
                     raise loss.unknown(f"The key {key!r} exists in project {project} with id {ids}.")
                 return made[0] if made else None
 
             return await read_back(loss, look, f"key {key!r} in project {project}")
+
+        def is_it(one: Experiment) -> bool:
+            return one.key == key and one.project_id in (project, UNSET)
 
         request = Request("POST", path_of("experiments", "new"), body=wire.encode(asked), repeat=Repeat.HARMFUL)
         return await self._transport.send_settled(request, _experiment, settle)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from amp_exp_async import checks, wire
-from amp_exp_async.models import UNSET, Created, Group, UnsetType
+from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, MutexGroup, UnsetType
 from amp_exp_async.paging import Pager
 from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
 
 from ._base import Resource, created_by
-from .settling import has, read_back
+from .settling import has, is_older, listed, read_back
 
 _COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
 
@@ -69,13 +69,11 @@ class Groups(Resource, Generic[GroupT_co]):
     async def _create(self, fields: Mapping[str, Any]) -> Created:
         """Create a group; where the reply is lost, look for it by its key, else by its name."""
         by = "key" if "key" in fields else "name"
-        shown = {name: value for name, value in fields.items() if name in _COMPARED}
 
         async def settle(loss: Loss) -> Created:
             async def look() -> Created | None:
-                groups = Groups(loss.reader(), self._name, self._model)
-                found = [group async for group in groups.list(limit=checks.MAX_PAGE) if is_it(group)]
-                made = [group for group in found if has(group, shown)]
+                found, date = await listed(loss, self._model, self._name, path_of(self._name), is_it)
+                made = [group for group in found if _may_be_ours(group, fields, date, loss.elapsed)]
                 if len(made) == 1:
                     return Created(made[0].id)
                 if found:
@@ -91,3 +89,13 @@ class Groups(Resource, Generic[GroupT_co]):
 
         request = Request("POST", path_of(self._name), body=wire.encode(fields), repeat=Repeat.HARMFUL)
         return await self._transport.send_settled(request, created_by, settle)
+
+
+def _may_be_ours(group: Group, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+    """Whether a group that was found may be the one that a lost request was to create: neither different nor older."""
+    if not has(group, {name: value for name, value in asked.items() if name in _COMPARED}):
+        return False
+    if isinstance(group, HoldoutGroup):
+        return not is_older(group.created_at, server_date, elapsed)
+    shares = [slot.percentage for slot in group.slots or ()] if isinstance(group, MutexGroup) else []
+    return not shares or shares == [slot["percentage"] for slot in asked["slots"]]

@@ -50,7 +50,9 @@ class AsyncMutexes(Groups[MutexGroup]):
     ) -> Created:
         """Create a mutex group: `POST /mutexes`.
 
-        It is never sent twice. When the reply is lost, the groups are read back to settle whether it was created.
+        It is never sent twice. When the reply is lost, the groups are read back to settle whether it was created. The
+        service does not tell a mutex group's age: one of the same key, or name, and shares from before the call cannot
+        be told apart.
 
         Args:
             project_id: the project's id.

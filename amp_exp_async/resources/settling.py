@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
-from amp_exp_async import wire
+from amp_exp_async import checks, wire
 from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
-from amp_exp_async.models import UNSET, Model, Toggle
-from amp_exp_async.transport import Loss, http_date
+from amp_exp_async.models import UNSET, Model, Page, Toggle, UnsetType
+from amp_exp_async.paging import Pager
+from amp_exp_async.transport import Loss, Request, http_date
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Model)
 
 _READS = 3
 _SLACK = 2.0  # seconds: the date of a reply is in whole ones, and the service has more than one clock
@@ -48,6 +51,21 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
     raise loss.unknown(f"There is no {what} yet, though the request may still be under way.")
 
 
+async def listed(loss: Loss, model: type[M], name: str, path: str, wanted: Callable[[M], bool]) -> tuple[list[M], str]:
+    """Those of a whole list that are wanted, and the `Date` of the reply that ended it."""
+    reader, date = loss.reader(), ""
+
+    async def fetch(cursor: str | None) -> Page[M]:
+        nonlocal date
+        query = wire.query({"limit": checks.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
+        reply = await reader.send(Request("GET", path, query=query))
+        date = reply.headers.get("Date", "")
+        return await reply.read_page(model, name)
+
+    found = [item async for item in Pager(fetch, reader.connection.spawn) if wanted(item)]
+    return found, date
+
+
 def has(found: Model, asked: Mapping[str, Any]) -> bool:
     """Whether an object that was read has the values that were asked for, as far as the service shows the fields."""
     shown = {name: getattr(found, name) for name in asked}
@@ -73,7 +91,18 @@ def may_be_ours(found: Toggle, asked: Mapping[str, Any], server_date: str, elaps
     keys = {variant.key for variant in asked.get("variants", ())}
     if keys and found.variants and keys != {variant.key for variant in found.variants}:
         return False
+    return not is_older(found.created_at, server_date, elapsed)
+
+
+def is_older(created_at: datetime | UnsetType | None, server_date: str, elapsed: float) -> bool:
+    """Whether something is older than the call that was to create it. Where the service tells nothing, it is not.
+
+    Args:
+        created_at: when it was created, as the service says.
+        server_date: the `Date` of the reply that was read back.
+        elapsed: seconds since the call began.
+    """
     now = http_date(server_date)
-    if now is None or not found.created_at:
-        return True
-    return now - found.created_at.timestamp() <= elapsed + _SLACK
+    if now is None or not created_at:
+        return False
+    return now - created_at.timestamp() > elapsed + _SLACK
