@@ -7,6 +7,7 @@ want one, of all clients that share the key; a `Pacer` is one client's place the
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class Pacer:
             # A loop with a clock of its own, as tests have them: its times mean nothing to others.
             self._end()
             self._join(Line(self._wall_clock))
-        self._place.loop = loop
+        self._place.loop, self._place.rings_at = loop, math.inf
 
     async def _wait_in_line(
         self, loop: asyncio.AbstractEventLoop, started: float, until: float | None, *, patient: bool

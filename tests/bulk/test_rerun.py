@@ -213,7 +213,7 @@ async def test_a_failure_that_fails_again(client: AsyncExperimentClient, emulato
 async def test_a_rerun_that_is_killed_itself(
     client: AsyncExperimentClient, emulator: Emulator, path: Path, cut: int
 ) -> None:
-    """Wherever the rerun of [failed, done] was killed, the next one ends with the last operation on the flag applied."""
+    """Wherever a rerun of [failed, done] was killed, the next one ends with the last operation on the flag applied."""
     id = filled(emulator)["flags"]
     operations = [Edit("flags", id, {"description": text}) for text in ("first", "second")]
     write(path, emulator, operations, "failed", "done")

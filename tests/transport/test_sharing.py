@@ -357,6 +357,20 @@ async def test_a_loop_that_was_closed_while_it_waited() -> None:
     del left
 
 
+def test_a_pacer_that_comes_to_another_loop() -> None:
+    """What it had set up in the first one is of no use there, and keeps it from nothing."""
+    pacer = Pacer(RateLimit(per_second=1))
+
+    async def scenario() -> None:
+        await pacer.acquire(None)
+        pacer.release(now(), reached=True, answered=True)
+        with pytest.raises(TimeoutError):
+            await pacer.acquire(now() + 0.5)
+
+    run(scenario())
+    run(asyncio.wait_for(pacer.acquire(None), 5.0))
+
+
 async def test_two_clients_in_two_threads() -> None:
     """Both at full load from a loop of their own, they keep to the service's limit without a single refusal."""
     limit = RateLimit(per_second=40)
