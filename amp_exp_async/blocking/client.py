@@ -95,8 +95,8 @@ class BlockingClient(Facade[ClientT_co], Generic[ClientT_co]):
     def close(self) -> None:
         """Close the client and end its thread. Idempotent.
 
-        Calls under way fail with `ClientClosedError`, creations and removals by index that were sent with
-        `OutcomeUnknownError`.
+        Bulk runs begin nothing more and finish the operations that are under way. Other calls under way fail with
+        `ClientClosedError`, creations and removals by index that were sent with `OutcomeUnknownError`.
         """
         if self._owner:
             self.bridge.close()

@@ -171,8 +171,8 @@ class AsyncClient(ABC):
     async def aclose(self) -> None:
         """Close the client. Idempotent.
 
-        Calls under way fail with `ClientClosedError`, creations and removals by index that were sent with
-        `OutcomeUnknownError`.
+        Bulk runs begin nothing more and finish the operations that are under way. Other calls under way fail with
+        `ClientClosedError`, creations and removals by index that were sent with `OutcomeUnknownError`.
         """
         if self._owner:
             await self._transport.connection.close()
