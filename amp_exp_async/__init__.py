@@ -69,7 +69,7 @@ from .models import (
 )
 from .paging import Pager
 from .resources import ExperimentChanges, FlagChanges, NewBetaExperiment, NewExperiment, NewFlag
-from .transport import Attempt, RateLimit, RetryPolicy, Usage
+from .transport import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
 from .wire import parse, to_json
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "Progress",
     "RateLimit",
     "RateLimitError",
+    "RedisRateLimit",
     "RemoveAllUsers",
     "RemoveCohorts",
     "RemoveDeployment",

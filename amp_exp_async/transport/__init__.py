@@ -1,7 +1,7 @@
 """One request and its reply: paths, attempts, retries, pacing, order."""
 
 from .connection import Connection, NetworkOptions
-from .limits import RateLimit
+from .limits import RateLimit, RedisRateLimit
 from .options import Attempt, CallOptions, Tally, Usage
 from .request import Reply, Request, path_of
 from .retry import Repeat, RetryPolicy, http_date
@@ -14,6 +14,7 @@ __all__ = [
     "Loss",
     "NetworkOptions",
     "RateLimit",
+    "RedisRateLimit",
     "Repeat",
     "Reply",
     "Request",

@@ -25,10 +25,11 @@ from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import keep_for_ever
 
 from .failures import Failure, failure
-from .limits import RateLimit
+from .limits import RateLimit, RedisRateLimit
 from .options import Usage
 from .ordering import KeyedLocks, Places
 from .pacing import Pacer
+from .processes import sharing_pacer
 from .registry import shared_line
 from .request import Reply, Request
 from .retry import at_least_one
@@ -117,8 +118,7 @@ class Connection:
         self._body_headers["Content-Type"] = "application/json"
 
     def _start(self) -> None:
-        line = shared_line(self.endpoint) if self._network.share_limit else None
-        self.pacer = Pacer(self._network.rate_limit, self._network.wall_clock, line)
+        self.pacer = self._make_pacer()
         self.locks = KeyedLocks()
         self.slots = Places(self._network.max_concurrency)
         self.requests = 0
@@ -130,6 +130,12 @@ class Connection:
         self.scopes: set[Scope] = set()
         self.alarm = Alarm()
         self.finishing: set[Callable[[], Coroutine[Any, Any, None]]] = set()
+
+    def _make_pacer(self) -> Pacer:
+        limit, wall_clock = self._network.rate_limit, self._network.wall_clock
+        if isinstance(limit, RedisRateLimit):
+            return sharing_pacer(limit, self.endpoint, wall_clock)
+        return Pacer(limit, wall_clock, shared_line(self.endpoint) if self._network.share_limit else None)
 
     @property
     def usage(self) -> Usage:
@@ -239,6 +245,7 @@ class Connection:
         for scope in self.scopes:
             scope.end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pacer.wait_closed()
         session, self._session = self._session, None
         if session is None:
             return

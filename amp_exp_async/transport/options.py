@@ -62,7 +62,8 @@ class Usage:
 
     Attributes:
         requests: requests sent, retries included; connections that were never made do not count.
-        requests_today: those of the present UTC day, of all clients in this process that share the key.
+        requests_today: those of the present UTC day, of all clients in this process that share the key; with a
+            `RedisRateLimit` of all processes, as far as this client has heard.
         retries: how many of them were retries.
         rate_limited: how often the service answered 429.
         seconds_waited: seconds that calls spent waiting for the pacer, summed over all calls.

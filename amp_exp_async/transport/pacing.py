@@ -100,6 +100,9 @@ class Pacer:
         self._place.closed = True
         self._place.stop_timer()
 
+    async def wait_closed(self) -> None:
+        """Wait until nothing is left of it, once it is closed."""
+
     def forget_parent(self) -> None:
         """In a forked child: leave the line to another pacer, and the parent's loop alone."""
         self._end.detach()

@@ -1,0 +1,10 @@
+"""One limit for several processes: Redis divides the permits among them, and each spends its part by itself.
+
+A part is a number of permits. Its process uses them again and again without asking, by the rules of its own ledger, and
+tells Redis now and then how many it needs: that is one round trip for many requests. What it does not need, or has more
+of than is fair while others wait, it lets rest until their second is over, and then gives up.
+"""
+
+from .pacer import sharing_pacer
+
+__all__ = ["sharing_pacer"]
