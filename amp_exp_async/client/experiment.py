@@ -26,7 +26,8 @@ class AsyncExperimentClient(AsyncClient):
         deadline: seconds for one call, waits and retries included; None for no end.
         retry: how often and after which waits an attempt is repeated.
         rate_limit: the limits to keep to, together with the other clients of this process that use the same key on the
-            same host; if theirs differ, the strictest hold for all. None for none, and to take no part.
+            same host; if theirs differ, the strictest hold for all. A `RedisRateLimit` for those that several processes
+            share. None for none, and to take no part.
         max_concurrency: how many requests may be under way at once.
         session: an aiohttp session to use; it is never closed, and its settings stay as they are.
         proxy: the URL of an HTTP proxy.

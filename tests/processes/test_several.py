@@ -20,33 +20,31 @@ from tests.processes.workers import arrivals, most_in_a_second, order, report, w
 FAR = (0.02, 0.08)  # seconds of a round trip
 
 
-def test_three_processes_and_one_is_killed(limit: Limit, redis_url: str) -> None:
-    """The limit is kept and used, evenly, in fewer round trips than requests; also by two, soon after one was killed.
+def test_three_processes_after_a_fourth_was_killed(limit: Limit, redis_url: str) -> None:
+    """The limit is kept and used, evenly, in fewer round trips than requests, soon after one of them was killed.
 
     It gives nothing back, and does not have to.
     """
-    with (
-        Emulator(latency=FAR, seed=1) as service,
-        workers(3) as processes,
-        Redis.from_url(redis_url) as client,
-    ):
+    with Emulator(latency=FAR, seed=1) as service, workers(4) as processes, Redis.from_url(redis_url) as client:
         service.state.add_flag(id="1", key="x")
-        before = round_trips(client)
         for process in processes:
-            order(process, service, limit(), at_once=64, seconds=8.4)
-        time.sleep(3.15)
-        asked, sent = round_trips(client) - before, len(service.requests)
+            order(process, service, limit(), at_once=64, seconds=7.2)
+        time.sleep(0.6)
         processes[0].kill()
         killed_at = time.monotonic()
+        time.sleep(4.3)
+        before, sent = round_trips(client), len(service.requests)
+        time.sleep(2.0)
+        asked, sent = round_trips(client) - before, len(service.requests) - sent
         reports = [report(process) for process in processes[1:]]
     times = arrivals(service)
     assert service.refused == 0
     assert most_in_a_second(times) <= 100
-    steady = [at for at in times if times[0] + 1.0 <= at < times[0] + 3.0]
+    assert len(reports) * 20 <= sum(at < killed_at for at in times) <= 100
+    steady = [at for at in times if killed_at + 4.3 <= at < killed_at + 6.3]
     assert len(steady) / 2.0 >= 0.9 * 100
     assert asked <= 0.5 * sent
-    assert sum(killed_at + 4.2 <= at < killed_at + 5.2 for at in times) >= 0.9 * 100
-    assert min(each["done"] for each in reports) >= 0.25 * len(times)
+    assert min(each["done"] for each in reports) >= 0.15 * len(times)
     assert max(each["requests_today"] for each in reports) >= 0.9 * len(times)
 
 
@@ -74,9 +72,9 @@ async def test_one_who_waits_alone_beside_many(service: Emulator, limit: Limit) 
                 await many.flags.get("1")
 
         load = [asyncio.create_task(again_and_again()) for _ in range(64)]
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         waits: list[float] = []
-        end = time.monotonic() + 2.5
+        end = time.monotonic() + 2.2
         while (started := time.monotonic()) < end:
             await one.flags.get("1")
             waits.append(time.monotonic() - started)
