@@ -100,7 +100,9 @@ class Call:
                 raise LostError(self._error(result, asked))
             if step is Step.FAIL:
                 raise self._error(result, asked)
-            if not self._in_time(wait) or (daily and self.options.patient):
+            if daily and self.options.patient:
+                raise self._error(result, asked)
+            if not self._in_time(wait):
                 raise self._error(result, asked, self._no_time_for(wait))
             _LOG.info("%s: attempt %d failed, the next in %.2f s", self._name, number, wait)
             await asyncio.sleep(wait)
