@@ -1,0 +1,134 @@
+"""The page on the Beta API tells the truth: its code runs, and each call has a successor that does the same."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import AsyncIterator, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AsyncBetaClient, AsyncExperimentClient
+from amp_exp_async.config import BETA
+from amp_exp_async.emulator import Emulator
+from amp_exp_async.resources import Resource
+
+PAGE = (Path(__file__).parent.parent / "docs" / "beta.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SUCCESSORS: list[tuple[str, str]] = re.findall(
+    r"^\| `beta\.([\w.]+)\([^`]*\)` \| `client\.([\w.]+)\(", PAGE, re.MULTILINE
+)
+ID = "7890"
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """An emulator with the experiment that the page speaks of, found through the environment."""
+    with Emulator() as emulator:
+        emulator.state.add_experiment(id=ID, key="pricing")
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BETA_BASE_URL", emulator.beta_base_url)
+        monkeypatch.delenv("AMPLITUDE_EXPERIMENT_REGION", raising=False)
+        yield emulator
+
+
+@pytest.fixture
+async def clients(
+    account: Emulator,  # noqa: ARG001 - it is found through the environment
+) -> AsyncIterator[tuple[AsyncBetaClient, AsyncExperimentClient]]:
+    """Both clients of it."""
+    async with AsyncBetaClient() as beta, AsyncExperimentClient() as client:
+        yield beta, client
+
+
+def run(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "docs"}
+    exec(compile(code, "beta.md", "exec"), names)
+    return names
+
+
+def methods_of(section: object, prefix: str = "") -> Iterator[str]:
+    """The dotted names of the methods of a client's sections."""
+    for name, part in vars(section).items():
+        if not name.startswith("_") and isinstance(part, Resource):
+            methods = inspect.getmembers(part, inspect.ismethod)
+            yield from (f"{prefix}{name}.{method}" for method, _ in methods if not method.startswith("_"))
+            yield from methods_of(part, f"{prefix}{name}.")
+
+
+def test_the_blocking_example(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """It lists, weighs and activates."""
+    run(BLOCKS[0])
+    assert capsys.readouterr().out == f"{ID} pricing False\n"
+    experiment = account.state.experiment(ID)
+    assert (experiment["rolloutWeights"], experiment["enabled"]) == ({"control": 1, "treatment": 3}, True)
+
+
+@pytest.mark.parametrize("block", [1, 2])
+async def test_before_and_after(account: Emulator, clients: tuple[Any, Any], block: int) -> None:
+    """What the page says becomes what else does the same."""
+    await run(BLOCKS[block])["launch"](clients[block - 1], ID, {"control": 2, "treatment": 5})
+    experiment = account.state.experiment(ID)
+    assert (experiment["rolloutWeights"], experiment["enabled"]) == ({"control": 2, "treatment": 5}, True)
+
+
+def test_the_example_of_a_users_own_test(experiment_emulator: Emulator) -> None:
+    """The test that users are shown passes."""
+    run(BLOCKS[3])["test_my_launch"](experiment_emulator)
+
+
+def test_every_example_is_run_here() -> None:
+    """A block that is added to the page is added to these tests."""
+    assert len(BLOCKS) == 4
+
+
+async def test_every_call_has_a_successor(clients: tuple[AsyncBetaClient, AsyncExperimentClient]) -> None:
+    """Each of the 13 stands in the table, beside a method that exists."""
+    beta, client = clients
+    assert sorted(name for name, _ in SUCCESSORS) == sorted(methods_of(beta))
+    assert len(SUCCESSORS) == 13
+    assert {successor for _, successor in SUCCESSORS} <= set(methods_of(client))
+
+
+async def test_the_successors_do_the_same(
+    account: Emulator, clients: tuple[AsyncBetaClient, AsyncExperimentClient]
+) -> None:
+    """Reads answer alike, and what takes the place of the others leaves the same behind."""
+    beta, client = clients
+    account.state.add_flag(id="1")
+    account.state.add_deployment()
+    arguments: dict[str, tuple[str, ...]] = {
+        "list": (),
+        "get": ("1",),
+        "versions.list": ("1",),
+        "versions.get": ("1", "1"),
+    }
+    reads = [(old, new) for old, new in SUCCESSORS if old.partition(".")[2] in arguments]
+    assert len(reads) == 9
+    for old, new in reads:
+        section, _, rest = old.partition(".")
+        given = tuple(
+            ID if one == "1" and at == 0 and section == "experiments" else one for at, one in enumerate(arguments[rest])
+        )
+        before, after = await attrgetter(old)(beta)(*given), await attrgetter(new)(client)(*given)
+        assert before
+        assert before == after
+    made = await beta.experiments.create(project_id="1", key="a", description="d", sticky_bucketing=True)
+    created = await client.experiments.create(project_id="1", key="b", description="d")
+    await client.experiments.edit(created.id, sticky_bucketing=True)
+    other = await client.experiments.get(created.id)
+    assert (made.description, made.sticky_bucketing) == (other.description, other.sticky_bucketing) == ("d", True)
+    for enabled, switch in ((True, beta.experiments.activate), (False, beta.experiments.deactivate)):
+        await switch(ID)
+        await client.experiments.edit(created.id, enabled=enabled)
+        assert account.state.experiment(ID)["enabled"] is account.state.experiment(created.id)["enabled"] is enabled
+
+
+def test_the_hosts() -> None:
+    """The table has the hosts that the client uses, and the page names its variable."""
+    assert dict(re.findall(r"^\| `(\w+)` \| `(https://[^`]+)` \|", PAGE, re.MULTILINE)) == dict(BETA.hosts)
+    assert BETA.base_url_variable in PAGE
