@@ -12,6 +12,7 @@ from .models import model
 from .values import Check, id_set, items, known, number, refuse, text, whole
 
 _MOST_SLOTS = 20
+_MOST_DIGITS = 19  # any such number has 64 bits, and JSON of the wire has no larger ones
 
 
 def number_id(argument: str, value: Any) -> int:
@@ -19,9 +20,9 @@ def number_id(argument: str, value: Any) -> int:
     if type(value) is int:
         return int(number(argument, value))
     given = text(argument, value)
-    if not (given.isascii() and given.isdigit()):
-        refuse(argument, "must be an id of digits only, as the service gives it", given)
-    return int(given)
+    if not (given.isascii() and given.isdigit()) or len(digits := given.lstrip("0")) > _MOST_DIGITS:
+        refuse(argument, f"must be an id of digits only, {_MOST_DIGITS} at most, as the service gives it", given)
+    return int(digits or "0")
 
 
 def number_ids(argument: str, value: Any) -> list[int]:
