@@ -33,6 +33,17 @@ IDS: list[Place] = [
     ("{kind}.deployments.remove", ("1", BAD), {}, "deployment"),
     ("{kind}.versions.get", ("1", BAD), {}, "version"),
     ("deployments.edit", (BAD,), {"label": "x"}, "id"),
+    ("deployments.archive", (BAD,), {}, "id"),
+    ("deployments.restore", (BAD,), {}, "id"),
+    ("mutexes.get", (BAD,), {}, "id"),
+    ("mutexes.edit", (BAD,), {"name": "x"}, "id"),
+    ("mutexes.edit_slot", (BAD, 1), {"experiments": []}, "id"),
+    ("mutexes.archive", (BAD,), {}, "id"),
+    ("mutexes.restore", (BAD,), {}, "id"),
+    ("holdouts.get", (BAD,), {}, "id"),
+    ("holdouts.edit", (BAD,), {"name": "x"}, "id"),
+    ("holdouts.archive", (BAD,), {}, "id"),
+    ("holdouts.restore", (BAD,), {}, "id"),
 ]
 KEYS: list[Place] = [
     ("{kind}.create", (), {"project_id": "1", "key": BAD}, "key"),
@@ -46,6 +57,8 @@ KEYS: list[Place] = [
     ("{kind}.cohorts.add", ("1", BAD, ["c"]), {}, "variant"),
     ("deployments.create", (), {"project_id": "1", "label": BAD, "type": "client"}, "label"),
     ("deployments.edit", ("1",), {"label": BAD}, "label"),
+    ("mutexes.create", (), {"project_id": "1", "name": "n", "slots": [{"percentage": 100}], "key": BAD}, "key"),
+    ("holdouts.create", (), {"project_id": "1", "name": "n", "holdout_percentage": 5, "key": BAD}, "key"),
 ]
 # Every list of ids, and the most that it takes.
 LISTS: dict[str, tuple[Place, int]] = {

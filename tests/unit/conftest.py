@@ -9,7 +9,7 @@ import pytest
 from amp_exp_async import AsyncExperimentClient, InvalidInputError
 from amp_exp_async.emulator import Emulator
 from tests.unit.calls import KINDS, Call, Refused
-from tests.unit.settings import BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE
+from tests.unit.settings import BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE
 
 
 @pytest.fixture
@@ -43,5 +43,5 @@ def create(request: pytest.FixtureRequest) -> Callable[..., Call]:
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No settings but those that a test makes."""
-    for variable in (KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE):
+    for variable in (KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)

@@ -38,6 +38,23 @@ EXPERIMENT = {
     "exposureEvent": {"event_type": "e", "filters": [{"subprop_key": "k", "subprop_value": ["v"]}]},
 }
 VERSION = {"version": 3, "createdAt": "2023-07-29T03:32:49.594Z", "createdBy": "u", "flagConfig": EXPERIMENT}
+MUTEX = {
+    "id": 1,
+    "projectId": 12,
+    "name": "n",
+    "slots": [
+        {"index": 1, "percentage": 95, "experiments": [123, "124"], "individuals": ["u"], "cohorts": [5]},
+        {"index": 2, "percentage": 5, "holdouts": [456], "newHere": None},
+    ],
+}
+HOLDOUT = {
+    "id": 1,
+    "holdoutPercentage": 5,
+    "experiments": [123],
+    "individualExclusion": ["u"],
+    "deleted": False,
+    "createdAt": "2023-07-29T03:32:49.594Z",
+}
 
 
 def changed(document: Any, place: Place, value: Any) -> Any:

@@ -49,7 +49,7 @@ async def test_a_key_of_other_characters_is_refused(place: Place, kind: str, ref
     await refused(call(5), argument, "must be a string")
 
 
-@pytest.mark.parametrize("name", ["flags", "experiments", "deployments"])
+@pytest.mark.parametrize("name", ["flags", "experiments", "deployments", "versions", "mutexes", "holdouts"])
 @pytest.mark.parametrize("limit", [0, 1001, -1, True, 2.5, "5"])
 async def test_a_page_size_out_of_bounds_is_refused(name: str, limit: Any, refused: Refused) -> None:
     """The service gives pages of 1 to 1,000."""
@@ -143,6 +143,9 @@ async def test_a_type_of_deployment_that_does_not_exist_is_refused(type: Any, re
         *(lambda c, kind=kind: getattr(c, kind).edit("1", name=UNSET, enabled=UNSET) for kind in KINDS),
         *(lambda c, kind=kind: getattr(c, kind).variants.edit("1", "on") for kind in KINDS),
         lambda c: c.deployments.edit("1"),
+        lambda c: c.mutexes.edit("1"),
+        lambda c: c.mutexes.edit_slot("1", 1),
+        lambda c: c.holdouts.edit("1", name=UNSET, experiments=UNSET),
     ],
 )
 async def test_an_edit_that_changes_nothing_is_refused(call: Call, refused: Refused) -> None:

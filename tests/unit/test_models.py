@@ -20,6 +20,9 @@ from amp_exp_async import (
     ExposureEvent,
     ExposureFilter,
     Flag,
+    HoldoutGroup,
+    MutexGroup,
+    MutexSlot,
     Page,
     ParentDependencies,
     Segment,
@@ -49,6 +52,16 @@ FLAG = {
     "newHere": {"deep": [1, 2]},
 }
 EXPERIMENT = {**FLAG, "startDate": "2023-07-29", "endDate": None, "exposureEvent": EVENT}
+SLOT = {"percentage": 50, "experiments": ["1"], "holdouts": [], "index": 1, "variantKey": "slot-1", "newHere": 1}
+MUTEX = {"id": "1", "projectId": "2", "key": "prices", "name": "Prices", "slots": [SLOT, {}], "newHere": None}
+HOLDOUT = {
+    "id": "1",
+    "key": "none",
+    "holdoutPercentage": 5,
+    "individualInclusion": ["u"],
+    "createdAt": "2023-07-29T03:32:49.594Z",
+    "newHere": [],
+}
 
 DOCUMENTS: dict[Any, dict[str, Any]] = {
     ExposureFilter: FILTER,
@@ -62,6 +75,9 @@ DOCUMENTS: dict[Any, dict[str, Any]] = {
     Version[Flag]: {"version": 3, "createdBy": "u", "flagConfig": FLAG, "newHere": 1},
     Created: {"id": "1", "url": "https://x", "newHere": 1},
     Deployment: {"id": "1", "label": "web", "deleted": False, "newHere": 1},
+    MutexSlot: SLOT,
+    MutexGroup: MUTEX,
+    HoldoutGroup: HOLDOUT,
 }
 # Above, written out with the constructors instead.
 BUILT = Segment(
@@ -148,6 +164,9 @@ def test_models_are_frozen(model: Any) -> None:
         (Version[Flag], "created_by", "createdBy"),
         (Created, "url", "url"),
         (Deployment, "label", "label"),
+        (MutexSlot, "variant_key", "variantKey"),
+        (MutexGroup, "bucketing_key", "bucketingKey"),
+        (HoldoutGroup, "variant_name", "variantName"),
     ],
 )
 def test_evolve_keeps_what_is_not_known(model: Any, name: str, on_the_wire: str) -> None:
@@ -172,6 +191,9 @@ def test_evolve_keeps_what_is_not_known(model: Any, name: str, on_the_wire: str)
         (Version(version=2, config=parse(Flag, FLAG)), "Version(version=2, config=Flag(id='1', key='checkout', "),
         (Created("1"), "Created(id='1')"),
         (Deployment("1", label=None), "Deployment(id='1', label=None)"),
+        (parse(MutexSlot, SLOT), "MutexSlot(index=1, percentage=50, experiments=['1'])"),
+        (parse(MutexGroup, MUTEX), "MutexGroup(id='1', key='prices', name='Prices')"),
+        (parse(HoldoutGroup, HOLDOUT), "HoldoutGroup(id='1', key='none')"),
         (ExposureEvent("_active"), "ExposureEvent(event_type='_active')"),
         (Page([1, 2, 3], "c"), "Page(items=<3>, next_cursor='c')"),
     ],
@@ -238,6 +260,13 @@ def test_a_condition_is_on_a_property_unless_it_says_otherwise() -> None:
         (Created, {"id": 12}, lambda created: created.id),
         (Deployment, {"id": 12}, lambda deployment: deployment.id),
         (Version[Flag], {"version": 1, "flagConfig": {"id": 12, "key": "k"}}, lambda version: version.config.id),
+        (MutexGroup, {"id": 12}, lambda group: group.id),
+        (MutexGroup, {"id": "1", "projectId": 12}, lambda group: group.project_id),
+        (MutexSlot, {"experiments": ["x", 12]}, lambda slot: slot.experiments[1]),
+        (MutexSlot, {"holdouts": [12]}, lambda slot: slot.holdouts[0]),
+        (MutexSlot, {"cohorts": [12]}, lambda slot: slot.cohorts[0]),
+        (HoldoutGroup, {"id": "1", "experiments": [12]}, lambda group: group.experiments[0]),
+        (HoldoutGroup, {"id": "1", "lastModifiedBy": 12}, lambda group: group.last_modified_by),
     ],
 )
 def test_an_id_that_is_a_number_becomes_a_string(

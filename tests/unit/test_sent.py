@@ -45,7 +45,7 @@ async def sent(client: AsyncExperimentClient, emulator: Emulator) -> Sent:
 
 
 @pytest.mark.parametrize("limit", [1, 1000])
-@pytest.mark.parametrize("name", ["flags", "experiments", "deployments"])
+@pytest.mark.parametrize("name", ["flags", "experiments", "deployments", "versions", "mutexes", "holdouts"])
 async def test_the_bounds_of_a_page_are_sent(name: str, limit: int, sent: Sent) -> None:
     """The smallest and the largest page may be asked for."""
     assert (await sent(lambda c: anext(getattr(c, name).list(limit=limit).pages())))["limit"] == str(limit)

@@ -22,6 +22,9 @@ from amp_exp_async import (
     ExposureEvent,
     ExposureFilter,
     Flag,
+    HoldoutGroup,
+    MutexGroup,
+    MutexSlot,
     ParentDependencies,
     Segment,
     UnexpectedResponseError,
@@ -31,10 +34,10 @@ from amp_exp_async import (
     parse,
     to_json,
 )
-from amp_exp_async.models import Id, Model
+from amp_exp_async.models import Id, Model, Toggle
 from amp_exp_async.wire import detailed
 from amp_exp_async.wire.hooks import Hooks
-from tests.unit.samples import EXPERIMENT, FLAG, VERSION, Place, changed, spelled
+from tests.unit.samples import EXPERIMENT, FLAG, HOLDOUT, MUTEX, VERSION, Place, changed, spelled
 
 ALL_MODELS: list[Any] = [
     Condition,
@@ -44,14 +47,26 @@ ALL_MODELS: list[Any] = [
     ExposureEvent,
     ExposureFilter,
     Flag,
+    HoldoutGroup,
+    MutexGroup,
+    MutexSlot,
     ParentDependencies,
     Segment,
     Variant,
     Version[Experiment],
     Version[Flag],
+    Version[Toggle],
 ]
 
-VALID: list[tuple[Any, dict[str, Any]]] = [(Flag, FLAG), (Experiment, EXPERIMENT), (Version[Experiment], VERSION)]
+VALID: list[tuple[Any, dict[str, Any]]] = [
+    (Flag, FLAG),
+    (Experiment, EXPERIMENT),
+    (Version[Experiment], VERSION),
+    (Version[Toggle], VERSION),
+    (Version[Toggle], {**VERSION, "flagConfig": FLAG}),
+    (MutexGroup, MUTEX),
+    (HoldoutGroup, HOLDOUT),
+]
 
 OTHER_VALUES: list[Any] = [None, True, 0, 2.5, "", "text", "2023-13-45", [], [1], [None], {}, {"on": 1}, {"on": [1]}]
 
