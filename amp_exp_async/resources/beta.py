@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypedDict, Unpack
 
 from amp_exp_async import checks, wire
@@ -31,12 +31,12 @@ class NewBetaExperiment(TypedDict, total=False):
     """
 
     description: str | UnsetType | None
-    variants: list[VariantLike] | UnsetType
+    variants: Iterable[VariantLike] | UnsetType
     bucketing_key: str | UnsetType | None
     rollout_weights: Mapping[str, float] | UnsetType
-    target_segments: list[SegmentLike] | UnsetType
+    target_segments: Iterable[SegmentLike] | UnsetType
     sticky_bucketing: bool | UnsetType
-    deployments: list[str] | UnsetType
+    deployments: Iterable[str] | UnsetType
 
 
 _NAMES = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
