@@ -19,8 +19,10 @@ import pytest
 
 import amp_exp_async
 from amp_exp_async import (
+    AsyncBetaClient,
     AsyncExperimentClient,
     Attempt,
+    BetaClient,
     BlockingPager,
     ConfigurationError,
     ExperimentClient,
@@ -48,9 +50,16 @@ def sections(awaited: object, blocking: object, name: str = "client") -> Iterato
             yield from sections(value, getattr(blocking, part), f"{name}.{part}")
 
 
-SECTIONS = {name: classes for name, *classes in sections(AsyncExperimentClient(KEY), ExperimentClient(KEY))}
+SECTIONS = {
+    name: classes
+    for pair in (
+        sections(AsyncExperimentClient(KEY), ExperimentClient(KEY)),
+        sections(AsyncBetaClient(KEY), BetaClient(KEY), "beta"),
+    )
+    for name, *classes in pair
+}
 WIRED = [(name, method) for name, (awaited, _) in SECTIONS.items() for method in sorted(methods(awaited))]
-LIFETIME = {("client", "aclose"), ("client", "forget_parent")}
+LIFETIME = {(client, method) for client in ("client", "beta") for method in ("aclose", "forget_parent")}
 
 
 def test_the_sections_are_those_of_the_design() -> None:
@@ -59,6 +68,8 @@ def test_the_sections_are_those_of_the_design() -> None:
     kinds = ("client.flags", "client.experiments")
     whole = {"client.deployments", "client.versions", "client.mutexes", "client.holdouts"}
     expected = {"client", *whole, *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}
+    kinds = ("beta.flags", "beta.experiments")
+    expected |= {"beta", "beta.deployments", *kinds} | {f"{kind}.versions" for kind in kinds}
     assert set(SECTIONS) == expected
 
 
@@ -84,6 +95,9 @@ def test_each_method_is_wired_from_its_own(name: str, method: str) -> None:
 def test_the_constructor_takes_the_same() -> None:
     """The same arguments, with the same defaults, and the same settings made of them."""
     assert inspect.signature(ExperimentClient) == inspect.signature(AsyncExperimentClient)
+    assert inspect.signature(BetaClient) == inspect.signature(AsyncBetaClient)
+    assert inspect.signature(AsyncBetaClient) == inspect.signature(AsyncExperimentClient)
+    assert repr(BetaClient(KEY)) == "<BetaClient https://management-api.experiment.amplitude.com>"
     options: dict[str, Any] = {"timeout": 3.0, "deadline": None, "retry": RetryPolicy(attempts=2)}
     blocking = ExperimentClient(KEY, region="eu", **options)
     assert blocking.resource._transport.options == AsyncExperimentClient(KEY, **options)._transport.options

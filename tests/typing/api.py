@@ -7,13 +7,15 @@ Each line that must be refused bears a comment that either checker reports when 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, assert_type
 
 from amp_exp_async import (
     UNSET,
+    AsyncBetaClient,
     AsyncExperimentClient,
     Attempt,
+    BetaClient,
     BlockingPager,
     Condition,
     Created,
@@ -24,7 +26,11 @@ from amp_exp_async import (
     ExposureEvent,
     Flag,
     FlagChanges,
+    HoldoutGroup,
     Maybe,
+    MutexGroup,
+    MutexSlot,
+    NewBetaExperiment,
     NewFlag,
     Page,
     Pager,
@@ -160,6 +166,118 @@ async def deployments(client: AsyncExperimentClient, blocking: ExperimentClient)
     await client.deployments.edit("1", archive=True)
     blocking.deployments.edit("1", label="l")
     blocking.deployments.create(project_id="1", label="l", type="web")  # type: ignore[arg-type]
+    await client.deployments.archive("1")
+    blocking.deployments.restore("1")
+
+
+async def versions(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """The versions of all projects, of flags and experiments alike."""
+    start, end = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
+    async for version in client.versions.list(start=start, end=end, limit=5, cursor=12):
+        assert_type(version.version, int)
+        assert_type(version.config.key, str)
+        if isinstance(version.config, Experiment):
+            assert_type(version.config.state, Maybe[str])
+    for version in blocking.versions.list(start=start):
+        assert_type(version.created_at, Maybe[datetime])
+        if isinstance(version.config, Flag):
+            assert_type(version.config, Flag)
+    async for page in client.versions.list().pages():
+        assert_type(page.next_cursor, str | None)
+    client.versions.list(start=date(2026, 10, 1))  # type: ignore[arg-type]
+    blocking.versions.list(end="2026-10-01T00:00:00Z")  # type: ignore[arg-type]
+    blocking.versions.list(key="k")  # type: ignore[call-arg]
+
+
+async def mutexes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """Groups of experiments that exclude each other."""
+    assert_type(client.mutexes.list(limit=5, cursor="c"), Pager[MutexGroup])
+    assert_type(blocking.mutexes.list(limit=5, cursor=5), BlockingPager[MutexGroup])
+    group = await client.mutexes.get("1")
+    assert_type(group, MutexGroup)
+    assert_type(group.id, str)
+    assert_type(group.slots, Maybe[list[MutexSlot]])
+    for slot in group.slots or []:
+        assert_type(slot.percentage, Maybe[float])
+        assert_type(slot.experiments, Maybe[list[str]])
+    assert_type(blocking.mutexes.get("1"), MutexGroup)
+    slots = (MutexSlot(percentage=40, experiments=["1"]), {"percentage": 60})
+    assert_type(await client.mutexes.create(project_id="1", name="n", slots=slots, description=None), Created)
+    assert_type(blocking.mutexes.create(project_id="1", name="n", slots=slots, key="k", bucketing_salt="s"), Created)
+    await client.mutexes.edit("1", name="n", description=None)
+    blocking.mutexes.edit("1", archive=True)
+    await client.mutexes.edit_slot("1", 1, experiments={"1"}, individuals=())
+    blocking.mutexes.edit_slot("1", index=2, holdouts=["1"])
+    await client.mutexes.archive("1")
+    blocking.mutexes.restore("1")
+    blocking.mutexes.create(project_id="1", name="n")  # type: ignore[call-arg]
+    await client.mutexes.edit("1", name=None)  # type: ignore[arg-type]
+    blocking.mutexes.edit_slot("1", "1", experiments=[])  # type: ignore[arg-type]
+    MutexSlot(percent=5)  # type: ignore[call-arg]
+
+
+async def holdouts(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """Groups of users who are held out."""
+    assert_type(client.holdouts.list(limit=5), Pager[HoldoutGroup])
+    assert_type(blocking.holdouts.list(cursor=5), BlockingPager[HoldoutGroup])
+    group = await client.holdouts.get("1")
+    assert_type(group, HoldoutGroup)
+    assert_type(group.experiments, Maybe[list[str]])
+    assert_type(group.created_at, Maybe[datetime])
+    assert_type(blocking.holdouts.get("1"), HoldoutGroup)
+    created = await client.holdouts.create(project_id="1", name="n", holdout_percentage=5, experiments=("1", "2"))
+    assert_type(created, Created)
+    assert_type(blocking.holdouts.create(project_id="1", name="n", holdout_percentage=5, key="k"), Created)
+    await client.holdouts.edit("1", experiments=["1"], individual_inclusion=["u"], individual_exclusion=[])
+    blocking.holdouts.edit("1", name="n", archive=False)
+    await client.holdouts.archive("1")
+    blocking.holdouts.restore("1")
+    blocking.holdouts.create(project_id="1", name="n", holdout_percentage="5")  # type: ignore[arg-type]
+    await client.holdouts.edit("1", holdout_percentage=5)  # type: ignore[call-arg]
+
+
+async def beta_awaited(client: AsyncBetaClient) -> None:
+    """The Beta API has the models of version 1."""
+    assert_type(client.flags.list(limit=5, cursor="c"), Pager[Flag])
+    assert_type(await client.flags.get("1"), Flag)
+    assert_type(client.flags.versions.list("1"), Pager[Version[Flag]])
+    assert_type(await client.flags.versions.get("1", 2), Version[Flag])
+    assert_type(client.experiments.list(), Pager[Experiment])
+    assert_type(await client.experiments.get("1"), Experiment)
+    assert_type(await client.experiments.versions.list("1"), list[Version[Experiment]])
+    assert_type(client.deployments.list(), Pager[Deployment])
+    new: NewBetaExperiment = {
+        "variants": (Variant(key="on"), {"key": "off"}),
+        "deployments": {"1"},
+        "description": None,
+    }
+    assert_type(await client.experiments.create(project_id="1", key="k", sticky_bucketing=True), Experiment)
+    assert_type(await client.experiments.create(project_id="1", key="k", **new), Experiment)
+    await client.experiments.activate("1")
+    await client.experiments.deactivate("1")
+    await client.experiments.set_rollout_weights("1", {"on": 1})
+    assert_type(client.with_options(timeout=5), AsyncBetaClient)
+    client.experiments.edit("1")  # type: ignore[attr-defined]
+    await client.experiments.create(project_id="1", key="k", enabled=True)  # type: ignore[call-arg]
+    client.flags.list(key="k")  # type: ignore[call-arg]
+
+
+def beta_blocking(client: BetaClient) -> None:
+    """The same, blocking."""
+    assert_type(client.flags.list(limit=5, cursor="c"), BlockingPager[Flag])
+    assert_type(client.flags.get("1"), Flag)
+    assert_type(client.flags.versions.list("1"), list[Version[Flag]])
+    assert_type(client.experiments.list(), BlockingPager[Experiment])
+    assert_type(client.experiments.get("1"), Experiment)
+    assert_type(client.experiments.versions.get("1", 2), Version[Experiment])
+    assert_type(client.deployments.list(), BlockingPager[Deployment])
+    assert_type(client.experiments.create(project_id="1", key="k", rollout_weights={"on": 1}), Experiment)
+    client.experiments.activate("1")
+    client.experiments.deactivate("1")
+    client.experiments.set_rollout_weights("1", {"on": 1})
+    assert_type(client.with_options(timeout=5), BetaClient)
+    client.flags.create(project_id="1", key="k")  # type: ignore[attr-defined]
+    client.experiments.set_rollout_weights("1", [1])  # type: ignore[arg-type]
 
 
 async def clients() -> None:
@@ -169,13 +287,19 @@ async def clients() -> None:
         assert_type(client, AsyncExperimentClient)
         assert_type(client.with_options(deadline=None, on_attempt=observe), AsyncExperimentClient)
         assert_type(client.usage, Usage)
-        assert_type(await client.request("GET", "/mutexes", params={"limit": 5}), Any)
+        assert_type(await client.request("GET", "/segments", params={"limit": 5}), Any)
     with ExperimentClient("key", base_url="https://host", rate_limit=None, on_attempt=observe) as blocking:
         assert_type(blocking, ExperimentClient)
         assert_type(blocking.with_options(timeout=5, retry=policy), ExperimentClient)
         assert_type(blocking.usage, Usage)
-        assert_type(blocking.request("POST", "/mutexes", json={"a": None}), Any)
+        assert_type(blocking.request("POST", "/segments", json={"a": None}), Any)
         blocking.close()
+    async with AsyncBetaClient("key", region="eu", rate_limit=limit) as beta:
+        assert_type(beta, AsyncBetaClient)
+    with BetaClient(base_url="https://host") as blocking_beta:
+        assert_type(blocking_beta, BetaClient)
+        assert_type(blocking_beta.usage, Usage)
+    BetaClient("key", prefix="/api/1")  # type: ignore[call-arg]
     ExperimentClient(retries=3)  # type: ignore[call-arg]
     ExperimentClient("key", region=1)  # type: ignore[arg-type]
     blocking.with_options(region="eu")  # type: ignore[call-arg]

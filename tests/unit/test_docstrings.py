@@ -25,7 +25,8 @@ CLASSES = [name for name in NAMES if inspect.isclass(getattr(amp_exp_async, name
 def with_resources() -> Iterator[type]:
     """The public classes, and those that hang on a client."""
     yield from (getattr(amp_exp_async, name) for name in CLASSES)
-    found: list[Any] = [amp_exp_async.AsyncExperimentClient("a-key-of-no-account", base_url="https://host.invalid")]
+    clients = (amp_exp_async.AsyncExperimentClient, amp_exp_async.AsyncBetaClient)
+    found: list[Any] = [client("a-key-of-no-account", base_url="https://host.invalid") for client in clients]
     while found:
         holder = found.pop()
         hung = [value for name, value in vars(holder).items() if not name.startswith("_")]
@@ -63,7 +64,13 @@ def assigned_docstring(name: str) -> str:
 def test_the_package_has_public_names() -> None:
     """What the other tests of this file go over is not empty, and reaches the resources."""
     assert {"AsyncExperimentClient", "Flag", "AmpExpError", "UNSET", "parse"} <= set(NAMES)
-    assert {"AsyncExperimentClient.aclose", "AsyncFlags.list", "AsyncUsers.add", "Pager.pages"} <= set(MEMBERS)
+    assert {
+        "AsyncExperimentClient.aclose",
+        "AsyncFlags.list",
+        "AsyncUsers.add",
+        "AsyncMutexes.edit_slot",
+        "Pager.pages",
+    } <= set(MEMBERS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from amp_exp_async import (
+    AsyncBetaClient,
     AsyncExperimentClient,
     Created,
     Deployment,
@@ -215,6 +216,14 @@ async def test_a_request_is_sent_as_documented(file: str, client: AsyncExperimen
 
 
 @pytest.mark.parametrize("file", of(OTHERS))
-def test_a_request_of_the_beta_api_is_json(file: str) -> None:
-    """The examples that no method of version 1 sends are JSON objects."""
-    assert isinstance(json.loads((EXAMPLES / file).read_bytes()), dict)
+async def test_a_request_of_the_beta_api_is_sent_as_documented(file: str, emulator: Emulator) -> None:
+    """The examples that no method of version 1 sends are sent by the client of the Beta API."""
+    document = json.loads((EXAMPLES / file).read_bytes())
+    emulator.state.add_experiment(id=ID)
+    async with AsyncBetaClient(emulator.api_key, base_url=emulator.beta_base_url) as client:
+        await client.experiments.set_rollout_weights(ID, **arguments(document))
+
+    (request,) = emulator.requests
+    assert (request.method, request.path) == ("POST", f"/beta/experiments/{ID}/rollout-weights")
+    assert exactly(request.body) == exactly(document)
+    assert request.status == 200
