@@ -19,6 +19,7 @@ from .retry import Outcome, Repeat
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 
+_BETA_CREATION = "/experiments/new"  # no object, though it looks like one
 _EXCERPT = 300  # characters of a body that a message quotes
 
 
@@ -58,7 +59,7 @@ class Request:
     @property
     def order_key(self) -> str | None:
         """What writes must not overlap on: the object that the path begins with. None for a read."""
-        if self.method == "GET":
+        if self.method == "GET" or self.path == _BETA_CREATION:
             return None
         owner = self.path.split("/", 3)[1:3]
         return None if len(owner) < 2 else "/".join(owner)

@@ -96,8 +96,11 @@ def test_a_query_decodes_to_its_values(query: list[tuple[str, str]]) -> None:
         ("/flags/12/variants/on/users/0", "flags/12"),
         ("/experiments/12", "experiments/12"),
         ("/deployments/12", "deployments/12"),
+        ("/mutexes/12/slots/1", "mutexes/12"),
+        ("/experiments/12/activate", "experiments/12"),
         ("/flags", None),
         ("/deployments", None),
+        ("/experiments/new", None),
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
