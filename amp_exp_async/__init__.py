@@ -25,6 +25,7 @@ from .bulk import (
     ReplaceUsers,
 )
 from .client import AsyncBetaClient, AsyncExperimentClient
+from .editing import FieldDifference, Restoration, SegmentChanges, VersionChange
 from .errors import (
     AmpExpError,
     APIConnectionError,
@@ -109,6 +110,7 @@ __all__ = [
     "ExperimentClient",
     "ExposureEvent",
     "ExposureFilter",
+    "FieldDifference",
     "Flag",
     "FlagChanges",
     "HoldoutGroup",
@@ -139,8 +141,10 @@ __all__ = [
     "RemoveVariant",
     "ReplaceCohorts",
     "ReplaceUsers",
+    "Restoration",
     "RetryPolicy",
     "Segment",
+    "SegmentChanges",
     "ServerError",
     "UnexpectedResponseError",
     "Unset",
@@ -148,6 +152,7 @@ __all__ = [
     "Usage",
     "Variant",
     "Version",
+    "VersionChange",
     "__version__",
     "parse",
     "to_json",

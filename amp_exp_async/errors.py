@@ -208,7 +208,32 @@ class OutcomeUnknownError(_RequestError):
 
 
 class EditConflictError(AmpExpError):
-    """The object changed between being read and being written. Nothing was written."""
+    """The object changed between being read and being written, in a place that the edit changes too.
+
+    Attributes:
+        field: the first such place: `name`, or `target_segments['Beta testers']`.
+        base: what it was when it was read; of a segment that was not there, `UNSET`.
+        ours: what the edit makes of it; where it takes it away, `UNSET`.
+        theirs: what it is now; likewise.
+        written: whether the edit was written and overwritten since; otherwise nothing was written.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        base: Any = None,
+        ours: Any = None,
+        theirs: Any = None,
+        written: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.base = base
+        self.ours = ours
+        self.theirs = theirs
+        self.written = written
 
 
 class BulkError(AmpExpError):

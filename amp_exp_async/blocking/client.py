@@ -160,6 +160,8 @@ class ExperimentClient(BlockingClient[AsyncExperimentClient]):
         self.holdouts = Holdouts(client.holdouts, bridge)
 
     bulk = running(AsyncExperimentClient.bulk)
+    history = blocking(AsyncExperimentClient.history)
+    restore_version = blocking(AsyncExperimentClient.restore_version)
 
 
 class BetaClient(BlockingClient[AsyncBetaClient]):

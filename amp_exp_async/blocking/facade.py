@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from typing import Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from amp_exp_async.models import Page
 from amp_exp_async.paging import Pager
@@ -16,6 +16,7 @@ A_co = TypeVar("A_co", covariant=True)
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class Facade(Generic[A_co]):
@@ -42,6 +43,16 @@ def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Conc
 
 def _read(value: object) -> object:
     return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
+
+
+def shown_as(method: Any) -> Callable[[F], F]:
+    """Give a blocking method that has to be written out the signature and docstring of the async one."""
+
+    def decorate(ours: F) -> F:
+        functools.update_wrapper(ours, method)
+        return ours
+
+    return decorate
 
 
 def iterating(method: Callable[Concatenate[A, P], Pager[T]]) -> Callable[Concatenate[Facade[A], P], BlockingPager[T]]:

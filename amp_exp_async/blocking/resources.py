@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from amp_exp_async import checks
 from amp_exp_async.bulk import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
+from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded
 from amp_exp_async.models import Experiment, Flag, Toggle
 from amp_exp_async.resources import (
     AsyncAllVersions,
@@ -18,10 +22,12 @@ from amp_exp_async.resources import (
 
 from .bridge import Bridge
 from .bulk import running
-from .facade import Facade, blocking, iterating
+from .facade import Facade, blocking, iterating, shown_as
 
 ResourceT_co = TypeVar("ResourceT_co", bound=AsyncToggles[Any], covariant=True)
 ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+
+_NOT_ASYNC = "must not be async here: the blocking client calls it in your own thread, where nothing awaits it"
 
 
 class Variants(Facade[AsyncVariants]):
@@ -73,6 +79,22 @@ class Versions(Facade[AsyncVersions[ToggleT_co]], Generic[ToggleT_co]):
     get = blocking(AsyncVersions[ToggleT_co].get)
 
 
+class Segments(Facade[AsyncSegments[ToggleT_co]], Generic[ToggleT_co]):
+    """`client.flags.segments` and `client.experiments.segments`, blocking."""
+
+    add = blocking(AsyncSegments[ToggleT_co].add)
+    remove = blocking(AsyncSegments[ToggleT_co].remove)
+    edit = blocking(AsyncSegments[ToggleT_co].edit)
+    add_values = blocking(AsyncSegments[ToggleT_co].add_values)
+
+
+class Tags(Facade[AsyncTags[ToggleT_co]], Generic[ToggleT_co]):
+    """`client.flags.tags` and `client.experiments.tags`, blocking."""
+
+    add = blocking(AsyncTags[ToggleT_co].add)
+    remove = blocking(AsyncTags[ToggleT_co].remove)
+
+
 class Toggles(Facade[ResourceT_co], Generic[ResourceT_co, ToggleT_co]):
     """What `client.flags` and `client.experiments` have in common, blocking.
 
@@ -82,6 +104,8 @@ class Toggles(Facade[ResourceT_co], Generic[ResourceT_co, ToggleT_co]):
         cohorts: cohorts included in a variant by id.
         deployments: the deployments that it is assigned to.
         versions: its versions.
+        segments: its target segments, one at a time.
+        tags: its tags, one at a time.
     """
 
     def __init__(self, resource: ResourceT_co, bridge: Bridge) -> None:
@@ -91,12 +115,28 @@ class Toggles(Facade[ResourceT_co], Generic[ResourceT_co, ToggleT_co]):
         self.cohorts = Cohorts(resource.cohorts, bridge)
         self.deployments = AssignedDeployments(resource.deployments, bridge)
         self.versions: Versions[ToggleT_co] = Versions(resource.versions, bridge)
+        self.segments: Segments[ToggleT_co] = Segments(resource.segments, bridge)
+        self.tags: Tags[ToggleT_co] = Tags(resource.tags, bridge)
 
     list = iterating(AsyncToggles[ToggleT_co].list)
     get = blocking(AsyncToggles[ToggleT_co].get)
     find = blocking(AsyncToggles[ToggleT_co].find)
     archive = blocking(AsyncToggles[ToggleT_co].archive)
     restore = blocking(AsyncToggles[ToggleT_co].restore)
+
+    @shown_as(AsyncToggles[ToggleT_co].guarded_edit)
+    def guarded_edit(self, id: str, change: Callable[[ToggleT_co], ToggleT_co]) -> ToggleT_co:
+        """See `AsyncToggles.guarded_edit`; the change is made in the caller's own thread."""
+        if inspect.iscoroutinefunction(change):
+            checks.refuse("change", _NOT_ASYNC)
+        guarded: Guarded[ToggleT_co] = Guarded(self.resource.transport, self.resource.kind)
+        before = self.bridge.call(lambda: guarded.read(id))
+        edited = change(before)
+        if inspect.isawaitable(edited):
+            if inspect.iscoroutine(edited):
+                edited.close()
+            checks.refuse("change", _NOT_ASYNC)
+        return self.bridge.call(lambda: guarded.write(id, before, edited))
 
 
 class Flags(Toggles[AsyncFlags, Flag]):
@@ -111,6 +151,8 @@ class Experiments(Toggles[AsyncExperiments, Experiment]):
 
     create = blocking(AsyncExperiments.create)
     edit = blocking(AsyncExperiments.edit)
+    roll_out = blocking(AsyncExperiments.roll_out)
+    roll_back = blocking(AsyncExperiments.roll_back)
 
 
 class Deployments(Facade[AsyncDeployments]):

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from amp_exp_async import checks, resources
+from amp_exp_async import checks, editing, resources
 from amp_exp_async.models import Experiment, Flag, Toggle
 from amp_exp_async.resources import KindResource
 
@@ -173,7 +173,7 @@ class AsyncCohorts(resources.AsyncCohorts):
         return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
 
-class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
+class AsyncToggles(editing.AsyncToggles[ToggleT_co]):
     """What `client.flags` and `client.experiments` have in common, with inclusions of any number."""
 
     users_class = AsyncUsers
@@ -184,11 +184,11 @@ class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
     cohorts: AsyncCohorts  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class AsyncFlags(AsyncToggles[Flag], resources.AsyncFlags):
+class AsyncFlags(AsyncToggles[Flag], editing.AsyncFlags):
     """`client.flags`."""
 
 
-class AsyncExperiments(AsyncToggles[Experiment], resources.AsyncExperiments):
+class AsyncExperiments(AsyncToggles[Experiment], editing.AsyncExperiments):
     """`client.experiments`."""
 
 

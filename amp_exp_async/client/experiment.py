@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
-from amp_exp_async.bulk import AsyncExperiments, AsyncFlags, BulkRun, OnError, Operations
+from amp_exp_async import checks, editing
+from amp_exp_async.bulk import AsyncExperiments, AsyncFlags, BulkRun, KindName, OnError, Operations
 from amp_exp_async.config import V1
+from amp_exp_async.editing import Restoration, VersionChange
+from amp_exp_async.models import Toggle
 from amp_exp_async.resources import AsyncAllVersions, AsyncDeployments, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.transport import Transport
 
@@ -109,3 +112,57 @@ class AsyncExperimentClient(AsyncClient):
             print(run.summary)
         """
         return BulkRun(self._transport, operations, journal=journal, on_error=on_error)
+
+    async def history(self, kind: KindName, id: str) -> list[VersionChange]:
+        """Who changed what and when, in one flag or experiment: `GET /{kind}/{id}/versions`, one request.
+
+        Args:
+            kind: `flags` or `experiments`.
+            id: its id.
+
+        Returns:
+            What each version has changed, field by field, newest first.
+
+        Raises:
+            NotFoundError: there is none of this id.
+
+        Example::
+
+            for change in await client.history("flags", "123"):
+                print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: False -> True
+        """
+        return editing.changes(await self._section(kind).versions.list(id))
+
+    async def restore_version(
+        self, kind: KindName, id: str, version: int | str, *, dry_run: bool = False
+    ) -> Restoration[Toggle]:
+        """Make a flag or experiment what it was in a version: a guarded edit of all that an edit can set.
+
+        What an edit cannot set, such as variants, their weights and deployments, stays as it is, and the result names
+        what of it differs. What the version does not show stays as it is, too.
+
+        Args:
+            kind: `flags` or `experiments`.
+            id: its id.
+            version: the version's number.
+            dry_run: whether to show only what would be changed. It is two requests, and five with the edit.
+
+        Returns:
+            The differences, those that are left, and the flag or experiment as it was read last.
+
+        Raises:
+            InvalidInputError: target segments differ, and one has a condition on a cohort. Nothing was written.
+            EditConflictError: somebody else has changed the same meanwhile.
+            NotFoundError: there is no such flag or version.
+
+        Example::
+
+            print(await client.restore_version("flags", "123", 4, dry_run=True))
+            restored = await client.restore_version("flags", "123", 4)
+        """
+        section = self._section(kind)
+        return await editing.restore(section, id, version, dry_run=checks.boolean("dry_run", dry_run))
+
+    def _section(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
+        checks.one_of("flags", "experiments")("kind", kind)
+        return self.flags if kind == "flags" else self.experiments

@@ -1,11 +1,19 @@
 """The sections of the API."""
 
-from ._base import KindResource, Resource
+from ._base import Kind, KindResource, Resource
 from .all_versions import AsyncAllVersions
 from .assignments import AsyncAssignedDeployments
 from .beta import AsyncBetaDeployments, AsyncBetaExperiments, AsyncBetaFlags, AsyncBetaToggles, NewBetaExperiment
 from .deployments import AsyncDeployments
-from .fields import ExperimentChanges, FlagChanges, NewExperiment, NewFlag
+from .fields import (
+    EXPERIMENT_CHANGES,
+    FLAG_CHANGES,
+    ExperimentChanges,
+    FlagChanges,
+    NewExperiment,
+    NewFlag,
+    SegmentLike,
+)
 from .groups import Groups
 from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
@@ -15,6 +23,8 @@ from .variants import AsyncVariants
 from .versions import AsyncVersions
 
 __all__ = [
+    "EXPERIMENT_CHANGES",
+    "FLAG_CHANGES",
     "AsyncAllVersions",
     "AsyncAssignedDeployments",
     "AsyncBetaDeployments",
@@ -34,10 +44,12 @@ __all__ = [
     "ExperimentChanges",
     "FlagChanges",
     "Groups",
+    "Kind",
     "KindResource",
     "NewBetaExperiment",
     "NewExperiment",
     "NewFlag",
     "Resource",
+    "SegmentLike",
     "SlotLike",
 ]

@@ -120,6 +120,7 @@ class Connection:
     def _start(self) -> None:
         self.pacer = self._make_pacer()
         self.locks = KeyedLocks()
+        self.guards = KeyedLocks()  # of guarded edits, each of several requests
         self.slots = Places(self._network.max_concurrency)
         self.requests = 0
         self.retries = 0

@@ -240,7 +240,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     BulkError: {"errors": ()},
     ConfigurationError: {},
     ClientClosedError: {},
-    EditConflictError: {},
+    EditConflictError: {"field": "tags", "base": ["a"], "ours": ["b"], "theirs": amp_exp_async.UNSET, "written": True},
     InvalidInputError: {"argument": "users[1]", "rule": "must not be empty"},
     APIConnectionError: {**_REQUEST, "sent": True},
     APITimeoutError: {**_REQUEST, "sent": True},

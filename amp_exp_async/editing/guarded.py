@@ -1,0 +1,152 @@
+"""Reading, changing, and writing only where nobody else has changed the same meanwhile."""
+
+from __future__ import annotations
+
+import inspect
+import reprlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, TypeVar, cast
+
+from amp_exp_async import checks
+from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
+from amp_exp_async.models import Toggle
+from amp_exp_async.resources import KindResource
+
+from .fields import difference, equal, refuse_cohorts, table_of, value_of
+from .merging import Overlap, merge, missing
+
+ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+ToggleT = TypeVar("ToggleT", bound=Toggle)
+
+Change: TypeAlias = Callable[[ToggleT], ToggleT | Awaitable[ToggleT]]
+"""Takes a flag or experiment, and gives a changed copy of it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlist = 200
+
+
+class Guarded(KindResource[ToggleT_co]):
+    """Guarded edits of flags or experiments."""
+
+    async def read(self, id: str) -> ToggleT_co:
+        """It as it is now."""
+        return await self._get(self.kind.model, self._path(id))
+
+    async def edit(
+        self, id: str, change: Callable[[ToggleT_co], ToggleT_co | Awaitable[ToggleT_co]], *, again: bool = False
+    ) -> ToggleT_co:
+        """Read it, change it, and write what has changed.
+
+        Args:
+            id: the id.
+            change: gives a changed copy.
+            again: whether the change may be made again, of what is there just before the write, in place of merging.
+                It must be one that changes nothing the second time.
+
+        Raises:
+            InvalidInputError: the change is none that an edit can make.
+            EditConflictError: somebody else has changed the same.
+        """
+        base = await self.read(id)
+        edited = change(base)
+        if inspect.isawaitable(edited):
+            edited = await edited
+        repeat = cast("Callable[[ToggleT_co], ToggleT_co]", change) if again else None
+        return await self.write(id, base, edited, repeat)
+
+    async def write(
+        self, id: str, base: Toggle, edited: Any, again: Callable[[Any], Toggle] | None = None
+    ) -> ToggleT_co:
+        """Write what a changed copy has changed, and read it back.
+
+        Args:
+            id: the id.
+            base: as it was read.
+            edited: the changed copy.
+            again: makes the same change of another reading.
+
+        Raises:
+            InvalidInputError: the change is none that an edit can make.
+            EditConflictError: somebody else has changed the same.
+        """
+        ours = difference(base, edited)
+        if not ours:
+            return cast("ToggleT_co", base)
+        path = self._path(id)
+        async with self._alone(path):
+            latest = await self.read(id)
+            wanted = difference(latest, again(latest)) if again else _merged(path, base, ours, latest)
+            if not wanted:
+                return latest
+            await self._send("PATCH", path, checks.changes(table_of(base), wanted))
+            try:
+                now = await self.read(id)
+            except AmpExpError as error:
+                error.add_note(f"PATCH {path} was carried out; only reading it back has failed.")
+                raise
+        _verify(path, latest, wanted, now, again)
+        return now
+
+    @asynccontextmanager
+    async def _alone(self, path: str) -> AsyncGenerator[None, None]:
+        """Keep other guarded edits of this client from the same flag."""
+        guards = self._transport.connection.guards
+        await guards.acquire(path, None)
+        try:
+            yield
+        finally:
+            guards.release(path)
+
+
+def _merged(path: str, base: Toggle, ours: Mapping[str, Any], latest: Toggle) -> dict[str, Any]:
+    """What is still to be written."""
+    before, theirs = ({field: value_of(toggle, field) for field in ours} for toggle in (base, latest))
+    merged, overlaps = merge(before, ours, theirs)
+    if overlaps:
+        raise _conflict(
+            f"PATCH {path} was not sent, since somebody else has changed the same since it was read", overlaps
+        )
+    wanted = {field: value for field, value in merged.items() if not equal(value, theirs[field])}
+    if "target_segments" in wanted:
+        refuse_cohorts(*(latest.target_segments or ()))
+    return wanted
+
+
+def _verify(
+    path: str, before: Toggle, written: Mapping[str, Any], now: Toggle, again: Callable[[Any], Toggle] | None
+) -> None:
+    """Make sure that what was written is there."""
+    sides = ({field: value_of(toggle, field) for field in written} for toggle in (before, now))
+    base, theirs = sides
+    overlaps = missing(base, written, theirs)
+    if overlaps and again is not None and _is_settled(again, now):
+        return
+    if overlaps:
+        raise _conflict(
+            f"PATCH {path} was carried out, and is not there now: somebody else has written at the same moment",
+            overlaps,
+            written=True,
+        )
+
+
+def _is_settled(again: Callable[[Any], Toggle], now: Toggle) -> bool:
+    try:
+        return not difference(now, again(now))
+    except InvalidInputError:
+        return False
+
+
+def _conflict(what: str, overlaps: Sequence[Overlap], *, written: bool = False) -> EditConflictError:
+    first = overlaps[0]
+    others = [overlap.field for overlap in overlaps[1:]]
+    also = f" Likewise {', '.join(others)}." if others else ""
+    return EditConflictError(
+        f"{what}. {first.field}: it was {_SHORT.repr(first.base)}, you want {_SHORT.repr(first.ours)}, and it is "
+        f"{_SHORT.repr(first.theirs)} now.{also} Read it again, and decide which is right.",
+        field=first.field,
+        base=first.base,
+        ours=first.ours,
+        theirs=first.theirs,
+        written=written,
+    )

@@ -1,0 +1,128 @@
+"""Flags and experiments with guarded edits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from amp_exp_async import checks, resources
+from amp_exp_async.models import Experiment, Flag, Toggle
+from amp_exp_async.resources import Kind
+from amp_exp_async.transport import Transport
+
+from .decisions import rolled_back, rolled_out
+from .guarded import Guarded
+from .sections import AsyncSegments, AsyncTags
+
+ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+
+
+class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
+    """What `client.flags` and `client.experiments` have in common, with guarded edits.
+
+    Attributes:
+        segments: its target segments, one at a time.
+        tags: its tags, one at a time.
+    """
+
+    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+        super().__init__(transport, kind)
+        self.segments = AsyncSegments(transport, kind)
+        self.tags = AsyncTags(transport, kind)
+
+    async def guarded_edit(
+        self, id: str, change: Callable[[ToggleT_co], ToggleT_co | Awaitable[ToggleT_co]]
+    ) -> ToggleT_co:
+        """Change it where others change it too: only what differs is sent, and nothing of theirs is overwritten.
+
+        It is read; `change` makes a changed copy of it; it is read again; what both sides have changed is merged: tags
+        as a set, target segments by their names, other fields as one piece. The fields that differ are written with
+        `PATCH /{kind}/{id}`, and it is read once more, to see that they are there. That is four requests, and one where
+        nothing differs. Guarded edits of one client on one flag take turns.
+
+        The service cannot write on a condition. What somebody else writes between the second read and the write, to a
+        field that is written here, is lost; the last read finds only what they write after that
+        (docs/reliability.md).
+
+        Args:
+            id: the id.
+            change: takes the flag or experiment as it is, and gives a changed copy (`attrs.evolve`). It may be async;
+                with the blocking client it may not, and is called in the caller's own thread.
+
+        Returns:
+            It as it was read after the write; or as it was read before, where there was nothing to write.
+
+        Raises:
+            InvalidInputError: the copy has a change that an edit cannot make (of the key, of variants, of target
+                segments with a condition on a cohort, ...), or breaks a rule. Nothing was written.
+            EditConflictError: both have changed the same place, and nothing was written; or it was written, and is not
+                there now (`written`).
+            NotFoundError: there is none of this id.
+            MethodNotAllowedError: only the app can edit it.
+
+        Example:
+            `await client.flags.guarded_edit("123", lambda flag: attrs.evolve(flag, rollout_percentage=20))`
+        """
+        return await Guarded(self.transport, self.kind).edit(id, change)
+
+
+class AsyncFlags(resources.AsyncFlags, AsyncToggles[Flag]):
+    """`client.flags`."""
+
+
+class AsyncExperiments(resources.AsyncExperiments, AsyncToggles[Experiment]):
+    """`client.experiments`."""
+
+    async def roll_out(self, id: str, variant: str, reason: str, *, everyone: bool = False) -> Experiment:
+        """End an experiment and give one variant to all whom it targets: one guarded edit.
+
+        It sets `decision` to `rollout`, `decision_reason` and `rolled_out_variant`, turns `sticky_bucketing` off, and
+        gives each target segment a percentage of 100 and all its weight to the variant. With `everyone`,
+        `rollout_percentage` is 100 too. An edit cannot set the variants' own weights, which count for users whom no
+        segment targets: if those users would get another variant, the call is refused and says what to set first.
+        Whether the experiment is enabled does not change, nor who is included by id.
+
+        Args:
+            id: the experiment's id.
+            variant: the key of the variant that has won.
+            reason: why.
+            everyone: whether users whom no segment targets get it too.
+
+        Returns:
+            The experiment as it was read after the write.
+
+        Raises:
+            InvalidInputError: there is no such variant, the variants' weights give others to users whom no segment
+                targets, or a segment has a condition on a cohort. Nothing was written.
+            EditConflictError: somebody else has changed the same meanwhile.
+
+        Example:
+            `await client.experiments.roll_out("123", "treatment", "12 % more orders")`
+        """
+        key, why = checks.key("variant", variant), checks.text("reason", reason)
+        all_users = checks.boolean("everyone", everyone)
+        return await self.guarded_edit(id, lambda experiment: rolled_out(experiment, key, why, everyone=all_users))
+
+    async def roll_back(self, id: str, reason: str) -> Experiment:
+        """End an experiment and give no variant to anybody: one guarded edit.
+
+        It sets `decision` to `rollback`, `decision_reason`, and `rolled_out_variant` to null; `enabled` to False; and
+        `rollout_percentage` and the percentage of each target segment to 0. Weights stay as they are.
+
+        Args:
+            id: the experiment's id.
+            reason: why.
+
+        Returns:
+            The experiment as it was read after the write.
+
+        Raises:
+            InvalidInputError: a segment has a condition on a cohort. Nothing was written: `edit` with `enabled=False`
+                turns the experiment off.
+            EditConflictError: somebody else has changed the same meanwhile.
+
+        Example:
+            `await client.experiments.roll_back("123", "slower checkout")`
+        """
+        why = checks.text("reason", reason)
+        return await self.guarded_edit(id, lambda experiment: rolled_back(experiment, why))
