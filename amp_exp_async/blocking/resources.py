@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from amp_exp_async import checks
 from amp_exp_async.bulk import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
-from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded
+from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded, copied
 from amp_exp_async.models import Experiment, Flag, Toggle
 from amp_exp_async.resources import (
     AsyncAllVersions,
@@ -131,7 +131,7 @@ class Toggles(Facade[ResourceT_co], Generic[ResourceT_co, ToggleT_co]):
             checks.refuse("change", _NOT_ASYNC)
         guarded: Guarded[ToggleT_co] = Guarded(self.resource.transport, self.resource.kind)
         before = self.bridge.call(lambda: guarded.read(id))
-        edited = change(before)
+        edited = change(copied(before))
         if inspect.isawaitable(edited):
             if inspect.iscoroutine(edited):
                 edited.close()

@@ -1,6 +1,6 @@
 """Changing one thing in a flag that others change too, and what changed it before."""
 
-from .guarded import Guarded
+from .guarded import Guarded, copied
 from .history import FieldDifference, VersionChange, changes
 from .restoring import Restoration, restore
 from .sections import AsyncSegments, AsyncTags
@@ -19,5 +19,6 @@ __all__ = [
     "SegmentChanges",
     "VersionChange",
     "changes",
+    "copied",
     "restore",
 ]

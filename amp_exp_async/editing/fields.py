@@ -65,9 +65,11 @@ def difference(base: Toggle, edited: Any) -> dict[str, Any]:
             checks.refuse(name, "must have a value: UNSET is not sent, and would leave it as it is")
         if name in _WHOLE and getattr(base, name) is UNSET:
             checks.refuse(name, "was not shown by the service, and what is there would be lost: use edit to replace it")
-    if "target_segments" in changed:
-        refuse_cohorts(*(base.target_segments or ()), *checks.items("target_segments", edited.target_segments))
-    return checks.fields(table, {shown[name]: getattr(edited, name) for name in changed})
+    given = {shown[name]: getattr(edited, name) for name in changed}
+    if "target_segments" in given:
+        given["target_segments"] = checks.items("target_segments", given["target_segments"])
+        refuse_cohorts(*(base.target_segments or ()), *given["target_segments"])
+    return checks.fields(table, given)
 
 
 def refuse_cohorts(*segments: Any) -> None:

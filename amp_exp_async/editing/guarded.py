@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import reprlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Guarded(KindResource[ToggleT_co]):
             EditConflictError: somebody else has changed the same.
         """
         base = await self.read(id)
-        edited = change(base)
+        edited = change(copied(base))
         if inspect.isawaitable(edited):
             edited = await edited
         repeat = cast("Callable[[ToggleT_co], ToggleT_co]", change) if again else None
@@ -97,6 +98,11 @@ class Guarded(KindResource[ToggleT_co]):
             yield
         finally:
             guards.release(path)
+
+
+def copied(toggle: ToggleT) -> ToggleT:
+    """A copy to change: a list inside it may be changed in place, and must still be seen to differ."""
+    return copy.deepcopy(toggle)
 
 
 def _merged(path: str, base: Toggle, ours: Mapping[str, Any], latest: Toggle) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _merge_field(field: str, base: Any, ours: Any, theirs: Any, same: Same) -> t
 
 
 def _merge_value(field: str, base: Any, ours: Any, theirs: Any, same: Same) -> tuple[Any, list[Overlap]]:
-    if same(ours, theirs):
+    if same(ours, theirs) or equal(base, ours):
         return theirs, []
     if same(base, theirs):
         return ours, []

@@ -39,11 +39,9 @@ def shown(place: str, before: Any, after: Any) -> Iterator[str]:
             return
     old, new = _texts(before), _texts(after)
     if old is not None and new is not None and old != new:
-        marked = [
-            *(f"+{text!r}" for text in (new - old).elements()),
-            *(f"-{text!r}" for text in (old - new).elements()),
-        ]
-        yield f"{place}: {', '.join(marked)}"
+        added = [f"+{text!r}" for text in (new - old).elements()]
+        removed = [f"-{text!r}" for text in (old - new).elements()]
+        yield f"{place}: {', '.join([*added, *removed])}"
         return
     yield f"{place}: {_one(before)} -> {_one(after)}"
 
