@@ -60,6 +60,21 @@ def test_the_bulk_example(account: Emulator, monkeypatch: pytest.MonkeyPatch, tm
     assert len((tmp_path / "sync.jsonl").read_text().splitlines()) == 1 + 2 * (len(flags) + 1)
 
 
+def test_the_example_of_guarded_edits(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example adds addresses to the pilot segment and a tag, turns the flag on, and shows what happened."""
+    condition = {"type": "property", "prop": "gp:email", "op": "is", "values": ["Ann@example.com"]}
+    pilot = {"name": "Pilot", "conditions": [condition], "percentage": 10, "rolloutWeights": {"on": 1}}
+    flag = account.state.add_flag(projectId="123456", key="pilot-checkout", tags=["old"], targetSegments=[pilot])
+    (code,) = [block for block in BLOCKS if "guarded_edit" in block]
+    _run(code)
+    after = account.state.flag(flag["id"])
+    assert after["targetSegments"][0]["conditions"][0]["values"] == ["Ann@example.com", "bo@example.com"]
+    assert (after["tags"], after["enabled"], after["rolloutPercentage"]) == (["old", "reviewed"], True, 20)
+    printed = capsys.readouterr().out
+    assert "target_segments['Pilot'].conditions[0].values: +'bo@example.com'" in printed
+    assert printed.splitlines()[-1] == "tags: -'reviewed'"
+
+
 def test_the_blocking_example(account: Emulator) -> None:
     """The example without asyncio edits a variant."""
     (code,) = [block for block in BLOCKS if "client.experiments.variants.edit" in block]
@@ -91,7 +106,7 @@ def test_the_example_of_a_users_own_test(experiment_emulator: Emulator) -> None:
 
 def test_every_example_is_run_here() -> None:
     """A block that is added to the README is added to these tests."""
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_every_name_in_the_error_table_exists() -> None:
@@ -100,4 +115,4 @@ def test_every_name_in_the_error_table_exists() -> None:
     names = set(re.findall(r"`(\w+Error)`", table))
     exported = {name for name in amp_exp_async.__all__ if name.endswith("Error")}
     assert names - exported == {"ValueError", "TimeoutError"}
-    assert exported - names == {"EditConflictError"}
+    assert exported == names - {"ValueError", "TimeoutError"}

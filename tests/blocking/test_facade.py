@@ -64,7 +64,7 @@ LIFETIME = {(client, method) for client in ("client", "beta") for method in ("ac
 
 def test_the_sections_are_those_of_the_design() -> None:
     """What is compared below is all there is."""
-    under = ("variants", "users", "cohorts", "deployments", "versions")
+    under = ("variants", "users", "cohorts", "deployments", "versions", "segments", "tags")
     kinds = ("client.flags", "client.experiments")
     whole = {"client.deployments", "client.versions", "client.mutexes", "client.holdouts"}
     expected = {"client", *whole, *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}

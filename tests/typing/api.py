@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Literal, assert_type
 
+from attrs import evolve
+
 from amp_exp_async import (
     UNSET,
     AsyncBetaClient,
@@ -35,13 +37,16 @@ from amp_exp_async import (
     Page,
     Pager,
     RateLimit,
+    Restoration,
     RetryPolicy,
     Segment,
     Unset,
     Usage,
     Variant,
     Version,
+    VersionChange,
 )
+from amp_exp_async.models import Toggle
 
 
 async def flags_awaited(client: AsyncExperimentClient) -> None:
@@ -62,6 +67,17 @@ async def flags_awaited(client: AsyncExperimentClient) -> None:
     assert_type(created.id, str)
     assert_type(created.url, Maybe[str])
     await client.flags.edit("1", enabled=True)
+    assert_type(await client.flags.guarded_edit("1", lambda flag: evolve(flag, name="n")), Flag)
+    assert_type(await client.flags.segments.add("1", Segment(name="s")), Flag)
+    assert_type(await client.flags.segments.remove("1", "s"), Flag)
+    assert_type(await client.flags.segments.edit("1", "s", percentage=5, bucketing_key=None), Flag)
+    assert_type(await client.flags.segments.add_values("1", "s", "gp:x", {"v"}, case="lower"), Flag)
+    assert_type(await client.flags.tags.add("1", ["t"]), Flag)
+    assert_type(await client.experiments.tags.remove("1", ["t"]), Experiment)
+    assert_type(await client.experiments.roll_out("1", "on", "why", everyone=True), Experiment)
+    assert_type(await client.experiments.roll_back("1", "why"), Experiment)
+    assert_type(await client.history("flags", "1"), list[VersionChange])
+    assert_type(await client.restore_version("flags", "1", 2, dry_run=True), Restoration[Toggle])
     await client.flags.archive("1")
     await client.flags.restore("1")
     assert_type(client.flags.versions.list("1"), Pager[Version[Flag]])
@@ -102,6 +118,14 @@ def flags_blocking(client: ExperimentClient) -> None:
     created = client.flags.create(project_id="1", key="k")
     assert_type(created, Created)
     client.flags.edit("1", enabled=True)
+    assert_type(client.flags.guarded_edit("1", lambda flag: evolve(flag, name="n")), Flag)
+    assert_type(client.flags.guarded_edit(id="1", change=lambda flag: evolve(flag, name="n")), Flag)
+    assert_type(client.flags.segments.add("1", Segment(name="s")), Flag)
+    assert_type(client.flags.segments.add_values("1", "s", "gp:x", {"v"}, case="lower"), Flag)
+    assert_type(client.experiments.tags.remove("1", ["t"]), Experiment)
+    assert_type(client.experiments.roll_out("1", "on", "why", everyone=True), Experiment)
+    assert_type(client.history("flags", "1"), list[VersionChange])
+    assert_type(client.restore_version("flags", "1", 2, dry_run=True), Restoration[Toggle])
     client.flags.archive("1")
     client.flags.restore("1")
     assert_type(client.flags.versions.list("1"), list[Version[Flag]])
@@ -371,3 +395,4 @@ async def mistakes(client: AsyncExperimentClient, blocking: ExperimentClient) ->
     client.flags.get("1")  # type: ignore[unused-coroutine]
     Segment(nmae="s")  # type: ignore[call-arg]
     Flag(id="1", key="k").name = "n"  # type: ignore[misc]
+    await client.flags.segments.add_values("1", "s", "gp:x", ["v"])  # type: ignore[call-arg]
