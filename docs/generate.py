@@ -227,6 +227,11 @@ def repeated(sent: Sent) -> str:
             return "never" if sent.settle is beyond_settling else "never: read back"
 
 
+def is_guarded(method: Callable[..., Any]) -> bool:
+    """Whether a method reads, writes and reads back."""
+    return inspect.unwrap(method).__module__.startswith("amp_exp_async.editing.")
+
+
 def is_run(method: Callable[..., Any]) -> bool:
     """Whether a method sends many requests, as a bulk run."""
     return typing.get_type_hints(method).get("return") is BulkRun
@@ -239,10 +244,12 @@ class Operations:
     Attributes:
         rows: one for each operation.
         runs: the methods that are bulk runs, by their dotted names.
+        guarded: the methods that are guarded edits.
     """
 
     rows: list[Row]
     runs: list[str]
+    guarded: list[str]
 
 
 async def operations(awaited: Any, blocking: Any) -> Operations:
@@ -251,6 +258,7 @@ async def operations(awaited: Any, blocking: Any) -> Operations:
     client._hang(Recorder(awaited._transport.connection, awaited._transport.options))  # noqa: SLF001
     rows: list[Row] = []
     runs: list[str] = []
+    guarded: list[str] = []
     for section, part in sections(client):
         facade = blocking
         for step in section.split("."):
@@ -260,9 +268,11 @@ async def operations(awaited: Any, blocking: Any) -> Operations:
                 raise RuntimeError(f"the blocking {section}.{name} is not made of the async one")
             if is_run(method):
                 runs.append(f"{section}.{name}")
+            elif is_guarded(method):
+                guarded.append(f"{section}.{name}")
             else:
                 rows += await rows_of(f"{section}.{name}", method)
-    return Operations(rows, runs)
+    return Operations(rows, runs, guarded)
 
 
 def of_kind(rows: Iterable[Row], kind: str) -> list[Row]:
@@ -301,6 +311,14 @@ async def page() -> str:
     parts = [INTRODUCTION + "\n".join(f"| {short} | {long} |" for short, long in MEANINGS.items()) + "\n"]
     parts += ["## Flags and experiments\n", KINDS, both_kinds(v1.rows)]
     parts.append(f"Of any number of ids, in as many of these requests as it takes: {runs}. See [bulk.md](bulk.md).\n")
+    guarded = ", ".join(f"`client.{name}`" for name in v1.guarded if name.startswith("flags."))
+    only = ", ".join(
+        f"`client.{name}`" for name in v1.guarded if name.replace("experiments.", "flags.") not in v1.guarded
+    )
+    parts.append(
+        f"Read, write and read back, where others edit too: {guarded}; {only}. See "
+        "[reliability.md](reliability.md#guarded-edits).\n"
+    )
     for section in dict.fromkeys(row.section for row in v1.rows if row.section not in {"flags", "experiments"}):
         parts += [f"## {section.title()}\n", table(row for row in v1.rows if row.section == section)]
     parts += ["## The Beta API\n", BETA_SECTION, table(beta.rows), "## Anything else\n", ANYTHING]
