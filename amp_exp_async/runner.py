@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from amp_exp_async.errors import AmpExpError
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -31,6 +34,7 @@ class Runner(Generic[J, R]):
         drop: Callable[[J], R],
         spawn: Spawn,
         at_once: int,
+        on_stop: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
         """Make a runner; it begins when the first result is asked for.
@@ -41,6 +45,7 @@ class Runner(Generic[J, R]):
             drop: the result of a job that is not begun any more.
             spawn: starts a task.
             at_once: how many jobs may be under way.
+            on_stop: called when no job is begun any more, before the end.
             on_end: called when nothing is under way any more.
         """
         self.stopped = False
@@ -49,7 +54,10 @@ class Runner(Generic[J, R]):
         self._drop = drop
         self._spawn = spawn
         self._at_once = at_once
+        self._on_stop = on_stop
         self._on_end = on_end
+        self._halting = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._error: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
@@ -79,6 +87,7 @@ class Runner(Generic[J, R]):
             BaseException: what has stopped the run, once all results have been taken.
         """
         if self._feeder is None and not self.stopped:
+            self._loop = asyncio.get_running_loop()
             self._feeder = self._start(self._feed())
         while not self._results and self._tasks:
             asking = asyncio.get_running_loop().create_future()
@@ -97,15 +106,35 @@ class Runner(Generic[J, R]):
         return taken
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Begin nothing any more. What is under way goes on to its end.
+        """Begin nothing any more. What is under way goes on to its end. From any thread.
 
         Args:
             error: what the one who asks for results is to be told after the last of them.
         """
+        if self._loop is None or _running_loop() is self._loop:
+            self._stop(error)
+        else:
+            self.stop_soon(error)
+
+    def stop_soon(self, error: BaseException | None = None) -> None:
+        """Begin nothing any more, without doing anything here: it may be the garbage collector that calls."""
+        self._halting = True
+        if self._loop is None:
+            self.stopped = True
+            return
+        with suppress(RuntimeError):  # the loop is closed, and nothing goes on there
+            self._loop.call_soon_threadsafe(self._stop, error)
+
+    def add(self, result: R) -> None:
+        """Hand out a result that a worker cannot give any more."""
+        self._results.append(result)
+        self._tell()
+
+    def _stop(self, error: BaseException | None) -> None:
         self._error = self._error or error
         if self.stopped:
             return
-        self.stopped = True
+        self.stopped = self._halting = True
         dropped = [job for _, job in self._ready]
         dropped += [job for behind in self._busy.values() if behind for job in behind]
         self._results.extend(map(self._drop, dropped))
@@ -113,13 +142,14 @@ class Runner(Generic[J, R]):
         self._busy.clear()
         if self._feeder is not None and self._feeder is not asyncio.current_task():
             self._feeder.cancel()
+        self._on_stop()
         self._wake_all()
 
     async def finish(self) -> None:
-        """Stop, and wait until nothing is under way."""
+        """Stop, and wait until nothing is under way, but for a task of the run's own that asks for it."""
         self.stop()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while others := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(others)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._spawn(work)
@@ -129,8 +159,14 @@ class Runner(Generic[J, R]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.stop(error)
+        if task.cancelled():
+            if not self.stopped:
+                self._stop(AmpExpError("a task of the run was cancelled, and not by the run: it begins nothing more"))
+        elif (error := task.exception()) is not None:
+            if task is self._feeder and isinstance(error, Exception):
+                self._error = self._error or error  # once what was read before it is done
+            else:
+                self._stop(error)
         if not self._tasks:
             self._on_end()
             self._tell()
@@ -159,7 +195,7 @@ class Runner(Generic[J, R]):
         """Do one job after the other, until there is none."""
         work = self._worker()
         while True:
-            if self._ready and len(self._results) < self._at_once:
+            if self._ready and len(self._results) < self._at_once and not self._halting:
                 key, job = self._ready.popleft()
                 _wake(self._full)
                 result = await work(job)
@@ -211,6 +247,13 @@ class Runner(Generic[J, R]):
         """Let those who ask for results look again."""
         for asking in self._asking:
             _wake(asking)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

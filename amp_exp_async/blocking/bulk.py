@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import io
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -22,6 +24,24 @@ P = ParamSpec("P")
 # What is read of a caller's iterator before anything is waited for: so many items, for so many seconds.
 _AT_A_TIME = 1000
 _READING = 0.05
+
+
+class _Collecting(threading.local):
+    """Whether the garbage collector is at work in this thread.
+
+    Attributes:
+        now: whether it is.
+    """
+
+    now = False
+
+    def note(self, phase: str, _: object) -> None:
+        """Be told by the collector."""
+        self.now = phase == "start"
+
+
+_COLLECTING = _Collecting()
+gc.callbacks.append(_COLLECTING.note)
 
 
 class BlockingBulkRun:
@@ -53,10 +73,11 @@ class BlockingBulkRun:
                 while untaken:
                     yield untaken.popleft()
                 self._bridge.refuse_parents(generation)
-            if self._handed is not None and self._handed.error is not None:
-                raise self._handed.error
         finally:
-            if generation == self._bridge.generation:
+            if _COLLECTING.now:
+                # In the midst of anything, perhaps with a lock held: nobody must wait here.
+                self._run.stop_soon()
+            elif generation == self._bridge.generation:
                 self.close()
 
     def wait(self) -> BulkSummary:
@@ -93,7 +114,9 @@ class BlockingBulkRun:
 
     def close(self) -> None:
         """Begin nothing more, and wait until nothing is under way. Idempotent."""
-        if not self._bridge.closed and not self._bridge.in_loop_thread():
+        if self._bridge.in_loop_thread():
+            self._run.stop_soon()
+        elif not self._bridge.closed:
             self._bridge.call(self._run.aclose)
 
     def __enter__(self) -> Self:
@@ -117,14 +140,10 @@ class BlockingBulkRun:
 
 
 class Handed:
-    """What the caller's thread reads from an iterator, for the event loop to take.
-
-    Attributes:
-        error: what the iterator has raised.
-    """
+    """What the caller's thread reads from an iterator, for the event loop to take."""
 
     def __init__(self, source: Iterator[Any]) -> None:
-        self.error: Exception | None = None
+        self._error: Exception | None = None
         self._source = source
         self._ended = False
         self._items: deque[Any] = deque()
@@ -136,6 +155,8 @@ class Handed:
 
     async def __anext__(self) -> Any:
         while not self._items:
+            if self._error is not None:
+                raise self._error
             if self._ended:
                 raise StopAsyncIteration
             if self._wanted is not None and not self._wanted.done():
@@ -156,7 +177,7 @@ class Handed:
         except StopIteration:
             self._ended = True
         except Exception as error:  # noqa: BLE001 - it is raised once what was read before it is done
-            self._ended, self.error = True, error
+            self._ended, self._error = True, error
         return items
 
     async def outcomes(self, run: BulkRun, items: list[Any]) -> list[Outcome] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from attrs import define
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, RateLimitError
 from amp_exp_async.models import Created
 from amp_exp_async.runner import Runner
-from amp_exp_async.transport import Tally, Transport
+from amp_exp_async.transport import GivenUpError, Scope, Tally, Transport
 
 from .journal import Journal, digest
 from .names import Names
@@ -85,12 +86,16 @@ class Execution:
         self._names = Names(self._lookups)
         self._journal: Journal | None = None
         self._cause: AmpExpError | None = None
+        self._tallies: list[Tally] = []
+        self._scopes: set[Scope] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.runner = Runner(
             self._jobs(),
             worker=self._worker,
             drop=self._drop,
             spawn=self._connection.spawn,
             at_once=self._connection.max_concurrency,
+            on_stop=self._give_up,
             on_end=self._ended,
         )
 
@@ -101,8 +106,15 @@ class Execution:
             ClientClosedError: the client is closed.
         """
         self._connection.open()
-        self._connection.finishing.add(self.runner.finish)
-        self.account.start(asyncio.get_running_loop().time())
+        self._connection.finishing.add(self._close)
+        self._loop = asyncio.get_running_loop()
+        self.account.start(self._loop.time())
+
+    async def _close(self) -> None:
+        """Tell the reader, and finish, before the client is closed."""
+        self._cause = self._cause or ClientClosedError("the client was closed while the run was under way")
+        self.runner.stop(self._cause)
+        await self.runner.finish()
 
     @property
     def summary(self) -> BulkSummary:
@@ -114,7 +126,7 @@ class Execution:
         return Transport(self._connection, self._options)
 
     def _ended(self) -> None:
-        self._connection.finishing.discard(self.runner.finish)
+        self._connection.finishing.discard(self._close)
         if self._journal is not None:
             self._journal.close()
 
@@ -134,6 +146,8 @@ class Execution:
                     await self._look_up(job)
                 yield job.key, job
                 index += 1
+            if self._journal is not None:
+                self._journal.check_count(index)
             self.account.complete = True
         finally:
             await self._source.close()
@@ -172,26 +186,45 @@ class Execution:
 
     def _worker(self) -> Callable[[_Job], Awaitable[Outcome]]:
         transport = self._transport()
+        self._tallies.append(transport.tally)
         return partial(self._carry_out, Performer(transport), transport.tally)
 
+    def _give_up(self) -> None:
+        """Let go of the operations that have written nothing yet: they may wait for long."""
+        for tally in self._tallies:
+            tally.give_up()
+
     async def _carry_out(self, performer: Performer, tally: Tally, job: _Job) -> Outcome:
-        tally.requests, tally.lost, performer.changed = 0, False, []
+        performer.changed = []
         created: Created | None = None
         error: AmpExpError | None = None
-        try:
-            id = await self._id(job) if job.id is None else job.id
-            if self._is_done(job):
-                return self._count(Outcome(job.operation, job.index, "skipped"))
-            if self._journal is not None:
-                self._journal.begin(job.index, job.known_by, job.operation, job.flag)
-            again = job.again or job.was_done
-            created = await performer.perform(job.operation, id, again=again, was_done=job.was_done)
-        except AmpExpError as failure:
-            error = failure
-        except asyncio.CancelledError:
-            error = AmpExpError("the run was cancelled while the operation was under way")
-            self._end(job, _outcome(job, performer, tally, None, error))
-            raise
+        given_up = False
+        with Scope(self._scopes) as scope:
+            tally.begin(scope)
+            try:
+                id = await self._id(job) if job.id is None else job.id
+                if self._is_done(job):
+                    return self._count(Outcome(job.operation, job.index, "skipped"))
+                if self._journal is not None:
+                    self._journal.begin(job.index, job.known_by, job.operation, job.flag)
+                again = job.again or job.was_done
+                followed = again and self._journal is not None and self._journal.is_followed(job.index, job.flag)
+                created = await performer.perform(
+                    job.operation, id, again=again, was_done=job.was_done, followed=followed
+                )
+            except AmpExpError as failure:
+                error = failure
+            except GivenUpError:
+                given_up = True
+            except asyncio.CancelledError:
+                if not scope.ended:
+                    error = AmpExpError("the run was cancelled while the operation was under way")
+                    self.runner.add(self._end(job, _outcome(job, performer, tally, None, error)))
+                raise
+            finally:
+                tally.scope = None
+        if given_up or scope.ended:
+            return self._drop(job, tally.requests)
         return self._end(job, _outcome(job, performer, tally, created, error))
 
     async def _id(self, job: _Job) -> str | None:
@@ -207,30 +240,52 @@ class Execution:
         operation = outcome.operation
         if isinstance(operation, CreateFlag | CreateExperiment) and outcome.created is not None:
             self._names.add((operation.kind, operation.project_id, operation.key), outcome.created.id)
-        if self._journal is not None and outcome.state != "skipped":
-            self._journal.end(job.known_by, outcome, job.flag)
+        if self._journal is not None:
+            self._write_down(self._journal, job, outcome)
         if _is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)
         elif self._stops and outcome.state in {"failed", "unknown"}:
-            self._cause = self._cause or AmpExpError(f"not begun: the run was stopped by {describe(outcome)}")
+            self._cause = self._cause or AmpExpError(f"the run was stopped by {describe(outcome)}")
             self.runner.stop()
         return self._count(outcome)
+
+    def _write_down(self, journal: Journal, job: _Job, outcome: Outcome) -> None:
+        with suppress(AmpExpError):  # it remembers, too, why it is broken
+            if outcome.state != "skipped":
+                journal.end(job.known_by, outcome, job.flag)
+        if journal.broken is not None:
+            self._cause = self._cause or journal.broken
+            self.runner.stop(self._cause)
 
     def _is_done(self, job: _Job) -> bool:
         """Whether an earlier run has done it, and nothing on the same flag has to come before it now."""
         journal = self._journal
         return journal is not None and job.was_done and not journal.is_due_again(job.index, job.flag)
 
-    def _drop(self, job: _Job) -> Outcome:
+    def _drop(self, job: _Job, requests: int = 0) -> Outcome:
         if self._is_done(job):
             return self._count(Outcome(job.operation, job.index, "skipped"))
-        error = self._cause or AmpExpError("not begun: the run was ended before it")
-        return self._count(Outcome(job.operation, job.index, "skipped", error))
+        return self._count(Outcome(job.operation, job.index, "skipped", _not_begun(self._cause), requests))
 
     def _count(self, outcome: Outcome) -> Outcome:
-        self.account.add(outcome, asyncio.get_running_loop().time())
+        self.account.add(outcome, 0.0 if self._loop is None else self._loop.time())
         return outcome
+
+
+def _not_begun(cause: AmpExpError | None) -> AmpExpError:
+    """Why an operation was left out, in short; `cause` may be about another one."""
+    match cause:
+        case RateLimitError():
+            error: AmpExpError = RateLimitError(
+                "not begun: the day's requests are used up", retry_after=cause.retry_after, daily=cause.daily
+            )
+        case ClientClosedError():
+            error = ClientClosedError(f"not begun: {cause}")
+        case _:
+            error = AmpExpError(f"not begun: {cause or 'the run was ended before it'}")
+    error.__cause__ = cause
+    return error
 
 
 def _is_final(error: AmpExpError | None) -> bool:

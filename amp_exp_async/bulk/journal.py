@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import orjson
 
-from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.errors import AmpExpError, InvalidInputError
 
 from .operations import Operation
 from .outcomes import Outcome, State
@@ -37,7 +37,11 @@ def digest(operation: Operation) -> int:
 
 
 class Journal:
-    """An open journal. What it had when it was opened is held in nine bytes an operation, and an entry a flag."""
+    """An open journal. What it had when it was opened is held in nine bytes an operation, and an entry a flag.
+
+    Attributes:
+        broken: why it cannot be written any more.
+    """
 
     def __init__(self, path: os.PathLike[str], service: str) -> None:
         """Open a journal, or begin one.
@@ -54,6 +58,7 @@ class Journal:
         self._states = bytearray()
         self._digests = array("Q")
         self._repeats = Repeats()
+        self.broken: AmpExpError | None = None
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
@@ -72,6 +77,10 @@ class Journal:
     def was_done(self, index: int) -> bool:
         """Whether an earlier run has done the operation of this index."""
         return self._state(index) == _DONE
+
+    def is_followed(self, index: int, flag: str) -> bool:
+        """Whether an earlier run began a later operation on the same flag."""
+        return self._repeats.is_followed(flag, index)
 
     def is_due_again(self, index: int, flag: str) -> bool:
         """Whether what was done is to be done once more: an earlier operation on the same flag came after it."""
@@ -183,8 +192,21 @@ class Journal:
 
     def _write(self, document: dict[str, Any]) -> None:
         line = _line_of(document)
-        if os.write(self._file, line) != len(line):
-            raise OSError(f"{self._path}: the line was not written whole: is the disk full?")
+        if self.broken is not None:
+            raise self.broken
+        end = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, line) == len(line):
+                return
+            os.ftruncate(self._file, end)
+            why = "the line was not written whole: is the disk full?"
+        except OSError as error:
+            why = str(error)
+        # A line behind a broken one would make the journal useless.
+        self.broken = AmpExpError(
+            f"journal {self._path}: cannot be written ({why}). The run begins nothing more; what it has of it holds."
+        )
+        raise self.broken
 
     def _refused(self, why: str) -> InvalidInputError:
         return InvalidInputError(f"journal {self._path}: {why}. Nothing was sent.", argument="journal", rule=why)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias, TypeGuard, TypeVar
@@ -27,7 +27,7 @@ File: TypeAlias = os.PathLike[str] | io.TextIOBase
 _CLASSES = {cls.__name__: cls for cls in OPERATIONS}
 
 
-def read_ids(file: File) -> Iterator[str]:
+def read_ids(file: File) -> Generator[str, None, None]:
     """The ids of a file, one on each line.
 
     Raises:
@@ -36,7 +36,7 @@ def read_ids(file: File) -> Iterator[str]:
     return _read(file, lambda line: checks.listed_id("id", line))
 
 
-def read_operations(file: File) -> Iterator[Operation]:
+def read_operations(file: File) -> Generator[Operation, None, None]:
     """The operations of a file, one on each line: `{"operation": "AddUsers", "kind": "flags", "id": "1", …}`.
 
     Raises:
@@ -78,7 +78,7 @@ def is_file(given: object) -> TypeGuard[File]:
     return isinstance(given, os.PathLike | io.TextIOBase)
 
 
-def _read(file: File, parse: Callable[[str], T]) -> Iterator[T]:
+def _read(file: File, parse: Callable[[str], T]) -> Generator[T, None, None]:
     name = os.fspath(file) if isinstance(file, os.PathLike) else str(getattr(file, "name", "the file"))
     try:
         with Path(file).open(encoding="utf-8-sig") if isinstance(file, os.PathLike) else nullcontext(file) as lines:
@@ -87,7 +87,7 @@ def _read(file: File, parse: Callable[[str], T]) -> Iterator[T]:
         raise InvalidInputError(f"{name}: cannot be read ({error}). Nothing was sent.", argument=name) from error
 
 
-def _parsed(lines: Iterable[str], name: str, parse: Callable[[str], T]) -> Iterator[T]:
+def _parsed(lines: Iterable[str], name: str, parse: Callable[[str], T]) -> Generator[T, None, None]:
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):

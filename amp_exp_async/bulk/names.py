@@ -8,13 +8,16 @@ from contextlib import aclosing
 
 from attrs import define, field
 
+from amp_exp_async.errors import AmpExpError, InvalidInputError, NotFoundError
 from amp_exp_async.models import UNSET, Toggle
 from amp_exp_async.resources import AsyncExperiments, AsyncFlags, AsyncToggles
+from amp_exp_async.resources.toggles import only_one
 from amp_exp_async.transport import Transport
 
 from .operations import KindName, Lookup
 
 _PAGE = 1000
+_MOST_MISSING = 1_000  # keys that are remembered not to be there
 _MOST_CREATED = 10_000  # ids of created flags that are kept, to save looking them up
 
 
@@ -37,6 +40,8 @@ class Names:
     def add(self, lookup: Lookup, id: str) -> None:
         """Note what has just been created."""
         self._created[lookup] = id
+        for listing in self._listings.values():
+            listing.missing.pop(lookup[2], None)
         if len(self._created) > _MOST_CREATED:
             del self._created[next(iter(self._created))]
 
@@ -59,15 +64,32 @@ class Names:
         async with self._lock:
             listing = self._listings.setdefault((kind, project_id), _Listing())
             wanted = {other for other in {lookup, *upcoming} if other[:2] == lookup[:2] and not self.is_known(other)}
-            pages = len(wanted) if len(wanted) > 1 else 0
+            # One page for one more key, where others may follow that are not known yet.
+            pages = len(wanted) if len(wanted) > 1 else min(listing.asked, 1)
             while pages and not listing.complete and not all(map(self.is_known, wanted)):
                 await self._read_page(kind, project_id, listing)
                 pages -= 1
             known = self._known(lookup)
             if known is None:
-                known = (await self._toggles[kind].find(key, project_id=project_id)).id
-                listing.certain[key] = known
+                known = listing.certain[key] = await self._ask(lookup, listing)
             return known
+
+    async def _ask(self, lookup: Lookup, listing: _Listing) -> str:
+        """Look for one key by itself. One that has been archived will do where there is no other."""
+        kind, project_id, key = lookup
+        if key in listing.missing:
+            raise listing.missing[key]
+        toggles: AsyncToggles[Toggle] = self._toggles[kind]
+        project = UNSET if project_id is None else project_id
+        listing.asked += 1
+        found = [toggle async for toggle in toggles.list(key=key, project_id=project, include_archived=True)]
+        active = [toggle for toggle in found if not toggle.deleted]
+        try:
+            return only_one(kind, active or found, key, project_id).id
+        except (NotFoundError, InvalidInputError) as error:
+            if len(listing.missing) < _MOST_MISSING:
+                listing.missing[key] = error
+            raise
 
     def _known(self, lookup: Lookup) -> str | None:
         kind, project_id, key = lookup
@@ -98,3 +120,5 @@ class _Listing:
     complete: bool = False
     listed: dict[str, list[str]] = field(factory=dict[str, list[str]])
     certain: dict[str, str] = field(factory=dict[str, str])
+    missing: dict[str, AmpExpError] = field(factory=dict[str, AmpExpError])
+    asked: int = 0

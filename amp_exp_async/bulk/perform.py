@@ -44,7 +44,7 @@ class Performer:
         self._experiments = AsyncExperiments(transport)
 
     def perform(
-        self, operation: Operation, id: str | None, *, again: bool, was_done: bool = False
+        self, operation: Operation, id: str | None, *, again: bool, was_done: bool = False, followed: bool = False
     ) -> Coroutine[Any, Any, Created | None]:
         """Carry an operation out.
 
@@ -53,6 +53,7 @@ class Performer:
             id: the id of its flag or experiment; None for a creation.
             again: whether it was begun before, and nobody knows what became of it.
             was_done: whether it was done before: what it created may have been changed since.
+            followed: whether later operations on the same flag were begun before: they may have used its new names.
 
         Raises:
             AmpExpError: it failed, or nobody knows; `changed` has what was done of it.
@@ -61,7 +62,7 @@ class Performer:
             case Edit() if id is not None:
                 return self._edit(operation, id, again=again)
             case OnVariant() if id is not None:
-                return self._on_variant(operation, id, again=again, was_done=was_done)
+                return self._on_variant(operation, id, again=again, was_done=was_done, followed=followed)
             case AddDeployments() | RemoveDeployment() if id is not None:
                 return self._assign(operation, id)
             case CreateFlag() | CreateExperiment():
@@ -102,7 +103,7 @@ class Performer:
                     await deployments.remove(id, operation.deployment)
                     self.changed.append(operation.deployment)
 
-    async def _on_variant(self, operation: OnVariant, id: str, *, again: bool, was_done: bool) -> None:
+    async def _on_variant(self, operation: OnVariant, id: str, *, again: bool, was_done: bool, followed: bool) -> None:
         toggles, variant = self._toggles(operation), operation.variant
         match operation:
             case Inclusion():
@@ -115,6 +116,8 @@ class Performer:
                 await self._create_variant(toggles, operation, id, again=again, was_done=was_done)
             case EditVariant(changes=changes):
                 if not again or not await _is_variant_edited(toggles, id, variant, changes):
+                    if followed and changes.get("key", variant) != variant:
+                        raise _renamed(operation, str(changes["key"]))
                     await toggles.variants.edit(id, variant, **changes)
             case RemoveVariant():
                 await _remove_variant(toggles, id, variant, again=again)
@@ -162,6 +165,14 @@ async def _remove_variant(toggles: _Toggles, id: str, variant: str, *, again: bo
     except NotFoundError:
         if not again:
             raise
+
+
+def _renamed(operation: Operation, key: str) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"{type(operation).__name__} {operation.target}: it was begun before and nobody knows what became of it. No "
+        f"variant {key!r} is there now, but later operations may have renamed it in turn. Look at the variants before "
+        "you repeat it."
+    )
 
 
 def _exists(operation: Operation, which: str) -> OutcomeUnknownError:

@@ -55,6 +55,10 @@ class Repeats:
         elif out.only_begun and out.after == index:
             del self._out[flag]
 
+    def is_followed(self, flag: str, index: int) -> bool:
+        """Whether a later operation on the flag has begun."""
+        return index < self._last.get(flag, -1)
+
     def is_due(self, flag: str, index: int) -> bool:
         """Whether an operation that was done is to be done once more."""
         out = self._out.get(flag)

@@ -49,7 +49,10 @@ class BulkRun:
         journal: str | os.PathLike[str] | None,
         on_error: OnError,
     ) -> None:
-        path = None if journal is None else Path(journal)
+        try:
+            path = None if journal is None else Path(journal)
+        except TypeError:
+            checks.refuse("journal", "must be a path", journal)
         self._execution = Execution(
             transport, Source(operations), path, stops=_on_error("on_error", on_error) == "stop"
         )
@@ -90,6 +93,10 @@ class BulkRun:
     def stop(self) -> None:
         """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
         self._runner.stop()
+
+    def stop_soon(self) -> None:
+        """Likewise, without doing anything here and now."""
+        self._runner.stop_soon()
 
     async def aclose(self) -> None:
         """Begin nothing more, and wait until nothing is under way. Idempotent."""
@@ -144,4 +151,5 @@ class Outcomes:
         await self._run.aclose()
 
     def __del__(self) -> None:
-        self._run.stop()
+        # Perhaps from the garbage collector, in the midst of anything and in any thread.
+        self._run.stop_soon()

@@ -6,8 +6,9 @@ import asyncio
 import io
 import os
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Sequence, Sized
 from itertools import islice
+from pathlib import Path
 from typing import TypeAlias
 
 from amp_exp_async import checks
@@ -34,10 +35,13 @@ class Source:
         self._path: os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
         self._here: Iterator[Operation] = iter(())
+        self._file: Generator[Operation, None, None] | None = None
         self._to_come: AsyncIterator[Operation] | None = None
         match given:
             case os.PathLike():
-                self._path = given
+                # Another file, such as a pipe, may be there to be read only once.
+                self._path = given if Path(given).is_file() else None
+                self._here = self._file = read_operations(given)
             case io.TextIOBase():
                 self._here = read_operations(given)
             case AsyncIterable():
@@ -58,7 +62,6 @@ class Source:
         if self._path is not None:
             path = self._path
             self.total = await asyncio.to_thread(lambda: sum(1 for _ in read_operations(path)))
-            self._here = read_operations(path)
         for at, given in enumerate(self._list):
             operation_of(given, f"operations[{at}]")
 
@@ -66,7 +69,7 @@ class Source:
         """All operations, where they can be read more than once; else none."""
         if self._path is not None:
             return read_operations(self._path)
-        return self._list
+        return map(operation_of, self._list)
 
     async def next(self) -> Operation | None:
         """The next operation; None after the last."""
@@ -87,7 +90,9 @@ class Source:
         return self._ahead
 
     async def close(self) -> None:
-        """Close what was given, if it is an async generator."""
+        """Close the file, or the async generator."""
+        if self._file is not None:
+            self._file.close()
         close = getattr(self._to_come, "aclose", None)
         if close is not None:
             await close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, ClassVar, Unpack
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar, Unpack
 
 from amp_exp_async import checks, wire
 from amp_exp_async.checks import Check
 from amp_exp_async.errors import InvalidInputError, NotFoundError
-from amp_exp_async.models import UNSET, Created, Experiment, Flag, UnsetType
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, Toggle, UnsetType
 from amp_exp_async.paging import Pager
 from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
 
@@ -29,12 +29,41 @@ from .settling import may_be_ours, read_back
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
+ToggleT = TypeVar("ToggleT", bound=Toggle)
+
 _LISTING: dict[str, Check] = {
     "key": checks.key,
     "project_id": checks.identifier,
     "limit": checks.limit,
     "include_archived": checks.boolean,
 }
+
+
+def only_one(kind: str, listed: Sequence[ToggleT], key: str, project_id: str | None) -> ToggleT:
+    """The only one of a list that has a key.
+
+    Raises:
+        NotFoundError: there is none.
+        InvalidInputError: there are several.
+    """
+    found = [toggle for toggle in listed if toggle.key == key]
+    if len(found) == 1:
+        return found[0]
+    path = path_of(kind)
+    if not found:
+        where = "in any project that the key sees" if project_id is None else f"in project {project_id}"
+        raise NotFoundError(
+            f"GET {path}: there is none with the key {key!r} {where}. Check the key, and whether it is archived.",
+            status=404,
+            method="GET",
+            path=path,
+        )
+    projects = ", ".join(f"{toggle.project_id} (id {toggle.id})" for toggle in found)
+    raise InvalidInputError(
+        f"project_id: must be given, since the key {key!r} exists {len(found)} times: in {projects}",
+        argument="project_id",
+        rule="must be given when a key exists several times",
+    )
 
 
 class AsyncToggles(KindResource[ToggleT_co]):
@@ -107,24 +136,8 @@ class AsyncToggles(KindResource[ToggleT_co]):
             InvalidInputError: there is one in several projects.
         """
         project = UNSET if project_id is None else project_id
-        found = [toggle async for toggle in self.list(key=key, project_id=project) if toggle.key == key]
-        if len(found) == 1:
-            return found[0]
-        path = path_of(self._kind.name)
-        if not found:
-            where = "in any project that the key sees" if project is UNSET else f"in project {project}"
-            raise NotFoundError(
-                f"GET {path}: there is none with the key {key!r} {where}. Check the key, and whether it is archived.",
-                status=404,
-                method="GET",
-                path=path,
-            )
-        projects = ", ".join(f"{toggle.project_id} (id {toggle.id})" for toggle in found)
-        raise InvalidInputError(
-            f"project_id: must be given, since the key {key!r} exists {len(found)} times: in {projects}",
-            argument="project_id",
-            rule="must be given when a key exists several times",
-        )
+        found = [toggle async for toggle in self.list(key=key, project_id=project)]
+        return only_one(self._kind.name, found, key, project_id)
 
     async def archive(self, id: str) -> None:
         """Archive it: `PATCH /{kind}/{id}` with `archive`.

@@ -43,6 +43,10 @@ class LostError(Exception):
     cause: Cause
 
 
+class GivenUpError(Exception):
+    """Nothing more is to be sent for what has written nothing yet."""
+
+
 @define(eq=False)
 class Call:
     """A request on its way.
@@ -129,6 +133,8 @@ class Call:
     async def _attempt(self, number: int) -> Reply | Failure:
         """Wait for a slot and a permit, and send once."""
         connection = self.connection
+        if self.tally.giving_up and not self.tally.written:
+            raise GivenUpError
         try:
             if not connection.slots.take_free():
                 connection.pacer.refuse_hopeless(self.until, patient=self.options.patient)
@@ -159,12 +165,15 @@ class Call:
             raise self.out_of_time("before it was sent")
         self.attempts = number
         self.under_way = True
+        self.tally.sending(writes=self.request.method != "GET")
         try:
             result = await connection.attempt(self.request, seconds)
         except BaseException:
             self._count(number)
             connection.pacer.release(sent_at, reached=True, answered=False)
             raise
+        finally:
+            self.tally.in_flight -= 1
         reached = isinstance(result, Reply) or result.sent
         if reached:
             self._count(number)
@@ -230,7 +239,7 @@ class Call:
             words = "the service has asked to pause."
         return RateLimitError(
             f"{self._name} was not sent: {words} That is in {paused.seconds:.0f} s, later than this call may wait. "
-            f"{what_now(self.request, lost=self.lost)} Try again then, or raise deadline.",
+            f"{what_now(self.request, lost=self.lost)} Try again then{'' if paused.daily else ', or raise deadline'}.",
             method=self.request.method,
             path=self.request.path,
             attempts=self.attempts,

@@ -15,7 +15,9 @@ from amp_exp_async.config import Secret
 from amp_exp_async.errors import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, error_class
 
 from .request import Reply, Request, excerpt
-from .retry import Outcome, Repeat, is_daily
+from .retry import SECONDS_A_DAY, Outcome, Repeat, is_daily
+
+_SECONDS_OFF = 5  # a `Retry-After` is in whole seconds, and clocks differ
 
 _ADVICE = {
     400: "Correct the input as the reply says.",
@@ -116,8 +118,10 @@ def after(attempts: int) -> str:
 
 
 def resets(wall: float) -> str:
-    """When the day's limit does, given as POSIX time, in words."""
-    return f"The day's limit resets at {datetime.fromtimestamp(round(wall), UTC):%Y-%m-%dT%H:%M:%SZ}."
+    """When the day's limit does, given as POSIX time, in words. The end of a day is meant where it is as good as that."""
+    midnight = round(wall / SECONDS_A_DAY) * SECONDS_A_DAY
+    moment = midnight if abs(wall - midnight) < _SECONDS_OFF else round(wall)
+    return f"The day's limit resets at {datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}."
 
 
 def connection_error(request: Request, fault: Failure, attempts: int, *, lost: bool, note: str) -> APIConnectionError:
@@ -161,6 +165,8 @@ def status_error(reply: Reply, retry_after: float | None, *, lost: bool, note: s
         "attempts": reply.attempts,
     }
     advice = _ADVICE.get(status) or _ADVICE_BY_HUNDREDS.get(status // 100, "")
+    if status == 429 and is_daily(retry_after, text):
+        advice = "Go on when the day is over."
     if lost and request.method != "GET":
         advice = f"{what_now(request, lost=lost)} {advice}"
     message = (

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from amp_exp_async.errors import ConfigurationError
 
 from .retry import RetryPolicy
+from .scope import Scope
 
 
 def _seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -83,10 +84,33 @@ class Tally:
     Attributes:
         requests: requests sent, retries and what was read back to settle a write included.
         lost: whether a write ended without anybody knowing if it was applied.
+        written: whether a request has been sent that changes something.
+        in_flight: requests without a reply yet.
+        scope: what can be given up, as long as nothing has been written.
+        giving_up: whether it is to be.
     """
 
     requests: int = 0
     lost: bool = False
+    written: bool = False
+    in_flight: int = 0
+    scope: Scope | None = None
+    giving_up: bool = False
+
+    def begin(self, scope: Scope) -> None:
+        """Count anew, for what can be given up by ending a scope."""
+        self.requests, self.lost, self.written, self.scope = 0, False, False, scope
+
+    def give_up(self) -> None:
+        """End the scope, unless something has been written; a request in flight is still let end, and is the last."""
+        self.giving_up = True
+        if self.scope is not None and not self.written and not self.in_flight:
+            self.scope.end()
+
+    def sending(self, *, writes: bool) -> None:
+        """Note that a request is sent."""
+        self.in_flight += 1
+        self.written = self.written or writes
 
 
 @frozen(kw_only=True)

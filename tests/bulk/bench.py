@@ -82,6 +82,7 @@ class Bench:
             drop=lambda job: ("dropped", job.index),
             spawn=self.spawn,
             at_once=self.at_once,
+            on_stop=list,
             on_end=self.ended,
         )
 

@@ -208,9 +208,14 @@ async def test_closing_before_it_began(
 async def test_closing_the_client(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit], reader: str
 ) -> None:
-    """What is under way finishes first; who reads on gets all outcomes that there are."""
-    run = client.bulk(operations)
-    reading = asyncio.ensure_future(outcomes(run))
+    """What is under way finishes first; who reads on gets all outcomes that there are, and is told then."""
+    run, found = client.bulk(operations), list[Any]()
+
+    async def read() -> None:
+        async for outcome in run:
+            found.append(outcome)
+
+    reading = asyncio.ensure_future(read())
     await asyncio.sleep(0.03)
     if reader == "has left":
         reading.cancel()
@@ -219,7 +224,8 @@ async def test_closing_the_client(
     assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)
     if reader == "reads on":
-        found = await reading
+        with pytest.raises(ClientClosedError):
+            await reading
         assert {outcome.state for outcome in found} == {"done", "skipped"}
         assert len(found) == run.summary.done + run.summary.left_out
     assert client._transport.connection._tasks == set()

@@ -186,7 +186,13 @@ def test_memory_stays_flat(keys: Callable[[int], int], total: int) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         runner: Runner[int, int] = Runner(
-            source(), worker=lambda: work, drop=lambda job: job, spawn=loop.create_task, at_once=64, on_end=list
+            source(),
+            worker=lambda: work,
+            drop=lambda job: job,
+            spawn=loop.create_task,
+            at_once=64,
+            on_stop=list,
+            on_end=list,
         )
         count, base, most = 0, 0, 0
         while batch := await runner.results():

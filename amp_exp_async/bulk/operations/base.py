@@ -36,7 +36,7 @@ def _project_id(value: str | None) -> str | None:
 
 
 def _variant(value: str) -> str:
-    return checks.key("variant", value)
+    return checks.key("variant", value) if value != "" else checks.refuse("variant", "must be given: a variant's key")
 
 
 @frozen

@@ -59,7 +59,7 @@ class AddUsers(Inclusion):
     """Include users or devices in a variant: what `users.add` does, for those that are not included yet.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         users: user or device ids, 1 to 2,000; doubles are dropped. If the variant would have more than 2,000, none is
             added.
@@ -76,7 +76,7 @@ class RemoveUsers(Inclusion):
     """Remove users or devices by id, 100 a request: those of them that are included.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         users: user or device ids, at least one; doubles are dropped.
     """
@@ -92,7 +92,7 @@ class ReplaceUsers(Inclusion):
     """Make a variant include these users and devices and no others. Only the difference is sent.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         users: user or device ids, at most 2,000; doubles are dropped. With none, all are removed.
     """
@@ -108,7 +108,7 @@ class RemoveAllUsers(OnVariant):
     """Remove all users and devices of a variant.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
     """
 
@@ -118,7 +118,7 @@ class AddCohorts(Inclusion):
     """Include cohorts in a variant: those that are not included yet.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         cohorts: cohort ids, at least one; doubles are dropped.
     """
@@ -134,7 +134,7 @@ class RemoveCohorts(Inclusion):
     """Remove cohorts by id, 100 a request: those of them that are included.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         cohorts: cohort ids, at least one; doubles are dropped.
     """
@@ -150,7 +150,7 @@ class ReplaceCohorts(Inclusion):
     """Make a variant include these cohorts and no others. Only the difference is sent.
 
     Attributes:
-        kind, id, key, project_id: the flag or experiment, as in `Operation`.
+        kind, id, key, project_id: the flag or experiment, as in `OnToggle`.
         variant: the variant's key.
         cohorts: cohort ids; doubles are dropped. With none, all are removed.
     """

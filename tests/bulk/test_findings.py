@@ -1,0 +1,230 @@
+"""What once went wrong in a run, each case by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AmpExpError,
+    AsyncExperimentClient,
+    Edit,
+    EditVariant,
+    ExperimentClient,
+    InvalidInputError,
+    OutcomeUnknownError,
+    RateLimit,
+)
+from amp_exp_async.bulk.journal import Journal
+from amp_exp_async.emulator import Emulator, Fault
+from tests.bulk.test_rerun import write
+
+
+def flags(emulator: Emulator, count: int) -> list[str]:
+    """So many flags, keys f0, f1 and so on; their ids."""
+    return [emulator.state.add_flag(key=f"f{n}", projectId="1")["id"] for n in range(count)]
+
+
+async def test_leaving_gives_up_what_waits_for_the_limit(emulator: Emulator) -> None:
+    """Operations that have sent nothing yet are left out, and closing does not wait for their permits."""
+    ids = flags(emulator, 100)
+    limit = RateLimit(per_second=5)
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
+        run = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids])
+        async with asyncio.timeout(5.0):
+            async for _ in run:
+                break
+            await run.aclose()
+        assert run.summary.done == len(emulator.requests) <= 10
+        assert run.summary.left_out == run.summary.skipped > 0
+
+
+async def test_an_archived_flag_is_found_by_its_key_again(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A rerun goes on with flags that the first run has archived."""
+    [id] = flags(emulator, 1)
+    operations = [Edit("flags", key="f0", project_id="1", changes={"archive": archive}) for archive in (True, False)]
+    write(tmp_path / "journal", emulator, operations, "done", "begun")
+    await client.flags.archive(id)
+    outcomes = [outcome.state async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
+    assert outcomes == ["skipped", "done"]
+    assert not emulator.state.flag(id)["deleted"]
+
+
+async def test_a_rename_that_others_came_after_is_not_guessed(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Renamed in a circle, of which the first is unknown: sending it again would swap the variants back."""
+    id = emulator.state.add_flag(key="f", variants=[{"key": "b", "name": "was a"}, {"key": "a", "name": "was b"}])["id"]
+    renames = [EditVariant("flags", id, old, {"key": new}) for old, new in (("a", "tmp"), ("b", "a"), ("tmp", "b"))]
+    write(tmp_path / "journal", emulator, renames, "unknown", "done", "done")
+    found = [outcome async for outcome in client.bulk(renames, journal=tmp_path / "journal")]
+    assert (found[0].state, type(found[0].error)) == ("unknown", OutcomeUnknownError)
+    assert {variant["key"] for variant in emulator.state.flag(id)["variants"]} == {"a", "b"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+async def test_a_pipe_is_read_once(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
+    """What comes through a pipe is carried out, though nobody can look through it first."""
+    [id] = flags(emulator, 1)
+    line = f'{{"operation": "Edit", "kind": "flags", "id": "{id}", "changes": {{"name": "piped"}}}}\n'
+    os.mkfifo(tmp_path / "pipe")
+    writing = asyncio.create_task(asyncio.to_thread((tmp_path / "pipe").write_text, line))
+    await asyncio.sleep(0.01)
+    summary = await client.bulk(tmp_path / "pipe")
+    await writing
+    assert (summary.done, emulator.state.flag(id)["name"]) == (1, "piped")
+
+
+async def test_keys_from_an_async_generator_share_a_list(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Where nothing can be looked at ahead, the second key brings the list, and that has the others."""
+    flags(emulator, 50)
+
+    async def generated() -> AsyncGenerator[Edit, None]:
+        for number in range(50):
+            yield Edit("flags", key=f"f{number}", project_id="1", changes={"enabled": True})
+
+    assert (await client.bulk(generated())).done == 50
+    assert sum(request.method == "GET" for request in emulator.requests) == 2
+
+
+async def test_a_cancelled_task_ends_the_run_aloud(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Who cancels every task is told so by the run, which has handed out what it has counted."""
+    ids = flags(emulator, 300)
+    emulator.fail(Fault.delay(0.01), times=None)
+    run, found = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids]), list[Any]()
+
+    async def cancel() -> None:
+        await asyncio.sleep(0.05)
+        for task in list(run._runner._tasks):
+            task.cancel()
+
+    cancelling = asyncio.create_task(cancel())
+    with pytest.raises(AmpExpError, match="was cancelled"):  # noqa: PT012 - what came before it counts
+        async for outcome in run:
+            found.append(outcome)
+    await cancelling
+    summary = run.summary
+    assert len(found) == summary.done + summary.failed + summary.unknown + summary.skipped
+
+
+async def test_a_run_that_is_closed_by_its_own_source(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It does not wait for itself."""
+    ids = flags(emulator, 10)
+
+    async def generated() -> AsyncGenerator[Edit, None]:
+        for id in ids:
+            yield Edit("flags", id, {"enabled": True})
+        await run.aclose()
+
+    run = client.bulk(generated())
+    async with asyncio.timeout(5.0):
+        await run.wait()
+    assert not run.summary.failed
+
+
+async def test_an_iterator_dropped_in_another_thread(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The run ends as if it had been dropped at home, and can be closed."""
+    ids = flags(emulator, 1)
+
+    async def generated() -> AsyncGenerator[Edit, None]:
+        yield Edit("flags", ids[0], {"enabled": True})
+        await asyncio.sleep(60)
+
+    run = client.bulk(generated())
+    box = [aiter(run)]
+    await anext(box[0])
+    await asyncio.to_thread(box.clear)
+    async with asyncio.timeout(5.0):
+        await run.aclose()
+    assert run.summary.done == 1
+
+
+def test_a_generator_that_raises_leaves_no_success_behind(emulator_thread: Emulator) -> None:
+    """What it gave is carried out; then its error comes, and the summary says that the input was not read whole."""
+    ids = flags(emulator_thread, 5)
+
+    def generated() -> Iterator[Edit]:
+        yield from (Edit("flags", id, {"enabled": True}) for id in ids)
+        raise LookupError("mine")
+
+    with ExperimentClient(emulator_thread.api_key, base_url=emulator_thread.base_url) as client:
+        run = client.bulk(generated())
+        with pytest.raises(LookupError, match="mine"):
+            run.wait()
+        assert (run.summary.done, run.summary.complete, run.summary.ok) == (5, False, False)
+
+
+async def test_operations_as_mappings_with_a_journal(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A list of mappings is compared with its journal as one of operations is."""
+    [id] = flags(emulator, 1)
+    given: list[Any] = [{"operation": "Edit", "kind": "flags", "id": id, "changes": {"name": "x"}}]
+    for expected in ("done", "skipped"):
+        [outcome] = [outcome async for outcome in client.bulk(given, journal=tmp_path / "journal")]
+        assert outcome.state == expected
+
+
+async def test_a_journal_of_a_longer_job(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
+    """A generator that ends before its journal does is noticed at its end."""
+    operations = [Edit("flags", id, {"enabled": True}) for id in flags(emulator, 4)]
+    assert (await client.bulk(operations, journal=tmp_path / "journal")).ok
+    run = client.bulk(iter(operations[:2]), journal=tmp_path / "journal")
+    with pytest.raises(InvalidInputError, match="another job"):
+        await run
+    assert not run.summary.ok
+
+
+async def test_a_journal_that_cannot_be_written(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that was not written whole is taken back and nothing follows it: the rerun can go on."""
+    operations = [Edit("flags", id, {"enabled": True}) for id in flags(emulator, 40)]
+    writes, real = 0, os.write
+
+    def full(file: int, data: bytes) -> int:
+        nonlocal writes
+        if b'"digest"' not in data:
+            return real(file, data)
+        writes += 1
+        return real(file, data) if writes < 30 else real(file, data[: len(data) // 2])
+
+    monkeypatch.setattr(os, "write", full)
+    run = client.bulk(operations, journal=tmp_path / "journal")
+    with pytest.raises(AmpExpError, match="is the disk full"):
+        await run
+    assert not run.summary.ok
+    monkeypatch.undo()
+    assert (await client.bulk(operations, journal=tmp_path / "journal")).ok
+    assert all(flag["enabled"] for flag in emulator.state.flags)
+
+
+def test_a_broken_journal_stays_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one failed write no other is tried, since it would stand behind the wreck of the first."""
+    journal = Journal(tmp_path / "journal", "service")
+    before = (tmp_path / "journal").read_bytes()
+
+    def fail(*_: object) -> int:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "write", fail)
+    for _ in range(2):
+        with pytest.raises(AmpExpError, match="no space left"):
+            journal.begin(0, 1, Edit("flags", "1", {"enabled": True}), "flags/1")
+        monkeypatch.undo()
+    journal.close()
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+@pytest.fixture
+def emulator_thread() -> Iterator[Emulator]:
+    """An emulator on a thread of its own, for the blocking client."""
+    with Emulator(per_second=None, per_day=None) as emulator:
+        yield emulator
