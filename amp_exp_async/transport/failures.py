@@ -118,7 +118,7 @@ def after(attempts: int) -> str:
 
 
 def resets(wall: float) -> str:
-    """When the day's limit does, given as POSIX time, in words. The end of a day is meant where it is as good as that."""
+    """When the day's limit does, given as POSIX time, in words: at the end of a day, where it is as good as that."""
     midnight = round(wall / SECONDS_A_DAY) * SECONDS_A_DAY
     moment = midnight if abs(wall - midnight) < _SECONDS_OFF else round(wall)
     return f"The day's limit resets at {datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}."

@@ -92,10 +92,10 @@ class Tally:
 
     requests: int = 0
     lost: bool = False
-    written: bool = False
-    in_flight: int = 0
-    scope: Scope | None = None
-    giving_up: bool = False
+    written: bool = field(default=False, eq=False)
+    in_flight: int = field(default=0, eq=False)
+    scope: Scope | None = field(default=None, eq=False)
+    giving_up: bool = field(default=False, eq=False)
 
     def begin(self, scope: Scope) -> None:
         """Count anew, for what can be given up by ending a scope."""

@@ -144,7 +144,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "edit to a wrong value": (lambda: Edit("flags", "1", {"rollout_percentage": 101}), "from 0 to 100"),
     "edit a text": (lambda: Edit("flags", "1", "enabled"), "changes: must be a mapping"),  # type: ignore[arg-type]
     "a field of experiments": (lambda: Edit("flags", "1", {"decision": "rollout"}), "decision"),
-    "no variant": (lambda: RemoveVariant("flags", "1"), "variant: must be of letters"),
+    "no variant": (lambda: RemoveVariant("flags", "1"), "variant: must be given"),
     "a variant like a path": (lambda: RemoveAllUsers("flags", "1", "a/b"), "variant: must be of letters"),
     "edit nothing of a variant": (lambda: EditVariant("flags", "1", "on", {}), "must change something"),
     "an unknown field of a variant": (lambda: EditVariant("flags", "1", "on", {"label": "x"}), "label"),
