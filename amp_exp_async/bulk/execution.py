@@ -14,7 +14,7 @@ from attrs import define
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, RateLimitError
 from amp_exp_async.models import Created
 from amp_exp_async.runner import Runner
-from amp_exp_async.transport import GivenUpError, Scope, Tally, Transport
+from amp_exp_async.transport import GivenUpError, Tally, Transport
 
 from .journal import Journal, digest
 from .names import Names
@@ -87,7 +87,6 @@ class Execution:
         self._journal: Journal | None = None
         self._cause: AmpExpError | None = None
         self._tallies: list[Tally] = []
-        self._scopes: set[Scope] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.runner = Runner(
             self._jobs(),
@@ -198,33 +197,24 @@ class Execution:
         performer.changed = []
         created: Created | None = None
         error: AmpExpError | None = None
-        given_up = False
-        with Scope(self._scopes) as scope:
-            tally.begin(scope)
-            try:
-                id = await self._id(job) if job.id is None else job.id
-                if self._is_done(job):
-                    return self._count(Outcome(job.operation, job.index, "skipped"))
-                if self._journal is not None:
-                    self._journal.begin(job.index, job.known_by, job.operation, job.flag)
-                again = job.again or job.was_done
-                followed = again and self._journal is not None and self._journal.is_followed(job.index, job.flag)
-                created = await performer.perform(
-                    job.operation, id, again=again, was_done=job.was_done, followed=followed
-                )
-            except AmpExpError as failure:
-                error = failure
-            except GivenUpError:
-                given_up = True
-            except asyncio.CancelledError:
-                if not scope.ended:
-                    error = AmpExpError("the run was cancelled while the operation was under way")
-                    self.runner.add(self._end(job, _outcome(job, performer, tally, None, error)))
-                raise
-            finally:
-                tally.scope = None
-        if given_up or scope.ended:
+        tally.begin()
+        try:
+            id = await self._id(job) if job.id is None else job.id
+            if self._is_done(job):
+                return self._count(Outcome(job.operation, job.index, "skipped"))
+            if self._journal is not None:
+                self._journal.begin(job.index, job.known_by, job.operation, job.flag)
+            again = job.again or job.was_done
+            followed = again and self._journal is not None and self._journal.is_followed(job.index, job.flag)
+            created = await performer.perform(job.operation, id, again=again, was_done=job.was_done, followed=followed)
+        except AmpExpError as failure:
+            error = failure
+        except GivenUpError:
             return self._drop(job, tally.requests)
+        except asyncio.CancelledError:
+            error = AmpExpError("the run was cancelled while the operation was under way")
+            self.runner.add(self._end(job, _outcome(job, performer, tally, None, error)))
+            raise
         return self._end(job, _outcome(job, performer, tally, created, error))
 
     async def _id(self, job: _Job) -> str | None:

@@ -86,8 +86,8 @@ class Tally:
         lost: whether a write ended without anybody knowing if it was applied.
         written: whether a request has been sent that changes something.
         in_flight: requests without a reply yet.
-        scope: what can be given up, as long as nothing has been written.
-        giving_up: whether it is to be.
+        scope: the call that is under way.
+        giving_up: whether nothing more is to be sent, unless something has been written.
     """
 
     requests: int = 0
@@ -97,12 +97,12 @@ class Tally:
     scope: Scope | None = field(default=None, eq=False)
     giving_up: bool = field(default=False, eq=False)
 
-    def begin(self, scope: Scope) -> None:
-        """Count anew, for what can be given up by ending a scope."""
-        self.requests, self.lost, self.written, self.scope = 0, False, False, scope
+    def begin(self) -> None:
+        """Count anew."""
+        self.requests, self.lost, self.written = 0, False, False
 
     def give_up(self) -> None:
-        """End the scope, unless something has been written; a request in flight is still let end, and is the last."""
+        """Send nothing more, unless something has been written; a request in flight is let end, and is the last."""
         self.giving_up = True
         if self.scope is not None and not self.written and not self.in_flight:
             self.scope.end()

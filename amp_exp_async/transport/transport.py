@@ -17,7 +17,7 @@ from amp_exp_async.errors import (
     UnexpectedResponseError,
 )
 
-from .call import Call, Cause, LostError
+from .call import Call, Cause, GivenUpError, LostError
 from .connection import Connection
 from .options import CallOptions, Tally
 from .request import Reply, Request
@@ -127,13 +127,18 @@ class Transport:
         deadline = None if self.options.patient else self.options.deadline
         until = None if deadline is None else started + deadline
         call = Call(request, connection, self.options, self.tally, started, until)
-        with Scope(connection.scopes):
+        with Scope(connection.scopes) as scope:
+            self.tally.scope = scope
             try:
                 return await self._in_turn(call, answer, settle)
             except BaseException:
                 if request.method != "GET" and (call.lost or call.under_way):
                     self.tally.lost = True
                 raise
+            finally:
+                self.tally.scope = None
+        if self.tally.giving_up and not connection.closed:
+            raise GivenUpError
         # The scope was ended. Its handler is left by now: what it caught leads to the request's headers.
         raise self._closed(call)
 
