@@ -6,6 +6,7 @@
     ├── ConfigurationError           a key, region, URL or option that cannot work
     ├── ClientClosedError            the client was used after it was closed (also RuntimeError)
     ├── InvalidInputError            refused before anything was sent (also ValueError)
+    │   └── InvalidStateError        a file, or what it declares, has problems
     ├── APIConnectionError           no complete reply: not connected, connection lost
     │   └── APITimeoutError          no complete reply in time (also TimeoutError)
     ├── APIStatusError               a reply that refuses
@@ -27,6 +28,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from attrs import frozen
 
 
 class AmpExpError(Exception):
@@ -53,6 +56,43 @@ class InvalidInputError(AmpExpError, ValueError):
         super().__init__(message)
         self.argument = argument
         self.rule = rule
+
+
+@frozen
+class Problem:
+    """Something that is wrong in a file.
+
+    Attributes:
+        file: the file; empty where there is none.
+        line: the line, from 1; 0 where there is none.
+        field: the place in it: `flags[3].variants[0].payload`; empty for the whole.
+        message: what is wrong, and what to do.
+    """
+
+    file: str
+    line: int
+    field: str
+    message: str
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.place, self.field, self.message) if part)
+
+
+class InvalidStateError(InvalidInputError):
+    """A file cannot be read, or what it declares cannot be. Nothing was changed. The message has all the problems.
+
+    Attributes:
+        problems: what is wrong, each with file, line and field.
+    """
+
+    def __init__(self, message: str, *, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, argument="state", rule="must have no problems")
+        self.problems = problems
 
 
 class _RequestError(AmpExpError):
@@ -246,19 +286,3 @@ class BulkError(AmpExpError):
     def __init__(self, message: str, *, errors: Sequence[AmpExpError] = ()) -> None:
         super().__init__(message)
         self.errors = errors
-
-
-_BY_STATUS: dict[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    405: MethodNotAllowedError,
-    409: ConflictError,
-    429: RateLimitError,
-}
-
-
-def error_class(status: int) -> type[APIStatusError]:
-    """The class of error for an HTTP status."""
-    return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)

@@ -162,6 +162,9 @@ class ExperimentClient(BlockingClient[AsyncExperimentClient]):
     bulk = running(AsyncExperimentClient.bulk)
     history = blocking(AsyncExperimentClient.history)
     restore_version = blocking(AsyncExperimentClient.restore_version)
+    export = blocking(AsyncExperimentClient.export)
+    plan = blocking(AsyncExperimentClient.plan)
+    apply = running(AsyncExperimentClient.apply)
 
 
 class BetaClient(BlockingClient[AsyncBetaClient]):

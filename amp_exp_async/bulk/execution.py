@@ -11,12 +11,13 @@ from pathlib import Path
 import attrs
 from attrs import define
 
-from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, RateLimitError
+from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError
 from amp_exp_async.models import Created
 from amp_exp_async.runner import Runner
 from amp_exp_async.transport import GivenUpError, Tally, Transport
 
 from .journal import Journal, digest
+from .judging import is_final, not_begun, whole
 from .names import Names
 from .operations import CreateExperiment, CreateFlag, Lookup, OnToggle, Operation, created_key, order_key
 from .outcomes import Account, BulkSummary, Outcome, State, describe
@@ -67,21 +68,22 @@ class Execution:
         account: counts what has happened.
     """
 
-    def __init__(self, transport: Transport, source: Source, journal: Path | None, *, stops: bool) -> None:
+    def __init__(self, transport: Transport, source: Source, journal: Path | None, *, on_error: str) -> None:
         """Make ready to begin.
 
         Args:
             transport: sends the requests.
             source: the operations.
             journal: where the journal is, or is to be.
-            stops: whether the first failure stops it.
+            on_error: whether the first failure stops it, or all that comes after it on the same flag.
         """
         self.account = Account(source.total)
         self._connection = transport.connection
         self._options = attrs.evolve(transport.options, patient=True)
         self._source = source
         self._journal_path = journal
-        self._stops = stops
+        self._on_error = on_error
+        self._left: dict[object, Outcome] = {}
         self._lookups = self._transport()
         self._names = Names(self._lookups)
         self._journal: Journal | None = None
@@ -198,6 +200,10 @@ class Execution:
         created: Created | None = None
         error: AmpExpError | None = None
         tally.begin()
+        failed = self._left.get(whole(job.operation))
+        if failed is not None and not self._is_done(job):
+            left = AmpExpError(f"not begun: its flag or experiment is left alone since {describe(failed)}")
+            return self._count(Outcome(job.operation, job.index, "skipped", left))
         try:
             id = await self._id(job) if job.id is None else job.id
             if self._is_done(job):
@@ -232,10 +238,12 @@ class Execution:
             self._names.add((operation.kind, operation.project_id, operation.key), outcome.created.id)
         if self._journal is not None:
             self._write_down(self._journal, job, outcome)
-        if _is_final(outcome.error):
+        if is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)
-        elif self._stops and outcome.state in {"failed", "unknown"}:
+        elif self._on_error == "leave" and outcome.state in {"failed", "unknown"}:
+            self._left[whole(outcome.operation)] = outcome
+        elif self._on_error == "stop" and outcome.state in {"failed", "unknown"}:
             self._cause = self._cause or AmpExpError(f"the run was stopped by {describe(outcome)}")
             self.runner.stop()
         return self._count(outcome)
@@ -256,31 +264,11 @@ class Execution:
     def _drop(self, job: _Job, requests: int = 0) -> Outcome:
         if self._is_done(job):
             return self._count(Outcome(job.operation, job.index, "skipped"))
-        return self._count(Outcome(job.operation, job.index, "skipped", _not_begun(self._cause), requests))
+        return self._count(Outcome(job.operation, job.index, "skipped", not_begun(self._cause), requests))
 
     def _count(self, outcome: Outcome) -> Outcome:
         self.account.add(outcome, 0.0 if self._loop is None else self._loop.time())
         return outcome
-
-
-def _not_begun(cause: AmpExpError | None) -> AmpExpError:
-    """Why an operation was left out, in short; `cause` may be about another one."""
-    match cause:
-        case RateLimitError():
-            error: AmpExpError = RateLimitError(
-                "not begun: the day's requests are used up", retry_after=cause.retry_after, daily=cause.daily
-            )
-        case ClientClosedError():
-            error = ClientClosedError(f"not begun: {cause}")
-        case _:
-            error = AmpExpError(f"not begun: {cause or 'the run was ended before it'}")
-    error.__cause__ = cause
-    return error
-
-
-def _is_final(error: AmpExpError | None) -> bool:
-    """Whether no other operation can do better."""
-    return isinstance(error, ClientClosedError) or (isinstance(error, RateLimitError) and error.daily)
 
 
 def _outcome(
@@ -291,7 +279,7 @@ def _outcome(
     if error is not None:
         if tally.lost or isinstance(error, OutcomeUnknownError):
             state = "unknown"
-        elif _is_final(error) and not changed:
+        elif is_final(error) and not changed:
             state = "skipped"
         else:
             state = "failed"

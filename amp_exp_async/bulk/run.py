@@ -18,9 +18,9 @@ from .execution import Execution
 from .outcomes import BulkSummary, Outcome, Progress
 from .source import Operations, Source
 
-OnError: TypeAlias = Literal["continue", "stop"]
+OnError: TypeAlias = Literal["continue", "stop", "leave"]
 
-_on_error = checks.one_of("continue", "stop")
+_on_error = checks.one_of("continue", "stop", "leave")
 
 
 class BulkRun:
@@ -53,9 +53,7 @@ class BulkRun:
             path = None if journal is None else Path(journal)
         except TypeError:
             checks.refuse("journal", "must be a path", journal)
-        self._execution = Execution(
-            transport, Source(operations), path, stops=_on_error("on_error", on_error) == "stop"
-        )
+        self._execution = Execution(transport, Source(operations), path, on_error=_on_error("on_error", on_error))
         self._runner = self._execution.runner
         self.untaken: deque[Outcome] = deque()
         self.asked = False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from amp_exp_async import checks, editing
+from amp_exp_async import checks, declarative, editing
 from amp_exp_async.bulk import AsyncExperiments, AsyncFlags, BulkRun, KindName, OnError, Operations
 from amp_exp_async.config import V1
+from amp_exp_async.declarative import Plan, State
 from amp_exp_async.editing import Restoration, VersionChange
 from amp_exp_async.models import Toggle
 from amp_exp_async.resources import AsyncAllVersions, AsyncDeployments, AsyncHoldouts, AsyncMutexes
@@ -95,7 +97,8 @@ class AsyncExperimentClient(AsyncClient):
             journal: the path of a file that the outcomes are added to, as JSON lines. A rerun with the same operations
                 in the same order and the same journal skips what is done, settles by reading back what was under way or
                 unknown, and repeats the rest.
-            on_error: `continue`, or `stop` to begin nothing more after the first failure.
+            on_error: `continue`; `stop` to begin nothing more after the first failure; or `leave` to begin nothing more
+                on a flag or experiment, as the operations name it, after the first failure on it.
 
         Returns:
             A run. Nothing is sent before it is iterated or awaited.
@@ -166,3 +169,89 @@ class AsyncExperimentClient(AsyncClient):
     def _section(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
         checks.one_of("flags", "experiments")("kind", kind)
         return self.flags if kind == "flags" else self.experiments
+
+    async def export(
+        self,
+        *,
+        project_id: str | None = None,
+        keys: Iterable[str] | None = None,
+        include_archived: bool = False,
+        users: bool = False,
+        cohorts: bool = False,
+        variants: bool = False,
+        server_fields: bool = False,
+    ) -> State:
+        """The flags and experiments that there are, as a file declares them; `save` writes it.
+
+        It reads the lists, and that of the deployments if any is assigned.
+
+        Args:
+            project_id: only those of this project.
+            keys: only those of these keys.
+            include_archived: True for archived ones too.
+            users: True for the users and devices included in variants: a request for each variant.
+            cohorts: True for the cohorts included in variants: a request for each variant.
+            variants: True for variants in full: a request for each flag and experiment. Without it a variant has what
+                the lists show.
+            server_fields: True for ids, salts, and who changed it when.
+
+        Raises:
+            InvalidInputError: there is none with one of the keys.
+
+        Example:
+            `save(await client.export(project_id="123"), "flags.yaml")`
+        """
+        depth = declarative.Depth(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
+        return await declarative.export(
+            self._transport, project_id=project_id, keys=keys, include_archived=include_archived, depth=depth
+        )
+
+    async def plan(self, state: State, *, prune: bool = False) -> Plan:
+        """What would change for everything to be as a state declares it. It only reads.
+
+        What the state does not mention is left alone. It reads one list for each project, that of the deployments if
+        any are declared, and what is declared and the lists do not show: users and cohorts of variants, and fields of
+        a flag, a request each.
+
+        Args:
+            state: what is declared: from `load`, `export`, or made in code.
+            prune: True to archive flags, and experiments, that are in the projects of those declared, and are not
+                declared themselves.
+
+        Raises:
+            InvalidStateError: it cannot be as declared; the error has all the problems, with file, line and field.
+
+        Example::
+
+            plan = await client.plan(load("flags.yaml"))
+            print(plan)
+        """
+        return await declarative.make_plan(self._transport, state, prune=prune)
+
+    def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> BulkRun:
+        """Carry out a plan, and hand out what became of each step, as they finish.
+
+        First it reads again. If anything that the plan concerns has changed in between, nothing is written. Steps on
+        one flag keep their order: it is created, gets deployments, variants, segments and weights, and is enabled at
+        last; what takes it out of service comes first. After a failure the rest of its steps is left out; other flags
+        go on.
+
+        Args:
+            plan: from `plan`, or `Plan.load`.
+            journal: the path of a file that the outcomes are added to. A rerun with the same plan and journal goes on
+                from there.
+
+        Returns:
+            A run. Nothing is sent before it is iterated or awaited.
+
+        Raises, while it is read:
+            EditConflictError: something changed in between; the message has all of it. Make a new plan.
+
+        Example::
+
+            run = client.apply(plan, journal="apply.jsonl")
+            async for outcome in run:
+                print(outcome.operation.target, outcome.state)
+            run.raise_for_failures()
+        """
+        return declarative.apply(self._transport, plan, journal=journal)

@@ -12,7 +12,19 @@ from attrs import frozen
 from multidict import CIMultiDict
 
 from amp_exp_async.config import Secret
-from amp_exp_async.errors import APIConnectionError, APIStatusError, APITimeoutError, RateLimitError, error_class
+from amp_exp_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
 
 from .request import Reply, Request, excerpt
 from .retry import SECONDS_A_DAY, Outcome, Repeat, is_daily
@@ -32,6 +44,22 @@ _ADVICE_BY_HUNDREDS = {
     3: "Redirects are refused, since a followed one would change the request: check base_url.",
     5: "The service failed. Try again later.",
 }
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    409: ConflictError,
+    429: RateLimitError,
+}
+
+
+def error_class(status: int) -> type[APIStatusError]:
+    """The class of error for an HTTP status."""
+    return ServerError if status >= 500 else _BY_STATUS.get(status, APIStatusError)
 
 
 @frozen

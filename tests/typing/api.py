@@ -18,7 +18,10 @@ from amp_exp_async import (
     AsyncExperimentClient,
     Attempt,
     BetaClient,
+    BlockingBulkRun,
     BlockingPager,
+    BulkRun,
+    Change,
     Condition,
     Created,
     Deployment,
@@ -28,6 +31,7 @@ from amp_exp_async import (
     ExposureEvent,
     Flag,
     FlagChanges,
+    FlagState,
     HoldoutGroup,
     Maybe,
     MutexGroup,
@@ -36,15 +40,20 @@ from amp_exp_async import (
     NewFlag,
     Page,
     Pager,
+    Plan,
     RateLimit,
     Restoration,
     RetryPolicy,
     Segment,
+    State,
     Unset,
     Usage,
     Variant,
+    VariantState,
     Version,
     VersionChange,
+    load,
+    save,
 )
 from amp_exp_async.models import Toggle
 
@@ -100,6 +109,26 @@ async def flags_awaited(client: AsyncExperimentClient) -> None:
     assert_type(client.flags.deployments.list("1"), Pager[Deployment])
     await client.flags.deployments.add("1", ["2"])
     await client.flags.deployments.remove("1", "2")
+
+
+async def files(client: AsyncExperimentClient) -> None:
+    """States and plans."""
+    state = load("flags.yaml")
+    assert_type(state, State)
+    assert_type(await client.export(project_id="1", keys=["k"], users=True), State)
+    plan = await client.plan(state, prune=True)
+    assert_type(plan, Plan)
+    assert_type(plan.changes, tuple[Change, ...])
+    assert_type(client.apply(plan, journal="journal.jsonl"), BulkRun)
+    State(flags=[FlagState(key="k", variants=[VariantState(key="on", payload=1)], tags=["t"])])
+
+
+def files_blocking(client: ExperimentClient) -> None:
+    """The same, blocking."""
+    save(client.export(), "flags.yaml", format="json")
+    plan = client.plan(load("flags.yaml"))
+    assert_type(plan, Plan)
+    assert_type(client.apply(plan), BlockingBulkRun)
 
 
 def flags_blocking(client: ExperimentClient) -> None:

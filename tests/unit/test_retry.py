@@ -28,16 +28,18 @@ from amp_exp_async import (
     ConflictError,
     EditConflictError,
     InvalidInputError,
+    InvalidStateError,
     MethodNotAllowedError,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
+    Problem,
     RateLimitError,
     RetryPolicy,
     ServerError,
     UnexpectedResponseError,
 )
-from amp_exp_async.errors import error_class
+from amp_exp_async.transport.failures import error_class
 from amp_exp_async.transport.retry import Outcome, Repeat, Step, is_daily, next_step, retry_after, seconds_to_midnight
 
 # How an attempt can end, by what the contract makes of it.
@@ -242,6 +244,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     ClientClosedError: {},
     EditConflictError: {"field": "tags", "base": ["a"], "ours": ["b"], "theirs": amp_exp_async.UNSET, "written": True},
     InvalidInputError: {"argument": "users[1]", "rule": "must not be empty"},
+    InvalidStateError: {"problems": [Problem("flags.yaml", 3, "flags[0].key", "is missing")]},
     APIConnectionError: {**_REQUEST, "sent": True},
     APITimeoutError: {**_REQUEST, "sent": True},
     APIStatusError: _STATUS,

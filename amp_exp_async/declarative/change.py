@@ -1,0 +1,82 @@
+"""What a plan would change of one flag or experiment, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, cast
+
+from attrs import field, frozen
+
+from amp_exp_async.models import UNSET
+
+from .state import KindName
+
+Action: TypeAlias = Literal["create", "edit", "archive", "restore"]
+
+
+@frozen
+class FieldChange:
+    """What becomes of a field.
+
+    Attributes:
+        before: what it is, as plain JSON; `UNSET` for what is not there.
+        after: what it will be; `UNSET` for what is taken away.
+    """
+
+    before: Any
+    after: Any
+
+
+@frozen(kw_only=True)
+class Change:
+    """What a plan would change of one flag or experiment.
+
+    Attributes:
+        kind: `flags` or `experiments`.
+        key: its key.
+        project_id: its project's id.
+        id: its id; None for one that is to be created.
+        action: `create`, `edit`, `archive` or `restore`; the latter two may edit too.
+        fields: what changes, by field: `enabled`, `variants.on.payload`, `variants.on` for one that is added or
+            removed, `variants.on.users`, `rollout_weights.on`.
+        deployments: the ids of the deployments that `fields` names by label.
+    """
+
+    kind: KindName
+    key: str
+    project_id: str
+    id: str | None
+    action: Action
+    fields: Mapping[str, FieldChange]
+    deployments: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+
+    @property
+    def target(self) -> str:
+        """What is changed, in words."""
+        return f"{self.kind}/{self.key} in project {self.project_id}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The change as plain JSON; what is not there is left out."""
+        fields = {
+            name: {side: value for side in ("before", "after") if (value := getattr(change, side)) is not UNSET}
+            for name, change in self.fields.items()
+        }
+        names = ("kind", "key", "project_id", "id", "action")
+        return {name: getattr(self, name) for name in names} | {
+            "fields": fields,
+            "deployments": dict(self.deployments),
+        }
+
+
+def change_of(document: Any) -> Change:
+    """The change that was made plain.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it is none.
+    """
+    given = cast("dict[str, Any]", dict(document))
+    fields = {
+        name: FieldChange(sides.get("before", UNSET), sides.get("after", UNSET))
+        for name, sides in given.pop("fields").items()
+    }
+    return Change(**given, fields=fields)

@@ -1,0 +1,169 @@
+"""JSON as a tree that knows the line of everything in it."""
+
+from __future__ import annotations
+
+import json
+from json import JSONDecodeError
+from typing import Any, NoReturn, TypeAlias, TypeGuard
+
+from attrs import frozen
+
+from amp_exp_async.errors import Problem
+
+_SPACE = " \t\r\n"
+_DEEPEST = 200
+
+Fields: TypeAlias = "dict[str, Node]"
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a value is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a value is a JSON array, or a tuple, which stands for one."""
+    return isinstance(value, list | tuple)
+
+
+@frozen
+class Node:
+    """A value in a document.
+
+    Attributes:
+        value: a scalar, a list of nodes, or nodes by name.
+        line: where it begins, from 1; 0 where there is no text.
+    """
+
+    value: Any
+    line: int = 0
+
+    @property
+    def fields(self) -> Fields | None:
+        """The nodes by name, if it is an object."""
+        return self.value if is_object(self.value) else None
+
+    @property
+    def items(self) -> list[Node] | None:
+        """The nodes, if it is a list."""
+        return self.value if is_array(self.value) else None
+
+    @property
+    def plain(self) -> Any:
+        """The value without lines."""
+        if self.fields is not None:
+            return {name: node.plain for name, node in self.fields.items()}
+        if self.items is not None:
+            return [node.plain for node in self.items]
+        return self.value
+
+
+class DocumentError(Exception):
+    """A document cannot be read."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+
+
+def node_of(value: Any) -> Node:
+    """The tree of a plain value, which has no lines."""
+    if is_object(value):
+        return Node({name: node_of(item) for name, item in value.items()})
+    if is_array(value):
+        return Node([node_of(item) for item in value])
+    return Node(value)
+
+
+def twice(name: str, line: int, first: int) -> Problem:
+    """The problem of a name that stands twice in one object."""
+    return Problem("", line, name, f"is there twice, first in line {first}: keep one of them")
+
+
+def read_json(text: str) -> tuple[Node, list[Problem]]:
+    """The tree of a JSON text, and the names that are there twice.
+
+    Raises:
+        DocumentError: it is no JSON.
+    """
+    try:
+        return _Json(text).read()
+    except JSONDecodeError as error:
+        raise DocumentError(f"is no JSON, or is cut off: {error.msg} (column {error.colno})", error.lineno) from None
+
+
+class _Json:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+        self._counted = 0
+        self._scalar = json.JSONDecoder(parse_constant=self._constant)
+        self._problems: list[Problem] = []
+
+    def read(self) -> tuple[Node, list[Problem]]:
+        node = self._value(0)
+        if self._peek():
+            raise JSONDecodeError("there is more after its end", self._text, self._at)
+        return node, self._problems
+
+    def _constant(self, name: str) -> NoReturn:
+        raise JSONDecodeError(f"JSON has no {name}", self._text, self._at)
+
+    def _peek(self) -> str:
+        """The next character that is no white space; the line is counted up to it."""
+        while self._at < len(self._text) and self._text[self._at] in _SPACE:
+            self._at += 1
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._text[self._at : self._at + 1]
+
+    def _take(self, wanted: str) -> str:
+        found = self._peek()
+        if not found or found not in wanted:
+            raise JSONDecodeError(f"expected {' or '.join(wanted)}", self._text, self._at)
+        self._at += 1
+        return found
+
+    def _value(self, depth: int) -> Node:
+        first = self._peek()
+        line = self._line
+        if depth > _DEEPEST:
+            raise JSONDecodeError(f"more than {_DEEPEST} levels", self._text, self._at)
+        if first == "{":
+            return Node(self._object(depth), line)
+        if first == "[":
+            return Node(self._array(depth), line)
+        value, self._at = self._scalar.raw_decode(self._text, self._at)
+        return Node(value, line)
+
+    def _object(self, depth: int) -> Fields:
+        fields: Fields = {}
+        self._take("{")
+        if self._peek() == "}":
+            self._take("}")
+            return fields
+        while True:
+            if self._peek() != '"':
+                raise JSONDecodeError("expected a name in quotes", self._text, self._at)
+            line = self._line
+            name, self._at = self._scalar.raw_decode(self._text, self._at)
+            self._take(":")
+            node = self._value(depth + 1)
+            if name in fields:
+                self._problems.append(twice(name, line, fields[name].line))
+            fields[name] = node
+            if self._take(",}") == "}":
+                return fields
+
+    def _array(self, depth: int) -> list[Node]:
+        nodes: list[Node] = []
+        self._take("[")
+        if self._peek() == "]":
+            self._take("]")
+            return nodes
+        while True:
+            nodes.append(self._value(depth + 1))
+            if self._take(",]") == "]":
+                return nodes

@@ -1,0 +1,104 @@
+"""A plan: what would change, to look at, to save and to apply."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from attrs import field, frozen
+
+from amp_exp_async.errors import InvalidInputError
+
+from .change import Action, Change, change_of
+from .files import write
+from .nodes import node_of
+from .plain import document
+from .reading import Reader
+from .render import markdown, text
+from .state import State
+
+_FORMAT = "amp_exp_async plan 1"
+
+
+@frozen(kw_only=True, str=False)
+class Plan:
+    """What would change for everything to be as a file declares it. Nothing has changed yet.
+
+    It is falsy when nothing would. `print` it for a diff, in colour on a terminal.
+
+    Attributes:
+        service: the base URL of the service that it was made for.
+        changes: what would change, a `Change` for each flag and experiment.
+        state: what is declared of these.
+    """
+
+    service: str
+    changes: tuple[Change, ...]
+    state: State = field(repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        return text(self.changes, self.summary, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+    @property
+    def summary(self) -> str:
+        """How many there are of which sort, in words."""
+        counted = Counter(change.action for change in self.changes)
+        actions: tuple[Action, ...] = ("create", "edit", "archive", "restore")
+        return ", ".join(f"{counted[action]} to {action}" for action in actions if counted[action]) or "no changes"
+
+    def to_json(self) -> str:
+        """The plan as JSON text: `changes` as in the attribute, and what is needed to apply it."""
+        whole: dict[str, Any] = {
+            "plan": _FORMAT,
+            "service": self.service,
+            "changes": [change.as_json() for change in self.changes],
+            "state": document(self.state),
+        }
+        return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
+
+    def to_markdown(self) -> str:
+        """The plan for a comment on a pull request."""
+        return markdown(self.changes, self.summary)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan to a file, to apply it later.
+
+        Args:
+            path: the file.
+        """
+        write(Path(path), self.to_json())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a plan that was saved.
+
+        Args:
+            path: the file.
+
+        Raises:
+            InvalidInputError: it holds no plan.
+        """
+        try:
+            whole: Any = orjson.loads(Path(path).read_bytes())
+            if whole["plan"] != _FORMAT:
+                raise _refused(path, f"it is of another version: {whole['plan']!r:.60}")
+            reader = Reader(str(path))
+            state = reader.state(node_of(whole["state"]))
+            if reader.problems:
+                raise _refused(path, str(reader.problems[0]))
+            return cls(service=whole["service"], changes=tuple(map(change_of, whole["changes"])), state=state)
+        except OSError as error:
+            raise _refused(path, f"it cannot be read: {error}") from None
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+            raise _refused(path, f"it is no plan, or is damaged ({type(error).__name__}: {error})") from None
+
+
+def _refused(path: object, why: str) -> InvalidInputError:
+    return InvalidInputError(f"plan {path}: {why}. Make a new one.", argument="plan", rule=why)

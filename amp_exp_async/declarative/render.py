@@ -1,0 +1,79 @@
+"""A plan to look at: as text, and as Markdown. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from difflib import ndiff
+from typing import Any
+
+import orjson
+
+from amp_exp_async.models import UNSET
+
+from .change import Action, Change, FieldChange
+
+_SHORT = 60
+_SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+"}
+_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
+_PLAIN = "\x1b[0m"
+
+
+def text(changes: Iterable[Change], summary: str, *, colour: bool) -> str:
+    """Field by field; added lines begin with `+`, removed ones with `-`."""
+    lines: list[str] = []
+    for change in changes:
+        lines.append(f"{_SIGNS[change.action]} {change.action} {change.target}")
+        lines += [f"  {line}" for line in _lines(change)]
+    lines.append(summary)
+    return "\n".join(_coloured(line) if colour else line for line in lines)
+
+
+def markdown(changes: Iterable[Change], summary: str) -> str:
+    """A heading, and for each flag a diff."""
+    parts = [f"### Flags: {summary}\n"]
+    for change in changes:
+        body = "\n".join(_lines(change))
+        # A fence that no payload can end.
+        fence = "`" * max(3, 1 + max((len(run) for run in _runs(body)), default=0))
+        parts.append(f"**{change.action}** `{change.kind}/{change.key}` in project {change.project_id}\n")
+        parts.append(f"{fence}diff\n{body}\n{fence}\n" if body else "")
+    return "\n".join(part for part in parts if part)
+
+
+def _runs(body: str) -> list[str]:
+    return re.findall("`+", body)
+
+
+def _coloured(line: str) -> str:
+    sign = line.lstrip()[:1]
+    return f"{_COLOURS[sign]}{line}{_PLAIN}" if sign in _COLOURS else line
+
+
+def _lines(change: Change) -> Iterator[str]:
+    for name, one in change.fields.items():
+        before, after = _json(one.before), _json(one.after)
+        if len(before) + len(after) <= _SHORT and "\n" not in before + after:
+            yield from _short(name, one, before, after)
+            continue
+        yield f"  {name}:"
+        for line in ndiff(before.splitlines(), after.splitlines()):
+            if line[:1] != "?":
+                yield f"{line[:1]}   {line[2:]}"
+
+
+def _short(name: str, one: FieldChange, before: str, after: str) -> Iterator[str]:
+    if one.before is UNSET:
+        yield f"+ {name}: {after}"
+    elif one.after is UNSET:
+        yield f"- {name}: {before}"
+    else:
+        yield f"- {name}: {before}"
+        yield f"+ {name}: {after}"
+
+
+def _json(value: Any) -> str:
+    if value is UNSET:
+        return ""
+    short = orjson.dumps(value).decode()
+    return short if len(short) <= _SHORT else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -1,0 +1,208 @@
+"""The shape of the file format: which fields there are, and the check of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from attrs import field, frozen
+
+from amp_exp_async import checks
+from amp_exp_async.checks import Check
+from amp_exp_async.models import Condition, ExposureEvent, ExposureFilter, Segment
+from amp_exp_async.resources.fields import EXPERIMENT_CHANGES, FLAG_CHANGES, VARIANT
+
+from .state import ExperimentState, FlagState, State, ToggleState, VariantState
+
+Schema: TypeAlias = dict[str, Any]
+
+
+@frozen
+class Leaf:
+    """A value that is checked as a whole.
+
+    Attributes:
+        check: what refuses it, and gives the value to keep.
+        schema: what editors are told of it.
+    """
+
+    check: Check
+    schema: Schema
+
+
+@frozen
+class Items:
+    """A list.
+
+    Attributes:
+        of: each of its items.
+    """
+
+    of: Shape
+
+
+@frozen
+class Object:
+    """An object with fields of its own.
+
+    Attributes:
+        make: the class that it becomes.
+        fields: its fields.
+        required: those that must be there.
+        nullable: whether null may stand in its place.
+        told_by: the classes whose docstrings tell of the fields.
+    """
+
+    make: Callable[..., Any]
+    fields: Mapping[str, Shape]
+    told_by: tuple[type, ...]
+    required: tuple[str, ...] = ()
+    nullable: bool = field(default=False, kw_only=True)
+
+
+Shape: TypeAlias = Leaf | Items | Object
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+_TEXT: Schema = {"type": "string"}
+_MAYBE_TEXT = _nullable(_TEXT)
+_ID: Schema = {"type": ["string", "integer"]}
+_KEY: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
+_NUMBER: Schema = {"type": "number", "minimum": 0}
+_PERCENTAGE: Schema = {"type": "number", "minimum": 0, "maximum": 100}
+_BOOLEAN: Schema = {"type": "boolean"}
+_WEIGHTS = Leaf(checks.weights, {"type": "object", "additionalProperties": _NUMBER})
+_WORDS = Leaf(checks.nullable(checks.text), _MAYBE_TEXT)
+_TEXTS = Items(Leaf(checks.text, _TEXT))
+_IDS = Items(Leaf(checks.listed_id, _ID))
+_MOMENT = Leaf(checks.nullable(checks.moment), _MAYBE_TEXT)
+
+
+def _suggesting(*values: str) -> Schema:
+    """Any text; an editor offers these."""
+    return {**_MAYBE_TEXT, "examples": list(values)}
+
+
+def _deployment(argument: str, value: Any) -> str:
+    given = checks.text(argument, value)
+    if given.startswith("id:"):
+        checks.identifier(argument, given.removeprefix("id:"))
+        return given
+    return checks.key(argument, given)
+
+
+CONDITION = Object(
+    Condition,
+    {
+        "prop": Leaf(checks.text, _TEXT),
+        "op": Leaf(
+            checks.text,
+            {
+                "type": "string",
+                "examples": ["is", "is not", "contains", "does not contain", "set contains", "set does not contain"],
+            },
+        ),
+        "values": _TEXTS,
+        "type": Leaf(checks.text, _TEXT),
+    },
+    (Condition,),
+)
+SEGMENT = Object(
+    Segment,
+    {
+        "name": _WORDS,
+        "conditions": Items(CONDITION),
+        "percentage": Leaf(checks.percentage, _PERCENTAGE),
+        "rollout_weights": _WEIGHTS,
+        "bucketing_key": _WORDS,
+    },
+    (Segment,),
+)
+VARIANT_SHAPE = Object(
+    VariantState,
+    {
+        "key": Leaf(checks.key, _KEY),
+        "name": _WORDS,
+        "description": _WORDS,
+        "payload": Leaf(VARIANT["payload"], {}),
+        "users": _IDS,
+        "cohorts": _IDS,
+    },
+    (VariantState,),
+    required=("key",),
+)
+_FILTER = Object(
+    ExposureFilter,
+    {
+        "subprop_key": _WORDS,
+        "subprop_op": _WORDS,
+        "subprop_type": _WORDS,
+        "subprop_value": _TEXTS,
+        "group_type": _WORDS,
+    },
+    (ExposureFilter,),
+)
+_EXPOSURE = Object(
+    ExposureEvent,
+    {"event_type": Leaf(checks.text, _TEXT), "filters": Items(_FILTER)},
+    (ExposureEvent,),
+    nullable=True,
+)
+
+INFORMATION = ("id", "created_by", "created_at", "last_modified_by", "last_modified_at")
+"""What the service makes: it may stand in a file, and no plan looks at it."""
+
+_TOGGLE: dict[str, Shape] = {
+    "key": Leaf(checks.key, _KEY),
+    "project_id": Leaf(checks.identifier, _ID),
+    "name": Leaf(FLAG_CHANGES["name"], _MAYBE_TEXT),
+    "description": Leaf(FLAG_CHANGES["description"], _MAYBE_TEXT),
+    "enabled": Leaf(FLAG_CHANGES["enabled"], _BOOLEAN),
+    "archived": Leaf(FLAG_CHANGES["archive"], _BOOLEAN),
+    "evaluation_mode": Leaf(FLAG_CHANGES["evaluation_mode"], _suggesting("local", "remote")),
+    "bucketing_key": Leaf(FLAG_CHANGES["bucketing_key"], _MAYBE_TEXT),
+    "bucketing_salt": Leaf(FLAG_CHANGES["bucketing_salt"], _MAYBE_TEXT),
+    "bucketing_unit": Leaf(FLAG_CHANGES["bucketing_unit"], _MAYBE_TEXT),
+    "tags": _TEXTS,
+    "deployments": Items(Leaf(_deployment, {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"})),
+    "variants": Items(VARIANT_SHAPE),
+    "rollout_percentage": Leaf(FLAG_CHANGES["rollout_percentage"], _PERCENTAGE),
+    "rollout_weights": _WEIGHTS,
+    "target_segments": Items(SEGMENT),
+    "id": Leaf(checks.identifier, _ID),
+    "created_by": Leaf(checks.nullable(checks.identifier), _nullable(_TEXT)),
+    "created_at": _MOMENT,
+    "last_modified_by": Leaf(checks.nullable(checks.identifier), _nullable(_TEXT)),
+    "last_modified_at": _MOMENT,
+}
+_EXPERIMENT: dict[str, Shape] = {
+    "experiment_type": Leaf(
+        EXPERIMENT_CHANGES["experiment_type"],
+        _suggesting("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit"),
+    ),
+    "sticky_bucketing": Leaf(EXPERIMENT_CHANGES["sticky_bucketing"], _BOOLEAN),
+    "start_date": Leaf(EXPERIMENT_CHANGES["start_date"], _MAYBE_TEXT),
+    "end_date": Leaf(EXPERIMENT_CHANGES["end_date"], _MAYBE_TEXT),
+    "exposure_event": _EXPOSURE,
+    "decision": Leaf(EXPERIMENT_CHANGES["decision"], _suggesting("rollout", "rollback", "continue-running")),
+    "decision_reason": Leaf(EXPERIMENT_CHANGES["decision_reason"], _MAYBE_TEXT),
+    "rolled_out_variant": Leaf(EXPERIMENT_CHANGES["rolled_out_variant"], _MAYBE_TEXT),
+}
+FLAG = Object(FlagState, _TOGGLE, (ToggleState,), required=("key",))
+EXPERIMENT = Object(ExperimentState, _TOGGLE | _EXPERIMENT, (ToggleState, ExperimentState), required=("key",))
+
+SCHEMA_KEY = "$schema"
+FILE = Object(
+    State,
+    {
+        SCHEMA_KEY: Leaf(checks.text, _TEXT),
+        "project_id": Leaf(checks.identifier, _ID),
+        "flags": Items(FLAG),
+        "experiments": Items(EXPERIMENT),
+    },
+    (State,),
+)
+"""A file: `project_id` is that of all flags and experiments that name none."""

@@ -1,0 +1,344 @@
+"""Files: what is saved is loaded again, and every problem is told with file, line and field."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import attrs
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amp_exp_async import (
+    ConfigurationError,
+    FlagState,
+    InvalidInputError,
+    InvalidStateError,
+    State,
+    VariantState,
+    load,
+    save,
+)
+from amp_exp_async.declarative.schema import generate, schema_text
+from tests.declarative.states import states
+
+NAMES = ("flags.yaml", "flags.json", "folder")
+
+
+def in_order(state: State) -> State:
+    """A state with its flags and variants in one order, to compare."""
+    given: dict[str, Any] = {}
+    for kind in ("flags", "experiments"):
+        if getattr(state, kind):
+            toggles = [
+                attrs.evolve(one, variants=sorted(one.variants, key=lambda variant: variant.key))
+                if one.variants
+                else one
+                for one in state.of(kind)  # type: ignore[arg-type]
+            ]
+            given[kind] = sorted(toggles, key=lambda one: (one.key, str(one.project_id)))
+    return State(**given)
+
+
+@given(state=states(), name=st.sampled_from(NAMES))
+def test_what_is_saved_is_loaded(state: State, name: str) -> None:
+    """As YAML, as JSON and as a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        save(state, path)
+        assert in_order(load(path)) == in_order(state)
+
+
+@given(before=states(), after=states(), name=st.sampled_from(NAMES))
+def test_saving_over_a_file_leaves_nothing_of_it(before: State, after: State, name: str) -> None:
+    """What a file held before is changed to what it is to hold, and nothing else stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        save(before, path)
+        save(after, path)
+        assert in_order(load(path)) == in_order(after)
+
+
+@given(state=states(), name=st.sampled_from(NAMES[:2]))
+def test_saving_again_changes_no_byte(state: State, name: str) -> None:
+    """The order is stable."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        save(state, path)
+        save(load(path), path)  # some numbers are spelt otherwise the first time
+        text = path.read_text(encoding="utf-8")
+        save(load(path), path)
+        assert path.read_text(encoding="utf-8") == text
+
+
+@given(state=states())
+def test_what_is_saved_keeps_to_the_schema(state: State) -> None:
+    """The schema that editors check with allows what the library writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "flags.json"
+        save(state, path)
+        jsonschema.validate(json.loads(path.read_text()), json.loads(schema_text()))
+
+
+def test_the_schema_is_up_to_date() -> None:
+    """The schema that ships is the one that the format gives."""
+    assert schema_text() == generate()
+    jsonschema.Draft7Validator.check_schema(json.loads(schema_text()))
+
+
+def test_a_file_names_its_schema_and_the_schema_is_there(tmp_path: Path) -> None:
+    """Editors find the schema beside the file, also from a folder's depth."""
+    state = State(flags=[FlagState(key="a", project_id="1")])
+    save(state, tmp_path / "flags.yaml")
+    save(state, tmp_path / "flags.json")
+    save(state, tmp_path / "folder")
+
+    yaml = (tmp_path / "flags.yaml").read_text()
+    assert yaml.splitlines()[0] == "# yaml-language-server: $schema=./.amp-exp.schema.json"
+    assert json.loads((tmp_path / "flags.json").read_text())["$schema"] == "./.amp-exp.schema.json"
+    assert "$schema=../.amp-exp.schema.json" in (tmp_path / "folder/flags/a.yaml").read_text()
+    assert (tmp_path / ".amp-exp.schema.json").read_text() == schema_text()
+    assert (tmp_path / "folder/.amp-exp.schema.json").read_text() == schema_text()
+
+
+COMMENTED = """\
+# Owned by the checkout team.
+project_id: "1"
+flags:
+  # The old one.
+  - key: a
+    name: 'A'   # shown in the app
+    enabled: true
+    target_segments:
+      - name: beta
+        percentage: 50   # half of them
+  - key: b
+    tags: [x, y]
+"""
+
+
+def test_comments_quotes_and_order_are_kept(tmp_path: Path) -> None:
+    """A rewrite touches what changed."""
+    path = tmp_path / "flags.yaml"
+    path.write_text(COMMENTED)
+    state = load(path)
+    first, second = state.of("flags")
+    save(
+        State(flags=[FlagState(key="c", project_id="1"), attrs.evolve(second, enabled=False, tags=["y"]), first]), path
+    )
+
+    assert path.read_text() == (
+        "# yaml-language-server: $schema=./.amp-exp.schema.json\n"
+        + COMMENTED.replace("tags: [x, y]", "enabled: false\n    tags: [y]")
+        + "  - key: c\n"
+    )
+
+
+def test_a_folder_keeps_flags_where_they_are(tmp_path: Path) -> None:
+    """A flag stays in the file that has it, a new one gets its own, and one that is gone is taken out."""
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team/mine.yaml").write_text(COMMENTED)
+    (tmp_path / "gone.json").write_text('{"project_id": "1", "flags": [{"key": "gone"}]}')
+    first, second = load(tmp_path / "team").of("flags")
+    save(State(flags=[first, second, FlagState(key="c", project_id="1")]), tmp_path)
+
+    assert sorted(path.name for path in tmp_path.rglob("*.[yj]*") if path.name[0] != ".") == ["c.yaml", "mine.yaml"]
+    assert "# The old one." in (tmp_path / "team/mine.yaml").read_text()
+
+
+def test_names_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
+    """On some file systems one would overwrite the other."""
+    state = State(flags=[FlagState(key="a", project_id="1"), FlagState(key="A", project_id="1")])
+    with pytest.raises(InvalidInputError, match="would be one file"):
+        save(state, tmp_path / "folder")
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is replaced at once or not at all, and no draft stays."""
+    path = tmp_path / "flags.json"
+    save(State(flags=[FlagState(key="a", project_id="1")]), path)
+    before = path.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk is full"):
+        save(State(flags=[]), path)
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".amp-exp.schema.json", "flags.json"]
+
+
+def problems(path: Path, text: str) -> list[str]:
+    """What is said of a file."""
+    path.write_text(dedent(text))
+    with pytest.raises(InvalidStateError) as caught:
+        load(path)
+    assert all(str(problem) in str(caught.value) for problem in caught.value.problems)
+    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+BAD = """\
+project_id: 1
+flags:
+  - key: a
+    rollout_percentag: 5
+    enabled: "yes"
+    enabled: true
+    variants:
+      - key: "on"
+        payload: .nan
+      - key: "on"
+    rollout_weights:
+      of: 1
+    target_segments:
+      - name: s
+        percentage: 101
+        conditions:
+          - prop: gp:x
+            opp: is
+  - name: without a key
+  - key: b
+    tags: one
+    variants: [{key: "off"}]
+    rollout_weights: {of: 1}
+    target_segments:
+      - rollout_weights: {"on": 1}
+  - key: b
+extra: 1
+"""
+
+
+def test_all_problems_of_a_yaml_file_are_told_at_once(tmp_path: Path) -> None:
+    """With line and field, and with the nearest known name."""
+    assert problems(tmp_path / "flags.yaml", BAD) == [
+        "4: flags[0].rollout_percentag: there is no such field; 'rollout_percentage' may be meant",
+        "6: enabled: is there twice, first in line 5: keep one of them",
+        "9: must be JSON, which has no .nan",
+        "15: flags[0].target_segments[0].percentage: must be a number from 0 to 100, got 101",
+        "18: flags[0].target_segments[0].conditions[0].opp: there is no such field; 'op' may be meant",
+        "19: flags[1].key: is missing",
+        "21: flags[2].tags: must be a list",
+        "27: extra: there is no such field; there are project_id, flags, experiments",
+    ]
+
+
+def test_what_does_not_fit_together_is_told(tmp_path: Path) -> None:
+    """Weights without a variant, and one key twice."""
+    text = """\
+    project_id: 1
+    flags:
+      - key: b
+        variants: [{key: "off"}, {key: "off"}]
+        rollout_weights: {of: 1}
+        target_segments:
+          - rollout_weights: {"zzz": 1}
+      - key: b
+    """
+    path = tmp_path / "flags.yaml"
+    assert problems(path, text) == [
+        "4: flags[0].variants[1].key: the variant 'off' is there twice: keep one of them",
+        "5: flags[0].rollout_weights.of: there is no such variant; 'off' may be meant",
+        "7: flags[0].target_segments[0].rollout_weights.zzz: there is no such variant; the variants are off, off",
+        f"8: flags[1].key: 'b' is there twice, first in {path}:3: keep one of them",
+    ]
+
+
+def test_json_has_lines_too(tmp_path: Path) -> None:
+    """Without another library."""
+    text = """\
+    {
+      "flags": [
+        {"key": "a",
+         "name": 5,
+         "tags": ["x"], "tags": []},
+        {"key": "a b", "enabled": null}
+      ]
+    }
+    """
+    assert problems(tmp_path / "flags.json", text) == [
+        "4: flags[0].name: must be a string, got 5",
+        "5: tags: is there twice, first in line 5: keep one of them",
+        "6: flags[1].key: must be of letters, digits, '_' and '-', at least one, got 'a b'",
+        "6: flags[1].enabled: must be True or False, got None",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("flags.yaml", "", "1: must be an object"),
+        ("flags.yaml", "flags:\n  - key: 'a\n", "3: is no YAML, or is cut off"),
+        ("flags.yaml", "flags: [\n", "2: is no YAML, or is cut off"),
+        ("flags.yaml", "a: &x [*x]\n", "levels"),
+        ("flags.yaml", "a: 1\n---\nb: 1\n", "2: is no YAML, or is cut off"),
+        ("flags.yaml", "flags: [{key: a, variants: [{key: b, payload: !!binary aGk=}]}]", "must be JSON"),
+        ("flags.yaml", "flags: [{key: a, variants: [{key: b, payload: {[1]: 2}}]}]", "a name is a string"),
+        ("flags.yaml", "<<: 1", "<< must name an object"),
+        ("flags.json", "", "1: is no JSON, or is cut off"),
+        ("flags.json", '{"flags": [{"key": "a"', "1: is no JSON, or is cut off"),
+        ("flags.json", '{"flags": NaN}', "JSON has no NaN"),
+        ("flags.json", "{flags: []}", "expected a name in quotes"),
+        ("flags.json", "{} {}", "there is more after its end"),
+        ("flags.json", "[" * 300, "more than 200 levels"),
+        ("flags.json", "[1, 2, [], {}]", "1: must be an object"),
+        ("flags.toml", "", "must be a folder, or a file named .yaml, .yml or .json"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+    """An empty file, a half-written one, and one that is not JSON."""
+    assert any(said in problem for problem in problems(tmp_path / name, text))
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A path that does not exist, and a file that is no text."""
+    with pytest.raises(InvalidStateError, match="cannot be read"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "flags.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidStateError, match="cannot be read"):
+        load(tmp_path / "flags.yaml")
+
+
+def test_files_of_a_folder_clash(tmp_path: Path) -> None:
+    """One key of one project in two files."""
+    for name in ("a.yaml", "b.json"):
+        (tmp_path / name).write_text('{"flags": [{"key": "x", "project_id": 1}]}')
+    with pytest.raises(InvalidStateError) as caught:
+        load(tmp_path)
+    [problem] = caught.value.problems
+    assert (problem.file, problem.line, problem.field) == (str(tmp_path / "b.json"), 1, "flags[0].key")
+
+
+def test_merged_objects_are_read(tmp_path: Path) -> None:
+    """Anchors, aliases and `<<` are YAML's own way not to repeat."""
+    (tmp_path / "flags.yaml").write_text(
+        "flags:\n  - &base {key: a, project_id: 1, enabled: true}\n  - {<<: *base, key: b}\n  - {<<: [*base], key: c}\n"
+    )
+    assert [(flag.key, flag.enabled) for flag in load(tmp_path / "flags.yaml").of("flags")] == [
+        ("a", True),
+        ("b", True),
+        ("c", True),
+    ]
+
+
+def test_a_state_made_in_code_is_checked_when_saved(tmp_path: Path) -> None:
+    """As a file would be."""
+    state = State(flags=[FlagState(key="a", variants=[VariantState(key="on")], rollout_weights={"of": 1})])
+    with pytest.raises(InvalidStateError, match=r"rollout_weights\.of: there is no such variant; the variants are on"):
+        save(state, tmp_path / "flags.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_yaml_without_its_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install; JSON works."""
+    monkeypatch.setitem(__import__("sys").modules, "ruamel.yaml", None)
+    state = State(flags=[FlagState(key="a", project_id="1")])
+    with pytest.raises(ConfigurationError, match=r"amp_exp_async\[files\]"):
+        save(state, tmp_path / "flags.yaml")
+    save(state, tmp_path / "flags.json")
+    assert load(tmp_path / "flags.json") == state
