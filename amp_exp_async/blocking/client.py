@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
@@ -61,7 +62,7 @@ def _viewing(
     return view
 
 
-class BlockingClient(Facade[ClientT_co], Generic[ClientT_co]):
+class BlockingClient(Facade[ClientT_co], ABC, Generic[ClientT_co]):
     """What the blocking clients have in common."""
 
     _owner: bool
@@ -74,9 +75,9 @@ class BlockingClient(Facade[ClientT_co], Generic[ClientT_co]):
         super().__init__(client, bridge)
         self._hang(client, bridge)
 
+    @abstractmethod
     def _hang(self, client: Any, bridge: Bridge) -> None:
         """Make the sections of the API."""
-        raise NotImplementedError
 
     def _view(self, client: Any) -> Self:
         view = object.__new__(type(self))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -40,23 +41,23 @@ def _variant(value: str) -> str:
 
 
 @frozen
-class Operation:
+class Operation(ABC):
     """What every operation tells about itself."""
 
     @property
+    @abstractmethod
     def order_key(self) -> str | None:
         """What operations keep their order on: the flag or experiment; None until its id is looked up."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def lookup(self) -> Lookup | None:
         """What is to be looked up before it can be done; None where the id is known."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def target(self) -> str:
         """What it is done to, in words."""
-        raise NotImplementedError
 
     def as_json(self) -> dict[str, Any]:
         """What it consists of, as plain JSON; what was left out is left out."""
