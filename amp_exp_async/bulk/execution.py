@@ -207,7 +207,11 @@ class Execution:
         try:
             id = await self._id(job) if job.id is None else job.id
             if self._is_done(job):
-                return self._count(Outcome(job.operation, job.index, "skipped"))
+                # Where its flag could not be found, nobody knows if something on it is done anew.
+                doubt = job.error if self._journal is not None and self._journal.is_any_due else None
+                return self._count(Outcome(job.operation, job.index, "skipped", doubt))
+            if job.error is not None:
+                raise job.error
             if self._journal is not None:
                 self._journal.begin(job.index, job.known_by, job.operation, job.flag)
             again = job.again or job.was_done
@@ -219,14 +223,13 @@ class Execution:
             return self._drop(job, tally.requests)
         except asyncio.CancelledError:
             error = AmpExpError("the run was cancelled while the operation was under way")
-            self.runner.add(self._end(job, _outcome(job, performer, tally, None, error)))
+            cancelled = _outcome(job, performer, tally, None, error)
+            self.runner.add(self._end(job, cancelled) if tally.requests else self._drop(job))
             raise
         return self._end(job, _outcome(job, performer, tally, created, error))
 
     async def _id(self, job: _Job) -> str | None:
         """The id of what is named by a key, now that it is created; None for what an operation creates."""
-        if job.error is not None and not job.was_done:
-            raise job.error
         if job.error is None and job.operation.lookup is not None:
             job.id = await self._names.resolve(job.operation.lookup)
         return job.id

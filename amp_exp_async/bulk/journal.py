@@ -82,6 +82,11 @@ class Journal:
         """Whether an earlier run began a later operation on the same flag."""
         return self._repeats.is_followed(flag, index)
 
+    @property
+    def is_any_due(self) -> bool:
+        """Whether there may be anything that is to be done once more."""
+        return self._repeats.any
+
     def is_due_again(self, index: int, flag: str) -> bool:
         """Whether what was done is to be done once more: an earlier operation on the same flag came after it."""
         return self._repeats.is_due(flag, index)

@@ -78,7 +78,8 @@ class Names:
         """Look for one key by itself. One that has been archived will do where there is no other."""
         kind, project_id, key = lookup
         if key in listing.missing:
-            raise listing.missing[key]
+            # It would keep the trace of each time that it is raised.
+            raise listing.missing[key].with_traceback(None)
         toggles: AsyncToggles[Toggle] = self._toggles[kind]
         project = UNSET if project_id is None else project_id
         listing.asked += 1

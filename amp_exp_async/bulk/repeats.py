@@ -55,6 +55,11 @@ class Repeats:
         elif out.only_begun and out.after == index:
             del self._out[flag]
 
+    @property
+    def any(self) -> bool:
+        """Whether an operation has come too late on any flag."""
+        return bool(self._out)
+
     def is_followed(self, flag: str, index: int) -> bool:
         """Whether a later operation on the flag has begun."""
         return index < self._last.get(flag, -1)

@@ -126,7 +126,7 @@ def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator, op
 def test_a_bad_item(client: ExperimentClient, emulator: Emulator) -> None:
     """A list is refused before anything is sent."""
     with pytest.raises(InvalidInputError, match=r"operations\[1\]"):
-        client.bulk([Edit("flags", "1", {"name": "x"}), "nonsense"]).wait()  # type: ignore[list-item]
+        client.bulk([Edit("flags", "1", {"name": "x"}), "nonsense"]).wait()
     assert emulator.requests == []
 
 
@@ -144,7 +144,7 @@ def raising(run: BlockingBulkRun) -> None:
 def closing(run: BlockingBulkRun) -> None:
     reading = iter(run)
     next(reading)
-    reading.close()  # type: ignore[attr-defined]
+    reading.close()
 
 
 def closing_the_run(run: BlockingBulkRun) -> None:

@@ -98,7 +98,7 @@ def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: 
     class Call(bridge._Call[Any]):
         def __init__(self, work: Any) -> None:
             super().__init__(work)
-            self._finished = Lock(self._finished)  # type: ignore[assignment]
+            self._finished = Lock(self._finished)
 
     with client_of(emulator) as client:
         monkeypatch.setattr(bridge, "_Call", Call)

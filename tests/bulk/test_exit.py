@@ -190,7 +190,7 @@ async def test_the_rest_can_be_read(client: AsyncExperimentClient, emulator: Emu
     found = [await anext(aiter(run))]
     found += [outcome async for outcome in run]
     assert sorted(outcome.index for outcome in found) == list(range(len(found)))
-    assert {o.operation.id for o in found if o.state == "done"} == done(emulator)  # type: ignore[attr-defined]
+    assert {o.operation.id for o in found if o.state == "done"} == done(emulator)
     assert len(found) < 200
 
 

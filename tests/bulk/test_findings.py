@@ -57,6 +57,23 @@ async def test_an_archived_flag_is_found_by_its_key_again(
     assert not emulator.state.flag(id)["deleted"]
 
 
+async def test_a_done_operation_whose_flag_cannot_be_found(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    """It is no success where an operation on a flag, perhaps on this one, is repeated before it."""
+    [id] = flags(emulator, 1)
+    operations = [
+        Edit("flags", id, {"name": "first"}),
+        Edit("flags", key="f0", project_id="1", changes={"name": "second"}),
+        Edit("flags", key="other", project_id="1", changes={"name": "third"}),
+    ]
+    write(tmp_path / "journal", emulator, operations, "failed", "done", "failed")
+    emulator.fail(Fault.status(403), method="GET", path="/flags", times=None)
+    found = [outcome async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
+    assert {outcome.index: outcome.state for outcome in found} == {0: "done", 1: "skipped", 2: "failed"}
+    assert [outcome.ok for outcome in sorted(found, key=lambda outcome: outcome.index)] == [True, False, False]
+
+
 async def test_a_rename_that_others_came_after_is_not_guessed(
     client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
 ) -> None:

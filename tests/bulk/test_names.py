@@ -97,7 +97,7 @@ async def test_several_projects_and_both_kinds(client: AsyncExperimentClient, em
     for number in range(30):
         emulator.state.add_experiment(key=f"k{number}")
     operations = [
-        Edit(kind, key=f"k{number}", project_id=project, changes={"name": f"{kind} {project} {number}"})  # type: ignore[arg-type]
+        Edit(kind, key=f"k{number}", project_id=project, changes={"name": f"{kind} {project} {number}"})
         for number in range(30)
         for kind, project in (("flags", "1"), ("flags", "2"), ("experiments", "1"))
     ]

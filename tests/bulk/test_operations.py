@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "edit an unknown field": (lambda: Edit("flags", "1", {"enable": True}), "'enabled' may be meant"),
     "edit by the wire's name": (lambda: Edit("flags", "1", {"rolloutPercentage": 1}), "'rollout_percentage' may be"),
     "edit to a wrong value": (lambda: Edit("flags", "1", {"rollout_percentage": 101}), "from 0 to 100"),
-    "edit a text": (lambda: Edit("flags", "1", "enabled"), "changes: must be a mapping"),  # type: ignore[arg-type]
+    "edit a text": (lambda: Edit("flags", "1", "enabled"), "changes: must be a mapping"),
     "a field of experiments": (lambda: Edit("flags", "1", {"decision": "rollout"}), "decision"),
     "no variant": (lambda: RemoveVariant("flags", "1"), "variant: must be given"),
     "a variant like a path": (lambda: RemoveAllUsers("flags", "1", "a/b"), "variant: must be of letters"),
@@ -153,8 +153,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an empty deployment": (lambda: RemoveDeployment("flags", "1", ""), "deployment: must not be empty"),
     "create without project": (lambda: CreateFlag("", "k"), "project_id: must not be empty"),
     "create by a bad key": (lambda: CreateFlag("1", "a b"), "key: must be of letters"),
-    "create with a stranger": (lambda: CreateFlag("1", "k", enabled=True), "enabled"),  # type: ignore[call-arg]
-    "a type for a flag": (lambda: CreateFlag("1", "k", experiment_type="x"), "experiment_type"),  # type: ignore[call-arg]
+    "create with a stranger": (lambda: CreateFlag("1", "k", enabled=True), "enabled"),
+    "a type for a flag": (lambda: CreateFlag("1", "k", experiment_type="x"), "experiment_type"),
     "create with doubles": (lambda: CreateFlag("1", "k", variants=[{"key": "a"}, {"key": "a"}]), "variants"),
 }
 
@@ -256,4 +256,4 @@ def test_what_is_no_operation(given: object, message: str) -> None:
 def test_the_base_class_is_no_operation() -> None:
     """The base class cannot be made by itself."""
     with pytest.raises(TypeError, match="abstract"):
-        Operation()  # type: ignore[abstract]
+        Operation()

@@ -48,7 +48,7 @@ def note(journal: Journal, emulator: Emulator, index: int, operation: Any, state
     if state != "not begun":
         journal.begin(index, digest(operation), operation, flag)
     if state not in {"not begun", "begun"}:
-        journal.end(digest(operation), Outcome(operation, index, state), flag)  # type: ignore[arg-type]
+        journal.end(digest(operation), Outcome(operation, index, state), flag)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_what_is_no_input(client: AsyncExperimentClient, given: Any) -> None:
 def test_on_error_has_two_values(client: AsyncExperimentClient) -> None:
     """Anything else is refused at once."""
     with pytest.raises(InvalidInputError, match="on_error: must be 'continue' or 'stop'"):
-        client.bulk([], on_error="raise")  # type: ignore[arg-type]
+        client.bulk([], on_error="raise")
 
 
 @pytest.mark.parametrize("at", [0, 1, 20])
@@ -195,7 +195,7 @@ async def test_one_failure_stops_what_is_to_stop(client: AsyncExperimentClient, 
     left_out = [outcome for outcome in found.values() if outcome.state == "skipped"]
     assert run.summary.left_out == len(left_out) == run.summary.skipped > 0
     assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in left_out)
-    done = [outcome.operation.id for outcome in found.values() if outcome.state == "done"]  # type: ignore[attr-defined]
+    done = [outcome.operation.id for outcome in found.values() if outcome.state == "done"]
     assert sorted(named(emulator)) == sorted(done)
     assert run.summary.done <= 2 * 64
     with pytest.raises(BulkError, match="#10 Edit"):
@@ -267,7 +267,7 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
         assert listed("flags", id, "on") == ids[:2000]
         run: BulkRun = included.remove_many(id, "on", path)
         found = await outcomes(run)
-        assert [len(outcome.operation.ids) for outcome in found] == [2000, 2000, 500]  # type: ignore[attr-defined]
+        assert [len(outcome.operation.ids) for outcome in found] == [2000, 2000, 500]
         assert (run.summary.changed, run.summary.requests) == (2000, 3 + 20)
         assert (await included.replace(id, "on", generated(ids[5:15]))).changed == 10
         assert (await included.replace(id, "on", ids[10:12])).changed == 8

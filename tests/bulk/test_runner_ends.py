@@ -50,7 +50,7 @@ def test_stopped_by_the_source_itself() -> None:
 
     async def main() -> None:
         runner = bench.runner()
-        bench.jobs = iter(runner.stop() or job for job in bench.jobs)  # type: ignore[assignment]
+        bench.jobs = iter(runner.stop() or job for job in bench.jobs)
         assert await drain(runner) == [("dropped", 0)]
 
     run(main())

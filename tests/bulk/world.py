@@ -17,7 +17,7 @@ def world(emulator: Emulator) -> dict[tuple[str, ...], Any]:
     """Every field of every document, and every inclusion."""
     state, found = emulator.state, {}
     for kind in KINDS:
-        for id, toggle in state.toggles[kind].items():  # type: ignore[index]
+        for id, toggle in state.toggles[kind].items():
             found |= {(kind, id, name): value for name, value in toggle.document.items() if name not in _TIMES}
             for variant, included in toggle.inclusions.items():
                 found |= {(kind, id, variant, what): list(ids) for what, ids in included.items() if ids}
@@ -41,13 +41,13 @@ def filled(emulator: Emulator) -> dict[str, str]:
     first = {}
     for at, kind in enumerate(("flags", "experiments", "flags", "experiments")):
         document = emulator.state.add(
-            kind,  # type: ignore[arg-type]
+            kind,
             {"key": f"t{at}", "variants": [{"key": "on"}, {"key": "off"}], "deployments": ["51", "52"]},
         )
         first.setdefault(kind, document["id"])
         for variant in ("on", "off"):
-            emulator.state.add_users(kind, document["id"], variant, ["u1", "u2", "u3"])  # type: ignore[arg-type]
-            emulator.state.add_cohorts(kind, document["id"], variant, ["c1", "c2"])  # type: ignore[arg-type]
+            emulator.state.add_users(kind, document["id"], variant, ["u1", "u2", "u3"])
+            emulator.state.add_cohorts(kind, document["id"], variant, ["c1", "c2"])
     emulator.requests.clear()
     return first
 

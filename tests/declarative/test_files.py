@@ -39,7 +39,7 @@ def in_order(state: State) -> State:
                 attrs.evolve(one, variants=sorted(one.variants, key=lambda variant: variant.key))
                 if one.variants
                 else one
-                for one in state.of(kind)  # type: ignore[arg-type]
+                for one in state.of(kind)
             ]
             given[kind] = sorted(toggles, key=lambda one: (one.key, str(one.project_id)))
     return State(**given)

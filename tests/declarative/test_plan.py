@@ -55,7 +55,7 @@ async def test_the_plan_of_an_export_is_empty(
     emulator.state.add_flag(key="c", targetSegments=[{"name": "", "conditions": [COHORT], "percentage": 1}])
     emulator.state.add_flag(key="d", name=None, tags=None, rolloutWeights=None, enabled=None, targetSegments=None)
     for asked in ({}, {"users": True, "cohorts": True, "variants": True, "server_fields": True}):
-        save(await client.export(include_archived=True, **asked), tmp_path / name)  # type: ignore[arg-type]
+        save(await client.export(include_archived=True, **asked), tmp_path / name)
         plan = await client.plan(load(tmp_path / name))
         assert (bool(plan), plan.changes, str(plan)) == (False, (), "no changes")
 
@@ -225,7 +225,7 @@ async def test_mistakes_in_code_are_told(client: AsyncExperimentClient, fields: 
 async def test_a_path_is_no_state(client: AsyncExperimentClient) -> None:
     """The message says what makes one."""
     with pytest.raises(InvalidInputError, match=r"must be a State, as load\(path\) makes one"):
-        await client.plan("flags.yaml")  # type: ignore[arg-type]
+        await client.plan("flags.yaml")
 
 
 async def test_mappings_stand_for_segments_and_variants(emulator: Emulator, client: AsyncExperimentClient) -> None:
@@ -306,7 +306,7 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
 async def test_a_bare_date_is_the_beginning_of_its_day(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """However the service shows it."""
     emulator.state.add_experiment(key="e", startDate="2023-07-29T00:00:00.000Z", endDate="2023-07-30T10:00:00.000Z")
-    state = State(experiments=[ExperimentState(key="e", start_date="2023-07-29", end_date="2023-07-30")])  # type: ignore[arg-type]
+    state = State(experiments=[ExperimentState(key="e", start_date="2023-07-29", end_date="2023-07-30")])
     plan = await client.plan(state)
     assert plan.changes[0].fields == {"end_date": FieldChange("2023-07-30T10:00:00.000Z", "2023-07-30")}
 

@@ -285,4 +285,4 @@ def test_settings_that_are_wrong_later() -> None:
 def test_a_window_of_another_kind() -> None:
     """The message names the two that there are."""
     with pytest.raises(ValueError, match="window must be one of sliding, calendar, not 'fixed'"):
-        Emulator(window="fixed")  # type: ignore[arg-type]
+        Emulator(window="fixed")

@@ -252,7 +252,7 @@ def test_the_deadline_while_waiting_for_a_permit() -> None:
     async def scenario() -> None:
         connection = Connection(
             Endpoint("https://service.example/api/1", Secret("pacing-key")),
-            NetworkOptions(session=session, rate_limit=RateLimit(per_second=1)),  # type: ignore[arg-type]
+            NetworkOptions(session=session, rate_limit=RateLimit(per_second=1)),
         )
         transport = Transport(connection, CallOptions(deadline=0.4))
         await transport.send(Request("GET", "/flags"))

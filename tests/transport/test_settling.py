@@ -237,7 +237,7 @@ async def test_reading_back_fails_too(
     with pytest.raises(OutcomeUnknownError) as caught:
         await call(client.with_options(retry=RetryPolicy(attempts=2, base=0.0)))
     assert isinstance(caught.value.__cause__, cause)
-    assert caught.value.__cause__.method == "POST"  # type: ignore[attr-defined]
+    assert caught.value.__cause__.method == "POST"
     assert posts(emulator) == 1
 
 
@@ -278,7 +278,7 @@ def test_settling_keeps_to_the_deadline(call: Call, lost: Answer, reading: Answe
     client = AsyncExperimentClient(
         "settling-management-key",
         base_url="https://service.example",
-        session=ScriptedSession([lost, Answer(status, nothing, seconds=reading.seconds)]),  # type: ignore[arg-type]
+        session=ScriptedSession([lost, Answer(status, nothing, seconds=reading.seconds)]),
         deadline=4.0,
         retry=RetryPolicy(base=base),
     )

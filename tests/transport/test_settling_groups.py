@@ -310,7 +310,7 @@ def test_settling_keeps_to_the_deadline(creation: Creation) -> None:
     client = kind(
         "settling-management-key",
         base_url="https://service.example",
-        session=ScriptedSession([lost, Answer(body=nothing, seconds=1.6)]),  # type: ignore[arg-type]
+        session=ScriptedSession([lost, Answer(body=nothing, seconds=1.6)]),
         deadline=4.0,
         retry=RetryPolicy(base=0.0),
     )

@@ -343,7 +343,7 @@ async def test_a_loop_that_was_closed_while_it_waited() -> None:
         loop = asyncio.new_event_loop()
         other = Pacer(RateLimit(), line=line)
         task = loop.create_task(other.acquire(None))
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task._log_destroy_pending = False
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
         return other, task

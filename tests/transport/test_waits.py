@@ -26,7 +26,7 @@ def emulator(emulator: Emulator) -> Emulator:
 
 
 def scripted(session: ScriptedSession, **options: Any) -> AsyncExperimentClient:
-    return AsyncExperimentClient(KEY, base_url="https://service.example", session=session, **options)  # type: ignore[arg-type]
+    return AsyncExperimentClient(KEY, base_url="https://service.example", session=session, **options)
 
 
 @pytest.mark.parametrize("status", [429, 503])

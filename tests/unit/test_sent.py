@@ -32,7 +32,7 @@ async def sent(client: AsyncExperimentClient, emulator: Emulator) -> Sent:
     """Make a call that the service accepts: the body of its one request, or its query when there is none."""
     emulator.state.add_deployment(id="1001", projectId="1", label="web")
     for kind in KINDS:
-        emulator.state.add(kind, {"id": "1", "key": "present", "variants": [{"key": "on"}]})  # type: ignore[arg-type]
+        emulator.state.add(kind, {"id": "1", "key": "present", "variants": [{"key": "on"}]})
 
     async def make(call: Call) -> Any:
         emulator.requests.clear()
