@@ -22,7 +22,6 @@ app = typer.Typer(
     name="amp-exp",
     help="Amplitude's Experiment Management API from the command line.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
 )
 app.add_typer(users)

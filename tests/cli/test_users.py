@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_exp_async.cli import users as module
+from amp_exp_async.cli import session as module
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.outcome import Users, written
 
