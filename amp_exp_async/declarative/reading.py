@@ -58,9 +58,7 @@ class Reader:
                 continue
             place = Place(self._file, dict(_lines(node)), f"{kind}[{at}]")
             project = project_id if toggle.project_id is UNSET else toggle.project_id
-            placed = evolve(toggle, project_id=project, place=place)
-            self.problems += within(placed)
-            yield placed
+            yield evolve(toggle, project_id=project, place=place)
 
     def _add(self, node: Node, where: str, message: str) -> None:
         self.problems.append(Problem(self._file, node.line, where, message))
@@ -131,7 +129,7 @@ def problem_of(toggle: ToggleState, field: str, message: str) -> Problem:
     return Problem(place.file, place.lines.get(known, 0), whole, message)
 
 
-def within(toggle: ToggleState) -> Iterator[Problem]:
+def _within(toggle: ToggleState) -> Iterator[Problem]:
     """What is wrong between the fields of one flag or experiment."""
     if toggle.variants is UNSET:
         return
@@ -157,10 +155,11 @@ def without_variant(toggle: ToggleState, keys: Iterable[str]) -> Iterator[Proble
 
 
 def between(state: State) -> Iterator[Problem]:
-    """What is wrong between flags, or between experiments: one key twice in a project."""
+    """What is wrong between values that are right by themselves: inside a flag, and one key twice in a project."""
     for kind in KINDS:
         first: dict[str, list[ToggleState]] = {}
         for toggle in state.of(kind):
+            yield from _within(toggle)
             for other in first.setdefault(toggle.key, []):
                 if UNSET in (other.project_id, toggle.project_id) or other.project_id == toggle.project_id:
                     where = f", first in {problem_of(other, 'key', '').place}" if other.place else ""

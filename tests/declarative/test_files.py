@@ -342,3 +342,13 @@ def test_yaml_without_its_library_is_refused(tmp_path: Path, monkeypatch: pytest
         save(state, tmp_path / "flags.yaml")
     save(state, tmp_path / "flags.json")
     assert load(tmp_path / "flags.json") == state
+
+
+def test_a_state_that_was_changed_after_loading_is_checked_again(tmp_path: Path) -> None:
+    """How its fields go together, with the line where they were."""
+    path = tmp_path / "flags.yaml"
+    path.write_text('flags:\n  - key: a\n    variants: [{key: "on"}]\n    rollout_weights: {"on": 1}\n')
+    [flag] = load(path).of("flags")
+    changed = State(flags=[attrs.evolve(flag, rollout_weights={"off": 1})])
+    with pytest.raises(InvalidStateError, match=r"flags\.yaml:4: flags\[0\]\.rollout_weights\.off: there is no such"):
+        save(changed, tmp_path / "other.yaml")
