@@ -26,14 +26,17 @@ from .bulk import (
 )
 from .client import AsyncBetaClient, AsyncExperimentClient
 from .declarative import (
+    LINT_RULES,
     Change,
     ExperimentState,
     FieldChange,
+    Finding,
     FlagState,
     Plan,
     State,
     ToggleState,
     VariantState,
+    lint,
     load,
     save,
 )
@@ -88,6 +91,7 @@ from .transport import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
 from .wire import parse, to_json
 
 __all__ = [
+    "LINT_RULES",
     "UNSET",
     "APIConnectionError",
     "APIStatusError",
@@ -128,6 +132,7 @@ __all__ = [
     "ExposureFilter",
     "FieldChange",
     "FieldDifference",
+    "Finding",
     "Flag",
     "FlagChanges",
     "FlagState",
@@ -178,6 +183,7 @@ __all__ = [
     "Version",
     "VersionChange",
     "__version__",
+    "lint",
     "load",
     "parse",
     "save",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from amp_exp_async import InvalidInputError
 from amp_exp_async.bulk.lines import read_ids
+from amp_exp_async.declarative.linting.emails import among, note
 
 _SHOWN = 5
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 def ids_of(file: Path, *, allow_empty: bool) -> list[str]:
@@ -44,14 +43,8 @@ def ids_of(file: Path, *, allow_empty: bool) -> list[str]:
 
 def email_warning(ids: Sequence[str]) -> str | None:
     """What to say of ids that look like e-mail addresses; None if there are none."""
-    found = [id for id in ids if _EMAIL.fullmatch(id)]
-    if not found:
-        return None
-    many = "1 id looks like an e-mail address" if len(found) == 1 else f"{len(found)} ids look like e-mail addresses"
-    return (
-        f"Warning: {many}, such as {found[0]}. Inclusions match user ids and device ids: an e-mail address works only "
-        "where your user ids are e-mail addresses."
-    )
+    found = among(ids)
+    return f"Warning: {note(found)}." if found else None
 
 
 def _text(file: Path, name: str) -> str:

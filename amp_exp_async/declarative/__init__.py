@@ -4,16 +4,19 @@ from .applying import apply
 from .change import Action, Change, FieldChange
 from .export import Depth, export
 from .files import load, save
+from .linting import LINT_RULES, Finding, lint
 from .plan import Plan
 from .planning import make_plan
 from .state import ExperimentState, FlagState, State, ToggleState, VariantState
 
 __all__ = [
+    "LINT_RULES",
     "Action",
     "Change",
     "Depth",
     "ExperimentState",
     "FieldChange",
+    "Finding",
     "FlagState",
     "Plan",
     "State",
@@ -21,6 +24,7 @@ __all__ = [
     "VariantState",
     "apply",
     "export",
+    "lint",
     "load",
     "make_plan",
     "save",

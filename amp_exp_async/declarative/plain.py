@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from amp_exp_async import checks, wire
 from amp_exp_async.models import UNSET, Condition
 
@@ -58,8 +60,7 @@ def checked(state: State) -> State:
         InvalidInputError: it is no state.
         InvalidStateError: it has problems.
     """
-    if not isinstance(state, State):  # pyright: ignore[reportUnnecessaryIsInstance] - a path is a likely mistake
-        checks.refuse("state", "must be a State, as load(path) makes one", state)
+    _refuse_others("state", state)
     reader = Reader("")
     made: list[State] = []
     for kind in KINDS:
@@ -72,3 +73,32 @@ def checked(state: State) -> State:
     whole = joined(made)
     refuse([*reader.problems, *between(whole)])
     return whole
+
+
+def readable(argument: str, state: State) -> State:
+    """A state that may have been made in code, each value checked as a file's would be, and not how they go together.
+
+    Args:
+        argument: what the caller knows it by.
+        state: the state.
+
+    Raises:
+        InvalidInputError: it is no state.
+        InvalidStateError: a value in it cannot be.
+    """
+    _refuse_others(argument, state)
+    reader = Reader("")
+    read: dict[str, list[ToggleState]] = {}
+    for kind in KINDS:
+        if getattr(state, kind) is not UNSET:
+            given = state.of(kind)
+            found = reader.state(node_of({kind: [plain(SHAPES[kind], toggle) for toggle in given]})).of(kind)
+            refuse(reader.problems)
+            read[kind] = [evolve(toggle, place=one.place) for toggle, one in zip(found, given, strict=True)]
+    return evolve(state, **read)
+
+
+def _refuse_others(argument: str, state: object) -> None:
+    """Refuse what is no state: a path is a likely mistake."""
+    if not isinstance(state, State):
+        checks.refuse(argument, "must be a State, as load(path) makes one", state)
