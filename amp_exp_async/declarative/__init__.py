@@ -8,6 +8,7 @@ from .linting import LINT_RULES, Finding, lint
 from .plan import Plan
 from .planning import make_plan
 from .state import ExperimentState, FlagState, State, ToggleState, VariantState
+from .state_diff import StateDiff, diff
 
 __all__ = [
     "LINT_RULES",
@@ -20,9 +21,11 @@ __all__ = [
     "FlagState",
     "Plan",
     "State",
+    "StateDiff",
     "ToggleState",
     "VariantState",
     "apply",
+    "diff",
     "export",
     "lint",
     "load",

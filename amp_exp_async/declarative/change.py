@@ -1,4 +1,4 @@
-"""What a plan would change of one flag or experiment, as plain values."""
+"""What a plan would change, or what differs, of one flag or experiment, as plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amp_exp_async.models import UNSET
 
 from .state import KindName
 
-Action: TypeAlias = Literal["create", "edit", "archive", "restore"]
+Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 
 
 @frozen
@@ -29,14 +29,15 @@ class FieldChange:
 
 @frozen(kw_only=True)
 class Change:
-    """What a plan would change of one flag or experiment.
+    """What a plan would change of one flag or experiment, or what differs between two states.
 
     Attributes:
         kind: `flags` or `experiments`.
         key: its key.
-        project_id: its project's id.
-        id: its id; None for one that is to be created.
-        action: `create`, `edit`, `archive` or `restore`; the latter two may edit too.
+        project_id: its project's id; empty where states that differ do not say it.
+        id: its id; None for one that is to be created, and where it is not known.
+        action: `create`, `edit`, `archive` or `restore`; the latter two may edit too. Between two states also `remove`,
+            for what is in the first one only.
         fields: what changes, by field: `enabled`, `variants.on.payload`, `variants.on` for one that is added or
             removed, `variants.on.users`, `rollout_weights.on`.
         deployments: the ids of the deployments that `fields` names by label.
@@ -53,7 +54,12 @@ class Change:
     @property
     def target(self) -> str:
         """What is changed, in words."""
-        return f"{self.kind}/{self.key} in project {self.project_id}"
+        return f"{self.kind}/{self.key}{self.where}"
+
+    @property
+    def where(self) -> str:
+        """Its project, in words; empty where it is not known."""
+        return f" in project {self.project_id}" if self.project_id else ""
 
     def as_json(self) -> dict[str, Any]:
         """The change as plain JSON; what is not there is left out."""

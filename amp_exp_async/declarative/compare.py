@@ -21,8 +21,8 @@ from .reading import problem_of, without_variant
 from .shapes import INFORMATION
 from .state import KindName, ToggleState
 
-_APART = frozenset({"key", "project_id", "archived", *INFORMATION})
-_NOT_FIELDS = _APART | {"deployments", "variants", "rollout_weights", "target_segments"}
+APART = frozenset({"key", "project_id", "archived", *INFORMATION})
+_NOT_FIELDS = APART | {"deployments", "variants", "rollout_weights", "target_segments"}
 _VARIANT_FIELDS = ("name", "description", "payload")
 _MIDNIGHT = "T00:00:00.000Z"
 
@@ -135,7 +135,7 @@ class Comparison:
             before = now.get(name, UNSET)
             if name in rules:
                 yield from rules[name](value, before)
-            elif name not in _APART:
+            elif name not in APART:
                 yield from self._field(name, value, before)
         archived, was = bool(given.get("archived")), bool(now.get("deleted"))
         if archived != was:
@@ -144,7 +144,7 @@ class Comparison:
     def _field(self, name: str, value: Any, before: Any) -> Iterator[Difference]:
         if value is None and before is UNSET and self.there:
             return
-        if not (covers(value, before) if is_object(value) else _is_same(value, before)):
+        if not (covers(value, before) if is_object(value) else is_same(value, before)):
             yield name, before, onto(value, before)
 
     def _tags(self, value: list[str], before: Any) -> Iterator[Difference]:
@@ -222,7 +222,7 @@ def _is_segment(given: dict[str, Any], now: dict[str, Any], keys: set[str]) -> b
     return covers(given, shown)
 
 
-def _is_same(value: Any, before: Any) -> bool:
+def is_same(value: Any, before: Any) -> bool:
     """Whether a value is as declared; a bare date is the moment when its day begins."""
     if isinstance(value, str) and isinstance(before, str) and len(value) != len(before):
         return value.removesuffix(_MIDNIGHT) == before.removesuffix(_MIDNIGHT)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,19 +11,19 @@ from attrs import field, frozen
 
 from amp_exp_async.errors import InvalidInputError
 
-from .change import Action, Change, change_of
+from .change import change_of
+from .changes import Changes
 from .files import write
 from .nodes import node_of
 from .plain import document
 from .reading import Reader
-from .render import markdown, text
 from .state import State
 
 _FORMAT = "amp_exp_async plan 1"
 
 
-@frozen(kw_only=True, str=False)
-class Plan:
+@frozen(kw_only=True)
+class Plan(Changes):
     """What would change for everything to be as a file declares it. Nothing has changed yet.
 
     It is falsy when nothing would. `print` it for a diff, in colour on a terminal.
@@ -37,21 +35,7 @@ class Plan:
     """
 
     service: str
-    changes: tuple[Change, ...]
     state: State = field(repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.changes)
-
-    def __str__(self) -> str:
-        return text(self.changes, self.summary, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-
-    @property
-    def summary(self) -> str:
-        """How many there are of which sort, in words."""
-        counted = Counter(change.action for change in self.changes)
-        actions: tuple[Action, ...] = ("create", "edit", "archive", "restore")
-        return ", ".join(f"{counted[action]} to {action}" for action in actions if counted[action]) or "no changes"
 
     def to_json(self) -> str:
         """The plan as JSON text: `changes` as in the attribute, and what is needed to apply it."""
@@ -62,10 +46,6 @@ class Plan:
             "state": document(self.state),
         }
         return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
-
-    def to_markdown(self) -> str:
-        """The plan for a comment on a pull request."""
-        return markdown(self.changes, self.summary)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to a file, to apply it later.

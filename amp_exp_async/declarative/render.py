@@ -1,4 +1,4 @@
-"""A plan to look at: as text, and as Markdown. Pure."""
+"""Changes to look at: as text, and as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amp_exp_async.models import UNSET
 from .change import Action, Change, FieldChange
 
 _SHORT = 60
-_SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+"}
+_SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+", "remove": "-"}
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
 
@@ -36,7 +36,7 @@ def markdown(changes: Iterable[Change], summary: str) -> str:
         body = "\n".join(_lines(change))
         # A fence that no payload can end.
         fence = "`" * max(3, 1 + max((len(run) for run in _runs(body)), default=0))
-        parts.append(f"**{change.action}** `{change.kind}/{change.key}` in project {change.project_id}\n")
+        parts.append(f"**{change.action}** `{change.kind}/{change.key}`{change.where}\n")
         parts.append(f"{fence}diff\n{body}\n{fence}\n" if body else "")
     return "\n".join(part for part in parts if part)
 
