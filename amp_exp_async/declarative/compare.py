@@ -12,8 +12,8 @@ from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET, Toggle
 
 from .change import Action, Change, FieldChange
-from .labels import Labels
 from .merging import covers, onto, same
+from .names import Labels
 from .nodes import is_array, is_object
 from .plain import SHAPES, plain
 from .present import WHATS, Included, Present, What, full

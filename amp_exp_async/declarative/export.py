@@ -12,7 +12,7 @@ from amp_exp_async import checks
 from amp_exp_async.models import UNSET, Toggle
 from amp_exp_async.transport import Transport
 
-from .labels import Labels
+from .names import Labels
 from .present import WHATS, Present, What, declared, present
 from .state import KINDS, KindName, State
 from .survey import Survey

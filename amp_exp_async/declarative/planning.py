@@ -13,7 +13,7 @@ from amp_exp_async.transport import Transport
 
 from .change import Change
 from .compare import Comparison, needed_inclusions, needs_details, needs_variants
-from .labels import Labels
+from .names import Labels
 from .plain import checked
 from .plan import Plan
 from .present import Present, present

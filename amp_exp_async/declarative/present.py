@@ -11,7 +11,7 @@ from attrs import field, frozen
 from amp_exp_async import wire
 from amp_exp_async.models import UNSET, Model, Toggle, Variant
 
-from .labels import Labels
+from .names import Labels
 from .nodes import is_array, node_of
 from .plain import SHAPES, plain
 from .reading import Reader

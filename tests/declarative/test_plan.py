@@ -199,6 +199,16 @@ flags:
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
+async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """By its id too; one that is assigned already may stay."""
+    emulator.state.add_deployment(id="61", label="web", projectId="2")
+    for key, assigned in (("new", []), ("odd", ["61"])):
+        emulator.state.add_flag(key=key, deployments=assigned)
+    with pytest.raises(InvalidStateError, match="'61' is of project 2, not of project 1: name one of that project by"):
+        await client.plan(State(flags=[FlagState(key="new", project_id="1", deployments=["id:61"])]))
+    assert not await client.plan(State(flags=[FlagState(key="odd", project_id="1", deployments=["id:61"])]))
+
+
 async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) -> None:
     """As a file would be."""
     with pytest.raises(InvalidStateError, match=r"flags\[0\]\.rollout_percentage: must be a number from 0 to 100"):
