@@ -28,6 +28,7 @@ from .client import AsyncBetaClient, AsyncExperimentClient
 from .declarative import (
     LINT_RULES,
     Change,
+    Dependencies,
     ExperimentState,
     FieldChange,
     Finding,
@@ -122,6 +123,7 @@ __all__ = [
     "CreateFlag",
     "CreateVariant",
     "Created",
+    "Dependencies",
     "Deployment",
     "Edit",
     "EditConflictError",

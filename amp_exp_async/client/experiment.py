@@ -183,7 +183,8 @@ class AsyncExperimentClient(AsyncClient):
     ) -> State:
         """The flags and experiments that there are, as a file declares them; `save` writes it.
 
-        It reads the lists, and that of the deployments if any is assigned.
+        It reads the lists, and that of the deployments if any is assigned. Where something depends on what these lists
+        do not show, it reads those of mutex and holdout groups, and gets the rest by id.
 
         Args:
             project_id: only those of this project.
@@ -206,27 +207,36 @@ class AsyncExperimentClient(AsyncClient):
             self._transport, project_id=project_id, keys=keys, include_archived=include_archived, depth=depth
         )
 
-    async def plan(self, state: State, *, prune: bool = False) -> Plan:
+    async def plan(self, state: State, *, prune: bool = False, project_id: str | None = None) -> Plan:
         """What would change for everything to be as a state declares it. It only reads.
 
         What the state does not mention is left alone. It reads one list for each project, that of the deployments if
         any are declared, and what is declared and the lists do not show: users and cohorts of variants, and fields of
-        a flag, a request each.
+        a flag, a request each. Where dependencies are declared on what these lists do not show, it reads the lists of
+        mutex and holdout groups, and asks for the rest by key.
+
+        No request sets dependencies. Where they are not as declared, the plan is refused if it would put the flag into
+        service without them, and has a warning otherwise.
 
         Args:
             state: what is declared: from `load`, `export`, or made in code.
             prune: True to archive flags, and experiments, that are in the projects of those declared, and are not
                 declared themselves.
+            project_id: the project to plan for, whichever the state names: a promotion. Deployments are found there by
+                label, and dependencies by key.
 
         Raises:
-            InvalidStateError: it cannot be as declared; the error has all the problems, with file, line and field.
+            InvalidStateError: it cannot be as declared, or names several projects although `project_id` is given; the
+                error has all the problems, with file, line and field.
 
         Example::
 
             plan = await client.plan(load("flags.yaml"))
             print(plan)
+
+            promotion = await client.plan(await client.export(project_id="123"), project_id="456")
         """
-        return await declarative.make_plan(self._transport, state, prune=prune)
+        return await declarative.make_plan(self._transport, state, prune=prune, project_id=project_id)
 
     def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> BulkRun:
         """Carry out a plan, and hand out what became of each step, as they finish.

@@ -7,13 +7,14 @@ from .files import load, save
 from .linting import LINT_RULES, Finding, lint
 from .plan import Plan
 from .planning import make_plan
-from .state import ExperimentState, FlagState, State, ToggleState, VariantState
+from .state import Dependencies, ExperimentState, FlagState, State, ToggleState, VariantState
 from .state_diff import StateDiff, diff
 
 __all__ = [
     "LINT_RULES",
     "Action",
     "Change",
+    "Dependencies",
     "Depth",
     "ExperimentState",
     "FieldChange",

@@ -9,6 +9,8 @@ from typing import get_args
 
 from attrs import frozen
 
+from amp_exp_async.errors import Problem
+
 from .change import Action, Change
 from .render import markdown, text
 
@@ -27,7 +29,13 @@ class Changes:
         return bool(self.changes)
 
     def __str__(self) -> str:
-        return text(self.changes, self.summary, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        return text(self.changes, self._noted, self.summary, colour=colour)
+
+    @property
+    def _noted(self) -> tuple[Problem, ...]:
+        """What to look at beside them."""
+        return ()
 
     @property
     def summary(self) -> str:
@@ -37,4 +45,4 @@ class Changes:
 
     def to_markdown(self) -> str:
         """The changes for a comment on a pull request."""
-        return markdown(self.changes, self.summary)
+        return markdown(self.changes, self._noted, self.summary)

@@ -16,13 +16,14 @@ from .merging import covers, onto, same
 from .names import Labels
 from .nodes import is_array, is_object
 from .plain import SHAPES, plain
-from .present import WHATS, Included, Present, What, full
+from .present import WHATS, Included, Present, What, full, project_of
 from .reading import problem_of, without_variant
 from .shapes import INFORMATION
 from .state import KindName, ToggleState
 
 APART = frozenset({"key", "project_id", "archived", *INFORMATION})
-_NOT_FIELDS = APART | {"deployments", "variants", "rollout_weights", "target_segments"}
+_NOT_WRITTEN = APART | {"dependencies"}
+_NOT_FIELDS = _NOT_WRITTEN | {"deployments", "variants", "rollout_weights", "target_segments"}
 _VARIANT_FIELDS = ("name", "description", "payload")
 _MIDNIGHT = "T00:00:00.000Z"
 
@@ -31,6 +32,8 @@ def needs_details(declared: ToggleState, there: Present) -> bool:
     """Whether a field is declared that the list does not show."""
     names = (field.name for field in attrs.fields(type(declared)) if field.name not in _NOT_FIELDS | {"place"})
     given = [name for name in names if getattr(declared, name) is not UNSET]
+    if declared.dependencies and there.toggle.parent_dependencies is UNSET:
+        return True
     return any(getattr(there.toggle, name) is UNSET for name in given)
 
 
@@ -87,7 +90,7 @@ class Comparison:
     def change(self) -> Change | None:
         """What would change; None for nothing, or where there are problems."""
         declared, toggle = self.declared, self._toggle
-        project_id = toggle.project_id if toggle and toggle.project_id else declared.project_id
+        project_id = project_of(declared, self.there)
         if not project_id:
             self._add("project_id", "must be given, since there is no such key yet, and it is to be created")
             return None
@@ -135,7 +138,7 @@ class Comparison:
             before = now.get(name, UNSET)
             if name in rules:
                 yield from rules[name](value, before)
-            elif name not in APART:
+            elif name not in _NOT_WRITTEN:
                 yield from self._field(name, value, before)
         archived, was = bool(given.get("archived")), bool(now.get("deleted"))
         if archived != was:
@@ -153,7 +156,7 @@ class Comparison:
 
     def _assigned(self, labels: list[str]) -> Iterator[Difference]:
         toggle = self._toggle
-        project_id = toggle.project_id if toggle else self.declared.project_id
+        project_id = project_of(self.declared, self.there)
         present = {self.labels.name(id, project_id): id for id in (toggle.deployments or () if toggle else ())}
         wanted: dict[str, str] = {}
         for at, label in enumerate(labels):

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from amp_exp_async import checks
 from amp_exp_async.models import UNSET, Toggle
 from amp_exp_async.transport import Transport
 
-from .names import Labels
+from .dependencies import exported, to_export
+from .names import Labels, Parents
 from .present import WHATS, Present, What, declared, present
 from .state import KINDS, KindName, State
 from .survey import Survey
@@ -58,9 +59,11 @@ async def export(
     assigned = any(one.toggle.deployments for _, one in there)
     labels = Labels(await survey.deployments() if assigned else ())
     read = await survey.together([partial(_deepened, survey, kind, one, depth) for kind, one in there])
+    parents = Parents(await survey.parents(parent for _, one in there for parent in to_export(one.toggle)))
     states: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for (kind, _), one in zip(there, read, strict=True):
-        states[kind].append(declared(kind, one, labels, server_fields=depth.server_fields))
+        state = declared(kind, one, labels, server_fields=depth.server_fields)
+        states[kind].append(evolve(state, dependencies=exported(one.toggle, parents)))
     for toggles in states.values():
         toggles.sort(key=lambda toggle: (toggle.key, str(toggle.project_id)))
     return State(**states)

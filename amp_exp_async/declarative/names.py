@@ -1,16 +1,16 @@
-"""Deployments by label: a file names them so, and the service by id. Pure."""
+"""Deployments by label, and parents by key: a file names them so, and the service by id. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import ClassVar, TypeAlias
 
-from amp_exp_async.models import UNSET, Deployment, UnsetType
+from amp_exp_async.models import UNSET, Deployment, Group, Toggle, UnsetType
 
 BY_ID = "id:"
 
-Thing: TypeAlias = Deployment
+Thing: TypeAlias = Deployment | Toggle | Group
 Project: TypeAlias = str | UnsetType | None
 
 
@@ -68,6 +68,27 @@ class Labels(Names):
     one = "deployment"
     many = "deployments"
     by = "label"
+
+
+class Parents(Names):
+    """What flags and experiments may depend on, by key.
+
+    Args:
+        things: those that there are.
+        coming: project and key of those that are to be created. Such a one is found, and has no id yet.
+    """
+
+    one = "flag, experiment or group"
+    many = "flags, experiments or groups"
+    by = "key"
+
+    def __init__(self, things: Iterable[Toggle | Group], coming: Collection[tuple[Project, str]] = ()) -> None:
+        super().__init__(things)
+        self._coming = coming
+
+    def find(self, name: str, project_id: Project) -> tuple[str, str]:
+        """The id of what a file calls so; and if there is none, why."""
+        return ("", "") if (project_id, name) in self._coming else super().find(name, project_id)
 
 
 def _is_of(thing: Thing, project_id: Project) -> bool:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
-from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.errors import InvalidInputError, Problem
 
 from .change import change_of
 from .changes import Changes
@@ -32,17 +32,25 @@ class Plan(Changes):
         service: the base URL of the service that it was made for.
         changes: what would change, a `Change` for each flag and experiment.
         state: what is declared of these.
+        warnings: what to look at before it is applied, each with file, line and field. It stands in no plan's way, and
+            makes none truthy.
     """
 
     service: str
     state: State = field(repr=False)
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def _noted(self) -> tuple[Problem, ...]:
+        return self.warnings
 
     def to_json(self) -> str:
-        """The plan as JSON text: `changes` as in the attribute, and what is needed to apply it."""
+        """The plan as JSON text: `changes` and `warnings` as in the attributes, and what is needed to apply it."""
         whole: dict[str, Any] = {
             "plan": _FORMAT,
             "service": self.service,
             "changes": [change.as_json() for change in self.changes],
+            "warnings": [asdict(warning) for warning in self.warnings],
             "state": document(self.state),
         }
         return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
@@ -73,7 +81,13 @@ class Plan(Changes):
             state = reader.state(node_of(whole["state"]))
             if reader.problems:
                 raise _refused(path, str(reader.problems[0]))
-            return cls(service=whole["service"], changes=tuple(map(change_of, whole["changes"])), state=state)
+            return cls(
+                service=whole["service"],
+                changes=tuple(map(change_of, whole["changes"])),
+                state=state,
+                # A plan that was saved before there were any has none.
+                warnings=tuple(Problem(**warning) for warning in whole.get("warnings", ())),
+            )
         except OSError as error:
             raise _refused(path, f"it cannot be read: {error}") from None
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:

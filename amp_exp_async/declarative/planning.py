@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from amp_exp_async import checks
 from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET, Toggle, UnsetType
 from amp_exp_async.transport import Transport
 
+from . import dependencies
 from .change import Change
 from .compare import Comparison, needed_inclusions, needs_details, needs_variants
-from .names import Labels
+from .names import Labels, Parents
 from .plain import checked
 from .plan import Plan
 from .present import Present, present
+from .promotion import foreign_cohorts, promoted
 from .reading import problem_of, refuse
 from .state import KINDS, ExperimentState, FlagState, KindName, State, ToggleState, joined
 from .survey import Survey
@@ -31,38 +34,59 @@ class _Pair:
     there: Present | None
 
 
-async def make_plan(transport: Transport, state: State, *, prune: bool) -> Plan:
-    """What would change for everything to be as declared."""
-    state = checked(state)
+async def make_plan(transport: Transport, state: State, *, prune: bool, project_id: str | None = None) -> Plan:
+    """What would change for everything to be as declared, in the project that is given or else in those declared."""
+    given = state = checked(state)
+    if project_id is not None:
+        project_id = checks.identifier("project_id", project_id)
+        state = promoted(given, project_id)
     survey = Survey(transport)
-    listed = await _listed(survey, state, prune=prune)
+    projects: dict[KindName, set[str | UnsetType]]
+    projects = {kind: _projects(kind, state, project_id if prune else None) for kind in KINDS}
+    listed = await _listed(survey, state, projects, prune=prune)
     if prune:
-        state = joined([state, State(**{kind: list(_unnamed(kind, state, listed[kind])) for kind in KINDS})])
+        unnamed = {kind: list(_unnamed(kind, state, projects[kind], listed[kind])) for kind in KINDS}
+        state = joined([state, State(**unnamed)])
     owned = any(toggle.deployments is not UNSET for kind in KINDS for toggle in state.of(kind))
     labels = Labels(await survey.deployments() if owned else ())
     problems: list[Problem] = []
     pairs = [pair for kind in KINDS for pair in _pairs(kind, state.of(kind), listed[kind], problems)]
-    read = await survey.together([partial(_read, survey, pair) for pair in pairs])
+    pairs = await survey.together([partial(_read, survey, pair) for pair in pairs])
+    parents = await _parents(survey, pairs)
     changes: list[Change] = []
-    for pair, there in zip(pairs, read, strict=True):
-        comparison = Comparison(pair.kind, pair.declared, there, labels)
+    warnings: list[Problem] = []
+    for pair in pairs:
+        comparison = Comparison(pair.kind, pair.declared, pair.there, labels)
         change = comparison.change()
-        problems += comparison.problems
         if change is not None:
             changes.append(change)
+        refused, warned = dependencies.compare(pair.kind, pair.declared, pair.there, parents)
+        problems += [*comparison.problems, *refused]
+        warnings += warned
     refuse(problems)
+    if project_id is not None:
+        warnings += foreign_cohorts(given, project_id, changes)
     return Plan(
         service=transport.connection.endpoint.base_url,
         changes=tuple(sorted(changes, key=lambda change: (change.kind != "flags", change.project_id, change.key))),
         state=_concerned(state, changes),
+        warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),
     )
 
 
-async def _listed(survey: Survey, state: State, *, prune: bool) -> dict[KindName, list[Toggle]]:
+def _projects(kind: KindName, state: State, whole: str | None) -> set[str | UnsetType]:
+    """The projects that are declared; one that is owned as a whole is, also by an empty list."""
+    projects = {toggle.project_id for toggle in state.of(kind)}
+    return projects if whole is None or getattr(state, kind) is UNSET else projects | {whole}
+
+
+async def _listed(
+    survey: Survey, state: State, declared: Mapping[KindName, set[str | UnsetType]], *, prune: bool
+) -> dict[KindName, list[Toggle]]:
     """What there is of the projects that are declared: a list of each, or one of all where a project is left out."""
     lists: list[tuple[KindName, str | UnsetType, set[str] | None]] = []
     for kind in KINDS:
-        projects = {toggle.project_id for toggle in state.of(kind)}
+        projects = declared[kind]
         for project in [UNSET] if UNSET in projects else sorted(map(str, projects)):
             ours = [toggle for toggle in state.of(kind) if project in (UNSET, toggle.project_id)]
             lists.append((kind, project, None if prune else {toggle.key for toggle in ours}))
@@ -75,10 +99,11 @@ async def _listed(survey: Survey, state: State, *, prune: bool) -> dict[KindName
     return found
 
 
-def _unnamed(kind: KindName, state: State, listed: Iterable[Toggle]) -> Iterator[ToggleState]:
+def _unnamed(
+    kind: KindName, state: State, projects: Collection[str | UnsetType], listed: Iterable[Toggle]
+) -> Iterator[ToggleState]:
     """What is there and not declared, of the projects that are: to be archived."""
     named = {(toggle.project_id, toggle.key) for toggle in state.of(kind)}
-    projects = {project for project, _ in named}
     make = FlagState if kind == "flags" else ExperimentState
     for toggle in listed:
         declared = (toggle.project_id, toggle.key) in named or (UNSET, toggle.key) in named
@@ -107,18 +132,26 @@ def _pairs(
             yield _Pair(kind, declared, present(found[0]) if found else None)
 
 
-async def _read(survey: Survey, pair: _Pair) -> Present | None:
-    """What is there, with what is declared and the list does not show."""
+async def _read(survey: Survey, pair: _Pair) -> _Pair:
+    """A pair with what is declared and the list does not show."""
     there = pair.there
     if there is None:
-        return None
+        return pair
     if needs_details(pair.declared, there):
         there = await survey.details(pair.kind, there)
     if needs_variants(pair.declared, there):
         there = await survey.variants(pair.kind, there)
     if needed := needed_inclusions(pair.declared, there):
         there = await survey.included(pair.kind, there, needed)
-    return there
+    return evolve(pair, there=there)
+
+
+async def _parents(survey: Survey, pairs: Iterable[_Pair]) -> Parents:
+    """What the declared may depend on: what there is, and what is to be created."""
+    wanted = [parent for pair in pairs for parent in dependencies.to_find(pair.declared, pair.there)]
+    coming = {(pair.declared.project_id, pair.declared.key) for pair in pairs if pair.there is None}
+    there = await survey.parents([(name, project) for name, project in wanted if (project, name) not in coming])
+    return Parents(there, coming)
 
 
 def _concerned(state: State, changes: Iterable[Change]) -> State:

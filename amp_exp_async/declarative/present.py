@@ -11,7 +11,7 @@ from attrs import field, frozen
 from amp_exp_async import wire
 from amp_exp_async.models import UNSET, Model, Toggle, Variant
 
-from .names import Labels
+from .names import Labels, Project
 from .nodes import is_array, node_of
 from .plain import SHAPES, plain
 from .reading import Reader
@@ -24,6 +24,7 @@ WHATS: tuple[What, ...] = ("users", "cohorts")
 Included: TypeAlias = Mapping[tuple[str, What], tuple[str, ...]]
 """The ids that variants include, by the variant's key."""
 
+_APART = frozenset({"archived", "deployments", "dependencies", "variants"})
 _SERVER_MADE = frozenset({*INFORMATION, "bucketing_salt"})
 
 
@@ -45,6 +46,11 @@ class Present:
 def present(toggle: Toggle) -> Present:
     """What a list shows."""
     return Present(toggle, tuple(toggle.variants or ()))
+
+
+def project_of(declared: ToggleState, there: Present | None) -> Project:
+    """The project of one that is declared."""
+    return (there.toggle.project_id if there else UNSET) or declared.project_id
 
 
 def full(value: Any) -> Any:
@@ -78,7 +84,7 @@ def declared(kind: KindName, there: Present, labels: Labels, *, server_fields: b
     toggle = there.toggle
     given: dict[str, Any] = {}
     for name, shape in SHAPES[kind].fields.items():
-        if name in {"archived", "deployments", "variants"} or (name in _SERVER_MADE and not server_fields):
+        if name in _APART or (name in _SERVER_MADE and not server_fields):
             continue
         value = _readable(shape, getattr(toggle, name))
         given[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value

@@ -9,40 +9,48 @@ from typing import Any
 
 import orjson
 
+from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET
 
 from .change import Action, Change, FieldChange
 
 _SHORT = 60
 _SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+", "remove": "-"}
-_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m"}
+_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m", "!": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
 
 
-def text(changes: Iterable[Change], summary: str, *, colour: bool) -> str:
-    """Field by field; added lines begin with `+`, removed ones with `-`."""
+def text(changes: Iterable[Change], warnings: Iterable[Problem], summary: str, *, colour: bool) -> str:
+    """Field by field; added lines begin with `+`, removed ones with `-`, warnings with `!`."""
     lines: list[str] = []
     for change in changes:
         lines.append(f"{_SIGNS[change.action]} {change.action} {change.target}")
         lines += [f"  {line}" for line in _lines(change)]
+    lines += [_warning(warning) for warning in warnings]
     lines.append(summary)
     return "\n".join(_coloured(line) if colour else line for line in lines)
 
 
-def markdown(changes: Iterable[Change], summary: str) -> str:
-    """A heading, and for each flag a diff."""
+def markdown(changes: Iterable[Change], warnings: Iterable[Problem], summary: str) -> str:
+    """A heading, for each flag a diff, and the warnings."""
     parts = [f"### Flags: {summary}\n"]
     for change in changes:
-        body = "\n".join(_lines(change))
-        # A fence that no payload can end.
-        fence = "`" * max(3, 1 + max((len(run) for run in _runs(body)), default=0))
         parts.append(f"**{change.action}** `{change.kind}/{change.key}`{change.where}\n")
-        parts.append(f"{fence}diff\n{body}\n{fence}\n" if body else "")
+        parts.append(_fenced(_lines(change)))
+    if warned := _fenced(map(_warning, warnings)):
+        parts += ["**Warnings**\n", warned]
     return "\n".join(part for part in parts if part)
 
 
-def _runs(body: str) -> list[str]:
-    return re.findall("`+", body)
+def _fenced(lines: Iterable[str]) -> str:
+    """Lines in a fence that no payload can end."""
+    body = "\n".join(lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
+    return f"{fence}diff\n{body}\n{fence}\n" if body else ""
+
+
+def _warning(warning: Problem) -> str:
+    return f"! {warning}"
 
 
 def _coloured(line: str) -> str:

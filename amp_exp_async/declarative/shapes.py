@@ -12,7 +12,7 @@ from amp_exp_async.checks import Check
 from amp_exp_async.models import Condition, ExposureEvent, ExposureFilter, Segment
 from amp_exp_async.resources.fields import EXPERIMENT_CHANGES, FLAG_CHANGES, VARIANT
 
-from .state import ExperimentState, FlagState, State, ToggleState, VariantState
+from .state import Dependencies, ExperimentState, FlagState, State, ToggleState, VariantState
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -71,6 +71,7 @@ _TEXT: Schema = {"type": "string"}
 _MAYBE_TEXT = _nullable(_TEXT)
 _ID: Schema = {"type": ["string", "integer"]}
 _KEY: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
+_NAME: Schema = {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"}
 _NUMBER: Schema = {"type": "number", "minimum": 0}
 _PERCENTAGE: Schema = {"type": "number", "minimum": 0, "maximum": 100}
 _BOOLEAN: Schema = {"type": "boolean"}
@@ -86,12 +87,17 @@ def _suggesting(*values: str) -> Schema:
     return {**_MAYBE_TEXT, "examples": list(values)}
 
 
-def _deployment(argument: str, value: Any) -> str:
+def _named(argument: str, value: Any) -> str:
     given = checks.text(argument, value)
     if given.startswith("id:"):
         checks.identifier(argument, given.removeprefix("id:"))
         return given
     return checks.key(argument, given)
+
+
+def _parents(argument: str, value: Any) -> dict[str, list[str]]:
+    given = checks.mapping(argument, value)
+    return {_named(f"{argument}.{name}", name): checks.texts(f"{argument}.{name}", given[name]) for name in given}
 
 
 CONDITION = Object(
@@ -151,6 +157,15 @@ _EXPOSURE = Object(
     (ExposureEvent,),
     nullable=True,
 )
+_DEPENDENCIES = Object(
+    Dependencies,
+    {
+        "flags": Leaf(_parents, {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}}),
+        "operator": Leaf(checks.text, {**_TEXT, "examples": ["all"]}),
+    },
+    (Dependencies,),
+    required=("flags",),
+)
 
 INFORMATION = ("id", "created_by", "created_at", "last_modified_by", "last_modified_at")
 """What the service makes: it may stand in a file, and no plan looks at it."""
@@ -167,11 +182,12 @@ _TOGGLE: dict[str, Shape] = {
     "bucketing_salt": Leaf(FLAG_CHANGES["bucketing_salt"], _MAYBE_TEXT),
     "bucketing_unit": Leaf(FLAG_CHANGES["bucketing_unit"], _MAYBE_TEXT),
     "tags": _TEXTS,
-    "deployments": Items(Leaf(_deployment, {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"})),
+    "deployments": Items(Leaf(_named, _NAME)),
     "variants": Items(VARIANT_SHAPE),
     "rollout_percentage": Leaf(FLAG_CHANGES["rollout_percentage"], _PERCENTAGE),
     "rollout_weights": _WEIGHTS,
     "target_segments": Items(SEGMENT),
+    "dependencies": _DEPENDENCIES,
     "id": Leaf(checks.identifier, _ID),
     "created_by": Leaf(checks.nullable(checks.identifier), _nullable(_TEXT)),
     "created_at": _MOMENT,

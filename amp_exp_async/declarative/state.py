@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -60,6 +60,20 @@ class VariantState:
 
 
 @frozen(kw_only=True)
+class Dependencies:
+    """What a flag or experiment depends on, as a file declares it. No request sets it: a plan tells where it differs.
+
+    Attributes:
+        flags: for each flag, experiment, mutex group or holdout group, by key, the variants of it that a user must
+            have; `id:1001` names one by id.
+        operator: `all`.
+    """
+
+    flags: Mapping[str, Sequence[str]]
+    operator: str | UnsetType = UNSET
+
+
+@frozen(kw_only=True)
 class ToggleState:
     """What the declarations of a flag and of an experiment have in common. A field that is `UNSET` is left as it is.
 
@@ -80,6 +94,7 @@ class ToggleState:
         rollout_percentage: 0 to 100, the share of users whom no segment targets who get a variant.
         rollout_weights: variant key to weight, for users whom no segment targets; a variant left out keeps its weight.
         target_segments: all its segments, in the order of evaluation.
+        dependencies: all that it depends on, by key. It is compared only, since no request sets it.
         id: the id, for information.
         created_by: who created it, for information.
         created_at: when, for information.
@@ -104,6 +119,7 @@ class ToggleState:
     rollout_percentage: float | UnsetType = UNSET
     rollout_weights: Mapping[str, float] | UnsetType = UNSET
     target_segments: tuple[Segment, ...] | UnsetType = field(default=UNSET, converter=_tuple)
+    dependencies: Dependencies | UnsetType = UNSET
     id: str | UnsetType = UNSET
     created_by: Maybe[str] = UNSET
     created_at: Maybe[datetime] = UNSET

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
 
 from amp_exp_async.checks import MAX_PAGE
-from amp_exp_async.models import UNSET, Deployment, Toggle, UnsetType
-from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags
+from amp_exp_async.errors import NotFoundError
+from amp_exp_async.models import UNSET, Deployment, Group, Toggle, UnsetType
+from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.transport import Transport
 
+from .names import BY_ID, Parents, Project
 from .present import Present, What
-from .state import KindName
+from .state import KINDS, KindName
 
 T = TypeVar("T")
 
 
 class Survey:
-    """Reads what there is."""
+    """Reads what there is.
+
+    Attributes:
+        seen: the flags and experiments that were listed, asked for or not.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._at_once = transport.connection.max_concurrency
+        self.seen: list[Toggle] = []
+        self._mutexes = AsyncMutexes(transport)
+        self._holdouts = AsyncHoldouts(transport)
         self._deployments = AsyncDeployments(transport)
         self._toggles: dict[KindName, AsyncFlags | AsyncExperiments] = {
             "flags": AsyncFlags(transport),
@@ -45,11 +56,38 @@ class Survey:
         found: Sequence[Toggle] = await self._toggles[kind].list(
             key=key, project_id=project_id, include_archived=archived, limit=limit
         )
+        self.seen += found
         return [toggle for toggle in found if keys is None or toggle.key in keys]
 
     async def deployments(self) -> list[Deployment]:
         """All deployments."""
         return await self._deployments.list(limit=MAX_PAGE)
+
+    async def parents(self, wanted: Iterable[tuple[str, Project]]) -> list[Toggle | Group]:
+        """What flags and experiments may depend on: what was listed, and of the rest what is wanted.
+
+        Args:
+            wanted: what a file calls them, each with its project.
+        """
+        found: list[Toggle | Group] = [*self.seen]
+        missing = _missing(dict.fromkeys(wanted), found)
+        if missing:
+            found += await self._mutexes.list(limit=MAX_PAGE)
+            found += await self._holdouts.list(limit=MAX_PAGE)
+        for toggles in await self.together([partial(self._called, *one) for one in _missing(missing, found)]):
+            found += toggles
+        return found
+
+    async def _called(self, name: str, project_id: Project) -> list[Toggle]:
+        """The flags and experiments that a file calls so."""
+        if not name.startswith(BY_ID):
+            keys, project = {name}, project_id or UNSET
+            lists = [partial(self.toggles, kind, project, keys, include_archived=True) for kind in KINDS]
+            return [toggle for toggles in await self.together(lists) for toggle in toggles]
+        for kind in KINDS:
+            with suppress(NotFoundError):
+                return [await self._toggles[kind].get(name.removeprefix(BY_ID))]
+        return []
 
     async def details(self, kind: KindName, there: Present) -> Present:
         """One with all its fields."""
@@ -85,3 +123,9 @@ class Survey:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return results
+
+
+def _missing(wanted: Iterable[tuple[str, Project]], found: Iterable[Toggle | Group]) -> list[tuple[str, Project]]:
+    """What is wanted, and was not found."""
+    parents = Parents(found)
+    return [(name, project) for name, project in wanted if parents.find(name, project)[1]]

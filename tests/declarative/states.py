@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from amp_exp_async import (
     UNSET,
     Condition,
+    Dependencies,
     ExperimentState,
     ExposureEvent,
     ExposureFilter,
@@ -56,8 +57,15 @@ def segments(keys: list[str]) -> st.SearchStrategy[Segment]:
     )
 
 
+dependencies = st.builds(
+    Dependencies,
+    flags=st.dictionaries(st.sampled_from([*KEYS, "id:7"]), st.lists(st.sampled_from(KEYS), max_size=2), max_size=2),
+    operator=maybe(st.just("all")),
+)
+
+
 @st.composite
-def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str) -> Any:
+def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, depending: bool) -> Any:
     """A flag or experiment; its weights name its own variants."""
     keys = draw(st.lists(st.sampled_from(KEYS), max_size=3, unique=True))
     variants = [
@@ -88,6 +96,8 @@ def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str) -> Any:
         ),
         "target_segments": draw(maybe(st.lists(segments(keys), max_size=3))),
     }
+    if depending:
+        fields["dependencies"] = draw(maybe(dependencies))
     if cls is ExperimentState:
         event = st.builds(
             ExposureEvent,
@@ -114,12 +124,12 @@ def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str) -> Any:
 
 
 @st.composite
-def states(draw: st.DrawFn) -> State:
-    """A state of few flags and experiments, over two projects."""
+def states(draw: st.DrawFn, *, depending: bool = False) -> State:
+    """A state of few flags and experiments, over two projects. No request makes what depends on something."""
     given: dict[str, Any] = {}
     for kind, cls in (("flags", FlagState), ("experiments", ExperimentState)):
         pairs = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(KEYS))
         chosen = draw(maybe(st.lists(pairs, max_size=3, unique=True)))
         if chosen is not UNSET:
-            given[kind] = [draw(toggles(cls, key, project)) for project, key in chosen]
+            given[kind] = [draw(toggles(cls, key, project, depending=depending)) for project, key in chosen]
     return State(**given)
