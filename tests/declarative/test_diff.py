@@ -228,7 +228,7 @@ def test_what_is_no_state_is_refused() -> None:
         diff(State(flags=[FlagState(key="a b")]), State())
 
 
-@given(state=states())
+@given(state=states(depending=True))
 def test_nothing_differs_from_itself(state: State) -> None:
     """Whatever it declares, in any order."""
     assert not diff(state, state)
@@ -236,7 +236,7 @@ def test_nothing_differs_from_itself(state: State) -> None:
     assert not diff(state, State(**turned))
 
 
-@given(before=states(), after=states())
+@given(before=states(depending=True), after=states(depending=True))
 def test_a_difference_is_one_from_both_sides(before: State, after: State) -> None:
     """Turned round, each change is the other way."""
     there, back = diff(before, after), diff(after, before)
@@ -254,7 +254,7 @@ SIMPLE = {
 }
 
 
-@given(state=states(), flag=toggles(FlagState, "the-one", "1"), data=st.data())
+@given(state=states(depending=True), flag=toggles(FlagState, "the-one", "1", depending=True), data=st.data())
 def test_exactly_the_field_that_is_changed_is_named(state: State, flag: FlagState, data: st.DataObject) -> None:
     """Of exactly the flag that has it."""
     name = data.draw(st.sampled_from(sorted(SIMPLE)))
