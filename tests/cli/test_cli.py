@@ -24,8 +24,8 @@ from amp_exp_async import ExperimentClient
 from amp_exp_async.cli import demo
 from amp_exp_async.cli.app import app
 from amp_exp_async.emulator import Emulator
+from tests.cli.terminal import AMP_EXP
 
-AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
 IN_THE_TREE = os.environ | {"PYTHONPATH": str(Path(amp_exp_async.__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
 
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import os
-import pty
-import re
-import select
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,16 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import amp_exp_async
 from amp_exp_async.cli import running
 from amp_exp_async.emulator import Emulator, Fault
 from tests.blocking.bounded import WAIT, until
 from tests.cli.outcome import Users, written
+from tests.cli.terminal import environment_of, run_on_terminal, started
 
-AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
-# On a new session's first terminal, which Ctrl-C then comes from. Forking here would copy locks of other threads.
-ON_A_TERMINAL = [AMP_EXP[0], "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {AMP_EXP[2]}"]
-ROOT = str(Path(amp_exp_async.__file__).parent.parent)
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 LATE = 30.0
 
@@ -52,48 +43,10 @@ def press_after(emulator: Emulator, *writes: int) -> threading.Thread:
     return thread
 
 
-def on_a_terminal(arguments: list[str], typed: dict[str, str], environment: dict[str, str]) -> tuple[int, str]:
-    """Run `amp-exp` on a pseudo-terminal, type each text once its question is shown: exit status and what was shown."""
-    terminal, theirs = pty.openpty()
-    with subprocess.Popen(
-        [*ON_A_TERMINAL, *arguments],
-        env=os.environ | environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    ) as process:
-        os.close(theirs)
-        shown, waiting = "", dict(typed)
-        while select.select([terminal], [], [], WAIT)[0]:
-            try:
-                read = os.read(terminal, 65536)
-            except OSError:  # Linux says so of a terminal whose other end is closed
-                break
-            if not read:
-                break
-            shown += read.decode(errors="replace")
-            for question in [question for question in waiting if question in shown]:
-                time.sleep(0.1)  # getpass throws away what was typed before it asks
-                os.write(terminal, waiting.pop(question).encode())
-        else:
-            process.kill()
-        os.close(terminal)
-        status = process.wait(WAIT)
-    return status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown)
-
-
 @pytest.fixture
 def environment(account: Emulator) -> dict[str, str]:
     """What a process needs to find the library and the account."""
-    return {
-        "PYTHONPATH": ROOT,
-        "PYTHONUNBUFFERED": "1",
-        "COLUMNS": "120",
-        "TERM": "xterm",
-        "AMPLITUDE_MANAGEMENT_API_KEY": account.api_key,
-        "AMPLITUDE_EXPERIMENT_BASE_URL": account.base_url,
-    }
+    return environment_of(account)
 
 
 @pytest.fixture
@@ -108,12 +61,12 @@ def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], f
     """For the key, hidden, where there is none, and for consent; then bars show how far it is."""
     environment["AMPLITUDE_MANAGEMENT_API_KEY"] = ""
     typed = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
-    status, shown = on_a_terminal(["users", "add", "1001", "on", "--file", file], typed, environment)
-    assert status == 0, shown
-    assert account.api_key not in shown
-    assert "1500 to add, 0 to remove" in shown
-    assert "2/2" in shown
-    assert "Done: 1500 added" in shown
+    outcome = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, typed=typed)
+    assert outcome.status == 0, outcome.out
+    assert account.api_key not in outcome.out
+    assert "1500 to add, 0 to remove" in outcome.out
+    assert "2/2" in outcome.out
+    assert "Done: 1500 added" in outcome.out
     assert len(account.state.users("flags", "1001", "on")) == 1500
 
 
@@ -121,8 +74,8 @@ def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], f
 def test_no_consent(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
     """Anything but a yes changes nothing, and says so."""
     arguments = ["users", "add", "1001", "on", "--file", file]
-    found, shown = on_a_terminal(arguments, {"[y/N]": answer}, environment)
-    assert (found, shown.count("Nothing was changed.")) == (status, 1), shown
+    outcome = run_on_terminal(arguments, environment, typed={"[y/N]": answer})
+    assert (outcome.status, outcome.out.count("Nothing was changed.")) == (status, 1), outcome.out
     assert written(account) == []
 
 
@@ -130,15 +83,7 @@ def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> 
     """A second Ctrl-C ends it at once: the summary tells what arrived and what is not known, the status is 130."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.fail(Fault.delay(LATE), method="DELETE", nth=3)
-    command = [*AMP_EXP, "users", "remove", "1001", "on", "--file", "-", "--yes"]
-    with subprocess.Popen(
-        command,
-        env=os.environ | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with started(["users", "remove", "1001", "on", "--file", "-", "--yes"], environment) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(MANY)
