@@ -15,15 +15,23 @@ from amp_exp_async._version import __version__
 from amp_exp_async.emulator import Emulator, StateError, serve
 
 from .demo import Summary, run
+from .deployments import app as deployments
 from .progress import reporter
+from .toggles import experiments, flags
+from .usage import EXIT_STATUSES, Commands
 from .users import app as users
 
 app = typer.Typer(
     name="amp-exp",
+    cls=Commands,
     help="Amplitude's Experiment Management API from the command line.",
+    epilog=EXIT_STATUSES,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(flags)
+app.add_typer(experiments)
+app.add_typer(deployments)
 app.add_typer(users)
 
 

@@ -18,14 +18,16 @@ from amp_exp_async import (
     RemoveUsers,
     ReplaceUsers,
 )
-from amp_exp_async.blocking.resources import Experiments, Flags, Users
+from amp_exp_async.blocking.resources import Users
 from amp_exp_async.bulk.difference import Step, steps
 from amp_exp_async.bulk.operations import Inclusion
 from amp_exp_async.models import Toggle
 from amp_exp_async.transport import Attempt
 
+from .naming import Named, find
 from .progress import Advance
 from .running import Ending, carry_out
+from .section import Section
 
 Action: TypeAlias = Literal["add", "remove", "replace"]
 State: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
@@ -83,19 +85,15 @@ class Order:
 
     Attributes:
         action: what to do with the ids.
-        kind: whether it is a flag or an experiment.
-        name: the id, or the key.
-        by_key: whether the name is a key.
-        project_id: which project, where the key exists in several.
+        section: flags or experiments.
+        named: which of them.
         variant: the variant's key.
         ids: the ids.
     """
 
     action: Action
-    kind: Literal["flags", "experiments"]
-    name: str
-    by_key: bool
-    project_id: str | None
+    section: Section
+    named: Named
     variant: str
     ids: Sequence[str]
 
@@ -124,7 +122,7 @@ class Change:
         """
         order, result = self.order, self.result
         operation = _operation(order)
-        toggle = _find(self._toggles, order)
+        toggle = find(order.section.of(self.client), order.named)
         result.id, result.key = toggle.id, toggle.key
         present = self._present(toggle)
         self._steps = [] if operation is None else steps(operation, present)
@@ -167,23 +165,18 @@ class Change:
         self._settle(ending, is_done=ending.error is None and run.progress.done == run.progress.total)
         return ending
 
-    @property
-    def _toggles(self) -> Flags | Experiments:
-        return self.client.flags if self.order.kind == "flags" else self.client.experiments
-
     def _present(self, toggle: Toggle) -> list[str]:
         try:
-            return self._toggles.users.list(toggle.id, self.order.variant)
+            return self.order.section.of(self.client).users.list(toggle.id, self.order.variant)
         except NotFoundError as error:
             there = ", ".join(variant.key for variant in toggle.variants or ()) or "none"
             raise InvalidInputError(
-                f"{self.order.kind[:-1]} {toggle.id} ({toggle.key}) has no variant {self.order.variant!r}. "
+                f"{self.order.section.label(toggle)} has no variant {self.order.variant!r}. "
                 f"Its variants: {there}. Nothing was changed."
             ) from error
 
     def _run(self, client: ExperimentClient, journal: Path | None) -> BlockingBulkRun:
-        toggles = client.flags if self.order.kind == "flags" else client.experiments
-        begin = _stream(toggles.users, self.order.action)
+        begin = _stream(self.order.section.of(client).users, self.order.action)
         return begin(self.result.id or "", self.order.variant, self.order.ids, journal=journal)
 
     def _settle(self, ending: Ending, *, is_done: bool) -> None:
@@ -219,22 +212,10 @@ def _operation(order: Order) -> Inclusion | None:
     """What is to be carried out, checked; None where there are no ids to add or remove."""
     if not order.ids and order.action != "replace":
         return None
-    id, key = (None, order.name) if order.by_key else (order.name, None)
+    named = order.named
+    id, key = (None, named.name) if named.by_key else (named.name, None)
     make = _OPERATIONS[order.action]
-    return make(order.kind, id, order.variant, order.ids, key=key, project_id=order.project_id)
-
-
-def _find(toggles: Flags | Experiments, order: Order) -> Toggle:
-    try:
-        if order.by_key:
-            return toggles.find(order.name, project_id=order.project_id)
-        return toggles.get(order.name)
-    except NotFoundError as error:
-        hint = "" if order.by_key else f" If {order.name} is a key, pass --key."
-        raise InvalidInputError(f"{error}{hint} Nothing was changed.") from error
-    except InvalidInputError as error:
-        hint = " Say which with --project-id." if error.argument == "project_id" else ""
-        raise InvalidInputError(f"{error}.{hint} Nothing was changed.") from error
+    return make(order.section.kind, id, order.variant, order.ids, key=key, project_id=named.project_id)
 
 
 def _stream(users: Users, action: Action) -> Callable[..., BlockingBulkRun]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -18,7 +18,7 @@ KeyFile: TypeAlias = Annotated[
         "--api-key-file", metavar="PATH", help=f"A file that holds the management API key; else {KEY_VARIABLE}."
     ),
 ]
-Region: TypeAlias = Annotated[str | None, typer.Option(metavar="us|eu", help="The region of your account.")]
+Region: TypeAlias = Annotated[Literal["us", "eu"] | None, typer.Option(help="The region of your account.")]
 BaseUrl: TypeAlias = Annotated[str | None, typer.Option(metavar="URL", help="Scheme and host, in place of a region.")]
 
 

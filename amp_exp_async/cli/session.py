@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json as json_text
 import sys
 import traceback
@@ -12,9 +13,6 @@ from typing import Annotated, Any, TypeAlias
 
 import attrs
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from amp_exp_async import (
     AmpExpError,
@@ -28,6 +26,9 @@ from amp_exp_async import (
 from amp_exp_async.declarative.nodes import is_object
 
 from .connecting import BaseUrl, KeyFile, Region, connected, is_terminal
+from .options import Options
+from .shown import printable, readable
+from .tables import draw
 
 FAILED, WRONG, CHANGES, INTERRUPTED = 1, 2, 3, 130
 """Exit statuses: it failed; the command or its input is wrong; there are changes; Ctrl-C."""
@@ -52,13 +53,13 @@ class Stopped(Exception):  # noqa: N818 - not every end is an error
         self.problems = problems
 
 
-class Session:
+class Session(Options):
     """One run of a command. The arguments are the options that all commands with a client have.
 
     Attributes:
         json: whether standard output is for JSON alone.
         debug: whether errors come with their traceback.
-        result: what `--json` prints: plain JSON, or an attrs object of it.
+        result: what `--json` prints: plain JSON, an attrs object of it, or a function that gives it at the end.
         doubt: what is unknown if it is interrupted now; None if nothing is.
         changed: what was changed so far.
     """
@@ -99,25 +100,30 @@ class Session:
     def say(self, text: str) -> None:
         """Say something to who reads the output; nothing where only JSON is wanted."""
         if not self.json:
-            typer.echo(text)
+            typer.echo(readable(text))
 
     def tell(self, text: str) -> None:
         """Say something that is no output: on standard error."""
-        typer.echo(text, err=True)
+        typer.echo(readable(text), err=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print rows: in columns on a terminal, with a tab between them elsewhere; nothing where JSON is wanted."""
+        """Print rows: in columns on a terminal, with a tab between them elsewhere; nothing where JSON is wanted.
+
+        Args:
+            columns: the columns' names. What a terminal has no room for is left out from the right.
+            rows: the cells.
+        """
         if self.json:
             return
-        cells = [[_printable(cell) for cell in row] for row in rows]
+        cells = ([printable(cell) for cell in row] for row in rows)
+        first = list(itertools.islice(cells, 1))  # a failure to read them is no empty table
         if not sys.stdout.isatty():
-            for row in [columns, *cells]:
+            for row in itertools.chain([columns], first, cells):
                 typer.echo("\t".join(row))
             return
-        table = Table(*columns, box=None, pad_edge=False)
-        for row in cells:
-            table.add_row(*map(Text, row))
-        Console().print(table)
+        left_out = draw(columns, [*first, *cells])
+        if left_out:
+            self.tell(f"There was no room for: {', '.join(left_out)}.")
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Get the user's consent to changes, which are shown already.
@@ -131,17 +137,18 @@ class Session:
         if not self.asks:
             why = "--json asks nothing" if self.json else "there is no terminal to ask on"
             raise InvalidInputError(f"Nothing was changed: {why}. Pass --yes to make the changes.")
-        if not typer.confirm(question):
+        if not typer.confirm(printable(question)):
             raise Stopped("Nothing was changed.")
 
     @contextmanager
-    def changing(self, what: str) -> Generator[None, None, None]:
+    def changing(self, what: str, how: str = "changed") -> Generator[None, None, None]:
         """A block that changes something. Interrupted in it, nobody knows whether it was changed.
 
         Args:
             what: what is being changed, with its name.
+            how: what happens to it.
         """
-        self.doubt = f"It is not known whether {what} was changed."
+        self.doubt = f"It is not known whether {what} was {how}."
         yield
         self.doubt = None
         self.changed.append(what)
@@ -158,7 +165,9 @@ class Session:
         except (KeyboardInterrupt, typer.Abort):
             end = self._interrupted()
         except BrokenPipeError:
-            raise  # who reads the output has gone: there is nobody to tell
+            if self.changed:  # who reads the output has gone, and with it what was said
+                self.tell(f"Nobody reads the output any more: nothing else was changed.{self._before()}")
+            raise
         except (AmpExpError, OSError) as failure:
             end = self._failed(failure)
         if end.message is not None:
@@ -194,6 +203,8 @@ class Session:
 
 def _document(result: Any, end: Stopped) -> Any:
     """What `--json` prints."""
+    if callable(result):
+        result = result()
     document: Any = attrs.asdict(result) if hasattr(result, "__attrs_attrs__") else result
     if end.message is None:
         return document
@@ -206,11 +217,7 @@ def _document(result: Any, end: Stopped) -> Any:
 
 def _told(failure: Exception) -> str:
     """An error as one line, or, if it is of many things, as a line for each."""
+    text = " ".join([str(failure), *getattr(failure, "__notes__", ())])
     if isinstance(failure, InvalidStateError | EditConflictError):
-        return str(failure)
-    return " ".join(str(failure).split())
-
-
-def _printable(cell: object) -> str:
-    """A cell without what would move the cursor, or be taken for another cell."""
-    return "".join(one if one.isprintable() else " " for one in str(cell))
+        return text
+    return " ".join(text.split())

@@ -14,13 +14,13 @@ from amp_exp_async import InvalidInputError
 from .changing import Action, Change, Order, Result
 from .command import command
 from .ids import email_warning, ids_of
+from .naming import Name, Naming
+from .options import DryRun, Yes
 from .progress import reporter
 from .running import Ending
+from .section import EXPERIMENTS, FLAGS
 from .session import FAILED, INTERRUPTED, Session, Stopped
 
-Name: TypeAlias = Annotated[
-    str, typer.Argument(metavar="FLAG", help="The flag's id, or its key where that is not all digits.")
-]
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="The variant's key.")]
 IdFile: TypeAlias = Annotated[
     Path,
@@ -28,13 +28,7 @@ IdFile: TypeAlias = Annotated[
         "--file", "-f", help="One user or device id a line; - for standard input. Blank lines and # comments are fine."
     ),
 ]
-IsKey: TypeAlias = Annotated[bool, typer.Option("--key", help="FLAG is a key, though it is all digits.")]
-ProjectId: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="ID", help="Which project, where the key exists in several.")
-]
 IsExperiment: TypeAlias = Annotated[bool, typer.Option("--experiment", help="FLAG is an experiment.")]
-DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 JournalPath: TypeAlias = Annotated[
     Path | None, typer.Option("--journal", help="A file of what was done, which a rerun goes on from.")
 ]
@@ -58,19 +52,19 @@ def _add(action: Action, does: str) -> None:
         flag: Name,
         variant: VariantKey,
         file: IdFile,
-        key: IsKey = False,
-        project_id: ProjectId = None,
+        naming: Naming,
         experiment: IsExperiment = False,
         dry_run: DryRun = False,
         yes: Yes = False,
         journal: JournalPath = None,
         allow_empty: AllowEmpty = False,
     ) -> None:
-        session.result = result = Result("experiments" if experiment else "flags", variant=variant)
+        section = EXPERIMENTS if experiment else FLAGS
+        session.result = result = Result(section.kind, variant=variant)
         if session.json and not (yes or dry_run):
             raise InvalidInputError("--json asks nothing: pass --yes to make the changes, or --dry-run to see them.")
         ids = _read(file, session, allow_empty=allow_empty)
-        order = Order(action, result.kind, flag, _is_key(flag, project_id, key=key), project_id, variant, ids)
+        order = Order(action, section, naming.of(flag), variant, ids)
         client = session.client
         try:
             wanted = Change(order, client, result)
@@ -81,14 +75,6 @@ def _add(action: Action, does: str) -> None:
                 _sum_up(ending, result, session)
         finally:
             result.requests = client.usage.requests
-
-
-def _is_key(flag: str, project_id: str | None, *, key: bool) -> bool:
-    if key or not (flag.isascii() and flag.isdigit()):
-        return True
-    if project_id is not None:
-        raise InvalidInputError(f"--project-id goes with a key, and {flag} is an id. If it is a key, pass --key.")
-    return False
 
 
 def _read(file: Path, session: Session, *, allow_empty: bool) -> list[str]:

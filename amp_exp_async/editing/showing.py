@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import attrs
@@ -67,4 +68,6 @@ def _texts(value: Any) -> Counter[str] | None:
 
 
 def _one(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     return "nothing" if value is UNSET else _SHORT.repr(value)

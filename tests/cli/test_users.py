@@ -293,7 +293,7 @@ def test_no_key(account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch
 
 def test_region_and_base_url(account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
     """They go to the client, which refuses what cannot be."""
-    assert "there is no region 'mars'" in users("add", "a", "--yes", "--region", "mars").err
+    assert "'mars' is not one of 'us', 'eu'" in users("add", "a", "--yes", "--region", "mars").err
     monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
     assert users("add", "a", "--yes", "--base-url", account.base_url).status == 0
     assert included(account) == ["a"]
