@@ -12,7 +12,7 @@ import amp_exp_async.cli.connecting
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.cli.app import app
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import Outcome, Users
+from tests.cli.outcome import AmpExp, Outcome, Users
 
 
 @pytest.fixture
@@ -28,14 +28,23 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def users() -> Users:
+def amp_exp() -> AmpExp:
+    """Runs `amp-exp` with these arguments, in this process."""
+
+    def run(*arguments: str, given: str = "") -> Outcome:
+        result = CliRunner().invoke(app, arguments, input=given)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output or "--debug" in arguments
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def users(amp_exp: AmpExp) -> Users:
     """Runs `amp-exp users ACTION 1001 on --file -`, or what else is given, with these ids."""
 
     def run(action: str, ids: str, *options: str, flag: str = "1001", variant: str = "on", file: str = "-") -> Outcome:
-        arguments = ["users", action, flag, variant, "--file", file, *options]
-        result = CliRunner().invoke(app, arguments, input=ids)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output or "--debug" in options
-        return Outcome(result.exit_code, result.stdout, result.stderr)
+        return amp_exp("users", action, flag, variant, "--file", file, *options, given=ids)
 
     return run

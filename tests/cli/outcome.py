@@ -23,6 +23,7 @@ class Outcome:
         return json.loads(self.out)
 
 
+AmpExp: TypeAlias = Callable[..., Outcome]
 Users: TypeAlias = Callable[..., Outcome]
 
 

@@ -1,0 +1,90 @@
+"""`amp-exp deployments`."""
+
+from __future__ import annotations
+
+import pytest
+
+from amp_exp_async.emulator import Emulator, Fault
+from tests.cli.outcome import AmpExp, written
+
+
+@pytest.fixture
+def id(account: Emulator, amp_exp: AmpExp) -> str:
+    """The id of a deployment, `web` in project 1."""
+    created: str = amp_exp("deployments", "create", "--project-id", "1", "--label", "web", "--type", "client").out
+    account.reset()
+    return created.strip()
+
+
+def test_create(account: Emulator, amp_exp: AmpExp) -> None:
+    """It prints the id, and nothing else, so that a script can take it."""
+    arguments = ["deployments", "create", "--project-id", "1", "--type", "server", "--label"]
+    outcome = amp_exp(*arguments, "web")
+    assert (outcome.status, outcome.err, outcome.out) == (0, "", f"{account.state.deployments[0]['id']}\n")
+    assert amp_exp(*arguments, "ios", "--json").json == {"id": account.state.deployments[1]["id"]}
+
+
+def test_list(account: Emulator, amp_exp: AmpExp, id: str) -> None:
+    """Archived ones, and those of other projects, as the options say."""
+    for label, project, archived in (("b", "1", True), ("c", "8", False)):
+        made = amp_exp("deployments", "create", "--project-id", project, "--label", label, "--type", "client").out
+        if archived:
+            account.state.stored_deployments[made.strip()]["deleted"] = True
+    for options, labels in (
+        ([], ["c", "web"]),
+        (["--include-archived"], ["c", "b", "web"]),
+        (["--project-id", "1"], ["web"]),
+    ):
+        rows = amp_exp("deployments", "list", *options).out.splitlines()[1:]
+        assert [row.split("\t")[2] for row in rows] == labels
+        assert [one["label"] for one in amp_exp("deployments", "list", "--json", *options).json] == labels
+    assert f"{id}\t1\tweb" in amp_exp("deployments", "list").out.splitlines()
+
+
+def test_edit(account: Emulator, amp_exp: AmpExp, id: str) -> None:
+    """It sends what differs, shows it, and asks before it archives."""
+    outcome = amp_exp("deployments", "edit", id, "--label", "site", "--restore")
+    assert (outcome.status, outcome.out) == (0, f"deployment {id} (web): label: 'web' -> 'site'\n")
+    assert account.requests[-1].body == {"label": "site"}
+    assert "Pass --yes" in amp_exp("deployments", "edit", id, "--archive").err
+    assert "archived: False -> True" in amp_exp("deployments", "edit", id, "--archive", "--dry-run").out
+    assert written(account) == ["PATCH"]
+    assert amp_exp("deployments", "edit", id, "--archive", "--yes", "--json").json["changes"][0]["state"] == "changed"
+    assert account.requests[-1].body == {"archive": True}
+    assert "nothing to change" in amp_exp("deployments", "edit", id, "--archive").out
+    assert amp_exp("deployments", "edit", id, "--restore").status == 0
+    assert written(account) == ["PATCH"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must be of letters"),
+        (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
+        (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
+        (["create", "--label", "a", "--type", "client"], "Missing option '--project-id'"),
+        (["edit", "1"], "pass --label, --archive or --restore"),
+        (["edit", "1", "--label", "a b"], "must be of letters"),
+    ],
+)
+def test_bad_input(account: Emulator, amp_exp: AmpExp, arguments: list[str], said: str) -> None:
+    """It is refused in one line, before anything is sent."""
+    outcome = amp_exp("deployments", *arguments)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert said in outcome.err
+    assert account.requests == []
+
+
+def test_no_such_deployment(account: Emulator, amp_exp: AmpExp) -> None:
+    """It is found out by reading."""
+    outcome = amp_exp("deployments", "edit", "999", "--label", "a")
+    assert (outcome.status, "no deployment with the id '999'" in outcome.err) == (2, True)
+    assert written(account) == []
+
+
+def test_a_creation_that_nobody_knows_of(account: Emulator, amp_exp: AmpExp) -> None:
+    """It is no success, and no id is printed."""
+    account.fail(Fault.close(), method="POST", times=None)
+    account.fail(Fault.status(503), method="GET", times=None)
+    outcome = amp_exp("deployments", "create", "--project-id", "1", "--label", "a", "--type", "client")
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)

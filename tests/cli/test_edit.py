@@ -1,0 +1,190 @@
+"""`amp-exp flags edit` and `experiments edit`: which options there are, what they send, and what they show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from amp_exp_async.cli.fields import ExperimentFields, FlagFields
+from amp_exp_async.editing import Guarded
+from amp_exp_async.emulator import Emulator
+from amp_exp_async.resources import EXPERIMENT_CHANGES, FLAG_CHANGES
+from tests.cli.outcome import AmpExp, written
+
+OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "name": (["--name", "New"], {"name": "New"}),
+    "description": (["--description", ""], {"description": ""}),
+    "enabled": (["--enabled"], {"enabled": True}),
+    "rollout_percentage": (["--rollout-percentage", "20"], {"rolloutPercentage": 20}),
+    "a share": (["--rollout-percentage", "12.5"], {"rolloutPercentage": 12.5}),
+    "evaluation_mode": (["--evaluation-mode", "local"], {"evaluationMode": "local"}),
+    "bucketing_key": (["--bucketing-key", "user_id"], {"bucketingKey": "user_id"}),
+    "bucketing_salt": (["--bucketing-salt", "new"], {"bucketingSalt": "new"}),
+    "bucketing_unit": (["--bucketing-unit", "org"], {"bucketingUnit": "org"}),
+    "tags": (["--add-tag", "c", "--add-tag", "a", "--remove-tag", "b"], {"tags": ["a", "c"]}),
+    "null": (["--set", "name=null"], {"name": None}),
+    "any field": (["--set", 'tags=["z"]', "--set", "enabled=true"], {"enabled": True, "tags": ["z"]}),
+}
+EXPERIMENT_OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = OPTIONS | {
+    "experiment_type": (["--experiment-type", "no-harm"], {"experimentType": "no-harm"}),
+    "sticky_bucketing": (["--sticky-bucketing"], {"stickyBucketing": True}),
+    "start_date": (["--start-date", "2026-01-02"], {"startDate": "2026-01-02"}),
+    "end_date": (["--end-date", "2026-01-02T03:04:05Z"], {"endDate": "2026-01-02T03:04:05.000Z"}),
+    "decision": (["--decision", "continue-running"], {"decision": "continue-running"}),
+    "decision_reason": (["--decision-reason", "more data"], {"decisionReason": "more data"}),
+    "rolled_out_variant": (["--rolled-out-variant", "on"], {"rolledOutVariant": "on"}),
+    "exposure_event": (
+        ["--set", 'exposure_event={"event_type": "Seen", "filters": []}'],
+        {"exposureEvent": {"event_type": "Seen", "filters": []}},
+    ),
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_flags(account: Emulator, amp_exp: AmpExp, option: str) -> None:
+    """Each sends its field alone, and a second time nothing; `--dry-run` shows the same."""
+    _hold(account, amp_exp, "flags", *OPTIONS[option])
+
+
+@pytest.mark.parametrize("option", EXPERIMENT_OPTIONS)
+def test_options_of_experiments(account: Emulator, amp_exp: AmpExp, option: str) -> None:
+    """They have those of flags, and their own."""
+    _hold(account, amp_exp, "experiments", *EXPERIMENT_OPTIONS[option])
+
+
+def _hold(account: Emulator, amp_exp: AmpExp, kind: str, options: list[str], sent: dict[str, Any]) -> None:
+    add = account.state.add_flag if kind == "flags" else account.state.add_experiment
+    add(key="edited", description="old", tags=["a", "b"])
+    dry = amp_exp(kind, "edit", "edited", *options, "--dry-run")
+    assert (dry.status, dry.err, written(account)) == (0, "", [])
+    outcome = amp_exp(kind, "edit", "edited", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert [request.body for request in account.requests if request.method == "PATCH"] == [sent]
+    assert dry.out == f"{outcome.out}Dry run: nothing was changed.\n"
+    assert "nothing to change" in amp_exp(kind, "edit", "edited", *options).out
+    assert written(account) == ["PATCH"]
+
+
+@pytest.mark.parametrize(("group", "table"), [(FlagFields, FLAG_CHANGES), (ExperimentFields, EXPERIMENT_CHANGES)])
+def test_options_name_fields(group: type, table: dict[str, object]) -> None:
+    """Every option is a field that an edit can set; what has no option goes by `--set`."""
+    options = {field.name for field in attrs.fields(group)} - {"add_tag", "remove_tag", "set"}
+    assert options <= set(table)
+    assert set(table) - options <= {"tags", "target_segments", "archive", "exposure_event"}
+
+
+def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
+    """Field by field, before and after; `--json` has both as plain values."""
+    account.state.add_experiment(key="edited", name="old", tags=["a"])
+    options = ["--name", "new", "--start-date", "2026-01-02", "--add-tag", "b"]
+    outcome = amp_exp("experiments", "edit", "edited", *options, "--dry-run")
+    assert outcome.out.splitlines() == [
+        "experiment 1002 (edited):",
+        "  name: 'old' -> 'new'",
+        "  tags: +'b'",
+        "  start_date: None -> 2026-01-02",
+        "Dry run: nothing was changed.",
+    ]
+    assert amp_exp("experiments", "edit", "edited", *options, "--json").json == {
+        "changes": [
+            {
+                "kind": "experiments",
+                "id": "1002",
+                "key": "edited",
+                "project_id": "1",
+                "state": "changed",
+                "differences": {
+                    "name": {"before": "old", "after": "new"},
+                    "tags": {"before": ["a"], "after": ["a", "b"]},
+                    "start_date": {"before": None, "after": "2026-01-02"},
+                },
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "nothing is to be changed"),
+        (["--set", "nme=1"], "'name' may be meant"),
+        (["--set", "rolloutPercentage=1"], "'rollout_percentage' may be meant"),
+        (["--set", "name"], "takes FIELD=JSON"),
+        (["--set", "name=foo"], """--set 'name="foo"'"""),
+        (["--set", "archive=true"], "commands of its own"),
+        (["--set", "name=1"], "name: must be a string"),
+        (["--set", 'name="a"', "--name", "b"], "name: is given twice"),
+        (["--set", "enabled=true", "--set", "enabled=false"], "enabled: is given twice"),
+        (["--set", "tags=[]", "--add-tag", "a"], "tags: is given twice"),
+        (["--add-tag", "a", "--remove-tag", "a"], "at once"),
+        (["--rollout-percentage", "101"], "from 0 to 100"),
+        (["--rollout-percentage", "nan"], "from 0 to 100"),
+        (["--evaluation-mode", "somewhere"], "'local', 'remote'"),
+        (["--set", 'target_segments=[{"nam": "a"}]'], "'name' may be meant"),
+        (["--decision", "rollout"], "--decision"),
+    ],
+)
+def test_bad_input(account: Emulator, amp_exp: AmpExp, options: list[str], said: str) -> None:
+    """It is refused before anything is sent, in one line that says what is wrong."""
+    outcome = amp_exp("flags", "edit", "1001", *options)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert said in outcome.err
+    assert account.requests == []
+
+
+def test_what_an_edit_would_lose(account: Emulator, amp_exp: AmpExp) -> None:
+    """Segments with a condition on a cohort are not overwritten, and a dry run says so too."""
+    condition = {"type": "cohort", "prop": "userdata_cohort", "op": "is", "values": ["c"]}
+    account.state.add_flag(key="cohorts", targetSegments=[{"name": "A", "conditions": [condition], "percentage": 1}])
+    for more in ([], ["--dry-run"]):
+        outcome = amp_exp("flags", "edit", "cohorts", "--set", "target_segments=[]", *more)
+        assert (outcome.status, "condition on a cohort" in outcome.err) == (2, True)
+    assert written(account) == []
+
+
+def test_what_others_change_is_kept(account: Emulator, amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags that somebody else adds after the flag was read stay; what both have changed is left to them."""
+    flag = account.state.toggle("flags", "1001")
+    write = Guarded.write
+
+    async def write_after_others(*arguments: Any) -> Any:
+        flag.document.update(tags=["theirs"], name="theirs")
+        return await write(*arguments)
+
+    monkeypatch.setattr(Guarded, "write", write_after_others)
+    assert amp_exp("flags", "edit", "1001", "--add-tag", "ours").status == 0
+    assert sorted(flag.document["tags"]) == ["ours", "theirs"]
+    flag.document["name"] = "as it was"
+    outcome = amp_exp("flags", "edit", "1001", "--name", "ours")
+    assert (outcome.status, "somebody else has changed the same" in outcome.err) == (1, True)
+    assert flag.document["name"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (
+            ["roll-out", "price", "treatment", "--reason", "better"],
+            {"decision": "rollout", "rolledOutVariant": "treatment"},
+        ),
+        (["roll-back", "price", "--reason", "worse"], {"decision": "rollback", "enabled": False}),
+    ],
+)
+def test_decisions(account: Emulator, amp_exp: AmpExp, command: list[str], expected: dict[str, Any]) -> None:
+    """They show what they change, ask, and set all that ends an experiment."""
+    id = account.state.add_experiment(key="price", enabled=True)["id"]
+    outcome = amp_exp("experiments", *command)
+    assert (outcome.status, "decision: None -> " in outcome.out, "Pass --yes" in outcome.err) == (2, True, True)
+    assert written(account) == []
+    assert amp_exp("experiments", *command, "--yes").status == 0
+    assert account.state.experiment(id).items() >= expected.items()
+
+
+def test_a_variant_that_there_is_not(account: Emulator, amp_exp: AmpExp) -> None:
+    """It is refused with those that there are."""
+    account.state.add_experiment(key="price")
+    outcome = amp_exp("experiments", "roll-out", "price", "on", "--reason", "better", "--yes")
+    assert (outcome.status, "there are control, treatment" in outcome.err) == (2, True)
+    assert written(account) == []

@@ -1,0 +1,141 @@
+"""The managing commands as a user runs them: in a process of their own, piped and on a terminal."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import WAIT
+from tests.cli.outcome import written
+from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
+
+LATE = 30.0
+
+
+@pytest.fixture
+def environment(account: Emulator) -> dict[str, str]:
+    """What a process needs to find the library and the account, which has three flags."""
+    account.state.add_flag(key="second", name="残る")
+    account.state.add_flag(key="third")
+    return environment_of(account)
+
+
+def writes(account: Emulator, count: int) -> Callable[[], bool]:
+    """Whether there have been so many writes."""
+    return lambda: len(written(account)) >= count
+
+
+def test_piped(environment: dict[str, str]) -> None:
+    """Columns have tabs between them, and an output that cannot hold a name shows it in another way."""
+    outcome = run_piped(["flags", "list", "--key", "second"], environment | {"PYTHONIOENCODING": "latin-1"})
+    assert (outcome.status, outcome.err) == (0, "")
+    header, row = outcome.out.splitlines()
+    assert header.count("\t") == row.count("\t") == 8
+    assert "\\u6b8b" in row
+
+
+def test_a_terminal_that_is_narrow(environment: dict[str, str]) -> None:
+    """What there is no room for is left out whole, and named."""
+    outcome = run_on_terminal(["flags", "list"], environment | {"COLUMNS": "60"})
+    header, *rows, left_out = outcome.out.splitlines()
+    assert header.split() == ["id", "project", "key", "enabled", "rollout"]
+    assert [row.split()[2] for row in rows] == ["third", "second", "new-checkout"]
+    assert left_out == "There was no room for: last modified, name, variants, tags."
+
+
+def test_consent_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
+    """What would change is shown before the question."""
+    outcome = run_on_terminal(["flags", "archive", "second", "third"], environment, typed={"[y/N]": "y\n"})
+    assert outcome.status == 0
+    shown, asked = outcome.out.index("flag 1003 (third): archived"), outcome.out.index("Archive these 2 flags?")
+    assert shown < asked < outcome.out.index("flag 1003 (third): done")
+    assert account.state.flag("1003")["deleted"]
+
+
+def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) -> None:
+    """The last line tells what was changed, and of what nobody knows; at once, and with status 130."""
+    account.fail(Fault.delay(LATE), method="PATCH", nth=2)
+    arguments = ["flags", "enable", "1001", "1002", "1003"]
+    outcome = run_on_terminal(arguments, environment, interrupt=writes(account, 2))
+    assert outcome.status == 130
+    assert outcome.out.splitlines()[-1] == (
+        "Interrupted. It is not known whether flag 1002 (second) was changed. Changed before: flag 1001 (new-checkout)."
+    )
+    assert not account.state.flag("1003")["enabled"]
+
+
+def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> None:
+    """Standard output is still one document, which tells the same."""
+    account.fail(Fault.delay(LATE), method="PATCH", nth=2)
+    arguments = ["flags", "enable", "1001", "1002", "1003", "--json"]
+    outcome = run_piped(arguments, environment, interrupt=writes(account, 2))
+    assert outcome.status == 130
+    assert [change["state"] for change in outcome.json["changes"]] == ["changed", "unknown", "planned"]
+    assert outcome.json["error"] == outcome.err.strip()
+
+
+def test_ctrl_c_before_anything_was_changed(account: Emulator, environment: dict[str, str]) -> None:
+    """It says so."""
+    account.fail(Fault.delay(LATE), path="/flags/1001")
+    outcome = run_on_terminal(["flags", "enable", "1001"], environment, interrupt=lambda: account.requests)
+    assert (outcome.status, outcome.out.splitlines()[-1]) == (130, "Interrupted. Nothing was changed.")
+
+
+def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -> None:
+    """`| head` gets its lines, and there is no traceback."""
+    for number in range(3000):
+        account.state.add_flag(key=f"flag-{number}")
+    command = f"{shlex.join(AMP_EXP)} flags list | head -n 2"
+    with subprocess.Popen(
+        command, shell=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        out, err = process.communicate(timeout=WAIT)
+    assert (out.count("\n"), err) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "said"), [("wrong-key", 1, "answered 401"), ("", 2, "no management API key")]
+)
+def test_keys(environment: dict[str, str], key: str, status: int, said: str) -> None:
+    """A wrong one, and none where nobody can be asked, are one line; neither is shown."""
+    outcome = run_piped(["flags", "list"], environment | {"AMPLITUDE_MANAGEMENT_API_KEY": key})
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (status, "", 1)
+    assert said in outcome.err
+    assert "wrong-key" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("amp-exp fl", {"flags"}),
+        ("amp-exp flags e", {"enable", "edit"}),
+        ("amp-exp flags list --reg", {"--region"}),
+        ("amp-exp flags list --region ", {"us", "eu"}),
+        ("amp-exp experiments edit 1 --experiment-type m", {"multi-arm-bandit"}),
+    ],
+)
+def test_completion(environment: dict[str, str], words: str, expected: set[str]) -> None:
+    """A shell completes commands, options, and the values that an option knows."""
+    asked = {
+        "_AMP_EXP_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+    }
+    assert set(run_piped([], environment | asked).out.split()) == expected
+
+
+def test_a_pipe_that_is_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
+    """Nobody reads what was changed any more: nothing else is changed, and standard error tells what was."""
+    account.latency = 0.02
+    command = f"{shlex.join(AMP_EXP)} flags enable 1001 1002 1003 | head -n 1"
+    with subprocess.Popen(
+        command, shell=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        out, err = process.communicate(timeout=WAIT)
+    assert out == "flag 1001 (new-checkout): enabled: False -> True\n"
+    assert err.startswith("Nobody reads the output any more: nothing else was changed. Changed before: flag 1001 ")
+    assert not account.state.flag("1003")["enabled"]

@@ -1,0 +1,198 @@
+"""`amp-exp flags list` and `get`: what they show, of what, and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from amp_exp_async.cli.tables import room
+from amp_exp_async.emulator import Emulator, Fault
+from tests.cli.outcome import AmpExp
+
+EVIL = "\x1b[31mred\nline\u202e\tend"
+
+
+@pytest.fixture
+def several(account: Emulator) -> Emulator:
+    """Flags that differ in what `list` can be asked for."""
+    account.state.add_flag(key="on-one", enabled=True, tags=["a", "b"], rolloutPercentage=20)
+    account.state.add_flag(key="other", projectId="8", enabled=True, tags=["a"])
+    account.state.add_flag(key="gone", deleted=True)
+    return account
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("options", "keys"),
+    [
+        ([], ["other", "on-one", "new-checkout"]),
+        (["--include-archived"], ["gone", "other", "on-one", "new-checkout"]),
+        (["--enabled"], ["other", "on-one"]),
+        (["--disabled"], ["new-checkout"]),
+        (["--tag", "a"], ["other", "on-one"]),
+        (["--tag", "a", "--tag", "b"], ["on-one"]),
+        (["--project-id", "8"], ["other"]),
+        (["--key", "on-one"], ["on-one"]),
+        (["--key", "nope"], []),
+    ],
+)
+def test_which_are_listed(amp_exp: AmpExp, options: list[str], keys: list[str]) -> None:
+    """Each option leaves out what it says, in the table and in JSON alike."""
+    outcome = amp_exp("flags", "list", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    header, *rows = [line.split("\t") for line in outcome.out.splitlines()]
+    assert header[:4] == ["id", "project", "key", "enabled"]
+    assert [row[2] for row in rows] == keys
+    assert [flag["key"] for flag in amp_exp("flags", "list", "--json", *options).json] == keys
+
+
+@pytest.mark.usefixtures("several")
+def test_what_a_row_shows(amp_exp: AmpExp) -> None:
+    """What tells flags apart, in words that read alike on any machine."""
+    out = amp_exp("flags", "list", "--key", "on-one", "--include-archived").out
+    header, row = (line.split("\t") for line in out.splitlines())
+    shown = dict(zip(header, row, strict=True))
+    assert shown.pop("last modified")[:2] == "20"
+    assert shown == {
+        "id": "1002",
+        "project": "1",
+        "key": "on-one",
+        "enabled": "yes",
+        "archived": "no",
+        "rollout": "20",
+        "name": "on-one",
+        "variants": "on",
+        "tags": "a,b",
+    }
+
+
+def test_a_list_of_many_pages(account: Emulator, amp_exp: AmpExp) -> None:
+    """All pages are read."""
+    for number in range(1500):
+        account.state.add_flag(key=f"flag-{number}")
+    assert amp_exp("flags", "list").out.count("\n") == 1 + 1501
+    assert len(amp_exp("flags", "list", "--json").json) == 1501
+
+
+def test_a_list_that_breaks_off(account: Emulator, amp_exp: AmpExp) -> None:
+    """A page that cannot be read is a failure, and no shorter list; JSON has the error alone."""
+    for number in range(1500):
+        account.state.add_flag(key=f"flag-{number}")
+    account.fail(Fault.status(403), nth=2, times=1)
+    outcome = amp_exp("flags", "list")
+    assert (outcome.status, "403" in outcome.err) == (1, True)
+    account.fail(Fault.status(403), nth=2, times=1)
+    assert list(amp_exp("flags", "list", "--json").json) == ["error"]
+
+
+def test_a_list_that_cannot_be_read(account: Emulator, amp_exp: AmpExp) -> None:
+    """There is no header then, which would look like an empty table."""
+    account.fail(Fault.status(403))
+    assert amp_exp("flags", "list").out == ""
+
+
+def test_get(account: Emulator, amp_exp: AmpExp) -> None:
+    """One line for each field, and what is inside of it below; `--json` has the same by the library's names."""
+    account.state.add_flag(
+        key="full",
+        tags=["a", "b"],
+        variants=[{"key": "on", "payload": {"x": [1]}}, {"key": "off"}],
+        targetSegments=[
+            {
+                "name": "Pilot",
+                "conditions": [{"type": "property", "prop": "gp:beta", "op": "is", "values": ["true"]}],
+                "percentage": 10,
+                "rolloutWeights": {"on": 1},
+            }
+        ],
+        newToUs="kept",
+    )
+    lines = amp_exp("flags", "get", "full").out.splitlines()
+    for line in (
+        "id: 1002",
+        "key: full",
+        "enabled: false",
+        "tags: a, b",
+        "variants:",
+        "  - key: on",
+        '    payload: {"x": [1]}',
+        "  - name: Pilot",
+        "      - prop: gp:beta",
+        "    percentage: 10",
+        "extra:",
+        "  newToUs: kept",
+    ):
+        assert line in lines, line
+    found = amp_exp("flags", "get", "1002", "--json").json
+    assert found["target_segments"][0]["conditions"][0]["values"] == ["true"]
+    assert found["variants"][0]["payload"] == {"x": [1]}
+    assert found["extra"] == {"newToUs": "kept"}
+
+
+def test_nothing_moves_the_cursor(account: Emulator, amp_exp: AmpExp) -> None:
+    """Control characters of a name are in no output: neither of a table, nor of a flag, its edit or its history."""
+    account.state.add_flag(key="evil", name=EVIL, description=EVIL)
+    outputs = [
+        amp_exp("flags", "list", "--key", "evil").out.splitlines()[1],
+        amp_exp("flags", "get", "evil").out,
+        amp_exp("flags", "edit", "evil", "--name", "good").out,
+        amp_exp("flags", "history", "evil").out,
+        amp_exp("flags", "versions", "evil", "1").out,
+    ]
+    for output in outputs:
+        assert not {"\x1b", "\u202e"} & set(output), output
+        assert "\nline" not in output, output
+    assert outputs[0].count("\t") == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (["999"], "If 999 is a key, pass --key."),
+        (["nope"], "none with the key 'nope'"),
+        (["no pe"], "must be of letters"),
+        (["twice"], "Say which with --project-id."),
+        (["1001", "--project-id", "1"], "pass --key"),
+        (["2024"], "If 2024 is a key, pass --key."),
+    ],
+)
+def test_names_that_name_none(account: Emulator, amp_exp: AmpExp, name: list[str], said: str) -> None:
+    """One line says why, and what to pass."""
+    account.state.add_flag(key="2024")
+    for project in ("7", "8"):
+        account.state.add_flag(key="twice", projectId=project)
+    outcome = amp_exp("flags", "get", *name)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert said in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        (["2024", "--key"], "1002"),
+        (["twice", "--project-id", "8"], "1004"),
+        (["gone"], "1005"),
+        (["again"], "1007"),
+    ],
+)
+def test_names(account: Emulator, amp_exp: AmpExp, name: list[str], id: str) -> None:
+    """A key names the one that has it; one that is archived only where there is no other."""
+    account.state.add_flag(key="2024")
+    for project in ("7", "8"):
+        account.state.add_flag(key="twice", projectId=project)
+    account.state.add_flag(key="gone", deleted=True)
+    account.state.add_flag(key="again", deleted=True, projectId="7")
+    account.state.add_flag(key="again", projectId="8")
+    assert amp_exp("flags", "get", *name, "--json").json["id"] == id
+
+
+def test_experiments(account: Emulator, amp_exp: AmpExp) -> None:
+    """They have the same commands, and their own fields."""
+    account.state.add_experiment(key="price")
+    assert [one["key"] for one in amp_exp("experiments", "list", "--json").json] == ["price"]
+    assert "experiment_type: hypothesis-testing" in amp_exp("experiments", "get", "price").out
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1, 0), (3, 1), (7, 1), (8, 2), (100, 3)])
+def test_room_in_a_table(width: int, columns: int) -> None:
+    """Columns count as wide as their widest cell, with two spaces between them; wide characters count twice."""
+    assert room(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns

@@ -1,0 +1,140 @@
+"""`amp-exp flags enable`, `disable`, `archive` and `restore`."""
+
+from __future__ import annotations
+
+import pytest
+
+from amp_exp_async.cli import session as module
+from amp_exp_async.emulator import Emulator, Fault
+from tests.cli.outcome import AmpExp, written
+
+
+@pytest.fixture
+def three(account: Emulator) -> Emulator:
+    """Flags 1001, 1002 and 1003; the second is enabled, and has a key of digits."""
+    account.state.add_flag(key="2024", enabled=True)
+    account.state.add_flag(key="third")
+    return account
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "before", "after"),
+    [
+        ("enable", "enabled", False, True),
+        ("disable", "enabled", True, False),
+        ("archive", "deleted", False, True),
+        ("restore", "deleted", True, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+def test_switches(
+    account: Emulator, amp_exp: AmpExp, *, kind: str, command: str, field: str, before: bool, after: bool
+) -> None:
+    """Each writes one field, says so in a line, and a second time writes nothing."""
+    add = account.state.add_flag if kind == "flags" else account.state.add_experiment
+    id = add(key="switched", **{field: before})["id"]
+    yes = ["--yes"] if command == "archive" else []
+    word = "archived" if field == "deleted" else field
+    outcome = amp_exp(kind, command, id, *yes)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == f"{kind[:-1]} {id} (switched): {word}: {before} -> {after}\n"
+    assert account.requests[-2].body == {"archive" if field == "deleted" else field: after}
+    again = amp_exp(kind, command, "switched", *yes)
+    assert (again.status, again.out.count("already") + again.out.count("not archived")) == (0, 1)
+    assert written(account) == ["PATCH"]
+
+
+def test_several(three: Emulator, amp_exp: AmpExp) -> None:
+    """Ids and keys go together; one that is named twice is changed once; one that is as wanted is not sent."""
+    outcome = amp_exp("flags", "enable", "1001", "new-checkout", "1002", "third")
+    assert outcome.out.splitlines() == [
+        "flag 1001 (new-checkout): enabled: False -> True",
+        "flag 1002 (2024): already enabled",
+        "flag 1003 (third): enabled: False -> True",
+    ]
+    assert written(three) == ["PATCH", "PATCH"]
+
+
+def test_all_are_looked_up_first(three: Emulator, amp_exp: AmpExp) -> None:
+    """A name that there is not keeps all from being changed."""
+    outcome = amp_exp("flags", "enable", "1001", "nope", "third")
+    assert (outcome.status, "'nope'" in outcome.err) == (2, True)
+    assert written(three) == []
+
+
+def test_a_dry_run(three: Emulator, amp_exp: AmpExp) -> None:
+    """It shows the same, and writes nothing; `archive` does not ask then."""
+    outcome = amp_exp("flags", "archive", "1001", "1003", "--dry-run")
+    assert outcome.status == 0
+    assert outcome.out.splitlines() == [
+        "flag 1001 (new-checkout): archived: False -> True",
+        "flag 1003 (third): archived: False -> True",
+        "Dry run: nothing was changed.",
+    ]
+    states = [one["state"] for one in amp_exp("flags", "enable", "1001", "1002", "--dry-run", "--json").json["changes"]]
+    assert states == ["planned", "unchanged"]
+    assert written(three) == []
+
+
+def test_a_failure_in_the_middle(three: Emulator, amp_exp: AmpExp) -> None:
+    """It tells what was changed before it; those after it are not begun."""
+    three.state.add_flag(key="last")
+    three.fail(Fault.status(403), method="PATCH", nth=2)
+    outcome = amp_exp("flags", "enable", "1001", "1003", "1004")
+    assert (outcome.status, outcome.out.count("\n"), outcome.err.count("\n")) == (1, 1, 1)
+    assert outcome.err.endswith("Changed before: flag 1001 (new-checkout).\n")
+    three.fail(Fault.status(403), method="PATCH", nth=1)
+    found = amp_exp("flags", "enable", "1001", "1003", "1004", "--json").json
+    assert [change["state"] for change in found["changes"]] == ["unchanged", "failed", "planned"]
+    assert "403" in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "method", "nth", "state"),
+    [
+        (Fault.status(403), "PATCH", 1, "failed"),
+        (Fault.close(applied=True), "PATCH", 1, "unknown"),
+        (Fault.status(403), "GET", 3, "unknown"),
+    ],
+)
+def test_what_is_known_of_a_failure(
+    account: Emulator, amp_exp: AmpExp, *, fault: Fault, method: str, nth: int, state: str
+) -> None:
+    """A change that may have arrived is not called failed; the line says what is known."""
+    account.fail(fault, method=method, nth=nth, times=None)
+    outcome = amp_exp("flags", "enable", "1001", "--json")
+    assert (outcome.status, outcome.json["changes"][0]["state"]) == (1, state)
+    assert outcome.err.count("\n") == 1
+    if method == "GET":
+        assert "was carried out; only reading it back has failed" in outcome.err
+
+
+def test_archive_asks(account: Emulator, amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a yes archives; where there is nobody to ask, it says what to pass."""
+    outcome = amp_exp("flags", "archive", "1001")
+    assert (outcome.status, "Pass --yes" in outcome.err) == (2, True)
+    assert "Pass --yes" in amp_exp("flags", "archive", "1001", "--json").json["error"]
+    monkeypatch.setattr(module, "is_terminal", lambda: True)
+    for answer, status in (("n\n", 1), ("", 130)):
+        outcome = amp_exp("flags", "archive", "1001", given=answer)
+        assert (outcome.status, "Archive this flag?" in outcome.out) == (status, True)
+        assert "Nothing was changed." in outcome.err
+    assert written(account) == []
+    outcome = amp_exp("flags", "archive", "1001", given="y\n")
+    assert (outcome.status, outcome.out.splitlines()[-1]) == (0, "flag 1001 (new-checkout): done")
+    assert account.state.flag("1001")["deleted"]
+
+
+def test_restore_prefers_what_is_archived(account: Emulator, amp_exp: AmpExp) -> None:
+    """Of two with one key it takes the one that can be restored."""
+    account.state.add_flag(key="new-checkout", projectId="7", deleted=True)
+    outcome = amp_exp("flags", "restore", "new-checkout")
+    assert outcome.out.startswith("flag 1002 ")
+    assert not account.state.flag("1002")["deleted"]
+
+
+def test_what_only_the_app_can_edit(account: Emulator, amp_exp: AmpExp) -> None:
+    """The service's refusal is one line."""
+    id = account.state.add_experiment(key="web", _type="web-experiment")["id"]
+    outcome = amp_exp("experiments", "enable", id)
+    assert (outcome.status, "405" in outcome.err, outcome.err.count("\n")) == (1, True, 1)

@@ -1,0 +1,91 @@
+"""`amp-exp flags versions`, `history` and `restore-version`."""
+
+from __future__ import annotations
+
+import pytest
+
+from amp_exp_async.emulator import Emulator
+from tests.cli.outcome import AmpExp, written
+
+
+@pytest.fixture
+def edited(account: Emulator, amp_exp: AmpExp) -> Emulator:
+    """A flag with three versions; the second and third changed its name and tags, and enabled it."""
+    amp_exp("flags", "edit", "1001", "--name", "second", "--add-tag", "a")
+    amp_exp("flags", "enable", "1001")
+    account.reset()
+    return account
+
+
+@pytest.mark.usefixtures("edited")
+def test_versions(amp_exp: AmpExp) -> None:
+    """A table of them, newest first; one of them in full; both as JSON."""
+    header, *rows = [line.split("\t") for line in amp_exp("flags", "versions", "new-checkout").out.splitlines()]
+    assert header == ["version", "when", "who"]
+    assert [row[0] for row in rows] == ["3", "2", "1"]
+    assert [one["version"] for one in amp_exp("flags", "versions", "1001", "--json").json] == [3, 2, 1]
+    lines = amp_exp("flags", "versions", "1001", "2").out.splitlines()
+    assert lines[0] == "version: 2"
+    assert {"config:", "  name: second", "  enabled: false"} <= set(lines)
+    found = amp_exp("flags", "versions", "1001", "2", "--json").json
+    assert (found["version"], found["config"]["name"]) == (2, "second")
+
+
+@pytest.mark.usefixtures("edited")
+def test_history(amp_exp: AmpExp) -> None:
+    """What each version has changed, field by field: who, when, what."""
+    lines = amp_exp("flags", "history", "1001").out.splitlines()
+    heads = [line.split("  ") for line in lines if not line.startswith(" ")]
+    assert [head[0] for head in heads] == ["version 3", "version 2", "version 1"]
+    assert all(len(head) == 3 and head[1].endswith(" UTC") and "@" in head[2] for head in heads)
+    assert [line.strip() for line in lines if line.startswith(" ")] == [
+        "enabled: False -> True",
+        "name: 'new-checkout' -> 'second'",
+        "tags: +'a'",
+        "the oldest version",
+    ]
+    newest, *_, oldest = amp_exp("flags", "history", "1001", "--json").json
+    assert newest["differences"] == {"enabled": {"before": False, "after": True}}
+    assert (oldest["version"], oldest["differences"]) == (1, {})
+
+
+def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: AmpExp) -> None:
+    """It is not taken for the oldest one."""
+    amp_exp("flags", "archive", "1001", "--yes")
+    assert account.state.flag("1001")["deleted"]
+    lines = amp_exp("flags", "history", "1001").out.splitlines()
+    assert [line for line in lines if line.startswith(" ")] == [
+        "  no difference that the service shows",
+        "  the oldest version",
+    ]
+
+
+def test_restore_version(edited: Emulator, amp_exp: AmpExp) -> None:
+    """It shows what differs, asks, and writes what an edit can set; a second time there is nothing to do."""
+    dry = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
+    assert dry.out.splitlines()[0] == "flag 1001 (new-checkout):"
+    assert dry.out.splitlines()[-1] == "Dry run: nothing was changed."
+    outcome = amp_exp("flags", "restore-version", "1001", "1")
+    assert (outcome.status, "Pass --yes" in outcome.err) == (2, True)
+    assert written(edited) == []
+    assert amp_exp("flags", "restore-version", "1001", "1", "--yes").status == 0
+    flag = edited.state.flag("1001")
+    assert (flag["name"], flag["tags"], flag["enabled"]) == ("new-checkout", [], False)
+    assert "nothing that an edit can set differs" in amp_exp("flags", "restore-version", "1001", "1").out
+    assert written(edited) == ["PATCH"]
+
+
+def test_what_cannot_be_restored(account: Emulator, amp_exp: AmpExp) -> None:
+    """What an edit cannot set is named, and stays."""
+    account.state.toggle("flags", "1001").document["variants"] = [{"key": "on"}, {"key": "later"}]
+    outcome = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
+    assert outcome.err.startswith("An edit cannot set this, and it stays: variants")
+
+
+@pytest.mark.parametrize(("version", "status"), [("99", 1), ("0", 2), ("first", 2)])
+@pytest.mark.parametrize("command", ["versions", "restore-version"])
+@pytest.mark.usefixtures("account")
+def test_no_such_version(amp_exp: AmpExp, command: str, version: str, status: int) -> None:
+    """One line says so."""
+    outcome = amp_exp("flags", command, "1001", version)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (status, "", 1)
