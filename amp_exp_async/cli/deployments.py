@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import UNSET, Deployment, FieldDifference, InvalidInputError, checks
+from amp_exp_async import Deployment, FieldDifference, InvalidInputError, checks
 from amp_exp_async.declarative.present import full
 
 from .command import command
@@ -15,6 +15,7 @@ from .session import Session
 from .shown import cell, printable
 from .writing import Write, carry_out
 
+_SHOWN_AS = {"label": "label", "archive": "archived"}
 _LABEL = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.")
 app = typer.Typer(name="deployments", help="What flags and experiments are delivered to.", no_args_is_help=True)
 
@@ -72,22 +73,18 @@ def _edit(
     """Change a deployment's label, archive it, or take it out of the archive. It asks before it archives."""
     if label is None and archive is None:
         raise InvalidInputError("nothing is to be changed: pass --label, --archive or --restore.")
-    wanted = {"label": None if label is None else checks.key("--label", label), "archived": archive}
+    wanted = {"label": None if label is None else checks.key("--label", label), "archive": archive}
     before = _found(session, checks.identifier("ID", id))
-    present = {"label": before.label, "archived": bool(before.deleted)}
-    due = {name: value for name, value in wanted.items() if value not in {None, present[name]}}
+    present = {"label": before.label, "archive": bool(before.deleted)}
+    due: dict[str, Any] = {name: value for name, value in wanted.items() if value not in {None, present[name]}}
     client = session.client
     write = Write(
         printable(f"deployment {before.id} ({cell(before.label)})"),
         {"id": before.id, "label": before.label or None, "project_id": before.project_id or None},
-        {name: FieldDifference(name, present[name], value) for name, value in due.items()},
-        lambda: client.deployments.edit(
-            before.id,
-            label=label if label is not None and "label" in due else UNSET,
-            archive=archive if archive is not None and "archived" in due else UNSET,
-        ),
+        {_SHOWN_AS[name]: FieldDifference(_SHOWN_AS[name], present[name], value) for name, value in due.items()},
+        lambda: client.deployments.edit(before.id, **due),
     )
-    question = "Archive this deployment?" if due.get("archived") else None
+    question = "Archive this deployment?" if due.get("archive") else None
     carry_out(session, [write], dry_run=dry_run, question=question, yes=yes)
 
 
