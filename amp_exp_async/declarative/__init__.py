@@ -3,11 +3,11 @@
 from .applying import apply
 from .change import Action, Change, FieldChange
 from .export import Depth, export
-from .files import load, save
+from .files import dumps, load, loads, save
 from .linting import LINT_RULES, Finding, lint
 from .plan import Plan
 from .planning import make_plan
-from .state import Dependencies, ExperimentState, FlagState, State, ToggleState, VariantState
+from .state import Dependencies, ExperimentState, FlagState, Scope, State, ToggleState, VariantState
 from .state_diff import StateDiff, diff
 
 __all__ = [
@@ -21,15 +21,18 @@ __all__ = [
     "Finding",
     "FlagState",
     "Plan",
+    "Scope",
     "State",
     "StateDiff",
     "ToggleState",
     "VariantState",
     "apply",
     "diff",
+    "dumps",
     "export",
     "lint",
     "load",
+    "loads",
     "make_plan",
     "save",
 ]

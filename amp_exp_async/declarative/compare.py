@@ -93,7 +93,6 @@ class Comparison:
         project_id = project_of(declared, self.there)
         if not project_id:
             self._add("project_id", "must be given, since there is no such key yet, and it is to be created")
-            return None
         self._check_weights()
         given = plain(SHAPES[self.kind], declared)
         now: dict[str, Any] = {} if toggle is None else full(toggle)
@@ -180,8 +179,8 @@ class Comparison:
                 yield where, UNSET, {name: value for name, value in variant.items() if name not in WHATS}
             else:
                 for name in _VARIANT_FIELDS:
-                    if name in variant and not same(variant[name], now.get(name, UNSET)):
-                        yield f"{where}.{name}", now.get(name, UNSET), variant[name]
+                    if name in variant:
+                        yield from self._variant_field(f"{where}.{name}", variant[name], now.get(name, UNSET))
             for what in WHATS:
                 before = sorted(included.get((key, what), ()))
                 after = sorted(set(variant.get(what, before)))
@@ -190,6 +189,10 @@ class Comparison:
         for key, now in listed.items():
             now.pop("extra", None)
             yield f"variants.{key}", now, UNSET
+
+    def _variant_field(self, where: str, value: Any, before: Any) -> Iterator[Difference]:
+        if not ((value is None and before is UNSET) or same(value, before)):
+            yield where, before, value
 
     def _weights(self, given: Mapping[str, float], present: Any) -> Iterator[Difference]:
         before = present if is_object(present) else {}

@@ -15,7 +15,7 @@ from amp_exp_async.transport import Transport
 from .dependencies import exported, to_export
 from .names import Labels, Parents
 from .present import WHATS, Present, What, declared, present
-from .state import KINDS, KindName, State
+from .state import KINDS, KindName, Scope, State
 from .survey import Survey
 
 
@@ -44,7 +44,7 @@ async def export(
     include_archived: bool,
     depth: Depth,
 ) -> State:
-    """The flags and experiments that there are, as a file declares them."""
+    """The flags and experiments that there are, as a file declares them, and what was looked at."""
     project = UNSET if project_id is None else checks.identifier("project_id", project_id)
     wanted = None if keys is None else {checks.key("keys", key) for key in checks.items("keys", keys)}
     if wanted is not None and not wanted:
@@ -66,7 +66,12 @@ async def export(
         states[kind].append(evolve(state, dependencies=exported(one.toggle, parents)))
     for toggles in states.values():
         toggles.sort(key=lambda toggle: (toggle.key, str(toggle.project_id)))
-    return State(**states)
+    scope = Scope(
+        project_id=project or None,
+        keys=None if wanted is None else frozenset(wanted),
+        include_archived=include_archived,
+    )
+    return State(**states, scope=scope)
 
 
 async def _deepened(survey: Survey, kind: KindName, there: Present, depth: Depth) -> Present:

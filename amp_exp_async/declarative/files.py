@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
 
-import orjson
-from attrs import evolve
+from attrs import frozen
 
 from amp_exp_async import checks
 from amp_exp_async.errors import InvalidInputError, Problem
 from amp_exp_async.models import UNSET
 
-from .merging import same
-from .nodes import DocumentError, Node, read_json
-from .plain import checked, document
-from .reading import Reader, between, refuse
+from . import documents
+from .documents import Declared, Format, format_of
+from .keeping import with_kept
+from .plain import checked
+from .reading import between, refuse
 from .schema import schema_text
-from .shapes import SCHEMA_KEY
 from .state import KINDS, KindName, State, ToggleState, joined
-from .yaml import read_yaml, write_yaml
-
-Format: TypeAlias = Literal["yaml", "json"]
 
 SCHEMA_FILE = ".amp-exp.schema.json"
-_YAML = frozenset({".yaml", ".yml"})
-_FILES = _YAML | {".json"}
-_format = checks.one_of("yaml", "json")
+_FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 
 
 def load(path: str | os.PathLike[str]) -> State:
@@ -37,7 +30,7 @@ def load(path: str | os.PathLike[str]) -> State:
 
     Args:
         path: a YAML file (`.yaml`, `.yml`; needs the extra `files`) or JSON file (`.json`), or a folder. In a folder,
-            names that begin with a dot do not count.
+            names that begin with a dot do not count, and links to folders are not followed.
 
     Raises:
         InvalidStateError: there are problems; it has all of them, each with file, line and field.
@@ -47,16 +40,57 @@ def load(path: str | os.PathLike[str]) -> State:
         `plan = await client.plan(load("flags.yaml"))`
     """
     problems: list[Problem] = []
-    state = joined(_read(file, problems) for file in _files(Path(path), problems))
+    there = _there(Path(path), problems)
+    state = joined(file.declared.state for file in there.values() if file.declared)
     refuse([*problems, *between(state)])
     return state
+
+
+def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> State:
+    """Read what a text declares, as `load` does with a file.
+
+    Args:
+        text: the text.
+        format: `yaml` (needs the extra `files`) or `json`.
+        name: what problems call it.
+
+    Raises:
+        InvalidStateError: there are problems; it has all of them, each with name, line and field.
+        ConfigurationError: YAML cannot be read, since the extra `files` is not installed.
+
+    Example:
+        `state = loads(sys.stdin.read(), name="<stdin>")`
+    """
+    problems: list[Problem] = []
+    declared = documents.read(checks.text("text", text), format_of("format", format), name, problems)
+    state = declared.state if declared else State()
+    refuse([*problems, *between(state)])
+    return state
+
+
+def dumps(state: State, *, format: Format = "yaml") -> str:
+    """The text that `save` writes to a new file. It names no JSON Schema, since there is none beside it.
+
+    Args:
+        state: the state.
+        format: `yaml` (needs the extra `files`) or `json`.
+
+    Raises:
+        InvalidStateError: the state has problems.
+        ConfigurationError: YAML cannot be written, since the extra `files` is not installed.
+
+    Example:
+        `print(dumps(await client.export(keys=["new-checkout"])), end="")`
+    """
+    return documents.written(checked(state), format_of("format", format))
 
 
 def save(state: State, path: str | os.PathLike[str], *, format: Format = "yaml") -> None:
     """Write a state to a file, or to a folder with a file for each flag and experiment.
 
     Each file is replaced at once, so none is ever half-written. Comments, quotes and order of a YAML file that is there
-    are kept where that can be. What is in the file, or in the folder's files, and not in the state is taken out.
+    are kept where that can be. What is in the file, or in the folder's files, and not in the state is taken out; but
+    where the state is an export, only what the export has looked at: see `State.scope`.
     Beside it, the JSON Schema of the format is put as `.amp-exp.schema.json`, which the files name for editors.
 
     Args:
@@ -73,118 +107,103 @@ def save(state: State, path: str | os.PathLike[str], *, format: Format = "yaml")
         `save(await client.export(project_id="123"), "flags.yaml")`
     """
     target = Path(path)
-    suffix = f".{_format('format', format)}"
+    suffix = f".{format_of('format', format)}"
     state = checked(state)
-    if target.suffix.lower() in _FILES and not target.is_dir():
-        written: dict[Path, State | None] = {target: state}
-    else:
-        written = _spread(state, target, suffix)
-    root = target if target not in written else target.parent
+    problems: list[Problem] = []
+    is_file = target.suffix.lower() in _FORMATS and not target.is_dir()
+    there = _there(target, problems) if target.exists() else {}
+    present = joined(file.declared.state for file in there.values() if file.declared)
+    refuse([*problems, *between(present)])
+    state = with_kept(state, present)
+    refuse(between(state))
+    parts: dict[Path, State | None] = {target: state} if is_file else _spread(state, there, target, suffix)
+    root = target.parent if is_file else target
     root.mkdir(parents=True, exist_ok=True)
     schema = root / SCHEMA_FILE
-    texts = {file: _text(file, part, os.path.relpath(schema, file.parent)) for file, part in written.items()}
+    texts = {file: None if part is None else _text(file, part, schema, there.get(file)) for file, part in parts.items()}
     write(schema, schema_text())
     for file, text in texts.items():
+        old = there.get(file, _File(None))
         if text is None:
             file.unlink()
-        else:
+        elif old.declared is None or old.declared.text != text:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, text)
+            write(file, text, old.newline)
+
+
+@frozen
+class _File:
+    """A file that is there.
+
+    Attributes:
+        declared: what it declares; None where it cannot be read.
+        newline: how its lines end.
+    """
+
+    declared: Declared | None
+    newline: str = "\n"
+
+
+def _there(path: Path, problems: list[Problem]) -> dict[Path, _File]:
+    """The files that are there, read; what is wrong in them is added to the problems."""
+    return {file: _read(file, problems) for file in _files(path, problems)}
 
 
 def _files(path: Path, problems: list[Problem]) -> Iterator[Path]:
     if not path.is_dir():
-        if path.suffix.lower() in _FILES:
+        if path.suffix.lower() in _FORMATS:
             yield path
         else:
             problems.append(Problem(str(path), 0, "", "must be a folder, or a file named .yaml, .yml or .json"))
         return
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if file.suffix.lower() in _FILES and not hidden and file.is_file():
-            yield file
+    unreadable: list[OSError] = []
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path, onerror=unreadable.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [file for name in names if not name.startswith(".") and _is_ours(file := Path(folder, name))]
+    problems += [Problem(str(error.filename), 0, "", f"cannot be read: {error}") for error in unreadable]
+    yield from sorted(found)
 
 
-def _read(file: Path, problems: list[Problem]) -> State:
-    """What a file declares; what is wrong in it is added to the problems."""
+def _is_ours(file: Path) -> bool:
+    """Whether a file counts by its name. A link to nowhere does: to pass over it would be to lose what it declared."""
+    return file.suffix.lower() in _FORMATS and (file.is_file() or file.is_symlink())
+
+
+def _read(file: Path, problems: list[Problem]) -> _File:
+    content = b""
     try:
-        node, found = _tree(file)
-    except DocumentError as error:
-        problems.append(Problem(str(file), error.line, "", error.message))
-        return State()
-    except (OSError, UnicodeDecodeError) as error:
+        content = file.read_bytes()
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problems.append(Problem(str(file), line, "", f"cannot be read, since it is no UTF-8: {error.reason}"))
+        return _File(None)
+    except OSError as error:
         problems.append(Problem(str(file), 0, "", f"cannot be read: {error}"))
-        return State()
-    reader = Reader(str(file))
-    state = reader.state(node)
-    problems += [evolve(problem, file=str(file)) for problem in found]
-    problems += reader.problems
-    return state
+        return _File(None)
+    declared = documents.read(text, _FORMATS[file.suffix.lower()], str(file), problems)
+    return _File(declared, "\r\n" if "\r\n" in text else "\n")
 
 
-def _tree(file: Path) -> tuple[Node, list[Problem]]:
-    text = file.read_text(encoding="utf-8-sig")
-    return read_yaml(text) if file.suffix.lower() in _YAML else read_json(text)
+def _text(file: Path, state: State, schema: Path, there: _File | None) -> str:
+    named = Path(os.path.relpath(schema, file.parent)).as_posix()
+    named = named if named.startswith("..") else f"./{named}"
+    return documents.written(state, _FORMATS[file.suffix.lower()], named, there.declared if there else None)
 
 
-def _text(file: Path, state: State | None, schema: str) -> str | None:
-    """What a file is to hold; None for nothing."""
-    if state is None:
-        return None
-    schema = schema.replace(os.sep, "/")
-    schema = schema if schema.startswith("..") else f"./{schema}"
-    if file.suffix.lower() not in _YAML:
-        return orjson.dumps(document(state, schema), option=orjson.OPT_INDENT_2).decode() + "\n"
-    header = f"# yaml-language-server: $schema={schema}"
-    wanted = document(state)
-    present = file.read_text(encoding="utf-8-sig") if file.exists() else None
-    return (present and _rewritten(present, wanted, header)) or write_yaml(wanted, header)
-
-
-def _rewritten(present: str, wanted: dict[str, Any], header: str) -> str | None:
-    """A text with what is wanted in place of what it declares; None where that cannot be done."""
-    try:
-        node, problems = read_yaml(present)
-    except DocumentError:
-        return None
-    if node.fields is None or problems:
-        return None
-    keep = {SCHEMA_KEY: node.fields.pop(SCHEMA_KEY).plain} if SCHEMA_KEY in node.fields else {}
-    if header in present and same(_in_order(node.plain), _in_order(wanted)):
-        return present
-    text = write_yaml(keep | wanted, header, present)
-    written: dict[str, Any] = read_yaml(text)[0].plain
-    return text if same(_in_order(written), _in_order(keep | wanted)) else None
-
-
-def _in_order(declared: dict[str, Any]) -> dict[str, Any]:
-    """A document with its flags and variants in one order, to compare."""
-
-    def toggle(given: dict[str, Any]) -> dict[str, Any]:
-        ordered: dict[str, Any] = {name: sorted(set(given[name])) for name in ("tags", "deployments") if name in given}
-        if "variants" in given:
-            ordered["variants"] = sorted(map(variant, given["variants"]), key=lambda one: str(one["key"]))
-        return given | ordered
-
-    def variant(given: dict[str, Any]) -> dict[str, Any]:
-        return given | {name: sorted(set(given[name])) for name in ("users", "cohorts") if name in given}
-
-    def by_key(given: dict[str, Any]) -> tuple[str, str]:
-        return given["key"], given.get("project_id", "")
-
-    return declared | {kind: sorted(map(toggle, declared[kind]), key=by_key) for kind in KINDS if kind in declared}
-
-
-def _spread(state: State, folder: Path, suffix: str) -> dict[Path, State | None]:
+def _spread(state: State, there: Mapping[Path, _File], folder: Path, suffix: str) -> dict[Path, State | None]:
     """Which file of a folder is to hold what: each flag stays in the file that has it; None for a file that goes."""
-    problems: list[Problem] = []
-    there = {file: _read(file, problems) for file in _files(folder, problems)} if folder.is_dir() else {}
-    refuse(problems)
-    homes = {_name(kind, toggle): file for file, part in there.items() for kind, toggle in _all(part)}
+    homes = {
+        _name(kind, toggle): path
+        for path, file in there.items()
+        for kind, toggle in _all(file.declared.state if file.declared else State())
+    }
     several = len({toggle.project_id for _, toggle in _all(state)}) > 1
-    parts: dict[Path, list[tuple[KindName, ToggleState]]] = {file: [] for file in there}
+    parts: dict[Path, list[tuple[KindName, ToggleState]]] = {path: [] for path in there}
     for kind, toggle in _all(state):
-        home = homes.get(_name(kind, toggle)) or _new_home(folder, kind, toggle, suffix, several=several)
+        home = homes.get(_name(kind, toggle)) or homes.get((kind, UNSET, toggle.key))
+        home = home or _new_home(folder, kind, toggle, suffix, several=several)
         parts.setdefault(home, []).append((kind, toggle))
     _refuse_one_file(parts.keys() - there.keys())
     return {file: _state_of(part) if part else None for file, part in parts.items()}
@@ -218,12 +237,12 @@ def _state_of(parts: Iterable[tuple[KindName, ToggleState]]) -> State:
     return joined(State(**{kind: [toggle]}) for kind, toggle in parts)
 
 
-def write(file: Path, text: str) -> None:
+def write(file: Path, text: str, newline: str = "\n") -> None:
     """Replace a file at once, or not at all."""
     file = file.resolve()
     draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as stream:
+        with draft.open("w", encoding="utf-8", newline=newline) as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

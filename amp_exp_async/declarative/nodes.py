@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from json import JSONDecodeError
-from typing import Any, NoReturn, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 from attrs import frozen
 
 from amp_exp_async.errors import Problem
 
 _SPACE = " \t\r\n"
-_DEEPEST = 200
+DEEPEST = 200
+"""So many levels may be in each other."""
 
 Fields: TypeAlias = "dict[str, Node]"
+Way: TypeAlias = "tuple[Way, str | int] | None"
+"""How to get to a value: the way to what it stands in, and its name or number there; None for the whole."""
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -51,11 +55,10 @@ class Node:
     @property
     def plain(self) -> Any:
         """The value without lines."""
-        if self.fields is not None:
-            return {name: node.plain for name, node in self.fields.items()}
-        if self.items is not None:
-            return [node.plain for node in self.items]
-        return self.value
+        value = self.value
+        if is_object(value):
+            return {name: node.plain for name, node in value.items()}
+        return [node.plain for node in value] if is_array(value) else value
 
 
 class DocumentError(Exception):
@@ -76,13 +79,24 @@ def node_of(value: Any) -> Node:
     return Node(value)
 
 
-def twice(name: str, line: int, first: int) -> Problem:
+def path(way: Way) -> str:
+    """A way as a problem tells it: `flags[0].key`."""
+    if way is None:
+        return ""
+    within, step = way
+    before = path(within)
+    if isinstance(step, int):
+        return f"{before}[{step}]"
+    return f"{before}.{step}" if before else step
+
+
+def twice(way: Way, line: int, first: int) -> Problem:
     """The problem of a name that stands twice in one object."""
-    return Problem("", line, name, f"is there twice, first in line {first}: keep one of them")
+    return Problem("", line, path(way), f"is there twice, first in line {first}: keep one of them")
 
 
 def read_json(text: str) -> tuple[Node, list[Problem]]:
-    """The tree of a JSON text, and the names that are there twice.
+    """The tree of a JSON text, the names that are there twice, and the numbers that JSON does not have.
 
     Raises:
         DocumentError: it is no JSON.
@@ -93,23 +107,37 @@ def read_json(text: str) -> tuple[Node, list[Problem]]:
         raise DocumentError(f"is no JSON, or is cut off: {error.msg} (column {error.colno})", error.lineno) from None
 
 
+class _NoNumber(str):
+    """What Python takes for a number and JSON does not: `NaN`, and what is too large."""
+
+    __slots__ = ()
+
+
+def _float(text: str) -> float | _NoNumber:
+    return value if math.isfinite(value := float(text)) else _NoNumber(text)
+
+
+def _int(text: str) -> int | _NoNumber:
+    try:
+        return int(text)
+    except ValueError:  # thousands of digits
+        return _NoNumber(text)
+
+
 class _Json:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self._line = 1
         self._counted = 0
-        self._scalar = json.JSONDecoder(parse_constant=self._constant)
+        self._scalar = json.JSONDecoder(parse_constant=_NoNumber, parse_float=_float, parse_int=_int)
         self._problems: list[Problem] = []
 
     def read(self) -> tuple[Node, list[Problem]]:
-        node = self._value(0)
+        node = self._value(None, 0)
         if self._peek():
             raise JSONDecodeError("there is more after its end", self._text, self._at)
         return node, self._problems
-
-    def _constant(self, name: str) -> NoReturn:
-        raise JSONDecodeError(f"JSON has no {name}", self._text, self._at)
 
     def _peek(self) -> str:
         """The next character that is no white space; the line is counted up to it."""
@@ -126,19 +154,22 @@ class _Json:
         self._at += 1
         return found
 
-    def _value(self, depth: int) -> Node:
+    def _value(self, way: Way, depth: int) -> Node:
         first = self._peek()
         line = self._line
-        if depth > _DEEPEST:
-            raise JSONDecodeError(f"more than {_DEEPEST} levels", self._text, self._at)
+        if depth > DEEPEST:
+            raise JSONDecodeError(f"more than {DEEPEST} levels", self._text, self._at)
         if first == "{":
-            return Node(self._object(depth), line)
+            return Node(self._object(way, depth), line)
         if first == "[":
-            return Node(self._array(depth), line)
+            return Node(self._array(way, depth), line)
         value, self._at = self._scalar.raw_decode(self._text, self._at)
+        if isinstance(value, _NoNumber):
+            self._problems.append(Problem("", line, path(way), f"must be JSON, which has no {value:.60}"))
+            return Node(None, line)
         return Node(value, line)
 
-    def _object(self, depth: int) -> Fields:
+    def _object(self, way: Way, depth: int) -> Fields:
         fields: Fields = {}
         self._take("{")
         if self._peek() == "}":
@@ -150,20 +181,20 @@ class _Json:
             line = self._line
             name, self._at = self._scalar.raw_decode(self._text, self._at)
             self._take(":")
-            node = self._value(depth + 1)
+            node = self._value((way, name), depth + 1)
             if name in fields:
-                self._problems.append(twice(name, line, fields[name].line))
+                self._problems.append(twice((way, name), line, fields[name].line))
             fields[name] = node
             if self._take(",}") == "}":
                 return fields
 
-    def _array(self, depth: int) -> list[Node]:
+    def _array(self, way: Way, depth: int) -> list[Node]:
         nodes: list[Node] = []
         self._take("[")
         if self._peek() == "]":
             self._take("]")
             return nodes
         while True:
-            nodes.append(self._value(depth + 1))
+            nodes.append(self._value((way, len(nodes)), depth + 1))
             if self._take(",]") == "]":
                 return nodes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
 
 from amp_exp_async import checks, wire
-from amp_exp_async.models import UNSET, Condition
+from amp_exp_async.models import UNSET, Condition, UnsetType
 
 from .nodes import is_array, node_of
 from .reading import Reader, between, refuse
@@ -33,24 +34,42 @@ def plain(shape: Shape, value: Any) -> Any:
             return {name: plain(shape.fields[name], item) for name, item in given.items() if item is not UNSET}
 
 
-def document(state: State, schema: str | None = None) -> dict[str, Any]:
-    """The document of a state. A project that all its flags and experiments are of is named once."""
-    projects = {toggle.project_id for kind in KINDS for toggle in state.of(kind)}
-    shared = projects.pop() if len(projects) == 1 else UNSET
+def document(state: State, schema: str | None = None, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The document of a state. A project that all its flags and experiments are of is named once.
+
+    Args:
+        state: the state.
+        schema: where the schema is, to be named.
+        present: the document that it takes the place of: it names projects where that does.
+    """
+    present = present or {}
+    named = {
+        (kind, entry["key"], str(entry["project_id"]))
+        for kind in KINDS
+        for entry in present.get(kind, ())
+        if "project_id" in entry
+    }
+    shared = _shared(state, present.get("project_id"), apart=bool(named))
     written: dict[str, Any] = {} if schema is None else {SCHEMA_KEY: schema}
     if shared is not UNSET:
         written["project_id"] = shared
     for kind in KINDS:
         if getattr(state, kind) is not UNSET:
-            written[kind] = [_toggle(kind, toggle, shared) for toggle in state.of(kind)]
+            written[kind] = [plain(SHAPES[kind], toggle) for toggle in state.of(kind)]
+            for entry in written[kind]:
+                if entry.get("project_id") == shared and (kind, entry["key"], shared) not in named:
+                    del entry["project_id"]
     return written
 
 
-def _toggle(kind: KindName, toggle: ToggleState, shared: object) -> dict[str, Any]:
-    written: dict[str, Any] = plain(SHAPES[kind], toggle)
-    if shared is not UNSET:
-        del written["project_id"]
-    return written
+def _shared(state: State, named: object, *, apart: bool) -> str | UnsetType:
+    """The project to name once: the one that is named so already, or the only one where none is named apart."""
+    projects = {toggle.project_id for kind in KINDS for toggle in state.of(kind)}
+    if UNSET in projects:
+        return UNSET
+    if named is not None and str(named) in projects:
+        return str(named)
+    return projects.pop() if len(projects) == 1 and (named is not None or not apart) else UNSET
 
 
 def checked(state: State) -> State:
@@ -70,7 +89,7 @@ def checked(state: State) -> State:
         read = reader.state(node_of({kind: [plain(SHAPES[kind], toggle) for toggle in fresh]}))
         placed = [toggle for toggle in state.of(kind) if toggle.place is not None]
         made += [State(**{kind: placed}), read]
-    whole = joined(made)
+    whole = evolve(joined(made), scope=state.scope)
     refuse([*reader.problems, *between(whole)])
     return whole
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from amp_exp_async.errors import InvalidInputError, InvalidStateError, Problem
-from amp_exp_async.models import UNSET
+from amp_exp_async.models import UNSET, Segment
 
 from .nodes import Fields, Node
 from .shapes import FILE, SCHEMA_KEY, Items, Leaf, Object, Shape
@@ -64,7 +64,7 @@ class Reader:
         self.problems.append(Problem(self._file, node.line, where, message))
 
     def read(self, shape: Shape, node: Node, where: str) -> Any:
-        """What a node declares; `UNSET` where it has problems."""
+        """What a node declares, as far as it can be read: `UNSET` stands for what has problems."""
         match shape:
             case Leaf():
                 return self._leaf(shape, node, where)
@@ -79,9 +79,8 @@ class Reader:
                 if node.fields is None:
                     self._add(node, where, f"must be an object with {', '.join(shape.fields)}")
                     return UNSET
-                before = len(self.problems)
-                given = self._fields(shape, node, node.fields, where)
-                return shape.make(**given) if len(self.problems) == before else UNSET
+                given = dict.fromkeys(shape.required, UNSET) | self._fields(shape, node, node.fields, where)
+                return shape.make(**given)
 
     def _leaf(self, leaf: Leaf, node: Node, where: str) -> Any:
         try:
@@ -133,7 +132,9 @@ def _within(toggle: ToggleState) -> Iterator[Problem]:
     """What is wrong between the fields of one flag or experiment."""
     if toggle.variants is UNSET:
         return
-    keys = [variant.key for variant in toggle.variants]
+    keys = [getattr(variant, "key", "") or "" for variant in toggle.variants]
+    if "" in keys:  # one of them cannot be read, and may be the one that is meant
+        return
     for at, key in enumerate(keys):
         if key in keys[:at]:
             yield problem_of(toggle, f"variants[{at}].key", f"the variant {key!r} is there twice: keep one of them")
@@ -145,7 +146,8 @@ def without_variant(toggle: ToggleState, keys: Iterable[str]) -> Iterator[Proble
     keys = list(keys)
     weights = [("rollout_weights", toggle.rollout_weights or {})]
     for at, segment in enumerate(toggle.target_segments or ()):
-        weights.append((f"target_segments[{at}].rollout_weights", segment.rollout_weights or {}))
+        if isinstance(segment, Segment):  # pyright: ignore[reportUnnecessaryIsInstance] - one that cannot be read is not
+            weights.append((f"target_segments[{at}].rollout_weights", segment.rollout_weights or {}))
     for where, by_key in weights:
         for key in by_key:
             if key not in keys:
@@ -160,6 +162,8 @@ def between(state: State) -> Iterator[Problem]:
         first: dict[str, list[ToggleState]] = {}
         for toggle in state.of(kind):
             yield from _within(toggle)
+            if not toggle.key:  # it cannot be read, and is refused for that
+                continue
             for other in first.setdefault(toggle.key, []):
                 if UNSET in (other.project_id, toggle.project_id) or other.project_id == toggle.project_id:
                     where = f", first in {problem_of(other, 'key', '').place}" if other.place else ""

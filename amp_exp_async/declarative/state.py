@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, TypeAlias
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from amp_exp_async.models import UNSET, ExposureEvent, Maybe, Segment, UnsetType
 
@@ -158,6 +158,38 @@ class ExperimentState(ToggleState):
     rolled_out_variant: Maybe[str] = UNSET
 
 
+@frozen(kw_only=True)
+class Scope:
+    """What an export has looked at. What a file declares outside of it is kept when the export is saved over it.
+
+    Attributes:
+        project_id: the project's id; None for all projects.
+        keys: the keys; None for all.
+        include_archived: whether archived ones too.
+
+    Example:
+        `state.scope  # Scope(project_id="123", keys=None, include_archived=False)`
+    """
+
+    project_id: str | None = None
+    keys: frozenset[str] | None = None
+    include_archived: bool = False
+
+    def covers(self, toggle: ToggleState) -> bool:
+        """Whether the export would have found what is declared so. One that names no project may be of another."""
+        return (
+            self.project_id in (None, toggle.project_id)
+            and (self.keys is None or toggle.key in self.keys)
+            and (self.include_archived or toggle.archived is not True)
+        )
+
+
+def _scope(value: Any) -> Scope | None:
+    if value is None or isinstance(value, Scope):
+        return value
+    raise TypeError(f"scope must be a Scope or None, got {value!r}")
+
+
 @frozen
 class State:
     """What a file declares. Make one with `load` or `client.export`, or from its parts.
@@ -165,10 +197,13 @@ class State:
     Attributes:
         flags: the flags; `UNSET` where the file says nothing of flags.
         experiments: the experiments; likewise.
+        scope: what `client.export` has looked at: `save` keeps what a file declares outside of it. None where the state
+            is the whole, as from `load`.
     """
 
     flags: tuple[FlagState, ...] | UnsetType = field(default=UNSET, converter=_tuple)
     experiments: tuple[ExperimentState, ...] | UnsetType = field(default=UNSET, converter=_tuple)
+    scope: Scope | None = field(default=None, eq=False, kw_only=True, converter=_scope)
 
     def of(self, kind: KindName) -> tuple[ToggleState, ...]:
         """The flags or the experiments."""
@@ -181,11 +216,12 @@ class State:
 
 
 def joined(states: Iterable[State]) -> State:
-    """One state of several."""
-    whole = State()
-    for state in states:
-        if state.flags is not UNSET:
-            whole = evolve(whole, flags=((whole.flags or ()) + state.flags))
-        if state.experiments is not UNSET:
-            whole = evolve(whole, experiments=((whole.experiments or ()) + state.experiments))
-    return whole
+    """One state of several; its scope is the one that they all have."""
+    parts = list(states)
+    given: dict[str, list[ToggleState]] = {}
+    for part in parts:
+        for kind in KINDS:
+            if getattr(part, kind) is not UNSET:
+                given.setdefault(kind, []).extend(part.of(kind))
+    scopes = {part.scope for part in parts}
+    return State(**given, scope=scopes.pop() if len(scopes) == 1 else None)

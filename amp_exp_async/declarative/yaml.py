@@ -1,24 +1,27 @@
-"""YAML, by way of ruamel.yaml: read with lines, and written over what is there with its comments kept."""
+"""YAML, by way of ruamel.yaml: read with lines."""
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from amp_exp_async.errors import ConfigurationError, Problem
 
-from .nodes import DocumentError, Fields, Node, is_array, is_object, twice
+from .nodes import DEEPEST, DocumentError, Fields, Node, Way, path, twice
 
-_TAG: Final = "tag:yaml.org,2002:"
-_WORDS_OF_YAML_1_1 = frozenset({"on", "off", "yes", "no", "y", "n"})
-_IDENTITY = {"flags": "key", "experiments": "key", "variants": "key", "target_segments": "name"}
-_IN_NO_ORDER = frozenset({"flags", "experiments", "variants", "tags", "deployments", "users", "cohorts"})
-_DEEPEST = 200
+TAG: Final = "tag:yaml.org,2002:"
+_COLLECTIONS = frozenset({f"{TAG}map", f"{TAG}seq"})
+_MOST_REPEATED = 250_000
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The module `ruamel.yaml`.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         import ruamel.yaml  # noqa: PLC0415 - an extra, and it takes long to import
     except ImportError:
@@ -34,187 +37,125 @@ def read_yaml(text: str) -> tuple[Node, list[Problem]]:
     Raises:
         DocumentError: it is no YAML.
     """
-    library = _library()
-    yaml = library.YAML(typ="safe", pure=True)
+    ruamel = library()
+    yaml = ruamel.YAML(typ="safe", pure=True)
     try:
         root = yaml.compose(text)
-    except library.error.MarkedYAMLError as error:
+    except ruamel.error.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise DocumentError(
             f"is no YAML, or is cut off: {error.problem or error.context}", mark.line + 1 if mark else 0
         ) from None
-    except library.error.YAMLError as error:
+    except ruamel.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise DocumentError(f"is no YAML: it holds the character {chr(error.character)!r}", line) from None
+    except ruamel.error.YAMLError as error:
         raise DocumentError(f"is no YAML: {error}", 0) from None
+    except RecursionError:
+        raise DocumentError(f"more than {DEEPEST} levels", _line_too_deep(text)) from None
     if root is None:
         return Node(None, 1), []
-    reader = _Reader(yaml.constructor)
+    reader = _Reader()
     return reader.node(root), reader.problems
 
 
-class _Reader:
-    def __init__(self, constructor: Any) -> None:
-        self.problems: list[Problem] = []
-        make: dict[str, Callable[[Any], Any]] = {
-            "null": lambda _: None,
-            "bool": constructor.construct_yaml_bool,
-            "int": constructor.construct_yaml_int,
-            "float": constructor.construct_yaml_float,
-            "str": lambda scalar: scalar.value,
-            "timestamp": lambda scalar: scalar.value,
-        }
-        self._scalars = {_TAG + name: function for name, function in make.items()}
+def _line_too_deep(text: str) -> int:
+    ruamel = library()
+    depth = 0
+    for event in ruamel.YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, ruamel.events.CollectionStartEvent)
+        depth -= isinstance(event, ruamel.events.CollectionEndEvent)
+        if depth > DEEPEST:
+            return int(event.start_mark.line) + 1
+    return 0
 
-    def node(self, given: Any, depth: int = 0) -> Node:
+
+@cache
+def _resolver() -> tuple[Any, dict[str, Callable[[Any], Any]]]:
+    """What tells the type of a word, and the functions that give its value."""
+    constructor = library().YAML(typ="safe", pure=True).constructor
+    make: dict[str, Callable[[Any], Any]] = {
+        "null": lambda _: None,
+        "bool": constructor.construct_yaml_bool,
+        "int": constructor.construct_yaml_int,
+        "float": constructor.construct_yaml_float,
+        "str": lambda scalar: scalar.value,
+        "timestamp": lambda scalar: scalar.value,
+    }
+    return constructor.resolver, {TAG + name: function for name, function in make.items()}
+
+
+def _value(scalar: Any) -> Any:
+    """The value of a scalar.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    makers = _resolver()[1]
+    try:
+        value = makers[str(scalar.tag)](scalar)
+    except (KeyError, ValueError, IndexError):
+        raise ValueError(f"must be JSON, and {scalar.tag} is not: {scalar.value!r:.60}") from None
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"must be JSON, which has no {scalar.value:.60}")
+    return value
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._seen: set[int] = set()
+        self._repeated = 0
+
+    def node(self, given: Any, way: Way = None, depth: int = 0) -> Node:
         """A node of the library as ours."""
         line = given.start_mark.line + 1
-        if depth > _DEEPEST:
-            raise DocumentError(f"more than {_DEEPEST} levels, or an alias of what it stands in", line)
+        if depth > DEEPEST:
+            raise DocumentError(f"more than {DEEPEST} levels, or an alias of what it stands in", line)
+        self._count(given, line)
+        if given.id == "scalar":
+            try:
+                return Node(_value(given), line)
+            except ValueError as error:
+                self._add(line, way, str(error))
+                return Node(None, line)
+        if str(given.tag) not in _COLLECTIONS:
+            self._add(line, way, f"must be JSON, and {given.tag} is not")
         if given.id == "mapping":
-            return Node(self._fields(given, depth), line)
-        if given.id == "sequence":
-            return Node([self.node(item, depth + 1) for item in given.value], line)
-        try:
-            value = self._scalars[str(given.tag)](given)
-        except (KeyError, ValueError):
-            self._add(line, f"must be JSON, and {given.tag} is not: {given.value!r:.60}")
-            return Node(None, line)
-        if isinstance(value, float) and not math.isfinite(value):
-            self._add(line, f"must be JSON, which has no {given.value}")
-            return Node(None, line)
-        return Node(value, line)
+            return Node(self._fields(given, way, depth), line)
+        return Node([self.node(item, (way, at), depth + 1) for at, item in enumerate(given.value)], line)
 
-    def _fields(self, mapping: Any, depth: int) -> Fields:
+    def _count(self, given: Any, line: int) -> None:
+        """Refuse aliases of aliases of aliases, which a short text can make into more than memory holds."""
+        if id(given) in self._seen:
+            self._repeated += 1
+        self._seen.add(id(given))
+        if self._repeated > _MOST_REPEATED:
+            why = f"is repeated by aliases, which make more than {_MOST_REPEATED:,} values of this file"
+            raise DocumentError(f"{why}: write them out", line)
+
+    def _fields(self, mapping: Any, way: Way, depth: int) -> Fields:
         fields: Fields = {}
         merged: Fields = {}
         for name, item in mapping.value:
             line = name.start_mark.line + 1
-            if str(name.tag) == f"{_TAG}merge":
+            if str(name.tag) == f"{TAG}merge":
                 for source in item.value if item.id == "sequence" else [item]:
-                    node = self.node(source, depth + 1)
+                    node = self.node(source, way, depth + 1)
                     if node.fields is not None:
                         merged = node.fields | merged
                     else:
-                        self._add(line, "<< must name an object, or a list of them")
+                        self._add(line, way, "<< must name an object, or a list of them")
                 continue
             if name.id != "scalar":
-                self._add(line, "must be JSON, where a name is a string")
+                self._add(line, way, "must be JSON, where a name is a string")
                 continue
+            within = (way, name.value)
             if name.value in fields:
-                self.problems.append(twice(name.value, line, fields[name.value].line))
-            node = self.node(item, depth + 1)
+                self.problems.append(twice(within, line, fields[name.value].line))
+            node = self.node(item, within, depth + 1)
             fields[name.value] = Node(node.value, line)
         return merged | fields
 
-    def _add(self, line: int, message: str) -> None:
-        self.problems.append(Problem("", line, "", message))
-
-
-def write_yaml(document: Mapping[str, Any], header: str, present: str | None = None) -> str:
-    """A document as YAML.
-
-    Args:
-        document: the document, plain.
-        header: the comment that it begins with.
-        present: the text that it takes the place of: its comments, quotes and order are kept.
-    """
-    library = _library()
-    yaml = library.YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 120
-    yaml.preserve_quotes = True
-    yaml.Representer = _representer(library)
-    writer = _Writer(library)
-    written = writer.fresh(document)
-    if present is not None and present.strip():
-        written = yaml.load(present)
-        writer.update(written, document)
-    stream = io.StringIO()
-    yaml.dump(written, stream)
-    text = stream.getvalue()
-    return text if header.split("=", maxsplit=1)[0] in text else f"{header}\n{text}"
-
-
-def _representer(library: Any) -> Any:
-    """How values are written: null by its name, not as nothing."""
-    base: Any = library.representer.RoundTripRepresenter
-    representer: Any = type("Representer", (base,), {})
-    representer.add_representer(type(None), _null)
-    return representer
-
-
-def _null(representer: Any, _: None) -> Any:
-    return representer.represent_scalar(f"{_TAG}null", "null")
-
-
-class _Writer:
-    def __init__(self, library: Any) -> None:
-        self._quoted = library.scalarstring.DoubleQuotedScalarString
-        self._map = library.comments.CommentedMap
-        self._seq = library.comments.CommentedSeq
-
-    def fresh(self, value: Any) -> Any:
-        """A plain value for the library. Words that older YAML takes for booleans are put in quotes."""
-        if is_object(value):
-            return self._map((self.fresh(name), self.fresh(item)) for name, item in value.items())
-        if is_array(value):
-            return self._seq(self.fresh(item) for item in value)
-        if isinstance(value, str) and (value.lower() in _WORDS_OF_YAML_1_1 or not _is_safe(value)):
-            return self._quoted(value)
-        return value
-
-    def update(self, present: Any, wanted: Mapping[str, Any]) -> None:
-        """Change an object, as the library holds it, to what is wanted."""
-        for name in [name for name in present if str(name) not in wanted]:
-            del present[name]
-        names = {str(name): name for name in present}
-        for at, (name, value) in enumerate(wanted.items()):
-            if name not in names:
-                present.insert(min(at, len(present)), self.fresh(name), self.fresh(value))
-            elif not self._same(present[names[name]], value) and not self._within(name, present[names[name]], value):
-                present[names[name]] = self.fresh(value)
-
-    def _within(self, name: str, present: Any, wanted: Any) -> bool:
-        """Change a value in place, if that can be."""
-        if is_object(present) and is_object(wanted):
-            self.update(present, wanted)
-            return True
-        return is_array(present) and is_array(wanted) and self._list(name, present, wanted)
-
-    def _list(self, name: str, present: Any, wanted: list[Any]) -> bool:
-        mark = _IDENTITY.get(name)
-        old = [_identity(item, mark) for item in present]
-        new = [_identity(item, mark) for item in wanted]
-        if len(set(old)) < len(old) or len(set(new)) < len(new):
-            return False
-        kept = [one for one in old if one in new]
-        if name not in _IN_NO_ORDER and kept != [one for one in new if one in old]:
-            return False
-        for at in reversed(range(len(old))):
-            if old[at] not in new:
-                del present[at]
-        for one, item in zip(new, wanted, strict=True):
-            if one in kept:
-                at = kept.index(one)
-                if is_object(item):
-                    self.update(present[at], item)
-            else:
-                at = len(kept) if name in _IN_NO_ORDER else new.index(one)
-                present.insert(at, self.fresh(item))
-                kept.insert(at, one)
-        return True
-
-    def _same(self, present: Any, wanted: Any) -> bool:
-        if isinstance(wanted, bool) or isinstance(present, bool):
-            return present is wanted
-        return type(wanted) in {str, int, float, type(None)} and isinstance(present, type(wanted)) and present == wanted
-
-
-def _is_safe(text: str) -> bool:
-    """Whether a text can stand in every style of quotes: some line breaks of Unicode cannot."""
-    return all(letter.isprintable() or letter == "\n" for letter in text)
-
-
-def _identity(item: Any, mark: str | None) -> str:
-    if is_object(item):
-        return f"{item.get('project_id', '')} {item.get(mark, item)}" if mark else repr(dict(item))
-    return repr(str(item)) if isinstance(item, str) else repr(item)
+    def _add(self, line: int, way: Way, message: str) -> None:
+        self.problems.append(Problem("", line, path(way), message))
