@@ -148,6 +148,7 @@ class Change:
             InvalidInputError: the journal cannot be used. Nothing was sent.
         """
         through: list[Advance] = []
+        changed: list[str] = []
 
         def count(attempt: Attempt) -> None:
             if attempt.status is not None and attempt.status < 300:
@@ -158,11 +159,11 @@ class Change:
         # Each operation reads the list again before it changes it.
         with show((run.progress.total or 0) + len(self._steps)) as advance:
             through.append(advance)
-            ending = carry_out(run, self.client, tell)
+            ending = carry_out(run, self.client, note=lambda outcome: changed.extend(outcome.changed), tell=tell)
         if isinstance(ending.error, InvalidInputError) and not ending.summary.requests:
             self.result.state = "failed"
             raise ending.error
-        self._settle(ending, is_done=ending.error is None and run.progress.done == run.progress.total)
+        self._settle(ending, changed, is_done=ending.error is None and run.progress.done == run.progress.total)
         return ending
 
     def _present(self, toggle: Toggle) -> list[str]:
@@ -179,13 +180,10 @@ class Change:
         begin = _stream(self.order.section.of(client).users, self.order.action)
         return begin(self.result.id or "", self.order.variant, self.order.ids, journal=journal)
 
-    def _settle(self, ending: Ending, *, is_done: bool) -> None:
+    def _settle(self, ending: Ending, changed: Sequence[str], *, is_done: bool) -> None:
         """Note what was really done."""
         result, summary = self.result, ending.summary
         result.requests = self.client.usage.requests
-        planned = [id for step in self._steps for id in step.ids]
-        # An operation that was given up tells only how many ids it came to; they are the first of the plan.
-        changed = [*ending.changed, *planned[len(ending.changed) : summary.changed]]
         wanted = set(self.order.ids)
         result.added = 0 if self.order.action == "remove" else sum(id in wanted for id in changed)
         result.removed = len(changed) - result.added

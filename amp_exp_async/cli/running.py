@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
-from amp_exp_async import BlockingBulkRun, BulkError, BulkSummary, ExperimentClient
+from amp_exp_async import BlockingBulkRun, BulkError, BulkSummary, ExperimentClient, Outcome
 
 _POLL = 0.1
 _GRACE = 5.0  # seconds for what is under way to end by itself
@@ -24,28 +24,32 @@ class Ending:
 
     Attributes:
         summary: what became of its operations.
-        changed: the ids that were really added or removed, but those of an operation that was given up.
         error: what went wrong first, if anything.
         interrupted: whether Ctrl-C ended it.
     """
 
     summary: BulkSummary
-    changed: list[str]
     error: Exception | None
     interrupted: bool
 
 
-def carry_out(run: BlockingBulkRun, client: ExperimentClient, tell: Callable[[str], None]) -> Ending:
+def carry_out(
+    run: BlockingBulkRun,
+    client: ExperimentClient,
+    *,
+    note: Callable[[Outcome], object],
+    tell: Callable[[str], None],
+) -> Ending:
     """Carry a run out. Ctrl-C begins nothing more and lets what is under way end; not for long, if it takes long.
 
     Args:
         run: the run.
         client: whose run it is.
+        note: is given each outcome, those of what was given up included; in another thread.
         tell: says to the user what happens.
     """
-    changed: list[str] = []
     with _ctrl_c() as pressed, ThreadPoolExecutor() as pool:
-        reading = pool.submit(_read, run, changed)
+        reading = pool.submit(_read, run, note)
         _wait(reading, lambda: not pressed)
         if pressed:
             tell(f"Interrupted: what is under way has {_GRACE:.0f} s to end. Ctrl-C again gives it up at once.")
@@ -54,7 +58,9 @@ def carry_out(run: BlockingBulkRun, client: ExperimentClient, tell: Callable[[st
         if not reading.done():
             # Closing the client would wait for the run.
             client.bridge.call(_cancel_all)
-    return Ending(run.summary, changed, _exception(reading) or _first_error(run), bool(pressed))
+            _wait(reading, lambda: True)
+            reading = pool.submit(_read, run, note)
+    return Ending(run.summary, _exception(reading) or _first_error(run), bool(pressed))
 
 
 @contextmanager
@@ -74,10 +80,10 @@ def _wait(reading: Future[None], patient: Callable[[], bool], seconds: float = m
         wait([reading], _POLL)
 
 
-def _read(run: BlockingBulkRun, changed: list[str]) -> None:
+def _read(run: BlockingBulkRun, note: Callable[[Outcome], object]) -> None:
     with suppress(asyncio.CancelledError):  # given up
         for outcome in run:
-            changed += outcome.changed
+            note(outcome)
 
 
 async def _cancel_all() -> None:
