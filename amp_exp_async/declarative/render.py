@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from difflib import ndiff
@@ -84,4 +85,7 @@ def _json(value: Any) -> str:
     if value is UNSET:
         return ""
     short = orjson.dumps(value).decode()
+    if not short.isprintable():
+        # A terminal would obey it, or a line would end in it.
+        return json.dumps(value) if len(short) <= _SHORT else json.dumps(value, indent=2)
     return short if len(short) <= _SHORT else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

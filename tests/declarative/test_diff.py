@@ -265,3 +265,13 @@ def test_exactly_the_field_that_is_changed_is_named(state: State, flag: FlagStat
     [change] = diff(*sides).changes
     assert (change.key, change.project_id, change.action) == (flag.key, flag.project_id, "edit")
     assert list(change.fields) == [name]
+
+
+@pytest.mark.parametrize("length", [1, 100])
+def test_what_does_not_show_is_escaped(length: int) -> None:
+    """What a terminal would obey, or a line would end in, stands there as its number."""
+    name = "\x9b31m\u2028 \xa0" * length
+    state = State(flags=[FlagState(key="a", name=name)])
+    text = str(diff(State(flags=[FlagState(key="a", name="b")]), state))
+    assert "\\u009b31m\\u2028 \\u00a0" in text
+    assert all(line.isprintable() for line in text.split("\n"))
