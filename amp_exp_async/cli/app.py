@@ -16,6 +16,7 @@ from amp_exp_async.emulator import Emulator, StateError, serve
 
 from .demo import Summary, run
 from .deployments import app as deployments
+from .files import app as files
 from .progress import reporter
 from .toggles import experiments, flags
 from .usage import EXIT_STATUSES, Commands
@@ -29,6 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+app.add_typer(files)
 app.add_typer(flags)
 app.add_typer(experiments)
 app.add_typer(deployments)

@@ -54,11 +54,17 @@ class Reporter(Protocol):
         ...
 
 
-def reporter(console: Console, *, silent: bool) -> Reporter:
-    """The reporter that fits."""
+def reporter(console: Console, *, silent: bool, transient: bool = False) -> Reporter:
+    """The reporter that fits.
+
+    Args:
+        console: where it is shown.
+        silent: whether to show nothing.
+        transient: whether bars go away at the end.
+    """
     if silent:
         return _Silent()
-    return _Bars(console) if console.is_terminal else _Lines(console)
+    return _Bars(console, transient=transient) if console.is_terminal else _Lines(console)
 
 
 class _Silent:
@@ -102,8 +108,9 @@ class _Lines:
 
 
 class _Bars:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, transient: bool) -> None:
         self._console = console
+        self._transient = transient
 
     @contextmanager
     def step(self, title: str, total: int | None) -> Generator[Advance, None, None]:
@@ -138,6 +145,7 @@ class _Bars:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
+            transient=self._transient,
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json as json_text
+import os
+import shlex
 import sys
 import traceback
 from collections.abc import Generator, Iterable, Sequence
@@ -82,6 +84,21 @@ class Session(Options):
         self._client: ExperimentClient | None = None
 
     @property
+    def requests(self) -> int:
+        """How many requests were sent."""
+        return 0 if self._client is None else self._client.usage.requests
+
+    def line(self, *arguments: str) -> str:
+        """A command line for the same account.
+
+        Args:
+            arguments: the command and its own options.
+        """
+        names = ("--api-key-file", "--region", "--base-url")
+        given = [part for name, value in zip(names, self._options, strict=True) if value for part in (name, str(value))]
+        return shlex.join(["amp-exp", *arguments, *given])
+
+    @property
     def asks(self) -> bool:
         """Whether somebody is there to be asked."""
         return is_terminal() and not self.json
@@ -101,6 +118,20 @@ class Session(Options):
         """Say something to who reads the output; nothing where only JSON is wanted."""
         if not self.json:
             typer.echo(readable(text))
+
+    def print(self, text: str) -> None:
+        """Print text as it is: it has been made for a terminal, or for programs. Nothing where only JSON is wanted."""
+        if not self.json:
+            typer.echo(text)
+
+    def conclude(self, text: str) -> None:
+        """Say how it ended: on standard error where nobody reads the output any more."""
+        try:
+            self.say(text)
+        except BrokenPipeError:
+            self.tell(text)
+            with Path(os.devnull).open("wb") as nowhere:  # where what is in the buffer goes, too
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
     def tell(self, text: str) -> None:
         """Say something that is no output: on standard error."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -31,8 +32,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 def amp_exp() -> AmpExp:
     """Runs `amp-exp` with these arguments, in this process."""
 
-    def run(*arguments: str, given: str = "") -> Outcome:
-        result = CliRunner().invoke(app, arguments, input=given)
+    def run(*arguments: object, given: str = "") -> Outcome:
+        result = CliRunner().invoke(app, list(map(str, arguments)), input=given)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert "Traceback" not in result.output or "--debug" in arguments
         return Outcome(result.exit_code, result.stdout, result.stderr)
@@ -48,3 +49,31 @@ def users(amp_exp: AmpExp) -> Users:
         return amp_exp("users", action, flag, variant, "--file", file, *options, given=ids)
 
     return run
+
+
+@pytest.fixture
+def file(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> Path:
+    """A file of the account's flag `new-checkout` and two more, as they are."""
+    account.state.add_flag(key="search", name="Search")
+    account.state.add_flag(key="theme", name="Theme")
+    path = tmp_path / "flags.yaml"
+    assert amp_exp("export", "--output", path).status == 0
+    account.requests.clear()
+    return path
+
+
+@pytest.fixture
+def edited(file: Path) -> Path:
+    """The file, with other names for two flags."""
+    text = file.read_text()
+    file.write_text(text.replace("name: Search", "name: Find").replace("name: Theme", "name: Colours"))
+    return file
+
+
+@pytest.fixture
+def plan(amp_exp: AmpExp, edited: Path, account: Emulator) -> Path:
+    """The saved plan of that."""
+    path = edited.parent / "plan.json"
+    assert amp_exp("plan", edited, "--out", path).status == 0
+    account.requests.clear()
+    return path

@@ -1,0 +1,45 @@
+"""Reading what there is: on a terminal, with a count of the replies."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+from amp_exp_async import ExperimentClient, State
+
+from .progress import reporter
+from .session import Session
+
+
+@contextmanager
+def reading(session: Session, title: str) -> Generator[ExperimentClient, None, None]:
+    """The client, for a block that reads. It leaves nothing on the terminal, and nothing in the output.
+
+    Args:
+        session: the run of the command.
+        title: what is read.
+    """
+    client = session.client
+    console = Console(stderr=True)
+    report = reporter(console, silent=session.json or not console.is_terminal, transient=True)
+    with report.step(title, None) as advance:
+        yield client.with_options(on_attempt=lambda _: advance(1))
+
+
+def exported(session: Session, project_id: str | None, **depth: Any) -> State:
+    """What there is, as a file declares it. It says so where there is nothing, which no request fails for.
+
+    Args:
+        session: the run of the command.
+        project_id: the project; None for all.
+        depth: what else is given to the client's `export`.
+    """
+    with reading(session, "Reading flags and experiments") as client:
+        state = client.export(project_id=project_id, **depth)
+    if not (state.flags or state.experiments):
+        where = "" if project_id is None else f" in project {project_id}"
+        session.tell(f"There are no flags and no experiments{where} that this key can see.")
+    return state

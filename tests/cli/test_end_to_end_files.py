@@ -1,0 +1,222 @@
+"""Flags as files through the real command line: in a process, piped and on a terminal."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from amp_exp_async.emulator import Emulator, Fault
+from tests.blocking.bounded import WAIT, until
+from tests.cli.outcome import Outcome, written
+from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
+
+MANY = 300
+LATE = 30.0
+ASKED = "Make these changes? [y/N]"
+
+
+class Account:
+    """An emulator, and `amp-exp` in a folder of its own."""
+
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        self.emulator = emulator
+        self.folder = folder
+        self.environment = environment_of(emulator)
+
+    def __call__(self, command: str, given: str = "") -> Outcome:
+        return run_piped(self._in_folder(command), self.environment, given=given)
+
+    def on_terminal(self, command: str, answer: str | None = None) -> Outcome:
+        typed = {} if answer is None else {ASKED: answer}
+        return run_on_terminal(self._in_folder(command), self.environment, typed=typed)
+
+    def _in_folder(self, command: str) -> list[str]:
+        """The arguments; a name that begins with @ is of a file in the folder."""
+        return [str(self.folder / one[1:]) if one.startswith("@") else one for one in command.split()]
+
+    def edit(self, name: str, before: str, after: str) -> None:
+        path = self.folder / name
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+
+    def flags(self, project: str) -> dict[str, tuple[object, ...]]:
+        shown = ("name", "enabled", "rolloutPercentage")
+        return {
+            flag["key"]: tuple(flag[name] for name in shown)
+            for flag in self.emulator.state.flags
+            if flag["projectId"] == project
+        }
+
+
+@pytest.fixture
+def amp(tmp_path: Path) -> Iterator[Account]:
+    with Emulator() as emulator:
+        yield Account(emulator, tmp_path)
+
+
+def test_the_whole_story(amp: Account) -> None:
+    """From an account to a file, its edit, a plan, the change, and on to another project."""
+    for key in ("new-checkout", "search"):
+        amp.emulator.state.add_flag(key=key, name=key, projectId="1")
+    assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
+    assert amp("plan @flags.yaml --detailed-exitcode").status == 0
+
+    amp.edit("flags.yaml", "name: search\n    description: ''\n    enabled: false", "name: Search\n    enabled: true")
+    linted = amp("lint @flags.yaml")
+    assert (linted.status, "flags.yaml:" in linted.out) == (1, True)
+    planned = amp("plan @flags.yaml --detailed-exitcode")
+    assert planned.status == 3
+    assert '+ name: "Search"\n  - enabled: false\n  + enabled: true' in planned.out.replace('- name: "search"\n  ', "")
+
+    refused = amp("apply @flags.yaml")
+    assert (refused.status, "no terminal" in refused.err) == (2, True)
+    for answer in ("n\n", "\x03"):
+        assert "Nothing was changed." in amp.on_terminal("apply @flags.yaml", answer).out
+    assert written(amp.emulator) == []
+    applied = amp.on_terminal("apply @flags.yaml", "y\n")
+    assert (applied.status, "Done: 1 of 1 flags and experiments;" in applied.out) == (0, True)
+    assert amp.flags("1")["search"] == ("Search", True, 0)
+    assert amp("plan @flags.yaml --detailed-exitcode").status == 0
+
+    promoted = amp("apply @flags.yaml --project-id 2 --yes")
+    assert (promoted.status, "Done: 2 of 2 flags and experiments;" in promoted.out) == (0, True)
+    assert amp.flags("2") == amp.flags("1")
+    same = amp("diff project:1 project:2 --detailed-exitcode")
+    assert (same.status, same.out) == (0, "No differences.\n")
+    amp.edit("flags.yaml", "name: Search", "name: Find")
+    differs = amp("diff 2 @flags.yaml --detailed-exitcode")
+    assert (differs.status, '+ name: "Find"' in differs.out) == (3, True)
+
+
+@pytest.fixture
+def many(amp: Account) -> Account:
+    """A file that declares another name for each of many flags; each request takes a while."""
+    lines = ["project_id: '1'", "flags:"]
+    for number in range(MANY):
+        amp.emulator.state.add_flag(key=f"flag-{number:03}", name="old", projectId="1")
+        lines.append(f"  - {{key: flag-{number:03}, name: new}}")
+    (amp.folder / "flags.yaml").write_text("\n".join(lines))
+    amp.emulator.latency = 0.05
+    return amp
+
+
+def renamed(amp: Account) -> int:
+    return [name for name, *_ in amp.flags("1").values()].count("new")
+
+
+def applied(amp: Account) -> int:
+    """Changes that were made. The emulator may have refused some first: a new process begins to count anew."""
+    return [request.applied for request in amp.emulator.requests].count(True)
+
+
+def test_ctrl_c_amid_the_changes(many: Account) -> None:
+    """What it says is done is what the emulator holds; the same command goes on from there, and sends each once."""
+    assert many("plan @flags.yaml --out @plan.json").status == 0
+    command = many._in_folder("apply @plan.json --yes --journal @journal.jsonl")
+    outcome = run_piped(command, many.environment, interrupt=lambda: len(written(many.emulator)) >= 20)
+    done = renamed(many)
+    assert outcome.status == 130
+    assert 20 <= done < MANY
+    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not begun;" in outcome.out
+    assert "The same command again goes on from the journal." in outcome.out
+    assert outcome.err.endswith("Interrupted.\n")
+    many.emulator.latency = 0
+    assert f"Done: {MANY} of {MANY}" in run_piped(command, many.environment).out
+    assert (renamed(many), applied(many)) == (MANY, MANY)
+
+
+def test_ctrl_c_on_a_terminal(many: Account) -> None:
+    """Likewise for files, which need no journal."""
+    command = many._in_folder("apply @flags.yaml --yes")
+    outcome = run_on_terminal(command, many.environment, interrupt=lambda: len(written(many.emulator)) >= 20)
+    done = renamed(many)
+    assert outcome.status == 130
+    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not begun;" in outcome.out
+    many.emulator.latency = 0
+    assert f"Done: {MANY - done} of {MANY - done}" in run_piped(command, many.environment).out
+    assert applied(many) == MANY
+
+
+def test_ctrl_c_twice(many: Account) -> None:
+    """What is under way is given up at once, and is not known: neither done nor not."""
+    many.emulator.latency = 0
+    many.emulator.fail(Fault.delay(LATE), method="PATCH", nth=MANY)
+    with started(many._in_folder("apply @flags.yaml --yes --json"), many.environment) as process:
+        assert process.stderr is not None
+        until(lambda: renamed(many) == MANY)
+        process.send_signal(signal.SIGINT)
+        assert "Ctrl-C again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WAIT)
+    found = Outcome(process.returncode, out, err)
+    assert (found.status, found.json["state"], found.json["error"]) == (130, "unknown", "Interrupted.")
+    assert (found.json["done"], found.json["unknown"], found.json["left"]) == (MANY - 1, 1, 0)
+    assert found.json["requests"] == len(many.emulator.requests)
+    assert "not known whether it was done" in err
+
+
+def test_ctrl_c_before_anything_was_changed(many: Account) -> None:
+    """It says that nothing was."""
+    many.emulator.fail(Fault.delay(LATE), times=None)
+    outcome = run_piped(
+        many._in_folder("apply @flags.yaml --yes"), many.environment, interrupt=lambda: many.emulator.requests
+    )
+    assert (outcome.status, outcome.err) == (130, "Interrupted. Nothing was changed.\n")
+
+
+def test_output_that_nobody_reads(many: Account) -> None:
+    """`| head` ends what only reads in silence; what would change something changes nothing, and says so."""
+    many.emulator.latency = 0
+    for command, told in (("plan @flags.yaml", ""), ("apply @flags.yaml --yes", "Nothing was changed.")):
+        with subprocess.Popen(
+            [*AMP_EXP, *many._in_folder(command)],
+            env=many.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            process.stdout = None
+            _, err = process.communicate(timeout=WAIT)
+        assert "Traceback" not in err
+        assert err.strip().endswith(told)
+        assert process.returncode == 1
+    assert renamed(many) == 0
+
+
+def test_output_that_is_read_in_part(many: Account) -> None:
+    """What is under way goes on to its end, and its summary goes to standard error."""
+    with started(many._in_folder("apply @flags.yaml --yes"), many.environment) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=WAIT)
+    assert (process.returncode, renamed(many)) == (0, MANY)
+    assert f"Done: {MANY} of {MANY} flags and experiments;" in err
+    assert "BrokenPipe" not in err
+
+
+def test_a_half_written_file(many: Account) -> None:
+    """It is refused with file and line, and nothing is asked."""
+    path = many.folder / "flags.yaml"
+    path.write_text(path.read_text()[:-5])
+    outcome = many("apply @flags.yaml --yes")
+    assert outcome.status == 2
+    assert f"flags.yaml:{MANY + 2}: is no YAML, or is cut off" in outcome.err
+    assert many.emulator.requests == []
+
+
+def test_a_wrong_key(many: Account) -> None:
+    """One line says what may be wrong, without the key."""
+    many.environment["AMPLITUDE_MANAGEMENT_API_KEY"] = "not-the-key"
+    outcome = many("plan @flags.yaml")
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    assert "401" in outcome.err
+    assert "not-the-key" not in outcome.err

@@ -1,0 +1,110 @@
+"""`amp-exp lint` and `diff`: what they read and say, and how they end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from amp_exp_async import LINT_RULES
+from amp_exp_async.emulator import Emulator
+from tests.cli.outcome import AmpExp
+
+pytestmark = pytest.mark.usefixtures("account")
+
+
+@pytest.fixture
+def doubtful(file: Path) -> Path:
+    """The file, with a flag that is enabled and has no deployment."""
+    text = file.read_text()
+    file.write_text(text.replace("enabled: false", "enabled: true", 1))
+    return file
+
+
+def test_lint(amp_exp: AmpExp, doubtful: Path, account: Emulator) -> None:
+    """A line for each finding, with file and line, and status 1; nothing is sent."""
+    outcome = amp_exp("lint", doubtful)
+    assert (outcome.status, outcome.err) == (1, "1 finding.\n")
+    assert outcome.out.startswith(f"{doubtful}:")
+    assert outcome.out.endswith("(enabled-without-deployment)\n")
+    assert amp_exp("lint", doubtful, "--json").json["findings"][0]["rule"] == "enabled-without-deployment"
+    assert amp_exp("lint", doubtful, "--disable", "enabled-without-deployment").out == "Nothing was found.\n"
+    assert account.requests == []
+
+
+def test_lint_of_a_project(amp_exp: AmpExp, account: Emulator) -> None:
+    """What there is is read as deep as the rules need it."""
+    account.state.add_flag(key="a", projectId="7", enabled=True)
+    account.state.add_users("flags", "1002", "on", ["ada@example.com"])
+    rules = {finding["rule"] for finding in amp_exp("lint", "--project-id", "7", "--json").json["findings"]}
+    assert rules >= {"enabled-without-deployment", "email-inclusion"}
+
+
+def test_lint_tells_its_rules(amp_exp: AmpExp) -> None:
+    """As a table, and as JSON."""
+    assert "\nstale-tag\t" in amp_exp("lint", "--rules").out
+    assert amp_exp("lint", "--rules", "--json").json == dict(LINT_RULES)
+
+
+@pytest.mark.parametrize("options", [[], ["flags.yaml", "--project-id", "1"], ["--project-id", "1", "--disable", "no"]])
+def test_lint_refuses_what_it_cannot_do(amp_exp: AmpExp, account: Emulator, options: list[str]) -> None:
+    """Before anything is read."""
+    assert (amp_exp("lint", *options).status, account.requests) == (2, [])
+
+
+def test_lint_and_diff_refuse_a_wrong_file(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> None:
+    """With its problems and status 2, as everywhere; nothing is asked."""
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('{"flags": [{"key": "a"')
+    for arguments in (["lint", wrong], ["diff", wrong, "project:1"], ["diff", "1", tmp_path / "none"]):
+        outcome = amp_exp(*arguments)
+        assert (outcome.status, outcome.err.splitlines()[0]) == (2, "1 problem. Nothing was changed.")
+    assert account.requests == []
+
+
+def test_diff_of_files(amp_exp: AmpExp, file: Path, account: Emulator) -> None:
+    """What the second has and the first has not; nothing is sent."""
+    other = file.parent / "other.yaml"
+    other.write_text(file.read_text().replace("name: Search", "name: Find"))
+    outcome = amp_exp("diff", file, other)
+    assert (outcome.status, '- name: "Search"\n  + name: "Find"' in outcome.out) == (0, True)
+    assert amp_exp("diff", file, other, "--detailed-exitcode").status == 3
+    assert amp_exp("diff", file, other, "--json").json["changes"][0]["key"] == "search"
+    assert amp_exp("diff", file, other, "--markdown").out.startswith("### ")
+    assert amp_exp("diff", file, file, "--detailed-exitcode").out == "No differences.\n"
+    assert amp_exp("diff", "-", file, given=other.read_text()).out.startswith("~ edit flags/search")
+    assert amp_exp("diff", "-", "-").status == 2
+    assert account.requests == []
+
+
+@pytest.mark.parametrize("name", ["project:7", "7"])
+def test_diff_with_a_project(amp_exp: AmpExp, account: Emulator, tmp_path: Path, name: str) -> None:
+    """It is read as deep as the file goes: what the file declares is compared."""
+    account.state.add_flag(key="a", projectId="7")
+    account.state.add_users("flags", "1002", "on", ["ada"])
+    file = tmp_path / "flags.json"
+    file.write_text('{"flags": [{"key": "a", "variants": [{"key": "on", "users": ["grace"]}]}]}')
+    assert amp_exp("diff", name, file, "--json").json["changes"][0]["fields"] == {
+        "variants.on.users": {"before": ["ada"], "after": ["grace"]}
+    }
+
+
+def test_diff_of_projects(amp_exp: AmpExp, account: Emulator) -> None:
+    """Inclusions count if they are asked for; a project where there is nothing is said to have nothing."""
+    for project in ("7", "8"):
+        account.state.add_flag(key="a", projectId=project)
+    account.state.add_users("flags", "1002", "on", ["ada"])
+    assert amp_exp("diff", "project:7", "project:8").out == "No differences.\n"
+    assert "variants.on.users" in amp_exp("diff", "project:7", "project:8", "--with-inclusions").out
+    assert "no experiments in project 9 that this key can see" in amp_exp("diff", "project:9", "project:8").err
+
+
+def test_digits_are_a_file_where_there_is_one(
+    amp_exp: AmpExp, account: Emulator, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder named like a project is meant as it stands there."""
+    monkeypatch.chdir(file.parent)
+    (file.parent / "7").mkdir()
+    (file.parent / "7" / "flags.yaml").write_text(file.read_text())
+    assert amp_exp("diff", "7", file).out == "No differences.\n"
+    assert account.requests == []
