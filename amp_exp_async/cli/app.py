@@ -27,6 +27,7 @@ app = typer.Typer(
     cls=Commands,
     help="Amplitude's Experiment Management API from the command line.",
     epilog=EXIT_STATUSES,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )

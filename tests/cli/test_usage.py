@@ -11,10 +11,11 @@ from tests.cli.outcome import AmpExp
 SECRET = "this-is-a-secret-key"
 
 
+@pytest.mark.parametrize("option", ["--help", "-h"])
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
-def test_help(amp_exp: AmpExp, command: tuple[str, ...]) -> None:
+def test_help(amp_exp: AmpExp, command: tuple[str, ...], option: str) -> None:
     """Each command says in a sentence what it does."""
-    outcome = amp_exp(*command, "--help")
+    outcome = amp_exp(*command, option)
     assert (outcome.status, outcome.err) == (0, "")
     assert "Usage: " in outcome.out
 
