@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from difflib import ndiff
+from difflib import unified_diff
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from amp_exp_async.models import UNSET
 from .change import Action, Change, FieldChange
 
 _SHORT = 60
+_AROUND = 12
 _SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+", "remove": "-"}
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m", "!": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
@@ -66,9 +68,7 @@ def _lines(change: Change) -> Iterator[str]:
             yield from _short(name, one, before, after)
             continue
         yield f"  {name}:"
-        for line in ndiff(before.splitlines(), after.splitlines()):
-            if line[:1] != "?":
-                yield f"{line[:1]}   {line[2:]}"
+        yield from _long(before.splitlines(), after.splitlines())
 
 
 def _short(name: str, one: FieldChange, before: str, after: str) -> Iterator[str]:
@@ -79,6 +79,15 @@ def _short(name: str, one: FieldChange, before: str, after: str) -> Iterator[str
     else:
         yield f"- {name}: {before}"
         yield f"+ {name}: {after}"
+
+
+def _long(before: list[str], after: list[str]) -> Iterator[str]:
+    """The lines that differ, with some around them."""
+    for line in islice(unified_diff(before, after, n=_AROUND, lineterm=""), 2, None):
+        if not line.startswith("@@"):
+            yield f"{line[0]}   {line[1:]}"
+        elif not line.startswith(("@@ -0,", "@@ -1,", "@@ -1 ")):
+            yield "    ..."
 
 
 def _json(value: Any) -> str:

@@ -287,6 +287,22 @@ async def test_a_plan_is_a_readable_diff(
     assert "\x1b" not in str(plan)
 
 
+async def test_long_lists_are_told_by_what_changes(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """At once, also where all of 2,000 ids change; and one that changes is not lost among those that do not."""
+    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on"}])
+    emulator.state.add_users("flags", "1", "on", [f"user-{at:04}" for at in range(2000)])
+    asked = [f"user-{at:04}" for at in range(2000) if at != 1000]
+    plan = await client.plan(State(flags=[FlagState(key="a", variants=[VariantState(key="on", users=asked)])]))
+    lines = str(plan).splitlines()
+    assert [line for line in lines if line.startswith("  -")] == ['  -     "user-1000",']
+    assert lines.count("      ...") == 1
+    assert len(lines) < 30
+
+    others = [f"usr-{at:04}x" for at in range(2000)]
+    plan = await client.plan(State(flags=[FlagState(key="a", variants=[VariantState(key="on", users=others)])]))
+    assert str(plan).count("\n") > 4000
+
+
 async def test_a_plan_is_a_comment_on_a_pull_request(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """A payload cannot end its fence."""
     lines = (await made(emulator, client)).to_markdown().splitlines()
