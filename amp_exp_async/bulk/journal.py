@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +34,29 @@ def digest(operation: Operation) -> int:
     """What an operation is known by: 64 bits of all that it consists of."""
     text = orjson.dumps(operation.as_json(), option=orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def done_before(path: os.PathLike[str], service: str, operations: Sequence[Operation]) -> list[bool] | None:
+    """Which operations of a job its journal has as done; None where none was begun.
+
+    Args:
+        path: the journal.
+        service: the base URL that the operations go to.
+        operations: all operations of the job.
+
+    Raises:
+        InvalidInputError: as when it is opened for a run, or it is of another job.
+    """
+    if not Path(path).exists():
+        return None
+    journal = Journal(path, service)
+    try:
+        journal.check_count(len(operations))
+        for index, operation in enumerate(operations):
+            journal.check(index, digest(operation))
+        return [journal.was_done(index) for index in range(len(operations))] if journal.knows(0) else None
+    finally:
+        journal.close()
 
 
 class Journal:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from amp_exp_async import (
     AsyncExperimentClient,
@@ -15,6 +17,7 @@ from amp_exp_async import (
     EditConflictError,
     ExperimentClient,
     ExperimentState,
+    FieldChange,
     FlagState,
     InvalidInputError,
     Outcome,
@@ -35,6 +38,9 @@ def writes(emulator: Emulator) -> list[str]:
         for request in emulator.requests
         if request.method != "GET"
     ]
+
+
+FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, applied=True), Fault.close(applied=True))
 
 
 async def applied(client: AsyncExperimentClient, state: State, **options: Any) -> list[Outcome]:
@@ -63,6 +69,37 @@ def test_everything_becomes_as_declared(before: State, after: State) -> None:
             assert not await client.plan(everything)
 
     asyncio.run(journey())
+
+
+@given(before=states(), after=states(), fault=st.sampled_from(FAULTS), seed=st.integers(0, 99))
+def test_a_run_that_fails_anywhere_goes_on_by_its_journal(before: State, after: State, fault: Fault, seed: int) -> None:
+    """What it has done itself is no conflict, and no flag is put into service before all else of it is done."""
+
+    async def journey(journal: Path) -> None:
+        async with (
+            Emulator(per_second=None, per_day=None, seed=seed) as emulator,
+            AsyncExperimentClient(
+                emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=RetryPolicy(attempts=1)
+            ) as client,
+        ):
+            for project in PROJECTS:
+                for label in LABELS:
+                    emulator.state.add_deployment(label=label, projectId=project)
+            await applied(client, before)
+            plan = await client.plan(after)
+            due = {change.target for change in plan.changes}
+            entering = {one.target for one in plan.changes if one.fields.get("enabled") == FieldChange(False, True)}
+            while due:
+                for method in ("POST", "PATCH", "DELETE"):
+                    emulator.fail(fault, method=method, share=0.4, times=None)
+                await client.apply(plan, journal=journal)
+                emulator.clear_faults()
+                rest = (await client.plan(after)).changes
+                assert all("enabled" in one.fields for one in rest if one.target in entering)
+                due = {change.target for change in rest}
+
+    with TemporaryDirectory() as folder:
+        asyncio.run(journey(Path(folder, "apply.jsonl")))
 
 
 async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, client: AsyncExperimentClient) -> None:
@@ -192,6 +229,62 @@ async def test_a_journal_goes_on_where_it_ended(
     await client.flags.variants.create(flag["id"], key="theirs")
     with pytest.raises(EditConflictError, match=r"variants\.theirs"):
         await client.apply(plan, journal=journal)
+
+
+async def test_what_a_journal_has_done_and_somebody_undid_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """Not skipped as done: the same plan, made anew and applied with the journal of last time, must do something."""
+    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": 1}])
+    journal = tmp_path / "apply.jsonl"
+    await applied(client, STATE, journal=journal)
+    await client.flags.edit("1", enabled=False)
+    with pytest.raises(EditConflictError, match="this journal has done it, and enabled changed since: begin a new"):
+        await applied(client, STATE, journal=journal)
+
+    variants = [VariantState(key="on"), VariantState(key="new")]
+    state = State(flags=[FlagState(key="a", enabled=True, variants=variants)])
+    emulator.fail(Fault.status(400), method="PATCH", path="/flags/1")
+    half = tmp_path / "half.jsonl"
+    await applied(client, state, journal=half)
+    await client.flags.variants.remove("1", "new")
+    with pytest.raises(EditConflictError, match=r"has done it, and enabled, variants\.new changed since"):
+        await applied(client, state, journal=half)
+    assert not emulator.state.flag("1")["enabled"]
+
+
+async def test_a_journal_of_a_refused_plan_says_nothing(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """The plan is as strictly refused a second time."""
+    emulator.state.add_flag(key="a", id="1")
+    plan = await client.plan(STATE)
+    await client.flags.edit("1", enabled=True)
+    for _ in range(2):
+        with pytest.raises(EditConflictError, match="enabled was false, and is true"):
+            await client.apply(plan, journal=tmp_path / "apply.jsonl")
+
+
+@pytest.mark.parametrize("path", ["/flags/1/deployments/*", "/flags/1/variants/on/bulk-delete-users"])
+async def test_a_list_that_is_half_done_is_no_conflict(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, path: str
+) -> None:
+    """By its own journal; what somebody else has added is."""
+    for label in LABELS:
+        emulator.state.add_deployment(id=f"id-{label}", label=label)
+    emulator.state.add_flag(key="a", id="1", deployments=["id-web"], variants=[{"key": "on"}])
+    emulator.state.add_users("flags", "1", "on", [f"old-{at}" for at in range(150)])
+    variants = [VariantState(key="on", users=["new"])]
+    plan = await client.plan(State(flags=[FlagState(key="a", deployments=["ios"], variants=variants)]))
+    emulator.fail(Fault.status(400), method="DELETE", path=path, nth=1)
+    assert (await client.apply(plan, journal=tmp_path / "apply.jsonl")).failed == 1
+
+    await client.flags.deployments.add("1", ["id-server"])
+    with pytest.raises(EditConflictError, match="deployments was"):
+        await client.apply(plan, journal=tmp_path / "apply.jsonl")
+    await client.flags.deployments.remove("1", "id-server")
+    assert (await client.apply(plan, journal=tmp_path / "apply.jsonl")).ok
+    assert (emulator.state.flag("1")["deployments"], emulator.state.users("flags", "1", "on")) == (["id-ios"], ["new"])
 
 
 async def test_a_plan_of_another_service_is_refused(client: AsyncExperimentClient) -> None:
