@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve
 
+from amp_exp_async import checks
 from amp_exp_async.errors import InvalidInputError, InvalidStateError, Problem
 from amp_exp_async.models import UNSET, Segment
 
@@ -132,6 +133,11 @@ def _within(toggle: ToggleState) -> Iterator[Problem]:
     """What is wrong between the fields of one flag or experiment."""
     if toggle.variants is UNSET:
         return
+    for at, variant in enumerate(toggle.variants):
+        users = getattr(variant, "users", UNSET) or ()
+        if (count := len(set(users))) > checks.MAX_ADDED:
+            why = f"must hold at most {checks.MAX_ADDED:,} ids, got {count:,}: include a cohort, or target a segment"
+            yield problem_of(toggle, f"variants[{at}].users", why)
     keys = [getattr(variant, "key", "") or "" for variant in toggle.variants]
     if "" in keys:  # one of them cannot be read, and may be the one that is meant
         return

@@ -30,6 +30,8 @@ def said(text: str, format: Any = "yaml") -> list[str]:
     return [str(problem).removeprefix("f:") for problem in caught.value.problems]
 
 
+_USERS = ", ".join(f'"u{at}"' for at in [*range(2001), 0])
+
 # JSON is YAML too: each is read as both. A text; the line and field of what is wrong in it; what is said.
 IN_BOTH = {
     "an unknown field": (
@@ -64,6 +66,10 @@ IN_BOTH = {
     "a variant twice": (
         '{"flags": [{"key": "a", "variants": [{"key": "on"},\n {"key": "on"}]}]}',
         2, "flags[0].variants[1].key", "the variant 'on' is there twice",
+    ),
+    "more users than a variant can have": (
+        '{"flags": [{"key": "a", "variants": [{"key": "on"}, {"key": "off",\n "users": [' + _USERS + "]}]}]}",
+        2, "flags[0].variants[1].users", "must hold at most 2,000 ids, got 2,001",
     ),
     "one key twice": (
         '{"project_id": 1, "flags": [{"key": "a"},\n {"key": "b"},\n {"key": "a"}]}',
