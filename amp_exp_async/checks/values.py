@@ -67,9 +67,13 @@ def identifier(argument: str, value: Any) -> str:
     return given
 
 
+def is_key(given: str) -> bool:
+    return _KEY.fullmatch(given) is not None
+
+
 def key(argument: str, value: Any) -> str:
     given = text(argument, value)
-    if not _KEY.fullmatch(given):
+    if not is_key(given):
         refuse(argument, "must be of letters, digits, '_' and '-', at least one", given)
     return given
 

@@ -182,7 +182,7 @@ class Comparison:
                     if name in variant:
                         yield from self._variant_field(f"{where}.{name}", variant[name], now.get(name, UNSET))
             for what in WHATS:
-                before = sorted(included.get((key, what), ()))
+                before = sorted(set(included.get((key, what), ())))
                 after = sorted(set(variant.get(what, before)))
                 if before != after:
                     yield f"{where}.{what}", before, after

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from typing import ClassVar, TypeAlias
 
+from amp_exp_async import checks
 from amp_exp_async.models import UNSET, Deployment, Group, Toggle, UnsetType
 
 BY_ID = "id:"
@@ -29,9 +30,9 @@ class Names:
                 self._by_name.setdefault(name, []).append(thing)
 
     def name(self, id: str, project_id: Project) -> str:
-        """What a file calls a thing: its label or key, or `id:` and its id where that is not enough."""
+        """What a file calls a thing: its label or key, or `id:` and its id where that is not enough, or is no key."""
         name = getattr(self._by_id[id], self.by) if id in self._by_id else UNSET
-        return name if name and self.find(name, project_id) == (id, "") else f"{BY_ID}{id}"
+        return name if name and checks.is_key(name) and self.find(name, project_id)[0] == id else f"{BY_ID}{id}"
 
     def find(self, name: str, project_id: Project) -> tuple[str, str]:
         """The id of what a file calls so; and if there is none, why."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeAlias
 
 import attrs
 from attrs import field, frozen
 
-from amp_exp_async import wire
+from amp_exp_async import checks, wire
 from amp_exp_async.models import UNSET, Model, Toggle, Variant
 
 from .names import Labels, Project
 from .nodes import is_array, node_of
 from .plain import SHAPES, plain
 from .reading import Reader
-from .shapes import INFORMATION, Shape
+from .shapes import INFORMATION, VARIANT_SHAPE, Shape
 from .state import ExperimentState, FlagState, KindName, ToggleState, VariantState
 
 What: TypeAlias = Literal["users", "cohorts"]
@@ -111,8 +111,15 @@ def _of_variants(weights: Any, keys: set[str]) -> Any:
 
 def _variant(variant: Variant, included: Included) -> VariantState:
     ids: dict[str, Any] = {
-        what: sorted(included[variant.key, what]) for what in WHATS if (variant.key, what) in included
+        what: _ids(what, included[variant.key, what]) for what in WHATS if (variant.key, what) in included
     }
     return VariantState(
         key=variant.key, name=variant.name, description=variant.description, payload=variant.payload, **ids
     )
+
+
+def _ids(what: What, included: Collection[str]) -> Any:
+    """The ids that a variant includes; `UNSET` where a file cannot hold them: they may be joined by commas, or many."""
+    ids = sorted(set(included))
+    is_too_long = what == "users" and len(ids) > checks.MAX_ADDED
+    return UNSET if is_too_long else _readable(VARIANT_SHAPE.fields[what], ids)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async import (
+    UNSET,
     AsyncExperimentClient,
     ExperimentClient,
     InvalidInputError,
@@ -158,6 +159,28 @@ async def test_a_key_that_is_not_there_is_refused(emulator: Emulator, client: As
         await client.export(keys=["a", "missing"])
     with pytest.raises(InvalidInputError, match="at least one"):
         await client.export(keys=[])
+
+
+async def test_what_a_file_cannot_hold_is_left_out(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """So that an export can be saved whatever is there, and its plan is empty: ids in one text, too many, odd labels."""
+    for id, label in (("51", "My web.app"), ("52", "id:51")):
+        emulator.state.add_deployment(id=id, label=label)
+    variants = [{"key": key} for key in ("joined", "many", "good")]
+    emulator.state.add_flag(id="1", key="a", deployments=["51", "52"], variants=variants)
+    for key, users in (("joined", ["ada,grace"]), ("many", [f"u{at}" for at in range(2001)]), ("good", ["ada"])):
+        emulator.state.add_users("flags", "1", key, users)
+    save(await client.export(users=True), tmp_path / "flags.json")
+    state = load(tmp_path / "flags.json")
+    [flag] = state.of("flags")
+    assert {variant.key: variant.users for variant in flag.variants or ()} == {
+        "joined": UNSET,
+        "many": UNSET,
+        "good": ("ada",),
+    }
+    assert flag.deployments == ("id:51", "id:52")
+    assert not await client.plan(state)
 
 
 async def test_a_failed_page_is_no_short_export(emulator: Emulator, client: AsyncExperimentClient) -> None:
