@@ -70,6 +70,13 @@ class Labels(Names):
     many = "deployments"
     by = "label"
 
+    def find(self, name: str, project_id: Project) -> tuple[str, str]:
+        """Likewise; one that is archived serves nobody."""
+        id, why = super().find(name, project_id)
+        if not why and self._by_id[id].deleted:
+            why = f"the deployment {name!r} is archived: restore it, or name another one"
+        return id, why
+
 
 class Parents(Names):
     """What flags and experiments may depend on, by key.

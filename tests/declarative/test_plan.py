@@ -209,6 +209,24 @@ async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, cl
     assert not await client.plan(State(flags=[FlagState(key="odd", project_id="1", deployments=["id:61"])]))
 
 
+@pytest.mark.parametrize("named", ["web", "id:61"])
+async def test_an_archived_deployment_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, named: str
+) -> None:
+    """By label and by id, also if it was archived since the plan was made; one that is assigned already may stay."""
+    emulator.state.add_deployment(id="61", label="web")
+    for key, assigned in (("new", []), ("old", ["61"])):
+        emulator.state.add_flag(key=key, deployments=assigned)
+    plan = await client.plan(State(flags=[FlagState(key="new", deployments=[named])]))
+    await client.deployments.edit("61", archive=True)
+    with pytest.raises(InvalidStateError, match=f"the deployment '{named}' is archived: restore it, or name another"):
+        await client.apply(plan)
+    exported = await client.export(keys=["old"])
+    assert exported.of("flags")[0].deployments == ("web",)
+    assert not await client.plan(exported)
+    assert not await client.plan(State(flags=[FlagState(key="old", deployments=[named])]))
+
+
 async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) -> None:
     """As a file would be."""
     with pytest.raises(InvalidStateError, match=r"flags\[0\]\.rollout_percentage: must be a number from 0 to 100"):
