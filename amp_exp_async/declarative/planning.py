@@ -37,6 +37,9 @@ class _Pair:
 async def make_plan(transport: Transport, state: State, *, prune: bool, project_id: str | None = None) -> Plan:
     """What would change for everything to be as declared, in the project that is given or else in those declared."""
     given = state = checked(state)
+    if prune and state.scope and state.scope.keys is not None:
+        why = "must not be True for an export of some keys: all others would be archived"
+        checks.refuse("prune", f"{why}. Export without keys, or say that it is the whole: attrs.evolve(state, scope=None)")
     if project_id is not None:
         project_id = checks.identifier("project_id", project_id)
         state = promoted(given, project_id)
@@ -44,13 +47,14 @@ async def make_plan(transport: Transport, state: State, *, prune: bool, project_
     projects: dict[KindName, set[str | UnsetType]]
     projects = {kind: _projects(kind, state, project_id if prune else None) for kind in KINDS}
     listed = await _listed(survey, state, projects, prune=prune)
-    if prune:
-        unnamed = {kind: list(_unnamed(kind, state, projects[kind], listed[kind])) for kind in KINDS}
-        state = joined([state, State(**unnamed)])
     owned = any(toggle.deployments is not UNSET for kind in KINDS for toggle in state.of(kind))
     labels = Labels(await survey.deployments() if owned else ())
     problems: list[Problem] = []
     pairs = [pair for kind in KINDS for pair in _pairs(kind, state.of(kind), listed[kind], problems)]
+    if prune:
+        unnamed = [pair for kind in KINDS for pair in _unnamed(kind, projects[kind], pairs, listed[kind])]
+        state = joined([state, *(State(**{pair.kind: [pair.declared]}) for pair in unnamed)])
+        pairs += unnamed
     pairs = await survey.together([partial(_read, survey, pair) for pair in pairs])
     parents = await _parents(survey, pairs)
     changes: list[Change] = []
@@ -100,15 +104,16 @@ async def _listed(
 
 
 def _unnamed(
-    kind: KindName, state: State, projects: Collection[str | UnsetType], listed: Iterable[Toggle]
-) -> Iterator[ToggleState]:
+    kind: KindName, declared: Collection[str | UnsetType], pairs: Iterable[_Pair], listed: Iterable[Toggle]
+) -> Iterator[_Pair]:
     """What is there and not declared, of the projects that are: to be archived."""
-    named = {(toggle.project_id, toggle.key) for toggle in state.of(kind)}
+    ours = [pair.there.toggle for pair in pairs if pair.kind == kind and pair.there]
+    projects = {*declared, *(toggle.project_id for toggle in ours)}
+    named = {toggle.id for toggle in ours}
     make = FlagState if kind == "flags" else ExperimentState
     for toggle in listed:
-        declared = (toggle.project_id, toggle.key) in named or (UNSET, toggle.key) in named
-        if toggle.project_id in projects and toggle.project_id and not declared and not toggle.deleted:
-            yield make(key=toggle.key, project_id=toggle.project_id, archived=True)
+        if toggle.project_id in projects and toggle.project_id and toggle.id not in named and not toggle.deleted:
+            yield _Pair(kind, make(key=toggle.key, project_id=toggle.project_id, archived=True), present(toggle))
 
 
 def _pairs(

@@ -156,6 +156,28 @@ async def test_creations_archives_and_restorations(emulator: Emulator, client: A
     assert not await client.plan(State(flags=[]), prune=True)
 
 
+async def test_prune_knows_the_project_of_what_names_none(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is that in which the flag is; a key that is archived in another project makes that none of ours."""
+    for id, key, project in (("1", "ours", "1"), ("2", "extra", "1"), ("3", "theirs", "2")):
+        emulator.state.add_flag(id=id, key=key, projectId=project)
+    emulator.state.add_flag(id="4", key="ours", projectId="2", deleted=True)
+    plan = await client.plan(State(flags=[FlagState(key="ours")]), prune=True)
+    assert [(change.id, change.action) for change in plan.changes] == [("2", "archive")]
+    await client.apply(plan)
+    assert not await client.plan(State(flags=[FlagState(key="ours")]), prune=True)
+
+
+async def test_an_export_of_some_keys_prunes_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It has not looked at the others, here and in the project that it is promoted to."""
+    for at in range(4):
+        emulator.state.add_flag(key=f"f{at // 2}", projectId=str(1 + at % 2))
+    some = await client.export(keys=["f0"], project_id="1")
+    for project in (None, "2"):
+        with pytest.raises(InvalidInputError, match="prune: must not be True for an export of some keys"):
+            await client.plan(some, prune=True, project_id=project)
+    assert [one.key for one in (await client.plan(attrs.evolve(some, scope=None), prune=True)).changes] == ["f1"]
+
+
 UNWRITABLE = "has a condition on a cohort, which the API cannot write: change the segments in the app"
 
 
