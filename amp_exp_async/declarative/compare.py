@@ -18,7 +18,7 @@ from .nodes import is_array, is_object
 from .plain import SHAPES, plain
 from .present import WHATS, Included, Present, What, full, project_of
 from .reading import problem_of, without_variant
-from .shapes import INFORMATION
+from .shapes import INFORMATION, Items, Object, Shape
 from .state import KindName, ToggleState
 
 APART = frozenset({"key", "project_id", "archived", *INFORMATION})
@@ -97,6 +97,7 @@ class Comparison:
         given = plain(SHAPES[self.kind], declared)
         now: dict[str, Any] = {} if toggle is None else full(toggle)
         changed = {name: FieldChange(before, after) for name, before, after in self._changed(given, now)}
+        self._check_whole(changed)
         if self.problems or not (changed or toggle is None):
             return None
         return Change(
@@ -124,6 +125,13 @@ class Comparison:
         if self.declared.variants is UNSET:
             keys = [variant.key for variant in self.there.variants] if self.there else []
             self.problems += without_variant(self.declared, keys)
+
+    def _check_whole(self, changed: Mapping[str, FieldChange]) -> None:
+        """What is written as a whole has all its parts: those that are left out are there already."""
+        for name, shape in SHAPES[self.kind].fields.items():
+            if name in changed:
+                for place in _lacking(shape, changed[name].after, name):
+                    self._add(place, "must be given, since there is none yet that could stay")
 
     def _changed(self, given: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Difference]:
         rules: dict[str, Callable[[Any, Any], Iterator[Difference]]] = {
@@ -214,6 +222,20 @@ class Comparison:
                 why = "has a condition on a cohort, which the API cannot write: change the segments in the app"
                 self._add(f"target_segments[{at}]", why)
         yield "target_segments", before, after
+
+
+def _lacking(shape: Shape, value: Any, where: str) -> Iterator[str]:
+    """The parts without which a value cannot be written."""
+    match shape:
+        case Items() if is_array(value):
+            for at, item in enumerate(value):
+                yield from _lacking(shape.of, item, f"{where}[{at}]")
+        case Object() if is_object(value):
+            yield from (f"{where}.{name}" for name in shape.whole if name not in value)
+            for name in (name for name in shape.fields if name in value):
+                yield from _lacking(shape.fields[name], value[name], f"{where}.{name}")
+        case _:
+            return
 
 
 def _is_segment(given: dict[str, Any], now: dict[str, Any], keys: set[str]) -> bool:

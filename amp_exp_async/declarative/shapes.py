@@ -49,6 +49,7 @@ class Object:
         make: the class that it becomes.
         fields: its fields.
         required: those that must be there.
+        whole: those that must be there to write one; where a file leaves one out, it stays as it is.
         nullable: whether null may stand in its place.
         told_by: the classes whose docstrings tell of the fields.
     """
@@ -57,6 +58,7 @@ class Object:
     fields: Mapping[str, Shape]
     told_by: tuple[type, ...]
     required: tuple[str, ...] = ()
+    whole: tuple[str, ...] = field(default=(), kw_only=True)
     nullable: bool = field(default=False, kw_only=True)
 
 
@@ -115,6 +117,7 @@ CONDITION = Object(
         "type": Leaf(checks.text, _TEXT),
     },
     (Condition,),
+    whole=("prop", "op", "values"),
 )
 SEGMENT = Object(
     Segment,
@@ -126,6 +129,7 @@ SEGMENT = Object(
         "bucketing_key": _WORDS,
     },
     (Segment,),
+    whole=("name", "conditions", "percentage", "rollout_weights"),
 )
 VARIANT_SHAPE = Object(
     VariantState,
@@ -150,11 +154,13 @@ _FILTER = Object(
         "group_type": _WORDS,
     },
     (ExposureFilter,),
+    whole=("subprop_key", "subprop_op", "subprop_type", "subprop_value"),
 )
 _EXPOSURE = Object(
     ExposureEvent,
     {"event_type": Leaf(checks.text, _TEXT), "filters": Items(_FILTER)},
     (ExposureEvent,),
+    whole=("event_type", "filters"),
     nullable=True,
 )
 _DEPENDENCIES = Object(

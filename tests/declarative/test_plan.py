@@ -221,6 +221,37 @@ flags:
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
+async def test_what_cannot_be_written_in_part_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """A new segment, condition or exposure event has all its parts; one that is there keeps what is left out."""
+    there = {"name": "s", "conditions": [], "percentage": 1, "rolloutWeights": {"on": 1}}
+    emulator.state.add_experiment(key="e", targetSegments=[there])
+    path = tmp_path / "flags.yaml"
+    path.write_text("""\
+experiments:
+  - key: e
+    exposure_event:
+      event_type: seen
+    target_segments:
+      - name: s
+        percentage: 2
+      - name: t
+        conditions:
+          - prop: gp:plan
+            op: is
+        percentage: 3
+""")
+    with pytest.raises(InvalidStateError) as caught:
+        await client.plan(load(path))
+    none = "must be given, since there is none yet that could stay"
+    assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
+        f"3: experiments[0].exposure_event.filters: {none}",
+        f"8: experiments[0].target_segments[1].rollout_weights: {none}",
+        f"10: experiments[0].target_segments[1].conditions[0].values: {none}",
+    ]
+
+
 async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """By its id too; one that is assigned already may stay."""
     emulator.state.add_deployment(id="61", label="web", projectId="2")
