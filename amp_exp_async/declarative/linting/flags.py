@@ -42,7 +42,7 @@ def _settled(toggle: ToggleState) -> str | None:
         but = "" if included is False else " but users who are included"
         return None if included else f"nobody{but} gets a variant: roll it out, or archive it"
     only = _only(toggle.rollout_weights)
-    if toggle.rollout_percentage != _ALL or only is None:
+    if toggle.rollout_percentage != _ALL or only is None or (toggle.dependencies and toggle.dependencies.flags):
         return None
     if toggle.variants is not UNSET and only not in _keys(toggle):
         return None
