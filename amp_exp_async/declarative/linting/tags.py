@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date
 
 from amp_exp_async.declarative.reading import problem_of
@@ -12,7 +13,8 @@ from amp_exp_async.models import UNSET
 
 from .finding import Found, Whole
 
-_DATE = re.compile(r"(?<!\d)(\d{4})-(?:(\d\d)-(\d\d)|[qQ]([1-4]))(?!\d)")
+_DATE = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
+_QUARTER = re.compile(r"(?<!\d)(?:(\d{4})-[qQ]([1-4])|(?<![a-zA-Z])[qQ]([1-4])-(\d{4}))(?!\d)")
 _LAST_DAYS = {"1": (3, 31), "2": (6, 30), "3": (9, 30), "4": (12, 31)}
 _BEGINNING = re.compile(r"(?<![a-z])(?:since|from|created|added|started|launched|released)(?![a-z])", re.IGNORECASE)
 
@@ -36,11 +38,12 @@ def _last_day(tag: str) -> date | None:
 
 
 def _days(tag: str) -> Iterator[date]:
-    for year, month, day, quarter in _DATE.findall(tag):
-        try:
-            yield date(int(year), *_LAST_DAYS[quarter]) if quarter else date(int(year), int(month), int(day))
-        except ValueError:  # 2026-02-30 is no date
-            continue
+    for year, quarter, first, last in _QUARTER.findall(tag):
+        with suppress(ValueError):  # there is no year 0
+            yield date(int(year or last), *_LAST_DAYS[quarter or first])
+    for day in _DATE.findall(tag):
+        with suppress(ValueError):  # 2026-02-30 is no date
+            yield date(*map(int, day))
 
 
 def _only_archived(whole: Whole) -> Found:
