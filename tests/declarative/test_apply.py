@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async import (
+    UNSET,
     AsyncExperimentClient,
     BulkError,
     EditConflictError,
@@ -40,12 +42,54 @@ def writes(emulator: Emulator) -> list[str]:
     ]
 
 
+Toggles: TypeAlias = dict[tuple[str, Any, str], Any]
+CHECKED_APART = {"archived", "variants", "rollout_weights", "tags", "deployments", "users", "cohorts"}
 FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, applied=True), Fault.close(applied=True))
 
 
 async def applied(client: AsyncExperimentClient, state: State, **options: Any) -> list[Outcome]:
     """What became of a state's plan."""
     return [outcome async for outcome in client.apply(await client.plan(state), **options)]
+
+
+def toggles(state: State) -> Toggles:
+    """The flags and experiments of a state, by name."""
+    return {(kind, one.project_id, one.key): one for kind in ("flags", "experiments") for one in state.of(kind)}
+
+
+def assert_is_as_declared(now: Any, declared: Any, was: Any) -> None:
+    """Each field is as it was, or as it is declared where it is."""
+    if declared is None:
+        assert now == was
+        return
+    assert bool(now.archived) == bool(declared.archived)
+    parts = ("archived", "variants", "rollout_weights", "tags", "deployments")
+    assert_has(now, attrs.evolve(declared, **dict.fromkeys(parts, UNSET)), was)
+    for name in ("tags", "deployments"):
+        given = getattr(declared, name)
+        before = getattr(was, name) if was else ()
+        assert set(getattr(now, name)) == set(before if given is UNSET else given)
+    old = {variant.key: variant for variant in was.variants} if was else {}
+    new = {variant.key: variant for variant in now.variants}
+    assert new.keys() == {variant.key for variant in declared.variants}
+    for variant in declared.variants:
+        assert_has(new[variant.key], attrs.evolve(variant, users=UNSET, cohorts=UNSET), old.get(variant.key))
+        for name in ("users", "cohorts"):
+            before = getattr(old[variant.key], name) if variant.key in old else ()
+            given = getattr(variant, name)
+            assert set(getattr(new[variant.key], name)) == set(before if given is UNSET else given)
+    weights = {} if declared.rollout_weights is UNSET else declared.rollout_weights
+    kept = {key: weight for key, weight in (was.rollout_weights if was else {}).items() if key in new}
+    assert now.rollout_weights.items() >= (kept | weights).items()
+
+
+def assert_has(now: Any, declared: Any, was: Any) -> None:
+    """The fields that are declared are so; the others are as they were."""
+    for name in (field.name for field in attrs.fields(type(declared)) if field.eq is True):
+        given = getattr(declared, name)
+        assert given is UNSET or getattr(now, name) == given
+        if given is UNSET and was and name not in CHECKED_APART:
+            assert getattr(now, name) == getattr(was, name)
 
 
 @given(before=states(), after=states())
@@ -62,11 +106,17 @@ def test_everything_becomes_as_declared(before: State, after: State) -> None:
             for project in PROJECTS:
                 for label in LABELS:
                     emulator.state.add_deployment(label=label, projectId=project)
+            was: Toggles = {}
             for state in (before, after):
                 assert all(outcome.ok for outcome in await applied(client, state))
                 assert not await client.plan(state)
-            everything = await client.export(include_archived=True, users=True, cohorts=True, variants=True)
-            assert not await client.plan(everything)
+                everything = await client.export(include_archived=True, users=True, cohorts=True, variants=True)
+                assert not await client.plan(everything)
+                now, declared = toggles(everything), toggles(state)
+                assert now.keys() == was.keys() | declared.keys()
+                for name, toggle in now.items():
+                    assert_is_as_declared(toggle, declared.get(name), was.get(name))
+                was = now
 
     asyncio.run(journey())
 
