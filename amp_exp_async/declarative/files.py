@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -205,7 +205,7 @@ def _spread(state: State, there: Mapping[Path, _File], folder: Path, suffix: str
         home = homes.get(_name(kind, toggle)) or homes.get((kind, UNSET, toggle.key))
         home = home or _new_home(folder, kind, toggle, suffix, several=several)
         parts.setdefault(home, []).append((kind, toggle))
-    _refuse_one_file(parts.keys() - there.keys())
+    _refuse_one_file([*there, *(file for file in parts if file not in there)], new=parts.keys() - there.keys())
     return {file: _state_of(part) if part else None for file, part in parts.items()}
 
 
@@ -215,12 +215,12 @@ def _new_home(folder: Path, kind: KindName, toggle: ToggleState, suffix: str, *,
     return folder / kind / f"{toggle.key}{suffix}"
 
 
-def _refuse_one_file(files: Iterable[Path]) -> None:
-    """Refuse names that some file systems take for one."""
+def _refuse_one_file(files: Iterable[Path], new: Collection[Path]) -> None:
+    """Refuse new names that some file systems take for one, or for that of a file that is there."""
     first: dict[str, Path] = {}
     for file in files:
         other = first.setdefault(str(file).casefold(), file)
-        if other != file:
+        if other != file and file in new:
             rule = f"{other} and {file} would be one file where case makes no difference: save to one file"
             raise InvalidInputError(f"state: {rule}. Nothing was written.", argument="state", rule=rule)
 

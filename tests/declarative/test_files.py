@@ -155,6 +155,9 @@ def test_names_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
     state = State(flags=[FlagState(key="a", project_id="1"), FlagState(key="A", project_id="1")])
     with pytest.raises(InvalidInputError, match="would be one file"):
         save(state, tmp_path / "folder")
+    save(State(flags=[FlagState(key="a")]), tmp_path)
+    with pytest.raises(InvalidInputError, match=r"a\.yaml and .*A\.yaml would be one file"):
+        save(State(flags=[FlagState(key="a"), FlagState(key="A")]), tmp_path)
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
