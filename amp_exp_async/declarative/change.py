@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from attrs import field, frozen
 
 from amp_exp_async.models import UNSET
 
-from .state import KindName
+from .state import KINDS, KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 
@@ -81,6 +81,8 @@ def change_of(document: Any) -> Change:
         KeyError, TypeError, AttributeError: it is none.
     """
     given = cast("dict[str, Any]", dict(document))
+    if given["kind"] not in KINDS or given["action"] not in get_args(Action):
+        raise TypeError(f"there is no {given['action']!r} of {given['kind']!r}")
     fields = {
         name: FieldChange(sides.get("before", UNSET), sides.get("after", UNSET))
         for name, sides in given.pop("fields").items()

@@ -39,7 +39,9 @@ async def make_plan(transport: Transport, state: State, *, prune: bool, project_
     given = state = checked(state)
     if prune and state.scope and state.scope.keys is not None:
         why = "must not be True for an export of some keys: all others would be archived"
-        checks.refuse("prune", f"{why}. Export without keys, or say that it is the whole: attrs.evolve(state, scope=None)")
+        checks.refuse(
+            "prune", f"{why}. Export without keys, or say that it is the whole: attrs.evolve(state, scope=None)"
+        )
     if project_id is not None:
         project_id = checks.identifier("project_id", project_id)
         state = promoted(given, project_id)

@@ -421,8 +421,8 @@ flags:
       - id:99
     rollout_weights: {of: 1}
     target_segments:
-      - rollout_weights:
-          onn: 1
+      - {name: s, conditions: [], percentage: 1, rollout_weights:
+          {onn: 1}}
   - key: both
     enabled: true
   - key: new

@@ -164,7 +164,7 @@ async def test_a_key_that_is_not_there_is_refused(emulator: Emulator, client: As
 async def test_what_a_file_cannot_hold_is_left_out(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """So that an export can be saved whatever is there, and its plan is empty: ids in one text, too many, odd labels."""
+    """So that an export can be saved whatever is there, and its plan is empty: ids in one text, too many, labels."""
     for id, label in (("51", "My web.app"), ("52", "id:51")):
         emulator.state.add_deployment(id=id, label=label)
     variants = [{"key": key} for key in ("joined", "many", "good")]

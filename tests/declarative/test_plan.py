@@ -263,9 +263,7 @@ async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, cl
 
 
 @pytest.mark.parametrize("named", ["web", "id:61"])
-async def test_an_archived_deployment_is_refused(
-    emulator: Emulator, client: AsyncExperimentClient, named: str
-) -> None:
+async def test_an_archived_deployment_is_refused(emulator: Emulator, client: AsyncExperimentClient, named: str) -> None:
     """By label and by id, also if it was archived since the plan was made; one that is assigned already may stay."""
     emulator.state.add_deployment(id="61", label="web")
     for key, assigned in (("new", []), ("old", ["61"])):
@@ -398,6 +396,18 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
         path.write_text(text)
     with pytest.raises(InvalidInputError, match=r"plan .*plan\.json: .* Make a new one"):
         Plan.load(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("action", "merge"), ("kind", "segments")])
+async def test_a_plan_of_another_kind_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, field: str, value: str
+) -> None:
+    """When it is loaded, not when it is printed or applied."""
+    whole = json.loads((await made(emulator, client)).to_json())
+    whole["changes"][0][field] = value
+    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    with pytest.raises(InvalidInputError, match=f"is damaged .*{value}"):
+        Plan.load(tmp_path / "plan.json")
 
 
 async def test_a_bare_date_is_the_beginning_of_its_day(emulator: Emulator, client: AsyncExperimentClient) -> None:
