@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import orjson
 
+from amp_exp_async import checks
 from amp_exp_async.errors import AmpExpError, InvalidInputError
 
 from .operations import Operation
@@ -36,7 +37,19 @@ def digest(operation: Operation) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def done_before(path: os.PathLike[str], service: str, operations: Sequence[Operation]) -> list[bool] | None:
+def path_of(journal: str | os.PathLike[str]) -> Path:
+    """The path that a caller gives.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    try:
+        return Path(journal)
+    except TypeError:
+        checks.refuse("journal", "must be a path", journal)
+
+
+def done_before(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:
     """Which operations of a job its journal has as done; None where none was begun.
 
     Args:
@@ -47,7 +60,7 @@ def done_before(path: os.PathLike[str], service: str, operations: Sequence[Opera
     Raises:
         InvalidInputError: as when it is opened for a run, or it is of another job.
     """
-    if not Path(path).exists():
+    if not path.exists():
         return None
     journal = Journal(path, service)
     try:

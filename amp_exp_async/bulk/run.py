@@ -7,7 +7,6 @@ import os
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Generator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
@@ -15,6 +14,7 @@ from amp_exp_async import checks
 from amp_exp_async.transport import Transport
 
 from .execution import Execution
+from .journal import path_of
 from .outcomes import BulkSummary, Outcome, Progress
 from .source import Operations, Source
 
@@ -49,10 +49,7 @@ class BulkRun:
         journal: str | os.PathLike[str] | None,
         on_error: OnError,
     ) -> None:
-        try:
-            path = None if journal is None else Path(journal)
-        except TypeError:
-            checks.refuse("journal", "must be a path", journal)
+        path = None if journal is None else path_of(journal)
         self._execution = Execution(transport, Source(operations), path, on_error=_on_error("on_error", on_error))
         self._runner = self._execution.runner
         self.untaken: deque[Outcome] = deque()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Sequence
 from itertools import chain, compress
-from pathlib import Path
 
 from attrs import frozen
 
 from amp_exp_async import checks
 from amp_exp_async.bulk import BulkRun, Operation
-from amp_exp_async.bulk.journal import done_before
+from amp_exp_async.bulk.journal import done_before, path_of
 from amp_exp_async.transport import Transport
 
 from .conflicts import refuse_conflicts
@@ -26,7 +25,7 @@ def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] |
     if plan.service != service:
         checks.refuse("plan", f"must be of this service: it was made for {plan.service}, and this is {service}")
     steps = [operations(change) for change in plan.changes]
-    before = None if journal is None else done_before(Path(journal), service, list(chain.from_iterable(steps)))
+    before = None if journal is None else done_before(path_of(journal), service, list(chain.from_iterable(steps)))
     done: list[Sequence[Operation] | None] = [None] * len(steps)
     if before is not None:
         known = iter(before)

@@ -345,6 +345,13 @@ async def test_a_plan_of_another_service_is_refused(client: AsyncExperimentClien
             other.apply(plan)
 
 
+async def test_a_journal_that_is_no_path_is_refused(client: AsyncExperimentClient) -> None:
+    """As `bulk` does."""
+    wrong: Any = 5
+    with pytest.raises(InvalidInputError, match="journal: must be a path, got 5"):
+        client.apply(await client.plan(STATE), journal=wrong)
+
+
 async def test_an_empty_plan_sends_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """Not even to read."""
     emulator.state.add_flag(key="a", enabled=True, variants=[{"key": "on", "payload": 1}])
