@@ -37,10 +37,12 @@ class Node:
     Attributes:
         value: a scalar, a list of nodes, or nodes by name.
         line: where it begins, from 1; 0 where there is no text.
+        spelt: how a number is written, where that is not as it would be told: `007`, `0x10`.
     """
 
     value: Any
     line: int = 0
+    spelt: str = ""
 
     @property
     def fields(self) -> Fields | None:

@@ -84,6 +84,9 @@ class Reader:
                 return shape.make(**given)
 
     def _leaf(self, leaf: Leaf, node: Node, where: str) -> Any:
+        if node.spelt and leaf.is_id:
+            self._add(node, where, f"must be in quotes: {node.spelt} is the number {node.value}")
+            return UNSET
         try:
             return leaf.check(where, node.plain)
         except InvalidInputError as error:

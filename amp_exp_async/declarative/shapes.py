@@ -24,10 +24,12 @@ class Leaf:
     Attributes:
         check: what refuses it, and gives the value to keep.
         schema: what editors are told of it.
+        is_id: whether a number stands for its digits.
     """
 
     check: Check
     schema: Schema
+    is_id: bool = field(default=False, kw_only=True)
 
 
 @frozen
@@ -80,7 +82,7 @@ _BOOLEAN: Schema = {"type": "boolean"}
 _WEIGHTS = Leaf(checks.weights, {"type": "object", "additionalProperties": _NUMBER})
 _WORDS = Leaf(checks.nullable(checks.text), _MAYBE_TEXT)
 _TEXTS = Items(Leaf(checks.text, _TEXT))
-_IDS = Items(Leaf(checks.listed_id, _ID))
+_IDS = Items(Leaf(checks.listed_id, _ID, is_id=True))
 _MOMENT = Leaf(checks.nullable(checks.moment), _MAYBE_TEXT)
 
 
@@ -178,7 +180,7 @@ INFORMATION = ("id", "created_by", "created_at", "last_modified_by", "last_modif
 
 _TOGGLE: dict[str, Shape] = {
     "key": Leaf(checks.key, _KEY),
-    "project_id": Leaf(checks.identifier, _ID),
+    "project_id": Leaf(checks.identifier, _ID, is_id=True),
     "name": Leaf(FLAG_CHANGES["name"], _MAYBE_TEXT),
     "description": Leaf(FLAG_CHANGES["description"], _MAYBE_TEXT),
     "enabled": Leaf(FLAG_CHANGES["enabled"], _BOOLEAN),
@@ -194,7 +196,7 @@ _TOGGLE: dict[str, Shape] = {
     "rollout_weights": _WEIGHTS,
     "target_segments": Items(SEGMENT),
     "dependencies": _DEPENDENCIES,
-    "id": Leaf(checks.identifier, _ID),
+    "id": Leaf(checks.identifier, _ID, is_id=True),
     "created_by": Leaf(checks.nullable(checks.identifier), _nullable(_TEXT)),
     "created_at": _MOMENT,
     "last_modified_by": Leaf(checks.nullable(checks.identifier), _nullable(_TEXT)),
@@ -221,7 +223,7 @@ FILE = Object(
     State,
     {
         SCHEMA_KEY: Leaf(checks.text, _TEXT),
-        "project_id": Leaf(checks.identifier, _ID),
+        "project_id": Leaf(checks.identifier, _ID, is_id=True),
         "flags": Items(FLAG),
         "experiments": Items(EXPERIMENT),
     },

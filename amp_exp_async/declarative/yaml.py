@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+from attrs import evolve
+
 from amp_exp_async.errors import ConfigurationError, Problem
 
 from .nodes import DEEPEST, DocumentError, Fields, Node, Way, path, twice
@@ -115,7 +117,9 @@ class _Reader:
         self._count(given, line)
         if given.id == "scalar":
             try:
-                return Node(_value(given), line)
+                value = _value(given)
+                is_told = type(value) is not int or given.value == str(value)
+                return Node(value, line, "" if is_told else given.value)
             except ValueError as error:
                 self._add(line, way, str(error))
                 return Node(None, line)
@@ -154,7 +158,7 @@ class _Reader:
             if name.value in fields:
                 self.problems.append(twice(within, line, fields[name.value].line))
             node = self.node(item, within, depth + 1)
-            fields[name.value] = Node(node.value, line)
+            fields[name.value] = evolve(node, line=line)
         return merged | fields
 
     def _add(self, line: int, way: Way, message: str) -> None:

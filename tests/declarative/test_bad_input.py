@@ -187,6 +187,18 @@ def test_words_mean_what_yaml_1_2_says(payload: str, value: Any) -> None:
     assert repr(flag.variants[0].payload) == repr(value)
 
 
+@pytest.mark.parametrize(("id", "number"), [("007", 7), ("0x10", 16), ("0o17", 15), ("1_000", 1000), ("+1", 1)])
+def test_an_id_that_is_another_number_is_refused(id: str, number: int) -> None:
+    """It would be another id by silence; as it is told by its digits, or in quotes, it is read."""
+    text = "project_id: {0}\nflags:\n  - key: a\n    variants:\n      - key: b\n        users: [u,\n          {0}]\n"
+    why = f"must be in quotes: {id} is the number {number}"
+    assert said(text.format(id)) == [f"1: project_id: {why}", f"7: flags[0].variants[0].users[1]: {why}"]
+    for spelt in (str(number), f'"{id}"'):
+        [flag] = loads(text.format(spelt)).of("flags")
+        assert flag.variants
+        assert (flag.project_id, flag.variants[0].users) == (spelt.strip('"'), ("u", spelt.strip('"')))
+
+
 @pytest.mark.parametrize(
     ("payload", "field"),
     [("NaN", ""), ("-Infinity", ""), ("[1, NaN]", "[1]"), ('{"x": Infinity}', ".x")],
