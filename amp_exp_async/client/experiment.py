@@ -226,6 +226,7 @@ class AsyncExperimentClient(AsyncClient):
                 label, and dependencies by key.
 
         Raises:
+            InvalidInputError: `prune` is True for an export of some keys, which has not looked at the others.
             InvalidStateError: it cannot be as declared, or names several projects although `project_id` is given; the
                 error has all the problems, with file, line and field.
 
@@ -254,8 +255,13 @@ class AsyncExperimentClient(AsyncClient):
         Returns:
             A run. Nothing is sent before it is iterated or awaited.
 
+        Raises:
+            InvalidInputError: the plan is of another service, or the journal of another plan.
+
         Raises, while it is read:
-            EditConflictError: something changed in between; the message has all of it. Make a new plan.
+            EditConflictError: something changed in between, or what the journal has as done was undone; the message
+                has all of it. Make a new plan.
+            InvalidStateError: it can no longer be as declared: a deployment is gone.
 
         Example::
 
