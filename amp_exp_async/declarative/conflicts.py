@@ -11,6 +11,7 @@ from amp_exp_async.errors import EditConflictError
 from amp_exp_async.models import UNSET
 
 from .change import Change, FieldChange
+from .nodes import is_object
 from .operations import operations
 
 _NOTHING = FieldChange(UNSET, UNSET)
@@ -64,13 +65,20 @@ def _since_the_run(planned: Change, fresh: Change | None, done: Sequence[Operati
     for name, then, now in _both(planned, fresh):
         is_done = name not in fresh.fields
         is_created = planned.id is None and name in planned.fields and then.after == now.after
-        if not (is_done or is_created or then == now or _is_between(name, then, now)):
+        if not (is_done or is_created or _is_same(then, now) or _is_between(name, then, now)):
             yield _told(name, then, now)
 
 
 def _both(planned: Change, fresh: Change) -> Iterator[tuple[str, FieldChange, FieldChange]]:
     for name in dict.fromkeys([*planned.fields, *fresh.fields]):
         yield name, planned.fields.get(name, _NOTHING), fresh.fields.get(name, _NOTHING)
+
+
+def _is_same(then: FieldChange, now: FieldChange) -> bool:
+    """Whether a field is as it was. Of a variant that goes, the plan may have read more than what is read again."""
+    if then.after is now.after is UNSET and is_object(then.before) and is_object(now.before):
+        return all(then.before[name] == now.before[name] for name in then.before.keys() & now.before.keys())
+    return then == now
 
 
 def _is_between(name: str, then: FieldChange, now: FieldChange) -> bool:
