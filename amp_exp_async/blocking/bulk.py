@@ -27,21 +27,25 @@ _READING = 0.05
 
 
 class _Collecting(threading.local):
-    """Whether the garbage collector is at work in this thread.
+    """What the garbage collector has told in this thread.
 
     Attributes:
-        now: whether it is.
+        start: what came with the word that it begins.
     """
 
-    now = False
+    start: object = None
 
-    def note(self, phase: str, _: object) -> None:
-        """Be told by the collector."""
-        self.now = phase == "start"
+    @property
+    def now(self) -> bool:
+        """Whether it is at work in this thread."""
+        return next(reversed(_PHASES), None) == "start" and _PHASES["start"] is self.start
 
 
+# The phase that was told last is the last one in it; each comes with an object of its own.
+_PHASES: dict[str, object] = {}
 _COLLECTING = _Collecting()
-gc.callbacks.append(_COLLECTING.note)
+# None is written in Python: a Ctrl-C that has come meanwhile would be raised in it, and the collector would lose it.
+gc.callbacks += [_COLLECTING.__setattr__, _PHASES.pop, _PHASES.__setitem__]
 
 
 class BlockingBulkRun:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import ExperimentClient, Page, PermissionDeniedError
+from amp_exp_async import Edit, ExperimentClient, Page, PermissionDeniedError
 from amp_exp_async.emulator import Emulator, Fault
 from tests.blocking.bounded import WAIT, client_of, loop_threads, tasks, until, within
 
@@ -141,3 +141,20 @@ def test_many_abandoned_lists(client: ExperimentClient, ids: list[str], emulator
     assert tasks(client) == []
     assert len(loop_threads()) == 1
     assert 50 <= len(emulator.requests) <= 100
+
+
+@pytest.mark.parametrize("way", ["by count", "in a cycle"])
+def test_a_bulk_run_that_is_dropped(client: ExperimentClient, ids: list[str], emulator: Emulator, way: str) -> None:
+    """What is under way is waited for; but not by the garbage collector, which may run in the midst of anything."""
+    emulator.fail(Fault.delay(0.3 if way == "by count" else 2), method="PATCH", nth=2)
+    holder: list[Any] = [iter(client.bulk([Edit("flags", id, {"name": "new"}) for id in ids[:2]]))]
+    assert next(holder[0]).ok
+    until(lambda: len(emulator.requests) == 2)
+    if way == "by count":
+        holder.clear()
+    else:
+        holder.append(holder)
+        del holder
+        gc.collect()
+    assert emulator.requests[1].status == (200 if way == "by count" else None)
+    until(lambda: emulator.requests[1].status == 200)

@@ -201,3 +201,23 @@ def test_a_script_ends_at_once(emulator: Emulator) -> None:
     assert script.returncode == -signal.SIGINT
     assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == 1
     assert "Warning" not in errors
+
+
+COLLECTING = """
+import gc, signal
+import amp_exp_async
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+kept = [[] for _ in range(1_000_000)]
+signal.setitimer(signal.ITIMER_REAL, 0.001)
+try:
+    gc.collect()
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+def test_while_the_collector_works() -> None:
+    """A Ctrl-C that comes while garbage is collected is not lost."""
+    command = [sys.executable, "-c", COLLECTING]
+    script = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
+    assert (script.stdout, script.stderr) == ("heard\n", "")
