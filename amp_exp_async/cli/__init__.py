@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 _INTERRUPTED = 130
@@ -10,12 +11,17 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run `amp-exp`."""
+    _open_streams()
     output: object = sys.stdout
     if isinstance(output, io.TextIOWrapper):
         # What the output cannot hold must not end the command half way.
         output.reconfigure(errors="backslashreplace")
     try:
-        from .app import app  # noqa: PLC0415 - what the extra brings may be missing
+        from typer.main import get_command  # noqa: PLC0415 - what the extra brings may be missing
+
+        from .app import app  # noqa: PLC0415
+
+        command = get_command(app)
     except ModuleNotFoundError as missing:
         if missing.name not in {"rich", "typer"}:
             raise
@@ -23,4 +29,11 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Nothing was changed.\n")
         sys.exit(_INTERRUPTED)
-    app(prog_name="amp-exp")
+    command(prog_name="amp-exp")
+
+
+def _open_streams() -> None:
+    """Where the caller has closed a stream (`>&-`) there is nothing to read, and what is said goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process

@@ -174,6 +174,18 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         amp_exp_async.cli.main()
 
 
+def test_ctrl_c_while_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so in one line, also while the commands are put together."""
+
+    def press(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.main.get_command", press)
+    with pytest.raises(SystemExit, match="130"):
+        amp_exp_async.cli.main()
+    assert capsys.readouterr().err == "Interrupted. Nothing was changed.\n"
+
+
 def test_bars_on_a_terminal() -> None:
     """On a terminal the steps are drawn as bars."""
     from rich.console import Console  # the extra's own
