@@ -189,23 +189,37 @@ class Session(Options):
         """End the command: with one line for an error, the result where JSON is wanted, and the exit status."""
         end = Stopped(None, status=0)
         try:
-            with self._closing():
-                yield
-        except Stopped as stopped:
-            end = stopped
-        except (KeyboardInterrupt, typer.Abort):
-            end = self._interrupted()
+            try:
+                with self._closing():
+                    yield
+            except Stopped as stopped:
+                end = stopped
+            except (KeyboardInterrupt, typer.Abort):
+                end = self._interrupted()
+            except BrokenPipeError:
+                raise
+            except (AmpExpError, OSError) as failure:
+                end = self._failed(failure)
+            if end.message is not None:
+                self.tell(end.message)
+            if self.json:
+                end = self._printed(end)
         except BrokenPipeError:
             if self.changed:  # who reads the output has gone, and with it what was said
                 self.tell(f"Nobody reads the output any more: nothing else was changed.{self._before()}")
             raise
-        except (AmpExpError, OSError) as failure:
-            end = self._failed(failure)
-        if end.message is not None:
-            self.tell(end.message)
-        if self.json:
-            typer.echo(json_text.dumps(_document(self.result, end)))
         raise typer.Exit(end.status)
+
+    def _printed(self, end: Stopped) -> Stopped:
+        """Print the result as JSON; how the command ends then."""
+        try:
+            typer.echo(json_text.dumps(_document(self.result, end)))
+        except BrokenPipeError:
+            raise
+        except OSError as failure:
+            end = self._failed(failure)
+            self.tell(str(end))
+        return end
 
     @contextmanager
     def _closing(self) -> Generator[None, None, None]:

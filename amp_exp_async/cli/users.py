@@ -69,7 +69,8 @@ def _add(action: Action, does: str) -> None:
         try:
             wanted = Change(order, client, result)
             if _is_to_go_on(wanted, session, dry_run=dry_run, yes=yes):
-                report = reporter(Console(), silent=session.json)
+                console = Console(stderr=True)  # so that it goes on where nobody reads the output any more
+                report = reporter(console, silent=session.json or not console.is_terminal)
                 session.doubt = "It is not known what was changed."
                 ending = wanted.send(journal, lambda total: report.step("Requests", total), session.tell)
                 _sum_up(ending, result, session)
@@ -105,7 +106,9 @@ def _sum_up(ending: Ending, result: Result, session: Session) -> None:
     verdict = {"done": "Done", "unknown": "Not known"}.get(result.state, "Not done")
     did = f"{result.added} added, {result.removed} removed{doubt}{rest}"
     again = " The same command again looks at what is there, and sends only what is missing."
-    session.say(
+    if result.added or result.removed:
+        session.changed.append(f"{result.kind[:-1]} {result.id} ({result.key}), variant {result.variant}: {did}")
+    session.conclude(
         f"{verdict}: {did}; {result.requests} requests in {ending.summary.seconds:.1f} s."
         f"{'' if ending.error is None else again}"
     )

@@ -10,7 +10,7 @@ import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
 from tests.blocking.bounded import WAIT
-from tests.cli.outcome import written
+from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
 
 LATE = 30.0
@@ -89,12 +89,8 @@ def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -
     """`| head` gets its lines, and there is no traceback."""
     for number in range(3000):
         account.state.add_flag(key=f"flag-{number}")
-    command = f"{shlex.join(AMP_EXP)} flags list | head -n 2"
-    with subprocess.Popen(
-        command, shell=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        out, err = process.communicate(timeout=WAIT)
-    assert (out.count("\n"), err) == (2, "")
+    outcome = in_a_shell("amp-exp flags list | head -n 2", environment)
+    assert (outcome.out.count("\n"), outcome.err) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -128,14 +124,70 @@ def test_completion(environment: dict[str, str], words: str, expected: set[str])
     assert set(run_piped([], environment | asked).out.split()) == expected
 
 
+def in_a_shell(command: str, environment: dict[str, str], given: str = "") -> Outcome:
+    """Run a shell's line with `amp-exp` in it."""
+    line = command.replace("amp-exp", shlex.join(AMP_EXP))
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
 def test_a_pipe_that_is_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
     """Nobody reads what was changed any more: nothing else is changed, and standard error tells what was."""
     account.latency = 0.02
-    command = f"{shlex.join(AMP_EXP)} flags enable 1001 1002 1003 | head -n 1"
-    with subprocess.Popen(
-        command, shell=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        out, err = process.communicate(timeout=WAIT)
-    assert out == "flag 1001 (new-checkout): enabled: False -> True\n"
-    assert err.startswith("Nobody reads the output any more: nothing else was changed. Changed before: flag 1001 ")
+    outcome = in_a_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
+    assert outcome.out == "flag 1001 (new-checkout): enabled: False -> True\n"
+    assert outcome.err.startswith(
+        "Nobody reads the output any more: nothing else was changed. Changed before: flag 1001 "
+    )
     assert not account.state.flag("1003")["enabled"]
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("flags enable 1001 --json | true", 1, "Changed before: flag 1001 (new-checkout)."),
+        (
+            "users add 1001 on -f - --yes --json | true",
+            1,
+            "Changed before: flag 1001 (new-checkout), variant on: 1 added",
+        ),
+        ("users add 1001 on -f - --yes | head -n 1", 0, "Done: 1 added, 0 removed;"),
+        (
+            "flags enable 1001 --json > /dev/full",
+            1,
+            "No space left on device Changed before: flag 1001 (new-checkout).",
+        ),
+        ("flags list --json > /dev/full", 1, "No space left on device"),
+    ],
+)
+def test_an_output_that_cannot_be_written(
+    account: Emulator, environment: dict[str, str], command: str, status: int, said: str
+) -> None:
+    """One line on standard error says so, and what was changed all the same."""
+    account.latency = 0.1
+    outcome = in_a_shell(f"amp-exp {command}", environment, given="a")
+    assert (outcome.status, outcome.err.count("\n"), said in outcome.err) == (status, 1, True), outcome.err
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("flags list >&-", 0, ""),
+        ("flags archive 1001 <&-", 2, "there is no terminal to ask on. Pass --yes"),
+        ("users add 1001 on --file - --yes <&-", 2, "standard input: there are no ids in it"),
+        ("flags enable 1001 >&- <&-", 0, ""),
+        ("flags get none 2>&-", 2, ""),
+    ],
+)
+def test_streams_that_are_closed(environment: dict[str, str], command: str, status: int, said: str) -> None:
+    """As in a job without a terminal: nothing is read from them, and what is said goes nowhere."""
+    outcome = in_a_shell(f"amp-exp {command}", environment)
+    assert (outcome.status, outcome.err.count("\n"), said in outcome.err) == (status, bool(said), True), outcome.err
