@@ -59,9 +59,12 @@ def _key(file: Path | None, *, ask: bool) -> str | None:
 
 def _read(file: Path) -> str:
     try:
-        key = file.read_text(encoding="utf-8").strip()
+        words = file.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--api-key-file {file}: cannot be read ({error})") from error
-    if not key:
-        raise ConfigurationError(f"--api-key-file {file}: it is empty. Put the management API key into it.")
-    return key
+    if len(words) != 1:
+        what = "it holds more than one word" if words else "it is empty"
+        raise ConfigurationError(
+            f"--api-key-file {file}: {what}. Put the management API key into it, and nothing else."
+        )
+    return words[0]

@@ -270,11 +270,16 @@ def test_debug_shows_the_traceback(account: Emulator, users: Users, tmp_path: Pa
 
 
 def test_the_key_in_a_file(account: Emulator, users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is used with its line's end cut off; a file without one is refused."""
+    """It is used without its line's end, and the mark that Windows begins a file with; there must be just one key."""
     monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
     file = tmp_path / "key"
-    for content, status, said in (("", 2, "it is empty"), (f"{account.api_key}\n", 0, "")):
-        file.write_text(content)
+    for content, status, said in (
+        ("", 2, "it is empty"),
+        ("key\nkey\n", 2, "more than one word"),
+        (f"{account.api_key}\n", 0, ""),
+        (f"\ufeff{account.api_key}\r\n", 0, ""),
+    ):
+        file.write_bytes(content.encode())
         outcome = users("add", "a", "--yes", "--api-key-file", str(file))
         assert (outcome.status, said in outcome.err) == (status, True)
     outcome = users("add", "a", "--yes", "--api-key-file", str(tmp_path / "missing"))
