@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import reprlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar, cast
@@ -16,15 +15,13 @@ from amp_exp_async.resources import KindResource
 
 from .fields import difference, equal, refuse_cohorts, table_of, value_of
 from .merging import Overlap, merge, missing
+from .showing import shown
 
 ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
 ToggleT = TypeVar("ToggleT", bound=Toggle)
 
 Change: TypeAlias = Callable[[ToggleT], ToggleT | Awaitable[ToggleT]]
 """Takes a flag or experiment, and gives a changed copy of it."""
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlist = 200
 
 
 class Guarded(KindResource[ToggleT_co]):
@@ -145,11 +142,14 @@ def _is_settled(again: Callable[[Any], Toggle], now: Toggle) -> bool:
 
 def _conflict(what: str, overlaps: Sequence[Overlap], *, written: bool = False) -> EditConflictError:
     first = overlaps[0]
+    ours, theirs = (
+        "; ".join(shown(first.field, first.base, side)) or f"{first.field}: as it was"
+        for side in (first.ours, first.theirs)
+    )
     others = [overlap.field for overlap in overlaps[1:]]
     also = f" Likewise {', '.join(others)}." if others else ""
     return EditConflictError(
-        f"{what}. {first.field}: it was {_SHORT.repr(first.base)}, you want {_SHORT.repr(first.ours)}, and it is "
-        f"{_SHORT.repr(first.theirs)} now.{also} Read it again, and decide which is right.",
+        f"{what}. You: {ours}. They: {theirs}.{also} Read it again, and decide which is right.",
         field=first.field,
         base=first.base,
         ours=first.ours,

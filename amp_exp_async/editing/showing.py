@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,7 +13,6 @@ import attrs
 from amp_exp_async.models import UNSET, Model
 
 from .fields import equal
-from .merging import by_name
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
@@ -56,10 +55,15 @@ def _parts(value: Any) -> Mapping[str, Any] | None:
     if value.__class__ is dict:
         return {f"[{key!r}]": item for key, item in value.items()}
     if value.__class__ is list and value and all(isinstance(item, Model) for item in value):
-        named = by_name(value) if hasattr(value[0], "name") else None
-        items = enumerate(value) if named is None else named.items()
-        return {f"[{key!r}]": item for key, item in items}
+        return {f"[{place!r}]": item for place, item in zip(_places(value), value, strict=True)}
     return None
+
+
+def _places(items: Sequence[Model]) -> Sequence[object]:
+    """What tells variants, segments and others apart: their keys, else their names, else where they stand."""
+    names = [getattr(item, "key", getattr(item, "name", None)) for item in items]
+    is_told = len(set(names)) == len(names) and all(isinstance(name, str) for name in names)
+    return names if is_told else range(len(items))
 
 
 def _texts(value: Any) -> Counter[str] | None:
@@ -68,6 +72,12 @@ def _texts(value: Any) -> Counter[str] | None:
 
 
 def _one(value: Any) -> str:
+    if isinstance(value, Model):
+        # Its `repr` leaves most of it out, such as whom a segment is for.
+        inside = (f"{place[1:]}={_one(part)}" for place, part in (_parts(value) or {}).items() if part is not UNSET)
+        return f"{type(value).__name__}({', '.join(inside)})"
+    if value.__class__ is list and any(isinstance(item, Model) for item in value):
+        return f"[{', '.join(map(_one, value))}]"
     if isinstance(value, date):
         return value.isoformat()
     return "nothing" if value is UNSET else _SHORT.repr(value)

@@ -222,6 +222,22 @@ async def test_others_change_the_same_segment(client: AsyncExperimentClient, emu
     assert caught.value.theirs.percentage == 3
 
 
+async def test_a_conflict_in_words(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """It names what differs inside a segment: whom it is for, not only how large it is."""
+
+    def change(flag: Flag) -> Flag:
+        pilot, staff = flag.target_segments or ()
+        return attrs.evolve(flag, target_segments=[attrs.evolve(pilot, conditions=[]), staff])
+
+    theirs = copy.deepcopy(PILOT)
+    theirs["conditions"][0]["values"].append("bo@example.com")
+    with pytest.raises(EditConflictError) as caught:
+        await meddled(client, emulator, id, 1, targetSegments=[theirs, STAFF]).flags.guarded_edit(id, change)
+    ours, others = str(caught.value).partition(" You: ")[2].split(" They: ")
+    assert ours.startswith("target_segments['Pilot'].conditions: [Condition(prop='gp:email', ")
+    assert others.startswith("target_segments['Pilot'].conditions[0].values: +'bo@example.com'.")
+
+
 async def test_the_window_that_remains(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """What others write between the last reading and the write: in other fields it stays, in the same it is lost."""
     view = meddled(client, emulator, id, 2, name="theirs", description="theirs")

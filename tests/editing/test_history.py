@@ -12,11 +12,14 @@ import pytest
 from amp_exp_async import (
     UNSET,
     AsyncExperimentClient,
+    Condition,
     EditConflictError,
     FieldDifference,
     Flag,
     InvalidInputError,
     NotFoundError,
+    Segment,
+    Variant,
     VersionChange,
 )
 from amp_exp_async.editing.history import differences
@@ -57,9 +60,9 @@ async def test_history_in_words(client: AsyncExperimentClient, id: str) -> None:
     assert two.endswith("UTC: name: 'one' -> 'two'; enabled: False -> True")
     assert three.endswith(
         "target_segments['Pilot'].percentage: 10 -> 20; target_segments['Staff']: nothing -> "
-        "Segment(name='Staff', percentage=100, rollout_weights={'on': 1}); tags: +'b', -'a'"
+        "Segment(name='Staff', conditions=[], percentage=100, rollout_weights={'on': 1}); tags: +'b', -'a'"
     )
-    assert four.endswith("variants[1]: nothing -> Variant(key='off'); newHere: nothing -> 5")
+    assert four.endswith("variants['off']: nothing -> Variant(key='off'); newHere: nothing -> 5")
     assert one.startswith("version 1 by emulator@example.com at 20")
     assert one.endswith("nothing before")
 
@@ -71,6 +74,19 @@ async def test_history_in_words(client: AsyncExperimentClient, id: str) -> None:
         ({"rollout_weights": {"on": 1}}, {"rollout_weights": {"on": 2}}, "rollout_weights['on']: 1 -> 2"),
         ({"name": None}, {"name": "x"}, "name: None -> 'x'"),
         ({"extra": {"x": {"y": 1}}}, {"extra": {"x": {"y": 2}}}, "x['y']: 1 -> 2"),
+        (
+            {"target_segments": []},
+            {"target_segments": [Segment(name="A", conditions=[Condition(prop="p", op="is", values=["v"])])]},
+            (
+                "target_segments: [] -> [Segment(name='A', conditions=[Condition(prop='p', op='is', values=['v'], "
+                "type='property')])]"
+            ),
+        ),
+        (
+            {"variants": [Variant(key="on", payload=1), Variant(key="off")]},
+            {"variants": [Variant(key="off")]},
+            "variants['on']: Variant(key='on', payload=1) -> nothing",
+        ),
     ],
 )
 def test_differences_in_words(before: Any, after: Any, words: str) -> None:
@@ -110,7 +126,7 @@ async def test_a_dry_run(client: AsyncExperimentClient, emulator: Emulator, id: 
     assert set(shown.left) == {"variants"}
     assert (shown.dry_run, shown.toggle.name) == (True, "two")
     assert str(shown).splitlines()[0] == "name: 'two' -> 'one'"
-    assert str(shown).splitlines()[-1] == "left as it is: variants[1]: Variant(key='off') -> nothing"
+    assert str(shown).splitlines()[-1] == "left as it is: variants['off']: Variant(key='off') -> nothing"
 
 
 async def test_restoring(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
