@@ -46,7 +46,7 @@ class VersionChange:
         created_by: who made it.
         created_at: when, in UTC.
         differences: the fields that differ from the version before, by their names; empty for the oldest, which has
-            none before it.
+            none before it, and where the service does not show what has changed, as for one that was archived.
     """
 
     version: int
@@ -57,7 +57,8 @@ class VersionChange:
     def __str__(self) -> str:
         by = f" by {self.created_by}" if self.created_by else ""
         at = f" at {self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else ""
-        return f"version {self.version}{by}{at}: {'; '.join(map(str, self.differences.values())) or 'nothing before'}"
+        what = "; ".join(map(str, self.differences.values())) or "no difference shown"
+        return f"version {self.version}{by}{at}: {what}"
 
 
 def differences(before: Toggle, after: Toggle) -> dict[str, FieldDifference]:

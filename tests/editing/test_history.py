@@ -64,7 +64,7 @@ async def test_history_in_words(client: AsyncExperimentClient, id: str) -> None:
     )
     assert four.endswith("variants['off']: nothing -> Variant(key='off'); newHere: nothing -> 5")
     assert one.startswith("version 1 by emulator@example.com at 20")
-    assert one.endswith("nothing before")
+    assert one.endswith("no difference shown")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_differences_in_words(before: Any, after: Any, words: str) -> None:
 
 def test_a_version_without_its_maker() -> None:
     """What the service does not say is left out."""
-    assert str(VersionChange(2, UNSET, None, {})) == "version 2: nothing before"
+    assert str(VersionChange(2, UNSET, None, {})) == "version 2: no difference shown"
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     change = VersionChange(2, "u", moment, {"name": FieldDifference("name", "a", "a")})
     assert str(change) == "version 2 by u at 2026-01-02 03:04:05 UTC: name: no difference"
