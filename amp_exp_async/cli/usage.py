@@ -38,6 +38,13 @@ class Commands(TyperGroup):
             status = INTERRUPTED
         sys.exit(status)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is meant."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            raise typer.Abort from None
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments apart."""
         if any(argument.partition("=")[0] == "--api-key" for argument in args):

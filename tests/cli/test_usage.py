@@ -59,6 +59,17 @@ def test_exit_statuses_are_told(amp_exp: AmpExp) -> None:
         assert status in said
 
 
+def test_ctrl_c_in_a_command_without_a_client(amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line says so there, too."""
+
+    def press(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("amp_exp_async.cli.app.run", press)
+    outcome = amp_exp("demo")
+    assert (outcome.status, outcome.out, outcome.err) == (130, "", "Interrupted.\n")
+
+
 def test_nothing_asked_for(amp_exp: AmpExp) -> None:
     """Without a command there is help, and no error line."""
     outcome = amp_exp("flags")
