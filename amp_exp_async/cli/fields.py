@@ -111,7 +111,7 @@ def _plain(value: Any) -> Any:
 
 def _assigned(assignment: str, table: Mapping[str, Check]) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
-    if not equals:
+    if not (name and equals):
         raise InvalidInputError(f"--set takes FIELD=JSON, as in --set rollout_percentage=20; got {assignment!r}.")
     if name == "archive":
         raise InvalidInputError(_ARCHIVE)

@@ -112,6 +112,7 @@ def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
         (["--set", "nme=1"], "'name' may be meant"),
         (["--set", "rolloutPercentage=1"], "'rollout_percentage' may be meant"),
         (["--set", "name"], "takes FIELD=JSON"),
+        (["--set", "=1"], "takes FIELD=JSON"),
         (["--set", "name=foo"], """--set 'name="foo"'"""),
         (["--set", "archive=true"], "commands of its own"),
         (["--set", "name=1"], "name: must be a string"),
