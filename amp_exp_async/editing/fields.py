@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import attrs
@@ -63,13 +64,24 @@ def difference(base: Toggle, edited: Any) -> dict[str, Any]:
             checks.refuse(name, f"cannot be changed by an edit ({_INSTEAD.get(name, 'the service sets it')})")
         if getattr(edited, name) is UNSET:
             checks.refuse(name, "must have a value: UNSET is not sent, and would leave it as it is")
-        if name in _WHOLE and getattr(base, name) is UNSET:
-            checks.refuse(name, "was not shown by the service, and what is there would be lost: use edit to replace it")
+    refuse_unseen(base, changed)
     given = {shown[name]: getattr(edited, name) for name in changed}
     if "target_segments" in given:
         given["target_segments"] = checks.items("target_segments", given["target_segments"])
         refuse_cohorts(*(base.target_segments or ()), *given["target_segments"])
     return checks.fields(table, given)
+
+
+def refuse_unseen(toggle: Toggle, fields: Container[str]) -> None:
+    """Refuse to write a list that the service has not shown.
+
+    Args:
+        toggle: as it was read.
+        fields: those that are to be written.
+    """
+    for name in _WHOLE:
+        if name in fields and getattr(toggle, name) is UNSET:
+            checks.refuse(name, "was not shown by the service, and what is there would be lost: use edit to replace it")
 
 
 def refuse_cohorts(*segments: Any) -> None:

@@ -13,7 +13,7 @@ from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputErr
 from amp_exp_async.models import Toggle
 from amp_exp_async.resources import KindResource
 
-from .fields import difference, equal, refuse_cohorts, table_of, value_of
+from .fields import difference, equal, refuse_cohorts, refuse_unseen, table_of, value_of
 from .merging import Overlap, merge, missing
 from .showing import shown
 
@@ -104,6 +104,7 @@ def copied(toggle: ToggleT) -> ToggleT:
 
 def _merged(path: str, base: Toggle, ours: Mapping[str, Any], latest: Toggle) -> dict[str, Any]:
     """What is still to be written."""
+    refuse_unseen(latest, ours)
     before, theirs = ({field: value_of(toggle, field) for field in ours} for toggle in (base, latest))
     merged, overlaps = merge(before, ours, theirs)
     if overlaps:

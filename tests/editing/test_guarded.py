@@ -144,6 +144,22 @@ async def test_a_list_that_is_not_shown(client: AsyncExperimentClient, emulator:
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["x"], target_segments=[]))
 
 
+@pytest.mark.parametrize("field", ["tags", "targetSegments"])
+async def test_a_list_that_is_not_shown_any_more(
+    client: AsyncExperimentClient, emulator: Emulator, id: str, field: str
+) -> None:
+    """As little as in the first reading."""
+
+    def change(flag: Flag) -> Flag:
+        del emulator.state.toggle("flags", id).document[field]
+        segments = [*(flag.target_segments or ()), Segment(name="new", percentage=1)]
+        return attrs.evolve(flag, tags=["x", *(flag.tags or ())], target_segments=segments)
+
+    with pytest.raises(InvalidInputError, match="not shown"):
+        await client.flags.guarded_edit(id, change)
+    assert methods(emulator) == ["GET", "GET"]
+
+
 async def test_a_segment_of_a_cohort(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """Segments are not written then, and the message names the one; other fields are."""
     put(emulator, id, targetSegments=[PILOT, OF_A_COHORT])
