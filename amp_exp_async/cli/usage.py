@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
@@ -38,18 +40,30 @@ class Commands(TyperGroup):
             status = INTERRUPTED
         sys.exit(status)
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Take the arguments of the program apart."""
+        with _aborting():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that is meant."""
-        try:
+        with _aborting():
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # typer would end without a word
-            raise typer.Abort from None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments apart."""
         if any(argument.partition("=")[0] == "--api-key" for argument in args):
             raise _KeyGivenError(_NO_KEY)
         return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _aborting() -> Generator[None, None, None]:
+    """Hand Ctrl-C on as what it is: typer would end without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Abort from None
 
 
 class _KeyGivenError(typer.TyperException):

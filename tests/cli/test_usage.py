@@ -59,13 +59,14 @@ def test_exit_statuses_are_told(amp_exp: AmpExp) -> None:
         assert status in said
 
 
-def test_ctrl_c_in_a_command_without_a_client(amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line says so there, too."""
+@pytest.mark.parametrize("place", ["amp_exp_async.cli.app.run", "typer.core.TyperGroup.parse_args"])
+def test_ctrl_c_without_a_client(amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """One line says so there, too: in the demo, and while the arguments are taken apart."""
 
-    def press(_: object) -> None:
+    def press(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("amp_exp_async.cli.app.run", press)
+    monkeypatch.setattr(place, press)
     outcome = amp_exp("demo")
     assert (outcome.status, outcome.out, outcome.err) == (130, "", "Interrupted.\n")
 
