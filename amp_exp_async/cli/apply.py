@@ -156,4 +156,6 @@ def _sum_up(session: Session, account: Account, again: str) -> None:
         session.tell(str(line))
     verdict = {"done": "Done", "unknown": "Not known"}.get(result.state, "Not done")
     more = "" if result.state == "done" else f" {again}"
+    if account.is_begun:
+        session.changed.append(str(account))
     session.conclude(f"{verdict}: {account}; {result.requests} requests in {result.seconds:.1f} s.{more}")

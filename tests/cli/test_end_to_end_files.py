@@ -169,25 +169,38 @@ def test_ctrl_c_before_anything_was_changed(many: Account) -> None:
     assert (outcome.status, outcome.err) == (130, "Interrupted. Nothing was changed.\n")
 
 
+def unread(account: Account, command: str) -> str:
+    """What a command whose output nobody reads says on standard error."""
+    with subprocess.Popen(
+        [*AMP_EXP, *account._in_folder(command)],
+        env=account.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(timeout=WAIT)
+    assert "Traceback" not in err
+    assert process.returncode == 1
+    return err.strip()
+
+
 def test_output_that_nobody_reads(many: Account) -> None:
     """`| head` ends what only reads in silence; what would change something changes nothing, and says so."""
     many.emulator.latency = 0
-    for command, told in (("plan @flags.yaml", ""), ("apply @flags.yaml --yes", "Nothing was changed.")):
-        with subprocess.Popen(
-            [*AMP_EXP, *many._in_folder(command)],
-            env=many.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.close()
-            process.stdout = None
-            _, err = process.communicate(timeout=WAIT)
-        assert "Traceback" not in err
-        assert err.strip().endswith(told)
-        assert process.returncode == 1
+    assert unread(many, "plan @flags.yaml") == ""
+    assert unread(many, "apply @flags.yaml --yes").endswith("Nothing was changed.")
     assert renamed(many) == 0
+
+
+def test_json_that_nobody_reads(amp: Account) -> None:
+    """It comes when all is done: what was changed is told on standard error."""
+    amp.emulator.state.add_flag(key="a", projectId="1", name="old")
+    (amp.folder / "flags.json").write_text('{"project_id": "1", "flags": [{"key": "a", "name": "new"}]}')
+    assert unread(amp, "apply @flags.json --yes --json").endswith("Changed before: 1 of 1 flags and experiments.")
+    assert amp.flags("1")["a"][0] == "new"
 
 
 def test_output_that_is_read_in_part(many: Account) -> None:
