@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 
-from amp_exp_async import ExperimentClient, State
+from amp_exp_async import UNSET, ExperimentClient, State
+from amp_exp_async.declarative.state import KINDS
 
 from .progress import reporter
 from .session import Session
@@ -30,7 +31,7 @@ def reading(session: Session, title: str) -> Generator[ExperimentClient, None, N
 
 
 def exported(session: Session, project_id: str | None, **depth: Any) -> State:
-    """What there is, as a file declares it. It says so where there is nothing, which no request fails for.
+    """What there is, as a file declares it. It says so where there is nothing, or some of it cannot be declared.
 
     Args:
         session: the run of the command.
@@ -42,4 +43,15 @@ def exported(session: Session, project_id: str | None, **depth: Any) -> State:
     if not (state.flags or state.experiments):
         where = "" if project_id is None else f" in project {project_id}"
         session.tell(f"There are no flags and no experiments{where} that this key can see.")
+    if depth.get("users") and (left := list(_left_out(state))):
+        session.tell(f"Left out, since no file can hold it: what is included in {', '.join(left)}.")
     return state
+
+
+def _left_out(state: State) -> Iterator[str]:
+    """The variants whose inclusions were read, and are not there."""
+    for kind in KINDS:
+        for toggle in state.of(kind):
+            for variant in toggle.variants or ():
+                if UNSET in (variant.users, variant.cohorts):
+                    yield f"{kind}/{toggle.key}, variant {variant.key}"

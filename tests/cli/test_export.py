@@ -86,3 +86,11 @@ def test_export_into_a_place_that_cannot_be(amp_exp: AmpExp, file: Path) -> None
     outcome = amp_exp("export", "-o", file / "flags.yaml")
     assert outcome.status == 2
     assert outcome.err == f"--output {file}/flags.yaml: cannot be written (File exists).\n"
+
+
+def test_inclusions_that_no_file_can_hold(account: Emulator, amp_exp: AmpExp) -> None:
+    """What is left out is told."""
+    account.state.add_users("flags", "1001", "on", ["a,b"])
+    outcome = amp_exp("export", "--with-inclusions")
+    assert outcome.err == "Left out, since no file can hold it: what is included in flags/new-checkout, variant on.\n"
+    assert "users" not in outcome.out
