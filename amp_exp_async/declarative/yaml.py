@@ -15,7 +15,7 @@ from .nodes import DEEPEST, DocumentError, Fields, Node, Way, path, twice
 
 TAG: Final = "tag:yaml.org,2002:"
 _COLLECTIONS = frozenset({f"{TAG}map", f"{TAG}seq"})
-_MOST_REPEATED = 250_000
+_MOST_REPEATED = 100_000
 
 
 def library() -> Any:

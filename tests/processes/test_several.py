@@ -81,8 +81,8 @@ async def test_one_who_waits_alone_beside_many(service: Emulator, limit: Limit) 
         for task in load:
             task.cancel()
         await asyncio.gather(*load, return_exceptions=True)
-    assert len(waits) >= 8
-    assert max(waits) <= 1.5  # the other's permits are in use for a second
+    assert len(waits) >= 5  # with a share of one in 65 it would have fewer
+    assert max(waits) <= 2.0  # the other's permits are in use for a second
     assert service.refused == 0
 
 
