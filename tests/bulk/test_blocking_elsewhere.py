@@ -83,6 +83,8 @@ def test_a_script_that_is_interrupted(emulator: Emulator) -> None:
 def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C just as the waiting ends is raised like any other, and nobody waits for an end that is over."""
 
+    waiting = threading.Event()
+
     class Lock:
         """Is taken, and interrupted before it is known."""
 
@@ -91,6 +93,7 @@ def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: 
             self._real = real
 
         def _interrupted(self, timeout: float = -1) -> bool:
+            waiting.set()
             self._real.acquire(timeout=timeout)
             self.acquire = self._real.acquire
             raise KeyboardInterrupt
@@ -99,6 +102,11 @@ def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: 
         def __init__(self, work: Any) -> None:
             super().__init__(work)
             self._finished = Lock(self._finished)
+
+        def start(self) -> None:
+            """Begin once somebody waits for the end: else it may be over before."""
+            waiting.wait(WAIT)
+            super().start()
 
     with client_of(emulator) as client:
         monkeypatch.setattr(bridge, "_Call", Call)
