@@ -39,7 +39,7 @@ def test_the_fixture_in_another_project(tmp_path: Path) -> None:
     """Each test gets an empty emulator; blocking and async tests alike, with warnings as errors."""
     (tmp_path / "test_project.py").write_text(TESTS)
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
     options = ["-q", "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function", "-p", "no:cacheprovider"]
     plugins = ["-p", plugin.__name__, "-p", "pytest_asyncio.plugin"]
     command = [sys.executable, "-m", "pytest", *options, *plugins, str(tmp_path)]
