@@ -45,7 +45,7 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
             one.replace(kind=inspect.Parameter.KEYWORD_ONLY)
             for one in [*options, *_parameters(session.annotation).values()]
         ]
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         app.command(name, help=help or inspect.getdoc(function))(run)
         return function
