@@ -28,7 +28,7 @@ def outcome(index: int, state: str) -> Outcome:
     """D is done, f failed, u unknown, s was done before; l was left out."""
     names = {"d": "done", "f": "failed", "u": "unknown", "s": "skipped", "l": "skipped"}
     error = AmpExpError("the\nservice failed") if state in "ful" else None
-    return Outcome(STEPS[index], index, names[state], error)  # type: ignore[arg-type]
+    return Outcome(STEPS[index], index, names[state], error)  # type: ignore[arg-type]  # one of the four
 
 
 @pytest.mark.parametrize(

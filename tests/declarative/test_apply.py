@@ -31,6 +31,7 @@ from amp_exp_async import (
     VariantState,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.declarative.accounts import account
 from tests.declarative.states import LABELS, PROJECTS, states
 
 
@@ -110,15 +111,7 @@ def test_everything_becomes_as_declared(before: State, after: State) -> None:
     """From nothing, and from any other state; a second plan is empty, and so is the plan of what is exported."""
 
     async def journey() -> None:
-        async with (
-            Emulator(per_second=None, per_day=None) as emulator,
-            AsyncExperimentClient(
-                emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=RetryPolicy(base=0.0)
-            ) as client,
-        ):
-            for project in PROJECTS:
-                for label in LABELS:
-                    emulator.state.add_deployment(label=label, projectId=project)
+        async with account(PROJECTS) as (_, client):
             was: Toggles = {}
             for state in (before, after):
                 assert all(outcome.ok for outcome in await applied(client, state))
@@ -139,15 +132,7 @@ def test_a_run_that_fails_anywhere_goes_on_by_its_journal(before: State, after: 
     """What it has done itself is no conflict, and no flag is put into service before all else of it is done."""
 
     async def journey(journal: Path) -> None:
-        async with (
-            Emulator(per_second=None, per_day=None, seed=seed) as emulator,
-            AsyncExperimentClient(
-                emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=RetryPolicy(attempts=1)
-            ) as client,
-        ):
-            for project in PROJECTS:
-                for label in LABELS:
-                    emulator.state.add_deployment(label=label, projectId=project)
+        async with account(PROJECTS, retry=RetryPolicy(attempts=1), seed=seed) as (emulator, client):
             await applied(client, before)
             plan = await client.plan(after)
             due = {change.target for change in plan.changes}

@@ -27,7 +27,8 @@ from amp_exp_async import (
     save,
 )
 from amp_exp_async.emulator import Emulator
-from tests.declarative.states import LABELS, states
+from tests.declarative.accounts import account
+from tests.declarative.states import states
 from tests.declarative.test_plan import paths
 
 STAGING, PRODUCTION, EMPTY = "1", "2", "3"
@@ -70,15 +71,7 @@ def test_a_promotion_makes_one_project_like_the_other(before: State, staging: St
     """From whatever is there, and a second plan is empty; what only the target has is archived with `prune`."""
 
     async def journey() -> None:
-        async with (
-            Emulator(per_second=None, per_day=None) as emulator,
-            AsyncExperimentClient(
-                emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=RetryPolicy(base=0.0)
-            ) as client,
-        ):
-            for project in (STAGING, PRODUCTION, EMPTY):
-                for label in LABELS:
-                    emulator.state.add_deployment(label=label, projectId=project)
+        async with account((STAGING, PRODUCTION, EMPTY)) as (emulator, client):
             for state in (in_project(staging, STAGING), in_project(before, PRODUCTION)):
                 await applied(client, await client.plan(state))
             whole: dict[str, Any] = {"users": True, "cohorts": True, "variants": True}

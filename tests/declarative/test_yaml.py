@@ -50,9 +50,9 @@ def test_a_text_is_checked_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidStateError, match=r"<text>: flags\[1\]\.key: 'a' is there twice|<text>:1: flags\[1\]"):
         loads('{"flags": [{"key": "a"}, {"key": "a"}]}', format="json")
     with pytest.raises(InvalidInputError, match="format"):
-        loads("{}", format="toml")  # type: ignore[arg-type]
+        loads("{}", format="toml")  # type: ignore[arg-type]  # a mistake
     with pytest.raises(InvalidInputError, match="text: must be a string"):
-        loads(b"{}")  # type: ignore[arg-type]
+        loads(b"{}")  # type: ignore[arg-type]  # a mistake
     with pytest.raises(InvalidStateError, match="no such variant"):
         dumps(State(flags=[FlagState(key="a", variants=[], rollout_weights={"on": 1})]))
     monkeypatch.setitem(__import__("sys").modules, "ruamel.yaml", None)
