@@ -1,12 +1,11 @@
 """The async Python client of Amplitude's Experiment Management API, with a blocking facade."""
 
 from ._version import __version__
-from .blocking import BetaClient, BlockingBulkRun, BlockingPager, ExperimentClient
 from .bulk import (
     AddCohorts,
     AddDeployments,
     AddUsers,
-    BulkRun,
+    AsyncBulkRun,
     BulkSummary,
     CreateExperiment,
     CreateFlag,
@@ -25,28 +24,7 @@ from .bulk import (
     ReplaceUsers,
 )
 from .client import AsyncBetaClient, AsyncExperimentClient
-from .declarative import (
-    LINT_RULES,
-    Change,
-    Dependencies,
-    ExperimentState,
-    FieldChange,
-    Finding,
-    FlagState,
-    Plan,
-    Scope,
-    State,
-    StateDiff,
-    ToggleState,
-    VariantState,
-    diff,
-    dumps,
-    lint,
-    load,
-    loads,
-    save,
-)
-from .editing import FieldDifference, Restoration, SegmentChanges, VersionChange
+from .editing import FieldDifference, RestoreResult, SegmentEditParams, VersionChange
 from .errors import (
     AmpExpError,
     APIConnectionError,
@@ -60,7 +38,7 @@ from .errors import (
     ConflictError,
     EditConflictError,
     InvalidInputError,
-    InvalidStateError,
+    InvalidManifestError,
     MethodNotAllowedError,
     NotFoundError,
     OutcomeUnknownError,
@@ -69,6 +47,26 @@ from .errors import (
     RateLimitError,
     ServerError,
     UnexpectedResponseError,
+)
+from .http import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
+from .lint import LINT_RULES, Finding, lint
+from .manifests import (
+    Dependencies,
+    ExperimentSpec,
+    ExportScope,
+    FieldChange,
+    FlagConfigSpec,
+    FlagSpec,
+    Manifest,
+    ManifestDiff,
+    Plan,
+    ResourceChange,
+    VariantSpec,
+    diff,
+    dumps,
+    load,
+    loads,
+    save,
 )
 from .models import (
     UNSET,
@@ -91,10 +89,16 @@ from .models import (
     Variant,
     Version,
 )
-from .paging import Pager
-from .resources import ExperimentChanges, FlagChanges, NewBetaExperiment, NewExperiment, NewFlag
-from .transport import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
-from .wire import parse, to_json
+from .pagination import AsyncPager
+from .resources import (
+    BetaExperimentCreateParams,
+    ExperimentCreateParams,
+    ExperimentEditParams,
+    FlagCreateParams,
+    FlagEditParams,
+)
+from .serialization import parse, to_json
+from .sync import BetaClient, BulkRun, ExperimentClient, Pager
 
 __all__ = [
     "LINT_RULES",
@@ -107,17 +111,17 @@ __all__ = [
     "AddUsers",
     "AmpExpError",
     "AsyncBetaClient",
+    "AsyncBulkRun",
     "AsyncExperimentClient",
+    "AsyncPager",
     "Attempt",
     "AuthenticationError",
     "BadRequestError",
     "BetaClient",
-    "BlockingBulkRun",
-    "BlockingPager",
+    "BetaExperimentCreateParams",
     "BulkError",
     "BulkRun",
     "BulkSummary",
-    "Change",
     "ClientClosedError",
     "Condition",
     "ConfigurationError",
@@ -132,27 +136,30 @@ __all__ = [
     "EditConflictError",
     "EditVariant",
     "Experiment",
-    "ExperimentChanges",
     "ExperimentClient",
-    "ExperimentState",
+    "ExperimentCreateParams",
+    "ExperimentEditParams",
+    "ExperimentSpec",
+    "ExportScope",
     "ExposureEvent",
     "ExposureFilter",
     "FieldChange",
     "FieldDifference",
     "Finding",
     "Flag",
-    "FlagChanges",
-    "FlagState",
+    "FlagConfigSpec",
+    "FlagCreateParams",
+    "FlagEditParams",
+    "FlagSpec",
     "HoldoutGroup",
     "InvalidInputError",
-    "InvalidStateError",
+    "InvalidManifestError",
+    "Manifest",
+    "ManifestDiff",
     "Maybe",
     "MethodNotAllowedError",
     "MutexGroup",
     "MutexSlot",
-    "NewBetaExperiment",
-    "NewExperiment",
-    "NewFlag",
     "NotFoundError",
     "Operation",
     "Outcome",
@@ -174,21 +181,18 @@ __all__ = [
     "RemoveVariant",
     "ReplaceCohorts",
     "ReplaceUsers",
-    "Restoration",
+    "ResourceChange",
+    "RestoreResult",
     "RetryPolicy",
-    "Scope",
     "Segment",
-    "SegmentChanges",
+    "SegmentEditParams",
     "ServerError",
-    "State",
-    "StateDiff",
-    "ToggleState",
     "UnexpectedResponseError",
     "Unset",
     "UnsetType",
     "Usage",
     "Variant",
-    "VariantState",
+    "VariantSpec",
     "Version",
     "VersionChange",
     "__version__",

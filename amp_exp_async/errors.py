@@ -6,7 +6,7 @@
     ├── ConfigurationError           a key, region, URL or option that cannot work
     ├── ClientClosedError            the client was used after it was closed (also RuntimeError)
     ├── InvalidInputError            refused before anything was sent (also ValueError)
-    │   └── InvalidStateError        a file, or what it declares, has problems
+    │   └── InvalidManifestError        a file, or what it declares, has problems
     ├── APIConnectionError           no complete reply: not connected, connection lost
     │   └── APITimeoutError          no complete reply in time (also TimeoutError)
     ├── APIStatusError               a reply that refuses
@@ -75,15 +75,15 @@ class Problem:
     message: str
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """File and line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.field, self.message) if part)
+        return ": ".join(part for part in (self.location, self.field, self.message) if part)
 
 
-class InvalidStateError(InvalidInputError):
+class InvalidManifestError(InvalidInputError):
     """A file cannot be read, or what it declares cannot be. Nothing was changed. The message has all the problems.
 
     Attributes:
@@ -220,7 +220,7 @@ class UnexpectedResponseError(_RequestError):
     """A reply is not what the contract says.
 
     Attributes:
-        place: where in the document, as in `flags[12].targetSegments[0].percentage`; empty for the whole of it.
+        location: where in the document, as in `flags[12].targetSegments[0].percentage`; empty for the whole of it.
         body: the beginning of the reply's body, as text.
         method, path, attempts: what was asked, and how often.
     """
@@ -229,14 +229,14 @@ class UnexpectedResponseError(_RequestError):
         self,
         message: str,
         *,
-        place: str = "",
+        location: str = "",
         body: str = "",
         method: str = "",
         path: str = "",
         attempts: int = 0,
     ) -> None:
         super().__init__(message, method=method, path=path, attempts=attempts)
-        self.place = place
+        self.location = location
         self.body = body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 
-def keep_for_ever(thing: object) -> None:
+def leak(thing: object) -> None:
     """Keep an object from ever being finalised, also at exit.
 
     A forked child shares the parent's epoll: finalising the parent's event loop or sockets in the child would

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import HttpSession
 from typing import Any
 
 from amp_exp_async.emulator import Emulator, Fault
@@ -78,7 +78,7 @@ class Served:
         ids: the ids of its flags.
     """
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: HttpSession) -> None:
         self._pipe = pipe
         self.base_url: str
         self.api_key: str
@@ -108,11 +108,11 @@ def emulating(conditions: Conditions) -> Iterator[Served]:
         process.join()
 
 
-def _serve(conditions: Conditions, pipe: Connection) -> None:
+def _serve(conditions: Conditions, pipe: HttpSession) -> None:
     asyncio.run(_run(conditions, pipe))
 
 
-async def _run(conditions: Conditions, pipe: Connection) -> None:
+async def _run(conditions: Conditions, pipe: HttpSession) -> None:
     async with Emulator(per_second=conditions.per_second, per_day=None, latency=conditions.latency, seed=7) as emulator:
         ids: list[str] = []
         for number in range(conditions.flags):
@@ -121,9 +121,9 @@ async def _run(conditions: Conditions, pipe: Connection) -> None:
             if conditions.users:
                 emulator.state.add_users("flags", flag["id"], "on", list(conditions.users))
         if conditions.failing:
-            emulator.fail(Fault.status(503), share=conditions.failing, times=None)
+            emulator.inject(Fault.status(503), probability=conditions.failing, times=None)
         if conditions.losing:
-            emulator.fail(Fault.close(applied=True), share=conditions.losing, times=None)
+            emulator.inject(Fault.close(applied=True), probability=conditions.losing, times=None)
         pipe.send((emulator.base_url, emulator.api_key, ids))
         while await asyncio.to_thread(pipe.recv) == "report":
             pipe.send(_report(emulator))

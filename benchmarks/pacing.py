@@ -89,7 +89,7 @@ async def _run(
 async def _compare(ours: str, baseline: str, count: int, limit: int) -> tuple[_Result, _Result]:
     bucket = _TokenBucket(limit)
     pace = RateLimit(per_second=limit, per_day=None)
-    once = RetryPolicy(attempts=1)
+    once = RetryPolicy(max_attempts=1)
     async with (
         aiohttp.ClientSession() as session,
         AsyncExperimentClient("benchmark-key", base_url=ours, rate_limit=pace, retry=once) as client,

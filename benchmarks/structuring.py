@@ -13,7 +13,7 @@ from measuring import Comparison, alternate, arguments, show, timed
 from peers import PlainPage, PydanticPage, plain_converter
 from sample import flags
 
-from amp_exp_async import Flag, wire
+from amp_exp_async import Flag, serialization
 
 _COUNT = 1_000
 
@@ -38,7 +38,7 @@ def main() -> None:
     with asyncio.Runner() as runner:
 
         def ours() -> object:
-            return runner.run(wire.page(Flag, "flags", body)).items
+            return runner.run(serialization.page(Flag, "flags", body)).items
 
         def pydantic() -> object:
             return PydanticPage.model_validate(orjson.loads(body)).flags

@@ -21,15 +21,15 @@ from attrs import evolve, frozen
 from amp_exp_async import (
     UNSET,
     AsyncBetaClient,
+    AsyncBulkRun,
     AsyncExperimentClient,
     BetaClient,
-    BulkRun,
     ExperimentClient,
     InvalidInputError,
 )
 from amp_exp_async.config import BETA, V1
+from amp_exp_async.http import Idempotency, Request, Transport, cannot_reconcile
 from amp_exp_async.resources import Resource
-from amp_exp_async.transport import Repeat, Request, Transport, beyond_settling
 
 PAGE = Path(__file__).parent / "operations.md"
 
@@ -82,7 +82,7 @@ class Recorder(Transport):
 
     def send(self, request: Request) -> NoReturn:
         """Hand it out."""
-        raise Sent(request, beyond_settling)
+        raise Sent(request, cannot_reconcile)
 
     def send_settled(self, request: Request, answer: object, settle: object) -> NoReturn:  # noqa: ARG002
         """Hand it out."""
@@ -217,14 +217,14 @@ async def rows_of(name: str, method: Callable[..., Any]) -> list[Row]:
 def repeated(sent: Sent) -> str:
     """What happens when the reply of a request is lost."""
     match sent.request.repeat:
-        case Repeat.HARMLESS:
+        case Idempotency.IDEMPOTENT:
             return "yes"
-        case Repeat.GONE:
+        case Idempotency.DELETE:
             return "yes; 404 then means done"
-        case Repeat.MOVED:
+        case Idempotency.RENAME:
             return "yes; 404 then: read back"
-        case Repeat.HARMFUL:
-            return "never" if sent.settle is beyond_settling else "never: read back"
+        case Idempotency.NON_IDEMPOTENT:
+            return "never" if sent.settle is cannot_reconcile else "never: read back"
 
 
 def is_guarded(method: Callable[..., Any]) -> bool:
@@ -234,7 +234,7 @@ def is_guarded(method: Callable[..., Any]) -> bool:
 
 def is_run(method: Callable[..., Any]) -> bool:
     """Whether a method sends many requests, as a bulk run."""
-    return typing.get_type_hints(method).get("return") is BulkRun
+    return typing.get_type_hints(method).get("return") is AsyncBulkRun
 
 
 @frozen

@@ -11,7 +11,7 @@ from amp_exp_async.emulator import Emulator
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 
-AT_ONCE = RetryPolicy(base=0.0)
+AT_ONCE = RetryPolicy(backoff_base=0.0)
 """Retries without waits: what a test is about is seldom the time."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field
 
-from amp_exp_async.transport.pacing import Pacer
+from amp_exp_async.ratelimit.pacing import Pacer
 from tests.virtual_time import now
 
 

@@ -20,7 +20,7 @@ def test_imports_run_one_way() -> None:
 
 
 # JSON Schema has words of its own.
-SCHEMA = {Path("declarative/schema.py"), Path("declarative/shapes.py")}
+SCHEMA = {Path("manifests/schema.py"), Path("manifests/shapes.py")}
 
 
 def test_camel_case_of_the_wire_appears_in_one_package_only() -> None:
@@ -29,7 +29,7 @@ def test_camel_case_of_the_wire_appears_in_one_package_only() -> None:
     found = {
         f"{file.relative_to(PACKAGE)}: {match}"
         for file in PACKAGE.rglob("*.py")
-        if file.relative_to(PACKAGE).parts[0] not in {"wire", "emulator", "cli"}
+        if file.relative_to(PACKAGE).parts[0] not in {"serialization", "emulator", "cli"}
         if file.relative_to(PACKAGE) not in SCHEMA
         for match in camel.findall(file.read_text())
     }

@@ -20,20 +20,20 @@ from .operations import (
     ReplaceUsers,
 )
 from .outcomes import BulkSummary, Outcome, Progress
-from .run import BulkRun, OnError
+from .run import AsyncBulkRun, OnError
 from .source import Operations
-from .streams import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncToggles, AsyncUsers
+from .streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
 
 __all__ = [
     "AddCohorts",
     "AddDeployments",
     "AddUsers",
+    "AsyncBulkRun",
     "AsyncCohorts",
     "AsyncExperiments",
+    "AsyncFlagConfigs",
     "AsyncFlags",
-    "AsyncToggles",
     "AsyncUsers",
-    "BulkRun",
     "BulkSummary",
     "CreateExperiment",
     "CreateFlag",

@@ -7,7 +7,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 
 from .operations import Inclusion
 
@@ -42,14 +42,15 @@ def steps(operation: Inclusion, present: Sequence[str]) -> list[Step]:
     remove = (
         [] if operation.action == "add" else [id for id in present if (id in given) == (operation.action == "remove")]
     )
-    additions = [Step("add", chunk) for chunk in _chunks(add, checks.MAX_ADDED)]
-    removals = [Step("remove", chunk) for chunk in _chunks(remove, checks.MAX_REMOVED)]
-    if operation.what != "users" or not add or len(there) + len(add) <= checks.MAX_ADDED:
+    additions = [Step("add", chunk) for chunk in _chunks(add, validation.MAX_ADDED)]
+    removals = [Step("remove", chunk) for chunk in _chunks(remove, validation.MAX_REMOVED)]
+    if operation.what != "users" or not add or len(there) + len(add) <= validation.MAX_ADDED:
         return additions + removals
-    if len(there) + len(add) - len(remove) > checks.MAX_ADDED:
-        checks.refuse(
+    if len(there) + len(add) - len(remove) > validation.MAX_ADDED:
+        validation.refuse(
             operation.what,
-            f"must leave at most {checks.MAX_ADDED} in the variant: it has {len(there)}, and {len(add)} would be added",
+            f"must leave at most {validation.MAX_ADDED} in the variant: it has {len(there)}, and {len(add)} "
+            "would be added",
         )
     return removals + additions
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import attrs
 from attrs import define
 
+from amp_exp_async.bulk.worker_pool import Runner
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError
+from amp_exp_async.http import CallAbandonedError, Tally, Transport
 from amp_exp_async.models import Created
-from amp_exp_async.runner import Runner
-from amp_exp_async.transport import GivenUpError, Tally, Transport
 
 from .journal import Journal, digest
 from .judging import is_final, not_begun, whole
 from .names import Names
 from .operations import CreateExperiment, CreateFlag, Lookup, OnToggle, Operation, created_key, order_key
-from .outcomes import Account, BulkSummary, Outcome, State, describe
+from .outcomes import Account, BulkSummary, Outcome, Status, describe
 from .perform import Performer
 from .source import Source
 
@@ -219,7 +219,7 @@ class Execution:
             created = await performer.perform(job.operation, id, again=again, was_done=job.was_done, followed=followed)
         except AmpExpError as failure:
             error = failure
-        except GivenUpError:
+        except CallAbandonedError:
             return self._drop(job, tally.requests)
         except asyncio.CancelledError:
             error = AmpExpError("the run was cancelled while the operation was under way")
@@ -244,16 +244,16 @@ class Execution:
         if is_final(outcome.error):
             self._cause = self._cause or outcome.error
             self.runner.stop(self._cause)
-        elif self._on_error == "leave" and outcome.state in {"failed", "unknown"}:
+        elif self._on_error == "stop_flag" and outcome.status in {"failed", "unknown"}:
             self._left[whole(outcome.operation)] = outcome
-        elif self._on_error == "stop" and outcome.state in {"failed", "unknown"}:
+        elif self._on_error == "stop" and outcome.status in {"failed", "unknown"}:
             self._cause = self._cause or AmpExpError(f"the run was stopped by {describe(outcome)}")
             self.runner.stop()
         return self._count(outcome)
 
     def _write_down(self, journal: Journal, job: _Job, outcome: Outcome) -> None:
         with suppress(AmpExpError):  # it remembers, too, why it is broken
-            if outcome.state != "skipped":
+            if outcome.status != "skipped":
                 journal.end(job.known_by, outcome, job.flag)
         if journal.broken is not None:
             self._cause = self._cause or journal.broken
@@ -278,7 +278,7 @@ def _outcome(
     job: _Job, performer: Performer, tally: Tally, created: Created | None, error: AmpExpError | None
 ) -> Outcome:
     changed = tuple(performer.changed)
-    state: State = "done"
+    state: Status = "done"
     if error is not None:
         if tally.lost or isinstance(error, OutcomeUnknownError):
             state = "unknown"

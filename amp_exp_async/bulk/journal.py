@@ -17,11 +17,11 @@ from typing import Any, cast
 
 import orjson
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, InvalidInputError
 
 from .operations import Operation
-from .outcomes import Outcome, State
+from .outcomes import Outcome, Status
 from .repeats import Repeats
 
 _FORMAT = "amp_exp_async bulk journal 1"
@@ -37,7 +37,7 @@ def digest(operation: Operation) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def path_of(journal: str | os.PathLike[str]) -> Path:
+def build_path(journal: str | os.PathLike[str]) -> Path:
     """The path that a caller gives.
 
     Raises:
@@ -46,7 +46,7 @@ def path_of(journal: str | os.PathLike[str]) -> Path:
     try:
         return Path(journal)
     except TypeError:
-        checks.refuse("journal", "must be a path", journal)
+        validation.refuse("journal", "must be a path", journal)
 
 
 def done_before(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:
@@ -158,7 +158,7 @@ class Journal:
 
     def end(self, known_by: int, outcome: Outcome, flag: str) -> None:
         """Note what became of an operation."""
-        entry = _entry(outcome.index, known_by, outcome.operation, flag, outcome.state)
+        entry = _entry(outcome.index, known_by, outcome.operation, flag, outcome.status)
         if outcome.error is not None:
             entry["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
         if outcome.changed:
@@ -262,7 +262,7 @@ def _applied(entry: Mapping[str, Any]) -> bool:
     return entry["state"] != "failed" or "changed" in entry
 
 
-def _entry(index: int, known_by: int, operation: Operation, flag: str, state: State | str) -> dict[str, Any]:
+def _entry(index: int, known_by: int, operation: Operation, flag: str, state: Status | str) -> dict[str, Any]:
     return {
         "index": index,
         "digest": f"{known_by:016x}",

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeGuard, TypeVar
 
 import orjson
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError
 
 from .operations import OPERATIONS, Operation
@@ -33,7 +33,7 @@ def read_ids(file: File) -> Generator[str, None, None]:
     Raises:
         InvalidInputError: the file cannot be read, or a line is no id; the message names the line.
     """
-    return _read(file, lambda line: checks.listed_id("id", line))
+    return _read(file, lambda line: validation.listed_id("id", line))
 
 
 def read_operations(file: File) -> Generator[Operation, None, None]:
@@ -61,16 +61,16 @@ def operation_of(given: object, where: str = "operation") -> Operation:
         try:
             given = orjson.loads(given)
         except orjson.JSONDecodeError as error:
-            checks.refuse(where, f"must be an operation, or one as JSON ({error})", given)
-    arguments = dict(checks.mapping(where, given))
+            validation.refuse(where, f"must be an operation, or one as JSON ({error})", given)
+    arguments = dict(validation.mapping(where, given))
     name = arguments.pop("operation", None)
     if not isinstance(name, str) or name not in _CLASSES:
-        checks.refuse(f"{where}.operation", f"must be one of {', '.join(_CLASSES)}", name)
+        validation.refuse(f"{where}.operation", f"must be one of {', '.join(_CLASSES)}", name)
     make: Callable[..., Operation] = _CLASSES[name]
     try:
         return make(**arguments)
     except TypeError as error:  # an argument that is missing, or that there is not
-        checks.refuse(where, str(error).partition("__init__() ")[2] or str(error))
+        validation.refuse(where, str(error).partition("__init__() ")[2] or str(error))
 
 
 def is_file(given: object) -> TypeGuard[File]:

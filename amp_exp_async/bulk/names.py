@@ -9,10 +9,10 @@ from contextlib import aclosing
 from attrs import define, field
 
 from amp_exp_async.errors import AmpExpError, InvalidInputError, NotFoundError
-from amp_exp_async.models import UNSET, Toggle
-from amp_exp_async.resources import AsyncExperiments, AsyncFlags, AsyncToggles
+from amp_exp_async.http import Transport
+from amp_exp_async.models import UNSET, FlagConfig
+from amp_exp_async.resources import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
 from amp_exp_async.resources.toggles import only_one
-from amp_exp_async.transport import Transport
 
 from .operations import KindName, Lookup
 
@@ -80,7 +80,7 @@ class Names:
         if key in listing.missing:
             # It would keep the trace of each time that it is raised.
             raise listing.missing[key].with_traceback(None)
-        toggles: AsyncToggles[Toggle] = self._toggles[kind]
+        toggles: AsyncFlagConfigs[FlagConfig] = self._toggles[kind]
         project = UNSET if project_id is None else project_id
         listing.asked += 1
         found = [toggle async for toggle in toggles.list(key=key, project_id=project, include_archived=True)]
@@ -105,7 +105,7 @@ class Names:
 
     async def _read_page(self, kind: KindName, project_id: str | None, listing: _Listing) -> None:
         project = UNSET if project_id is None else project_id
-        toggles: AsyncToggles[Toggle] = self._toggles[kind]
+        toggles: AsyncFlagConfigs[FlagConfig] = self._toggles[kind]
         async with aclosing(toggles.list(project_id=project, limit=_PAGE, cursor=listing.cursor).pages()) as pages:
             page = await anext(pages)
         for toggle in page.items:

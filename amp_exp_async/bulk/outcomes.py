@@ -12,7 +12,7 @@ from amp_exp_async.models import Created
 
 from .operations import Operation
 
-State: TypeAlias = Literal["done", "failed", "unknown", "skipped"]
+Status: TypeAlias = Literal["done", "failed", "unknown", "skipped"]
 
 _SHOWN = 10  # outcomes that an error names
 _ADVICE = "Correct what failed and run it again; with a journal, what is done is skipped."
@@ -25,7 +25,7 @@ class Outcome:
     Attributes:
         operation: the operation.
         index: its place in the input, from 0.
-        state: `done`; `failed`: not, or not wholly, carried out, see `error`; `unknown`: a write of it may or may not
+        status: `done`; `failed`: not, or not wholly, carried out, see `error`; `unknown`: a write of it may or may not
             have been applied; `skipped`: not begun, because the journal has it as done (no `error`), or because the run
             was stopped (`error` says by what).
         error: why it is not done.
@@ -37,7 +37,7 @@ class Outcome:
 
     operation: Operation
     index: int
-    state: State
+    status: Status
     error: AmpExpError | None = None
     requests: int = 0
     changed: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class BulkSummary:
         failed: operations that were not, or not wholly, carried out.
         unknown: operations of which nobody knows whether they were carried out.
         skipped: operations that were not begun: done before, by the journal, or left out when the run was stopped.
-        left_out: how many of those were left out.
+        not_started: how many of those were left out.
         requests: requests sent, those that looked up keys included.
         changed: how many ids were really added or removed.
         seconds: how long it took.
@@ -88,7 +88,7 @@ class BulkSummary:
     failed: int
     unknown: int
     skipped: int
-    left_out: int
+    not_started: int
     requests: int
     changed: int
     seconds: float
@@ -97,7 +97,7 @@ class BulkSummary:
     @property
     def ok(self) -> bool:
         """Whether every operation is done."""
-        return self.complete and not (self.failed or self.unknown or self.left_out)
+        return self.complete and not (self.failed or self.unknown or self.not_started)
 
     def __str__(self) -> str:
         counted = {"done": self.done, "failed": self.failed, "unknown": self.unknown, "skipped": self.skipped}
@@ -121,8 +121,8 @@ class Account:
         self.complete = False
         self.finished = 0
         self.requests = 0
-        self._states: dict[State, int] = {"done": 0, "failed": 0, "unknown": 0, "skipped": 0}
-        self._left_out = 0
+        self._counts: dict[Status, int] = {"done": 0, "failed": 0, "unknown": 0, "skipped": 0}
+        self._not_started = 0
         self._changed = 0
         self._wrong: list[Outcome] = []
         self._pace = _Pace()
@@ -137,13 +137,13 @@ class Account:
     def add(self, outcome: Outcome, now: float) -> None:
         """Count an outcome."""
         self.finished += 1
-        self._states[outcome.state] += 1
+        self._counts[outcome.status] += 1
         self.requests += outcome.requests
         self._changed += len(outcome.changed)
         self._last = now
         self._pace.mark(now, self.finished)
         if outcome.error is not None:
-            self._left_out += outcome.state == "skipped"
+            self._not_started += outcome.status == "skipped"
             if len(self._wrong) < _SHOWN:
                 self._wrong.append(outcome)
 
@@ -153,8 +153,8 @@ class Account:
         rate = self._pace.rate
         left = None if self.total is None else self.total - self.finished
         return Progress(
-            done=self._states["done"] + self._states["skipped"] - self._left_out,
-            failed=self._states["failed"] + self._states["unknown"],
+            done=self._counts["done"] + self._counts["skipped"] - self._not_started,
+            failed=self._counts["failed"] + self._counts["unknown"],
             total=self.total,
             rate=rate,
             seconds_left=0.0 if left == 0 else left / rate if left is not None and rate else None,
@@ -164,8 +164,8 @@ class Account:
     def summary(self) -> BulkSummary:
         """The sum."""
         return BulkSummary(
-            **self._states,
-            left_out=self._left_out,
+            **self._counts,
+            not_started=self._not_started,
             requests=self.requests,
             changed=self._changed,
             seconds=0.0 if self._started is None else self._last - self._started,
@@ -174,7 +174,7 @@ class Account:
 
     def raise_for_failures(self, summary: BulkSummary, *, ended: bool) -> None:
         """Raise if anything is not done; of what has not been read, once the run has ended."""
-        wrong = summary.failed + summary.unknown + summary.left_out
+        wrong = summary.failed + summary.unknown + summary.not_started
         if not wrong and (summary.complete or not ended):
             return
         named = [f"  {describe(outcome)}" for outcome in self._wrong]
@@ -192,7 +192,7 @@ def describe(outcome: Outcome) -> str:
     """An outcome in one line."""
     operation = outcome.operation
     said = "" if outcome.error is None else f": {outcome.error}"
-    return f"#{outcome.index} {type(operation).__name__} {operation.target} {outcome.state}{said}"
+    return f"#{outcome.index} {type(operation).__name__} {operation.target} {outcome.status}{said}"
 
 
 class _Pace:

@@ -6,10 +6,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
-from amp_exp_async.models import Created, Toggle
+from amp_exp_async.http import Transport
+from amp_exp_async.models import Created, FlagConfig
 from amp_exp_async.resources import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncUsers
 from amp_exp_async.resources.settling import has, may_be_ours
-from amp_exp_async.transport import Transport
 
 from .difference import steps
 from .operations import (
@@ -145,7 +145,7 @@ class Performer:
         await toggles.variants.create(id, key=operation.variant, **operation.fields)
 
 
-def _is_edited(found: Toggle, changes: Mapping[str, Any]) -> bool:
+def _is_edited(found: FlagConfig, changes: Mapping[str, Any]) -> bool:
     asked = dict(changes)
     if "archive" in asked:
         asked["deleted"] = asked.pop("archive")

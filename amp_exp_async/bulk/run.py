@@ -10,20 +10,20 @@ from collections.abc import AsyncIterator, Generator
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
-from amp_exp_async import checks
-from amp_exp_async.transport import Transport
+from amp_exp_async import validation
+from amp_exp_async.http import Transport
 
 from .execution import Execution
-from .journal import path_of
+from .journal import build_path
 from .outcomes import BulkSummary, Outcome, Progress
 from .source import Operations, Source
 
-OnError: TypeAlias = Literal["continue", "stop", "leave"]
+OnError: TypeAlias = Literal["continue", "stop", "stop_flag"]
 
-_on_error = checks.one_of("continue", "stop", "leave")
+_on_error = validation.one_of("continue", "stop", "stop_flag")
 
 
-class BulkRun:
+class AsyncBulkRun:
     """Operations that are being carried out, or will be: nothing is sent before it is iterated or awaited.
 
     - `async for outcome in run`: the outcomes, as the operations finish.
@@ -49,7 +49,7 @@ class BulkRun:
         journal: str | os.PathLike[str] | None,
         on_error: OnError,
     ) -> None:
-        path = None if journal is None else path_of(journal)
+        path = None if journal is None else build_path(journal)
         self._execution = Execution(transport, Source(operations), path, on_error=_on_error("on_error", on_error))
         self._runner = self._execution.runner
         self.untaken: deque[Outcome] = deque()
@@ -106,7 +106,7 @@ class BulkRun:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<BulkRun: {self.summary if self._runner.begun else 'not begun; iterate it, or await it'}>"
+        return f"<AsyncBulkRun: {self.summary if self._runner.begun else 'not begun; iterate it, or await it'}>"
 
     def __del__(self) -> None:
         if hasattr(self, "asked") and not self.asked and not self._runner.stopped:
@@ -123,7 +123,7 @@ class BulkRun:
 class Outcomes:
     """The outcomes of a run, one by one. Letting go of it ends the run, which keeps what was not handed out."""
 
-    def __init__(self, run: BulkRun) -> None:
+    def __init__(self, run: AsyncBulkRun) -> None:
         self._run = run
         self._batch = run.untaken
 

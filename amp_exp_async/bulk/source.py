@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 
 from .lines import File, operation_of, read_operations
 from .operations import Operation
@@ -31,7 +31,7 @@ class Source:
 
     def __init__(self, given: Operations) -> None:
         if not _is_input(given):
-            checks.refuse("operations", "must be operations, or the path (pathlib.Path) of a file of them", given)
+            validation.refuse("operations", "must be operations, or the path (pathlib.Path) of a file of them", given)
         self._path: os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
         self._here: Iterator[Operation] = iter(())

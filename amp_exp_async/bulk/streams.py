@@ -7,8 +7,8 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from amp_exp_async import checks, editing, resources
-from amp_exp_async.models import Experiment, Flag, Toggle
+from amp_exp_async import editing, resources, validation
+from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import KindResource
 
 from .lines import File, is_file, read_ids
@@ -22,10 +22,10 @@ from .operations import (
     ReplaceCohorts,
     ReplaceUsers,
 )
-from .run import BulkRun, OnError
+from .run import AsyncBulkRun, OnError
 from .source import Operations
 
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | File
 """Ids; or a file (its path, or open) with one on each line. Blank lines and those that begin with `#` do not count."""
@@ -39,7 +39,7 @@ class AsyncUsers(resources.AsyncUsers):
 
     def add_many(
         self, id: str, variant: str, users: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Include users or devices: reads the list, and sends those that are not included yet in one request.
 
         If the variant would have more than 2,000, none is added.
@@ -61,11 +61,11 @@ class AsyncUsers(resources.AsyncUsers):
             `summary = await client.flags.users.add_many("123", "on", pathlib.Path("ids.txt"))`
         """
         operations = _operations(AddUsers, _at(self, id, variant), users)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
     def remove_many(
         self, id: str, variant: str, users: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Remove users or devices by id: reads the list, and removes those that are included, 100 a request.
 
         Args:
@@ -82,11 +82,11 @@ class AsyncUsers(resources.AsyncUsers):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(RemoveUsers, _at(self, id, variant), users, _REMOVED_AT_A_TIME)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
     def replace(
         self, id: str, variant: str, users: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Make the variant include these users and devices and no others: reads the list, and sends the difference.
 
         Args:
@@ -103,7 +103,7 @@ class AsyncUsers(resources.AsyncUsers):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(ReplaceUsers, _at(self, id, variant), users)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
 
 class AsyncCohorts(resources.AsyncCohorts):
@@ -111,7 +111,7 @@ class AsyncCohorts(resources.AsyncCohorts):
 
     def add_many(
         self, id: str, variant: str, cohorts: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Include cohorts: reads the list, and sends those that are not included yet.
 
         Args:
@@ -128,11 +128,11 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(AddCohorts, _at(self, id, variant), cohorts)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
     def remove_many(
         self, id: str, variant: str, cohorts: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Remove cohorts by id: reads the list, and removes those that are included, 100 a request.
 
         Args:
@@ -149,11 +149,11 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(RemoveCohorts, _at(self, id, variant), cohorts, _REMOVED_AT_A_TIME)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
     def replace(
         self, id: str, variant: str, cohorts: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Make the variant include these cohorts and no others: reads the list, and sends the difference.
 
         Args:
@@ -170,10 +170,10 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(ReplaceCohorts, _at(self, id, variant), cohorts)
-        return BulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
 
 
-class AsyncToggles(editing.AsyncToggles[ToggleT_co]):
+class AsyncFlagConfigs(editing.AsyncFlagConfigs[FlagConfigT_co]):
     """What `client.flags` and `client.experiments` have in common, with inclusions of any number."""
 
     users_class = AsyncUsers
@@ -184,15 +184,15 @@ class AsyncToggles(editing.AsyncToggles[ToggleT_co]):
     cohorts: AsyncCohorts  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class AsyncFlags(AsyncToggles[Flag], editing.AsyncFlags):
+class AsyncFlags(AsyncFlagConfigs[Flag], editing.AsyncFlags):
     """`client.flags`."""
 
 
-class AsyncExperiments(AsyncToggles[Experiment], editing.AsyncExperiments):
+class AsyncExperiments(AsyncFlagConfigs[Experiment], editing.AsyncExperiments):
     """`client.experiments`."""
 
 
-def _at(section: KindResource[Toggle], id: str, variant: str) -> tuple[KindName, str, str]:
+def _at(section: KindResource[FlagConfig], id: str, variant: str) -> tuple[KindName, str, str]:
     return cast("KindName", section.kind.name), id, variant
 
 
@@ -201,9 +201,9 @@ def _operations(cls: type[Inclusion], at: tuple[KindName, str, str], ids: Ids, s
     make = cast("Callable[..., Inclusion]", cls)
     given: Iterable[str] | AsyncIterable[str] = list(read_ids(ids)) if is_file(ids) else cast("Iterable[str]", ids)
     if isinstance(given, AsyncIterable) or not isinstance(given, Collection):
-        most = checks.MAX_ADDED + 1 if size is None and cls.what == "users" else math.inf
+        most = validation.MAX_ADDED + 1 if size is None and cls.what == "users" else math.inf
         return (make(*at, chunk) async for chunk in _chunks(_each(cls.what, given), size or math.inf, most))
-    listed = checks.items(cls.what, given)
+    listed = validation.items(cls.what, given)
     step = size or len(listed) or 1
     return [make(*at, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
 
@@ -227,7 +227,7 @@ async def _chunks(ids: AsyncIterable[str], size: float, most: float) -> AsyncGen
 async def _each(what: str, ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
     if isinstance(ids, AsyncIterable):
         async for id in ids:
-            yield checks.listed_id(what, id)
+            yield validation.listed_id(what, id)
     else:
         for id in ids:
-            yield checks.listed_id(what, id)
+            yield validation.listed_id(what, id)

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from amp_exp_async import Change, Outcome
-from amp_exp_async.declarative.operations import operations
+from amp_exp_async import Outcome, ResourceChange
+from amp_exp_async.manifests.operations import operations
 
 Fate: TypeAlias = Literal["done", "failed", "unknown", "begun", "left"]
 
@@ -47,7 +47,7 @@ class Account:
         wrong: the steps that went wrong.
     """
 
-    def __init__(self, changes: Sequence[Change]) -> None:
+    def __init__(self, changes: Sequence[ResourceChange]) -> None:
         self.wrong: list[WrongStep] = []
         self._changes = changes
         self._due = [len(operations(change)) for change in changes]
@@ -57,10 +57,10 @@ class Account:
     def note(self, outcome: Outcome) -> None:
         """Count an outcome."""
         at = self._of[outcome.index]
-        self._states[at]["done" if outcome.ok else outcome.state] += 1
-        if outcome.state in {"failed", "unknown"}:
+        self._states[at]["done" if outcome.ok else outcome.status] += 1
+        if outcome.status in {"failed", "unknown"}:
             step = f"{type(outcome.operation).__name__} {outcome.operation.target}"
-            self.wrong.append(WrongStep(self._changes[at].target, step, outcome.state, str(outcome.error)))
+            self.wrong.append(WrongStep(self._changes[at].target, step, outcome.status, str(outcome.error)))
 
     @property
     def is_begun(self) -> bool:

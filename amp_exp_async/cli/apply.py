@@ -21,7 +21,7 @@ from .progress import reporter
 from .running import Ending, carry_out
 from .session import FAILED, INTERRUPTED, Session, Stopped
 
-State: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
+Manifest: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
 
 @define
@@ -50,7 +50,7 @@ class Applied:
     left: int = 0
     requests: int = 0
     seconds: float = 0.0
-    state: State = "failed"
+    state: Manifest = "failed"
     wrong: list[WrongStep] = field(factory=list[WrongStep])
     error: str | None = None
 

@@ -11,18 +11,18 @@ from attrs import define, field, frozen
 
 from amp_exp_async import (
     AddUsers,
-    BlockingBulkRun,
+    BulkRun,
     ExperimentClient,
     InvalidInputError,
     NotFoundError,
     RemoveUsers,
     ReplaceUsers,
 )
-from amp_exp_async.blocking.resources import Users
 from amp_exp_async.bulk.difference import Step, steps
 from amp_exp_async.bulk.operations import Inclusion
-from amp_exp_async.models import Toggle
-from amp_exp_async.transport import Attempt
+from amp_exp_async.http import Attempt
+from amp_exp_async.models import FlagConfig
+from amp_exp_async.sync.resources import Users
 
 from .naming import Named, find
 from .progress import Advance
@@ -30,7 +30,7 @@ from .running import Ending, carry_out
 from .section import Section
 
 Action: TypeAlias = Literal["add", "remove", "replace"]
-State: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
+Manifest: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
 _OPERATIONS: dict[Action, Callable[..., Inclusion]] = {"add": AddUsers, "remove": RemoveUsers, "replace": ReplaceUsers}
 
@@ -66,7 +66,7 @@ class Result:
     removed: int = 0
     unknown: int = 0
     requests: int = 0
-    state: State = "failed"
+    state: Manifest = "failed"
     error: str | None = None
 
     @property
@@ -99,7 +99,7 @@ class Order:
 
 
 @define
-class Change:
+class ResourceChange:
     """An order, on its way.
 
     Attributes:
@@ -166,7 +166,7 @@ class Change:
         self._settle(ending, changed, is_done=ending.error is None and run.progress.done == run.progress.total)
         return ending
 
-    def _present(self, toggle: Toggle) -> list[str]:
+    def _present(self, toggle: FlagConfig) -> list[str]:
         try:
             return self.order.section.of(self.client).users.list(toggle.id, self.order.variant)
         except NotFoundError as error:
@@ -176,7 +176,7 @@ class Change:
                 f"Its variants: {there}. Nothing was changed."
             ) from error
 
-    def _run(self, client: ExperimentClient, journal: Path | None) -> BlockingBulkRun:
+    def _run(self, client: ExperimentClient, journal: Path | None) -> BulkRun:
         begin = _stream(self.order.section.of(client).users, self.order.action)
         return begin(self.result.id or "", self.order.variant, self.order.ids, journal=journal)
 
@@ -216,7 +216,7 @@ def _operation(order: Order) -> Inclusion | None:
     return make(order.section.kind, id, order.variant, order.ids, key=key, project_id=named.project_id)
 
 
-def _stream(users: Users, action: Action) -> Callable[..., BlockingBulkRun]:
+def _stream(users: Users, action: Action) -> Callable[..., BulkRun]:
     match action:
         case "add":
             return users.add_many

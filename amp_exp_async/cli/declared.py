@@ -11,9 +11,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from amp_exp_async import InvalidInputError, InvalidStateError, Problem, State, load, loads
-from amp_exp_async.declarative.reading import between, refuse
-from amp_exp_async.declarative.state import joined
+from amp_exp_async import InvalidInputError, InvalidManifestError, Manifest, Problem, load, loads
+from amp_exp_async.manifests.reading import between, refuse
+from amp_exp_async.manifests.state import joined
 from amp_exp_async.models import UNSET
 
 INPUT = "-"
@@ -25,22 +25,22 @@ Files: TypeAlias = Annotated[
 ]
 
 
-def declared(files: Sequence[str]) -> State:
+def declared(files: Sequence[str]) -> Manifest:
     """What all files declare together.
 
     Args:
         files: files, folders, or `-`.
 
     Raises:
-        InvalidStateError: there are problems in them, or between them; it has all of them.
+        InvalidManifestError: there are problems in them, or between them; it has all of them.
         InvalidInputError: they declare nothing.
     """
-    states: list[State] = []
+    states: list[Manifest] = []
     problems: list[Problem] = []
     for file in dict.fromkeys(files):
         try:
             states.append(_read(file))
-        except InvalidStateError as error:
+        except InvalidManifestError as error:
             problems += error.problems
     state = joined(states)
     refuse([*problems, *between(state)])
@@ -73,7 +73,7 @@ def writing(option: str, path: str) -> Generator[None, None, None]:
         raise InvalidInputError(f"{option} {path}: cannot be written ({error.strerror}).") from error
 
 
-def _read(file: str) -> State:
+def _read(file: str) -> Manifest:
     if file == INPUT:
         return _given(sys.stdin.buffer.read())
     if not Path(file).exists():
@@ -81,7 +81,7 @@ def _read(file: str) -> State:
     return load(file)
 
 
-def _given(content: bytes) -> State:
+def _given(content: bytes) -> Manifest:
     """What is declared on standard input."""
     if _PLAN.match(content):
         raise InvalidInputError("standard input: it is a saved plan. Save it to a file, and apply that.")

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import Deployment, FieldDifference, InvalidInputError, checks
-from amp_exp_async.declarative.present import full
+from amp_exp_async import Deployment, FieldDifference, InvalidInputError, validation
+from amp_exp_async.manifests.present import full
 
 from .command import command
 from .options import DryRun, Yes
@@ -28,10 +28,10 @@ def _list(
     include_archived: Annotated[bool, typer.Option("--include-archived", help="Archived ones too.")] = False,
 ) -> None:
     """List deployments."""
-    project = None if project_id is None else checks.identifier("--project-id", project_id)
+    project = None if project_id is None else validation.identifier("--project-id", project_id)
     found = [
         one
-        for one in session.client.deployments.list(limit=checks.MAX_PAGE)
+        for one in session.client.deployments.list(limit=validation.MAX_PAGE)
         if project in {None, one.project_id} and (include_archived or not one.deleted)
     ]
     session.result = [full(one) for one in found]
@@ -50,7 +50,7 @@ def _create(
     type: Annotated[Literal["client", "server"], typer.Option(help="Where it evaluates.")],
 ) -> None:
     """Create a deployment, and print its id."""
-    project, label = checks.identifier("--project-id", project_id), checks.key("--label", label)
+    project, label = validation.identifier("--project-id", project_id), validation.key("--label", label)
     client = session.client
     with session.changing(f"deployment {label}", "created"):
         created = client.deployments.create(project_id=project, label=label, type=type)
@@ -73,8 +73,8 @@ def _edit(
     """Change a deployment's label, archive it, or take it out of the archive. It asks before it archives."""
     if label is None and archive is None:
         raise InvalidInputError("nothing is to be changed: pass --label, --archive or --restore.")
-    wanted = {"label": None if label is None else checks.key("--label", label), "archive": archive}
-    before = _found(session, checks.identifier("ID", id))
+    wanted = {"label": None if label is None else validation.key("--label", label), "archive": archive}
+    before = _found(session, validation.identifier("ID", id))
     present = {"label": before.label, "archive": bool(before.deleted)}
     due: dict[str, Any] = {name: value for name, value in wanted.items() if value not in {None, present[name]}}
     client = session.client
@@ -89,7 +89,7 @@ def _edit(
 
 
 def _found(session: Session, id: str) -> Deployment:
-    for one in session.client.deployments.list(limit=checks.MAX_PAGE):
+    for one in session.client.deployments.list(limit=validation.MAX_PAGE):
         if one.id == id:
             return one
     raise InvalidInputError(

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from amp_exp_async import InvalidInputError, State
+from amp_exp_async import InvalidInputError, Manifest
 from amp_exp_async import diff as difference
-from amp_exp_async.declarative.state import KINDS
+from amp_exp_async.manifests.state import KINDS
 from amp_exp_async.models import UNSET
 
 from .declared import INPUT, declared
@@ -54,7 +54,7 @@ def diff(
         raise Stopped(None, CHANGES)
 
 
-def _states(session: Session, sides: Sequence[str], depth: Mapping[str, bool]) -> list[State]:
+def _states(session: Session, sides: Sequence[str], depth: Mapping[str, bool]) -> list[Manifest]:
     """Both sides, the files first: if they are wrong, nothing is asked."""
     states = {side: declared([side]) for side in sides if _project(side) is None}
     for state in states.values():
@@ -73,7 +73,7 @@ def _project(side: str) -> str | None:
     return side if is_id else None
 
 
-def _depth(state: State) -> dict[str, bool]:
+def _depth(state: Manifest) -> dict[str, bool]:
     """What must be read of a project for all that a state declares to be compared."""
     toggles = [toggle for kind in KINDS for toggle in state.of(kind)]
     variants = [variant for toggle in toggles for variant in toggle.variants or ()]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from amp_exp_async import InvalidInputError, State, dumps, save
+from amp_exp_async import InvalidInputError, Manifest, dumps, save
 
 from .declared import INPUT, writing
 from .reading import exported
@@ -64,7 +64,7 @@ def export(
     session.say(f"Wrote {flags} and {experiments} to {output}.")
 
 
-def _print(session: Session, state: State, format: Literal["yaml", "json"]) -> None:
+def _print(session: Session, state: Manifest, format: Literal["yaml", "json"]) -> None:
     if session.json:
         session.result = json_text.loads(dumps(state, format="json"))
     else:

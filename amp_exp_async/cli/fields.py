@@ -10,9 +10,9 @@ import attrs
 import typer
 from attrs import frozen
 
-from amp_exp_async import InvalidInputError, checks
-from amp_exp_async.checks import Check
-from amp_exp_async.models import Toggle
+from amp_exp_async import InvalidInputError, validation
+from amp_exp_async.models import FlagConfig
+from amp_exp_async.validation import Check
 
 from .options import Options
 
@@ -50,7 +50,7 @@ class FlagFields(Options):
         ),
     ] = None
 
-    def change(self, table: Mapping[str, Check]) -> Callable[[Toggle], Toggle]:
+    def change(self, table: Mapping[str, Check]) -> Callable[[FlagConfig], FlagConfig]:
         """What makes the changed copy.
 
         Args:
@@ -63,18 +63,18 @@ class FlagFields(Options):
         for assignment in self.set or ():
             name, value = _assigned(assignment, table)
             if name in given:
-                checks.refuse(name, "is given twice")
+                validation.refuse(name, "is given twice")
             given[name] = value
-        added, removed = checks.texts("--add-tag", self.add_tag or ()), _removed(self.remove_tag)
+        added, removed = validation.texts("--add-tag", self.add_tag or ()), _removed(self.remove_tag)
         if "tags" in given and (added or removed):
-            checks.refuse("tags", "is given twice: --set replaces all tags, so that none can be added or removed")
+            validation.refuse("tags", "is given twice: --set replaces all tags, so that none can be added or removed")
         if both := removed.intersection(added):
-            checks.refuse("tags", "cannot be added and removed at once", min(both))
+            validation.refuse("tags", "cannot be added and removed at once", min(both))
         if not (given or added or removed):
             raise InvalidInputError("nothing is to be changed: say what, as in --name NAME. --help has all options.")
-        checked = checks.fields(table, {name: _plain(value) for name, value in given.items()})
+        checked = validation.fields(table, {name: _plain(value) for name, value in given.items()})
 
-        def change(before: Toggle) -> Toggle:
+        def change(before: FlagConfig) -> FlagConfig:
             if not (added or removed):
                 return attrs.evolve(before, **checked)
             kept = [tag for tag in before.tags or () if tag not in removed]
@@ -101,7 +101,7 @@ class ExperimentFields(FlagFields):
 
 
 def _removed(tags: list[str] | None) -> frozenset[str]:
-    return frozenset(checks.texts("--remove-tag", tags or ()))
+    return frozenset(validation.texts("--remove-tag", tags or ()))
 
 
 def _plain(value: Any) -> Any:
@@ -115,7 +115,7 @@ def _assigned(assignment: str, table: Mapping[str, Check]) -> tuple[str, Any]:
         raise InvalidInputError(f"--set takes FIELD=JSON, as in --set rollout_percentage=20; got {assignment!r}.")
     if name == "archive":
         raise InvalidInputError(_ARCHIVE)
-    checks.known("", table, [name])
+    validation.known("", table, [name])
     try:
         return name, json.loads(text)
     except ValueError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amp_exp_async import InvalidInputError
 from amp_exp_async.bulk.lines import read_ids
-from amp_exp_async.declarative.linting.emails import among, note
+from amp_exp_async.lint.emails import among, note
 
 _SHOWN = 5
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from amp_exp_async import LINT_RULES, InvalidInputError, State
+from amp_exp_async import LINT_RULES, InvalidInputError, Manifest
 from amp_exp_async import lint as findings_of
 
 from .declared import declared
@@ -32,7 +32,9 @@ def lint(
         session.result = dict(LINT_RULES)
         session.table(("RULE", "FINDS"), LINT_RULES.items())
         return
-    findings_of(State(), disable=disable or (), days=days)  # refuses them, if they are wrong, before anything is read
+    findings_of(
+        Manifest(), disable=disable or (), days=days
+    )  # refuses them, if they are wrong, before anything is read
     findings = findings_of(_state(session, files or [], project_id), disable=disable or (), days=days)
     session.result = {"findings": [finding.as_json() for finding in findings]}
     for finding in findings:
@@ -45,7 +47,7 @@ def lint(
     raise Stopped(None, FAILED)
 
 
-def _state(session: Session, files: list[str], project_id: str | None) -> State:
+def _state(session: Session, files: list[str], project_id: str | None) -> Manifest:
     if bool(files) == (project_id is not None):
         raise InvalidInputError("lint takes files or --project-id ID, and one of them only.")
     if files:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from amp_exp_async import UNSET, checks
-from amp_exp_async.declarative.present import full
-from amp_exp_async.models import Toggle
+from amp_exp_async import UNSET, validation
+from amp_exp_async.manifests.present import full
+from amp_exp_async.models import FlagConfig
 
 from .command import command
 from .naming import Name, Naming, read
@@ -50,7 +50,7 @@ def add_listing(app: typer.Typer, section: Section) -> None:
             project_id=UNSET if project_id is None else project_id,
             key=UNSET if key is None else key,
             include_archived=include_archived or UNSET,
-            limit=checks.MAX_PAGE,
+            limit=validation.MAX_PAGE,
         )
         tags = set(tag or ())
         wanted = (
@@ -69,7 +69,7 @@ def add_listing(app: typer.Typer, section: Section) -> None:
             session.say(line)
 
 
-def _row(toggle: Toggle, fields: Sequence[str]) -> list[str]:
+def _row(toggle: FlagConfig, fields: Sequence[str]) -> list[str]:
     return [
         cell([variant.key for variant in toggle.variants or ()] if field == "variants" else getattr(toggle, field))
         for field in fields

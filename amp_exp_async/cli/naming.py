@@ -8,9 +8,9 @@ import typer
 from attrs import frozen
 
 from amp_exp_async import UNSET, InvalidInputError, NotFoundError
-from amp_exp_async.blocking.resources import Experiments, Flags
-from amp_exp_async.models import Toggle
+from amp_exp_async.models import FlagConfig
 from amp_exp_async.resources.toggles import only_one
+from amp_exp_async.sync.resources import Experiments, Flags
 
 from .options import Options
 
@@ -65,7 +65,7 @@ class Naming(Options):
         return Named(name, by_key=False)
 
 
-def find(toggles: Flags | Experiments, named: Named, *, archived: bool = False) -> Toggle:
+def find(toggles: Flags | Experiments, named: Named, *, archived: bool = False) -> FlagConfig:
     """The one that is meant, with what a list shows of it.
 
     Args:
@@ -80,7 +80,7 @@ def find(toggles: Flags | Experiments, named: Named, *, archived: bool = False) 
         if not named.by_key:
             return toggles.get(named.name)
         project = UNSET if named.project_id is None else named.project_id
-        found: list[Toggle] = list(toggles.list(key=named.name, project_id=project, include_archived=True))
+        found: list[FlagConfig] = list(toggles.list(key=named.name, project_id=project, include_archived=True))
         preferred = [toggle for toggle in found if bool(toggle.deleted) == archived]
         return only_one(toggles.resource.kind.name, preferred or found, named.name, named.project_id)
     except NotFoundError as error:
@@ -91,7 +91,7 @@ def find(toggles: Flags | Experiments, named: Named, *, archived: bool = False) 
         raise InvalidInputError(f"{error}{hint}") from error
 
 
-def read(toggles: Flags | Experiments, named: Named, *, archived: bool = False) -> Toggle:
+def read(toggles: Flags | Experiments, named: Named, *, archived: bool = False) -> FlagConfig:
     """The one that is meant, in full; see `find`."""
     found = find(toggles, named, archived=archived)
     return toggles.get(found.id) if named.by_key else found

@@ -21,7 +21,7 @@ _NEXT_LINE = 10.0  # seconds: a log that is read later needs to show that it goe
 
 
 class Run(Protocol):
-    """What can be watched: a `BulkRun`, or a `BlockingBulkRun`."""
+    """What can be watched: a `AsyncBulkRun`, or a `BulkRun`."""
 
     @property
     def progress(self) -> Progress:

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from amp_exp_async import UNSET, ExperimentClient, State
-from amp_exp_async.declarative.state import KINDS
+from amp_exp_async import UNSET, ExperimentClient, Manifest
+from amp_exp_async.manifests.state import KINDS
 
 from .progress import reporter
 from .session import Session
@@ -30,7 +30,7 @@ def reading(session: Session, title: str) -> Generator[ExperimentClient, None, N
         yield client.with_options(on_attempt=lambda _: advance(1))
 
 
-def exported(session: Session, project_id: str | None, **depth: Any) -> State:
+def exported(session: Session, project_id: str | None, **depth: Any) -> Manifest:
     """What there is, as a file declares it. It says so where there is nothing, or some of it cannot be declared.
 
     Args:
@@ -48,7 +48,7 @@ def exported(session: Session, project_id: str | None, **depth: Any) -> State:
     return state
 
 
-def _left_out(state: State) -> Iterator[str]:
+def _left_out(state: Manifest) -> Iterator[str]:
     """The variants whose inclusions were read, and are not there."""
     for kind in KINDS:
         for toggle in state.of(kind):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from attrs import frozen
 
-from amp_exp_async import BlockingBulkRun, BulkError, BulkSummary, ExperimentClient, Outcome
+from amp_exp_async import BulkError, BulkRun, BulkSummary, ExperimentClient, Outcome
 
 _POLL = 0.1
 _GRACE = 5.0  # seconds for what is under way to end by itself
@@ -34,7 +34,7 @@ class Ending:
 
 
 def carry_out(
-    run: BlockingBulkRun,
+    run: BulkRun,
     client: ExperimentClient,
     *,
     note: Callable[[Outcome], object],
@@ -80,7 +80,7 @@ def _wait(reading: Future[None], patient: Callable[[], bool], seconds: float = m
         wait([reading], _POLL)
 
 
-def _read(run: BlockingBulkRun, note: Callable[[Outcome], object]) -> None:
+def _read(run: BulkRun, note: Callable[[Outcome], object]) -> None:
     with suppress(asyncio.CancelledError):  # given up
         for outcome in run:
             note(outcome)
@@ -100,7 +100,7 @@ def _exception(reading: Future[None]) -> Exception | None:
     raise error
 
 
-def _first_error(run: BlockingBulkRun) -> Exception | None:
+def _first_error(run: BulkRun) -> Exception | None:
     try:
         run.raise_for_failures()
     except BulkError as error:

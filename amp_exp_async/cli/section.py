@@ -8,10 +8,10 @@ from typing import Literal
 from attrs import frozen
 
 from amp_exp_async import ExperimentClient
-from amp_exp_async.blocking.resources import Experiments, Flags
-from amp_exp_async.checks import Check
-from amp_exp_async.models import Toggle
-from amp_exp_async.resources import EXPERIMENT_CHANGES, FLAG_CHANGES
+from amp_exp_async.models import FlagConfig
+from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
+from amp_exp_async.sync.resources import Experiments, Flags
+from amp_exp_async.validation import Check
 
 from .shown import printable
 
@@ -34,10 +34,10 @@ class Section:
         """They, in a client."""
         return client.flags if self.kind == "flags" else client.experiments
 
-    def label(self, toggle: Toggle) -> str:
+    def label(self, toggle: FlagConfig) -> str:
         """What one of them is called in what is said."""
         return printable(f"{self.one} {toggle.id} ({toggle.key})")
 
 
-FLAGS = Section("flags", "flag", FLAG_CHANGES)
-EXPERIMENTS = Section("experiments", "experiment", EXPERIMENT_CHANGES)
+FLAGS = Section("flags", "flag", FLAG_EDIT_PARAMS)
+EXPERIMENTS = Section("experiments", "experiment", EXPERIMENT_EDIT_PARAMS)

@@ -22,10 +22,10 @@ from amp_exp_async import (
     EditConflictError,
     ExperimentClient,
     InvalidInputError,
-    InvalidStateError,
+    InvalidManifestError,
     Problem,
 )
-from amp_exp_async.declarative.nodes import is_object
+from amp_exp_async.manifests.nodes import is_object
 
 from .connecting import BaseUrl, KeyFile, Region, connected, is_terminal
 from .options import Options
@@ -239,7 +239,7 @@ class Session(Options):
         if self.debug:
             traceback.print_exc()
         is_wrong = isinstance(failure, InvalidInputError | ConfigurationError)
-        problems = failure.problems if isinstance(failure, InvalidStateError) else ()
+        problems = failure.problems if isinstance(failure, InvalidManifestError) else ()
         return Stopped(f"{_told(failure)}{self._before()}", WRONG if is_wrong else FAILED, problems)
 
     def _before(self) -> str:
@@ -263,6 +263,6 @@ def _document(result: Any, end: Stopped) -> Any:
 def _told(failure: Exception) -> str:
     """An error as one line, or, if it is of many things, as a line for each."""
     text = " ".join([str(failure), *getattr(failure, "__notes__", ())])
-    if isinstance(failure, InvalidStateError | EditConflictError):
+    if isinstance(failure, InvalidManifestError | EditConflictError):
         return text
     return " ".join(text.split())

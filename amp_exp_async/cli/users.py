@@ -11,7 +11,7 @@ from rich.console import Console
 
 from amp_exp_async import InvalidInputError
 
-from .changing import Action, Change, Order, Result
+from .changing import Action, Order, ResourceChange, Result
 from .command import command
 from .ids import email_warning, ids_of
 from .naming import Name, Naming
@@ -67,7 +67,7 @@ def _add(action: Action, does: str) -> None:
         order = Order(action, section, naming.of(flag), variant, ids)
         client = session.client
         try:
-            wanted = Change(order, client, result)
+            wanted = ResourceChange(order, client, result)
             if _is_to_go_on(wanted, session, dry_run=dry_run, yes=yes):
                 console = Console(stderr=True)  # so that it goes on where nobody reads the output any more
                 report = reporter(console, silent=session.json or not console.is_terminal)
@@ -86,7 +86,7 @@ def _read(file: Path, session: Session, *, allow_empty: bool) -> list[str]:
     return ids
 
 
-def _is_to_go_on(change: Change, session: Session, *, dry_run: bool, yes: bool) -> bool:
+def _is_to_go_on(change: ResourceChange, session: Session, *, dry_run: bool, yes: bool) -> bool:
     """Look, say what would change, and get the user's consent."""
     result = change.result
     wanted = change.look()

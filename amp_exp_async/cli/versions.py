@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from amp_exp_async import VersionChange
-from amp_exp_async.declarative.present import full
 from amp_exp_async.editing.history import as_in, changes, left
-from amp_exp_async.models import Toggle, Version
+from amp_exp_async.manifests.present import full
+from amp_exp_async.models import FlagConfig, Version
 
 from .command import command
 from .naming import Name, Naming, find, read
@@ -37,7 +37,7 @@ def add_versions(app: typer.Typer, section: Section) -> None:
             for line in lines({**who_and_when, "config": one["config"]}):
                 session.say(line)
             return
-        found: list[Version[Toggle]] = list(toggles.versions.list(id))
+        found: list[Version[FlagConfig]] = list(toggles.versions.list(id))
         session.result = [full(one) for one in found]
         session.table(
             ["version", "when", "who"], ([one.version, cell(one.created_at), cell(one.created_by)] for one in found)
@@ -66,7 +66,7 @@ def add_versions(app: typer.Typer, section: Section) -> None:
         """Go back to a version, as far as an edit can. It asks first."""
         toggles = section.of(session.client)
         before = read(toggles, naming.of(flag))
-        wanted: Toggle = toggles.versions.get(before.id, version).config
+        wanted: FlagConfig = toggles.versions.get(before.id, version).config
         restored = as_in(before, wanted)
         write = edit_of(session, section, before, restored, already="nothing that an edit can set differs")
         for one in in_our_words(left(restored, wanted)).values():

@@ -9,16 +9,16 @@ import attrs
 from attrs import define
 
 from amp_exp_async import UNSET, APIStatusError, EditConflictError, FieldDifference, InvalidInputError
-from amp_exp_async.declarative.present import full
 from amp_exp_async.editing.fields import difference
 from amp_exp_async.editing.guarded import Guarded
 from amp_exp_async.editing.history import differences
-from amp_exp_async.models import Toggle
+from amp_exp_async.manifests.present import full
+from amp_exp_async.models import FlagConfig
 
 from .section import Section
 from .session import Session
 
-State: TypeAlias = Literal["planned", "unchanged", "changed", "failed", "unknown"]
+Manifest: TypeAlias = Literal["planned", "unchanged", "changed", "failed", "unknown"]
 
 _NOTHING = "nothing to change"
 
@@ -42,7 +42,7 @@ class Write:
     differences: Mapping[str, FieldDifference]
     send: Callable[[], object]
     already: str = _NOTHING
-    state: State = "planned"
+    state: Manifest = "planned"
 
     def __attrs_post_init__(self) -> None:
         if not self.differences:
@@ -77,7 +77,9 @@ def in_our_words(found: Mapping[str, FieldDifference]) -> dict[str, FieldDiffere
     return {name: attrs.evolve(one, field=name) for name, one in renamed.items()}
 
 
-def edit_of(session: Session, section: Section, before: Toggle, edited: Toggle, *, already: str = _NOTHING) -> Write:
+def edit_of(
+    session: Session, section: Section, before: FlagConfig, edited: FlagConfig, *, already: str = _NOTHING
+) -> Write:
     """The guarded edit that makes a flag or experiment what a changed copy is.
 
     Args:
@@ -92,7 +94,7 @@ def edit_of(session: Session, section: Section, before: Toggle, edited: Toggle, 
     """
     difference(before, edited)
     client, resource = session.client, section.of(session.client).resource
-    guarded: Guarded[Toggle] = Guarded(resource.transport, resource.kind)
+    guarded: Guarded[FlagConfig] = Guarded(resource.transport, resource.kind)
     return Write(
         section.label(before),
         {"kind": section.kind, "id": before.id, "key": before.key, "project_id": before.project_id or None},

@@ -13,22 +13,22 @@ from urllib.parse import unquote
 import aiohttp
 import orjson
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
 from amp_exp_async.config import Api, Secret, endpoint
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.models import UNSET, UnsetType
-from amp_exp_async.transport import (
+from amp_exp_async.http import (
     Attempt,
     CallOptions,
-    Connection,
-    NetworkOptions,
+    HttpOptions,
+    HttpSession,
+    Idempotency,
     RateLimit,
-    Repeat,
     Request,
     RetryPolicy,
     Transport,
     Usage,
 )
+from amp_exp_async.models import UNSET, UnsetType
 
 _METHOD = re.compile(r"[A-Z]+")
 _RAW_PATH = re.compile(r"(/[!$&-.0-9:;=@A-Z_a-z~%]+)+")
@@ -64,7 +64,7 @@ class AsyncClient(ABC):
         where = endpoint(key, region, base_url, api=self.api, allow_insecure_http=allow_insecure_http)
         if session is not None and (trust_env or trace_configs):
             raise ConfigurationError("trust_env and trace_configs are the session's own: set them where you make it")
-        network = NetworkOptions(
+        network = HttpOptions(
             session=session,
             proxy=proxy,
             trust_env=trust_env,
@@ -75,7 +75,7 @@ class AsyncClient(ABC):
             share_limit=rate_limit is not None,
         )
         options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
-        self._use(Transport(Connection(where, network), options), owner=True)
+        self._use(Transport(HttpSession(where, network), options), owner=True)
 
     def _use(self, transport: Transport, *, owner: bool) -> None:
         self._transport = transport
@@ -145,18 +145,18 @@ class AsyncClient(ABC):
         Returns:
             The reply: parsed when it is JSON, else its text.
         """
-        verb = checks.text("method", method).upper()
+        verb = validation.text("method", method).upper()
         if not _METHOD.fullmatch(verb):
-            checks.refuse("method", "must be an HTTP method", method)
-        if not _RAW_PATH.fullmatch(checks.text("path", path)) or {".", ".."} & set(unquote(path).split("/")):
-            checks.refuse("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
+            validation.refuse("method", "must be an HTTP method", method)
+        if not _RAW_PATH.fullmatch(validation.text("path", path)) or {".", ".."} & set(unquote(path).split("/")):
+            validation.refuse("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
         reply = await self._transport.send(
             Request(
                 verb,
                 path,
-                query=wire.raw_query({} if params is None else checks.parameters("params", params)),
-                body=None if json is None else orjson.dumps(checks.json_value("json", json)),
-                repeat=Repeat.HARMLESS if verb in _HARMLESS else Repeat.HARMFUL,
+                query=serialization.raw_query({} if params is None else validation.parameters("params", params)),
+                body=None if json is None else orjson.dumps(validation.json_value("json", json)),
+                repeat=Idempotency.IDEMPOTENT if verb in _HARMLESS else Idempotency.NON_IDEMPOTENT,
             )
         )
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from amp_exp_async.config import BETA
+from amp_exp_async.http import Transport
 from amp_exp_async.resources import AsyncBetaDeployments, AsyncBetaExperiments, AsyncBetaFlags
-from amp_exp_async.transport import Transport
 
 from .base import AsyncClient
 

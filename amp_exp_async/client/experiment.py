@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from amp_exp_async import checks, declarative, editing
-from amp_exp_async.bulk import AsyncExperiments, AsyncFlags, BulkRun, KindName, OnError, Operations
+from amp_exp_async import editing, manifests, validation
+from amp_exp_async.bulk import AsyncBulkRun, AsyncExperiments, AsyncFlags, KindName, OnError, Operations
 from amp_exp_async.config import V1
-from amp_exp_async.declarative import Plan, State
-from amp_exp_async.editing import Restoration, VersionChange
-from amp_exp_async.models import Toggle
-from amp_exp_async.resources import AsyncAllVersions, AsyncDeployments, AsyncHoldouts, AsyncMutexes
-from amp_exp_async.transport import Transport
+from amp_exp_async.editing import RestoreResult, VersionChange
+from amp_exp_async.http import Transport
+from amp_exp_async.manifests import Manifest, Plan
+from amp_exp_async.models import FlagConfig
+from amp_exp_async.resources import AsyncDeployments, AsyncHoldouts, AsyncMutexes, AsyncProjectVersions
 
 from .base import AsyncClient
 
@@ -63,7 +63,7 @@ class AsyncExperimentClient(AsyncClient):
     flags: AsyncFlags
     experiments: AsyncExperiments
     deployments: AsyncDeployments
-    versions: AsyncAllVersions
+    versions: AsyncProjectVersions
     mutexes: AsyncMutexes
     holdouts: AsyncHoldouts
 
@@ -74,7 +74,7 @@ class AsyncExperimentClient(AsyncClient):
         self.flags = AsyncFlags(transport)
         self.experiments = AsyncExperiments(transport)
         self.deployments = AsyncDeployments(transport)
-        self.versions = AsyncAllVersions(transport)
+        self.versions = AsyncProjectVersions(transport)
         self.mutexes = AsyncMutexes(transport)
         self.holdouts = AsyncHoldouts(transport)
 
@@ -84,7 +84,7 @@ class AsyncExperimentClient(AsyncClient):
         *,
         journal: str | os.PathLike[str] | None = None,
         on_error: OnError = "continue",
-    ) -> BulkRun:
+    ) -> AsyncBulkRun:
         """Carry out many operations, and hand out what became of each, as they finish.
 
         Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
@@ -114,7 +114,7 @@ class AsyncExperimentClient(AsyncClient):
                     print(outcome.operation, outcome.error)
             print(run.summary)
         """
-        return BulkRun(self._transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self._transport, operations, journal=journal, on_error=on_error)
 
     async def history(self, kind: KindName, id: str) -> list[VersionChange]:
         """Who changed what and when, in one flag or experiment: `GET /{kind}/{id}/versions`, one request.
@@ -138,7 +138,7 @@ class AsyncExperimentClient(AsyncClient):
 
     async def restore_version(
         self, kind: KindName, id: str, version: int | str, *, dry_run: bool = False
-    ) -> Restoration[Toggle]:
+    ) -> RestoreResult[FlagConfig]:
         """Make a flag or experiment what it was in a version: a guarded edit of all that an edit can set.
 
         What an edit cannot set, such as variants, their weights and deployments, stays as it is, and the result names
@@ -164,10 +164,10 @@ class AsyncExperimentClient(AsyncClient):
             restored = await client.restore_version("flags", "123", 4)
         """
         section = self._section(kind)
-        return await editing.restore(section, id, version, dry_run=checks.boolean("dry_run", dry_run))
+        return await editing.restore(section, id, version, dry_run=validation.boolean("dry_run", dry_run))
 
     def _section(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
-        checks.one_of("flags", "experiments")("kind", kind)
+        validation.one_of("flags", "experiments")("kind", kind)
         return self.flags if kind == "flags" else self.experiments
 
     async def export(
@@ -180,7 +180,7 @@ class AsyncExperimentClient(AsyncClient):
         cohorts: bool = False,
         variants: bool = False,
         server_fields: bool = False,
-    ) -> State:
+    ) -> Manifest:
         """The flags and experiments that there are, as a file declares them; `save` writes it.
 
         It reads the lists, and that of the deployments if any is assigned. Where something depends on what these lists
@@ -202,12 +202,12 @@ class AsyncExperimentClient(AsyncClient):
         Example:
             `save(await client.export(project_id="123"), "flags.yaml")`
         """
-        depth = declarative.Depth(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
-        return await declarative.export(
+        depth = manifests.Depth(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
+        return await manifests.export(
             self._transport, project_id=project_id, keys=keys, include_archived=include_archived, depth=depth
         )
 
-    async def plan(self, state: State, *, prune: bool = False, project_id: str | None = None) -> Plan:
+    async def plan(self, state: Manifest, *, prune: bool = False, project_id: str | None = None) -> Plan:
         """What would change for everything to be as a state declares it. It only reads.
 
         What the state does not mention is left alone. It reads one list for each project, that of the deployments if
@@ -227,8 +227,8 @@ class AsyncExperimentClient(AsyncClient):
 
         Raises:
             InvalidInputError: `prune` is True for an export of some keys, which has not looked at the others.
-            InvalidStateError: it cannot be as declared, or names several projects although `project_id` is given; the
-                error has all the problems, with file, line and field.
+            InvalidManifestError: it cannot be as declared, or names several projects although `project_id` is given;
+                the error has all the problems, with file, line and field.
 
         Example::
 
@@ -237,9 +237,9 @@ class AsyncExperimentClient(AsyncClient):
 
             promotion = await client.plan(await client.export(project_id="123"), project_id="456")
         """
-        return await declarative.make_plan(self._transport, state, prune=prune, project_id=project_id)
+        return await manifests.make_plan(self._transport, state, prune=prune, project_id=project_id)
 
-    def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> BulkRun:
+    def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> AsyncBulkRun:
         """Carry out a plan, and hand out what became of each step, as they finish.
 
         First it reads again. If anything that the plan concerns has changed in between, nothing is written. Steps on
@@ -261,13 +261,13 @@ class AsyncExperimentClient(AsyncClient):
         Raises, while it is read:
             EditConflictError: something changed in between, or what the journal has as done was undone; the message
                 has all of it. Make a new plan.
-            InvalidStateError: it can no longer be as declared: a deployment is gone.
+            InvalidManifestError: it can no longer be as declared: a deployment is gone.
 
         Example::
 
             run = client.apply(plan, journal="apply.jsonl")
             async for outcome in run:
-                print(outcome.operation.target, outcome.state)
+                print(outcome.operation.target, outcome.status)
             run.raise_for_failures()
         """
-        return declarative.apply(self._transport, plan, journal=journal)
+        return manifests.apply(self._transport, plan, journal=journal)

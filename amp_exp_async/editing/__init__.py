@@ -2,21 +2,21 @@
 
 from .guarded import Guarded, copied
 from .history import FieldDifference, VersionChange, changes
-from .restoring import Restoration, restore
+from .restoring import RestoreResult, restore
 from .sections import AsyncSegments, AsyncTags
-from .segments import SegmentChanges
-from .toggles import AsyncExperiments, AsyncFlags, AsyncToggles
+from .segments import SegmentEditParams
+from .toggles import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
 
 __all__ = [
     "AsyncExperiments",
+    "AsyncFlagConfigs",
     "AsyncFlags",
     "AsyncSegments",
     "AsyncTags",
-    "AsyncToggles",
     "FieldDifference",
     "Guarded",
-    "Restoration",
-    "SegmentChanges",
+    "RestoreResult",
+    "SegmentEditParams",
     "VersionChange",
     "changes",
     "copied",

@@ -7,10 +7,10 @@ from typing import Any
 
 import attrs
 
-from amp_exp_async import checks, wire
-from amp_exp_async.checks import Check
-from amp_exp_async.models import UNSET, Condition, Experiment, Segment, Toggle
-from amp_exp_async.resources import EXPERIMENT_CHANGES, FLAG_CHANGES
+from amp_exp_async import serialization, validation
+from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
+from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
+from amp_exp_async.validation import Check
 
 # What the service shows under another name than an edit takes it.
 _SHOWN_AS = {"archive": "deleted"}
@@ -28,22 +28,22 @@ _INSTEAD = {
 }
 
 
-def table_of(toggle: Toggle) -> dict[str, Check]:
+def table_of(toggle: FlagConfig) -> dict[str, Check]:
     """The fields that an edit can set, with the check of each."""
-    return EXPERIMENT_CHANGES if isinstance(toggle, Experiment) else FLAG_CHANGES
+    return EXPERIMENT_EDIT_PARAMS if isinstance(toggle, Experiment) else FLAG_EDIT_PARAMS
 
 
-def value_of(toggle: Toggle, field: str) -> Any:
+def value_of(toggle: FlagConfig, field: str) -> Any:
     """What a field of an edit is in a flag or experiment."""
     return getattr(toggle, _SHOWN_AS.get(field, field))
 
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two values are the same on the wire."""
-    return bool(wire.to_json(one) == wire.to_json(other))
+    return bool(serialization.to_json(one) == serialization.to_json(other))
 
 
-def difference(base: Toggle, edited: Any) -> dict[str, Any]:
+def difference(base: FlagConfig, edited: Any) -> dict[str, Any]:
     """The fields that a changed copy has changed, checked, by the names that an edit takes.
 
     Args:
@@ -54,25 +54,25 @@ def difference(base: Toggle, edited: Any) -> dict[str, Any]:
         InvalidInputError: it is no copy, has a value that breaks a rule, or a change that an edit cannot make.
     """
     if not isinstance(edited, type(base)):
-        checks.refuse("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
+        validation.refuse("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
     table = table_of(base)
     shown = {_SHOWN_AS.get(name, name): name for name in table}
     names = [field.name for field in attrs.fields(type(base))]
     changed = [name for name in names if not equal(getattr(base, name), getattr(edited, name))]
     for name in changed:
         if name not in shown:
-            checks.refuse(name, f"cannot be changed by an edit ({_INSTEAD.get(name, 'the service sets it')})")
+            validation.refuse(name, f"cannot be changed by an edit ({_INSTEAD.get(name, 'the service sets it')})")
         if getattr(edited, name) is UNSET:
-            checks.refuse(name, "must have a value: UNSET is not sent, and would leave it as it is")
+            validation.refuse(name, "must have a value: UNSET is not sent, and would leave it as it is")
     refuse_unseen(base, changed)
     given = {shown[name]: getattr(edited, name) for name in changed}
     if "target_segments" in given:
-        given["target_segments"] = checks.items("target_segments", given["target_segments"])
+        given["target_segments"] = validation.items("target_segments", given["target_segments"])
         refuse_cohorts(*(base.target_segments or ()), *given["target_segments"])
-    return checks.fields(table, given)
+    return validation.fields(table, given)
 
 
-def refuse_unseen(toggle: Toggle, fields: Container[str]) -> None:
+def refuse_unseen(toggle: FlagConfig, fields: Container[str]) -> None:
     """Refuse to write a list that the service has not shown.
 
     Args:
@@ -81,7 +81,9 @@ def refuse_unseen(toggle: Toggle, fields: Container[str]) -> None:
     """
     for name in _WHOLE:
         if name in fields and getattr(toggle, name) is UNSET:
-            checks.refuse(name, "was not shown by the service, and what is there would be lost: use edit to replace it")
+            validation.refuse(
+                name, "was not shown by the service, and what is there would be lost: use edit to replace it"
+            )
 
 
 def refuse_cohorts(*segments: Any) -> None:
@@ -92,7 +94,7 @@ def refuse_cohorts(*segments: Any) -> None:
     """
     for segment in segments:
         if isinstance(segment, Segment) and any(map(_on_cohort, segment.conditions or ())):
-            checks.refuse(
+            validation.refuse(
                 "target_segments",
                 f"the segment {segment.name!r} has a condition on a cohort, which the API cannot write and would drop, "
                 "so that no segment can be changed here: change them in the app",

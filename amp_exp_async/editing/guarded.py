@@ -8,32 +8,36 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar, cast
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
-from amp_exp_async.models import Toggle
+from amp_exp_async.models import FlagConfig
 from amp_exp_async.resources import KindResource
 
 from .fields import difference, equal, refuse_cohorts, refuse_unseen, table_of, value_of
 from .merging import Overlap, merge, missing
 from .showing import shown
 
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
-ToggleT = TypeVar("ToggleT", bound=Toggle)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
+FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
-Change: TypeAlias = Callable[[ToggleT], ToggleT | Awaitable[ToggleT]]
+Change: TypeAlias = Callable[[FlagConfigT], FlagConfigT | Awaitable[FlagConfigT]]
 """Takes a flag or experiment, and gives a changed copy of it."""
 
 
-class Guarded(KindResource[ToggleT_co]):
+class Guarded(KindResource[FlagConfigT_co]):
     """Guarded edits of flags or experiments."""
 
-    async def read(self, id: str) -> ToggleT_co:
+    async def read(self, id: str) -> FlagConfigT_co:
         """It as it is now."""
         return await self._get(self.kind.model, self._path(id))
 
     async def edit(
-        self, id: str, change: Callable[[ToggleT_co], ToggleT_co | Awaitable[ToggleT_co]], *, again: bool = False
-    ) -> ToggleT_co:
+        self,
+        id: str,
+        change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]],
+        *,
+        again: bool = False,
+    ) -> FlagConfigT_co:
         """Read it, change it, and write what has changed.
 
         Args:
@@ -50,12 +54,12 @@ class Guarded(KindResource[ToggleT_co]):
         edited = change(copied(base))
         if inspect.isawaitable(edited):
             edited = await edited
-        repeat = cast("Callable[[ToggleT_co], ToggleT_co]", change) if again else None
+        repeat = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if again else None
         return await self.write(id, base, edited, repeat)
 
     async def write(
-        self, id: str, base: Toggle, edited: Any, again: Callable[[Any], Toggle] | None = None
-    ) -> ToggleT_co:
+        self, id: str, base: FlagConfig, edited: Any, again: Callable[[Any], FlagConfig] | None = None
+    ) -> FlagConfigT_co:
         """Write what a changed copy has changed, and read it back.
 
         Args:
@@ -70,14 +74,14 @@ class Guarded(KindResource[ToggleT_co]):
         """
         ours = difference(base, edited)
         if not ours:
-            return cast("ToggleT_co", base)
+            return cast("FlagConfigT_co", base)
         path = self._path(id)
         async with self._alone(path):
             latest = await self.read(id)
             wanted = difference(latest, again(latest)) if again else _merged(path, base, ours, latest)
             if not wanted:
                 return latest
-            await self._send("PATCH", path, checks.changes(table_of(base), wanted))
+            await self._send("PATCH", path, validation.changes(table_of(base), wanted))
             try:
                 now = await self.read(id)
             except AmpExpError as error:
@@ -97,12 +101,12 @@ class Guarded(KindResource[ToggleT_co]):
             guards.release(path)
 
 
-def copied(toggle: ToggleT) -> ToggleT:
+def copied(toggle: FlagConfigT) -> FlagConfigT:
     """A copy to change: a list inside it may be changed in place, and must still be seen to differ."""
     return copy.deepcopy(toggle)
 
 
-def _merged(path: str, base: Toggle, ours: Mapping[str, Any], latest: Toggle) -> dict[str, Any]:
+def _merged(path: str, base: FlagConfig, ours: Mapping[str, Any], latest: FlagConfig) -> dict[str, Any]:
     """What is still to be written."""
     refuse_unseen(latest, ours)
     before, theirs = ({field: value_of(toggle, field) for field in ours} for toggle in (base, latest))
@@ -118,7 +122,11 @@ def _merged(path: str, base: Toggle, ours: Mapping[str, Any], latest: Toggle) ->
 
 
 def _verify(
-    path: str, before: Toggle, written: Mapping[str, Any], now: Toggle, again: Callable[[Any], Toggle] | None
+    path: str,
+    before: FlagConfig,
+    written: Mapping[str, Any],
+    now: FlagConfig,
+    again: Callable[[Any], FlagConfig] | None,
 ) -> None:
     """Make sure that what was written is there."""
     sides = ({field: value_of(toggle, field) for field in written} for toggle in (before, now))
@@ -134,7 +142,7 @@ def _verify(
         )
 
 
-def _is_settled(again: Callable[[Any], Toggle], now: Toggle) -> bool:
+def _is_settled(again: Callable[[Any], FlagConfig], now: FlagConfig) -> bool:
     try:
         return not difference(now, again(now))
     except InvalidInputError:

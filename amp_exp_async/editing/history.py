@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from amp_exp_async.models import UNSET, Maybe, Toggle, Version
+from amp_exp_async.models import UNSET, FlagConfig, Maybe, Version
 
 from .fields import equal, table_of
 from .showing import shown
@@ -61,7 +61,7 @@ class VersionChange:
         return f"version {self.version}{by}{at}: {what}"
 
 
-def differences(before: Toggle, after: Toggle) -> dict[str, FieldDifference]:
+def differences(before: FlagConfig, after: FlagConfig) -> dict[str, FieldDifference]:
     """The fields that differ, by their names."""
     old, new = _fields(before), _fields(after)
     names = list(dict.fromkeys([*old, *new]))
@@ -84,18 +84,18 @@ def changes(versions: Sequence[Version[Any]]) -> list[VersionChange]:
     ]
 
 
-def as_in(toggle: Toggle, version: Toggle) -> Toggle:
+def as_in(toggle: FlagConfig, version: FlagConfig) -> FlagConfig:
     """A flag or experiment with what an edit can set as it was in a version, as far as the version shows it."""
     editable = {"deleted" if name == "archive" else name for name in table_of(toggle)}
     shown = {name: getattr(version, name) for name in editable}
     return attrs.evolve(toggle, **{name: value for name, value in shown.items() if value is not UNSET})
 
 
-def left(toggle: Toggle, version: Toggle) -> dict[str, FieldDifference]:
+def left(toggle: FlagConfig, version: FlagConfig) -> dict[str, FieldDifference]:
     """What differs in a version, and an edit cannot set."""
     return {name: found for name, found in differences(toggle, version).items() if found.after is not UNSET}
 
 
-def _fields(toggle: Toggle) -> Mapping[str, Any]:
+def _fields(toggle: FlagConfig) -> Mapping[str, Any]:
     known = {field.name: getattr(toggle, field.name) for field in attrs.fields(type(toggle))}
     return {name: value for name, value in known.items() if name not in _ABOUT} | toggle.extra

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from amp_exp_async import wire
+from amp_exp_async import serialization
 from amp_exp_async.models import UNSET, Segment
 
 from .fields import equal
@@ -79,7 +79,7 @@ def contained(ours: Any, theirs: Any) -> bool:
 
     The service may have added fields, left out nulls, and made a moment of a date.
     """
-    return _contained(wire.to_json(ours), wire.to_json(theirs))
+    return _contained(serialization.to_json(ours), serialization.to_json(theirs))
 
 
 def _kept(field: str, value: Any, now: Any) -> bool:

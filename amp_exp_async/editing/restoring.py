@@ -6,18 +6,18 @@ from typing import Generic, TypeVar
 
 from attrs import frozen
 
-from amp_exp_async.models import Toggle
+from amp_exp_async.models import FlagConfig
 
 from .fields import difference
 from .guarded import Guarded
 from .history import FieldDifference, as_in, differences, left
-from .toggles import AsyncToggles
+from .toggles import AsyncFlagConfigs
 
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 
 @frozen
-class Restoration(Generic[ToggleT_co]):
+class RestoreResult(Generic[FlagConfigT_co]):
     """What going back to a version changes, or would change.
 
     Attributes:
@@ -29,7 +29,7 @@ class Restoration(Generic[ToggleT_co]):
 
     differences: dict[str, FieldDifference]
     left: dict[str, FieldDifference]
-    toggle: ToggleT_co
+    toggle: FlagConfigT_co
     dry_run: bool
 
     def __str__(self) -> str:
@@ -38,8 +38,8 @@ class Restoration(Generic[ToggleT_co]):
 
 
 async def restore(
-    toggles: AsyncToggles[ToggleT_co], id: str, version: int | str, *, dry_run: bool
-) -> Restoration[ToggleT_co]:
+    toggles: AsyncFlagConfigs[FlagConfigT_co], id: str, version: int | str, *, dry_run: bool
+) -> RestoreResult[FlagConfigT_co]:
     """Make a flag or experiment what it was in a version, as far as an edit can."""
     guarded = Guarded(toggles.transport, toggles.kind)
     wanted = (await toggles.versions.get(id, version)).config
@@ -49,4 +49,4 @@ async def restore(
     found, remaining = differences(toggle, restored), left(restored, wanted)
     if not dry_run:
         toggle = await guarded.write(id, toggle, restored)
-    return Restoration(found, remaining, toggle, dry_run)
+    return RestoreResult(found, remaining, toggle, dry_run)

@@ -7,27 +7,27 @@ from typing import TypeVar, Unpack
 
 import attrs
 
-from amp_exp_async import checks
-from amp_exp_async.models import Segment, Toggle
+from amp_exp_async import validation
+from amp_exp_async.models import FlagConfig, Segment
 from amp_exp_async.resources import KindResource, SegmentLike
 
 from . import segments
 from .guarded import Guarded
-from .segments import Case, SegmentChanges
+from .segments import Case, SegmentEditParams
 
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
-_case = checks.one_of("exact", "ignore", "lower")
+_case = validation.one_of("exact", "ignore", "lower")
 
 
-class AsyncSegments(KindResource[ToggleT_co]):
+class AsyncSegments(KindResource[FlagConfigT_co]):
     """`client.flags.segments` and `client.experiments.segments`: one target segment at a time, by guarded edits.
 
     An edit replaces all target segments at once. These read them, change one, and write them back only if nobody else
     has changed the same one meanwhile; see `guarded_edit` for the requests and the errors.
     """
 
-    async def add(self, id: str, segment: SegmentLike) -> ToggleT_co:
+    async def add(self, id: str, segment: SegmentLike) -> FlagConfigT_co:
         """Add a segment at the end: a guarded edit. If exactly this segment is there already, nothing is written.
 
         Args:
@@ -44,10 +44,10 @@ class AsyncSegments(KindResource[ToggleT_co]):
         Example:
             `await client.flags.segments.add("123", Segment(name="Pilot", conditions=[], percentage=100))`
         """
-        new = checks.segment("segment", segment)
+        new = validation.segment("segment", segment)
         return await self._change(id, lambda present: segments.with_added(present, new))
 
-    async def remove(self, id: str, segment: str) -> ToggleT_co:
+    async def remove(self, id: str, segment: str) -> FlagConfigT_co:
         """Remove a segment: a guarded edit.
 
         Args:
@@ -61,16 +61,16 @@ class AsyncSegments(KindResource[ToggleT_co]):
             InvalidInputError: there is none of this name, or several; or there is one with a condition on a cohort.
             EditConflictError: somebody else has changed it meanwhile.
         """
-        name = checks.text("segment", segment)
+        name = validation.text("segment", segment)
         return await self._change(id, lambda present: segments.without(present, name))
 
-    async def edit(self, id: str, segment: str, **changes: Unpack[SegmentChanges]) -> ToggleT_co:
+    async def edit(self, id: str, segment: str, **changes: Unpack[SegmentEditParams]) -> FlagConfigT_co:
         """Change a segment: a guarded edit. A field left out is unchanged, and so is what the library does not know.
 
         Args:
             id: the flag's or experiment's id.
             segment: the segment's name.
-            **changes: see `SegmentChanges`. `conditions` and `rollout_weights` are replaced as a whole.
+            **changes: see `SegmentEditParams`. `conditions` and `rollout_weights` are replaced as a whole.
 
         Returns:
             The flag or experiment as it was read after the write.
@@ -82,12 +82,12 @@ class AsyncSegments(KindResource[ToggleT_co]):
         Example:
             `await client.flags.segments.edit("123", "Pilot", percentage=50)`
         """
-        name, changed = checks.text("segment", segment), segments.changes(changes)
+        name, changed = validation.text("segment", segment), segments.changes(changes)
         return await self._change(id, lambda present: segments.with_changed(present, name, changed))
 
     async def add_values(
         self, id: str, segment: str, prop: str, values: Iterable[str], *, case: Case, op: str = "is"
-    ) -> ToggleT_co:
+    ) -> FlagConfigT_co:
         """Add values, such as e-mail addresses, to one condition of one segment: a guarded edit.
 
         The condition has the present values and, after them, those that are not among them. All else in the segments
@@ -115,10 +115,10 @@ class AsyncSegments(KindResource[ToggleT_co]):
         Example:
             `await client.flags.segments.add_values("123", "Pilot", "gp:email", ["a@example.com"], case="ignore")`
         """
-        name, prop, op = checks.text("segment", segment), checks.text("prop", prop), checks.text("op", op)
-        added = checks.texts("values", values)
+        name, prop, op = validation.text("segment", segment), validation.text("prop", prop), validation.text("op", op)
+        added = validation.texts("values", values)
         if not added:
-            checks.refuse("values", "must hold at least one value")
+            validation.refuse("values", "must hold at least one value")
         _case("case", case)
         return await self._change(
             id, lambda present: segments.with_values(present, name, (prop, op), added, case), again=True
@@ -126,21 +126,21 @@ class AsyncSegments(KindResource[ToggleT_co]):
 
     async def _change(
         self, id: str, change: Callable[[list[Segment]], list[Segment]], *, again: bool = False
-    ) -> ToggleT_co:
-        def changed(toggle: ToggleT_co) -> ToggleT_co:  # type: ignore[misc]  # it is given, not asked for
+    ) -> FlagConfigT_co:
+        def changed(toggle: FlagConfigT_co) -> FlagConfigT_co:  # type: ignore[misc]  # it is given, not asked for
             return attrs.evolve(toggle, target_segments=change(segments.of(toggle)))
 
         return await Guarded(self.transport, self.kind).edit(id, changed, again=again)
 
 
-class AsyncTags(KindResource[ToggleT_co]):
+class AsyncTags(KindResource[FlagConfigT_co]):
     """`client.flags.tags` and `client.experiments.tags`: single tags, by guarded edits.
 
     An edit replaces all tags at once. These read them, and write them back with what others have added and removed
     meanwhile; see `guarded_edit` for the requests and the errors.
     """
 
-    async def add(self, id: str, tags: Iterable[str]) -> ToggleT_co:
+    async def add(self, id: str, tags: Iterable[str]) -> FlagConfigT_co:
         """Add tags: a guarded edit. Those that are there already are no mistake.
 
         Args:
@@ -160,7 +160,7 @@ class AsyncTags(KindResource[ToggleT_co]):
         added = _tags(tags)
         return await self._change(id, lambda present: list(dict.fromkeys([*present, *added])))
 
-    async def remove(self, id: str, tags: Iterable[str]) -> ToggleT_co:
+    async def remove(self, id: str, tags: Iterable[str]) -> FlagConfigT_co:
         """Remove tags: a guarded edit. Those that are not there are no mistake.
 
         Args:
@@ -176,8 +176,8 @@ class AsyncTags(KindResource[ToggleT_co]):
         removed = set(_tags(tags))
         return await self._change(id, lambda present: [tag for tag in present if tag not in removed])
 
-    async def _change(self, id: str, change: Callable[[list[str]], list[str]]) -> ToggleT_co:
-        def changed(toggle: ToggleT_co) -> ToggleT_co:  # type: ignore[misc]  # it is given, not asked for
+    async def _change(self, id: str, change: Callable[[list[str]], list[str]]) -> FlagConfigT_co:
+        def changed(toggle: FlagConfigT_co) -> FlagConfigT_co:  # type: ignore[misc]  # it is given, not asked for
             present = list(toggle.tags or ())
             wanted = change(present)
             return toggle if wanted == present else attrs.evolve(toggle, tags=wanted)
@@ -186,5 +186,5 @@ class AsyncTags(KindResource[ToggleT_co]):
 
 
 def _tags(tags: Iterable[str]) -> list[str]:
-    given = checks.texts("tags", tags)
-    return given or checks.refuse("tags", "must hold at least one tag")
+    given = validation.texts("tags", tags)
+    return given or validation.refuse("tags", "must hold at least one tag")

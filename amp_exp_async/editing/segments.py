@@ -7,15 +7,15 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import attrs
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
-from amp_exp_async.models import Condition, Maybe, Segment, Toggle, UnsetType
+from amp_exp_async import validation
+from amp_exp_async.models import Condition, FlagConfig, Maybe, Segment, UnsetType
+from amp_exp_async.validation import Check
 
 Case: TypeAlias = Literal["exact", "ignore", "lower"]
 """How `add_values` treats upper and lower case."""
 
 
-class SegmentChanges(TypedDict, total=False):
+class SegmentEditParams(TypedDict, total=False):
     """What `segments.edit` can change. A field left out is unchanged; `None` is sent as null.
 
     Attributes:
@@ -34,22 +34,22 @@ class SegmentChanges(TypedDict, total=False):
 
 
 _CHANGES: dict[str, Check] = {
-    "name": checks.text,
-    "conditions": checks.models_of(checks.condition),
-    "percentage": checks.percentage,
-    "rollout_weights": checks.weights,
-    "bucketing_key": checks.nullable(checks.text),
+    "name": validation.text,
+    "conditions": validation.models_of(validation.condition),
+    "percentage": validation.percentage,
+    "rollout_weights": validation.weights,
+    "bucketing_key": validation.nullable(validation.text),
 }
 
 
-def of(toggle: Toggle) -> list[Segment]:
+def of(toggle: FlagConfig) -> list[Segment]:
     """The segments of a flag or experiment."""
     return list(toggle.target_segments or ())
 
 
 def changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """What of a segment is to be changed, checked; a list of the caller's is read."""
-    return checks.changes(_CHANGES, given)
+    return validation.changes(_CHANGES, given)
 
 
 def with_added(segments: Sequence[Segment], new: Segment) -> list[Segment]:
@@ -57,9 +57,9 @@ def with_added(segments: Sequence[Segment], new: Segment) -> list[Segment]:
     if new in segments:
         return list(segments)
     if not new.name:
-        checks.refuse("segment.name", "must be given: it tells the segments of a flag apart")
+        validation.refuse("segment.name", "must be given: it tells the segments of a flag apart")
     if any(segment.name == new.name for segment in segments):
-        checks.refuse("segment.name", "must be new: there is another segment of this name; edit that one", new.name)
+        validation.refuse("segment.name", "must be new: there is another segment of this name; edit that one", new.name)
     return [*segments, new]
 
 
@@ -74,7 +74,7 @@ def with_changed(segments: Sequence[Segment], name: str, changed: Mapping[str, A
     at = _place(segments, name)
     new_name = changed.get("name", name)
     if new_name != name and any(segment.name == new_name for segment in segments):
-        checks.refuse("name", "must be new: there is another segment of this name", new_name)
+        validation.refuse("name", "must be new: there is another segment of this name", new_name)
     return _replaced(segments, at, attrs.evolve(segments[at], **changed))
 
 
@@ -89,7 +89,9 @@ def with_values(
     if len(places) != 1:
         there = ", ".join(f"{condition.prop!r} {condition.op!r}" for condition in conditions) or "none"
         count = "no condition" if not places else f"{len(places)} conditions"
-        checks.refuse("prop", f"the segment {name!r} has {count} {which[0]!r} {which[1]!r}; its conditions: {there}")
+        validation.refuse(
+            "prop", f"the segment {name!r} has {count} {which[0]!r} {which[1]!r}; its conditions: {there}"
+        )
     condition = conditions[places[0]]
     union = _union(condition.values or (), values, case)
     conditions[places[0]] = attrs.evolve(condition, values=union)
@@ -116,7 +118,7 @@ def _place(segments: Sequence[Segment], name: str) -> int:
     if len(places) != 1:
         there = ", ".join(repr(segment.name) for segment in segments) or "none"
         count = "there is no segment" if not places else f"there are {len(places)} segments"
-        checks.refuse("segment", f"{count} of the name {name!r}; the segments: {there}")
+        validation.refuse("segment", f"{count} of the name {name!r}; the segments: {there}")
     return places[0]
 
 

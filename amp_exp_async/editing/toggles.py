@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from amp_exp_async import checks, resources
-from amp_exp_async.models import Experiment, Flag, Toggle
+from amp_exp_async import resources, validation
+from amp_exp_async.http import Transport
+from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import Kind
-from amp_exp_async.transport import Transport
 
 from .decisions import rolled_back, rolled_out
 from .guarded import Guarded
 from .sections import AsyncSegments, AsyncTags
 
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 
-class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
+class AsyncFlagConfigs(resources.AsyncFlagConfigs[FlagConfigT_co]):
     """What `client.flags` and `client.experiments` have in common, with guarded edits.
 
     Attributes:
@@ -25,14 +25,14 @@ class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
         tags: its tags, one at a time.
     """
 
-    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
         super().__init__(transport, kind)
         self.segments = AsyncSegments(transport, kind)
         self.tags = AsyncTags(transport, kind)
 
     async def guarded_edit(
-        self, id: str, change: Callable[[ToggleT_co], ToggleT_co | Awaitable[ToggleT_co]]
-    ) -> ToggleT_co:
+        self, id: str, change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]]
+    ) -> FlagConfigT_co:
         """Change it where others change it too: only what differs is sent, and nothing of theirs is overwritten.
 
         It is read; `change` makes a changed copy of it; it is read again; what both sides have changed is merged: tags
@@ -66,11 +66,11 @@ class AsyncToggles(resources.AsyncToggles[ToggleT_co]):
         return await Guarded(self.transport, self.kind).edit(id, change)
 
 
-class AsyncFlags(resources.AsyncFlags, AsyncToggles[Flag]):
+class AsyncFlags(resources.AsyncFlags, AsyncFlagConfigs[Flag]):
     """`client.flags`."""
 
 
-class AsyncExperiments(resources.AsyncExperiments, AsyncToggles[Experiment]):
+class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment]):
     """`client.experiments`."""
 
     async def roll_out(self, id: str, variant: str, reason: str, *, everyone: bool = False) -> Experiment:
@@ -99,8 +99,8 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncToggles[Experiment]):
         Example:
             `await client.experiments.roll_out("123", "treatment", "12 % more orders")`
         """
-        key, why = checks.key("variant", variant), checks.text("reason", reason)
-        all_users = checks.boolean("everyone", everyone)
+        key, why = validation.key("variant", variant), validation.text("reason", reason)
+        all_users = validation.boolean("everyone", everyone)
         return await self.guarded_edit(id, lambda experiment: rolled_out(experiment, key, why, everyone=all_users))
 
     async def roll_back(self, id: str, reason: str) -> Experiment:
@@ -124,5 +124,5 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncToggles[Experiment]):
         Example:
             `await client.experiments.roll_back("123", "slower checkout")`
         """
-        why = checks.text("reason", reason)
+        why = validation.text("reason", reason)
         return await self.guarded_edit(id, lambda experiment: rolled_back(experiment, why))

@@ -8,7 +8,7 @@ from amp_exp_async.emulator.emulator import Emulator
 from amp_exp_async.emulator.faults import Fault
 from amp_exp_async.emulator.log import RecordedRequest
 from amp_exp_async.emulator.serving import serve
-from amp_exp_async.emulator.state import State
+from amp_exp_async.emulator.state import EmulatorState
 from amp_exp_async.emulator.store import StateError
 
-__all__ = ["Emulator", "Fault", "RecordedRequest", "State", "StateError", "serve"]
+__all__ = ["Emulator", "EmulatorState", "Fault", "RecordedRequest", "StateError", "serve"]

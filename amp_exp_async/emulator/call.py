@@ -9,8 +9,8 @@ from attrs import field, frozen
 from amp_exp_async.emulator.checks import Check, checked
 from amp_exp_async.emulator.documents import READ_ONLY_TYPES, Document, Kind, is_object
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import State
-from amp_exp_async.emulator.store import Toggle
+from amp_exp_async.emulator.state import EmulatorState
+from amp_exp_async.emulator.store import FlagConfig
 
 JSON: Final = "application/json"
 _JSON_TEXT: Final = f"{JSON}; charset=utf-8"
@@ -68,7 +68,7 @@ class Paging:
 class Call:
     """A request that has been authorised and routed; `path` holds the decoded parameters of the route."""
 
-    state: State
+    state: EmulatorState
     caller: Caller
     paging: Paging
     path: Mapping[str, str]
@@ -81,7 +81,7 @@ class Call:
         """Flags or experiments; experiments where the path does not leave it open."""
         return "flags" if self.path.get("kind") == "flags" else "experiments"
 
-    def toggle(self) -> Toggle:
+    def toggle(self) -> FlagConfig:
         """The flag or experiment that the path names: 404 if there is none, 403 if the key may not see it."""
         id = self.path["id"]
         toggle = self.state.toggles[self.kind].get(id)
@@ -90,14 +90,14 @@ class Call:
         self.caller.require(toggle.document["projectId"])
         return toggle
 
-    def toggle_to_edit(self) -> Toggle:
+    def toggle_to_edit(self) -> FlagConfig:
         """The same for a write: 405 if it is a web experiment, a guide or a survey."""
         toggle = self.toggle()
         if (type_ := toggle.document.get("_type")) in READ_ONLY_TYPES:
             raise Refusal(405, f"A {type_} cannot be edited through this API")
         return toggle
 
-    def variant(self, toggle: Toggle) -> Document:
+    def variant(self, toggle: FlagConfig) -> Document:
         """The variant that the path names: 404 if there is none."""
         key = self.path["variant"]
         variant = toggle.variant(key)

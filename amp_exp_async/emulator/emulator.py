@@ -20,7 +20,7 @@ from amp_exp_async.emulator.log import RecordedRequest
 from amp_exp_async.emulator.routes import BETA_PREFIX
 from amp_exp_async.emulator.service import Service
 from amp_exp_async.emulator.settings import require_from_zero, require_one_of
-from amp_exp_async.emulator.state import State
+from amp_exp_async.emulator.state import EmulatorState
 from amp_exp_async.emulator.statefile import dump, load, read, write
 
 _SECONDS_TO_FINISH: Final = 2.0
@@ -44,11 +44,12 @@ class Emulator:
         per_second: Requests allowed in one second, all keys together; `None` for no limit.
         window: What one second is: "sliding" for any stretch of that length, "calendar" for the clock's whole seconds.
         retry_after: Seconds that the `Retry-After` of that limit says; `None` leaves the header out.
-        others: Requests a second by others who use the same keys, evenly spaced; also an attribute that may be set.
+        background_rps: Requests a second by others who use the same keys, evenly spaced; also an
+            attribute that may be set.
         per_day: Requests allowed in a UTC day, all keys together; `None` for no limit.
         latency: Seconds of a round trip: a number, a pair `(least, most)` between which each one is drawn evenly, or a
             function that returns them; also an attribute that may be set.
-        seed: Makes what is drawn, latencies and `share`s of faults, the same in every run.
+        seed: Makes what is drawn, latencies and `probability`s of faults, the same in every run.
         clock: The time for timestamps and limits; also an attribute that may be set.
         default_limit: The size of a page when `limit` is not sent.
         cursor_type: Whether `nextCursor` is a JSON string or a number.
@@ -66,7 +67,7 @@ class Emulator:
         per_second: int | None = 100,
         window: Window = "sliding",
         retry_after: float | None = 1,
-        others: float = 0,
+        background_rps: float = 0,
         per_day: int | None = 100_000,
         latency: Latency | None = None,
         seed: int | None = None,
@@ -78,7 +79,7 @@ class Emulator:
         require_one_of("window", window, get_args(Window))
         if retry_after is not None:
             require_from_zero("retry_after", retry_after)
-        require_from_zero("others", others)
+        require_from_zero("background_rps", background_rps)
         self.clock = clock
         self.api_key = api_key
         self._host = host
@@ -91,7 +92,7 @@ class Emulator:
             clock=self._now,
             callers={**callers, api_key: Caller(None)},
             paging=Paging(default_limit, cursor_type, last_cursor),
-            limits=Limits(per_second, per_day, window, retry_after, others),
+            limits=Limits(per_second, per_day, window, retry_after, background_rps),
             faults=Faults(self._random),
             latency=drawn(latency, self._random),
         )
@@ -113,7 +114,7 @@ class Emulator:
         return f"{self.base_url}{BETA_PREFIX}"
 
     @property
-    def state(self) -> State:
+    def state(self) -> EmulatorState:
         """What it knows; its helpers work without HTTP."""
         return self._service.state
 
@@ -124,27 +125,27 @@ class Emulator:
 
     @property
     def refused(self) -> int:
-        """How many requests were over a limit and answered with 429; those of `others` do not count."""
+        """How many requests were over a limit and answered with 429; those of `background_rps` do not count."""
         return self._service.limits.refused
 
     @property
     def peak_per_second(self) -> int:
-        """The most requests counted in one second, as `window` has it; refused ones and `others` do not count."""
+        """The most requests counted in one second, as `window` has it; without refused ones and `background_rps`."""
         return self._service.limits.peak
 
     @property
-    def others(self) -> float:
+    def background_rps(self) -> float:
         """Requests a second by others who use the same keys: they take up the limit of a second, and nothing else.
 
         They come evenly spaced on the emulator's clock, from before the first request on; one that finds no room is
         lost. They are in no log and no count, and not part of the day's.
         """
-        return self._service.limits.others
+        return self._service.limits.background_rps
 
-    @others.setter
-    def others(self, per_second: float) -> None:
-        require_from_zero("others", per_second)
-        self._service.limits.others = per_second
+    @background_rps.setter
+    def background_rps(self, per_second: float) -> None:
+        require_from_zero("background_rps", per_second)
+        self._service.limits.background_rps = per_second
 
     @property
     def latency(self) -> Latency | None:
@@ -160,7 +161,7 @@ class Emulator:
         self._service.latency = drawn(latency, self._random)
         self._latency = latency
 
-    def fail(
+    def inject(
         self,
         fault: Fault,
         *,
@@ -168,7 +169,7 @@ class Emulator:
         path: str | None = None,
         nth: int = 1,
         times: int | None = 1,
-        share: float = 1,
+        probability: float = 1,
     ) -> None:
         """Let a fault strike.
 
@@ -179,10 +180,10 @@ class Emulator:
                 It is compared as it came over the wire, percent-encoded. Paths of the Beta API begin with `/beta`.
             nth: The first matching request from now on that is struck, counted from 1.
             times: How many matching requests are struck from there on; `None` for all.
-            share: The probability from 0 to 1 with which each matching request is struck, instead of `nth`, until
+            probability: The probability from 0 to 1 with which each matching request is struck, instead of `nth`, until
                 `times` have been; `Emulator(seed=...)` makes it repeatable.
         """
-        self._service.faults.add(fault, method=method, path=path, nth=nth, times=times, share=share)
+        self._service.faults.add(fault, method=method, path=path, nth=nth, times=times, probability=probability)
 
     def clear_faults(self) -> None:
         """Forget every fault that has not struck yet."""
@@ -262,9 +263,9 @@ class Emulator:
         if background is not None:
             background.close()
 
-    def _read(self, state: Mapping[str, Any] | str | os.PathLike[str] | None) -> State:
+    def _read(self, state: Mapping[str, Any] | str | os.PathLike[str] | None) -> EmulatorState:
         if state is None:
-            return State(self._now)
+            return EmulatorState(self._now)
         if isinstance(state, Mapping):
             return load(state, self._now)
         return read(Path(state), self._now)

@@ -84,7 +84,7 @@ class _Rule:
     path: str | None
     nth: int
     times: int | None
-    share: float
+    probability: float
     seen: int = 0
     struck: int = 0
 
@@ -96,7 +96,7 @@ class _Rule:
         if self.seen < self.nth:
             return False
         # Without a share nothing is drawn, so that such a rule leaves what others draw alone.
-        if self.share < 1 and random.random() >= self.share:
+        if self.probability < 1 and random.random() >= self.probability:
             return False
         self.struck += 1
         return True
@@ -111,21 +111,23 @@ class Faults:
     _lock: threading.Lock = field(factory=threading.Lock)  # tests add rules from another thread
 
     def add(
-        self, fault: Fault, *, method: str | None, path: str | None, nth: int, times: int | None, share: float
+        self, fault: Fault, *, method: str | None, path: str | None, nth: int, times: int | None, probability: float
     ) -> None:
         """Let the fault strike matching requests from the nth on, this share of them, until it has struck so often."""
         if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - tests are seldom type checked
             raise TypeError(f"a fault is made by Fault.status(...) and its like, not {fault!r}")
         if nth < 1 or (times is not None and times < 1):
             raise ValueError(f"nth and times count from 1, not nth={nth}, times={times}")
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be a number from 0 to 1, not {share!r}")
-        if share != 1 and nth != 1:
-            raise ValueError(f"nth and share exclude each other, not nth={nth}, share={share!r}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be a number from 0 to 1, not {probability!r}")
+        if probability != 1 and nth != 1:
+            raise ValueError(f"nth and probability exclude each other, not nth={nth}, probability={probability!r}")
         with self._lock:
             # The log's paths have the prefix.
             glob = path.removeprefix("/api/1") if path is not None else None
-            self._rules.append(_Rule(fault, method.upper() if method is not None else None, glob, nth, times, share))
+            self._rules.append(
+                _Rule(fault, method.upper() if method is not None else None, glob, nth, times, probability)
+            )
 
     def clear(self) -> None:
         """Forget every fault."""

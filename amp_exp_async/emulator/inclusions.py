@@ -6,7 +6,7 @@ from typing import Final
 from amp_exp_async.emulator.call import OK, Call, Operation, Reply, json_reply
 from amp_exp_async.emulator.fields import ADD_INCLUSIONS, REMOVE_INCLUSIONS
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.store import Member, Toggle
+from amp_exp_async.emulator.store import FlagConfig, Member
 
 _MOST_USERS: Final = 2000
 
@@ -64,12 +64,12 @@ def remove_all_users(call: Call) -> Reply:
     return _store(call, toggle, variant, "users", [])
 
 
-def _to_edit(call: Call) -> tuple[Toggle, str]:
+def _to_edit(call: Call) -> tuple[FlagConfig, str]:
     toggle = call.toggle_to_edit()
     return toggle, call.variant(toggle)["key"]
 
 
-def _store(call: Call, toggle: Toggle, variant: str, member: Member, ids: Collection[str]) -> Reply:
+def _store(call: Call, toggle: FlagConfig, variant: str, member: Member, ids: Collection[str]) -> Reply:
     toggle.inclusions.setdefault(variant, {})[member] = list(ids)
     call.state.commit(toggle)
     return OK

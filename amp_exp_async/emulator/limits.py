@@ -29,7 +29,7 @@ class Limits:
     per_day: int | None
     window: Window = "sliding"
     retry_after: float | None = 1  # seconds, said with the limit of a second
-    others: float = 0  # requests a second by others who share the limit
+    background_rps: float = 0  # requests a second by others who share the limit
     peak: int = 0  # the most requests of clients counted in one second
     refused: int = 0  # of clients
     _counted: deque[datetime] = field(factory=deque[datetime])
@@ -41,7 +41,7 @@ class Limits:
 
     def anew(self) -> "Limits":
         """The same limits with nothing counted."""
-        return Limits(self.per_second, self.per_day, self.window, self.retry_after, self.others)
+        return Limits(self.per_second, self.per_day, self.window, self.retry_after, self.background_rps)
 
     def arrive(self, now: datetime) -> Excess | None:
         """Count a client's request, or say which limit it is over."""
@@ -62,14 +62,14 @@ class Limits:
     def _let_others_in(self, now: datetime) -> None:
         """Count the others' requests since the last look, evenly spaced; one that finds no room is lost."""
         looked, self._looked = self._looked, now
-        if self.per_second is None or not self.others:
+        if self.per_second is None or not self.background_rps:
             return
         # What came before the last second does not count any more. Before the first look the others were there too.
         passed = _WINDOW if looked is None else max(timedelta(0), min(now - looked, _WINDOW))
-        self._due += passed.total_seconds() * self.others
+        self._due += passed.total_seconds() * self.background_rps
         while self._due >= 1:
             self._due -= 1
-            moment = now - timedelta(seconds=self._due / self.others)
+            moment = now - timedelta(seconds=self._due / self.background_rps)
             self._forget(moment)
             if self._has_room():
                 self._counted_others.append(moment)

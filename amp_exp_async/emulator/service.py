@@ -16,14 +16,14 @@ from amp_exp_async.emulator.faults import Faults
 from amp_exp_async.emulator.limits import Excess, Limits
 from amp_exp_async.emulator.log import RecordedRequest
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import State
+from amp_exp_async.emulator.state import EmulatorState
 
 
 @define(eq=False)
 class Service:
     """Answers requests from the state."""
 
-    state: State
+    state: EmulatorState
     clock: Callable[[], datetime]
     callers: Mapping[str, Caller]  # by key
     paging: Paging
@@ -110,7 +110,7 @@ class Service:
             record.applied = state.revision != before
         return reply
 
-    def _reply(self, state: State, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply:
+    def _reply(self, state: EmulatorState, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply:
         caller = self.callers.get(_key(request))
         if caller is None:
             raise Refusal(401, "The management API key is missing, invalid or revoked")

@@ -6,10 +6,10 @@ from typing import Any
 
 from amp_exp_async.emulator.documents import Document, Kind
 from amp_exp_async.emulator.groups import GROUP_NAMES, GroupKind
-from amp_exp_async.emulator.store import Member, Store, Toggle
+from amp_exp_async.emulator.store import FlagConfig, Member, Store
 
 
-class State(Store):
+class EmulatorState(Store):
     """Everything the emulator knows.
 
     Its helpers work without HTTP, so a test can build any situation first and look at the outcome afterwards; they hand
@@ -139,7 +139,7 @@ class State(Store):
             toggle.inclusions.setdefault(variant, {})[member] = merged
             self.revision += 1
 
-    def _with_variant(self, kind: Kind, id: str, variant: str) -> Toggle:
+    def _with_variant(self, kind: Kind, id: str, variant: str) -> FlagConfig:
         toggle = self.toggle(kind, id)
         if toggle.variant(variant) is None:
             raise KeyError(f"{kind[:-1]} {id} has no variant {variant!r}")

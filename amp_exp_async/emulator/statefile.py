@@ -22,13 +22,13 @@ import orjson
 
 from amp_exp_async.emulator.documents import KINDS, USER, Document, Kind, is_list, is_object, moment
 from amp_exp_async.emulator.groups import GROUP_KINDS
-from amp_exp_async.emulator.state import State
-from amp_exp_async.emulator.store import StateError, Toggle
+from amp_exp_async.emulator.state import EmulatorState
+from amp_exp_async.emulator.store import FlagConfig, StateError
 
 _PARTS: Final = (*KINDS, "deployments", *GROUP_KINDS, "inclusions", "versions")
 
 
-def dump(state: State) -> Document:
+def dump(state: EmulatorState) -> Document:
     """The state as a document of its own."""
     with state.lock:
         toggles = state.toggles
@@ -44,9 +44,9 @@ def dump(state: State) -> Document:
         return copy.deepcopy(parts)
 
 
-def load(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> State:
+def load(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> EmulatorState:
     """The state that the document describes; `StateError` names the place where it does not."""
-    state = State(clock)
+    state = EmulatorState(clock)
     _require_known(parts, _PARTS, "the state")
     for kind in KINDS:
         for place, document in _documents(parts, kind):
@@ -66,7 +66,7 @@ def load(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> State:
     return state
 
 
-def read(path: Path, clock: Callable[[], datetime]) -> State:
+def read(path: Path, clock: Callable[[], datetime]) -> EmulatorState:
     """The state in a file."""
     try:
         parts: Any = orjson.loads(path.read_bytes())
@@ -111,7 +111,7 @@ def _check_group(document: Document, place: str) -> None:
         _list(_object(slot, f"{place}.slots[{index}]").get("experiments", []), f"{place}.slots[{index}].experiments")
 
 
-def _by_toggle(state: State, parts: Mapping[str, Any], name: str) -> list[tuple[str, Toggle, Any]]:
+def _by_toggle(state: EmulatorState, parts: Mapping[str, Any], name: str) -> list[tuple[str, FlagConfig, Any]]:
     """The part's entries, which stand below a kind and an id, each with the object it belongs to."""
     part = _object(parts.get(name, {}), name)
     _require_known(part, KINDS, name)
@@ -122,13 +122,13 @@ def _by_toggle(state: State, parts: Mapping[str, Any], name: str) -> list[tuple[
     ]
 
 
-def _toggle(state: State, kind: Kind, id: str, name: str) -> Toggle:
+def _toggle(state: EmulatorState, kind: Kind, id: str, name: str) -> FlagConfig:
     if id not in state.toggles[kind]:
         raise StateError(f"{name}.{kind}.{id} belongs to no {kind[:-1]} of this state")
     return state.toggles[kind][id]
 
 
-def _inclusions(toggle: Toggle, variants: Any, place: str) -> dict[str, Any]:
+def _inclusions(toggle: FlagConfig, variants: Any, place: str) -> dict[str, Any]:
     by_variant = _object(variants, place)
     for key, members in by_variant.items():
         if toggle.variant(key) is None:

@@ -37,7 +37,7 @@ class StateError(ValueError):
 
 
 @define(eq=False)
-class Toggle:
+class FlagConfig:
     """A flag or an experiment with what belongs to it but is no part of its document."""
 
     document: Document
@@ -61,12 +61,12 @@ class Store:
         self.lock = threading.RLock()  # the server may run on another thread than the test
         self.revision: int = 0  # grows with every change
         self._last_id = 1000
-        self.toggles: dict[Kind, dict[str, Toggle]] = {"flags": {}, "experiments": {}}  # in order of creation
+        self.toggles: dict[Kind, dict[str, FlagConfig]] = {"flags": {}, "experiments": {}}  # in order of creation
         self.stored_deployments: dict[str, Document] = {}  # in order of creation
         self.groups: dict[GroupKind, dict[str, Document]] = {"mutexes": {}, "holdouts": {}}  # in order of creation
-        self.history: list[tuple[Toggle, Document]] = []  # every version of every flag and experiment, oldest first
+        self.history: list[tuple[FlagConfig, Document]] = []  # every version of every flag and experiment, oldest first
 
-    def toggle(self, kind: Kind, id: str) -> Toggle:
+    def toggle(self, kind: Kind, id: str) -> FlagConfig:
         """The flag or the experiment itself; `KeyError` if there is none."""
         try:
             return self.toggles[kind][str(id)]
@@ -79,12 +79,12 @@ class Store:
         with self.lock:
             id, now = self._take_id(self.toggles[kind], fields), self.now()
             document = new_toggle(kind, id, now, copy.deepcopy(fields))
-            toggle = self.toggles[kind][id] = Toggle(document)
+            toggle = self.toggles[kind][id] = FlagConfig(document)
             self._append_version(toggle, 1, now)
             self.revision += 1
             return copy.deepcopy(document)
 
-    def commit(self, toggle: Toggle, **changes: Any) -> None:
+    def commit(self, toggle: FlagConfig, **changes: Any) -> None:
         """Store changed fields of a flag or an experiment, and with them its next version."""
         now = self.now()
         toggle.document = {**toggle.document, **changes, "lastModifiedBy": USER, "lastModifiedAt": now}
@@ -143,7 +143,7 @@ class Store:
         """The clock's time as the service writes it."""
         return timestamp(self.clock())
 
-    def _append_version(self, toggle: Toggle, number: int, now: str) -> None:
+    def _append_version(self, toggle: FlagConfig, number: int, now: str) -> None:
         document = version(toggle.document, number, now)
         toggle.versions.append(document)
         self.history.append((toggle, document))

@@ -8,7 +8,7 @@ from amp_exp_async.emulator.documents import Document, public
 from amp_exp_async.emulator.fields import CREATE, EDIT
 from amp_exp_async.emulator.paging import page
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.store import Toggle
+from amp_exp_async.emulator.store import FlagConfig
 from amp_exp_async.emulator.toggle_deployments import require_deployments
 
 
@@ -31,7 +31,7 @@ def list_toggles(call: Call) -> Reply:
 def page_of_toggles(call: Call, wanted: Callable[[Document], bool]) -> Reply:
     """A page of those flags or experiments that are wanted and that the key may see."""
 
-    def shown(toggle: Toggle) -> Document | None:
+    def shown(toggle: FlagConfig) -> Document | None:
         document = toggle.document
         return public(document) if wanted(document) and call.caller.sees(document["projectId"]) else None
 

@@ -6,7 +6,7 @@ from amp_exp_async.emulator.call import OK, Call, Reply, json_reply
 from amp_exp_async.emulator.documents import Document, is_list, is_object, variant_details
 from amp_exp_async.emulator.fields import VARIANT
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.store import Toggle
+from amp_exp_async.emulator.store import FlagConfig
 
 
 def list_variants(call: Call) -> Reply:
@@ -67,7 +67,7 @@ def remove_variant(call: Call) -> Reply:
     return OK
 
 
-def _require_free(toggle: Toggle, key: str) -> None:
+def _require_free(toggle: FlagConfig, key: str) -> None:
     if toggle.variant(key) is not None:
         raise Refusal(400, f"A variant with key {key!r} already exists")
 

@@ -6,7 +6,7 @@ from amp_exp_async.emulator.call import Call, Reply
 from amp_exp_async.emulator.documents import Document, moment
 from amp_exp_async.emulator.paging import page
 from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.store import Toggle
+from amp_exp_async.emulator.store import FlagConfig
 
 
 def list_all_versions(call: Call) -> Reply:
@@ -16,7 +16,7 @@ def list_all_versions(call: Call) -> Reply:
     """
     start, end = _moment_in_query(call, "start"), _moment_in_query(call, "end")
 
-    def shown(entry: tuple[Toggle, Document]) -> Document | None:
+    def shown(entry: tuple[FlagConfig, Document]) -> Document | None:
         toggle, version = entry
         if not call.caller.sees(toggle.document["projectId"]):
             return None

@@ -6,7 +6,7 @@ from .exposure import ExposureEvent, ExposureFilter
 from .groups import Group, HoldoutGroup, MutexGroup, MutexSlot
 from .results import Created, Deployment, Page, Version
 from .targeting import Condition, Segment, Variant
-from .toggles import Experiment, Flag, ParentDependencies, Toggle
+from .toggles import Experiment, Flag, FlagConfig, ParentDependencies
 
 __all__ = [
     "UNSET",
@@ -17,6 +17,7 @@ __all__ = [
     "ExposureEvent",
     "ExposureFilter",
     "Flag",
+    "FlagConfig",
     "Group",
     "HoldoutGroup",
     "Id",
@@ -27,7 +28,6 @@ __all__ = [
     "Page",
     "ParentDependencies",
     "Segment",
-    "Toggle",
     "Unset",
     "UnsetType",
     "Variant",

@@ -9,10 +9,10 @@ from attrs import field, frozen
 
 from ._base import Id, Maybe, Model
 from ._unset import UNSET
-from .toggles import Toggle
+from .toggles import FlagConfig
 
 T = TypeVar("T")
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 
 @frozen(repr=False)
@@ -53,7 +53,7 @@ class Deployment(Model):
 
 
 @frozen(repr=False, kw_only=True)
-class Version(Model, Generic[ToggleT_co]):
+class Version(Model, Generic[FlagConfigT_co]):
     """A version of a flag or experiment.
 
     Attributes:
@@ -66,7 +66,7 @@ class Version(Model, Generic[ToggleT_co]):
     shown: ClassVar[tuple[str, ...]] = ("version", "config")
 
     version: int
-    config: ToggleT_co
+    config: FlagConfigT_co
     created_by: Maybe[Id] = UNSET
     created_at: Maybe[datetime] = UNSET
 

@@ -29,7 +29,7 @@ class ParentDependencies(Model):
 
 
 @frozen(repr=False, kw_only=True)
-class Toggle(Model):
+class FlagConfig(Model):
     """What a flag and an experiment have in common.
 
     Attributes:
@@ -84,12 +84,12 @@ class Toggle(Model):
 
 
 @frozen(repr=False, kw_only=True)
-class Flag(Toggle):
+class Flag(FlagConfig):
     """A feature flag."""
 
 
 @frozen(repr=False, kw_only=True)
-class Experiment(Toggle):
+class Experiment(FlagConfig):
     """An experiment.
 
     Attributes:

@@ -1,54 +1,60 @@
 """The sections of the API."""
 
 from ._base import Kind, KindResource, Resource
-from .all_versions import AsyncAllVersions
-from .assignments import AsyncAssignedDeployments
-from .beta import AsyncBetaDeployments, AsyncBetaExperiments, AsyncBetaFlags, AsyncBetaToggles, NewBetaExperiment
+from .all_versions import AsyncProjectVersions
+from .assignments import AsyncFlagDeployments
+from .beta import (
+    AsyncBetaDeployments,
+    AsyncBetaExperiments,
+    AsyncBetaFlagConfigs,
+    AsyncBetaFlags,
+    BetaExperimentCreateParams,
+)
 from .deployments import AsyncDeployments
 from .fields import (
-    EXPERIMENT_CHANGES,
-    FLAG_CHANGES,
-    ExperimentChanges,
-    FlagChanges,
-    NewExperiment,
-    NewFlag,
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
+    ExperimentCreateParams,
+    ExperimentEditParams,
+    FlagCreateParams,
+    FlagEditParams,
     SegmentLike,
 )
 from .groups import Groups
 from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
 from .mutexes import AsyncMutexes, SlotLike
-from .toggles import AsyncExperiments, AsyncFlags, AsyncToggles
+from .toggles import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
 __all__ = [
-    "EXPERIMENT_CHANGES",
-    "FLAG_CHANGES",
-    "AsyncAllVersions",
-    "AsyncAssignedDeployments",
+    "EXPERIMENT_EDIT_PARAMS",
+    "FLAG_EDIT_PARAMS",
     "AsyncBetaDeployments",
     "AsyncBetaExperiments",
+    "AsyncBetaFlagConfigs",
     "AsyncBetaFlags",
-    "AsyncBetaToggles",
     "AsyncCohorts",
     "AsyncDeployments",
     "AsyncExperiments",
+    "AsyncFlagConfigs",
+    "AsyncFlagDeployments",
     "AsyncFlags",
     "AsyncHoldouts",
     "AsyncMutexes",
-    "AsyncToggles",
+    "AsyncProjectVersions",
     "AsyncUsers",
     "AsyncVariants",
     "AsyncVersions",
-    "ExperimentChanges",
-    "FlagChanges",
+    "BetaExperimentCreateParams",
+    "ExperimentCreateParams",
+    "ExperimentEditParams",
+    "FlagCreateParams",
+    "FlagEditParams",
     "Groups",
     "Kind",
     "KindResource",
-    "NewBetaExperiment",
-    "NewExperiment",
-    "NewFlag",
     "Resource",
     "SegmentLike",
     "SlotLike",

@@ -7,17 +7,17 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from amp_exp_async import checks, wire
-from amp_exp_async.models import UNSET, Created, Experiment, Flag, Model, Page, Toggle, Version
-from amp_exp_async.paging import Pager, single
-from amp_exp_async.transport import Repeat, Reply, Request, Transport, beyond_settling, path_of
+from amp_exp_async import serialization, validation
+from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path, cannot_reconcile
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
+from amp_exp_async.pagination import AsyncPager, single
 
 M = TypeVar("M", bound=Model)
-ToggleT_co = TypeVar("ToggleT_co", bound=Toggle, covariant=True)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 
 @frozen
-class Kind(Generic[ToggleT_co]):
+class Kind(Generic[FlagConfigT_co]):
     """Flags or experiments: the same operations under another word of the path.
 
     Attributes:
@@ -27,22 +27,22 @@ class Kind(Generic[ToggleT_co]):
     """
 
     name: str
-    model: type[ToggleT_co]
-    version: type[Version[ToggleT_co]]
+    model: type[FlagConfigT_co]
+    version: type[Version[FlagConfigT_co]]
 
 
 FLAGS = Kind("flags", Flag, Version[Flag])
 EXPERIMENTS = Kind("experiments", Experiment, Version[Experiment])
 
 
-def created_by(reply: Reply) -> Created:
+def created_by(reply: Response) -> Created:
     """What a reply to a creation says was created."""
-    return reply.read(lambda body: wire.one(Created, body))
+    return reply.read(lambda body: serialization.one(Created, body))
 
 
-def acknowledged(reply: Reply) -> None:
+def acknowledged(reply: Response) -> None:
     """Make sure that it is the service that says OK."""
-    reply.read(wire.acknowledged)
+    reply.read(serialization.acknowledged)
 
 
 class Resource:
@@ -58,50 +58,54 @@ class Resource:
 
     async def _get(self, model: type[M], path: str) -> M:
         reply = await self._transport.send(Request("GET", path))
-        return reply.read(lambda body: wire.one(model, body))
+        return reply.read(lambda body: serialization.one(model, body))
 
     def _send(
-        self, method: str, path: str, fields: Mapping[str, Any] | None = None, repeat: Repeat = Repeat.HARMLESS
+        self,
+        method: str,
+        path: str,
+        fields: Mapping[str, Any] | None = None,
+        repeat: Idempotency = Idempotency.IDEMPOTENT,
     ) -> Coroutine[Any, Any, None]:
-        body = None if fields is None else wire.encode(fields)
+        body = None if fields is None else serialization.encode(fields)
         request = Request(method, path, body=body, repeat=repeat)
-        return self._transport.send_settled(request, acknowledged, beyond_settling)
+        return self._transport.send_settled(request, acknowledged, cannot_reconcile)
 
-    def _array(self, model: type[M], path: str) -> Pager[M]:
+    def _array(self, model: type[M], path: str) -> AsyncPager[M]:
         async def fetch() -> list[M]:
             reply = await self._transport.send(Request("GET", path))
             return await reply.read_array(model)
 
         return single(fetch, self._transport.connection.spawn)
 
-    def _identifiers(self, path: str) -> Pager[str]:
+    def _identifiers(self, path: str) -> AsyncPager[str]:
         async def fetch() -> list[str]:
-            return (await self._transport.send(Request("GET", path))).read(wire.identifiers)
+            return (await self._transport.send(Request("GET", path))).read(serialization.identifiers)
 
         return single(fetch, self._transport.connection.spawn)
 
-    def _paged(self, model: type[M], name: str, path: str, query: Mapping[str, Any], cursor: object) -> Pager[M]:
-        start = checks.cursor("cursor", cursor)
+    def _paged(self, model: type[M], name: str, path: str, query: Mapping[str, Any], cursor: object) -> AsyncPager[M]:
+        start = validation.cursor("cursor", cursor)
 
         async def fetch(cursor: str | None) -> Page[M]:
             fields = {**query, "cursor": UNSET if cursor is None else cursor}
-            reply = await self._transport.send(Request("GET", path, query=wire.query(fields)))
+            reply = await self._transport.send(Request("GET", path, query=serialization.query(fields)))
             return await reply.read_page(model, name)
 
-        return Pager(fetch, self._transport.connection.spawn, start)
+        return AsyncPager(fetch, self._transport.connection.spawn, start)
 
 
-class KindResource(Resource, Generic[ToggleT_co]):
+class KindResource(Resource, Generic[FlagConfigT_co]):
     """A section under one flag or experiment."""
 
-    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
         super().__init__(transport)
         self._kind = kind
 
     @property
-    def kind(self) -> Kind[ToggleT_co]:
+    def kind(self) -> Kind[FlagConfigT_co]:
         """Flags or experiments."""
         return self._kind
 
     def _path(self, id: str, *rest: str) -> str:
-        return path_of(self._kind.name, checks.identifier("id", id), *rest)
+        return build_path(self._kind.name, validation.identifier("id", id), *rest)

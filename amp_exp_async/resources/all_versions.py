@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
-from amp_exp_async.models import UNSET, Toggle, UnsetType, Version
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import path_of
+from amp_exp_async import validation
+from amp_exp_async.http import build_path
+from amp_exp_async.models import UNSET, FlagConfig, UnsetType, Version
+from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.validation import Check
 
 from ._base import Resource
 
-_LISTING: dict[str, Check] = {"start": checks.moment, "end": checks.moment, "limit": checks.limit}
+_LISTING: dict[str, Check] = {"start": validation.moment, "end": validation.moment, "limit": validation.limit}
 
 
-class AsyncAllVersions(Resource):
+class AsyncProjectVersions(Resource):
     """`client.versions`: what has changed in all projects that the key sees."""
 
     def list(
@@ -25,7 +25,7 @@ class AsyncAllVersions(Resource):
         end: datetime | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
-    ) -> Pager[Version[Toggle]]:
+    ) -> AsyncPager[Version[FlagConfig]]:
         """The versions of all flags and experiments, newest first: `GET /versions`, page by page.
 
         The `config` of each is a `Flag`, or an `Experiment` where the service shows what only experiments have.
@@ -39,7 +39,7 @@ class AsyncAllVersions(Resource):
         Example:
             `async for version in client.versions.list(start=datetime(2026, 11, 1, tzinfo=UTC)): print(version)`
         """
-        query = checks.fields(_LISTING, {"start": start, "end": end, "limit": limit})
+        query = validation.fields(_LISTING, {"start": start, "end": end, "limit": limit})
         if "start" in query and "end" in query and query["start"] >= query["end"]:
-            checks.refuse("end", "must come after start", end)
-        return self._paged(Version[Toggle], "versions", path_of("versions"), query, cursor)
+            validation.refuse("end", "must come after start", end)
+        return self._paged(Version[FlagConfig], "versions", build_path("versions"), query, cursor)

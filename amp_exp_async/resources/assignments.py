@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amp_exp_async import checks
-from amp_exp_async.models import Deployment, Toggle
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Repeat
+from amp_exp_async import validation
+from amp_exp_async.http import Idempotency
+from amp_exp_async.models import Deployment, FlagConfig
+from amp_exp_async.pagination import AsyncPager
 
 from ._base import KindResource
 
 
-class AsyncAssignedDeployments(KindResource[Toggle]):
+class AsyncFlagDeployments(KindResource[FlagConfig]):
     """`client.flags.deployments` and `client.experiments.deployments`."""
 
-    def list(self, id: str) -> Pager[Deployment]:
+    def list(self, id: str) -> AsyncPager[Deployment]:
         """The deployments that it is assigned to: `GET /{kind}/{id}/deployments`, one request.
 
         Args:
@@ -30,7 +30,7 @@ class AsyncAssignedDeployments(KindResource[Toggle]):
             id: the flag's or experiment's id.
             deployments: deployment ids, at least one.
         """
-        fields = {"deployments": checks.ids("deployments", deployments)}
+        fields = {"deployments": validation.ids("deployments", deployments)}
         await self._send("POST", self._path(id, "deployments"), fields)
 
     async def remove(self, id: str, deployment: str) -> None:
@@ -43,5 +43,5 @@ class AsyncAssignedDeployments(KindResource[Toggle]):
         Raises:
             NotFoundError: there is no such flag, or it is not assigned to that deployment.
         """
-        path = self._path(id, "deployments", checks.identifier("deployment", deployment))
-        await self._send("DELETE", path, repeat=Repeat.GONE)
+        path = self._path(id, "deployments", validation.identifier("deployment", deployment))
+        await self._send("DELETE", path, repeat=Idempotency.DELETE)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypedDict, Unpack
 
-from amp_exp_async import checks, wire
-from amp_exp_async.checks import Check
+from amp_exp_async import serialization, validation
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Repeat, Reply, Request, Transport, path_of
+from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.validation import Check
 
-from ._base import EXPERIMENTS, FLAGS, Kind, KindResource, Resource, ToggleT_co
+from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, Resource
 from .fields import NEW_FLAG, SegmentLike, VariantLike
 from .settling import listed, may_be_ours, read_back
 from .versions import AsyncVersions
 
 
-class NewBetaExperiment(TypedDict, total=False):
+class BetaExperimentCreateParams(TypedDict, total=False):
     """What `experiments.create` of the Beta API takes besides `project_id` and `key`.
 
     Attributes:
@@ -40,31 +40,31 @@ class NewBetaExperiment(TypedDict, total=False):
 
 
 _NAMES = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
-_NEW: dict[str, Check] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": checks.boolean}
+_NEW: dict[str, Check] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": validation.boolean}
 
 
-class AsyncBetaToggles(KindResource[ToggleT_co]):
+class AsyncBetaFlagConfigs(KindResource[FlagConfigT_co]):
     """What flags and experiments of the Beta API have in common.
 
     Attributes:
         versions: its versions.
     """
 
-    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
         super().__init__(transport, kind)
         self.versions = AsyncVersions(transport, kind)
 
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[ToggleT_co]:
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[FlagConfigT_co]:
         """All of them, newest first: `GET /{kind}/list`, page by page.
 
         Args:
             limit: the size of a page, 1 to 1,000; without it the service decides.
             cursor: a page's `next_cursor`, to go on from there.
         """
-        query = checks.fields({"limit": checks.limit}, {"limit": limit})
-        return self._paged(self._kind.model, self._kind.name, path_of(self._kind.name, "list"), query, cursor)
+        query = validation.fields({"limit": validation.limit}, {"limit": limit})
+        return self._paged(self._kind.model, self._kind.name, build_path(self._kind.name, "list"), query, cursor)
 
-    async def get(self, id: str) -> ToggleT_co:
+    async def get(self, id: str) -> FlagConfigT_co:
         """One of them: `GET /{kind}/{id}`.
 
         Args:
@@ -76,20 +76,20 @@ class AsyncBetaToggles(KindResource[ToggleT_co]):
         return await self._get(self._kind.model, self._path(id))
 
 
-class AsyncBetaFlags(AsyncBetaToggles[Flag]):
+class AsyncBetaFlags(AsyncBetaFlagConfigs[Flag]):
     """`flags` of the Beta API."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, FLAGS)
 
 
-class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
+class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
     """`experiments` of the Beta API."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, EXPERIMENTS)
 
-    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewBetaExperiment]) -> Experiment:
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[BetaExperimentCreateParams]) -> Experiment:
         """Create an experiment: `POST /experiments/new`.
 
         It is never sent twice. When the reply is lost, the experiments are read back to settle whether it was created.
@@ -97,7 +97,7 @@ class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
         Args:
             project_id: the project's id.
             key: letters, digits, `_` and `-`.
-            **fields: see `NewBetaExperiment`.
+            **fields: see `BetaExperimentCreateParams`.
 
         Returns:
             The new experiment.
@@ -106,12 +106,12 @@ class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
             BadRequestError: the service refused it, for example since the key exists.
             OutcomeUnknownError: the reply was lost and reading back could not settle it.
         """
-        project, key = checks.identifier("project_id", project_id), checks.key("key", key)
-        asked = {"project_id": project, "key": key, **checks.fields(_NEW, fields)}
+        project, key = validation.identifier("project_id", project_id), validation.key("key", key)
+        asked = {"project_id": project, "key": key, **validation.fields(_NEW, fields)}
 
-        async def settle(loss: Loss) -> Experiment:
+        async def settle(loss: AmbiguousWrite) -> Experiment:
             async def look() -> Experiment | None:
-                found, date = await listed(loss, Experiment, "experiments", path_of("experiments", "list"), is_it)
+                found, date = await listed(loss, Experiment, "experiments", build_path("experiments", "list"), is_it)
                 made = [one for one in found if may_be_ours(one, asked, date, loss.elapsed)]
                 if found and len(made) != 1:
                     ids = ", ".join(one.id for one in found)
@@ -123,7 +123,12 @@ class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
         def is_it(one: Experiment) -> bool:
             return one.key == key and one.project_id in (project, UNSET)
 
-        request = Request("POST", path_of("experiments", "new"), body=wire.encode(asked), repeat=Repeat.HARMFUL)
+        request = Request(
+            "POST",
+            build_path("experiments", "new"),
+            body=serialization.encode(asked),
+            repeat=Idempotency.NON_IDEMPOTENT,
+        )
         return await self._transport.send_settled(request, _experiment, settle)
 
     async def activate(self, id: str) -> None:
@@ -149,23 +154,23 @@ class AsyncBetaExperiments(AsyncBetaToggles[Experiment]):
             id: the experiment's id.
             rollout_weights: variant key to integer weight.
         """
-        fields = {"rollout_weights": checks.weights("rollout_weights", rollout_weights)}
+        fields = {"rollout_weights": validation.weights("rollout_weights", rollout_weights)}
         await self._send("POST", self._path(id, "rollout-weights"), fields)
 
 
 class AsyncBetaDeployments(Resource):
     """`deployments` of the Beta API."""
 
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[Deployment]:
         """All deployments of the projects that the key sees: `GET /deployments/list`, page by page.
 
         Args:
             limit: the size of a page, 1 to 1,000.
             cursor: a page's `next_cursor`, to go on from there.
         """
-        query = checks.fields({"limit": checks.limit}, {"limit": limit})
-        return self._paged(Deployment, "deployments", path_of("deployments", "list"), query, cursor)
+        query = validation.fields({"limit": validation.limit}, {"limit": limit})
+        return self._paged(Deployment, "deployments", build_path("deployments", "list"), query, cursor)
 
 
-def _experiment(reply: Reply) -> Experiment:
-    return reply.read(lambda body: wire.one(Experiment, body))
+def _experiment(reply: Response) -> Experiment:
+    return reply.read(lambda body: serialization.one(Experiment, body))

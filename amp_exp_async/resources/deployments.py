@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, build_path
 from amp_exp_async.models import UNSET, Created, Deployment, UnsetType
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Repeat, Request, path_of
+from amp_exp_async.pagination import AsyncPager
 
 from ._base import Resource, created_by
 from .fields import DEPLOYMENT_CHANGES
@@ -19,15 +19,15 @@ _NAME = "deployments"
 class AsyncDeployments(Resource):
     """`client.deployments`: what flags and experiments can be assigned to."""
 
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[Deployment]:
         """All deployments of the projects that the key sees: `GET /deployments`, page by page.
 
         Args:
             limit: the size of a page, 1 to 1,000.
             cursor: a page's `next_cursor`, to go on from there.
         """
-        query = checks.fields({"limit": checks.limit}, {"limit": limit})
-        return self._paged(Deployment, _NAME, path_of(_NAME), query, cursor)
+        query = validation.fields({"limit": validation.limit}, {"limit": limit})
+        return self._paged(Deployment, _NAME, build_path(_NAME), query, cursor)
 
     async def create(self, *, project_id: str, label: str, type: Literal["client", "server"]) -> Created:
         """Create a deployment: `POST /deployments`.
@@ -47,17 +47,17 @@ class AsyncDeployments(Resource):
         Raises:
             OutcomeUnknownError: the reply was lost and reading back could not settle it.
         """
-        project = checks.identifier("project_id", project_id)
-        label = checks.key("label", label)
+        project = validation.identifier("project_id", project_id)
+        label = validation.key("label", label)
         fields = {
             "project_id": project,
             "label": label,
-            "type": checks.one_of("client", "server")("type", type),
+            "type": validation.one_of("client", "server")("type", type),
         }
 
-        async def settle(loss: Loss) -> Created:
+        async def settle(loss: AmbiguousWrite) -> Created:
             async def look() -> Created | None:
-                deployments = AsyncDeployments(loss.reader()).list(limit=checks.MAX_PAGE)
+                deployments = AsyncDeployments(loss.reader()).list(limit=validation.MAX_PAGE)
                 found = [
                     deployment
                     async for deployment in deployments
@@ -71,7 +71,9 @@ class AsyncDeployments(Resource):
 
             return await read_back(loss, look, f"deployment {label!r}")
 
-        request = Request("POST", path_of(_NAME), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        request = Request(
+            "POST", build_path(_NAME), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
+        )
         return await self._transport.send_settled(request, created_by, settle)
 
     async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
@@ -86,8 +88,8 @@ class AsyncDeployments(Resource):
             InvalidInputError: nothing would change.
             NotFoundError: there is no such deployment.
         """
-        fields = checks.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive})
-        await self._send("PATCH", path_of(_NAME, checks.identifier("id", id)), fields)
+        fields = validation.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive})
+        await self._send("PATCH", build_path(_NAME, validation.identifier("id", id)), fields)
 
     async def archive(self, id: str) -> None:
         """Archive a deployment: `PATCH /deployments/{id}` with `archive`.

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, TypeAlias, TypedDict
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
+from amp_exp_async import validation
 from amp_exp_async.models import ExposureEvent, Maybe, Segment, UnsetType, Variant
+from amp_exp_async.validation import Check
 
 SegmentLike: TypeAlias = Segment | Mapping[str, Any]
 VariantLike: TypeAlias = Variant | Mapping[str, Any]
 
 
-class FlagChanges(TypedDict, total=False):
+class FlagEditParams(TypedDict, total=False):
     """What `flags.edit` can change. A field left out is unchanged; `None` is sent as null.
 
     Attributes:
@@ -44,8 +44,8 @@ class FlagChanges(TypedDict, total=False):
     tags: Iterable[str] | UnsetType
 
 
-class ExperimentChanges(FlagChanges, total=False):
-    """What `experiments.edit` can change: all that `FlagChanges` has, and more.
+class ExperimentEditParams(FlagEditParams, total=False):
+    """What `experiments.edit` can change: all that `FlagEditParams` has, and more.
 
     Attributes:
         experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
@@ -68,7 +68,7 @@ class ExperimentChanges(FlagChanges, total=False):
     rolled_out_variant: Maybe[str]
 
 
-class NewFlag(TypedDict, total=False):
+class FlagCreateParams(TypedDict, total=False):
     """What `flags.create` takes besides `project_id` and `key`.
 
     Attributes:
@@ -92,8 +92,8 @@ class NewFlag(TypedDict, total=False):
     evaluation_mode: Maybe[str]
 
 
-class NewExperiment(NewFlag, total=False):
-    """What `experiments.create` takes besides `project_id` and `key`: all that `NewFlag` has, and one more.
+class ExperimentCreateParams(FlagCreateParams, total=False):
+    """What `experiments.create` takes besides `project_id` and `key`: all that `FlagCreateParams` has, and one more.
 
     Attributes:
         experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
@@ -102,28 +102,28 @@ class NewExperiment(NewFlag, total=False):
     experiment_type: Maybe[str]
 
 
-NULLABLE_TEXT = checks.nullable(checks.text)
-_segments = checks.models_of(checks.segment)
+NULLABLE_TEXT = validation.nullable(validation.text)
+_segments = validation.models_of(validation.segment)
 
-FLAG_CHANGES: dict[str, Check] = {
+FLAG_EDIT_PARAMS: dict[str, Check] = {
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
     "bucketing_salt": NULLABLE_TEXT,
     "bucketing_unit": NULLABLE_TEXT,
     "evaluation_mode": NULLABLE_TEXT,
-    "rollout_percentage": checks.percentage,
+    "rollout_percentage": validation.percentage,
     "target_segments": _segments,
-    "enabled": checks.boolean,
-    "archive": checks.boolean,
-    "tags": checks.texts,
+    "enabled": validation.boolean,
+    "archive": validation.boolean,
+    "tags": validation.texts,
 }
-EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
+EXPERIMENT_EDIT_PARAMS: dict[str, Check] = FLAG_EDIT_PARAMS | {
     "experiment_type": NULLABLE_TEXT,
-    "sticky_bucketing": checks.boolean,
-    "start_date": checks.nullable(checks.when),
-    "end_date": checks.nullable(checks.when),
-    "exposure_event": checks.nullable(checks.exposure_event),
+    "sticky_bucketing": validation.boolean,
+    "start_date": validation.nullable(validation.when),
+    "end_date": validation.nullable(validation.when),
+    "exposure_event": validation.nullable(validation.exposure_event),
     "decision": NULLABLE_TEXT,
     "decision_reason": NULLABLE_TEXT,
     "rolled_out_variant": NULLABLE_TEXT,
@@ -131,19 +131,19 @@ EXPERIMENT_CHANGES: dict[str, Check] = FLAG_CHANGES | {
 NEW_FLAG: dict[str, Check] = {
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
-    "variants": checks.variants,
+    "variants": validation.variants,
     "bucketing_key": NULLABLE_TEXT,
-    "rollout_weights": checks.weights,
+    "rollout_weights": validation.weights,
     "target_segments": _segments,
-    "deployments": checks.id_set,
+    "deployments": validation.id_set,
     "evaluation_mode": NULLABLE_TEXT,
 }
 NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": NULLABLE_TEXT}
 VARIANT: dict[str, Check] = {
-    "key": checks.key,
+    "key": validation.key,
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
-    "payload": checks.json_value,
-    "rollout_weight": checks.number,
+    "payload": validation.json_value,
+    "rollout_weight": validation.number,
 }
-DEPLOYMENT_CHANGES: dict[str, Check] = {"label": checks.key, "archive": checks.boolean}
+DEPLOYMENT_CHANGES: dict[str, Check] = {"label": validation.key, "archive": validation.boolean}

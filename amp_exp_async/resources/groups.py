@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, MutexGroup, UnsetType
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
+from amp_exp_async.pagination import AsyncPager
 
 from ._base import Resource, created_by
 from .settling import has, is_older, listed, read_back
@@ -26,15 +26,15 @@ class Groups(Resource, Generic[GroupT_co]):
         self._name = name
         self._model = model
 
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[GroupT_co]:
+    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[GroupT_co]:
         """All groups of the projects that the key sees: `GET /{groups}`, page by page.
 
         Args:
             limit: the size of a page, 1 to 1,000.
             cursor: a page's `next_cursor`, to go on from there.
         """
-        query = checks.fields({"limit": checks.limit}, {"limit": limit})
-        return self._paged(self._model, self._name, path_of(self._name), query, cursor)
+        query = validation.fields({"limit": validation.limit}, {"limit": limit})
+        return self._paged(self._model, self._name, build_path(self._name), query, cursor)
 
     async def get(self, id: str) -> GroupT_co:
         """One group: `GET /{groups}/{id}`.
@@ -64,15 +64,15 @@ class Groups(Resource, Generic[GroupT_co]):
         await self._send("PATCH", self._path(id), {"archive": False})
 
     def _path(self, id: str, *rest: str) -> str:
-        return path_of(self._name, checks.identifier("id", id), *rest)
+        return build_path(self._name, validation.identifier("id", id), *rest)
 
     async def _create(self, fields: Mapping[str, Any]) -> Created:
         """Create a group; where the reply is lost, look for it by its key, else by its name."""
         by = "key" if "key" in fields else "name"
 
-        async def settle(loss: Loss) -> Created:
+        async def settle(loss: AmbiguousWrite) -> Created:
             async def look() -> Created | None:
-                found, date = await listed(loss, self._model, self._name, path_of(self._name), is_it)
+                found, date = await listed(loss, self._model, self._name, build_path(self._name), is_it)
                 made = [group for group in found if _may_be_ours(group, fields, date, loss.elapsed)]
                 if len(made) == 1:
                     return Created(made[0].id)
@@ -87,7 +87,9 @@ class Groups(Resource, Generic[GroupT_co]):
             ours = group.project_id in (str(fields["project_id"]), UNSET)
             return ours and getattr(group, by) == fields[by] and not group.deleted
 
-        request = Request("POST", path_of(self._name), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        request = Request(
+            "POST", build_path(self._name), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
+        )
         return await self._transport.send_settled(request, created_by, settle)
 
 

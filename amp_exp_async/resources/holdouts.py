@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
+from amp_exp_async import validation
+from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, HoldoutGroup, Maybe, UnsetType
-from amp_exp_async.transport import Transport
+from amp_exp_async.validation import Check
 
 from .fields import NULLABLE_TEXT
 from .groups import Groups
 
 _MEMBERS: dict[str, Check] = {
-    "experiments": checks.number_ids,
-    "individual_inclusion": checks.id_set,
-    "individual_exclusion": checks.id_set,
+    "experiments": validation.number_ids,
+    "individual_inclusion": validation.id_set,
+    "individual_exclusion": validation.id_set,
 }
 _NEW: dict[str, Check] = _MEMBERS | {
-    "key": checks.key,
+    "key": validation.key,
     "description": NULLABLE_TEXT,
     "evaluation_mode": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
 }
 _CHANGES: dict[str, Check] = _MEMBERS | {
-    "name": checks.text,
+    "name": validation.text,
     "description": NULLABLE_TEXT,
-    "archive": checks.boolean,
+    "archive": validation.boolean,
 }
 
 
@@ -84,10 +84,10 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
         }
         return await self._create(
             {
-                "project_id": checks.number_id("project_id", project_id),
-                "name": checks.text("name", name),
-                "holdout_percentage": checks.holdout_percentage("holdout_percentage", holdout_percentage),
-                **checks.fields(_NEW, given),
+                "project_id": validation.number_id("project_id", project_id),
+                "name": validation.text("name", name),
+                "holdout_percentage": validation.holdout_percentage("holdout_percentage", holdout_percentage),
+                **validation.fields(_NEW, given),
             }
         )
 
@@ -125,4 +125,4 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             "individual_exclusion": individual_exclusion,
             "archive": archive,
         }
-        await self._send("PATCH", self._path(id), checks.changes(_CHANGES, given))
+        await self._send("PATCH", self._path(id), validation.changes(_CHANGES, given))

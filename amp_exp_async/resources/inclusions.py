@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amp_exp_async import checks
-from amp_exp_async.models import Toggle
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Repeat
+from amp_exp_async import validation
+from amp_exp_async.http import Idempotency
+from amp_exp_async.models import FlagConfig
+from amp_exp_async.pagination import AsyncPager
 
 from ._base import KindResource
 
 
-class _Inclusions(KindResource[Toggle]):
+class _Inclusions(KindResource[FlagConfig]):
     def _inclusions_path(self, id: str, variant: str, *rest: str) -> str:
-        return self._path(id, "variants", checks.key("variant", variant), *rest)
+        return self._path(id, "variants", validation.key("variant", variant), *rest)
 
     async def _add(self, id: str, variant: str, what: str, ids: Iterable[str]) -> None:
-        fields = {"inclusions": checks.ids(what, ids, checks.MAX_ADDED)}
+        fields = {"inclusions": validation.ids(what, ids, validation.MAX_ADDED)}
         await self._send("POST", self._inclusions_path(id, variant, what), fields)
 
     async def _remove(self, id: str, variant: str, what: str, ids: Iterable[str]) -> None:
         # The field is named `users` for cohorts too.
-        fields = {"users": checks.ids(what, ids, checks.MAX_REMOVED)}
+        fields = {"users": validation.ids(what, ids, validation.MAX_REMOVED)}
         await self._send("DELETE", self._inclusions_path(id, variant, f"bulk-delete-{what}"), fields)
 
 
 class AsyncUsers(_Inclusions):
     """`client.flags.users` and `client.experiments.users`: the users and devices included in a variant, by id."""
 
-    def list(self, id: str, variant: str) -> Pager[str]:
+    def list(self, id: str, variant: str) -> AsyncPager[str]:
         """The ids included: `GET /{kind}/{id}/variants/{variant}/users`, one request.
 
         Args:
@@ -74,8 +74,8 @@ class AsyncUsers(_Inclusions):
         Raises:
             OutcomeUnknownError: the reply was lost. Read the list before you try again.
         """
-        path = self._inclusions_path(id, variant, "users", str(checks.index("index", index)))
-        await self._send("DELETE", path, repeat=Repeat.HARMFUL)
+        path = self._inclusions_path(id, variant, "users", str(validation.index("index", index)))
+        await self._send("DELETE", path, repeat=Idempotency.NON_IDEMPOTENT)
 
     async def remove_all(self, id: str, variant: str) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.
@@ -90,7 +90,7 @@ class AsyncUsers(_Inclusions):
 class AsyncCohorts(_Inclusions):
     """`client.flags.cohorts` and `client.experiments.cohorts`: the cohorts included in a variant, by id."""
 
-    def list(self, id: str, variant: str) -> Pager[str]:
+    def list(self, id: str, variant: str) -> AsyncPager[str]:
         """The cohort ids included: `GET /{kind}/{id}/variants/{variant}/cohorts`, one request.
 
         Args:

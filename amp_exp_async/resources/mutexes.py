@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
+from amp_exp_async import validation
+from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, Maybe, MutexGroup, MutexSlot, UnsetType
-from amp_exp_async.transport import Transport
+from amp_exp_async.validation import Check
 
 from .fields import NULLABLE_TEXT
 from .groups import Groups
@@ -16,17 +16,17 @@ from .groups import Groups
 SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]
 
 _NEW: dict[str, Check] = {
-    "key": checks.key,
+    "key": validation.key,
     "description": NULLABLE_TEXT,
     "evaluation_mode": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
     "bucketing_salt": NULLABLE_TEXT,
 }
-_CHANGES: dict[str, Check] = {"name": checks.text, "description": NULLABLE_TEXT, "archive": checks.boolean}
+_CHANGES: dict[str, Check] = {"name": validation.text, "description": NULLABLE_TEXT, "archive": validation.boolean}
 _SLOT: dict[str, Check] = {
-    "experiments": checks.number_ids,
-    "holdouts": checks.number_ids,
-    "individuals": checks.id_set,
+    "experiments": validation.number_ids,
+    "holdouts": validation.number_ids,
+    "individuals": validation.id_set,
 }
 
 
@@ -84,10 +84,10 @@ class AsyncMutexes(Groups[MutexGroup]):
         }
         return await self._create(
             {
-                "project_id": checks.number_id("project_id", project_id),
-                "name": checks.text("name", name),
-                **checks.fields(_NEW, given),
-                "slots": checks.slots("slots", slots),
+                "project_id": validation.number_id("project_id", project_id),
+                "name": validation.text("name", name),
+                **validation.fields(_NEW, given),
+                "slots": validation.slots("slots", slots),
             }
         )
 
@@ -111,9 +111,9 @@ class AsyncMutexes(Groups[MutexGroup]):
             InvalidInputError: nothing would change, or other changes come with `archive=True`.
             NotFoundError: there is no such group.
         """
-        fields = checks.changes(_CHANGES, {"name": name, "description": description, "archive": archive})
+        fields = validation.changes(_CHANGES, {"name": name, "description": description, "archive": archive})
         if archive is True and len(fields) > 1:
-            checks.refuse("archive", "must not come with other changes, which the service would ignore")
+            validation.refuse("archive", "must not come with other changes, which the service would ignore")
         await self._send("PATCH", self._path(id), fields)
 
     async def edit_slot(
@@ -139,5 +139,5 @@ class AsyncMutexes(Groups[MutexGroup]):
             NotFoundError: there is no such group or slot.
         """
         given = {"experiments": experiments, "holdouts": holdouts, "individuals": individuals}
-        path = self._path(id, "slots", str(checks.index("index", index)))
-        await self._send("PATCH", path, checks.changes(_SLOT, given))
+        path = self._path(id, "slots", str(validation.index("index", index)))
+        await self._send("PATCH", path, validation.changes(_SLOT, given))

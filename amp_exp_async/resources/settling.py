@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
-from amp_exp_async.models import UNSET, Model, Page, Toggle, UnsetType
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Request, http_date
+from amp_exp_async.http import AmbiguousWrite, Request, http_date
+from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
+from amp_exp_async.pagination import AsyncPager
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -22,7 +22,7 @@ _COMPARED = ("name", "description", "evaluation_mode", "bucketing_key", "experim
 _NOT_ITS_OWN = frozenset({502, 503, 504})
 
 
-async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: str) -> T:
+async def read_back(loss: AmbiguousWrite, look: Callable[[], Awaitable[T | None]], what: str) -> T:
     """Look for what a lost request was to create, a few times: the service may still be at it.
 
     Args:
@@ -51,28 +51,33 @@ async def read_back(loss: Loss, look: Callable[[], Awaitable[T | None]], what: s
     raise loss.unknown(f"There is no {what} yet, though the request may still be under way.")
 
 
-async def listed(loss: Loss, model: type[M], name: str, path: str, wanted: Callable[[M], bool]) -> tuple[list[M], str]:
+async def listed(
+    loss: AmbiguousWrite, model: type[M], name: str, path: str, wanted: Callable[[M], bool]
+) -> tuple[list[M], str]:
     """Those of a whole list that are wanted, and the `Date` of the reply that ended it."""
     reader, date = loss.reader(), ""
 
     async def fetch(cursor: str | None) -> Page[M]:
         nonlocal date
-        query = wire.query({"limit": checks.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
+        query = serialization.query({"limit": validation.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
         reply = await reader.send(Request("GET", path, query=query))
         date = reply.headers.get("Date", "")
         return await reply.read_page(model, name)
 
-    found = [item async for item in Pager(fetch, reader.connection.spawn) if wanted(item)]
+    found = [item async for item in AsyncPager(fetch, reader.connection.spawn) if wanted(item)]
     return found, date
 
 
 def has(found: Model, asked: Mapping[str, Any]) -> bool:
     """Whether an object that was read has the values that were asked for, as far as the service shows the fields."""
     shown = {name: getattr(found, name) for name in asked}
-    return all(value is UNSET or wire.to_json(value) == wire.to_json(asked[name]) for name, value in shown.items())
+    return all(
+        value is UNSET or serialization.to_json(value) == serialization.to_json(asked[name])
+        for name, value in shown.items()
+    )
 
 
-def may_be_ours(found: Toggle, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+def may_be_ours(found: FlagConfig, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
     """Whether a flag or experiment that was found may be the one that a lost request was to create.
 
     Not if it differs from what was asked for, and not if it is older than the call. Both times are of the service's own

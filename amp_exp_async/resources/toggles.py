@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, Unpack
 
-from amp_exp_async import checks, wire
-from amp_exp_async.checks import Check
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import InvalidInputError, NotFoundError
-from amp_exp_async.models import UNSET, Created, Experiment, Flag, Toggle, UnsetType
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Repeat, Request, Transport, path_of
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
+from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.validation import Check
 
-from ._base import EXPERIMENTS, FLAGS, Kind, KindResource, ToggleT_co, created_by
-from .assignments import AsyncAssignedDeployments
+from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, created_by
+from .assignments import AsyncFlagDeployments
 from .fields import (
-    EXPERIMENT_CHANGES,
-    FLAG_CHANGES,
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
     NEW_EXPERIMENT,
     NEW_FLAG,
-    ExperimentChanges,
-    FlagChanges,
-    NewExperiment,
-    NewFlag,
+    ExperimentCreateParams,
+    ExperimentEditParams,
+    FlagCreateParams,
+    FlagEditParams,
 )
 from .inclusions import AsyncCohorts, AsyncUsers
 from .settling import may_be_ours, read_back
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
-ToggleT = TypeVar("ToggleT", bound=Toggle)
+FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
 _LISTING: dict[str, Check] = {
-    "key": checks.key,
-    "project_id": checks.identifier,
-    "limit": checks.limit,
-    "include_archived": checks.boolean,
+    "key": validation.key,
+    "project_id": validation.identifier,
+    "limit": validation.limit,
+    "include_archived": validation.boolean,
 }
 
 
-def only_one(kind: str, listed: Sequence[ToggleT], key: str, project_id: str | None) -> ToggleT:
+def only_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: str | None) -> FlagConfigT:
     """The only one of a list that has a key.
 
     Raises:
@@ -49,7 +49,7 @@ def only_one(kind: str, listed: Sequence[ToggleT], key: str, project_id: str | N
     found = [toggle for toggle in listed if toggle.key == key]
     if len(found) == 1:
         return found[0]
-    path = path_of(kind)
+    path = build_path(kind)
     if not found:
         where = "in any project that the key sees" if project_id is None else f"in project {project_id}"
         raise NotFoundError(
@@ -66,7 +66,7 @@ def only_one(kind: str, listed: Sequence[ToggleT], key: str, project_id: str | N
     )
 
 
-class AsyncToggles(KindResource[ToggleT_co]):
+class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
     """What `client.flags` and `client.experiments` have in common.
 
     Attributes:
@@ -80,12 +80,12 @@ class AsyncToggles(KindResource[ToggleT_co]):
     users_class: ClassVar[type[AsyncUsers]] = AsyncUsers
     cohorts_class: ClassVar[type[AsyncCohorts]] = AsyncCohorts
 
-    def __init__(self, transport: Transport, kind: Kind[ToggleT_co]) -> None:
+    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
         super().__init__(transport, kind)
         self.variants = AsyncVariants(transport, kind)
         self.users = self.users_class(transport, kind)
         self.cohorts = self.cohorts_class(transport, kind)
-        self.deployments = AsyncAssignedDeployments(transport, kind)
+        self.deployments = AsyncFlagDeployments(transport, kind)
         self.versions = AsyncVersions(transport, kind)
 
     def list(
@@ -96,7 +96,7 @@ class AsyncToggles(KindResource[ToggleT_co]):
         include_archived: bool | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
-    ) -> Pager[ToggleT_co]:
+    ) -> AsyncPager[FlagConfigT_co]:
         """All of them, newest first: `GET /{kind}`, page by page.
 
         Args:
@@ -110,10 +110,10 @@ class AsyncToggles(KindResource[ToggleT_co]):
             `async for flag in client.flags.list(project_id="123"): print(flag.key)`
         """
         given = {"key": key, "project_id": project_id, "include_archived": include_archived, "limit": limit}
-        query = checks.fields(_LISTING, given)
-        return self._paged(self._kind.model, self._kind.name, path_of(self._kind.name), query, cursor)
+        query = validation.fields(_LISTING, given)
+        return self._paged(self._kind.model, self._kind.name, build_path(self._kind.name), query, cursor)
 
-    async def get(self, id: str) -> ToggleT_co:
+    async def get(self, id: str) -> FlagConfigT_co:
         """One of them: `GET /{kind}/{id}`.
 
         Args:
@@ -124,7 +124,7 @@ class AsyncToggles(KindResource[ToggleT_co]):
         """
         return await self._get(self._kind.model, self._path(id))
 
-    async def find(self, key: str, *, project_id: str | None = None) -> ToggleT_co:
+    async def find(self, key: str, *, project_id: str | None = None) -> FlagConfigT_co:
         """The one with this key: `GET /{kind}` with `key`. Archived ones do not count.
 
         Args:
@@ -156,17 +156,17 @@ class AsyncToggles(KindResource[ToggleT_co]):
         await self._send("PATCH", self._path(id), {"archive": False})
 
     def _edit(self, id: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> Coroutine[Any, Any, None]:
-        return self._send("PATCH", self._path(id), checks.changes(table, given))
+        return self._send("PATCH", self._path(id), validation.changes(table, given))
 
     async def _create(self, table: Mapping[str, Check], project_id: str, key: str, given: Mapping[str, Any]) -> Created:
-        project = checks.identifier("project_id", project_id)
-        key = checks.key("key", key)
-        fields = {"project_id": project, "key": key, **checks.fields(table, given)}
-        path = path_of(self._kind.name)
+        project = validation.identifier("project_id", project_id)
+        key = validation.key("key", key)
+        fields = {"project_id": project, "key": key, **validation.fields(table, given)}
+        path = build_path(self._kind.name)
 
-        async def settle(loss: Loss) -> Created:
+        async def settle(loss: AmbiguousWrite) -> Created:
             async def look() -> Created | None:
-                query = wire.query({"key": key, "project_id": project, "include_archived": True})
+                query = serialization.query({"key": key, "project_id": project, "include_archived": True})
                 reply = await loss.reader().send(Request("GET", path, query=query))
                 page = await reply.read_page(self._kind.model, self._kind.name)
                 found = [toggle for toggle in page.items if toggle.key == key and toggle.project_id in (project, UNSET)]
@@ -184,17 +184,17 @@ class AsyncToggles(KindResource[ToggleT_co]):
 
             return await read_back(loss, look, f"key {key!r} in project {project}")
 
-        request = Request("POST", path, body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        request = Request("POST", path, body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT)
         return await self._transport.send_settled(request, created_by, settle)
 
 
-class AsyncFlags(AsyncToggles[Flag]):
+class AsyncFlags(AsyncFlagConfigs[Flag]):
     """`client.flags`."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, FLAGS)
 
-    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewFlag]) -> Created:
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> Created:
         """Create a flag: `POST /flags`.
 
         It is never sent twice. When the reply is lost, the flag is read back by key and project to settle whether it
@@ -203,7 +203,7 @@ class AsyncFlags(AsyncToggles[Flag]):
         Args:
             project_id: the project's id.
             key: letters, digits, `_` and `-`.
-            **fields: see `NewFlag`.
+            **fields: see `FlagCreateParams`.
 
         Returns:
             The new flag's id and its page in the app.
@@ -217,12 +217,12 @@ class AsyncFlags(AsyncToggles[Flag]):
         """
         return await self._create(NEW_FLAG, project_id, key, fields)
 
-    async def edit(self, id: str, **changes: Unpack[FlagChanges]) -> None:
+    async def edit(self, id: str, **changes: Unpack[FlagEditParams]) -> None:
         """Change a flag: `PATCH /flags/{id}`. A field left out is unchanged; `None` is sent as null.
 
         Args:
             id: the flag's id.
-            **changes: see `FlagChanges`. `target_segments` and `tags` replace the whole list.
+            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list.
 
         Raises:
             InvalidInputError: nothing would change, or a change breaks a rule.
@@ -232,16 +232,16 @@ class AsyncFlags(AsyncToggles[Flag]):
         Example:
             `await client.flags.edit("123", enabled=True, rollout_percentage=50)`
         """
-        await self._edit(id, FLAG_CHANGES, changes)
+        await self._edit(id, FLAG_EDIT_PARAMS, changes)
 
 
-class AsyncExperiments(AsyncToggles[Experiment]):
+class AsyncExperiments(AsyncFlagConfigs[Experiment]):
     """`client.experiments`."""
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, EXPERIMENTS)
 
-    async def create(self, *, project_id: str, key: str, **fields: Unpack[NewExperiment]) -> Created:
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> Created:
         """Create an experiment: `POST /experiments`.
 
         It is never sent twice. When the reply is lost, the experiment is read back by key and project to settle whether
@@ -250,7 +250,7 @@ class AsyncExperiments(AsyncToggles[Experiment]):
         Args:
             project_id: the project's id.
             key: letters, digits, `_` and `-`.
-            **fields: see `NewExperiment`.
+            **fields: see `ExperimentCreateParams`.
 
         Returns:
             The new experiment's id and its page in the app.
@@ -261,12 +261,12 @@ class AsyncExperiments(AsyncToggles[Experiment]):
         """
         return await self._create(NEW_EXPERIMENT, project_id, key, fields)
 
-    async def edit(self, id: str, **changes: Unpack[ExperimentChanges]) -> None:
+    async def edit(self, id: str, **changes: Unpack[ExperimentEditParams]) -> None:
         """Change an experiment: `PATCH /experiments/{id}`. A field left out is unchanged; `None` is sent as null.
 
         Args:
             id: the experiment's id.
-            **changes: see `ExperimentChanges`. `target_segments` and `tags` replace the whole list.
+            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list.
 
         Raises:
             InvalidInputError: nothing would change, or a change breaks a rule.
@@ -276,4 +276,4 @@ class AsyncExperiments(AsyncToggles[Experiment]):
         Example:
             `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
         """
-        await self._edit(id, EXPERIMENT_CHANGES, changes)
+        await self._edit(id, EXPERIMENT_EDIT_PARAMS, changes)

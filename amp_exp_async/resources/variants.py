@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, NotFoundError
-from amp_exp_async.models import UNSET, Maybe, Toggle, UnsetType, Variant
-from amp_exp_async.paging import Pager
-from amp_exp_async.transport import Loss, Repeat, Request
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request
+from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
+from amp_exp_async.pagination import AsyncPager
 
 from ._base import KindResource, acknowledged
 from .fields import VARIANT
 from .settling import has, read_back
 
 
-class AsyncVariants(KindResource[Toggle]):
+class AsyncVariants(KindResource[FlagConfig]):
     """`client.flags.variants` and `client.experiments.variants`."""
 
-    def list(self, id: str) -> Pager[Variant]:
+    def list(self, id: str) -> AsyncPager[Variant]:
         """All variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
 
         Args:
@@ -67,12 +67,12 @@ class AsyncVariants(KindResource[Toggle]):
         Example:
             `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
         """
-        key = checks.key("key", key)
+        key = validation.key("key", key)
         given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields: dict[str, Any] = {"key": key, **checks.fields(VARIANT, given)}
+        fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT, given)}
         path = self._variant_path(id, key)
 
-        async def settle(loss: Loss) -> None:
+        async def settle(loss: AmbiguousWrite) -> None:
             async def look() -> bool | None:
                 try:
                     found = (await loss.reader().send(Request("GET", path))).read(_variant)
@@ -84,7 +84,9 @@ class AsyncVariants(KindResource[Toggle]):
 
             await read_back(loss, look, f"variant {key!r}")
 
-        request = Request("POST", self._path(id, "variants"), body=wire.encode(fields), repeat=Repeat.HARMFUL)
+        request = Request(
+            "POST", self._path(id, "variants"), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
+        )
         await self._transport.send_settled(request, acknowledged, settle)
 
     async def edit(
@@ -114,11 +116,11 @@ class AsyncVariants(KindResource[Toggle]):
             NotFoundError: there is no such flag or variant.
         """
         given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields = checks.changes(VARIANT, {"key": key, **given})
+        fields = validation.changes(VARIANT, {"key": key, **given})
         new_path = self._variant_path(id, variant if key is UNSET else key)
         path = self._variant_path(id, variant)
 
-        async def settle(loss: Loss) -> None:
+        async def settle(loss: AmbiguousWrite) -> None:
             # A repeat after a lost reply finds no variant of the old name when the first request has renamed it.
             try:
                 await loss.reader().send(Request("GET", new_path))
@@ -127,8 +129,8 @@ class AsyncVariants(KindResource[Toggle]):
             except AmpExpError as error:
                 raise loss.unknown(f"Looking for the new key failed ({type(error).__name__}).") from loss.cause
 
-        repeat = Repeat.HARMLESS if new_path == path else Repeat.MOVED
-        request = Request("PATCH", path, body=wire.encode(fields), repeat=repeat)
+        repeat = Idempotency.IDEMPOTENT if new_path == path else Idempotency.RENAME
+        request = Request("PATCH", path, body=serialization.encode(fields), repeat=repeat)
         await self._transport.send_settled(request, acknowledged, settle)
 
     async def remove(self, id: str, variant: str) -> None:
@@ -141,11 +143,11 @@ class AsyncVariants(KindResource[Toggle]):
         Raises:
             NotFoundError: there is no such flag or variant.
         """
-        await self._send("DELETE", self._variant_path(id, variant), repeat=Repeat.GONE)
+        await self._send("DELETE", self._variant_path(id, variant), repeat=Idempotency.DELETE)
 
     def _variant_path(self, id: str, variant: str) -> str:
-        return self._path(id, "variants", checks.key("variant", variant))
+        return self._path(id, "variants", validation.key("variant", variant))
 
 
 def _variant(body: bytes) -> Variant:
-    return wire.one(Variant, body)
+    return serialization.one(Variant, body)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 from amp_exp_async.models import Version
-from amp_exp_async.paging import Pager
+from amp_exp_async.pagination import AsyncPager
 
-from ._base import KindResource, ToggleT_co
+from ._base import FlagConfigT_co, KindResource
 
 
-class AsyncVersions(KindResource[ToggleT_co]):
+class AsyncVersions(KindResource[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`."""
 
-    def list(self, id: str) -> Pager[Version[ToggleT_co]]:
+    def list(self, id: str) -> AsyncPager[Version[FlagConfigT_co]]:
         """All versions, newest first: `GET /{kind}/{id}/versions`, one request.
 
         Args:
@@ -20,7 +20,7 @@ class AsyncVersions(KindResource[ToggleT_co]):
         """
         return self._array(self._kind.version, self._path(id, "versions"))
 
-    async def get(self, id: str, version: int | str) -> Version[ToggleT_co]:
+    async def get(self, id: str, version: int | str) -> Version[FlagConfigT_co]:
         """One version: `GET /{kind}/{id}/versions/{version}`.
 
         Args:
@@ -30,4 +30,6 @@ class AsyncVersions(KindResource[ToggleT_co]):
         Raises:
             NotFoundError: there is no such flag or version.
         """
-        return await self._get(self._kind.version, self._path(id, "versions", checks.identifier("version", version)))
+        return await self._get(
+            self._kind.version, self._path(id, "versions", validation.identifier("version", version))
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from amp_exp_async.runner import Runner
+from amp_exp_async.bulk.worker_pool import Runner
 from tests.virtual_time import now
 
 

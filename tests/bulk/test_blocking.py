@@ -14,17 +14,9 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import (
-    AddUsers,
-    BlockingBulkRun,
-    BulkError,
-    ClientClosedError,
-    Edit,
-    ExperimentClient,
-    InvalidInputError,
-)
+from amp_exp_async import AddUsers, BulkError, BulkRun, ClientClosedError, Edit, ExperimentClient, InvalidInputError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
 
 AT_ONCE = 8
 
@@ -33,7 +25,7 @@ AT_ONCE = 8
 def emulator() -> Iterator[Emulator]:
     """An emulator on a thread of its own, whose edits take their time."""
     with Emulator(per_second=None, per_day=None) as emulator:
-        emulator.fail(Fault.delay(0.02, applied=False), method="PATCH", times=None)
+        emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
         yield emulator
 
 
@@ -66,7 +58,7 @@ INPUTS: dict[str, Callable[[list[Edit], Path], Any]] = {
 def test_a_run(client: ExperimentClient, emulator: Emulator, operations: list[Edit], way: str, tmp_path: Path) -> None:
     """Each outcome once, as they come; then the sum."""
     run = client.bulk(INPUTS[way](operations[:30], tmp_path), journal=tmp_path / "journal")
-    assert "BlockingBulkRun" in repr(run)
+    assert "BulkRun" in repr(run)
     found = within(lambda: list(run))
     assert sorted(outcome.index for outcome in found) == list(range(30))
     assert all(outcome.ok for outcome in found)
@@ -130,41 +122,41 @@ def test_a_bad_item(client: ExperimentClient, emulator: Emulator) -> None:
     assert emulator.requests == []
 
 
-def breaking(run: BlockingBulkRun) -> None:
+def breaking(run: BulkRun) -> None:
     for _ in run:
         break
 
 
-def raising(run: BlockingBulkRun) -> None:
+def raising(run: BulkRun) -> None:
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the loop
         for _ in run:
             raise ZeroDivisionError
 
 
-def closing(run: BlockingBulkRun) -> None:
+def closing(run: BulkRun) -> None:
     reading = iter(run)
     next(reading)
     reading.close()
 
 
-def closing_the_run(run: BlockingBulkRun) -> None:
+def closing_the_run(run: BulkRun) -> None:
     next(iter(run))
     run.close()
     run.close()
 
 
-def leaving_the_block(run: BlockingBulkRun) -> None:
+def leaving_the_block(run: BulkRun) -> None:
     with run:
         held = iter(run)
         next(held)
 
 
-def dropping(run: BlockingBulkRun) -> None:
+def dropping(run: BulkRun) -> None:
     next(iter(run))
     gc.collect()
 
 
-def interrupted(run: BlockingBulkRun) -> None:
+def interrupted(run: BulkRun) -> None:
     """Ctrl-C while it waits for an outcome."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -185,7 +177,7 @@ def test_leaving(  # noqa: PLR0917 - fixtures
     client: ExperimentClient,
     emulator: Emulator,
     operations: list[Edit],
-    leave: Callable[[BlockingBulkRun], None],
+    leave: Callable[[BulkRun], None],
     source: str,
     tmp_path: Path,
 ) -> None:
@@ -236,7 +228,7 @@ def test_a_closed_client(emulator: Emulator, operations: list[Edit]) -> None:
     except ClientClosedError:
         found = []
     assert len(done(emulator)) == run.summary.done == len(emulator.requests)
-    assert len(found) <= run.summary.done + run.summary.left_out
+    assert len(found) <= run.summary.done + run.summary.not_started
     with pytest.raises(ClientClosedError):
         client.bulk(operations).wait()
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async.blocking import bridge
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import WAIT, client_of, start, until
+from amp_exp_async.sync import bridge
+from tests.sync.bounded import WAIT, client_of, start, until
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_co
 def test_a_script_that_is_interrupted(emulator: Emulator) -> None:
     """Ctrl-C ends it after what was under way, with one traceback and no warning."""
     ids = [emulator.state.add_flag()["id"] for _ in range(100)]
-    emulator.fail(Fault.delay(0.1, applied=False), times=None)
+    emulator.inject(Fault.delay(0.1, applied=False), times=None)
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key, "-", *ids]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: len(emulator.requests) == 8)
@@ -151,7 +151,7 @@ print("parent")
 def test_a_fork_in_the_middle(emulator: Emulator) -> None:
     """The parent goes on with its run; in the child it is refused, and a new one works."""
     ids = [emulator.state.add_flag()["id"] for _ in range(60)]
-    emulator.fail(Fault.delay(0.02, applied=False), times=None)
+    emulator.inject(Fault.delay(0.02, applied=False), times=None)
     warn = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *warn, "-c", FORKING, emulator.base_url, emulator.api_key, "-", *ids]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 3, check=False)

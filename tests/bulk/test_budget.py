@@ -33,10 +33,10 @@ async def test_the_day_is_over(many: int, told_by: str, tmp_path: Path) -> None:
                 while True:
                     found.append(await anext(reading))
             assert caught.value.daily
-            states = [outcome.state for outcome in found]
+            states = [outcome.status for outcome in found]
             assert states.count("done") == len(done(emulator)) == many
-            assert states.count("skipped") == len(states) - many == run.summary.left_out > 0
-            assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in found if o.state == "skipped")
+            assert states.count("skipped") == len(states) - many == run.summary.not_started > 0
+            assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in found if o.status == "skipped")
             await run.aclose()
             nothing_is_left(client)
         if many == 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import AsyncExperimentClient, BulkError, BulkRun, ClientClosedError, Edit, RetryPolicy
+from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, BulkError, ClientClosedError, Edit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.world import outcomes
 
@@ -21,7 +21,7 @@ AT_ONCE = 8
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
     """A client that does eight things at once."""
-    options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(base=0.0), "max_concurrency": AT_ONCE}
+    options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(backoff_base=0.0), "max_concurrency": AT_ONCE}
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
         yield client
 
@@ -29,7 +29,7 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
 @pytest.fixture
 def operations(emulator: Emulator) -> list[Edit]:
     """Edits of 200 flags, each of which takes its time."""
-    emulator.fail(Fault.delay(0.02, applied=False), method="PATCH", times=None)
+    emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
     ids = [emulator.state.add_flag()["id"] for _ in range(200)]
     return [Edit("flags", id, {"name": "done"}) for id in ids]
 
@@ -38,24 +38,24 @@ def done(emulator: Emulator) -> set[str]:
     return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}
 
 
-async def breaking(run: BulkRun) -> None:
+async def breaking(run: AsyncBulkRun) -> None:
     async for _ in run:
         break
 
 
-async def raising(run: BulkRun) -> None:
+async def raising(run: AsyncBulkRun) -> None:
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the loop
         async for _ in run:
             raise ZeroDivisionError
 
 
-async def closing(run: BulkRun) -> None:
+async def closing(run: AsyncBulkRun) -> None:
     reading: Any = aiter(run)
     await anext(reading)
     await reading.aclose()
 
 
-async def cancelled(run: BulkRun) -> None:
+async def cancelled(run: AsyncBulkRun) -> None:
     async def read() -> None:
         async for outcome in run:
             del outcome
@@ -67,7 +67,7 @@ async def cancelled(run: BulkRun) -> None:
         await task
 
 
-async def waiting_cancelled(run: BulkRun) -> None:
+async def waiting_cancelled(run: AsyncBulkRun) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.03):
             await run
@@ -76,7 +76,7 @@ async def waiting_cancelled(run: BulkRun) -> None:
 HELD: list[Any] = []
 
 
-async def cancelled_and_held(run: BulkRun) -> None:
+async def cancelled_and_held(run: AsyncBulkRun) -> None:
     HELD[:] = [aiter(run)]
     with pytest.raises(TimeoutError):  # noqa: PT012 - it is raised in the loop
         async with asyncio.timeout(0.03):
@@ -84,24 +84,24 @@ async def cancelled_and_held(run: BulkRun) -> None:
                 await anext(HELD[0])
 
 
-async def leaving_the_block(run: BulkRun) -> None:
+async def leaving_the_block(run: AsyncBulkRun) -> None:
     async with run:
         await anext(aiter(run))
 
 
-async def stopping(run: BulkRun) -> None:
+async def stopping(run: AsyncBulkRun) -> None:
     async for _ in run:
         run.stop()
 
 
-async def dropping(run: BulkRun) -> None:
+async def dropping(run: AsyncBulkRun) -> None:
     reading = aiter(run)
     await anext(reading)
     del reading
     gc.collect()
 
 
-Leaver = Callable[[BulkRun], Awaitable[None]]
+Leaver = Callable[[AsyncBulkRun], Awaitable[None]]
 LEAVERS: list[Leaver] = [
     breaking,
     raising,
@@ -176,7 +176,7 @@ async def test_leaving(  # noqa: PLR0917 - fixtures
     assert run.summary.done == len(begun)
     assert written(tmp_path / "journal") == {id: ["begun", "done"] for id in begun}
     assert closed == ([] if source == "list" else [True])
-    assert run.summary.left_out > 0
+    assert run.summary.not_started > 0
     with pytest.raises(BulkError):
         run.raise_for_failures()
     emulator.clear_faults()
@@ -190,7 +190,7 @@ async def test_the_rest_can_be_read(client: AsyncExperimentClient, emulator: Emu
     found = [await anext(aiter(run))]
     found += [outcome async for outcome in run]
     assert sorted(outcome.index for outcome in found) == list(range(len(found)))
-    assert {o.operation.id for o in found if o.state == "done"} == done(emulator)
+    assert {o.operation.id for o in found if o.status == "done"} == done(emulator)
     assert len(found) < 200
 
 
@@ -226,8 +226,8 @@ async def test_closing_the_client(
     if reader == "reads on":
         with pytest.raises(ClientClosedError):
             await reading
-        assert {outcome.state for outcome in found} == {"done", "skipped"}
-        assert len(found) == run.summary.done + run.summary.left_out
+        assert {outcome.status for outcome in found} == {"done", "skipped"}
+        assert len(found) == run.summary.done + run.summary.not_started
     assert client._transport.connection._tasks == set()
 
 

@@ -41,7 +41,7 @@ async def test_leaving_gives_up_what_waits_for_the_limit(emulator: Emulator) -> 
                 break
             await run.aclose()
         assert run.summary.done == len(emulator.requests) <= 10
-        assert run.summary.left_out == run.summary.skipped > 0
+        assert run.summary.not_started == run.summary.skipped > 0
 
 
 async def test_an_archived_flag_is_found_by_its_key_again(
@@ -52,7 +52,7 @@ async def test_an_archived_flag_is_found_by_its_key_again(
     operations = [Edit("flags", key="f0", project_id="1", changes={"archive": archive}) for archive in (True, False)]
     write(tmp_path / "journal", emulator, operations, "done", "begun")
     await client.flags.archive(id)
-    outcomes = [outcome.state async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
+    outcomes = [outcome.status async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
     assert outcomes == ["skipped", "done"]
     assert not emulator.state.flag(id)["deleted"]
 
@@ -68,9 +68,9 @@ async def test_a_done_operation_whose_flag_cannot_be_found(
         Edit("flags", key="other", project_id="1", changes={"name": "third"}),
     ]
     write(tmp_path / "journal", emulator, operations, "failed", "done", "failed")
-    emulator.fail(Fault.status(403), method="GET", path="/flags", times=None)
+    emulator.inject(Fault.status(403), method="GET", path="/flags", times=None)
     found = [outcome async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
-    assert {outcome.index: outcome.state for outcome in found} == {0: "done", 1: "skipped", 2: "failed"}
+    assert {outcome.index: outcome.status for outcome in found} == {0: "done", 1: "skipped", 2: "failed"}
     assert [outcome.ok for outcome in sorted(found, key=lambda outcome: outcome.index)] == [True, False, False]
 
 
@@ -82,7 +82,7 @@ async def test_a_rename_that_others_came_after_is_not_guessed(
     renames = [EditVariant("flags", id, old, {"key": new}) for old, new in (("a", "tmp"), ("b", "a"), ("tmp", "b"))]
     write(tmp_path / "journal", emulator, renames, "unknown", "done", "done")
     found = [outcome async for outcome in client.bulk(renames, journal=tmp_path / "journal")]
-    assert (found[0].state, type(found[0].error)) == ("unknown", OutcomeUnknownError)
+    assert (found[0].status, type(found[0].error)) == ("unknown", OutcomeUnknownError)
     assert {variant["key"] for variant in emulator.state.flag(id)["variants"]} == {"a", "b"}
 
 
@@ -114,7 +114,7 @@ async def test_keys_from_an_async_generator_share_a_list(client: AsyncExperiment
 async def test_a_cancelled_task_ends_the_run_aloud(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """Who cancels every task is told so by the run, which has handed out what it has counted."""
     ids = flags(emulator, 300)
-    emulator.fail(Fault.delay(0.01), times=None)
+    emulator.inject(Fault.delay(0.01), times=None)
     run, found = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids]), list[Any]()
 
     async def cancel() -> None:
@@ -186,7 +186,7 @@ async def test_operations_as_mappings_with_a_journal(
     given: list[Any] = [{"operation": "Edit", "kind": "flags", "id": id, "changes": {"name": "x"}}]
     for expected in ("done", "skipped"):
         [outcome] = [outcome async for outcome in client.bulk(given, journal=tmp_path / "journal")]
-        assert outcome.state == expected
+        assert outcome.status == expected
 
 
 async def test_a_journal_of_a_longer_job(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ async def test_a_line_is_there_before_its_outcome(
     )
     async for outcome in view.bulk(operations, journal=path):
         states = [entry["state"] for entry in entries(path)[1:] if entry["index"] == outcome.index]
-        assert states == ["begun", outcome.state]
+        assert states == ["begun", outcome.status]
     assert asked == [True] * len(emulator.requests)
 
 
@@ -86,10 +86,10 @@ async def test_a_rerun(
     emulator.state.add_flag(id="none")
     run = client.bulk(ways[source](), journal=path)
     found = await outcomes(run)
-    assert [outcome.state for outcome in found] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
+    assert [outcome.status for outcome in found] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
     assert all(outcome.ok for outcome in found)
     assert {request.path.split("/")[4] for request in emulator.requests} == {"none"}
-    assert (run.summary.ok, run.summary.skipped, run.summary.left_out, run.progress.done) == (True, 5, 0, 6)
+    assert (run.summary.ok, run.summary.skipped, run.summary.not_started, run.progress.done) == (True, 5, 0, 6)
     run.raise_for_failures()
     size = path.stat().st_size
     assert (await client.bulk(ways[source](), journal=path)).skipped == 6
@@ -178,7 +178,7 @@ async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
 async def test_more_operations_than_before(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
     """A job that has grown at its end is gone on with."""
     await client.bulk(operations[:2], journal=path)
-    assert [o.state for o in await outcomes(client.bulk(operations, journal=path))] == [
+    assert [o.status for o in await outcomes(client.bulk(operations, journal=path))] == [
         *["skipped"] * 2,
         "failed",
         *["done"] * 3,
@@ -232,7 +232,7 @@ async def test_in_use_by_another_run(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
 ) -> None:
     """Two runs never share a journal; when the first is over, it is free."""
-    emulator.fail(Fault.delay(0.05))
+    emulator.inject(Fault.delay(0.05))
     async with client.bulk(operations, journal=path) as first:
         await anext(aiter(first))
         with pytest.raises(InvalidInputError, match="it is in use by another run"):

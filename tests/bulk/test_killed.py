@@ -27,7 +27,7 @@ signal.alarm(20)
 url, key, job, journal = sys.argv[1:]
 
 async def main():
-    async with AsyncExperimentClient(key, base_url=url, rate_limit=None, retry=RetryPolicy(base=0.0)) as client:
+    async with AsyncExperimentClient(key, base_url=url, rate_limit=None, retry=RetryPolicy(backoff_base=0.0)) as client:
         print("ready", flush=True)
         run = client.bulk(pathlib.Path(job), journal=journal)
         await run
@@ -125,7 +125,7 @@ def test_killed_again_and_again(faults: str, tmp_path: Path) -> None:
     with Emulator(per_second=None, per_day=None) as emulator:
         (tmp_path / "job.jsonl").write_text("\n".join(map(json.dumps, job(emulator))))
         for fault, where in FAULTS[faults]:
-            emulator.fail(fault, **where)
+            emulator.inject(fault, **where)
         kills = 0
         for _ in range(3):
             process = start(emulator, tmp_path)

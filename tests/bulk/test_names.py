@@ -114,7 +114,7 @@ async def test_a_key_that_exists_in_several_projects(client: AsyncExperimentClie
         flags(emulator, 3, project)
     flags(emulator, 1, "3", "only")
     found = await carried_out(client, *edits(["k1", "only0", "k2"]))
-    assert [outcome.state for outcome in found] == ["failed", "done", "failed"]
+    assert [outcome.status for outcome in found] == ["failed", "done", "failed"]
     assert isinstance(found[0].error, InvalidInputError)
     assert "exists 2 times" in str(found[0].error)
     assert named(emulator) == {"only0"}
@@ -126,7 +126,7 @@ async def test_a_double_on_a_later_page(client: AsyncExperimentClient, emulator:
     flags(emulator, 1000)
     flags(emulator, 1, "1", "double")
     found = await carried_out(client, *edits(["double0", "k999"]))
-    assert [outcome.state for outcome in found] == ["failed", "done"]
+    assert [outcome.status for outcome in found] == ["failed", "done"]
     assert named(emulator) == {"k999"}
 
 
@@ -136,7 +136,7 @@ async def test_a_key_that_does_not_exist(client: AsyncExperimentClient, emulator
     flags(emulator, 3)
     emulator.state.add_flag(key="archived", deleted=True)
     found = await carried_out(client, *edits(["k0", *["nothing", "archived"] * count, "k2"]))
-    assert [outcome.state for outcome in found] == ["done", *["failed", "done"] * count, "done"]
+    assert [outcome.status for outcome in found] == ["done", *["failed", "done"] * count, "done"]
     assert all(type(outcome.error) is NotFoundError for outcome in found[1:-1:2])
     assert "none with the key 'nothing' in any project" in str(found[1].error)
     assert named(emulator) == {"k0", "k2", "archived"}
@@ -147,9 +147,9 @@ async def test_a_list_that_cannot_be_read(client: AsyncExperimentClient, emulato
     """The operations that need it fail, those by id do not."""
     flags(emulator, 3)
     id = emulator.state.flags[2]["id"]
-    emulator.fail(Fault.status(500), path="/flags", times=None)
+    emulator.inject(Fault.status(500), path="/flags", times=None)
     found = await carried_out(client, *edits(["k0", "k1"]), Edit("flags", id, {"name": "named k2"}))
-    assert [outcome.state for outcome in found] == ["failed", "failed", "done"]
+    assert [outcome.status for outcome in found] == ["failed", "failed", "done"]
     assert isinstance(found[0].error, ServerError)
     assert named(emulator) == {"k2"}
 
@@ -158,7 +158,7 @@ async def test_by_key_and_by_id(client: AsyncExperimentClient, emulator: Emulato
     """Operations on one flag keep their order and never overlap, whichever way each of them names it."""
     flags(emulator, 3)
     id = emulator.state.flags[0]["id"]
-    emulator.fail(Fault.delay(0.02), method="PATCH", times=None)
+    emulator.inject(Fault.delay(0.02), method="PATCH", times=None)
     ways: list[dict[str, Any]] = [{"id": id}, {"key": "k0"}, {"key": "k0", "project_id": "1"}, {"id": int(id)}]
     operations = [Edit("flags", changes={"name": f"{n}"}, **way) for n, way in enumerate(ways * 2)]
     assert (await client.bulk(operations)).ok
@@ -174,7 +174,7 @@ async def test_created_and_then_used(
 
     With its project they need no list request; without it some, since another project might have the key too.
     """
-    emulator.fail(Fault.delay(0.02), method="POST", path="/flags", times=None)
+    emulator.inject(Fault.delay(0.02), method="POST", path="/flags", times=None)
 
     async def generated(operations: list[Any]) -> AsyncGenerator[Any, None]:
         for operation in operations:
@@ -199,8 +199,8 @@ async def test_created_and_then_used(
 async def test_used_after_a_creation_that_failed(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """Where the flag existed before, the later operations find it; where there is none, they fail too."""
     flags(emulator, 1)
-    emulator.fail(Fault.status(403), method="POST", nth=2)
+    emulator.inject(Fault.status(403), method="POST", nth=2)
     operations = [CreateFlag("1", "k0"), *edits(["k0"], project_id="1"), CreateFlag("1", "x"), *edits(["x"])]
     found = await carried_out(client, *operations)
-    assert [outcome.state for outcome in found] == ["failed", "done", "failed", "failed"]
+    assert [outcome.status for outcome in found] == ["failed", "done", "failed", "failed"]
     assert named(emulator) == {"k0"}

@@ -167,7 +167,7 @@ async def test_an_operation(client: AsyncExperimentClient, emulator: Emulator, c
     id = filled(emulator)[kind]
     before = world(emulator)
     [outcome] = await carried_out(client, make(kind, id))
-    assert (outcome.state, outcome.ok, outcome.error, outcome.index) == ("done", True, None, 0)
+    assert (outcome.status, outcome.ok, outcome.error, outcome.index) == ("done", True, None, 0)
     assert wire(emulator) == [line.replace(" ", f" /{kind}/{id}", 1) for line in sent]
     assert (outcome.requests, list(outcome.changed), outcome.created) == (len(sent), changed, None)
     bodies = [request.body or {} for request in emulator.requests]
@@ -180,7 +180,7 @@ async def test_removing_all_of_nobody(client: AsyncExperimentClient, emulator: E
     """Where no user is included, nothing is sent."""
     id = emulator.state.add_flag()["id"]
     [outcome] = await carried_out(client, RemoveAllUsers("flags", id, "on"))
-    assert (outcome.state, outcome.changed) == ("done", ())
+    assert (outcome.status, outcome.changed) == ("done", ())
     assert wire(emulator) == [f"GET /flags/{id}/variants/on/users"]
 
 
@@ -195,7 +195,7 @@ async def test_a_creation(client: AsyncExperimentClient, emulator: Emulator, kin
     filled(emulator)
     before = world(emulator)
     [outcome] = await carried_out(client, cls("1", "new", description="d", deployments=["51"]))
-    assert (outcome.state, outcome.requests, outcome.changed) == ("done", 1, ())
+    assert (outcome.status, outcome.requests, outcome.changed) == ("done", 1, ())
     assert wire(emulator) == [f"POST /{kind}"]
     assert outcome.created is not None
     after = changes(before, world(emulator))
@@ -210,7 +210,7 @@ async def test_what_does_not_exist(client: AsyncExperimentClient, emulator: Emul
     filled(emulator)
     before = world(emulator)
     [outcome] = await carried_out(client, CASES[case][0]("flags", "99"))
-    assert (outcome.state, type(outcome.error), outcome.requests) == ("failed", NotFoundError, 1)
+    assert (outcome.status, type(outcome.error), outcome.requests) == ("failed", NotFoundError, 1)
     assert changes(before, world(emulator)) == {}
 
 
@@ -224,12 +224,12 @@ async def test_more_users_than_a_variant_can_have(
     ids = [f"y{number}" for number in range(2000)]
     [outcome] = await carried_out(client, cls("flags", id, "off", ids))
     if cls is AddUsers:
-        assert (outcome.state, outcome.requests, outcome.changed) == ("failed", 1, ())
+        assert (outcome.status, outcome.requests, outcome.changed) == ("failed", 1, ())
         assert isinstance(outcome.error, InvalidInputError)
         assert "it has 2000, and 2000 would be added" in str(outcome.error)
         assert len(emulator.state.users("flags", id, "off")) == 2000
     else:
-        assert (outcome.state, outcome.requests, len(outcome.changed)) == ("done", 22, 4000)
+        assert (outcome.status, outcome.requests, len(outcome.changed)) == ("done", 22, 4000)
         assert [line.split()[0] for line in wire(emulator)] == ["GET", *["DELETE"] * 20, "POST"]
         assert emulator.state.users("flags", id, "off") == ids
     assert [request.body for request in emulator.requests if request.status != 200] == []

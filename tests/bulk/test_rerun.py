@@ -69,7 +69,7 @@ async def test_in_flight(  # noqa: PLR0917 - fixtures
         emulator.requests.clear()
     write(path, emulator, [operation], state)
     [outcome] = await outcomes(client.bulk([operation], journal=path))
-    assert (outcome.state, outcome.error) == ("done", None)
+    assert (outcome.status, outcome.error) == ("done", None)
     assert changes(before, world(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
     if applied and case != "remove a variant":
         assert [line for line in wire(emulator) if not line.startswith("GET")] == [], "nothing is written again"
@@ -100,7 +100,7 @@ async def test_a_creation_in_flight(
     operation = cls("1", "new", name="N", variants=[{"key": "on"}])
     write(path, emulator, [operation], "begun")
     [outcome] = await outcomes(client.bulk([operation], journal=path))
-    assert outcome.state == state
+    assert outcome.status == state
     assert isinstance(outcome.error, OutcomeUnknownError) == (state == "unknown")
     sent = [line for line in wire(emulator) if line.startswith("POST")]
     if found is None or found["projectId"] == "2":
@@ -119,7 +119,7 @@ async def test_a_variants_creation_in_flight(client: AsyncExperimentClient, emul
     operation = CreateVariant("flags", id, "on", name="Other")
     write(path, emulator, [operation], "begun")
     [outcome] = await outcomes(client.bulk([operation], journal=path))
-    assert (outcome.state, type(outcome.error)) == ("unknown", OutcomeUnknownError)
+    assert (outcome.status, type(outcome.error)) == ("unknown", OutcomeUnknownError)
     assert "there is one with key on" in str(outcome.error).lower()
     assert wire(emulator) == [f"GET /flags/{id}/variants/on"]
 
@@ -150,10 +150,10 @@ async def test_what_came_after_a_repeated_operation(  # noqa: PLR0917 - fixtures
     ]
     write(path, emulator, operations, "done", state, "done", "done")
     emulator.state.add_users("flags", document["id"], "on", ["last"])
-    emulator.fail(Fault.delay(0.005), times=None)
+    emulator.inject(Fault.delay(0.005), times=None)
     found = await outcomes(client.bulk(slowly(operations) if slow else operations, journal=path))
     assert emulator.state.users("flags", document["id"], "on") == ["last"]
-    assert [outcome.state for outcome in found] == ["skipped", "done", "skipped", "done"]
+    assert [outcome.status for outcome in found] == ["skipped", "done", "skipped", "done"]
     assert not any(other["id"] in request.path for request in emulator.requests)
 
 
@@ -192,7 +192,7 @@ async def test_sequences_after_a_repeated_operation(
     before = world(emulator)
     write(path, emulator, operations, "failed", *["done"] * 2)
     found = await outcomes(client.bulk(operations, journal=path))
-    assert [(outcome.state, outcome.error) for outcome in found] == [("done", None)] * 3
+    assert [(outcome.status, outcome.error) for outcome in found] == [("done", None)] * 3
     assert changes(before, world(emulator)) == {("flags", id, "tags"): ["t"]}
     emulator.requests.clear()
     assert (await client.bulk(operations, journal=path)).skipped == 3
@@ -205,7 +205,7 @@ async def test_a_failure_that_fails_again(client: AsyncExperimentClient, emulato
     operations = [RemoveVariant("flags", id, "nothing"), Edit("flags", id, {"name": "x"})]
     for state in ("done", "skipped", "skipped"):
         found = await outcomes(client.bulk(operations, journal=path))
-        assert [outcome.state for outcome in found] == ["failed", state]
+        assert [outcome.status for outcome in found] == ["failed", state]
     assert wire(emulator).count(f"PATCH /flags/{id}") == 1
 
 

@@ -21,7 +21,7 @@ from amp_exp_async import (
     NotFoundError,
     RateLimit,
 )
-from amp_exp_async.bulk.run import BulkRun
+from amp_exp_async.bulk.run import AsyncBulkRun
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.world import outcomes
 
@@ -77,7 +77,7 @@ async def test_inputs(client: AsyncExperimentClient, emulator: Emulator, tmp_pat
     given = make(operations, tmp_path)
     run = client.bulk(given)
     found = await outcomes(run)
-    assert [(outcome.index, outcome.operation, outcome.state) for outcome in found] == [
+    assert [(outcome.index, outcome.operation, outcome.status) for outcome in found] == [
         (index, operation, "done") for index, operation in enumerate(operations)
     ]
     assert named(emulator) == [operation.id for operation in operations]
@@ -154,7 +154,7 @@ async def test_nothing_to_do(client: AsyncExperimentClient, emulator: Emulator) 
         failed=0,
         unknown=0,
         skipped=0,
-        left_out=0,
+        not_started=0,
         requests=0,
         changed=0,
         seconds=run.summary.seconds,
@@ -169,7 +169,7 @@ async def test_the_sum(client: AsyncExperimentClient, emulator: Emulator) -> Non
     """The summary counts what became of the operations, also in words, and the failures can be raised."""
     ids = ids_of(emulator, 20)
     operations = [*edits(ids), AddUsers("flags", ids[0], "on", ["a", "b"]), *edits([f"none{n}" for n in range(12)])]
-    emulator.fail(Fault.close(applied=True), method="PATCH", path=f"/flags/{ids[3]}", times=5)
+    emulator.inject(Fault.close(applied=True), method="PATCH", path=f"/flags/{ids[3]}", times=5)
     run = client.bulk(operations)
     summary = await run
     assert (summary.done, summary.failed, summary.unknown, summary.skipped) == (20, 12, 1, 0)
@@ -180,22 +180,22 @@ async def test_the_sum(client: AsyncExperimentClient, emulator: Emulator) -> Non
         run.raise_for_failures()
     assert len(caught.value.errors) == 10
     assert "#21 Edit flags/none0 failed: PATCH " in str(caught.value)
-    assert repr(run) == f"<BulkRun: {run.summary}>"
+    assert repr(run) == f"<AsyncBulkRun: {run.summary}>"
 
 
 async def test_one_failure_stops_what_is_to_stop(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """With `on_error="stop"` nothing is begun after it; what was read is left out, and says by what."""
     ids = ids_of(emulator, 300)
-    emulator.fail(Fault.delay(0.02), path="/flags/*", times=None)
+    emulator.inject(Fault.delay(0.02), path="/flags/*", times=None)
     operations = [*edits(ids[:10]), *edits(["none"]), *edits(ids[10:])]
     run = client.bulk(operations, on_error="stop")
     found = {outcome.index: outcome for outcome in await outcomes(run)}
     assert list(found) == list(range(len(found)))
     assert isinstance(found[10].error, NotFoundError)
-    left_out = [outcome for outcome in found.values() if outcome.state == "skipped"]
-    assert run.summary.left_out == len(left_out) == run.summary.skipped > 0
+    left_out = [outcome for outcome in found.values() if outcome.status == "skipped"]
+    assert run.summary.not_started == len(left_out) == run.summary.skipped > 0
     assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in left_out)
-    done = [outcome.operation.id for outcome in found.values() if outcome.state == "done"]
+    done = [outcome.operation.id for outcome in found.values() if outcome.status == "done"]
     assert sorted(named(emulator)) == sorted(done)
     assert run.summary.done <= 2 * 64
     with pytest.raises(BulkError, match="#10 Edit"):
@@ -221,7 +221,7 @@ async def test_progress(emulator: Emulator) -> None:
 async def test_two_runs_at_once(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """Each has its own outcomes and figures; writes to one flag never overlap between them."""
     ids = ids_of(emulator, 5)
-    emulator.fail(Fault.delay(0.005), method="POST", times=None)
+    emulator.inject(Fault.delay(0.005), method="POST", times=None)
     runs = [client.bulk([AddUsers("flags", id, "on", [f"{n}-{m}"]) for m in range(4) for id in ids]) for n in range(2)]
     summaries = await asyncio.gather(*runs)
     assert [(summary.done, summary.requests, summary.changed) for summary in summaries] == [(20, 40, 20)] * 2
@@ -265,7 +265,7 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
     ):
         assert (await included.add_many(id, "on", (i for i in ids[:2000] * 2))).changed == 2000
         assert listed("flags", id, "on") == ids[:2000]
-        run: BulkRun = included.remove_many(id, "on", path)
+        run: AsyncBulkRun = included.remove_many(id, "on", path)
         found = await outcomes(run)
         assert [len(outcome.operation.ids) for outcome in found] == [2000, 2000, 500]
         assert (run.summary.changed, run.summary.requests) == (2000, 3 + 20)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amp_exp_async.runner import Runner
+from amp_exp_async.bulk.worker_pool import Runner
 from tests.bulk.bench import Bench, Job, check, drain, jobs_of
 from tests.virtual_time import now, run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amp_exp_async import AsyncExperimentClient, BulkRun, Outcome
+from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, Outcome
 from amp_exp_async.emulator import Emulator
 
 KINDS = ("flags", "experiments")
@@ -57,7 +57,7 @@ def wire(emulator: Emulator) -> list[str]:
     return [f"{request.method} {request.path.removeprefix('/api/1')}" for request in emulator.requests]
 
 
-async def outcomes(run: BulkRun) -> list[Outcome]:
+async def outcomes(run: AsyncBulkRun) -> list[Outcome]:
     """All outcomes, in the order of the input."""
     return sorted([outcome async for outcome in run], key=lambda outcome: outcome.index)
 

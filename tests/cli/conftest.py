@@ -23,7 +23,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         emulator.state.add_flag(key="new-checkout")
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
-        at_once = functools.partial(ExperimentClient, retry=RetryPolicy(base=0.0))
+        at_once = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
         monkeypatch.setattr(amp_exp_async.cli.connecting, "ExperimentClient", at_once)
         yield emulator
 

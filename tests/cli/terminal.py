@@ -16,8 +16,8 @@ from pathlib import Path
 
 import amp_exp_async
 from amp_exp_async.emulator import Emulator
-from tests.blocking.bounded import WAIT, until
 from tests.cli.outcome import Outcome
+from tests.sync.bounded import WAIT, until
 
 AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
 # On a new session's first terminal, which Ctrl-C then comes from. Forking here would copy locks of other threads.

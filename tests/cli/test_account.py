@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from amp_exp_async import AmpExpError, Change
+from amp_exp_async import AmpExpError, ResourceChange
 from amp_exp_async.bulk import Outcome
 from amp_exp_async.cli.account import Account
-from amp_exp_async.declarative import FieldChange
-from amp_exp_async.declarative.operations import operations
+from amp_exp_async.manifests import FieldChange
+from amp_exp_async.manifests.operations import operations
 
 CHANGES = [
-    Change(
+    ResourceChange(
         kind="flags",
         key=key,
         project_id="1",

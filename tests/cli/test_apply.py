@@ -86,7 +86,7 @@ def test_a_saved_plan_that_fits_no_more(amp_exp: AmpExp, plan: Path, account: Em
 def test_a_journal_goes_on(amp_exp: AmpExp, plan: Path, account: Emulator) -> None:
     """After a failure the same command sends what is missing only."""
     journal = plan.parent / "journal.jsonl"
-    account.fail(Fault.status(400), method="PATCH", path="/flags/1002")
+    account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     first = amp_exp("apply", plan, "--yes", "--journal", journal)
     assert first.status == 1
     assert "Not done: 1 of 2 flags and experiments, 1 failed;" in first.out
@@ -101,7 +101,7 @@ def test_a_journal_goes_on(amp_exp: AmpExp, plan: Path, account: Emulator) -> No
 
 def test_failed_steps_are_named(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
     """A line each on standard error, with the flag and the error; the rest is done, and the status is 1."""
-    account.fail(Fault.status(400), method="PATCH", path="/flags/1002")
+    account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     outcome = amp_exp("apply", edited, "--yes", "--json")
     assert outcome.status == 1
     assert (outcome.json["done"], outcome.json["failed"], outcome.json["state"]) == (1, 1, "failed")
@@ -114,8 +114,8 @@ def test_failed_steps_are_named(amp_exp: AmpExp, edited: Path, account: Emulator
 def test_an_unknown_step_is_named(amp_exp: AmpExp, file: Path, account: Emulator) -> None:
     """Where nobody knows whether it was done, nobody says that it was, or was not."""
     file.write_text("project_id: '1'\nflags:\n  - {key: a, name: A, variants: [{key: 'on'}]}\n")
-    account.fail(Fault.close(applied=True), method="POST")
-    account.fail(Fault.status(403), method="GET", nth=3, times=None)
+    account.inject(Fault.close(applied=True), method="POST")
+    account.inject(Fault.status(403), method="GET", nth=3, times=None)
     outcome = amp_exp("apply", file, "--yes")
     assert outcome.status == 1
     assert "Not known: 0 of 1 flags and experiments, 1 not known;" in outcome.out
@@ -127,7 +127,7 @@ def test_half_of_a_flag(amp_exp: AmpExp, file: Path, account: Emulator) -> None:
     file.write_text(
         "project_id: '1'\nflags:\n  - key: new-checkout\n    name: New\n    variants: [{key: 'on'}, {key: 'off'}]\n"
     )
-    account.fail(Fault.status(400), method="PATCH")
+    account.inject(Fault.status(400), method="PATCH")
     outcome = amp_exp("apply", file, "--yes")
     assert "Not done: 0 of 1 flags and experiments, 1 failed;" in outcome.out
     assert "sends only what is missing" in outcome.out
@@ -175,20 +175,20 @@ def test_a_journal_of_another_plan(amp_exp: AmpExp, plan: Path, account: Emulato
 
 def test_a_service_that_fails_at_once(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
     """One line, status 1."""
-    account.fail(Fault.status(503), times=None)
+    account.inject(Fault.status(503), times=None)
     outcome = amp_exp("apply", edited, "--yes")
     assert (outcome.status, outcome.err.count("\n")) == (1, 1)
 
 
 def test_debug_shows_the_traceback(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
     """Of the error that a step failed with."""
-    account.fail(Fault.status(400), method="PATCH", path="/flags/1002")
+    account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     assert "Traceback" in amp_exp("apply", edited, "--yes", "--debug").err
 
 
 def test_a_failure_before_anything_is_begun(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
     """What is read again before it is written may fail: the summary says that nothing was begun."""
-    account.fail(Fault.status(403), method="GET", nth=3)
+    account.inject(Fault.status(403), method="GET", nth=3)
     outcome = amp_exp("apply", edited, "--yes")
     assert outcome.status == 1
     assert "Not done: 0 of 2 flags and experiments, 2 not begun; 3 requests" in outcome.out

@@ -84,7 +84,7 @@ def test_no_such_deployment(account: Emulator, amp_exp: AmpExp) -> None:
 
 def test_a_creation_that_nobody_knows_of(account: Emulator, amp_exp: AmpExp) -> None:
     """It is no success, and no id is printed."""
-    account.fail(Fault.close(), method="POST", times=None)
-    account.fail(Fault.status(503), method="GET", times=None)
+    account.inject(Fault.close(), method="POST", times=None)
+    account.inject(Fault.status(503), method="GET", times=None)
     outcome = amp_exp("deployments", "create", "--project-id", "1", "--label", "a", "--type", "client")
     assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)

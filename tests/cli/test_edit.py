@@ -10,7 +10,7 @@ import pytest
 from amp_exp_async.cli.fields import ExperimentFields, FlagFields
 from amp_exp_async.editing import Guarded
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.resources import EXPERIMENT_CHANGES, FLAG_CHANGES
+from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from tests.cli.outcome import AmpExp, written
 
 OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -67,7 +67,9 @@ def _hold(account: Emulator, amp_exp: AmpExp, kind: str, options: list[str], sen
     assert written(account) == ["PATCH"]
 
 
-@pytest.mark.parametrize(("group", "table"), [(FlagFields, FLAG_CHANGES), (ExperimentFields, EXPERIMENT_CHANGES)])
+@pytest.mark.parametrize(
+    ("group", "table"), [(FlagFields, FLAG_EDIT_PARAMS), (ExperimentFields, EXPERIMENT_EDIT_PARAMS)]
+)
 def test_options_name_fields(group: type, table: dict[str, object]) -> None:
     """Every option is a field that an edit can set; what has no option goes by `--set`."""
     options = {field.name for field in attrs.fields(group)} - {"add_tag", "remove_tag", "set"}

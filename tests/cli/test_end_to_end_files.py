@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import WAIT, until
 from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
+from tests.sync.bounded import WAIT, until
 
 MANY = 300
 LATE = 30.0
@@ -145,7 +145,7 @@ def test_ctrl_c_on_a_terminal(many: Account) -> None:
 def test_ctrl_c_twice(many: Account) -> None:
     """What is under way is given up at once, and is not known: neither done nor not."""
     many.emulator.latency = 0
-    many.emulator.fail(Fault.delay(LATE), method="PATCH", nth=MANY)
+    many.emulator.inject(Fault.delay(LATE), method="PATCH", nth=MANY)
     with started(many._in_folder("apply @flags.yaml --yes --json"), many.environment) as process:
         assert process.stderr is not None
         until(lambda: renamed(many) == MANY)
@@ -162,7 +162,7 @@ def test_ctrl_c_twice(many: Account) -> None:
 
 def test_ctrl_c_before_anything_was_changed(many: Account) -> None:
     """It says that nothing was."""
-    many.emulator.fail(Fault.delay(LATE), times=None)
+    many.emulator.inject(Fault.delay(LATE), times=None)
     outcome = run_piped(
         many._in_folder("apply @flags.yaml --yes"), many.environment, interrupt=lambda: many.emulator.requests
     )

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import WAIT
 from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
+from tests.sync.bounded import WAIT
 
 LATE = 30.0
 
@@ -58,7 +58,7 @@ def test_consent_on_a_terminal(account: Emulator, environment: dict[str, str]) -
 
 def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) -> None:
     """The last line tells what was changed, and of what nobody knows; at once, and with status 130."""
-    account.fail(Fault.delay(LATE), method="PATCH", nth=2)
+    account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003"]
     outcome = run_on_terminal(arguments, environment, interrupt=writes(account, 2))
     assert outcome.status == 130
@@ -70,7 +70,7 @@ def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) ->
 
 def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> None:
     """Standard output is still one document, which tells the same."""
-    account.fail(Fault.delay(LATE), method="PATCH", nth=2)
+    account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003", "--json"]
     outcome = run_piped(arguments, environment, interrupt=writes(account, 2))
     assert outcome.status == 130
@@ -80,7 +80,7 @@ def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> Non
 
 def test_ctrl_c_before_anything_was_changed(account: Emulator, environment: dict[str, str]) -> None:
     """It says so."""
-    account.fail(Fault.delay(LATE), path="/flags/1001")
+    account.inject(Fault.delay(LATE), path="/flags/1001")
     outcome = run_on_terminal(["flags", "enable", "1001"], environment, interrupt=lambda: account.requests)
     assert (outcome.status, outcome.out.splitlines()[-1]) == (130, "Interrupted. Nothing was changed.")
 

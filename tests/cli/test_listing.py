@@ -77,16 +77,16 @@ def test_a_list_that_breaks_off(account: Emulator, amp_exp: AmpExp) -> None:
     """A page that cannot be read is a failure, and no shorter list; JSON has the error alone."""
     for number in range(1500):
         account.state.add_flag(key=f"flag-{number}")
-    account.fail(Fault.status(403), nth=2, times=1)
+    account.inject(Fault.status(403), nth=2, times=1)
     outcome = amp_exp("flags", "list")
     assert (outcome.status, "403" in outcome.err) == (1, True)
-    account.fail(Fault.status(403), nth=2, times=1)
+    account.inject(Fault.status(403), nth=2, times=1)
     assert list(amp_exp("flags", "list", "--json").json) == ["error"]
 
 
 def test_a_list_that_cannot_be_read(account: Emulator, amp_exp: AmpExp) -> None:
     """There is no header then, which would look like an empty table."""
-    account.fail(Fault.status(403))
+    account.inject(Fault.status(403))
     assert amp_exp("flags", "list").out == ""
 
 

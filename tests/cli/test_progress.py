@@ -11,7 +11,7 @@ from rich.console import Console
 from amp_exp_async import AddUsers, ExperimentClient, Progress, RetryPolicy
 from amp_exp_async.cli import progress
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import until
+from tests.sync.bounded import until
 
 
 class Run:
@@ -103,8 +103,10 @@ def test_a_bulk_run() -> None:
     console = Console(file=io.StringIO())
     with Emulator() as emulator:
         ids = [emulator.state.add_flag()["id"] for _ in range(5)]
-        emulator.fail(Fault.status(403), method="POST", path=f"/flags/{ids[1]}/*")
-        with ExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=RetryPolicy(base=0.0)) as client:
+        emulator.inject(Fault.status(403), method="POST", path=f"/flags/{ids[1]}/*")
+        with ExperimentClient(
+            emulator.api_key, base_url=emulator.base_url, retry=RetryPolicy(backoff_base=0.0)
+        ) as client:
             run = client.bulk([AddUsers("flags", id, "on", ["a"]) for id in ids])
             with progress.reporter(console, silent=False).watch("Adding", run):
                 run.wait()

@@ -79,11 +79,11 @@ def test_a_dry_run(three: Emulator, amp_exp: AmpExp) -> None:
 def test_a_failure_in_the_middle(three: Emulator, amp_exp: AmpExp) -> None:
     """It tells what was changed before it; those after it are not begun."""
     three.state.add_flag(key="last")
-    three.fail(Fault.status(403), method="PATCH", nth=2)
+    three.inject(Fault.status(403), method="PATCH", nth=2)
     outcome = amp_exp("flags", "enable", "1001", "1003", "1004")
     assert (outcome.status, outcome.out.count("\n"), outcome.err.count("\n")) == (1, 1, 1)
     assert outcome.err.endswith("Changed before: flag 1001 (new-checkout).\n")
-    three.fail(Fault.status(403), method="PATCH", nth=1)
+    three.inject(Fault.status(403), method="PATCH", nth=1)
     found = amp_exp("flags", "enable", "1001", "1003", "1004", "--json").json
     assert [change["state"] for change in found["changes"]] == ["unchanged", "failed", "planned"]
     assert "403" in found["error"]
@@ -101,7 +101,7 @@ def test_what_is_known_of_a_failure(
     account: Emulator, amp_exp: AmpExp, *, fault: Fault, method: str, nth: int, state: str
 ) -> None:
     """A change that may have arrived is not called failed; the line says what is known."""
-    account.fail(fault, method=method, nth=nth, times=None)
+    account.inject(fault, method=method, nth=nth, times=None)
     outcome = amp_exp("flags", "enable", "1001", "--json")
     assert (outcome.status, outcome.json["changes"][0]["state"]) == (1, state)
     assert outcome.err.count("\n") == 1

@@ -226,7 +226,7 @@ def test_json_never_asks(account: Emulator, users: Users, monkeypatch: pytest.Mo
 def test_a_refusal_half_way(account: Emulator, users: Users) -> None:
     """What arrived is counted, what is left too, and the error is one line; a rerun does the rest."""
     account.state.add_users("flags", "1001", "on", MANY.split())
-    account.fail(Fault.status(403), method="DELETE", nth=4)
+    account.inject(Fault.status(403), method="DELETE", nth=4)
     outcome = users("remove", MANY, "--yes")
     assert outcome.status == 1
     assert "Not done: 0 added, 300 removed, 1200 left; 7 requests in" in outcome.out
@@ -240,7 +240,7 @@ def test_a_refusal_half_way(account: Emulator, users: Users) -> None:
 def test_a_reply_that_is_lost_for_good(account: Emulator, users: Users) -> None:
     """What nobody knows is told apart from what arrived and from what was not sent."""
     account.state.add_users("flags", "1001", "on", MANY.split())
-    account.fail(Fault.close(applied=True), method="DELETE", nth=3, times=None)
+    account.inject(Fault.close(applied=True), method="DELETE", nth=3, times=None)
     outcome = users("remove", MANY, "--yes")
     assert outcome.status == 1
     assert "Not known: 0 added, 200 removed, 100 not known, 1200 left;" in outcome.out
@@ -263,7 +263,7 @@ def test_debug_shows_the_traceback(account: Emulator, users: Users, tmp_path: Pa
     outcome = users("add", "a", "--yes", "--debug", "--api-key-file", str(tmp_path / "key"))
     assert "Traceback" in outcome.err
     assert "wrong-management-key" not in outcome.err
-    account.fail(Fault.status(403), method="POST")
+    account.inject(Fault.status(403), method="POST")
     outcome = users("add", "a", "--yes", "--debug")
     assert "PermissionDeniedError" in outcome.err
     assert "403" in outcome.err.splitlines()[-1]

@@ -13,9 +13,9 @@ import pytest
 
 from amp_exp_async.cli import running
 from amp_exp_async.emulator import Emulator, Fault
-from tests.blocking.bounded import WAIT, until
 from tests.cli.outcome import Users, written
 from tests.cli.terminal import environment_of, run_on_terminal, started
+from tests.sync.bounded import WAIT, until
 
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 LATE = 30.0
@@ -82,7 +82,7 @@ def test_no_consent(account: Emulator, environment: dict[str, str], file: str, a
 def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> None:
     """A second Ctrl-C ends it at once: the summary tells what arrived and what is not known, the status is 130."""
     account.state.add_users("flags", "1001", "on", MANY.split())
-    account.fail(Fault.delay(LATE), method="DELETE", nth=3)
+    account.inject(Fault.delay(LATE), method="DELETE", nth=3)
     with started(["users", "remove", "1001", "on", "--file", "-", "--yes"], environment) as process:
         assert process.stdin is not None
         assert process.stderr is not None
@@ -103,7 +103,7 @@ def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> 
 def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
     """After one Ctrl-C the operation under way ends, and no other begins."""
     account.state.add_users("flags", "1001", "on", MANY.split())
-    account.fail(Fault.delay(0.3), method="DELETE", nth=2)
+    account.inject(Fault.delay(0.3), method="DELETE", nth=2)
     ids = "\n".join(map(str, range(2000)))
     presser = press_after(account, 2)
     outcome = users("remove", f"{MANY}\n{ids}\nlast", "--yes")
@@ -116,7 +116,7 @@ def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
 
 def test_all_was_done_nevertheless(account: Emulator, users: Users) -> None:
     """If Ctrl-C came too late to leave anything out, the summary says so."""
-    account.fail(Fault.delay(0.3), method="POST")
+    account.inject(Fault.delay(0.3), method="POST")
     presser = press_after(account, 1)
     outcome = users("add", "a", "--yes", "--json")
     presser.join(WAIT)
@@ -129,7 +129,7 @@ def test_what_takes_too_long_is_given_up(
 ) -> None:
     """After its grace, or a second Ctrl-C: one request is not known, in a replacement too."""
     account.state.add_users("flags", "1001", "on", MANY.split())
-    account.fail(Fault.delay(LATE), method="DELETE", nth=2)
+    account.inject(Fault.delay(LATE), method="DELETE", nth=2)
     monkeypatch.setattr(running, "_GRACE", 0.2 if presses == 1 else LATE)
     presser = press_after(account, *[3] * presses)
     began = time.monotonic()
@@ -144,7 +144,7 @@ def test_what_takes_too_long_is_given_up(
 
 def test_before_anything_was_sent(account: Emulator, users: Users) -> None:
     """Ctrl-C while it looks changes nothing, and it says so."""
-    account.fail(Fault.delay(LATE))
+    account.inject(Fault.delay(LATE))
 
     def press() -> None:
         until(lambda: account.requests)

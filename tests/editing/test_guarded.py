@@ -294,14 +294,14 @@ async def test_others_build_on_what_was_written(client: AsyncExperimentClient, e
 
 async def test_a_lost_reply_is_repeated(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """The write is a PATCH as any other."""
-    emulator.fail(Fault.close(applied=True), method="PATCH")
+    emulator.inject(Fault.close(applied=True), method="PATCH")
     assert (await client.flags.guarded_edit(id, turned_on)).name == "new"
     assert methods(emulator) == ["GET", "GET", "PATCH", "PATCH", "GET"]
 
 
 async def test_reading_back_fails(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """The error says that it was written."""
-    emulator.fail(Fault.status(400), method="GET", nth=3)
+    emulator.inject(Fault.status(400), method="GET", nth=3)
     with pytest.raises(BadRequestError) as caught:
         await client.flags.guarded_edit(id, turned_on)
     assert "carried out" in caught.value.__notes__[0]
@@ -349,7 +349,7 @@ async def test_many_writers_of_one_client_lose_nothing(emulator: Emulator, seed:
 
 async def test_a_cancelled_edit_lets_others_in(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """Whoever waits for their turn gets it."""
-    emulator.fail(Fault.delay(0.3), method="PATCH")
+    emulator.inject(Fault.delay(0.3), method="PATCH")
     first = asyncio.ensure_future(client.flags.guarded_edit(id, turned_on))
     await asyncio.sleep(0.1)
     waiting = asyncio.ensure_future(client.flags.tags.add(id, ["c"]))

@@ -197,8 +197,8 @@ async def test_the_beta_paths_are_not_in_version_1(api: Api, path: str) -> None:
 
 async def test_the_log_and_the_faults(api: Api, beta: Api, emulator: Emulator, path: str) -> None:
     """Both APIs are in one log, and a fault meant for a path of the one leaves the other alone."""
-    emulator.fail(Fault.status(503, applied=True), path="/beta/experiments/*/activate")
-    emulator.fail(Fault.status(502), path="/experiments/*")
+    emulator.inject(Fault.status(503, applied=True), path="/beta/experiments/*/activate")
+    emulator.inject(Fault.status(502), path="/experiments/*")
     assert (await beta("GET", path)).status == 200
     assert (await beta("POST", f"{path}/activate")).status == 503
     assert (await api("GET", path)).status == 502

@@ -29,7 +29,7 @@ def path(emulator: Emulator) -> str:
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_status_with_or_without_the_change(api: Api, emulator: Emulator, path: str, wanted: bool) -> None:
     """The change is made first if asked for; the answer is the same."""
-    emulator.fail(Fault.status(503, applied=wanted))
+    emulator.inject(Fault.status(503, applied=wanted))
     answer = await api("POST", path, NEW)
     assert (answer.status, answer.body) == (503, {"error": "Status 503, on demand"})
     assert applied(emulator) is emulator.requests[-1].applied is wanted
@@ -54,7 +54,7 @@ async def test_a_status_with_or_without_the_change(api: Api, emulator: Emulator,
 )
 async def test_headers_and_bodies(api: Api, emulator: Emulator, fault: Fault, headers: Any, body: Any) -> None:
     """Retry-After is seconds or a date; bodies are JSON, text or bytes under any content type."""
-    emulator.fail(fault)
+    emulator.inject(fault)
     answer = await api("GET", "/flags")
     assert answer.status == fault.code
     assert answer.body == body
@@ -63,7 +63,7 @@ async def test_headers_and_bodies(api: Api, emulator: Emulator, fault: Fault, he
 
 async def test_a_redirect_changes_nothing(api: Api, emulator: Emulator, path: str) -> None:
     """The status may be any of the redirects."""
-    emulator.fail(Fault.redirect("/elsewhere", status=307))
+    emulator.inject(Fault.redirect("/elsewhere", status=307))
     assert (await api("POST", path, NEW)).status == 307
     assert not applied(emulator)
 
@@ -71,7 +71,7 @@ async def test_a_redirect_changes_nothing(api: Api, emulator: Emulator, path: st
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_connection_that_is_closed(api: Api, emulator: Emulator, path: str, wanted: bool) -> None:
     """There is no reply at all, before or after the change."""
-    emulator.fail(Fault.close(applied=wanted))
+    emulator.inject(Fault.close(applied=wanted))
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await api("POST", path, NEW)
     assert applied(emulator) is emulator.requests[-1].applied is wanted
@@ -81,7 +81,7 @@ async def test_a_connection_that_is_closed(api: Api, emulator: Emulator, path: s
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_reply_that_is_cut_off(api: Api, emulator: Emulator, path: str, wanted: bool) -> None:
     """Status and headers arrive, and less than the announced length of the body."""
-    emulator.fail(Fault.truncate(applied=wanted))
+    emulator.inject(Fault.truncate(applied=wanted))
     with pytest.raises(aiohttp.ClientPayloadError):
         await api("POST", path, NEW)
     assert applied(emulator) is wanted
@@ -90,7 +90,7 @@ async def test_a_reply_that_is_cut_off(api: Api, emulator: Emulator, path: str, 
 
 async def test_json_that_is_cut_off(api: Api, emulator: Emulator, path: str) -> None:
     """Status 200 and a whole reply whose JSON is broken; the change is made."""
-    emulator.fail(Fault.invalid_json())
+    emulator.inject(Fault.invalid_json())
     with pytest.raises(ValueError, match="Unterminated"):
         await api("POST", path, NEW)
     assert applied(emulator)
@@ -99,7 +99,7 @@ async def test_json_that_is_cut_off(api: Api, emulator: Emulator, path: str) -> 
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_delay_that_the_client_does_not_wait_for(api: Api, emulator: Emulator, path: str, wanted: bool) -> None:
     """The change is made before the delay or, if so wanted, not as long as it lasts."""
-    emulator.fail(Fault.delay(60, applied=wanted))
+    emulator.inject(Fault.delay(60, applied=wanted))
     with pytest.raises(TimeoutError):
         await api("POST", path, NEW, timeout=aiohttp.ClientTimeout(total=0.02))
     assert applied(emulator) is wanted
@@ -110,7 +110,7 @@ async def test_a_delay_that_the_client_does_not_wait_for(api: Api, emulator: Emu
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_delay_that_passes(api: Api, emulator: Emulator, path: str, wanted: bool) -> None:
     """The answer comes as usual, only later."""
-    emulator.fail(Fault.delay(0.02, applied=wanted))
+    emulator.inject(Fault.delay(0.02, applied=wanted))
     begin = time.monotonic()
     assert (await api("POST", path, NEW)).body == "OK"
     assert time.monotonic() - begin >= 0.02
@@ -119,7 +119,7 @@ async def test_a_delay_that_passes(api: Api, emulator: Emulator, path: str, want
 
 async def test_stopping_ends_a_delay(api: Api, emulator: Emulator, path: str, arrival: Any) -> None:
     """A client that waits for a delayed answer loses its connection, and stopping takes no longer than usual."""
-    emulator.fail(Fault.delay(60))
+    emulator.inject(Fault.delay(60))
     waiting = asyncio.ensure_future(api("POST", path, NEW))
     await arrival(emulator)
     begin = time.monotonic()
@@ -148,7 +148,7 @@ async def test_which_requests_are_struck(
     api: Api, emulator: Emulator, path: str, options: Any, struck: list[int]
 ) -> None:
     """Method, path, the nth of them and how many."""
-    emulator.fail(Fault.status(500), **options)
+    emulator.inject(Fault.status(500), **options)
     requests = [("GET", path), ("POST", path), ("GET", f"{path}/on"), ("GET", "/flags"), ("GET", "/flags")]
     statuses = [(await api(method, below, NEW if method == "POST" else None)).status for method, below in requests]
     assert [index for index, status in enumerate(statuses) if status == 500] == struck
@@ -156,15 +156,15 @@ async def test_which_requests_are_struck(
 
 async def test_faults_one_after_another(api: Api, emulator: Emulator) -> None:
     """Of several that match, the first one strikes; all of them count the request."""
-    emulator.fail(Fault.status(500))
-    emulator.fail(Fault.status(501))
-    emulator.fail(Fault.status(502), nth=2)
+    emulator.inject(Fault.status(500))
+    emulator.inject(Fault.status(501))
+    emulator.inject(Fault.status(502), nth=2)
     assert [(await api("GET", "/flags")).status for _ in range(3)] == [500, 502, 200]
 
 
 async def test_faults_can_be_cleared(api: Api, emulator: Emulator) -> None:
     """What has not struck yet never will."""
-    emulator.fail(Fault.status(500), times=None)
+    emulator.inject(Fault.status(500), times=None)
     emulator.clear_faults()
     assert (await api("GET", "/flags")).status == 200
 
@@ -173,12 +173,12 @@ async def test_faults_can_be_cleared(api: Api, emulator: Emulator) -> None:
 def test_counting_begins_at_one(options: Any) -> None:
     """There is no zeroth request, and no fault that strikes none."""
     with pytest.raises(ValueError, match="count from 1"):
-        Emulator().fail(Fault.close(), **options)
+        Emulator().inject(Fault.close(), **options)
 
 
 async def test_a_faulty_request_without_a_key_changes_nothing(api: Api, emulator: Emulator, path: str) -> None:
     """Applied means: applied as far as the API allows it."""
-    emulator.fail(Fault.status(503, applied=True))
+    emulator.inject(Fault.status(503, applied=True))
     assert (await api("POST", path, NEW, key="wrong")).status == 503
     assert not applied(emulator)
 
@@ -193,26 +193,26 @@ def strikes(seed: int | None, count: int, **options: Any) -> list[bool]:
 @pytest.mark.parametrize("share", [0, 0.05, 0.5, 1])
 def test_a_share_of_the_requests(share: float) -> None:
     """As many as the share says are struck, give or take chance, over the whole time."""
-    struck = strikes(1, 10_000, share=share)
+    struck = strikes(1, 10_000, probability=share)
     for half in (struck[:5000], struck[5000:]):
         assert half.count(True) == pytest.approx(5000 * share, abs=110)
 
 
 def test_a_share_is_drawn_anew_for_each_seed() -> None:
     """The same seed strikes the same requests, another one others."""
-    assert strikes(7, 200, share=0.5) == strikes(7, 200, share=0.5) != strikes(8, 200, share=0.5)
+    assert strikes(7, 200, probability=0.5) == strikes(7, 200, probability=0.5) != strikes(8, 200, probability=0.5)
 
 
 def test_a_share_until_it_has_struck_so_often() -> None:
     """Times counts those that are struck, not those that are spared."""
-    assert strikes(1, 1000, share=0.1, times=3).count(True) == 3
+    assert strikes(1, 1000, probability=0.1, times=3).count(True) == 3
 
 
 async def test_a_share_of_what_matches(session: aiohttp.ClientSession) -> None:
     """Other requests are neither struck nor drawn for, and a reset begins the drawing again."""
 
     async def struck(emulator: Emulator, *, others: bool) -> list[int]:
-        emulator.fail(Fault.status(503), method="POST", share=0.5, times=None)
+        emulator.inject(Fault.status(503), method="POST", probability=0.5, times=None)
         headers = {"Authorization": f"Bearer {emulator.api_key}"}
         statuses: list[int] = []
         for _ in range(20):
@@ -231,11 +231,11 @@ async def test_a_share_of_what_matches(session: aiohttp.ClientSession) -> None:
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_a_share_is_a_probability(share: float) -> None:
     """Anything else is refused."""
-    with pytest.raises(ValueError, match="share must be a number from 0 to 1"):
-        Emulator().fail(Fault.close(), share=share)
+    with pytest.raises(ValueError, match="probability must be a number from 0 to 1"):
+        Emulator().inject(Fault.close(), probability=share)
 
 
 def test_a_share_and_a_count_exclude_each_other() -> None:
     """A fault strikes at random or by count."""
-    with pytest.raises(ValueError, match=r"nth and share exclude each other, not nth=2, share=0\.5"):
-        Emulator().fail(Fault.close(), nth=2, share=0.5)
+    with pytest.raises(ValueError, match=r"nth and probability exclude each other, not nth=2, probability=0\.5"):
+        Emulator().inject(Fault.close(), nth=2, probability=0.5)

@@ -118,7 +118,7 @@ async def test_stopping_ends_the_waits(api: Api, emulator: Emulator, arrival: An
 async def test_faults_come_as_late_as_replies(api: Api, emulator: Emulator, fault: Fault, error: type) -> None:
     """A connection that breaks is noticed when the reply would have come."""
     emulator.latency = 0.04
-    emulator.fail(fault)
+    emulator.inject(fault)
     with pytest.raises(error):
         await api("POST", "/flags")
     assert time.monotonic() - emulator.requests[0].monotonic >= 0.02
@@ -127,7 +127,7 @@ async def test_faults_come_as_late_as_replies(api: Api, emulator: Emulator, faul
 async def test_a_delay_comes_on_top(api: Api, emulator: Emulator) -> None:
     """The emulator takes its time between the two ways."""
     emulator.latency = 0.02
-    emulator.fail(Fault.delay(0.02))
+    emulator.inject(Fault.delay(0.02))
     assert await seconds_of(api("GET", "/flags")) >= 0.04
 
 

@@ -73,7 +73,7 @@ async def test_every_answer_but_429_counts(api: Api) -> None:
 async def test_a_request_over_the_limit_uses_no_fault_up(api: Api, emulator: Emulator, clock: Any) -> None:
     """A fault waits for the first request that is let in."""
     await statuses(api, 3)
-    emulator.fail(Fault.status(503))
+    emulator.inject(Fault.status(503))
     assert await statuses(api, 1) == [429]
     clock.move(1)
     assert await statuses(api, 2) == [503, 200]
@@ -83,7 +83,7 @@ async def test_reset_forgets_what_was_counted(api: Api, emulator: Emulator) -> N
     """After a reset, log, counts and faults are empty, and the state is as it was."""
     emulator.state.add_flag()
     assert await statuses(api, 4) == [200, 200, 200, 429]
-    emulator.fail(Fault.status(503))
+    emulator.inject(Fault.status(503))
     emulator.reset()
     assert (emulator.requests, emulator.refused, emulator.peak_per_second) == ([], 0, 0)
     assert await statuses(api, 1) == [200]
@@ -184,7 +184,7 @@ def test_a_clock_that_is_set_back_within_whole_seconds() -> None:
 
 async def test_others_take_up_the_limit(api: Api, emulator: Emulator, clock: Any) -> None:
     """They have been there before the first request, come evenly, and leave our clients what is over."""
-    emulator.others = 2
+    emulator.background_rps = 2
     assert await statuses(api, 2) == [200, 429]
     clock.move(0.5)
     assert await statuses(api, 1) == [429]
@@ -196,10 +196,10 @@ async def test_others_take_up_the_limit(api: Api, emulator: Emulator, clock: Any
 async def test_others_come_and_go(api: Api, emulator: Emulator, clock: Any) -> None:
     """What is set holds for the time since the request before; what has been counted counts for its second."""
     assert await statuses(api, 1) == [200]
-    emulator.others = 4
+    emulator.background_rps = 4
     clock.move(0.25)
     assert await statuses(api, 2) == [200, 429]
-    emulator.others = 0
+    emulator.background_rps = 0
     clock.move(0.75)
     assert await statuses(api, 1) == [200]
 
@@ -207,7 +207,7 @@ async def test_others_come_and_go(api: Api, emulator: Emulator, clock: Any) -> N
 async def test_others_lose_what_finds_no_room(api: Api, emulator: Emulator, clock: Any) -> None:
     """What our clients have taken is theirs for its second."""
     assert await statuses(api, 3) == [200] * 3
-    emulator.others = 10
+    emulator.background_rps = 10
     clock.move(0.999)
     assert await statuses(api, 1) == [429]
     clock.move(0.001)
@@ -216,7 +216,7 @@ async def test_others_lose_what_finds_no_room(api: Api, emulator: Emulator, cloc
 
 async def test_others_are_no_part_of_the_day(api: Api, emulator: Emulator, clock: Any) -> None:
     """The five of the day are all our clients'."""
-    emulator.others = 2
+    emulator.background_rps = 2
     for _ in range(5):
         assert await statuses(api, 1) == [200]
         clock.move(1)
@@ -225,9 +225,9 @@ async def test_others_are_no_part_of_the_day(api: Api, emulator: Emulator, clock
 
 async def test_others_outlast_a_reset(api: Api, emulator: Emulator) -> None:
     """A reset forgets what was counted, and keeps what was set."""
-    emulator.others = 3
+    emulator.background_rps = 3
     emulator.reset()
-    assert emulator.others == 3
+    assert emulator.background_rps == 3
     assert await statuses(api, 1) == [429]
 
 
@@ -235,7 +235,7 @@ async def test_others_outlast_a_reset(api: Api, emulator: Emulator) -> None:
 def test_how_much_others_leave(window: Window, most: int) -> None:
     """Clients that ask for less than what is over are never refused; greedy ones get the limit at most."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    modest, greedy = Limits(100, None, window, others=40), Limits(100, None, window, others=40)
+    modest, greedy = Limits(100, None, window, background_rps=40), Limits(100, None, window, background_rps=40)
     for tick in range(200):
         moment = now + timedelta(milliseconds=17 * tick)
         assert modest.arrive(moment) is None
@@ -247,7 +247,7 @@ def test_how_much_others_leave(window: Window, most: int) -> None:
 
 def test_others_after_a_long_silence_and_on_a_clock_set_back() -> None:
     """However far the clock moves, at most a second of theirs is counted, and none of the time before it was set."""
-    limits = Limits(50, None, others=40)
+    limits = Limits(50, None, background_rps=40)
     now = datetime(2026, 1, 2, tzinfo=UTC)
 
     def let_in(moment: datetime) -> int:
@@ -261,13 +261,13 @@ def test_others_after_a_long_silence_and_on_a_clock_set_back() -> None:
 
 def test_others_around_midnight_leave_the_day_alone() -> None:
     """Their requests of yesterday do not begin the day anew."""
-    limits = Limits(10, 1, others=2)
+    limits = Limits(10, 1, background_rps=2)
     midnight = datetime(2026, 1, 2, tzinfo=UTC)
     assert limits.arrive(midnight + timedelta(milliseconds=100)) is None
     assert limits.arrive(midnight + timedelta(milliseconds=900)) is not None
 
 
-@pytest.mark.parametrize("options", [{"others": -1}, {"others": float("nan")}, {"retry_after": -0.5}])
+@pytest.mark.parametrize("options", [{"background_rps": -1}, {"background_rps": float("nan")}, {"retry_after": -0.5}])
 def test_settings_that_are_no_numbers_from_zero(options: Any) -> None:
     """The message names the setting."""
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be a number from 0, not"):
@@ -276,10 +276,10 @@ def test_settings_that_are_no_numbers_from_zero(options: Any) -> None:
 
 def test_settings_that_are_wrong_later() -> None:
     """An attribute refuses what the constructor refuses, and keeps what it was."""
-    emulator = Emulator(others=4)
-    with pytest.raises(ValueError, match="others must be"):
-        emulator.others = float("inf")
-    assert emulator.others == 4
+    emulator = Emulator(background_rps=4)
+    with pytest.raises(ValueError, match="background_rps must be"):
+        emulator.background_rps = float("inf")
+    assert emulator.background_rps == 4
 
 
 def test_a_window_of_another_kind() -> None:

@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async.emulator import Emulator, State, StateError
+from amp_exp_async.emulator import Emulator, EmulatorState, StateError
 
 
 @pytest.fixture
-def state() -> State:
-    return State()
+def state() -> EmulatorState:
+    return EmulatorState()
 
 
-def test_fields_that_nobody_knows_are_kept(state: State) -> None:
+def test_fields_that_nobody_knows_are_kept(state: EmulatorState) -> None:
     """A document holds whatever it was given."""
     flag = state.add_flag(key="x", later={"a": [1]}, projectId=5)
     assert (flag["later"], flag["projectId"]) == ({"a": [1]}, 5)
     assert state.flag(flag["id"]) == flag
 
 
-def test_what_is_handed_out_is_a_copy(state: State) -> None:
+def test_what_is_handed_out_is_a_copy(state: EmulatorState) -> None:
     """Changing a document that was returned, or one that was given, changes nothing inside."""
     given = {"key": "on", "payload": {"a": 1}}
     flag = state.add_flag(variants=[given])
@@ -34,7 +34,7 @@ def test_what_is_handed_out_is_a_copy(state: State) -> None:
     assert state.versions("flags", flag["id"])[0]["flagConfig"]["key"] == flag["key"]
 
 
-def test_ids_are_given_out_upwards_and_never_twice(state: State) -> None:
+def test_ids_are_given_out_upwards_and_never_twice(state: EmulatorState) -> None:
     """An own id may be a number or any text; the next one is above all numbers so far."""
     assert state.add_flag(id=5000)["id"] == 5000
     assert state.add_experiment(id="abc")["id"] == "abc"
@@ -44,7 +44,7 @@ def test_ids_are_given_out_upwards_and_never_twice(state: State) -> None:
         state.add_flag(id="5000")
 
 
-def test_documents_in_order_of_creation(state: State) -> None:
+def test_documents_in_order_of_creation(state: EmulatorState) -> None:
     """The five collections list the oldest first."""
     for _ in range(2):
         state.add_flag()
@@ -57,7 +57,7 @@ def test_documents_in_order_of_creation(state: State) -> None:
         assert int(first["id"]) < int(second["id"])
 
 
-def test_unknown_objects_are_key_errors(state: State) -> None:
+def test_unknown_objects_are_key_errors(state: EmulatorState) -> None:
     """The message names what is missing."""
     flag = state.add_flag()["id"]
     with pytest.raises(KeyError, match="no experiment with id '7'"):
@@ -203,7 +203,7 @@ def test_groups_may_leave_fields_out() -> None:
     assert state.experiment("5")["parentDependencies"] == {"flags": parents, "operator": "all"}
 
 
-def test_keys_made_from_names(state: State) -> None:
+def test_keys_made_from_names(state: EmulatorState) -> None:
     """A key that is taken in the project gets a number, and a name without usable letters gives way to the id."""
     state.add_flag(key="big-test")
     names = ["Big Test!", " big, test ", "Größe", "***"]
@@ -276,11 +276,11 @@ def test_a_state_file_that_does_not_exist(tmp_path: Path) -> None:
 def test_a_name_in_snake_case_is_refused(add: str) -> None:
     """A helper that kept `project_id` as an unknown field would give the flag the default project."""
     with pytest.raises(ValueError, match="'projectId' may be meant"):
-        getattr(State(), add)(project_id="5")
+        getattr(EmulatorState(), add)(project_id="5")
 
 
 def test_a_lone_string_is_no_list_of_users() -> None:
     """A string is not taken for its letters."""
-    state = State()
+    state = EmulatorState()
     with pytest.raises(TypeError, match="must be a list of ids"):
         state.add_users("flags", state.add_flag()["id"], "on", "abc")

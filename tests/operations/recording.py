@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 from attrs import frozen
 
-from amp_exp_async import BlockingPager
+from amp_exp_async import Pager
 
 WAIT = 5.0
 """Seconds after which a test gives up."""
@@ -22,7 +22,7 @@ WAIT = 5.0
 
 async def run(answer: Any) -> Any:
     """The result of a call, whichever client was called: pagers are read to their end."""
-    if isinstance(answer, BlockingPager):
+    if isinstance(answer, Pager):
         return [item for item in answer]  # noqa: C416 - a loop is what users write
     return await answer if isinstance(answer, Awaitable) else answer
 

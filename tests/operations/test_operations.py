@@ -18,8 +18,8 @@ from amp_exp_async import (
     UnexpectedResponseError,
     __version__,
 )
-from amp_exp_async.blocking.facade import Facade
 from amp_exp_async.resources import Resource
+from amp_exp_async.sync.facade import Facade
 from tests.operations.answers import DEPLOYMENTS, DEPLOYMENTS_JSON, TOGGLE, TOGGLE_JSON, Kind
 from tests.operations.group_answers import ALL_VERSIONS, ALL_VERSIONS_JSON, HOLDOUT, HOLDOUT_JSON, MUTEX, MUTEX_JSON
 from tests.operations.recording import Canned, Received, RecordingServer, run

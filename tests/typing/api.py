@@ -15,52 +15,54 @@ from attrs import evolve
 from amp_exp_async import (
     UNSET,
     AsyncBetaClient,
+    AsyncBulkRun,
     AsyncExperimentClient,
+    AsyncPager,
     Attempt,
     BetaClient,
-    BlockingBulkRun,
-    BlockingPager,
+    BetaExperimentCreateParams,
     BulkRun,
-    Change,
     Condition,
     Created,
     Deployment,
     Experiment,
-    ExperimentChanges,
     ExperimentClient,
+    ExperimentEditParams,
     ExposureEvent,
     Flag,
-    FlagChanges,
-    FlagState,
+    FlagCreateParams,
+    FlagEditParams,
+    FlagSpec,
     HoldoutGroup,
+    Manifest,
     Maybe,
     MutexGroup,
     MutexSlot,
-    NewBetaExperiment,
-    NewFlag,
     Page,
     Pager,
     Plan,
     RateLimit,
-    Restoration,
+    ResourceChange,
+    RestoreResult,
     RetryPolicy,
     Segment,
-    State,
     Unset,
     Usage,
     Variant,
-    VariantState,
+    VariantSpec,
     Version,
     VersionChange,
     load,
     save,
 )
-from amp_exp_async.models import Toggle
+from amp_exp_async.models import FlagConfig
 
 
 async def flags_awaited(client: AsyncExperimentClient) -> None:
     """The results of every operation on flags."""
-    assert_type(client.flags.list(key="k", project_id="1", include_archived=True, limit=5, cursor="c"), Pager[Flag])
+    assert_type(
+        client.flags.list(key="k", project_id="1", include_archived=True, limit=5, cursor="c"), AsyncPager[Flag]
+    )
     async for flag in client.flags.list():
         assert_type(flag, Flag)
     assert_type(client.flags.list().pages(), AsyncGenerator[Page[Flag], None])
@@ -86,19 +88,19 @@ async def flags_awaited(client: AsyncExperimentClient) -> None:
     assert_type(await client.experiments.roll_out("1", "on", "why", everyone=True), Experiment)
     assert_type(await client.experiments.roll_back("1", "why"), Experiment)
     assert_type(await client.history("flags", "1"), list[VersionChange])
-    assert_type(await client.restore_version("flags", "1", 2, dry_run=True), Restoration[Toggle])
+    assert_type(await client.restore_version("flags", "1", 2, dry_run=True), RestoreResult[FlagConfig])
     await client.flags.archive("1")
     await client.flags.restore("1")
-    assert_type(client.flags.versions.list("1"), Pager[Version[Flag]])
+    assert_type(client.flags.versions.list("1"), AsyncPager[Version[Flag]])
     version = await client.flags.versions.get("1", 2)
     assert_type(version, Version[Flag])
     assert_type(version.config, Flag)
-    assert_type(client.flags.variants.list("1"), Pager[Variant])
+    assert_type(client.flags.variants.list("1"), AsyncPager[Variant])
     assert_type(await client.flags.variants.get("1", "on"), Variant)
     await client.flags.variants.create("1", key="on", name=None, payload={"a": [1]}, rollout_weight=0.5)
     await client.flags.variants.edit("1", "on", key="off", payload=None)
     await client.flags.variants.remove("1", "on")
-    assert_type(client.flags.users.list("1", "on"), Pager[str])
+    assert_type(client.flags.users.list("1", "on"), AsyncPager[str])
     await client.flags.users.add("1", "on", {"a", "b"})
     await client.flags.users.remove("1", "on", (name for name in ("a", "b")))
     await client.flags.users.remove_at("1", "on", 0)
@@ -106,7 +108,7 @@ async def flags_awaited(client: AsyncExperimentClient) -> None:
     assert_type(await client.flags.cohorts.list("1", "on"), list[str])
     await client.flags.cohorts.add("1", "on", ["c"])
     await client.flags.cohorts.remove("1", "on", ["c"])
-    assert_type(client.flags.deployments.list("1"), Pager[Deployment])
+    assert_type(client.flags.deployments.list("1"), AsyncPager[Deployment])
     await client.flags.deployments.add("1", ["2"])
     await client.flags.deployments.remove("1", "2")
 
@@ -114,13 +116,13 @@ async def flags_awaited(client: AsyncExperimentClient) -> None:
 async def files(client: AsyncExperimentClient) -> None:
     """States and plans."""
     state = load("flags.yaml")
-    assert_type(state, State)
-    assert_type(await client.export(project_id="1", keys=["k"], users=True), State)
+    assert_type(state, Manifest)
+    assert_type(await client.export(project_id="1", keys=["k"], users=True), Manifest)
     plan = await client.plan(state, prune=True)
     assert_type(plan, Plan)
-    assert_type(plan.changes, tuple[Change, ...])
-    assert_type(client.apply(plan, journal="journal.jsonl"), BulkRun)
-    State(flags=[FlagState(key="k", variants=[VariantState(key="on", payload=1)], tags=["t"])])
+    assert_type(plan.changes, tuple[ResourceChange, ...])
+    assert_type(client.apply(plan, journal="journal.jsonl"), AsyncBulkRun)
+    Manifest(flags=[FlagSpec(key="k", variants=[VariantSpec(key="on", payload=1)], tags=["t"])])
 
 
 def files_blocking(client: ExperimentClient) -> None:
@@ -128,13 +130,13 @@ def files_blocking(client: ExperimentClient) -> None:
     save(client.export(), "flags.yaml", format="json")
     plan = client.plan(load("flags.yaml"))
     assert_type(plan, Plan)
-    assert_type(client.apply(plan), BlockingBulkRun)
+    assert_type(client.apply(plan), BulkRun)
 
 
 def flags_blocking(client: ExperimentClient) -> None:
     """The same, blocking."""
     pager = client.flags.list(key="k", project_id="1", include_archived=True, limit=5, cursor="c")
-    assert_type(pager, BlockingPager[Flag])
+    assert_type(pager, Pager[Flag])
     assert_type(iter(pager), Iterator[Flag])
     for flag in client.flags.list():
         assert_type(flag, Flag)
@@ -154,7 +156,7 @@ def flags_blocking(client: ExperimentClient) -> None:
     assert_type(client.experiments.tags.remove("1", ["t"]), Experiment)
     assert_type(client.experiments.roll_out("1", "on", "why", everyone=True), Experiment)
     assert_type(client.history("flags", "1"), list[VersionChange])
-    assert_type(client.restore_version("flags", "1", 2, dry_run=True), Restoration[Toggle])
+    assert_type(client.restore_version("flags", "1", 2, dry_run=True), RestoreResult[FlagConfig])
     client.flags.archive("1")
     client.flags.restore("1")
     assert_type(client.flags.versions.list("1"), list[Version[Flag]])
@@ -181,7 +183,7 @@ def flags_blocking(client: ExperimentClient) -> None:
 
 async def experiments_awaited(client: AsyncExperimentClient) -> None:
     """What is an experiment is no flag."""
-    assert_type(client.experiments.list(), Pager[Experiment])
+    assert_type(client.experiments.list(), AsyncPager[Experiment])
     async for experiment in client.experiments.list():
         assert_type(experiment, Experiment)
     experiment = await client.experiments.get("1")
@@ -199,7 +201,7 @@ async def experiments_awaited(client: AsyncExperimentClient) -> None:
 
 def experiments_blocking(client: ExperimentClient) -> None:
     """The same, blocking."""
-    assert_type(client.experiments.list(), BlockingPager[Experiment])
+    assert_type(client.experiments.list(), Pager[Experiment])
     for experiment in client.experiments.list():
         assert_type(experiment.state, Maybe[str])
     assert_type(client.experiments.get("1"), Experiment)
@@ -212,8 +214,8 @@ def experiments_blocking(client: ExperimentClient) -> None:
 
 async def deployments(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
     """The deployments of the projects."""
-    assert_type(client.deployments.list(limit=5), Pager[Deployment])
-    assert_type(blocking.deployments.list(limit=5), BlockingPager[Deployment])
+    assert_type(client.deployments.list(limit=5), AsyncPager[Deployment])
+    assert_type(blocking.deployments.list(limit=5), Pager[Deployment])
     assert_type(await client.deployments.create(project_id="1", label="l", type="client"), Created)
     assert_type(blocking.deployments.create(project_id="1", label="l", type="server"), Created)
     await client.deployments.edit("1", archive=True)
@@ -244,8 +246,8 @@ async def versions(client: AsyncExperimentClient, blocking: ExperimentClient) ->
 
 async def mutexes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
     """Groups of experiments that exclude each other."""
-    assert_type(client.mutexes.list(limit=5, cursor="c"), Pager[MutexGroup])
-    assert_type(blocking.mutexes.list(limit=5, cursor=5), BlockingPager[MutexGroup])
+    assert_type(client.mutexes.list(limit=5, cursor="c"), AsyncPager[MutexGroup])
+    assert_type(blocking.mutexes.list(limit=5, cursor=5), Pager[MutexGroup])
     group = await client.mutexes.get("1")
     assert_type(group, MutexGroup)
     assert_type(group.id, str)
@@ -271,8 +273,8 @@ async def mutexes(client: AsyncExperimentClient, blocking: ExperimentClient) -> 
 
 async def holdouts(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
     """Groups of users who are held out."""
-    assert_type(client.holdouts.list(limit=5), Pager[HoldoutGroup])
-    assert_type(blocking.holdouts.list(cursor=5), BlockingPager[HoldoutGroup])
+    assert_type(client.holdouts.list(limit=5), AsyncPager[HoldoutGroup])
+    assert_type(blocking.holdouts.list(cursor=5), Pager[HoldoutGroup])
     group = await client.holdouts.get("1")
     assert_type(group, HoldoutGroup)
     assert_type(group.experiments, Maybe[list[str]])
@@ -291,15 +293,15 @@ async def holdouts(client: AsyncExperimentClient, blocking: ExperimentClient) ->
 
 async def beta_awaited(client: AsyncBetaClient) -> None:
     """The Beta API has the models of version 1."""
-    assert_type(client.flags.list(limit=5, cursor="c"), Pager[Flag])
+    assert_type(client.flags.list(limit=5, cursor="c"), AsyncPager[Flag])
     assert_type(await client.flags.get("1"), Flag)
-    assert_type(client.flags.versions.list("1"), Pager[Version[Flag]])
+    assert_type(client.flags.versions.list("1"), AsyncPager[Version[Flag]])
     assert_type(await client.flags.versions.get("1", 2), Version[Flag])
-    assert_type(client.experiments.list(), Pager[Experiment])
+    assert_type(client.experiments.list(), AsyncPager[Experiment])
     assert_type(await client.experiments.get("1"), Experiment)
     assert_type(await client.experiments.versions.list("1"), list[Version[Experiment]])
-    assert_type(client.deployments.list(), Pager[Deployment])
-    new: NewBetaExperiment = {
+    assert_type(client.deployments.list(), AsyncPager[Deployment])
+    new: BetaExperimentCreateParams = {
         "variants": (Variant(key="on"), {"key": "off"}),
         "deployments": {"1"},
         "description": None,
@@ -317,13 +319,13 @@ async def beta_awaited(client: AsyncBetaClient) -> None:
 
 def beta_blocking(client: BetaClient) -> None:
     """The same, blocking."""
-    assert_type(client.flags.list(limit=5, cursor="c"), BlockingPager[Flag])
+    assert_type(client.flags.list(limit=5, cursor="c"), Pager[Flag])
     assert_type(client.flags.get("1"), Flag)
     assert_type(client.flags.versions.list("1"), list[Version[Flag]])
-    assert_type(client.experiments.list(), BlockingPager[Experiment])
+    assert_type(client.experiments.list(), Pager[Experiment])
     assert_type(client.experiments.get("1"), Experiment)
     assert_type(client.experiments.versions.get("1", 2), Version[Experiment])
-    assert_type(client.deployments.list(), BlockingPager[Deployment])
+    assert_type(client.deployments.list(), Pager[Deployment])
     assert_type(client.experiments.create(project_id="1", key="k", rollout_weights={"on": 1}), Experiment)
     client.experiments.activate("1")
     client.experiments.deactivate("1")
@@ -335,7 +337,7 @@ def beta_blocking(client: BetaClient) -> None:
 
 async def clients() -> None:
     """Constructors, views, usage and what has no method."""
-    limit, policy = RateLimit(per_second=50, per_day=None), RetryPolicy(attempts=2)
+    limit, policy = RateLimit(per_second=50, per_day=None), RetryPolicy(max_attempts=2)
     async with AsyncExperimentClient("key", region="eu", rate_limit=limit, retry=policy) as client:
         assert_type(client, AsyncExperimentClient)
         assert_type(client.with_options(deadline=None, on_attempt=observe), AsyncExperimentClient)
@@ -387,13 +389,17 @@ def narrowing(flag: Flag, segment: Segment) -> None:
 async def changes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
     """Which keyword arguments are taken, by their names and types; models and mappings alike."""
     segment = Segment(name="s", conditions=[Condition(prop="p", op="is", values=["v"])], percentage=5)
-    edit: FlagChanges = {"name": None, "tags": ("a",), "target_segments": [segment, {"name": "t"}], "archive": False}
+    edit: FlagEditParams = {"name": None, "tags": ("a",), "target_segments": [segment, {"name": "t"}], "archive": False}
     await client.flags.edit("1", **edit)
     blocking.flags.edit("1", **edit)
-    more: ExperimentChanges = {"start_date": date(2027, 1, 1), "end_date": "2027-01-02", "sticky_bucketing": UNSET}
+    more: ExperimentEditParams = {"start_date": date(2027, 1, 1), "end_date": "2027-01-02", "sticky_bucketing": UNSET}
     await client.experiments.edit("1", **more)
     blocking.experiments.edit("1", **more)
-    new: NewFlag = {"variants": [Variant(key="on"), {"key": "off"}], "rollout_weights": {"on": 1}, "deployments": ["1"]}
+    new: FlagCreateParams = {
+        "variants": [Variant(key="on"), {"key": "off"}],
+        "rollout_weights": {"on": 1},
+        "deployments": ["1"],
+    }
     await client.flags.create(project_id="1", key="k", **new)
     blocking.experiments.create(project_id="1", key="k", **new)
 

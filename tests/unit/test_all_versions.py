@@ -18,7 +18,7 @@ from amp_exp_async import (
     to_json,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.models import Toggle
+from amp_exp_async.models import FlagConfig
 from tests.unit.calls import Refused
 from tests.unit.samples import EXPERIMENT, FLAG, changed
 
@@ -86,8 +86,8 @@ async def test_a_moment_is_sent_in_utc(
 async def test_a_cursor_may_be_a_number(cursor: int, client: AsyncExperimentClient, emulator: Emulator) -> None:
     """It goes back digit by digit, and a page shows it as a string."""
     page = {"versions": [version(FLAG)], "nextCursor": cursor}
-    emulator.fail(Fault.status(200, body=page))
-    emulator.fail(Fault.status(200, body={"versions": [], "nextCursor": None}), nth=2)
+    emulator.inject(Fault.status(200, body=page))
+    emulator.inject(Fault.status(200, body={"versions": [], "nextCursor": None}), nth=2)
     pages = [page async for page in client.versions.list(start=NOON).pages()]
     assert [page.next_cursor for page in pages] == [str(cursor), None]
     assert [request.query.get("cursor") for request in emulator.requests] == [None, str(cursor)]
@@ -97,7 +97,7 @@ async def test_a_cursor_may_be_a_number(cursor: int, client: AsyncExperimentClie
 @pytest.mark.parametrize(("name", "value"), ONLY_EXPERIMENTS.items())
 def test_what_only_experiments_have_makes_one(name: str, value: Any) -> None:
     """One such field is enough, null included."""
-    config = parse(Version[Toggle], version({"id": 1, "key": "k", name: value})).config
+    config = parse(Version[FlagConfig], version({"id": 1, "key": "k", name: value})).config
     assert type(config) is Experiment
     assert to_json(config) == {"id": "1", "key": "k", name: value}
 
@@ -105,7 +105,7 @@ def test_what_only_experiments_have_makes_one(name: str, value: Any) -> None:
 def test_anything_else_is_a_flag() -> None:
     """Also with fields that this version of the library does not know; nothing is lost either way."""
     for config, kind in ((FLAG, Flag), (EXPERIMENT, Experiment), ({"id": "1", "key": "k", "newHere": 1}, Flag)):
-        found = parse(Version[Toggle], version(config))
+        found = parse(Version[FlagConfig], version(config))
         assert type(found.config) is kind
         assert found.config == parse(kind, config)
         assert to_json(found) == version(to_json(parse(kind, config)))
@@ -125,17 +125,17 @@ async def test_a_fault_is_named_by_its_place(
 ) -> None:
     """In a page of both kinds, down to the field."""
     bad = version(changed(EXPERIMENT, place, value))
-    emulator.fail(Fault.status(200, body={"versions": [version(FLAG), bad]}))
+    emulator.inject(Fault.status(200, body={"versions": [version(FLAG), bad]}))
     with pytest.raises(UnexpectedResponseError) as caught:
         await client.versions.list()
     spelled = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place)
-    assert caught.value.place.startswith(f"versions[1].flagConfig{spelled}")
+    assert caught.value.location.startswith(f"versions[1].flagConfig{spelled}")
 
 
 @pytest.mark.parametrize("config", [None, [], "x"], ids=str)
 async def test_no_config_at_all(config: Any, client: AsyncExperimentClient, emulator: Emulator) -> None:
     """What is neither a flag nor an experiment is said to be none."""
-    emulator.fail(Fault.status(200, body={"versions": [version(config)]}))
+    emulator.inject(Fault.status(200, body={"versions": [version(config)]}))
     with pytest.raises(UnexpectedResponseError, match="expected an object") as caught:
         await client.versions.list()
-    assert caught.value.place == "versions[0].flagConfig"
+    assert caught.value.location == "versions[0].flagConfig"

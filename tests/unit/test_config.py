@@ -223,9 +223,9 @@ def test_an_option_that_cannot_work_is_refused(name: str, value: Any) -> None:
     [
         (RateLimit, "per_second", [0, -1, 2.5, "100", True]),
         (RateLimit, "per_day", [0, -1, 2.5, "100", True]),
-        (RetryPolicy, "attempts", [0, -1, 2.5, "5", True, None]),
-        (RetryPolicy, "base", [-1, float("nan"), "1", None]),
-        (RetryPolicy, "cap", [-1, float("nan"), "1", None]),
+        (RetryPolicy, "max_attempts", [0, -1, 2.5, "5", True, None]),
+        (RetryPolicy, "backoff_base", [-1, float("nan"), "1", None]),
+        (RetryPolicy, "backoff_cap", [-1, float("nan"), "1", None]),
     ],
 )
 def test_a_limit_or_policy_that_cannot_work_is_refused(cls: Any, name: str, values: list[Any]) -> None:

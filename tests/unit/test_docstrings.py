@@ -69,7 +69,7 @@ def test_the_package_has_public_names() -> None:
         "AsyncFlags.list",
         "AsyncUsers.add",
         "AsyncMutexes.edit_slot",
-        "Pager.pages",
+        "AsyncPager.pages",
     } <= set(MEMBERS)
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_exp_async import UNSET, InvalidInputError, MutexSlot, checks
+from amp_exp_async import UNSET, InvalidInputError, MutexSlot, validation
 from tests.unit.calls import Call, Refused
 
 HALVES = [{"percentage": 50}, {"percentage": 50}]
@@ -41,15 +41,15 @@ def divisions(draw: st.DrawFn) -> list[int]:
 def test_a_division_of_100_is_taken(percentages: list[int]) -> None:
     """Slots keep their order, built or written as mappings."""
     expected = [{"percentage": percentage} for percentage in percentages]
-    assert checks.slots("slots", expected) == expected
-    assert checks.slots("slots", (MutexSlot(percentage=percentage) for percentage in percentages)) == expected
+    assert validation.slots("slots", expected) == expected
+    assert validation.slots("slots", (MutexSlot(percentage=percentage) for percentage in percentages)) == expected
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=20).filter(lambda percentages: sum(percentages) != 100))
 def test_another_sum_is_refused(percentages: list[int]) -> None:
     """The message says what the percentages add up to."""
     with pytest.raises(InvalidInputError, match=f"add up to 100, got {sum(percentages)}") as caught:
-        checks.slots("slots", [{"percentage": percentage} for percentage in percentages])
+        validation.slots("slots", [{"percentage": percentage} for percentage in percentages])
     assert caught.value.argument == "slots"
 
 
@@ -57,16 +57,16 @@ def test_another_sum_is_refused(percentages: list[int]) -> None:
 def test_ids_are_sent_as_numbers(ids: list[int]) -> None:
     """As text or as numbers, each once, in the order given; also with leading zeros, which no number has."""
     distinct = list(dict.fromkeys(ids))
-    assert checks.number_ids("experiments", ids) == distinct
-    assert checks.number_ids("experiments", map(str, ids)) == distinct
-    assert checks.number_ids("experiments", [f"0{id}" for id in ids]) == distinct
+    assert validation.number_ids("experiments", ids) == distinct
+    assert validation.number_ids("experiments", map(str, ids)) == distinct
+    assert validation.number_ids("experiments", [f"0{id}" for id in ids]) == distinct
 
 
 @given(st.text().filter(lambda text: not (text.isascii() and text.isdigit())))
 def test_a_text_that_is_no_number_is_no_id(text: str) -> None:
     """Keys, names and other digits than ASCII's are refused, and said to be no id."""
     with pytest.raises(InvalidInputError, match=r"digits only|valid Unicode"):
-        checks.number_id("project_id", text)
+        validation.number_id("project_id", text)
 
 
 @pytest.mark.parametrize("count", [0, 21])
@@ -92,9 +92,9 @@ async def test_a_holdout_percentage_that_is_none_is_refused(value: Any, refused:
 async def test_the_bounds_are_taken() -> None:
     """The least and the most are fine."""
     for value in (1, 99):
-        assert checks.holdout_percentage("holdout_percentage", value) == value
-    assert checks.slots("slots", [{"percentage": 100}]) == [{"percentage": 100}]
-    assert checks.slots("slots", [{"percentage": 1}, {"percentage": 99}])
+        assert validation.holdout_percentage("holdout_percentage", value) == value
+    assert validation.slots("slots", [{"percentage": 100}]) == [{"percentage": 100}]
+    assert validation.slots("slots", [{"percentage": 1}, {"percentage": 99}])
 
 
 @pytest.mark.parametrize("slot", [{}, MutexSlot(), MutexSlot(percentage=UNSET), {"experiments": ["1"]}], ids=repr)

@@ -9,10 +9,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from amp_exp_async import AsyncExperimentClient, NotFoundError, checks
+from amp_exp_async import AsyncExperimentClient, NotFoundError, validation
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.errors import InvalidInputError
-from amp_exp_async.transport import Request, path_of
+from amp_exp_async.http import Request, build_path
 
 DANGEROUS = "/?#%.&=+:@;\\ \t\r\n\x00\u2028é漢😀2eE"
 TEXTS = st.text(min_size=1) | st.text(DANGEROUS, min_size=1)
@@ -22,13 +22,13 @@ METHODS = ["POST", "PATCH", "PUT", "DELETE"]
 def accepted(id: str) -> str:
     """The id as it goes into a path, for ids that do."""
     assume(id not in {".", ".."})
-    return checks.identifier("id", id)
+    return validation.identifier("id", id)
 
 
 @given(TEXTS, TEXTS)
 def test_an_id_is_one_segment_of_the_path(id: str, other: str) -> None:
     """Any id that is accepted makes one segment, which decodes to that id and holds nothing that a URL would split."""
-    path = path_of("flags", accepted(id), "versions", accepted(other))
+    path = build_path("flags", accepted(id), "versions", accepted(other))
 
     assert path.isascii()
     assert not set(path) & set("?#\\ \t\r\n\x00")
@@ -38,7 +38,7 @@ def test_an_id_is_one_segment_of_the_path(id: str, other: str) -> None:
 @given(TEXTS)
 def test_an_id_is_no_way_to_another_path(id: str) -> None:
     """No segment is empty or reads as `.` or `..`, percent-encoded or not, so no server resolves it to another path."""
-    path = path_of("flags", accepted(id), "variants")
+    path = build_path("flags", accepted(id), "variants")
 
     for segment in path.split("/")[1:]:
         assert segment
@@ -53,12 +53,12 @@ def test_an_id_is_no_way_to_another_path(id: str) -> None:
 def test_an_id_that_cannot_be_a_segment_is_refused(id: object) -> None:
     """Empty text, `.` and `..` would name another path; what is no text or integer is no id."""
     with pytest.raises(InvalidInputError):
-        checks.identifier("id", id)
+        validation.identifier("id", id)
 
 
 def test_a_number_is_an_id() -> None:
     """Ids are often numbers, and may be passed as such."""
-    assert path_of("flags", checks.identifier("id", 12)) == "/flags/12"
+    assert build_path("flags", validation.identifier("id", 12)) == "/flags/12"
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_reads_wait_for_nobody(path: str) -> None:
 @given(TEXTS, TEXTS, st.sampled_from(METHODS))
 def test_different_objects_do_not_wait_for_each_other(one: str, other: str, method: str) -> None:
     """Two ids share a key only when they are the same, even if they hold slashes."""
-    below = Request(method, path_of("flags", accepted(one), "variants", "on"))
-    edit = Request("PATCH", path_of("flags", accepted(other)))
+    below = Request(method, build_path("flags", accepted(one), "variants", "on"))
+    edit = Request("PATCH", build_path("flags", accepted(other)))
 
     assert (below.order_key == edit.order_key) == (one == other)
-    assert below.order_key != Request("PATCH", path_of("experiments", one)).order_key
+    assert below.order_key != Request("PATCH", build_path("experiments", one)).order_key

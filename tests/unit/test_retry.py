@@ -28,7 +28,7 @@ from amp_exp_async import (
     ConflictError,
     EditConflictError,
     InvalidInputError,
-    InvalidStateError,
+    InvalidManifestError,
     MethodNotAllowedError,
     NotFoundError,
     OutcomeUnknownError,
@@ -39,8 +39,9 @@ from amp_exp_async import (
     ServerError,
     UnexpectedResponseError,
 )
-from amp_exp_async.transport.failures import error_class
-from amp_exp_async.transport.retry import Outcome, Repeat, Step, is_daily, next_step, retry_after, seconds_to_midnight
+from amp_exp_async.http.failures import error_class
+from amp_exp_async.http.retry import Idempotency, Outcome, Step, is_daily, next_step, retry_after
+from amp_exp_async.ratelimit.ledger import seconds_to_midnight
 
 # How an attempt can end, by what the contract makes of it.
 OUTCOMES: dict[str, list[Outcome]] = {
@@ -54,23 +55,23 @@ OUTCOMES: dict[str, list[Outcome]] = {
 TABLE = [
     (kind, outcome, repeat, attempts_left, lost_before)
     for kind, outcomes in OUTCOMES.items()
-    for outcome, repeat, attempts_left, lost_before in product(outcomes, Repeat, (True, False), (True, False))
+    for outcome, repeat, attempts_left, lost_before in product(outcomes, Idempotency, (True, False), (True, False))
 ]
 
 NOW = 1_700_000_000.0
 
 
-def expected(kind: str, repeat: Repeat, *, attempts_left: bool, lost_before: bool) -> Step:
+def expected(kind: str, repeat: Idempotency, *, attempts_left: bool, lost_before: bool) -> Step:
     """The contract's words on what may be repeated."""
     again = Step.AGAIN if attempts_left else Step.FAIL
     match kind, repeat:
         case "accepted", _:
             return Step.DONE
-        case "absent", Repeat.GONE if lost_before:
+        case "absent", Idempotency.DELETE if lost_before:
             return Step.DONE
-        case "absent", Repeat.MOVED if lost_before:
+        case "absent", Idempotency.RENAME if lost_before:
             return Step.SETTLE
-        case "lost", Repeat.HARMFUL:
+        case "lost", Idempotency.NON_IDEMPOTENT:
             return Step.SETTLE
         case (("lost" | "not processed"), _):
             return again
@@ -80,7 +81,7 @@ def expected(kind: str, repeat: Repeat, *, attempts_left: bool, lost_before: boo
 
 @pytest.mark.parametrize(("kind", "outcome", "repeat", "attempts_left", "lost_before"), TABLE)
 def test_what_follows_an_attempt(
-    kind: str, outcome: Outcome, repeat: Repeat, *, attempts_left: bool, lost_before: bool
+    kind: str, outcome: Outcome, repeat: Idempotency, *, attempts_left: bool, lost_before: bool
 ) -> None:
     """Every combination of outcome, request, attempts left and earlier losses leads where the contract says."""
     step = next_step(outcome, repeat, attempts_left=attempts_left, lost_before=lost_before)
@@ -103,7 +104,7 @@ def test_what_counts_as_lost(kind: str, outcome: Outcome) -> None:
 @example(attempt=1025, chance=1.0, base=0.25, cap=20.0)
 def test_a_wait_stays_within_its_bounds(attempt: int, chance: float, base: float, cap: float) -> None:
     """A wait is never negative or over the cap, grows with chance, and at most doubles from attempt to attempt."""
-    policy = RetryPolicy(attempts=5000, base=base, cap=cap)
+    policy = RetryPolicy(max_attempts=5000, backoff_base=base, backoff_cap=cap)
 
     wait = policy.wait(attempt, chance)
 
@@ -115,7 +116,7 @@ def test_a_wait_stays_within_its_bounds(attempt: int, chance: float, base: float
 
 def test_waits_double_up_to_the_cap() -> None:
     """The longest waits are those of the documentation."""
-    policy = RetryPolicy(base=0.5, cap=3.0)
+    policy = RetryPolicy(backoff_base=0.5, backoff_cap=3.0)
 
     assert [policy.wait(attempt, 1.0) for attempt in (1, 2, 3, 4, 5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
     assert policy.wait(3, 0.25) == 0.5
@@ -244,7 +245,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     ClientClosedError: {},
     EditConflictError: {"field": "tags", "base": ["a"], "ours": ["b"], "theirs": amp_exp_async.UNSET, "written": True},
     InvalidInputError: {"argument": "users[1]", "rule": "must not be empty"},
-    InvalidStateError: {"problems": [Problem("flags.yaml", 3, "flags[0].key", "is missing")]},
+    InvalidManifestError: {"problems": [Problem("flags.yaml", 3, "flags[0].key", "is missing")]},
     APIConnectionError: {**_REQUEST, "sent": True},
     APITimeoutError: {**_REQUEST, "sent": True},
     APIStatusError: _STATUS,
@@ -256,7 +257,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     ConflictError: _STATUS,
     ServerError: _STATUS,
     RateLimitError: {**_STATUS, "retry_after": 1.5, "daily": True},
-    UnexpectedResponseError: {**_REQUEST, "place": "flags[1].key", "body": "{}"},
+    UnexpectedResponseError: {**_REQUEST, "location": "flags[1].key", "body": "{}"},
     OutcomeUnknownError: _REQUEST,
 }
 

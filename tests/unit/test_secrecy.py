@@ -49,7 +49,7 @@ def test_no_repr_shows_the_key() -> None:
 
 async def test_no_error_shows_the_key(emulator: Emulator) -> None:
     """A reply that repeats the key is quoted without it."""
-    emulator.fail(Fault.status(400, body=f"bad key {KEY}"))
+    emulator.inject(Fault.status(400, body=f"bad key {KEY}"))
     async with AsyncExperimentClient(KEY, base_url=emulator.base_url) as client:
         with pytest.raises(amp_exp_async.BadRequestError) as caught:
             await client.flags.get("1")

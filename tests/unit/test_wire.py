@@ -19,9 +19,9 @@ from amp_exp_async import (
     UnexpectedResponseError,
     Version,
     parse,
-    wire,
+    serialization,
 )
-from amp_exp_async.wire import MalformedDocumentError
+from amp_exp_async.serialization import MalformedDocumentError
 from tests.unit.samples import FLAG, VERSION, Place, changed, spelled
 
 
@@ -52,9 +52,9 @@ async def test_a_fault_on_a_page_is_named_by_its_place(place: Place, value: Any,
     document = changed([FLAG] * 20, place, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
-        await wire.page(Flag, "flags", body({"flags": document}))
+        await serialization.page(Flag, "flags", body({"flags": document}))
 
-    assert caught.value.place == f"flags{spelled(place)}"
+    assert caught.value.location == f"flags{spelled(place)}"
     assert reason in caught.value.reason
 
 
@@ -66,17 +66,17 @@ async def test_a_fault_in_an_array_is_named_by_its_place(place: Place, value: An
     document = changed([{"version": 1, "flagConfig": FLAG}] * 5, place, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
-        await wire.array(Version[Flag], body(document))
+        await serialization.array(Version[Flag], body(document))
 
-    assert caught.value.place == spelled(place)
+    assert caught.value.location == spelled(place)
 
 
 async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
     """A long page is read in several turns of the event loop, and the index goes on counting."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await wire.page(Flag, "flags", body({"flags": changed([FLAG] * 450, (401, "enabled"), "no")}))
+        await serialization.page(Flag, "flags", body({"flags": changed([FLAG] * 450, (401, "enabled"), "no")}))
 
-    assert caught.value.place == "flags[401].enabled"
+    assert caught.value.location == "flags[401].enabled"
 
 
 @pytest.mark.parametrize(
@@ -93,21 +93,25 @@ async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
 async def test_a_page_of_another_shape_is_refused(document: Any, place: str) -> None:
     """A page without its list, or in another envelope, is never taken for an empty list."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await wire.page(Flag, "flags", body(document))
+        await serialization.page(Flag, "flags", body(document))
 
-    assert caught.value.place == place
+    assert caught.value.location == place
 
 
 @pytest.mark.parametrize("text", [b"", b"OK", b"<html>", b'{"id": ', b"\xff", b"[NaN]"])
 async def test_what_is_not_json_is_refused(text: bytes) -> None:
     """A body that is not JSON is said to be none, however it is read."""
-    for read in (lambda: wire.one(Flag, text), lambda: wire.identifiers(text), lambda: wire.decode(text)):
+    for read in (
+        lambda: serialization.one(Flag, text),
+        lambda: serialization.identifiers(text),
+        lambda: serialization.decode(text),
+    ):
         with pytest.raises(MalformedDocumentError, match="not JSON"):
             read()
     with pytest.raises(MalformedDocumentError, match="not JSON"):
-        await wire.page(Flag, "flags", text)
+        await serialization.page(Flag, "flags", text)
     with pytest.raises(MalformedDocumentError, match="not JSON"):
-        await wire.array(Flag, text)
+        await serialization.array(Flag, text)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +120,9 @@ async def test_what_is_not_json_is_refused(text: bytes) -> None:
 def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
     """Inclusions are an array of strings or integers."""
     with pytest.raises(MalformedDocumentError) as caught:
-        wire.identifiers(body(document))
+        serialization.identifiers(body(document))
 
-    assert caught.value.place == place
+    assert caught.value.location == place
 
 
 @pytest.mark.parametrize(
@@ -135,16 +139,16 @@ def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
 )
 async def test_cursors_of_every_documented_form(rest: dict[str, Any], cursor: str | None) -> None:
     """A missing, null or empty cursor ends the list; strings and numbers, zero included, go on."""
-    assert (await wire.page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
+    assert (await serialization.page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
 
 
 @pytest.mark.parametrize("cursor", [True, False, [], {}, ["abc"]])
 async def test_cursors_of_another_type_are_refused(cursor: Any) -> None:
     """A cursor that cannot be sent back is no end of the list."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await wire.page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
+        await serialization.page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
 
-    assert caught.value.place == "nextCursor"
+    assert caught.value.location == "nextCursor"
 
 
 def test_a_refused_document_is_left_as_it_was() -> None:
@@ -171,7 +175,7 @@ def test_a_body_has_the_names_of_the_wire() -> None:
         "name": UNSET,
     }
 
-    assert json.loads(wire.encode(fields)) == {
+    assert json.loads(serialization.encode(fields)) == {
         "rolloutPercentage": 50,
         "targetSegments": [{"name": None, "rolloutWeights": {"my_variant": 1}, "newHere": 1}],
         "exposureEvent": {"event_type": "e", "filters": [{"subprop_key": "a_b"}]},
@@ -186,7 +190,7 @@ def test_a_query_has_the_names_of_the_wire() -> None:
     """A query is camelCase text, booleans in lower case, and `UNSET` is left out."""
     fields = {"project_id": "12", "include_archived": True, "limit": 5, "cursor": UNSET, "key": "a b&c"}
 
-    assert wire.query(fields) == (
+    assert serialization.query(fields) == (
         ("projectId", "12"),
         ("includeArchived", "true"),
         ("limit", "5"),

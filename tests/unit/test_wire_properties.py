@@ -34,9 +34,9 @@ from amp_exp_async import (
     parse,
     to_json,
 )
-from amp_exp_async.models import Id, Model, Toggle
-from amp_exp_async.wire import detailed
-from amp_exp_async.wire.hooks import Hooks
+from amp_exp_async.models import FlagConfig, Id, Model
+from amp_exp_async.serialization import detailed
+from amp_exp_async.serialization.hooks import Hooks
 from tests.unit.samples import EXPERIMENT, FLAG, HOLDOUT, MUTEX, VERSION, Place, changed, spelled
 
 ALL_MODELS: list[Any] = [
@@ -55,15 +55,15 @@ ALL_MODELS: list[Any] = [
     Variant,
     Version[Experiment],
     Version[Flag],
-    Version[Toggle],
+    Version[FlagConfig],
 ]
 
 VALID: list[tuple[Any, dict[str, Any]]] = [
     (Flag, FLAG),
     (Experiment, EXPERIMENT),
     (Version[Experiment], VERSION),
-    (Version[Toggle], VERSION),
-    (Version[Toggle], {**VERSION, "flagConfig": FLAG}),
+    (Version[FlagConfig], VERSION),
+    (Version[FlagConfig], {**VERSION, "flagConfig": FLAG}),
     (MutexGroup, MUTEX),
     (HoldoutGroup, HOLDOUT),
 ]
@@ -103,7 +103,7 @@ def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
         with pytest.raises(UnexpectedResponseError) as caught:
             parse(model, mutated)
         # Inside a list or object of the right kind, it is the item that is wrong or missing.
-        assert re.fullmatch(rf"{re.escape(spelled(place))}([.\[].+)?", caught.value.place)
+        assert re.fullmatch(rf"{re.escape(spelled(place))}([.\[].+)?", caught.value.location)
 
 
 def json_values() -> st.SearchStrategy[Any]:

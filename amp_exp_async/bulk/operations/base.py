@@ -9,14 +9,14 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import field, frozen
 
-from amp_exp_async import checks, wire
+from amp_exp_async import serialization, validation
 from amp_exp_async.models import UNSET
 
 KindName: TypeAlias = Literal["flags", "experiments"]
 Lookup: TypeAlias = tuple[KindName, str | None, str]
 """A flag or experiment that is named by its kind, its project (None: the only one that has the key) and its key."""
 
-_kind_name = checks.one_of("flags", "experiments")
+_kind_name = validation.one_of("flags", "experiments")
 
 
 def _kind(value: KindName) -> KindName:
@@ -25,19 +25,23 @@ def _kind(value: KindName) -> KindName:
 
 
 def _id(value: str | None) -> str | None:
-    return None if value is None else checks.identifier("id", value)
+    return None if value is None else validation.identifier("id", value)
 
 
 def _key(value: str | None) -> str | None:
-    return None if value is None else checks.key("key", value)
+    return None if value is None else validation.key("key", value)
 
 
 def _project_id(value: str | None) -> str | None:
-    return None if value is None else checks.identifier("project_id", value)
+    return None if value is None else validation.identifier("project_id", value)
 
 
 def _variant(value: str) -> str:
-    return checks.key("variant", value) if value != "" else checks.refuse("variant", "must be given: a variant's key")
+    return (
+        validation.key("variant", value)
+        if value != ""
+        else validation.refuse("variant", "must be given: a variant's key")
+    )
 
 
 @frozen
@@ -62,7 +66,7 @@ class Operation(ABC):
     def as_json(self) -> dict[str, Any]:
         """What it consists of, as plain JSON; what was left out is left out."""
         given = attrs.asdict(self, recurse=False)
-        fields = {name: wire.to_json(value) for name, value in given.items() if value is not UNSET}
+        fields = {name: serialization.to_json(value) for name, value in given.items() if value is not UNSET}
         return {"operation": type(self).__name__, **fields}
 
 
@@ -89,7 +93,7 @@ class OnToggle(Operation):
 
     def __attrs_post_init__(self) -> None:
         if (self.id is None) == (self.key is None):
-            checks.refuse("id", "must be given, or key and project_id in its place")
+            validation.refuse("id", "must be given, or key and project_id in its place")
         self.check()
 
     def check(self) -> None:

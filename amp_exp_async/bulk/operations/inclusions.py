@@ -7,30 +7,30 @@ from typing import ClassVar, Literal
 
 from attrs import field, frozen
 
-from amp_exp_async import checks
+from amp_exp_async import validation
 
 from .base import OnVariant
 
 
 def _users(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(checks.ids("users", value))
+    return tuple(validation.ids("users", value))
 
 
 def _users_to_add(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(checks.ids("users", value, checks.MAX_ADDED))
+    return tuple(validation.ids("users", value, validation.MAX_ADDED))
 
 
 def _all_users(value: Iterable[str]) -> tuple[str, ...]:
-    distinct = checks.id_set("users", value)
-    return tuple(checks.ids("users", distinct, checks.MAX_ADDED)) if distinct else ()
+    distinct = validation.id_set("users", value)
+    return tuple(validation.ids("users", distinct, validation.MAX_ADDED)) if distinct else ()
 
 
 def _cohorts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(checks.ids("cohorts", value))
+    return tuple(validation.ids("cohorts", value))
 
 
 def _all_cohorts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(checks.id_set("cohorts", value))
+    return tuple(validation.id_set("cohorts", value))
 
 
 @frozen

@@ -7,28 +7,28 @@ from typing import Any, ClassVar, Unpack
 
 from attrs import field, frozen
 
-from amp_exp_async import checks
-from amp_exp_async.checks import Check
+from amp_exp_async import validation
 from amp_exp_async.models import UNSET, Maybe, UnsetType
 from amp_exp_async.resources.fields import (
-    EXPERIMENT_CHANGES,
-    FLAG_CHANGES,
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
     NEW_EXPERIMENT,
     NEW_FLAG,
     VARIANT,
-    NewExperiment,
-    NewFlag,
+    ExperimentCreateParams,
+    FlagCreateParams,
 )
+from amp_exp_async.validation import Check
 
 from .base import KindName, Lookup, OnToggle, OnVariant, Operation
 
 
 def _deployments(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(checks.ids("deployments", value))
+    return tuple(validation.ids("deployments", value))
 
 
 def _deployment(value: str) -> str:
-    return checks.identifier("deployment", value)
+    return validation.identifier("deployment", value)
 
 
 @frozen
@@ -44,8 +44,8 @@ class Edit(OnToggle):
 
     def check(self) -> None:
         """Refuse changes that `edit` would refuse."""
-        table = FLAG_CHANGES if self.kind == "flags" else EXPERIMENT_CHANGES
-        self.settle("changes", checks.changes(table, checks.mapping("changes", self.changes)))
+        table = FLAG_EDIT_PARAMS if self.kind == "flags" else EXPERIMENT_EDIT_PARAMS
+        self.settle("changes", validation.changes(table, validation.mapping("changes", self.changes)))
 
 
 @frozen
@@ -68,7 +68,7 @@ class CreateVariant(OnVariant):
 
     def check(self) -> None:
         """Refuse fields that `variants.create` would refuse."""
-        checks.fields(VARIANT, self.fields)
+        validation.fields(VARIANT, self.fields)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class EditVariant(OnVariant):
 
     def check(self) -> None:
         """Refuse changes that `variants.edit` would refuse."""
-        self.settle("changes", checks.changes(VARIANT, checks.mapping("changes", self.changes)))
+        self.settle("changes", validation.changes(VARIANT, validation.mapping("changes", self.changes)))
 
 
 @frozen
@@ -139,9 +139,9 @@ class _Create(Operation):
 
     def fill(self, project_id: str, key: str, fields: Mapping[str, Any]) -> None:
         """Set the fields to their checked values, while the operation is being made."""
-        object.__setattr__(self, "project_id", checks.identifier("project_id", project_id))
-        object.__setattr__(self, "key", checks.key("key", key))
-        object.__setattr__(self, "fields", checks.fields(self.table, fields))
+        object.__setattr__(self, "project_id", validation.identifier("project_id", project_id))
+        object.__setattr__(self, "key", validation.key("key", key))
+        object.__setattr__(self, "fields", validation.fields(self.table, fields))
 
     @property
     def order_key(self) -> str | None:
@@ -172,13 +172,13 @@ class CreateFlag(_Create):
     Attributes:
         project_id: the project's id.
         key: letters, digits, `_` and `-`. Later operations of the same run may name the new flag by it.
-        fields: the other arguments; see `NewFlag`.
+        fields: the other arguments; see `FlagCreateParams`.
     """
 
     kind = "flags"
     table = NEW_FLAG
 
-    def __init__(self, project_id: str, key: str, **fields: Unpack[NewFlag]) -> None:
+    def __init__(self, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> None:
         self.fill(project_id, key, fields)
 
 
@@ -189,11 +189,11 @@ class CreateExperiment(_Create):
     Attributes:
         project_id: the project's id.
         key: letters, digits, `_` and `-`. Later operations of the same run may name the new experiment by it.
-        fields: the other arguments; see `NewExperiment`.
+        fields: the other arguments; see `ExperimentCreateParams`.
     """
 
     kind = "experiments"
     table = NEW_EXPERIMENT
 
-    def __init__(self, project_id: str, key: str, **fields: Unpack[NewExperiment]) -> None:
+    def __init__(self, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> None:
         self.fill(project_id, key, fields)

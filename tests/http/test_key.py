@@ -1,0 +1,191 @@
+"""Rule 8: the key is in no error, log line, local variable or attribute that an error leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AmpExpError,
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncExperimentClient,
+    Attempt,
+    OutcomeUnknownError,
+    RetryPolicy,
+    UnexpectedResponseError,
+)
+from amp_exp_async.emulator import Emulator, Fault
+
+KEY = "emulator-management-key"
+ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it was raised from or during, also where a traceback would not show it."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+
+
+def leaks(error: BaseException, key: str) -> list[str]:
+    """Where the key can be read: texts and attributes of the chain's errors, and local variables of their frames."""
+    found = []
+    for one in chain(error):
+        for what, text in {"str": str(one), "repr": repr(one), "args": repr(one.args), "vars": repr(vars(one))}.items():
+            if key in text:
+                found.append(f"{what} of {type(one).__name__}")
+        for frame, line in traceback.walk_tb(one.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                names = [name for name, value in frame.f_locals.items() if key in repr(value)]
+                found += [f"{name} in {frame.f_code.co_qualname}:{line} of {type(one).__name__}" for name in names]
+    return found
+
+
+def test_the_search_for_leaks_finds_them() -> None:
+    """Each place that is searched for the key is one where it would be found."""
+
+    def work(text: str) -> None:
+        raise KeyError(1) from ValueError(text)
+
+    code = compile("def outer(work, local): work(local)", "elsewhere.py", "exec")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    with pytest.raises(KeyError) as caught:
+        names["outer"](work, KEY)
+    found = "\n".join(leaks(caught.value, KEY))
+    assert "local in outer:1 of KeyError" in found
+    for what in ("str", "repr", "args"):
+        assert f"{what} of ValueError" in found
+
+
+ECHO = f'{{"sent": "Bearer {KEY}"}}'
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 429, 500])
+async def test_an_echoed_key_is_redacted(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
+    """A reply that holds the key in body and headers leaves it in neither, nor in the message."""
+    fault = Fault("status", code=status, headers=(("X-Echo", f"Bearer {KEY}"),), body=ECHO.encode())
+    emulator.inject(fault)
+    with pytest.raises(APIStatusError) as caught:
+        await client.with_options(retry=ONCE).flags.get("1")
+    assert caught.value.body == {"sent": "Bearer ***"}
+    assert caught.value.headers["X-Echo"] == "Bearer ***"
+    assert leaks(caught.value, KEY) == []
+
+
+@pytest.mark.parametrize("body", [ECHO, f"Bearer {KEY}"], ids=["JSON", "text"])
+async def test_an_echoed_key_in_a_useless_reply(client: AsyncExperimentClient, emulator: Emulator, body: str) -> None:
+    """A 200 that is not what the contract says and holds the key leaves it out of the error as well."""
+    emulator.inject(Fault.status(200, body=body))
+    with pytest.raises(UnexpectedResponseError) as caught:
+        await client.flags.get("1")
+    assert "***" in caught.value.body
+    assert KEY not in str(caught.value) + caught.value.body + repr(caught.value)
+
+
+Call = Callable[[AsyncExperimentClient], Any]
+FAILURES: dict[str, tuple[Fault, Call]] = {
+    "400": (Fault.status(400), lambda c: c.flags.get("1")),
+    "503": (Fault.status(503), lambda c: c.flags.edit("1", enabled=True)),
+    "429": (Fault.status(429), lambda c: c.flags.list()),
+    "closed": (Fault.close(), lambda c: c.flags.get("1")),
+    "cut off": (Fault.truncate(), lambda c: c.flags.list()),
+    "too late": (Fault.delay(30.0), lambda c: c.flags.edit("1", name="x")),
+    "not JSON": (Fault.invalid_json(), lambda c: c.flags.list()),
+    "unknown": (Fault.close(), lambda c: c.flags.users.remove_at("1", "on", 0)),
+    "unsettled": (Fault.close(), lambda c: c.flags.create(project_id="1", key="x")),
+    "redirect": (Fault.redirect("http://127.0.0.1:1"), lambda c: c.request("GET", "/x")),
+}
+
+
+@pytest.mark.parametrize(("fault", "call"), FAILURES.values(), ids=FAILURES)
+async def test_no_error_holds_the_key(
+    client: AsyncExperimentClient, emulator: Emulator, fault: Fault, call: Call
+) -> None:
+    """Neither the error, nor what it was raised from, nor any frame's local variables on the way show the key."""
+    emulator.inject(fault, times=None)
+    with pytest.raises(AmpExpError) as caught:
+        await call(client.with_options(retry=ONCE, timeout=0.05))
+    assert leaks(caught.value, KEY) == []
+
+
+@pytest.mark.parametrize("secure", [True, False], ids=["https", "http"])
+async def test_no_error_of_connecting_holds_the_key(unused_tcp_port: int, secure: bool) -> None:
+    """The same where no connection was made."""
+    url = f"http{'s' * secure}://127.0.0.1:{unused_tcp_port}"
+    async with AsyncExperimentClient(KEY, base_url=url, retry=ONCE) as client:
+        with pytest.raises(APIConnectionError) as caught:
+            await client.flags.get("1")
+    assert leaks(caught.value, KEY) == []
+
+
+@asynccontextmanager
+async def answering(reply: bytes) -> AsyncIterator[str]:
+    """A server that answers everything with these bytes; its address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [f"Bearer {KEY}\r\n\r\n", f"HTTP/1.1 200 OK\r\nBearer {KEY}\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", ""],
+    ids=["echo for a status", "echo for a header", "no status", "nothing"],
+)
+async def test_what_is_not_http(reply: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that does not speak HTTP is a lost connection; what it echoes of the key shows nowhere."""
+    caplog.set_level("DEBUG", logger="amp_exp_async")
+    seen: list[Attempt] = []
+    async with (
+        answering(reply.encode()) as url,
+        AsyncExperimentClient(KEY, base_url=url, retry=ONCE, on_attempt=seen.append) as client,
+    ):
+        with pytest.raises(APIConnectionError) as caught:
+            await client.flags.get("1")
+        with pytest.raises(OutcomeUnknownError):
+            await client.flags.users.remove_at("1", "on", 0)
+    assert leaks(caught.value, KEY) == []
+    assert KEY not in repr(seen)
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("unsafe", [True, False], ids=["unsafe write", "read"])
+async def test_a_handshake_that_takes_too_long(unsafe: bool) -> None:
+    """A connection that was not made in time means that nothing was sent: retried whatever it is, and no key shown."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    policy = RetryPolicy(max_attempts=2, backoff_base=0.0)
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with AsyncExperimentClient(KEY, base_url=url, retry=policy, timeout=0.4) as client:
+            with pytest.raises(AmpExpError) as caught:
+                await (client.flags.users.remove_at("1", "on", 0) if unsafe else client.flags.get("1"))
+        while not all(writer.is_closing() for writer in connections):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+    error = caught.value
+    assert leaks(error, KEY) == []
+    assert isinstance(error, APITimeoutError)
+    assert (error.sent, error.attempts) == (False, 2)

@@ -1,0 +1,289 @@
+"""The client's life: opening, closing, whose session it is, how it reaches the service, and what a call leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from amp_exp_async import (
+    AsyncExperimentClient,
+    ClientClosedError,
+    ConfigurationError,
+    InvalidInputError,
+    RateLimit,
+    RetryPolicy,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from tests.virtual_time import Answer, ScriptedSession, now, run
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+KEY = "emulator-management-key"
+CALLS: dict[str, Call] = {
+    "get": lambda c: c.flags.get("1"),
+    "list": lambda c: c.flags.list(),
+    "pages": lambda c: anext(c.flags.list().pages()),
+    "edit": lambda c: c.flags.edit("1", enabled=True),
+    "create": lambda c: c.flags.create(project_id="1", key="x"),
+    "request": lambda c: c.request("GET", "/flags"),
+    "view": lambda c: c.with_options(timeout=1.0).flags.get("1"),
+    "async with": lambda c: c.__aenter__(),
+}
+
+
+def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
+    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
+
+
+def test_it_is_made_without_a_loop_and_opens_on_first_use() -> None:
+    """A client made outside any loop belongs to the loop of its first call; another loop is refused."""
+    with Emulator() as emulator, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
+        client = client_of(emulator)
+        assert client.usage.requests == 0
+        assert home.run(client.flags.list()._collect()) == []
+        with pytest.raises(ConfigurationError, match="another event loop: use one client for each loop"):
+            elsewhere.run(client.flags.list()._collect())
+        assert home.run(client.flags.list()._collect()) == []
+        home.run(client.aclose())
+        assert len(emulator.requests) == 2
+
+
+async def test_closing_again_and_without_use(emulator: Emulator) -> None:
+    """Closing is idempotent, also at once from two sides, and needs no use before it."""
+    for used in (True, False):
+        client = client_of(emulator)
+        if used:
+            await client.flags.list()
+        await asyncio.gather(client.aclose(), client.aclose())
+        await client.aclose()
+        await settle()
+        assert connections(emulator) == 0
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("used", [True, False])
+async def test_use_after_closing(emulator: Emulator, call: Call, used: bool) -> None:
+    """Every use of a closed client says so, and sends nothing."""
+    async with client_of(emulator) as client:
+        if used:
+            await client.flags.list()
+    with pytest.raises(ClientClosedError, match="open a new one") as caught:
+        await call(client)
+    assert isinstance(caught.value, RuntimeError)
+    assert len(emulator.requests) == used
+
+
+async def settle() -> None:
+    """Let the other side of the connections see what happened."""
+    for _ in range(5):
+        await asyncio.sleep(0.002)
+
+
+def connections(emulator: Emulator) -> int:
+    """How many connections the emulator has open."""
+    assert emulator._runner is not None
+    assert emulator._runner.server is not None
+    return len(emulator._runner.server.connections)
+
+
+SITUATIONS: dict[str, tuple[Fault, dict[str, Any]]] = {
+    "waiting for the reply": (Fault.delay(30.0), {}),
+    "at its last attempt": (Fault.delay(30.0), {"retry": RetryPolicy(max_attempts=1)}),
+    "waiting for a slot": (Fault.delay(30.0), {"max_concurrency": 1}),
+    "waiting between attempts": (Fault.status(503, retry_after=30), {}),
+    "waiting out a pause": (Fault.status(429, retry_after=30), {}),
+    "waiting for the rate limit": (Fault.delay(30.0), {"rate_limit": RateLimit(per_second=1)}),
+}
+
+
+@pytest.mark.parametrize(("fault", "options"), SITUATIONS.values(), ids=SITUATIONS)
+@pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
+async def test_closing_ends_what_is_under_way(
+    emulator: Emulator, fault: Fault, options: dict[str, Any], own_session: bool
+) -> None:
+    """Wherever a call stands when the client is closed, it ends at once, with ClientClosedError, and leaves nothing."""
+    emulator.inject(fault, times=None)
+    tasks = asyncio.all_tasks()
+    async with aiohttp.ClientSession() as theirs:
+        client = client_of(emulator, session=None if own_session else theirs, **options)
+        calls = [asyncio.ensure_future(client.flags.get("1")) for _ in range(2)]
+        while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        await client.aclose()
+        done, late = await asyncio.wait(calls, timeout=0.5)
+        for call in late:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert late == set()
+        assert [type(call.exception()) for call in done] == [ClientClosedError] * 2
+        assert theirs.closed is False
+    await emulator.stop()
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_closing_ends_a_write_that_waits_its_turn(emulator: Emulator) -> None:
+    """A write behind another one to the same flag ends as well; it was never sent."""
+    emulator.inject(Fault.delay(30.0), times=None)
+    client = client_of(emulator)
+    writes = [asyncio.ensure_future(client.flags.edit("1", enabled=True)) for _ in range(3)]
+    while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    await client.aclose()
+    async with asyncio.timeout(1.0):
+        results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [ClientClosedError] * 3
+    assert len(emulator.requests) == 1
+
+
+async def test_the_callers_session_is_closed(emulator: Emulator) -> None:
+    """A client over a session that its owner closed says whose it is."""
+    async with aiohttp.ClientSession() as session:
+        client = client_of(emulator, session=session)
+        await client.flags.list()
+    with pytest.raises(ClientClosedError, match="session that this client was given is closed"):
+        await client.flags.list()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("options", [{"trust_env": True}, {"trace_configs": [aiohttp.TraceConfig()]}])
+async def test_what_belongs_to_the_callers_session(options: dict[str, Any]) -> None:
+    """What only a session can have is refused beside a session."""
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ConfigurationError, match="set them where you make it"):
+            AsyncExperimentClient(KEY, session=session, **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": True},
+        {"deadline": -1},
+        {"retry": 3},
+        {"max_concurrency": 0},
+        {"max_concurrency": -1},
+        {"max_concurrency": 1.5},
+    ],
+)
+def test_options_that_cannot_work(options: dict[str, Any]) -> None:
+    """They are refused when the client is made, by name."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        AsyncExperimentClient(KEY, **options)
+
+
+async def test_an_endpoint_without_a_method(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """`request` sends query and body as they are, and gives JSON parsed and anything else as text."""
+    flag = emulator.state.add_flag(key="x")
+    listed = await client.request("get", "/flags", params={"limit": 1, "includeArchived": True, "key": "x"})
+    assert listed == {"flags": [flag]}
+    assert emulator.requests[0].query == {"limit": "1", "includeArchived": "true", "key": "x"}
+    assert emulator.requests[0].body is None
+    assert await client.request("PATCH", f"/flags/{flag['id']}", json={"description": None}) == "OK"
+    assert emulator.requests[1].body == {"description": None}
+    assert emulator.requests[1].headers["content-type"] == "application/json"
+    for json in (None, 0, "", []):
+        emulator.inject(Fault.status(200, body=""))
+        assert await client.request("POST", "/any%2Fthing", json=json) == ""
+        assert emulator.requests[-1].body == json
+    assert emulator.requests[-1].path == "/api/1/any%2Fthing"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("", "/", "flags", "/flags/", "//x", "/flags?x=1", "/flags#x", "/a b", "/a\n")),
+        *(("GET", path) for path in ("/.", "/..", "/flags/../x", "/flags/./x", "/flags/%2e%2E/x", "http://x/flags")),
+        *((method, "/flags") for method in ("", "GET POST", "GET\r\nX: y", "G3T")),
+        (None, "/flags"),
+        ("GET", None),
+    ],
+)
+async def test_what_request_refuses(client: AsyncExperimentClient, emulator: Emulator, method: Any, path: Any) -> None:
+    """What is no method, or would lead to another path, is refused before anything is sent."""
+    with pytest.raises(InvalidInputError, match="Nothing was sent"):
+        await client.request(method, path)
+    assert emulator.requests == []
+
+
+async def test_closing_a_view_closes_nothing(client: AsyncExperimentClient) -> None:
+    """Only the client itself ends what all its views share."""
+    async with client.with_options(timeout=1.0) as view:
+        await view.flags.list()
+    assert await view.flags.list() == await client.flags.list() == []
+    with pytest.raises(ConfigurationError, match="timeout"):
+        client.with_options(timeout=0)
+
+
+async def test_a_cancelled_call_frees_its_slot(emulator: Emulator) -> None:
+    """With one slot, the next call goes at once; neither a task nor the cancelled request's connection is left."""
+    emulator.inject(Fault.delay(30.0))
+    tasks = asyncio.all_tasks()
+    async with client_of(emulator, max_concurrency=1, rate_limit=None) as client:
+        call = asyncio.ensure_future(client.flags.get("1"))
+        waiting = asyncio.ensure_future(client.flags.get("2"))
+        while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+        waiting.cancel()
+        call.cancel()
+        await asyncio.wait([call, waiting])
+        assert call.cancelled()
+        async with asyncio.timeout(1.0):
+            assert await client.flags.list() == []
+    await emulator.stop()
+    assert asyncio.all_tasks() == tasks
+    assert len(emulator.requests) == 2
+
+
+def scripted(session: ScriptedSession, limit: RateLimit) -> AsyncExperimentClient:
+    """A client over a session that stands in for aiohttp's."""
+    stand_in = cast("aiohttp.ClientSession", session)
+    return AsyncExperimentClient(KEY, base_url="https://service.example", session=stand_in, rate_limit=limit)
+
+
+def test_a_cancelled_call_frees_its_permit() -> None:
+    """Its permit comes back after as long as a lost request's, not sooner and not never."""
+    session = ScriptedSession([Answer(seconds=50.0), Answer(body=b'{"flags": []}')])
+
+    async def scenario() -> None:
+        limit = RateLimit(per_second=1)
+        async with scripted(session, limit) as client:
+            call = asyncio.ensure_future(client.flags.get("1"))
+            await asyncio.sleep(0.5)
+            call.cancel()
+            await client.flags.list()
+            assert now() == pytest.approx(0.5 + 1.0 + 0.5)
+
+    run(scenario())
+
+
+def test_closing_leaves_no_timer() -> None:
+    """Requests that end while the client is closed do not make the pacer look at the clock again."""
+    session = ScriptedSession([Answer(seconds=50.0)])
+
+    async def scenario() -> None:
+        limit = RateLimit(per_second=2)
+        client = scripted(session, limit)
+        calls = [asyncio.ensure_future(client.flags.get("1")) for _ in range(5)]
+        await asyncio.sleep(5.0)
+        await client.aclose()
+        await asyncio.wait(calls)
+        assert [type(call.exception()) for call in calls] == [ClientClosedError] * 5
+        assert client._transport.connection.pacer._place._timer is None
+
+    run(scenario())
+
+
+def test_what_it_shows_of_itself() -> None:
+    """Its repr tells the address and not the key, and it is never pickled."""
+    client = AsyncExperimentClient("lifetime-management-key", region="eu")
+    assert repr(client) == "<AsyncExperimentClient https://experiment.eu.amplitude.com/api/1>"
+    with pytest.raises(TypeError, match="never pickled"):
+        pickle.dumps(client)
+    parts = [client, client.flags, client._transport, client._transport.connection, *vars(client).values()]
+    parts += vars(client._transport.connection).values()
+    assert "lifetime-management-key" not in repr(parts)

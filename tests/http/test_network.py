@@ -1,0 +1,174 @@
+"""How the client reaches the service: whose session, proxies, certificates, traces, the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from attrs import define, field
+
+from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentClient, RetryPolicy
+from amp_exp_async.emulator import Emulator, Fault
+
+KEY = "emulator-management-key"
+
+
+def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
+    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
+
+
+async def test_the_callers_session_is_used_and_stays_theirs(emulator: Emulator) -> None:
+    """Its headers and cookies go along, the key's header is ours, and after closing it is open and as before."""
+    headers = {"X-Team": "growth", "Authorization": "Bearer theirs", "User-Agent": "theirs"}
+    async with aiohttp.ClientSession(headers=headers, cookies={"c": "1"}, raise_for_status=True) as session:
+        jar = aiohttp.CookieJar(unsafe=True)
+        session._cookie_jar = jar
+        jar.update_cookies({"c": "1"})
+        before = dict(vars(session))
+        async with client_of(emulator, session=session) as client:
+            await client.flags.list()
+            with pytest.raises(APIStatusError):  # not their raise_for_status
+                await client.flags.get("404")
+        assert not session.closed
+        assert dict(vars(session)) == before
+        async with session.get(f"{emulator.base_url}/api/1/x", raise_for_status=False) as response:
+            assert response.status == 401
+    ours, theirs = emulator.requests[0], emulator.requests[-1]
+    assert (ours.authorized, theirs.authorized) == (True, False)
+    assert ours.headers["x-team"] == theirs.headers["x-team"] == "growth"
+    assert ours.headers["cookie"] == theirs.headers["cookie"] == "c=1"
+
+
+async def test_trace_configurations(emulator: Emulator) -> None:
+    """aiohttp's trace configurations see every request of our own session, retries included."""
+    seen: list[str] = []
+
+    async def started(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(params.method)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(started)
+    emulator.inject(Fault.close())
+    async with client_of(emulator, trace_configs=[trace], retry=RetryPolicy(backoff_base=0.0)) as client:
+        await client.flags.list()
+    assert seen == ["GET", "GET"]
+
+
+@define
+class Proxy:
+    """An HTTP proxy that answers by itself."""
+
+    url: str = ""
+    requests: list[str] = field(factory=list[str])
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request with an empty list."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.requests.append(head.decode().split("\r\n")[0])
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"flags":[]}')
+        writer.close()
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    running = Proxy()
+    async with await asyncio.start_server(running.serve, "127.0.0.1", 0) as server:
+        running.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield running
+
+
+@pytest.mark.parametrize("how", ["proxy", "proxy beside a session", "environment"])
+async def test_a_proxy(proxy: Proxy, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests go to the proxy that was passed, or with `trust_env` to the environment's, with the whole URL."""
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with aiohttp.ClientSession() as session:
+        options: dict[str, Any] = {
+            "proxy": {"proxy": proxy.url},
+            "proxy beside a session": {"proxy": proxy.url, "session": session},
+            "environment": {"trust_env": True},
+        }[how]
+        url = "http://service.example/prefix"
+        async with AsyncExperimentClient(KEY, base_url=url, allow_insecure_http=True, **options) as client:
+            assert await client.flags.list(limit=7) == []
+    assert proxy.requests == ["GET http://service.example/prefix/api/1/flags?limit=7 HTTP/1.1"]
+
+
+async def test_the_environment_is_not_trusted_unless_told(
+    emulator: Emulator, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default no request goes to a proxy of the environment."""
+    monkeypatch.setenv("http_proxy", proxy.url)
+    async with client_of(emulator) as client:
+        assert await client.flags.list() == []
+    assert proxy.requests == []
+
+
+async def test_a_password_file_does_not_take_the_keys_place(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `trust_env`, an entry of `~/.netrc` for the host neither breaks the request nor replaces the key."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with client_of(emulator, trust_env=True) as client:
+        assert await client.flags.list() == []
+    assert emulator.requests[0].authorized
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate that nobody signed, its key beside it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")  # nothing that is installed can sign one
+    options = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    command = [openssl, *options.split(), "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    return tmp_path / "certificate.pem"
+
+
+@pytest.fixture
+async def tls_url(certificate: Path) -> AsyncIterator[str]:
+    """Where a service with that certificate listens."""
+
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.json_response({"flags": []})
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.fixture
+def digest(certificate: Path) -> bytes:
+    """The certificate's fingerprint."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).digest()
+
+
+async def test_certificates(tls_url: str, certificate: Path, digest: bytes) -> None:
+    """By default a certificate must be trusted; `ssl` takes a context that trusts it, its fingerprint, or no check."""
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    for accepting in (trusting, aiohttp.Fingerprint(digest), False):
+        async with AsyncExperimentClient(KEY, base_url=tls_url, ssl=accepting) as client:
+            assert await client.flags.list() == []
+    for refusing in (True, ssl.create_default_context(), aiohttp.Fingerprint(digest[::-1])):
+        async with AsyncExperimentClient(KEY, base_url=tls_url, ssl=refusing) as client:
+            with pytest.raises(APIConnectionError, match=r"TLS failed .*Nothing was sent") as caught:
+                await client.flags.list()
+        assert (caught.value.sent, caught.value.attempts) == (False, 1)

@@ -1,0 +1,123 @@
+"""Rule 1: one attempt is one wire request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from attrs import define, field
+
+from amp_exp_async import APIConnectionError, AsyncExperimentClient, OutcomeUnknownError, RetryPolicy
+
+KEY = "one-attempt-management-key"
+REPLY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"flags":[]}'
+
+
+@define
+class DroppingServer:
+    """Answers the first request of a connection, and drops the connection when a second one arrives on it."""
+
+    port: int = 0
+    received: list[str] = field(factory=list[str])
+    """The method and path of every request that arrived, dropped ones included."""
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def count(self, method: str) -> int:
+        """How many requests of this method arrived."""
+        return sum(line.startswith(method) for line in self.received)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        try:
+            for answered in (True, False):
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.received.append(head.decode().partition(" HTTP/")[0])
+                if answered:
+                    writer.write(REPLY)
+        except asyncio.IncompleteReadError:
+            pass
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DroppingServer]:
+    """A running server of that kind."""
+    dropping = DroppingServer()
+    listener = await asyncio.start_server(dropping.serve, "127.0.0.1", 0)
+    dropping.port = listener.sockets[0].getsockname()[1]
+    async with listener:
+        yield dropping
+
+
+def client_of(server: DroppingServer, session: aiohttp.ClientSession | None = None) -> AsyncExperimentClient:
+    return AsyncExperimentClient(
+        KEY, base_url=server.url, session=session, rate_limit=None, retry=RetryPolicy(max_attempts=3, backoff_base=0.0)
+    )
+
+
+async def test_bare_aiohttp_sends_twice(server: DroppingServer) -> None:
+    """What this library switches off: aiohttp by itself resends a DELETE when a kept-alive connection drops."""
+    async with aiohttp.ClientSession() as session:
+        for method in ("GET", "DELETE"):
+            async with session.request(method, f"{server.url}/x") as response:
+                await response.read()
+    assert server.received == ["GET /x", "DELETE /x", "DELETE /x"]
+
+
+@pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
+async def test_a_removal_by_index_arrives_once(server: DroppingServer, own_session: bool) -> None:
+    """A dropped removal by index is not sent again by anybody, and its outcome is unknown."""
+    async with aiohttp.ClientSession() as theirs:
+        async with client_of(server, None if own_session else theirs) as client:
+            await client.flags.list()
+            with pytest.raises(OutcomeUnknownError, match="may or may not have been applied") as caught:
+                await client.flags.users.remove_at("1", "on", 0)
+        assert not theirs.closed
+    assert server.received == ["GET /api/1/flags", "DELETE /api/1/flags/1/variants/on/users/0"]
+    assert caught.value.attempts == 1
+    assert isinstance(caught.value.__cause__, APIConnectionError)
+
+
+async def test_the_callers_session_stays_as_it_is(server: DroppingServer) -> None:
+    """Their own requests over their session are resent by aiohttp, as before, while the client uses it and after."""
+    async with aiohttp.ClientSession() as theirs:
+        async with client_of(server, theirs) as client:
+            await client.flags.list()
+            assert theirs._retry_connection is True  # type: ignore[attr-defined]  # aiohttp's own
+        assert theirs._retry_connection is True  # type: ignore[attr-defined]  # aiohttp's own
+        async with theirs.delete(f"{server.url}/theirs") as response:
+            assert response.status == 200
+    assert server.count("DELETE") == 2
+
+
+async def test_a_read_is_retried_and_counted(server: DroppingServer) -> None:
+    """A dropped read is sent again by the retry policy, and every request that arrived is in the usage."""
+    async with client_of(server) as client:
+        await client.flags.list()
+        assert await client.flags.list() == []
+        assert (client.usage.requests, client.usage.retries) == (3, 1)
+        assert client.usage.requests_today == 3
+    assert server.received == ["GET /api/1/flags"] * 3
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_no_more_requests_than_attempts(server: DroppingServer, attempts: int) -> None:
+    """What the policy allows is what the server sees, also when every attempt meets a kept-alive connection."""
+    policy = RetryPolicy(max_attempts=attempts, backoff_base=0.0)
+    async with client_of(server) as client:
+        await asyncio.gather(*(client.flags.list() for _ in range(2)))
+        alive = server.connections
+        assert alive == 2
+        with pytest.raises(APIConnectionError) as caught:
+            await client.with_options(retry=policy).flags.get("1")
+    assert server.received.count("GET /api/1/flags/1") == attempts
+    assert caught.value.attempts == attempts

@@ -1,0 +1,230 @@
+"""Rule 4: writes to one object never overlap, in the order of asking; nothing else waits for anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from attrs import define, field
+
+from amp_exp_async import APITimeoutError, AsyncExperimentClient, NotFoundError, RateLimit, RetryPolicy
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http.ordering import KeyedLocks
+from tests.virtual_time import now, run
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+TestServer.__test__ = False  # type: ignore[attr-defined]  # its name looks like a test class
+
+WRITES: list[Call] = [
+    lambda c: c.flags.edit("1", enabled=True),
+    lambda c: c.flags.archive("1"),
+    lambda c: c.flags.variants.create("1", key="new"),
+    lambda c: c.flags.variants.edit("1", "on", name="x"),
+    lambda c: c.flags.variants.remove("1", "on"),
+    lambda c: c.flags.users.add("1", "on", ["u"]),
+    lambda c: c.flags.users.remove("1", "on", ["u"]),
+    lambda c: c.flags.users.remove_at("1", "on", 0),
+    lambda c: c.flags.users.remove_all("1", "on"),
+    lambda c: c.flags.cohorts.add("1", "on", ["c"]),
+    lambda c: c.flags.deployments.add("1", ["d"]),
+    lambda c: c.flags.deployments.remove("1", "d"),
+    lambda c: c.request("POST", "/flags/1/anything", json={}),
+]
+
+
+@define
+class SlowService:
+    """Takes its time for each request, and notes which overlapped."""
+
+    seconds: float = 0.004
+    began: list[str] = field(factory=list[str])
+    under_way: list[str] = field(factory=list[str])
+    together: set[tuple[str, str]] = field(factory=set[tuple[str, str]])
+    """Pairs of requests that were under way at the same time."""
+    most: int = 0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer every request alike."""
+        name = f"{request.method} {request.path.removeprefix('/api/1')}"
+        self.began.append(name)
+        self.together |= {(other, name) for other in self.under_way}
+        self.under_way.append(name)
+        self.most = max(self.most, len(self.under_way))
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.under_way.remove(name)
+        return web.json_response({"flags": [], "id": "1", "key": "x"})
+
+
+@pytest.fixture
+def service() -> SlowService:
+    return SlowService()
+
+
+@pytest.fixture
+async def client(service: SlowService) -> AsyncIterator[AsyncExperimentClient]:
+    """A client of the slow service."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", service.handle)
+    async with TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        async with AsyncExperimentClient("ordering-key", base_url=url, retry=RetryPolicy(max_attempts=1)) as client:
+            yield client
+
+
+def locks(client: AsyncExperimentClient) -> KeyedLocks:
+    return client._transport.connection.locks
+
+
+async def test_writes_to_one_flag_never_overlap(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Whatever the operations are, each waits for those before it; in the end no lock is left."""
+    await asyncio.gather(*(write(client) for write in WRITES))
+    assert len(service.began) == len(WRITES)
+    assert service.together == set()
+    assert len(locks(client)) == 0
+
+
+async def test_first_come_first_served(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Writes to one flag arrive in the order in which they were asked for."""
+    await asyncio.gather(*(client.flags.variants.edit("1", f"v{index}", name="x") for index in range(12)))
+    assert service.began == [f"PATCH /flags/1/variants/v{index}" for index in range(12)]
+
+
+async def test_other_objects_go_in_parallel(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Writes to different flags, to an experiment or deployment of the same id, and creations wait for nobody."""
+    service.seconds = 0.2
+    writes = [
+        *(client.flags.edit(str(index), enabled=True) for index in range(1, 6)),
+        client.experiments.edit("1", enabled=True),
+        client.deployments.edit("1", label="x"),
+        client.flags.create(project_id="1", key="a"),
+        client.flags.create(project_id="1", key="b"),
+    ]
+    await asyncio.gather(*writes)
+    assert service.most == len(writes)
+
+
+async def test_reads_are_not_ordered(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Reads of a flag wait neither for a write to it nor for each other."""
+    service.seconds = 0.2
+    await asyncio.gather(client.flags.edit("1", enabled=True), *(client.flags.get("1") for _ in range(4)))
+    assert service.most == 5
+
+
+@pytest.mark.parametrize("bound", [1, 3])
+async def test_the_bound_of_concurrency(client: AsyncExperimentClient, service: SlowService, bound: int) -> None:
+    """Never more requests are under way than `max_concurrency`, reads included, and never fewer without need."""
+    url = client._transport.connection.endpoint.base_url.removesuffix("/api/1")
+    async with AsyncExperimentClient("ordering-key", base_url=url, max_concurrency=bound) as bounded:
+        await asyncio.gather(*(bounded.flags.get(str(index)) for index in range(9)), bounded.flags.archive("1"))
+    assert len(service.began) == 10
+    assert service.most == bound
+
+
+async def test_views_share_what_orders_and_paces(client: AsyncExperimentClient, service: SlowService) -> None:
+    """A view with other options waits for the writes of its client, and has its session, pacer and figures."""
+    views = [client, client.with_options(timeout=5.0), client.with_options(deadline=None).with_options(timeout=9.0)]
+    await asyncio.gather(*(view.flags.edit("1", enabled=True) for view in views * 3))
+    assert service.together == set()
+    assert {view.usage for view in views} == {client.usage}
+    assert client.usage.requests == 9
+    assert len({id(view._transport.connection) for view in views}) == 1
+
+
+async def test_views_share_the_rate_limit(emulator: Emulator) -> None:
+    """Two views together keep to the limit of one client."""
+    limit = RateLimit(per_second=2)
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
+        view = client.with_options(deadline=0.2)
+        await asyncio.gather(client.flags.list(), view.flags.list())
+        with pytest.raises(APITimeoutError):
+            await view.flags.list()
+    assert len(emulator.requests) == 2
+
+
+@pytest.mark.parametrize("which", ["running", "waiting"])
+async def test_a_cancelled_write_frees_the_lock(
+    client: AsyncExperimentClient, service: SlowService, which: str
+) -> None:
+    """Whether it was under way or still waiting, the writes after it go on in their order, and no lock is left."""
+    service.seconds = 0.02
+    writes = [asyncio.ensure_future(client.flags.variants.edit("1", f"v{index}", name="x")) for index in range(4)]
+    while not service.began:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    cancelled = 0 if which == "running" else 1
+    writes[cancelled].cancel()
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [index for index, result in enumerate(results) if result is not None] == [cancelled]
+    assert isinstance(results[cancelled], asyncio.CancelledError)
+    arrived = [0, 1, 2, 3] if which == "running" else [0, 2, 3]
+    assert service.began == [f"PATCH /flags/1/variants/v{index}" for index in arrived]
+    assert len(locks(client)) == 0
+
+
+async def test_a_deadline_while_waiting_for_the_lock(client: AsyncExperimentClient, service: SlowService) -> None:
+    """A write that gets no turn in time fails, was not sent, and leaves the lock to the next."""
+    service.seconds = 0.05
+    first = asyncio.ensure_future(client.flags.edit("1", enabled=True))
+    await asyncio.sleep(0)
+    with pytest.raises(APITimeoutError, match="waited for earlier writes to the same object") as caught:
+        await client.with_options(deadline=0.01).flags.archive("1")
+    assert (caught.value.sent, caught.value.attempts) == (False, 0)
+    await first
+    await client.flags.edit("1", enabled=False)
+    assert len(service.began) == 2
+    assert len(locks(client)) == 0
+
+
+async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, at_once: RetryPolicy) -> None:
+    """Between a lost reply and its repeat, or its settling, no other write to that flag slips in."""
+    emulator.state.add_flag(id="1", variants=[{"key": "on"}])
+    emulator.inject(Fault.close(applied=True), nth=1, method="PATCH")
+    emulator.inject(Fault.close(applied=True), nth=1, method="POST")
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=at_once) as client:
+        await asyncio.gather(
+            client.flags.edit("1", name="first"),
+            client.flags.variants.create("1", key="new"),
+            client.flags.edit("1", name="last"),
+        )
+    assert [request.method for request in emulator.requests] == ["PATCH", "PATCH", "POST", "GET", "PATCH"]
+    assert emulator.state.flag("1")["name"] == "last"
+
+
+async def test_a_failed_write_frees_the_lock(emulator: Emulator, at_once: RetryPolicy) -> None:
+    """A refusal ends the turn like a success."""
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=at_once) as client:
+        writes = [client.flags.edit("1", enabled=True) for _ in range(3)]
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(result) for result in results] == [NotFoundError] * 3
+        assert len(locks(client)) == 0
+
+
+def test_the_table_holds_a_lock_only_while_it_is_wanted() -> None:
+    """Locks of different keys are independent, appear with their first user and go with their last."""
+
+    async def scenario() -> None:
+        table = KeyedLocks()
+        await table.acquire("a", None)
+        await table.acquire("b", None)
+        await table.acquire(None, None)
+        assert len(table) == 2
+        with pytest.raises(TimeoutError):
+            await table.acquire("a", 3.0)
+        assert now() == 3.0
+        waiting = asyncio.ensure_future(table.acquire("a", None))
+        await asyncio.sleep(1.0)
+        assert not waiting.done()
+        table.release("a")
+        table.release("b")
+        table.release(None)
+        await waiting
+        assert len(table) == 1
+        table.release("a")
+        assert len(table) == 0
+
+    run(scenario())

@@ -1,0 +1,250 @@
+"""What a call says when its outcome is in doubt, and what it leaves behind in the pacer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+
+from amp_exp_async import AsyncExperimentClient, RateLimit, RetryPolicy, errors
+from amp_exp_async.config import Endpoint, Secret
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Request, Transport
+from amp_exp_async.ratelimit.pacing import Pacer
+from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+FLAG = "101"
+THREE_ATTEMPTS = RetryPolicy(max_attempts=3, backoff_base=0.0)
+AT_ONCE = Fault.status(429, retry_after=0)
+
+CREATIONS: dict[str, Call] = {
+    "flags.create": lambda c: c.flags.create(project_id="1", key="new"),
+    "variants.create": lambda c: c.flags.variants.create(FLAG, key="new"),
+    "deployments.create": lambda c: c.deployments.create(project_id="1", label="new", type="server"),
+}
+SAFE_WRITES: dict[str, Call] = {
+    "edit": lambda c: c.flags.edit(FLAG, enabled=True),
+    "rename": lambda c: c.flags.variants.edit(FLAG, "on", key="renamed"),
+    "remove": lambda c: c.flags.variants.remove(FLAG, "on"),
+}
+REFUSED = aiohttp.ClientConnectorError(Mock(), ConnectionRefusedError())
+
+each_creation = pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)
+each_safe_write = pytest.mark.parametrize("call", SAFE_WRITES.values(), ids=SAFE_WRITES)
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With one flag of one variant."""
+    emulator.state.add_flag(id=FLAG, variants=[{"key": "on"}])
+    return emulator
+
+
+@each_safe_write
+@pytest.mark.parametrize("lost", [Answer(error=ConnectionResetError()), Answer(503)], ids=["closed", "503"])
+def test_a_lost_write_and_then_no_connection(call: Call, lost: Answer) -> None:
+    """That the last attempts sent nothing does not undo the first, which may have been applied."""
+    session: Any = ScriptedSession([lost, Answer(error=REFUSED)])
+    client = AsyncExperimentClient("outcomes-key", session=session, retry=THREE_ATTEMPTS)
+    error, _ = run(outcome(call(client)))
+    assert isinstance(error, errors.APIConnectionError)
+    assert (error.sent, error.attempts, len(session.sent)) == (True, 3, 3)
+    assert "It may have been applied." in str(error)
+    assert "Nothing was sent" not in str(error)
+
+
+@each_safe_write
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_400_after_a_lost_one(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, lost: bool
+) -> None:
+    """A final 400 speaks of its own attempt only: the message adds what may have become of the lost one."""
+    emulator.inject(Fault.close(applied=True) if lost else AT_ONCE)
+    emulator.inject(Fault.status(400, body={"error": "no"}), nth=2)
+    with pytest.raises(errors.BadRequestError, match=r"answered 400, after 2 attempts") as caught:
+        await call(client)
+    assert ("It may have been applied." in str(caught.value)) is lost
+
+
+@each_creation
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_failed_creation_that_is_not_there(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, status: int
+) -> None:
+    """The service's own failure is an answer; one of what stands before it leaves open what the service still does."""
+    emulator.inject(Fault.status(status), method="POST")
+    with pytest.raises(errors.ServerError if status == 500 else errors.OutcomeUnknownError) as caught:
+        await call(client)
+    failed = caught.value if status == 500 else caught.value.__cause__
+    assert getattr(failed, "status", None) == status
+    assert sum(request.method == "POST" for request in emulator.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [{}, {"name": "theirs"}, {"description": "theirs"}, {"variants": [{"key": "on"}, {"key": "theirs"}]}],
+    ids=["the same", "name", "description", "variants"],
+)
+async def test_somebody_else_made_one_just_now(
+    client: AsyncExperimentClient, emulator: Emulator, theirs: dict[str, Any]
+) -> None:
+    """A new object of the key is taken for the lost one only if it is as was asked for."""
+    asked: dict[str, Any] = {"name": "mine", "description": "mine", "variants": [{"key": "on"}]}
+    emulator.state.add_flag(id="900", key="new", **(asked | theirs))
+    emulator.inject(Fault.close(), method="POST")
+    result, _ = await outcome(client.flags.create(project_id="1", key="new", **asked))
+    if theirs:
+        assert isinstance(result, errors.OutcomeUnknownError)
+        assert "id 900, and none of them may be" in str(result)
+    else:
+        assert getattr(result, "id", None) == "900"
+
+
+@pytest.mark.parametrize(
+    "call", [lambda c: c.flags.get(FLAG), lambda c: c.flags.users.remove_at(FLAG, "on", 0), *CREATIONS.values()]
+)
+async def test_a_deadline_that_has_passed(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """Nothing is sent any more, and nothing is in doubt."""
+    with pytest.raises(errors.APITimeoutError, match="passed before it was sent") as caught:
+        await call(client.with_options(deadline=1e-9))
+    assert (caught.value.sent, caught.value.attempts, emulator.requests) == (False, 0, [])
+    assert (client.usage.requests, client.usage.requests_today) == (0, 0)
+
+
+async def test_a_rename_that_cannot_be_looked_for(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The old name is gone and the new one cannot be read: unknown."""
+    emulator.inject(Fault.close(applied=True), method="PATCH")
+    emulator.inject(Fault.status(503), method="GET", times=None)
+    with pytest.raises(errors.OutcomeUnknownError, match=r"Looking for the new key failed \(ServerError\)") as caught:
+        await SAFE_WRITES["rename"](client.with_options(retry=THREE_ATTEMPTS))
+    assert isinstance(caught.value.__cause__, errors.NotFoundError)
+    assert (caught.value.method, caught.value.attempts) == ("PATCH", 2)
+
+
+CLOSINGS: dict[str, tuple[list[Fault], type[Exception]]] = {
+    "at the first attempt": ([Fault.delay(30.0)], errors.OutcomeUnknownError),
+    "at the third attempt": ([AT_ONCE, AT_ONCE, Fault.delay(30.0)], errors.OutcomeUnknownError),
+    "while it is read back": ([Fault.close(applied=True), Fault.delay(30.0)], errors.OutcomeUnknownError),
+    "between two attempts": ([AT_ONCE, Fault.status(429, retry_after=30)], errors.ClientClosedError),
+}
+
+
+@each_creation
+@pytest.mark.parametrize(("faults", "error"), CLOSINGS.values(), ids=CLOSINGS)
+async def test_closing_while_a_write_is_under_way(
+    *, client: AsyncExperimentClient, emulator: Emulator, call: Call, faults: list[Fault], error: type[Exception]
+) -> None:
+    """Once sent and not refused, nobody knows whether it was applied; its attempts are those that were sent."""
+    for nth, fault in enumerate(faults, 1):
+        emulator.inject(fault, nth=nth)
+    writing = asyncio.ensure_future(call(client))
+    async with asyncio.timeout(5.0):
+        while len(emulator.requests) < len(faults):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.02)
+    await client.aclose()
+    with pytest.raises(error, match="the client was closed while the") as caught:
+        await asyncio.wait_for(writing, 1.0)
+    if isinstance(caught.value, errors.OutcomeUnknownError):
+        assert caught.value.attempts == sum(request.method == "POST" for request in emulator.requests)
+    assert len(emulator.requests) == len(faults)
+
+
+@pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
+@pytest.mark.parametrize("status", [400, 404, 503])
+async def test_headers_in_any_case(client: AsyncExperimentClient, emulator: Emulator, status: int, name: str) -> None:
+    """A header is found however it is written."""
+    emulator.inject(Fault.status(status, retry_after=7))
+    with pytest.raises(errors.APIStatusError) as caught:
+        await client.with_options(retry=RetryPolicy(max_attempts=1)).flags.get(FLAG)
+    assert caught.value.headers[name] == "7"
+
+
+@pytest.mark.parametrize("fate", ["cancelled", "timed out"])
+def test_who_stops_waiting_leaves_the_queue(fate: str) -> None:
+    """Nobody is kept in the line who does not wait any more, and closing leaves no timer."""
+
+    async def scenario() -> None:
+        pacer = Pacer(RateLimit(per_second=1))
+        await pacer.acquire(None)
+        pacer.release(now(), reached=True, answered=True)
+        until = 0.3 if fate == "timed out" else None
+        leaving, staying = (asyncio.ensure_future(pacer.acquire(end)) for end in (until, None))
+        await asyncio.sleep(0.2)
+        timer = pacer._place._timer
+        assert timer is not None
+        assert len(pacer._line._tickets) == 2
+        if fate == "cancelled":
+            leaving.cancel()
+        await asyncio.wait([leaving])
+        assert len(pacer._line._tickets) == 1
+        pacer.close()
+        assert (pacer._place._timer, timer.cancelled()) == (None, True)
+        staying.cancel()
+
+    run(scenario())
+
+
+def test_a_429_makes_it_learn_the_network_anew() -> None:
+    """Full use of a slow network comes after 100 replies, ends with a refusal, and comes back after 200 more."""
+
+    async def scenario() -> list[float]:
+        pacer, waits = Pacer(RateLimit(per_second=1)), []
+        for request in range(350):
+            started = now()
+            await pacer.acquire(None)
+            waits.append(now() - started)
+            refused = request == 125
+            sent_at = now()
+            await asyncio.sleep(0.5)
+            pacer.release(sent_at, reached=True, answered=True, refused=refused)
+            if refused:
+                pacer.pause(0.0)
+        return waits
+
+    warm, cold = pytest.approx(1.0 - 0.95 * 0.5), pytest.approx(1.0)
+    waits = run(scenario())
+    assert waits[1:100] == [cold] * 99
+    assert waits[100:126] == [warm] * 26
+    assert waits[126:326] == [cold] * 200
+    assert waits[326:] == [warm] * 24
+
+
+@pytest.mark.parametrize(("seconds", "held"), [(0.5, 1.5), (2.0, 3.0), (30.0, 3.0)])
+def test_how_long_a_lost_reply_holds_its_permit(seconds: float, held: float) -> None:
+    """As long again as it was under way, but after three seconds the request is surely there."""
+
+    async def scenario() -> None:
+        pacer = Pacer(RateLimit(per_second=1))
+        await pacer.acquire(None)
+        await asyncio.sleep(seconds)
+        pacer.release(0.0, reached=True, answered=False)
+        await pacer.acquire(None)
+        assert now() == pytest.approx(seconds + held)
+
+    run(scenario())
+
+
+def test_a_day_that_is_used_up() -> None:
+    """A 429 that speaks of the day and names no time is not tried again before midnight."""
+    daily = Answer(429, b'{"error": "daily limit exceeded"}')
+    session: Any = ScriptedSession([daily, Answer(), daily])
+
+    async def scenario() -> None:
+        network = HttpOptions(session=session, wall_clock=lambda: 1_800_057_600.0 - 3600.0 + now())
+        connection = HttpSession(Endpoint("https://service.example/api/1", Secret("outcomes-key")), network)
+        patient, ordinary = (Transport(connection, CallOptions(deadline=deadline)) for deadline in (None, 120.0))
+        await patient.send(Request("GET", "/flags"))
+        assert 3600.0 <= now() < 3602.0
+        error, elapsed = await outcome(ordinary.send(Request("GET", "/flags")))
+        assert isinstance(error, errors.RateLimitError)
+        assert (error.daily, error.attempts, elapsed) == (True, 1, 0.0)
+        await connection.close()
+
+    run(scenario())
+    assert len(session.sent) == 3

@@ -1,0 +1,184 @@
+"""Lists: every cursor is followed, nothing is lost or repeated, and no more is read than is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any, Literal
+
+import pytest
+
+from amp_exp_async import AsyncExperimentClient, PermissionDeniedError, UnexpectedResponseError
+from amp_exp_async.emulator import Emulator, Fault
+
+SOME = 10
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With flags `f0` to `f9`, which are listed the newest first, and deployments."""
+    for index in range(SOME):
+        emulator.state.add_flag(key=f"f{index}")
+        emulator.state.add_deployment(label=f"d{index}")
+    return emulator
+
+
+@pytest.fixture
+def expected() -> list[str]:
+    """The keys of all flags in the order of the list."""
+    return [f"f{index}" for index in reversed(range(SOME))]
+
+
+def cursors(emulator: Emulator) -> list[str | None]:
+    """The cursor that each request asked for."""
+    return [request.query.get("cursor") for request in emulator.requests]
+
+
+async def settle() -> None:
+    """Let everything that can happen without anybody's doing happen."""
+    for _ in range(5):
+        await asyncio.sleep(0.003)
+
+
+@pytest.mark.parametrize("cursor_type", ["string", "number"])
+@pytest.mark.parametrize("last_cursor", ["absent", "null", "empty"])
+@pytest.mark.parametrize("limit", [1, 3, 5, 9, 10, 11, 1000])
+async def test_every_shape_of_cursor(
+    cursor_type: Literal["string", "number"],
+    last_cursor: Literal["absent", "null", "empty"],
+    limit: int,
+    expected: list[str],
+) -> None:
+    """A list is read to its end, each item once and in order, however its cursors look."""
+    async with Emulator(cursor_type=cursor_type, last_cursor=last_cursor, per_second=None) as emulator:
+        for key in reversed(expected):
+            emulator.state.add_flag(key=key)
+        async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+            assert [flag.key async for flag in client.flags.list(limit=limit)] == expected
+            assert [flag.key for flag in await client.flags.list(limit=limit)] == expected
+            pages = [page async for page in client.flags.list(limit=limit).pages()]
+        assert [flag.key for page in pages for flag in page.items] == expected
+        assert pages[-1].next_cursor is None
+        assert all(isinstance(page.next_cursor, str) for page in pages[:-1])
+        assert len(emulator.requests) == 3 * -(-SOME // limit)
+
+
+async def test_deployments_are_paged_too(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The list whose documentation shows no cursor follows it all the same."""
+    labels = [deployment.label async for deployment in client.deployments.list(limit=4)]
+    assert labels == [f"d{index}" for index in reversed(range(SOME))]
+    assert len(emulator.requests) == 3
+
+
+def page(cursor: Any, *ids: str) -> Fault:
+    """A page with these ids and that cursor, in place of what the emulator would answer."""
+    return Fault.status(200, body={"flags": [{"id": id, "key": id} for id in ids], "nextCursor": cursor})
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers", "requests"),
+    [
+        (None, ["a", "a"], 2),
+        (None, ["a", "b", "a"], 3),
+        (None, ["a", "b", "c", "b"], 4),
+        (None, [7, 7], 2),
+        ("a", ["a"], 1),
+        ("a", ["b", "a"], 2),
+    ],
+    ids=["a a", "a b a", "a b c b", "numbers", "the one asked for", "back to the one asked for"],
+)
+@pytest.mark.parametrize("whole_pages", [True, False], ids=["pages", "items"])
+async def test_a_cursor_that_comes_again(
+    *,
+    client: AsyncExperimentClient,
+    emulator: Emulator,
+    asked: str | None,
+    answers: list[Any],
+    requests: int,
+    whole_pages: bool,
+) -> None:
+    """A circle of any length ends in an error instead of going on for ever, after all items before it."""
+    for nth, cursor in enumerate(answers, 1):
+        emulator.inject(page(cursor, f"{nth}x", f"{nth}y"), nth=nth)
+    got: list[str] = []
+    pager = client.flags.list(cursor=asked)
+    with pytest.raises(UnexpectedResponseError, match="came a second time") as caught:  # noqa: PT012 - what came before counts
+        if whole_pages:
+            async for one in pager.pages():
+                got += [flag.id for flag in one.items]
+        else:
+            async for flag in pager:
+                got.append(flag.id)
+    assert got == [f"{nth}{letter}" for nth in range(1, len(answers) + 1) for letter in "xy"]
+    assert caught.value.location == "nextCursor"
+    assert len(emulator.requests) == requests
+
+
+async def test_an_error_comes_after_the_items_before_it(
+    client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
+) -> None:
+    """What page 1 holds is delivered, then the error of page 2 is raised, though page 2 was asked for earlier."""
+    emulator.inject(Fault.status(403), nth=2, times=None)
+    got: list[str] = []
+    with pytest.raises(PermissionDeniedError):  # noqa: PT012 - what came before counts
+        async for flag in client.flags.list(limit=4):
+            got.append(flag.key)
+            await asyncio.sleep(0.002)
+    assert got == expected[:4]
+
+
+@pytest.mark.parametrize("fault", [Fault.status(503), Fault.close(), Fault.truncate()], ids=["503", "closed", "cut"])
+async def test_a_page_is_retried_not_the_list(
+    client: AsyncExperimentClient, emulator: Emulator, expected: list[str], fault: Fault
+) -> None:
+    """A page that failed is asked for again with its own cursor."""
+    emulator.inject(fault, nth=2, times=2)
+    assert [flag.key async for flag in client.flags.list(limit=4)] == expected
+    first, second, third = cursors(emulator)[0], cursors(emulator)[1], cursors(emulator)[4]
+    assert cursors(emulator) == [first, second, second, second, third]
+    assert len({first, second, third}) == 3
+
+
+async def test_pages_and_going_on_from_one(
+    client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
+) -> None:
+    """Whole pages come one request each, none ahead, and a cursor kept from one goes on after it."""
+    async with aclosing(client.flags.list(limit=4).pages()) as pages:
+        first = await anext(pages)
+        await settle()
+        assert len(emulator.requests) == 1
+        second = await anext(pages)
+    assert [flag.key for flag in [*first.items, *second.items]] == expected[:8]
+    rest = await client.flags.list(limit=4, cursor=first.next_cursor)
+    assert [flag.key for flag in rest] == expected[4:]
+    assert len(emulator.requests) == 4
+
+
+async def test_reading_a_pager_again_sends_again(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A pager sends nothing until it is read, and each reading is a new one."""
+    pager = client.flags.list(limit=1000)
+    await settle()
+    assert len(emulator.requests) == 0
+    before = await pager
+    emulator.state.add_flag(key="later")
+    assert [flag.key for flag in await pager] == ["later", *(flag.key for flag in before)]
+    assert len(emulator.requests) == 2
+
+
+@pytest.mark.parametrize("whole_pages", [True, False], ids=["pages", "items"])
+async def test_empty_pages_with_a_cursor(client: AsyncExperimentClient, emulator: Emulator, whole_pages: bool) -> None:
+    """A page without items is not the end of the list as long as it has a cursor."""
+    for nth, fault in enumerate([page("a"), page("b", "x"), page("c"), page(None)], 1):
+        emulator.inject(fault, nth=nth)
+    pager = client.flags.list()
+    if whole_pages:
+        assert [[flag.id for flag in one.items] async for one in pager.pages()] == [[], ["x"], [], []]
+    else:
+        assert [flag.id async for flag in pager] == ["x"]
+    assert cursors(emulator) == [None, "a", "b", "c"]
+
+
+async def test_an_empty_list(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Nothing is nothing, in one request."""
+    assert await client.flags.list(project_id="404") == []
+    assert len(emulator.requests) == 1

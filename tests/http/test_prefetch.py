@@ -1,0 +1,212 @@
+"""The page ahead: when it is requested, how much is in memory, and that leaving early leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AsyncExperimentClient, Attempt, ClientClosedError, Flag, ServerError
+from amp_exp_async.emulator import Emulator, Fault
+
+SOME = 10
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With flags `f0` to `f9`, which are listed the newest first, and deployments."""
+    for index in range(SOME):
+        emulator.state.add_flag(key=f"f{index}")
+        emulator.state.add_deployment(label=f"d{index}")
+    return emulator
+
+
+async def settle() -> None:
+    """Let everything that can happen without anybody's doing happen."""
+    for _ in range(5):
+        await asyncio.sleep(0.002)
+
+
+async def arrived(emulator: Emulator, count: int) -> int:
+    """How many requests have arrived, once it is so many and nothing more is on its way."""
+    async with asyncio.timeout(5.0):
+        while len(emulator.requests) < count:  # noqa: ASYNC110 - the log has no event to wait for
+            await asyncio.sleep(0.001)
+    await settle()
+    return len(emulator.requests)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+async def test_when_the_next_page_is_requested(client: AsyncExperimentClient, emulator: Emulator, limit: int) -> None:
+    """Not before the consumer has come to the second half of a page, then at once, and never a page further."""
+    taken = 0
+    async with aclosing(aiter(client.flags.list(limit=limit))) as flags:
+        async for _ in flags:
+            taken += 1
+            pages_begun = -(-taken // limit)
+            in_second_half = (taken - 1) % limit >= limit // 2
+            expected = min(pages_begun + in_second_half, -(-SOME // limit))
+            assert await arrived(emulator, expected) == expected
+    assert taken == SOME
+
+
+async def test_the_next_page_arrives_meanwhile(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """While the second half is worked through, the next page comes in: its first item is there without a wait."""
+    seen: list[Attempt] = []
+    emulator.inject(Fault.delay(0.02), nth=2)
+    async with aclosing(aiter(client.with_options(on_attempt=seen.append).flags.list(limit=5))) as flags:
+        for _ in range(5):
+            await anext(flags)
+        async with asyncio.timeout(5.0):
+            while len(seen) < 2:  # noqa: ASYNC110 - the point is that nobody waits for it
+                await asyncio.sleep(0.001)
+        await settle()
+        sixth = asyncio.ensure_future(anext(flags))
+        await asyncio.sleep(0)
+        assert sixth.done()
+        assert sixth.result().key == "f4"
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 5])
+@pytest.mark.parametrize("how", ["break", "closing", "cancel", "error"])
+async def test_leaving_early_leaves_nothing_behind(
+    client: AsyncExperimentClient, emulator: Emulator, stop_after: int, how: str
+) -> None:
+    """However a loop is left, no task is left, nothing more is sent, and the client goes on working."""
+    emulator.inject(Fault.delay(0.02), nth=2)
+    tasks = asyncio.all_tasks()
+
+    async def consume() -> None:
+        taken = 0
+        async for _ in client.flags.list(limit=5):
+            taken += 1
+            if taken == stop_after:
+                if how == "break":
+                    break
+                if how == "error":
+                    raise ZeroDivisionError
+                await asyncio.sleep(60.0)
+
+    async def close() -> None:
+        async with aclosing(aiter(client.flags.list(limit=5))) as flags:
+            for _ in range(stop_after):
+                await anext(flags)
+
+    consumer = asyncio.ensure_future(close() if how == "closing" else consume())
+    if how == "cancel":
+        await arrived(emulator, 1 if stop_after == 1 else 2)
+        consumer.cancel()
+    await asyncio.gather(consumer, return_exceptions=True)
+    await settle()
+    gc.collect()
+    await settle()
+    assert left_behind(tasks) == set()
+    sent = len(emulator.requests)
+    assert sent == (1 if stop_after == 1 else 2)
+    await asyncio.sleep(0.03)
+    assert len(emulator.requests) == sent
+    assert len(await client.flags.list()) == SOME
+
+
+def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """The tasks that are new, but for those of the emulator's server, which keeps idle connections open."""
+    new = asyncio.all_tasks() - before
+    return {task for task in new if not getattr(task.get_coro(), "__qualname__", "").startswith("RequestHandler.")}
+
+
+@pytest.fixture
+def flags_alive() -> Iterator[Callable[[], int]]:
+    """Counts the flags in memory that were made since the test began."""
+    gc.collect()
+    gc.freeze()  # what is there already is not looked through again and again
+    yield lambda: sum(type(one) is Flag for one in gc.get_objects())
+    gc.unfreeze()
+
+
+async def test_at_most_two_pages_in_memory(
+    client: AsyncExperimentClient, emulator: Emulator, flags_alive: Callable[[], int]
+) -> None:
+    """However long the list is, its consumer never holds more than the items of two pages."""
+    for index in range(190):
+        emulator.state.add_flag(key=f"more{index}")
+    limit, most, taken = 10, 0, 0
+    async for flag in client.flags.list(limit=limit):
+        taken += 1
+        await asyncio.sleep(0.001)
+        most = max(most, flags_alive())
+        del flag
+    assert taken == 200
+    assert limit < most <= 2 * limit + 1  # one is the consumer's
+
+
+@pytest.mark.parametrize("awaits", [True, False], ids=["waiting for it", "still in the page before"])
+async def test_closing_while_a_page_is_fetched_ahead(emulator: Emulator, awaits: bool) -> None:
+    """The consumer gets the rest of its page, then an error that says the client is closed: it was not cancelled."""
+    tasks = asyncio.all_tasks()
+    emulator.inject(Fault.delay(30.0), nth=2)
+    client = AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url)
+    got: list[str] = []
+    second_half = asyncio.Event()
+
+    async def consume() -> None:
+        async for flag in client.flags.list(limit=4):
+            got.append(flag.key)
+            if len(got) == 3:
+                second_half.set()
+                await asyncio.sleep(0 if awaits else 0.03)
+
+    consumer = asyncio.ensure_future(consume())
+    await second_half.wait()
+    await asyncio.sleep(0.015)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await consumer
+    assert len(got) == 4
+    await emulator.stop()
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_a_consumer_that_never_awaits() -> None:
+    """The next page is sent for before the item is handed out, so that work which blocks the loop does not delay it."""
+
+    def work_until(requests: int) -> int:
+        for _ in range(1000):
+            time.sleep(0.002)
+            if len(emulator.requests) >= requests:
+                break
+        return len(emulator.requests)
+
+    with Emulator() as emulator:
+        for _ in range(SOME):
+            emulator.state.add_flag()
+        taken = 0
+        async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+            async for _ in client.flags.list(limit=5):
+                taken += 1
+                expected = 1 if taken < 3 else 2
+                assert work_until(expected) == expected
+
+
+async def test_an_error_nobody_waits_for(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A page ahead that fails after the loop was left is nobody's error: nothing is raised or logged by the loop."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    emulator.inject(Fault.status(500), nth=2, times=None)
+
+    async def three() -> AsyncIterator[Flag]:
+        async with aclosing(aiter(client.flags.list(limit=5))) as flags:
+            for _ in range(3):
+                yield await anext(flags)
+            await settle()
+
+    assert len([flag async for flag in three()]) == 3
+    gc.collect()
+    await settle()
+    assert complaints == []
+    with pytest.raises(ServerError):
+        await client.flags.list()

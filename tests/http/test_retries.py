@@ -1,0 +1,245 @@
+"""Rule 2: what is sent again, what never is, and how long a call waits in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncExperimentClient,
+    Attempt,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from tests.virtual_time import outcome
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+KEY = "retries-management-key"
+
+FLAG, EXPERIMENT, DEPLOYMENT, OTHER = "101", "102", "103", "104"
+READS: dict[str, Call] = {
+    "flags.list": lambda c: c.flags.list(),
+    "flags.get": lambda c: c.flags.get(FLAG),
+    "flags.find": lambda c: c.flags.find("checkout"),
+    "experiments.get": lambda c: c.experiments.get(EXPERIMENT),
+    "versions.list": lambda c: c.flags.versions.list(FLAG),
+    "versions.get": lambda c: c.flags.versions.get(FLAG, 1),
+    "variants.list": lambda c: c.flags.variants.list(FLAG),
+    "variants.get": lambda c: c.flags.variants.get(FLAG, "on"),
+    "users.list": lambda c: c.flags.users.list(FLAG, "on"),
+    "deployments.list": lambda c: c.deployments.list(),
+    "request GET": lambda c: c.request("GET", f"/flags/{FLAG}"),
+}
+SAFE_WRITES: dict[str, Call] = {
+    "flags.edit": lambda c: c.flags.edit(FLAG, description="new"),
+    "experiments.edit": lambda c: c.experiments.edit(EXPERIMENT, enabled=True),
+    "flags.archive": lambda c: c.flags.archive(FLAG),
+    "flags.restore": lambda c: c.flags.restore(FLAG),
+    "deployments.edit": lambda c: c.deployments.edit(DEPLOYMENT, label="new"),
+    "variants.edit": lambda c: c.flags.variants.edit(FLAG, "on", payload=[1]),
+    "variants.edit key": lambda c: c.flags.variants.edit(FLAG, "on", key="renamed"),
+    "variants.remove": lambda c: c.flags.variants.remove(FLAG, "on"),
+    "users.add": lambda c: c.flags.users.add(FLAG, "on", ["u3", "u9"]),
+    "users.remove": lambda c: c.flags.users.remove(FLAG, "on", ["u1"]),
+    "users.remove_all": lambda c: c.flags.users.remove_all(FLAG, "on"),
+    "cohorts.add": lambda c: c.flags.cohorts.add(FLAG, "on", ["c9"]),
+    "cohorts.remove": lambda c: c.flags.cohorts.remove(FLAG, "on", ["c1"]),
+    "assigned.add": lambda c: c.flags.deployments.add(FLAG, [OTHER]),
+    "assigned.remove": lambda c: c.flags.deployments.remove(FLAG, DEPLOYMENT),
+    "request PATCH": lambda c: c.request("PATCH", f"/flags/{FLAG}", json={"enabled": True}),
+}
+UNSAFE: dict[str, Call] = {
+    "users.remove_at": lambda c: c.flags.users.remove_at(FLAG, "on", 0),
+    "flags.create": lambda c: c.flags.create(project_id="1", key="new"),
+    "experiments.create": lambda c: c.experiments.create(project_id="1", key="new"),
+    "variants.create": lambda c: c.flags.variants.create(FLAG, key="new"),
+    "deployments.create": lambda c: c.deployments.create(project_id="1", label="new", type="client"),
+    "request POST": lambda c: c.request("POST", "/flags", json={"projectId": "1", "key": "new"}),
+    "request DELETE": lambda c: c.request("DELETE", f"/flags/{FLAG}/variants/on/users/0"),
+}
+ALL = READS | SAFE_WRITES | UNSAFE
+LOST = {
+    "closed before": Fault.close(),
+    "closed after": Fault.close(applied=True),
+    "500 before": Fault.status(500),
+    "503 after": Fault.status(503, applied=True),
+    "cut off": Fault.truncate(),
+    "too late": Fault.delay(30.0),
+}
+
+
+def populate(emulator: Emulator) -> None:
+    """Two toggles and two deployments; time stands still, so that outcomes compare."""
+    emulator.clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)
+    state = emulator.state
+    variants = [{"key": "on"}, {"key": "off"}]
+    state.add_flag(id=FLAG, key="checkout", variants=variants, deployments=[DEPLOYMENT])
+    state.add_experiment(id=EXPERIMENT, key="trial", variants=variants)
+    state.add_deployment(id=DEPLOYMENT)
+    state.add_deployment(id=OTHER)
+    state.add_users("flags", FLAG, "on", ["u1", "u2", "u3"])
+    state.add_cohorts("flags", FLAG, "on", ["c1", "c2"])
+
+
+def situation(emulator: Emulator) -> Any:
+    """Everything that an operation here can change, versions aside."""
+    inclusions = emulator.state.toggle("flags", FLAG).inclusions
+    return emulator.state.flags, emulator.state.experiments, emulator.state.deployments, inclusions
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """The shared emulator, populated."""
+    populate(emulator)
+    return emulator
+
+
+def impatient(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
+    """The client, with a timeout that only a fault which delays will meet."""
+    return client.with_options(timeout=0.15) if fault.kind == "delay" else client
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("call", (READS | SAFE_WRITES).values(), ids=READS | SAFE_WRITES)
+async def test_a_safe_operation_is_repeated(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
+) -> None:
+    """Whatever hides the first outcome, the operation succeeds and leaves what it leaves without a fault."""
+    async with Emulator() as undisturbed:
+        populate(undisturbed)
+        async with AsyncExperimentClient(undisturbed.api_key, base_url=undisturbed.base_url) as other:
+            await call(other)
+        expected = situation(undisturbed)
+    emulator.inject(fault)
+    await call(impatient(client, fault))
+    assert situation(emulator) == expected
+    assert client.usage.retries == 1
+    assert [request.method for request in emulator.requests[:2]] == [emulator.requests[0].method] * 2
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
+async def test_an_unsafe_operation_is_never_repeated(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
+) -> None:
+    """Whatever hides the outcome, one write arrives; what follows are reads at the most."""
+    emulator.inject(fault)
+    await asyncio.gather(call(impatient(client, fault)), return_exceptions=True)
+    assert [request.method for request in emulator.requests if request.method != "GET"] == [emulator.requests[0].method]
+
+
+@pytest.mark.parametrize("call", ALL.values(), ids=ALL)
+async def test_a_429_is_retried_whatever_the_operation(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call
+) -> None:
+    """A refusal before processing is repeated, also for operations that are unsafe to repeat."""
+    emulator.inject(Fault.status(429, retry_after=0), times=2)
+    await call(client)
+    assert [request.status for request in emulator.requests] == [429, 429, 200]
+    assert (client.usage.rate_limited, client.usage.retries) == (2, 2)
+
+
+@pytest.mark.parametrize("call", ALL.values(), ids=ALL)
+async def test_a_refusal_is_not_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A 4xx is final for every operation: one request."""
+    emulator.inject(Fault.status(409), times=None)
+    with pytest.raises(APIStatusError) as caught:
+        await call(client)
+    assert (caught.value.attempts, len(emulator.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 409, 418])
+@pytest.mark.parametrize("lost", [True, False], ids=["after a lost one", "at once"])
+async def test_which_statuses_are_final(
+    client: AsyncExperimentClient, emulator: Emulator, status: int, lost: bool
+) -> None:
+    """No status below 500 but 429 is retried, neither at first nor after a lost reply."""
+    if lost:
+        emulator.inject(Fault.close(applied=True))
+    emulator.inject(Fault.status(status), nth=1 + lost, times=None)
+    with pytest.raises(APIStatusError) as caught:
+        await client.flags.edit(FLAG, enabled=True)
+    assert (caught.value.status, caught.value.attempts, len(emulator.requests)) == (status, 1 + lost, 1 + lost)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda c: c.flags.variants.remove(FLAG, "none"), lambda c: c.flags.deployments.remove(FLAG, OTHER)],
+    ids=["variants.remove", "deployments.remove"],
+)
+async def test_a_404_at_first_raises(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """Only on a repeat does 404 mean that a removal is done; also a 429 before it is no lost reply."""
+    emulator.inject(Fault.status(429, retry_after=0))
+    with pytest.raises(NotFoundError):
+        await call(client)
+    assert len(emulator.requests) == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+async def test_a_404_on_the_repeat_of_a_rename(client: AsyncExperimentClient, emulator: Emulator, exists: bool) -> None:
+    """It is done when the new name is there, and 404 when neither name is."""
+    emulator.inject(Fault.close(applied=exists), method="PATCH")
+    old = "on" if exists else "none"
+    result, _ = await outcome(client.flags.variants.edit(FLAG, old, key="renamed"))
+    assert (result is None) if exists else isinstance(result, NotFoundError)
+
+
+@pytest.mark.parametrize("call", [READS["flags.get"], SAFE_WRITES["users.add"]], ids=["read", "write"])
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.status(503), ServerError),
+        (Fault.status(429, retry_after=0), RateLimitError),
+        (Fault.close(), APIConnectionError),
+        (Fault.truncate(), APIConnectionError),
+        (Fault.delay(30.0), APITimeoutError),
+    ],
+    ids=["503", "429", "closed", "cut off", "too late"],
+)
+async def test_after_the_last_attempt(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault, error: type[Exception]
+) -> None:
+    """All the policy's attempts are made and no more; the error says what the last one met and how many there were."""
+    emulator.inject(fault, times=None)
+    policy = RetryPolicy(max_attempts=3, backoff_base=0.0)
+    with pytest.raises(error) as caught:
+        await call(impatient(client, fault).with_options(retry=policy))
+    assert type(caught.value) is error
+    assert (caught.value.attempts, len(emulator.requests)) == (3, 3)
+    assert "after 3 attempts" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", [READS["flags.get"], *UNSAFE.values()], ids=["flags.get", *UNSAFE])
+async def test_a_refused_connection_is_retried(call: Call, unused_tcp_port: int) -> None:
+    """What was never sent may be tried again, whatever it is; in the end the error says that nothing was sent."""
+    seen: list[Attempt] = []
+    policy = RetryPolicy(max_attempts=3, backoff_base=0.0)
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    async with AsyncExperimentClient(KEY, base_url=url, retry=policy, on_attempt=seen.append) as client:
+        with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
+            await call(client)
+        assert (caught.value.sent, caught.value.attempts) == (False, 3)
+        assert [(attempt.number, attempt.status) for attempt in seen] == [(1, None), (2, None), (3, None)]
+        assert client.usage.requests_today == 0
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_a_lost_removal_by_index_is_unknown(
+    client: AsyncExperimentClient, emulator: Emulator, applied: bool
+) -> None:
+    """The error does not guess, whichever it was."""
+    emulator.inject(Fault.close(applied=applied), method="DELETE")
+    with pytest.raises(OutcomeUnknownError):
+        await client.flags.users.remove_at(FLAG, "on", 0)
+    assert emulator.state.users("flags", FLAG, "on") == (["u2", "u3"] if applied else ["u1", "u2", "u3"])

@@ -1,0 +1,287 @@
+"""A creation whose reply was lost: settled by reading back, else unknown; never guessed, never repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from amp_exp_async import (
+    APIConnectionError,
+    AsyncExperimentClient,
+    BadRequestError,
+    Created,
+    OutcomeUnknownError,
+    RetryPolicy,
+    ServerError,
+    UnexpectedResponseError,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from tests.virtual_time import Answer, ScriptedSession, outcome, run
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+FLAG = "101"
+LONG_AGO = (datetime.now(UTC) - timedelta(days=300)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+CREATIONS: dict[str, Call] = {
+    "flag": lambda c: c.flags.create(project_id="1", key="new", description="mine"),
+    "experiment": lambda c: c.experiments.create(project_id="1", key="new"),
+    "variant": lambda c: c.flags.variants.create(FLAG, key="new", payload={"a": [1, None]}, rollout_weight=3),
+    "deployment": lambda c: c.deployments.create(project_id="1", label="new", type="server"),
+}
+BY_KEY = {name: CREATIONS[name] for name in ("flag", "experiment")}
+WITH_REPLY = {name: CREATIONS[name] for name in ("flag", "experiment", "deployment")}
+HIDDEN = {
+    "closed": Fault.close(applied=True),
+    "500": Fault.status(500, applied=True),
+    "502 HTML": Fault.status(502, applied=True, body="<html>bad gateway</html>", content_type="text/html"),
+    "cut off": Fault.truncate(),
+    "too late": Fault.delay(30.0),
+}
+
+each_creation = pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)
+each_by_key = pytest.mark.parametrize("call", BY_KEY.values(), ids=BY_KEY)
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With one flag and a deployment, neither of them in anybody's way."""
+    emulator.state.add_flag(id=FLAG, key="checkout")
+    emulator.state.add_deployment(id="102", label="other")
+    return emulator
+
+
+def posts(emulator: Emulator) -> int:
+    """How many creations arrived."""
+    return sum(request.method == "POST" for request in emulator.requests)
+
+
+def made(emulator: Emulator) -> list[str]:
+    """The ids of what there is, the newest last, leaving out what was there from the beginning."""
+    documents = [*emulator.state.flags, *emulator.state.experiments, *emulator.state.deployments]
+    return [document["id"] for document in documents if document["id"] not in {FLAG, "102"}]
+
+
+def impatient(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
+    """The client, with a timeout that only a fault which delays will meet."""
+    return client.with_options(timeout=0.15) if fault.kind == "delay" else client
+
+
+@each_creation
+@pytest.mark.parametrize("fault", HIDDEN.values(), ids=HIDDEN)
+async def test_applied_and_lost_is_found(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
+) -> None:
+    """What a lost creation made is found by reading back, with its id, and was sent once."""
+    emulator.inject(fault, method="POST")
+    result = await call(impatient(client, fault))
+    assert posts(emulator) == 1
+    if result is None:
+        assert [variant["key"] for variant in emulator.state.flag(FLAG)["variants"]] == ["on", "new"]
+    else:
+        assert isinstance(result, Created)
+        assert [result.id] == made(emulator)
+
+
+@each_creation
+async def test_closed_before_it_was_applied(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """Nothing is there, but it may still come: unknown, with the lost connection as its cause, and sent once."""
+    emulator.inject(Fault.close(), method="POST")
+    with pytest.raises(OutcomeUnknownError, match="may or may not have been applied") as caught:
+        await call(client)
+    error = caught.value
+    assert isinstance(error.__cause__, APIConnectionError)
+    assert (error.method, error.attempts, posts(emulator)) == ("POST", 1, 1)
+    assert error.path == emulator.requests[0].path.removeprefix("/api/1")
+    assert len(emulator.requests) > 2  # it looked more than once
+
+
+@each_creation
+async def test_a_failure_of_the_service_that_applied_nothing(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call
+) -> None:
+    """The service said that it failed and nothing is there: that failure is the answer, and it was sent once."""
+    emulator.inject(Fault.status(500), method="POST")
+    with pytest.raises(ServerError) as caught:
+        await call(client)
+    assert (caught.value.status, caught.value.attempts, posts(emulator)) == (500, 1, 1)
+    assert made(emulator) == []
+
+
+@pytest.mark.parametrize("call", WITH_REPLY.values(), ids=WITH_REPLY)
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.invalid_json(), *(Fault.status(200, applied=True, body=body) for body in ("", "OK", [], {"url": "x"}))],
+    ids=["cut-off JSON", "nothing", "OK", "another shape", "no id"],
+)
+async def test_a_useless_reply_is_settled(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
+) -> None:
+    """A 200 that does not tell the id is settled like a lost reply."""
+    emulator.inject(fault, method="POST")
+    result = await call(client)
+    assert [result.id] == made(emulator)
+    assert posts(emulator) == 1
+
+
+@pytest.mark.parametrize("call", WITH_REPLY.values(), ids=WITH_REPLY)
+async def test_a_useless_reply_and_nothing_there(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A 200 without an id, after which nothing is found, is unknown; what was wrong with the reply is the cause."""
+    emulator.inject(Fault.status(200, body={"done": True}), method="POST")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await call(client)
+    assert isinstance(caught.value.__cause__, UnexpectedResponseError)
+
+
+@pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)
+async def test_it_appears_a_little_later(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A creation that the service completes after the connection was lost is found by the next look."""
+    emulator.inject(Fault.delay(30.0), method="POST")  # it is made at once, and not seen by the first reading:
+    emulator.inject(Fault.status(404) if call is CREATIONS["variant"] else EMPTY[call], method="GET")
+    await call(client.with_options(timeout=0.15))
+    assert [request.method for request in emulator.requests] == ["POST", "GET", "GET"]
+
+
+EMPTY = {CREATIONS[kind]: Fault.status(200, body={f"{kind}s": []}) for kind in ("flag", "experiment", "deployment")}
+
+
+@each_by_key
+@pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("fault", [Fault.close(), Fault.status(503)], ids=["closed", "503"])
+async def test_one_of_that_key_from_long_ago(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault, archived: bool
+) -> None:
+    """An old object of the same key is never taken for the new one."""
+    for kind in ("flags", "experiments"):
+        emulator.state.add(kind, {"id": "900", "key": "new", "createdAt": LONG_AGO, "deleted": archived})
+    emulator.inject(fault, method="POST")
+    with pytest.raises(OutcomeUnknownError, match="id 900, and none of them"):
+        await call(client)
+    assert posts(emulator) == 1
+
+
+@each_by_key
+async def test_one_of_that_key_in_another_project(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call
+) -> None:
+    """An object of the same key in another project, however new, is another object."""
+    for kind in ("flags", "experiments"):
+        emulator.state.add(kind, {"key": "new", "projectId": "2"})
+    emulator.inject(Fault.close(applied=True), method="POST")
+    created = await call(client)
+    emulator.inject(Fault.close(), method="POST")
+    with pytest.raises(OutcomeUnknownError):
+        await client.flags.create(project_id="3", key="new")
+    projects = {d["id"]: d["projectId"] for d in [*emulator.state.flags, *emulator.state.experiments]}
+    assert projects[created.id] == "1"
+
+
+@pytest.mark.parametrize(
+    "other", [{"payload": {"a": [1]}}, {"payload": {"a": [1, None]}, "name": "theirs"}], ids=["payload", "weight"]
+)
+async def test_a_variant_that_is_not_as_asked(
+    client: AsyncExperimentClient, emulator: Emulator, other: dict[str, Any]
+) -> None:
+    """A variant of that key with other content was made by somebody else: unknown."""
+    emulator.state.add_flag(id="700", variants=[{"key": "new", **other}])
+    emulator.inject(Fault.close(), method="POST")
+    with pytest.raises(OutcomeUnknownError, match="is not as it was to be created"):
+        await client.flags.variants.create("700", key="new", payload={"a": [1, None]}, rollout_weight=3)
+    assert posts(emulator) == 1
+
+
+async def test_two_deployments_of_that_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Two of the label cannot be told apart: unknown. One of another project does not count."""
+    emulator.state.add_deployment(label="new", projectId="2")
+    emulator.state.add_deployment(label="new")
+    emulator.inject(Fault.close(applied=True), method="POST")
+    with pytest.raises(OutcomeUnknownError, match="There are 2 deployments of that label"):
+        await CREATIONS["deployment"](client)
+    assert posts(emulator) == 1
+
+
+async def test_an_archived_deployment_of_that_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """An archived deployment of the label is not the one that was just to be created."""
+    emulator.state.add_deployment(label="new", deleted=True)
+    emulator.inject(Fault.close(), method="POST")
+    with pytest.raises(OutcomeUnknownError):
+        await CREATIONS["deployment"](client)
+
+
+@each_creation
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [(Fault.close(applied=True), APIConnectionError), (Fault.status(502, applied=True), ServerError)],
+    ids=["closed", "502"],
+)
+@pytest.mark.parametrize(
+    "failing",
+    [Fault.close(), Fault.status(500), Fault.status(403), Fault.status(200, body="<p>")],
+    ids=["closed", "500", "403", "HTML"],
+)
+async def test_reading_back_fails_too(
+    *,
+    client: AsyncExperimentClient,
+    emulator: Emulator,
+    call: Call,
+    fault: Fault,
+    cause: type[Exception],
+    failing: Fault,
+) -> None:
+    """When it cannot be looked for, it is unknown, and the cause is what hid the outcome, not the failed reading."""
+    emulator.inject(fault, method="POST")
+    emulator.inject(failing, method="GET", times=None)
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await call(client.with_options(retry=RetryPolicy(max_attempts=2, backoff_base=0.0)))
+    assert isinstance(caught.value.__cause__, cause)
+    assert caught.value.__cause__.method == "POST"
+    assert posts(emulator) == 1
+
+
+@each_creation
+async def test_a_refusal_is_not_looked_into(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A 4xx says that nothing was created: it is raised as it is, and nothing is read."""
+    emulator.inject(Fault.status(400, body={"error": "exists"}), method="POST")
+    with pytest.raises(BadRequestError) as caught:
+        await call(client)
+    assert caught.value.body == {"error": "exists"}
+    assert len(emulator.requests) == 1
+
+
+@each_creation
+async def test_a_429_before_a_lost_reply(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A refused creation is sent again, a lost one is not: one of two that arrived was applied."""
+    emulator.inject(Fault.status(429, retry_after=0), method="POST")
+    emulator.inject(Fault.close(applied=True), method="POST", nth=2)
+    await call(client)
+    assert [request.applied for request in emulator.requests if request.method == "POST"] == [False, True]
+
+
+@each_creation
+@pytest.mark.parametrize(
+    ("lost", "reading", "base"),
+    [
+        (Answer(error=ConnectionResetError()), Answer(seconds=1.6), 0.0),
+        (Answer(error=ConnectionResetError()), Answer(seconds=0.1), 5.0),
+        (Answer(error=ConnectionResetError()), Answer(503, seconds=0.1), 5.0),
+        (Answer(seconds=100.0), Answer(seconds=100.0), 0.0),
+    ],
+    ids=["slow readings", "long waits", "failing readings", "no reply at all"],
+)
+def test_settling_keeps_to_the_deadline(call: Call, lost: Answer, reading: Answer, base: float) -> None:
+    """The deadline bounds a call together with its readings and the waits between them."""
+    nothing = orjson.dumps({"flags": [], "experiments": [], "deployments": []})
+    status = 404 if call is CREATIONS["variant"] and reading.status == 200 else reading.status
+    client = AsyncExperimentClient(
+        "settling-management-key",
+        base_url="https://service.example",
+        session=ScriptedSession([lost, Answer(status, nothing, seconds=reading.seconds)]),
+        deadline=4.0,
+        retry=RetryPolicy(backoff_base=base),
+    )
+    result, elapsed = run(outcome(call(client)))
+    assert isinstance(result, OutcomeUnknownError)
+    assert elapsed <= 4.01

@@ -1,0 +1,124 @@
+"""The tally of a view: how much was sent through it, and whether a write is in doubt, however its calls end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from amp_exp_async import (
+    AmpExpError,
+    APITimeoutError,
+    AsyncExperimentClient,
+    BadRequestError,
+    ClientClosedError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    ServerError,
+    UnexpectedResponseError,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http import Tally
+
+Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
+Ending = tuple[Call, list[Fault], type[AmpExpError] | None, int, bool]
+
+GET: Call = lambda c: c.flags.get("1")  # noqa: E731
+EDIT: Call = lambda c: c.flags.edit("1", enabled=True)  # noqa: E731
+REMOVE_AT: Call = lambda c: c.flags.users.remove_at("1", "on", 0)  # noqa: E731
+CREATE: Call = lambda c: c.flags.create(project_id="1", key="new")  # noqa: E731
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With one flag that has a user in a variant."""
+    emulator.state.add_flag(id="1", key="one", variants=[{"key": "on", "inclusions": ["u"]}])
+    return emulator
+
+
+def tally_of(client: AsyncExperimentClient) -> Tally:
+    return client._transport.tally
+
+
+LOST = Fault.close(applied=True)
+HTML = Fault.status(200, body="<html>log in</html>", content_type="text/html")
+ENDINGS: dict[str, Ending] = {
+    "read": (GET, [], None, 1, False),
+    "written": (EDIT, [], None, 1, False),
+    "read again": (GET, [LOST, LOST], None, 3, False),
+    "written again": (EDIT, [LOST, LOST], None, 3, False),
+    "refused": (EDIT, [Fault.status(400)], BadRequestError, 1, False),
+    "refused after a loss": (EDIT, [LOST, Fault.status(400)], BadRequestError, 2, True),
+    "read lost": (GET, [Fault.status(503)] * 3, ServerError, 3, False),
+    "write lost": (EDIT, [Fault.status(503)] * 3, ServerError, 3, True),
+    "write answered by a web page": (EDIT, [HTML], UnexpectedResponseError, 1, True),
+    "never repeated": (REMOVE_AT, [LOST], OutcomeUnknownError, 1, True),
+    "settled": (CREATE, [LOST], None, 2, False),
+    "settled as not applied": (CREATE, [Fault.status(500)], ServerError, 4, False),
+    "settling fails": (CREATE, [LOST, Fault.status(400)], OutcomeUnknownError, 2, True),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+async def test_what_a_call_leaves_on_the_tally(emulator: Emulator, ending: Ending) -> None:
+    """Every request counts, retries and reading back included; a write is lost when nobody knows if it was applied."""
+    call, faults, error, requests, lost = ending
+    for nth, fault in enumerate(faults, 1):
+        emulator.inject(fault, nth=nth)
+    retry = RetryPolicy(max_attempts=3, backoff_base=0.001)
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=retry) as client:
+        result = (await asyncio.gather(call(client), return_exceptions=True))[0]
+        assert isinstance(result, error) if error is not None else not isinstance(result, BaseException)
+        assert tally_of(client) == Tally(requests, lost)
+        assert len(emulator.requests) == requests
+
+
+async def under_way(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future[Any]:
+    """A call whose request has arrived."""
+    task = asyncio.ensure_future(call)
+    while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.001)
+    return task
+
+
+@pytest.mark.parametrize(("call", "lost"), [(GET, False), (EDIT, True), (REMOVE_AT, True)])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "cancelled"])
+async def test_a_call_that_is_ended(emulator: Emulator, call: Call, lost: bool, closed: bool) -> None:
+    """A request under way counts when its call is cancelled or the client is closed, and a write is then lost."""
+    emulator.inject(Fault.delay(30.0))
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        task = await under_way(emulator, call(client))
+        if closed:
+            await client.aclose()
+        else:
+            task.cancel()
+        with pytest.raises((asyncio.CancelledError, ClientClosedError, OutcomeUnknownError)):
+            await task
+        assert tally_of(client) == Tally(1, lost)
+
+
+async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
+    """One that waits for its turn is not lost, whether it runs out of time or is cancelled."""
+    emulator.inject(Fault.delay(30.0))
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        first = await under_way(emulator, EDIT(client))
+        view = client.with_options(deadline=0.01)
+        with pytest.raises(APITimeoutError, match="earlier writes"):
+            await EDIT(view)
+        assert tally_of(view) == Tally(0, lost=False)
+        first.cancel()
+
+
+async def test_each_view_has_its_own(client: AsyncExperimentClient) -> None:
+    """What goes through one view is not on another's tally, and its user may reset it."""
+    view = client.with_options(timeout=1.0)
+    await GET(view)
+    await EDIT(view)
+    assert tally_of(client) == Tally(0, lost=False)
+    assert tally_of(view) == Tally(2, lost=False)
+    tally_of(view).requests = 0
+    await GET(view)
+    assert tally_of(view) == Tally(1, lost=False)
+    assert client.usage.requests == 3

@@ -1,0 +1,430 @@
+"""Plans: what would change, read with few requests, and told in several ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from amp_exp_async import (
+    UNSET,
+    AsyncExperimentClient,
+    Condition,
+    ExperimentClient,
+    ExperimentSpec,
+    ExposureEvent,
+    FieldChange,
+    FlagSpec,
+    InvalidInputError,
+    InvalidManifestError,
+    Manifest,
+    Plan,
+    RetryPolicy,
+    Segment,
+    VariantSpec,
+    load,
+    save,
+)
+from amp_exp_async.emulator import Emulator
+from tests.manifests.test_export import fill
+
+COHORT = {"type": "cohort", "prop": "userdata_cohort", "op": "set contains", "values": ["c9"], "more": {"x": 1}}
+
+
+def fields(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
+    """The changes by key and field."""
+    return {
+        change.key: {name: (one.before, one.after) for name, one in change.fields.items()} for change in plan.changes
+    }
+
+
+def paths(emulator: Emulator) -> list[str]:
+    """What was asked."""
+    return [request.path.removeprefix("/api/1") for request in emulator.requests]
+
+
+@pytest.mark.parametrize("name", ["flags.yaml", "flags.json", "folder"])
+async def test_the_plan_of_an_export_is_empty(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, name: str
+) -> None:
+    """Also by way of a file, and with everything that can be exported."""
+    fill(emulator)
+    emulator.state.add_flag(key="c", targetSegments=[{"name": "", "conditions": [COHORT], "percentage": 1}])
+    emulator.state.add_flag(key="d", name=None, tags=None, rolloutWeights=None, enabled=None, targetSegments=None)
+    for asked in ({}, {"users": True, "cohorts": True, "variants": True, "server_fields": True}):
+        save(await client.export(include_archived=True, **asked), tmp_path / name)
+        plan = await client.plan(load(tmp_path / name))
+        assert (bool(plan), plan.changes, str(plan)) == (False, (), "no changes")
+
+
+async def test_an_empty_plan_over_many_flags_costs_the_list_pages(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """1,500 flags are two pages."""
+    for at in range(1500):
+        emulator.state.add_flag(key=f"f{at}", variants=[{"key": "on", "payload": {"n": at}}])
+    state = await client.export()
+    emulator.requests.clear()
+
+    assert not await client.plan(state)
+    assert paths(emulator) == ["/flags", "/flags", "/deployments"]
+
+
+async def test_one_flag_is_asked_for_by_its_key(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Not the list of its project."""
+    fill(emulator)
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="b", project_id="1", enabled=False)]))
+    assert [request.query for request in emulator.requests] == [
+        {"key": "b", "projectId": "1", "includeArchived": "true"}
+    ]
+
+
+async def test_fields_are_told_before_and_after(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Only what is declared, with what is there besides kept."""
+    fill(emulator)
+    segment = Segment(
+        name="s", conditions=[Condition("gp:plan", "is", ["pro"])], percentage=7, rollout_weights={"on": 1}
+    )
+    flag = FlagSpec(
+        key="b",
+        project_id="1",
+        enabled=True,
+        tags=["x", "y"],
+        deployments=["web", "id:52"],
+        variants=[VariantSpec(key="on", payload=1, users=["u1", "u3"], cohorts=["c1"]), VariantSpec(key="off")],
+        rollout_weights={"on": 2, "off": 0.5},
+        target_segments=[segment],
+    )
+    plan = await client.plan(Manifest(flags=[flag], experiments=[ExperimentSpec(key="a", exposure_event=None)]))
+
+    unchanged = {"name": "s", "conditions": [CONDITION], "rollout_weights": {"on": 1}, "extra": {"new": 1}}
+    changed = fields(plan)
+    _, after = changed["b"].pop("target_segments")
+    assert after == [unchanged | {"percentage": 7}]
+    assert changed == {
+        "b": {
+            "enabled": (False, True),
+            "deployments": (["id:53", "id:99", "web"], ["id:52", "web"]),
+            "variants.on.payload": ({"a": None}, 1),
+            "variants.on.users": (["u1", "u2"], ["u1", "u3"]),
+            "variants.off": (UNSET, {"key": "off"}),
+            "rollout_weights.off": (UNSET, 0.5),
+        },
+        "a": {"exposure_event": ({"event_type": "e", "filters": []}, None)},
+    }
+    assert [(change.kind, change.action, change.id) for change in plan.changes] == [
+        ("flags", "edit", "11"),
+        ("experiments", "edit", "12"),
+    ]
+
+
+CONDITION = {"prop": "gp:plan", "op": "is", "values": ["pro"], "type": "property", "extra": {"unknown": 1}}
+
+
+async def test_what_the_list_does_not_show_is_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A request for a flag that declares it, and none for the others."""
+    fill(emulator)
+    state = Manifest(
+        flags=[
+            FlagSpec(key="b", project_id="1", variants=[VariantSpec(key="on", name="")]),
+            FlagSpec(key="b", project_id="2", variants=[VariantSpec(key="on")]),
+        ]
+    )
+    assert not await client.plan(state)
+    assert sorted(paths(emulator)) == ["/flags", "/flags", "/flags/11/variants"]
+
+
+async def test_creations_archives_and_restorations(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A flag that is declared is there; one that is not is archived with `prune`, in the declared projects only."""
+    fill(emulator)
+    emulator.state.add_flag(key="extra")
+    state = Manifest(flags=[FlagSpec(key="new", project_id="1", enabled=True), FlagSpec(key="old", project_id="1")])
+    plan = await client.plan(state)
+    assert [(change.key, change.action) for change in plan.changes] == [("new", "create"), ("old", "restore")]
+
+    plan = await client.plan(state, prune=True)
+    assert [(change.key, change.project_id, change.action) for change in plan.changes] == [
+        ("b", "1", "archive"),
+        ("extra", "1", "archive"),
+        ("new", "1", "create"),
+        ("old", "1", "restore"),
+    ]
+    assert plan.summary == "1 to create, 2 to archive, 1 to restore"
+    assert not await client.plan(Manifest(flags=[]), prune=True)
+
+
+async def test_prune_knows_the_project_of_what_names_none(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is that in which the flag is; a key that is archived in another project makes that none of ours."""
+    for id, key, project in (("1", "ours", "1"), ("2", "extra", "1"), ("3", "theirs", "2")):
+        emulator.state.add_flag(id=id, key=key, projectId=project)
+    emulator.state.add_flag(id="4", key="ours", projectId="2", deleted=True)
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="ours")]), prune=True)
+    assert [(change.id, change.action) for change in plan.changes] == [("2", "archive")]
+    await client.apply(plan)
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="ours")]), prune=True)
+
+
+async def test_an_export_of_some_keys_prunes_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It has not looked at the others, here and in the project that it is promoted to."""
+    for at in range(4):
+        emulator.state.add_flag(key=f"f{at // 2}", projectId=str(1 + at % 2))
+    some = await client.export(keys=["f0"], project_id="1")
+    for project in (None, "2"):
+        with pytest.raises(InvalidInputError, match="prune: must not be True for an export of some keys"):
+            await client.plan(some, prune=True, project_id=project)
+    assert [one.key for one in (await client.plan(attrs.evolve(some, scope=None), prune=True)).changes] == ["f1"]
+
+
+UNWRITABLE = "has a condition on a cohort, which the API cannot write: change the segments in the app"
+
+
+async def test_problems_are_told_at_once_before_anything_changes(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """With file, line and field."""
+    fill(emulator)
+    emulator.state.add_flag(
+        key="c", targetSegments=[{"name": "s", "conditions": [COHORT], "percentage": 1, "rolloutWeights": {}}]
+    )
+    path = tmp_path / "flags.yaml"
+    path.write_text("""\
+flags:
+  - key: b
+  - key: new
+  - key: c
+    target_segments:
+      - name: s
+        percentage: 2
+  - key: old
+    deployments:
+      - web
+      - wbe
+      - twin
+      - id:77
+    rollout_weights:
+      of: 1
+""")
+    with pytest.raises(InvalidManifestError) as caught:
+        await client.plan(load(path))
+    assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
+        "2: flags[0].project_id: must be given, since 'b' is there 2 times: in 2 (id 14), 1 (id 11)",
+        "3: flags[1].project_id: must be given, since there is no such key yet, and it is to be created",
+        f"6: flags[2].target_segments[0]: {UNWRITABLE}",
+        "11: flags[3].deployments[1]: there is no deployment with the label 'wbe' in project 1; 'web' may be meant",
+        "12: flags[3].deployments[2]: 2 deployments in project 1 have the label 'twin': name one by id:52 or id:53",
+        "13: flags[3].deployments[3]: there is no deployment with the id '77'",
+        "15: flags[3].rollout_weights.of: there is no such variant; the variants are on",
+    ]
+    assert {request.method for request in emulator.requests} == {"GET"}
+
+
+async def test_what_cannot_be_written_in_part_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """A new segment, condition or exposure event has all its parts; one that is there keeps what is left out."""
+    there = {"name": "s", "conditions": [], "percentage": 1, "rolloutWeights": {"on": 1}}
+    emulator.state.add_experiment(key="e", targetSegments=[there])
+    path = tmp_path / "flags.yaml"
+    path.write_text("""\
+experiments:
+  - key: e
+    exposure_event:
+      event_type: seen
+    target_segments:
+      - name: s
+        percentage: 2
+      - name: t
+        conditions:
+          - prop: gp:plan
+            op: is
+        percentage: 3
+""")
+    with pytest.raises(InvalidManifestError) as caught:
+        await client.plan(load(path))
+    none = "must be given, since there is none yet that could stay"
+    assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
+        f"3: experiments[0].exposure_event.filters: {none}",
+        f"8: experiments[0].target_segments[1].rollout_weights: {none}",
+        f"10: experiments[0].target_segments[1].conditions[0].values: {none}",
+    ]
+
+
+async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """By its id too; one that is assigned already may stay."""
+    emulator.state.add_deployment(id="61", label="web", projectId="2")
+    for key, assigned in (("new", []), ("odd", ["61"])):
+        emulator.state.add_flag(key=key, deployments=assigned)
+    with pytest.raises(
+        InvalidManifestError, match="'61' is of project 2, not of project 1: name one of that project by"
+    ):
+        await client.plan(Manifest(flags=[FlagSpec(key="new", project_id="1", deployments=["id:61"])]))
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="odd", project_id="1", deployments=["id:61"])]))
+
+
+@pytest.mark.parametrize("named", ["web", "id:61"])
+async def test_an_archived_deployment_is_refused(emulator: Emulator, client: AsyncExperimentClient, named: str) -> None:
+    """By label and by id, also if it was archived since the plan was made; one that is assigned already may stay."""
+    emulator.state.add_deployment(id="61", label="web")
+    for key, assigned in (("new", []), ("old", ["61"])):
+        emulator.state.add_flag(key=key, deployments=assigned)
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[named])]))
+    await client.deployments.edit("61", archive=True)
+    with pytest.raises(
+        InvalidManifestError, match=f"the deployment '{named}' is archived: restore it, or name another"
+    ):
+        await client.apply(plan)
+    exported = await client.export(keys=["old"])
+    assert exported.of("flags")[0].deployments == ("web",)
+    assert not await client.plan(exported)
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="old", deployments=[named])]))
+
+
+async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) -> None:
+    """As a file would be."""
+    with pytest.raises(InvalidManifestError, match=r"flags\[0\]\.rollout_percentage: must be a number from 0 to 100"):
+        await client.plan(Manifest(flags=[FlagSpec(key="a", rollout_percentage=101)]))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tags": "abc"}, r"flags\[0\]\.tags: must be a list"),
+        ({"variants": None}, r"flags\[0\]\.variants: must be a list"),
+        ({"variants": [{"kee": "on"}]}, r"variants\[0\]\.kee: there is no such field; 'key' may be meant"),
+        ({"variants": [5]}, r"variants\[0\]: must be an object"),
+        ({"rollout_weights": {"on": "1"}}, r"rollout_weights\.on: must be a number"),
+        ({"created_at": 5}, r"created_at: must be"),
+    ],
+)
+async def test_mistakes_in_code_are_told(client: AsyncExperimentClient, fields: dict[str, Any], said: str) -> None:
+    """Not passed on to fail somewhere inside."""
+    with pytest.raises(InvalidManifestError, match=said):
+        await client.plan(Manifest(flags=[FlagSpec(key="a", **fields)]))
+
+
+async def test_a_path_is_no_state(client: AsyncExperimentClient) -> None:
+    """The message says what makes one."""
+    with pytest.raises(InvalidInputError, match=r"must be a Manifest, as load\(path\) makes one"):
+        await client.plan("flags.yaml")
+
+
+async def test_mappings_stand_for_segments_and_variants(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """As everywhere."""
+    emulator.state.add_flag(key="a", targetSegments=[{"name": "s", "conditions": [], "percentage": 5}])
+    segments: Any = [{"name": "s", "percentage": 5}]
+    variants: Any = [{"key": "on"}]
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="a", target_segments=segments, variants=variants)]))
+
+
+async def made(emulator: Emulator, client: AsyncExperimentClient) -> Plan:
+    """A plan with several sorts of changes."""
+    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": {"text": "```", "n": list(range(20))}}])
+    state = Manifest(
+        flags=[
+            FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload={"text": "```"})]),
+            FlagSpec(key="b", project_id="1", name="B", archived=True),
+        ],
+        experiments=[ExperimentSpec(key="e", project_id="1", exposure_event=ExposureEvent("x", []))],
+    )
+    return await client.plan(state)
+
+
+async def test_a_plan_is_a_readable_diff(
+    emulator: Emulator, client: AsyncExperimentClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In colour on a terminal only."""
+    plan = await made(emulator, client)
+    assert str(plan).splitlines()[:4] == [
+        "~ edit flags/a in project 1",
+        "  - enabled: false",
+        "  + enabled: true",
+        "    variants.on.payload:",
+    ]
+    assert str(plan).splitlines()[-6:] == [
+        "+ create flags/b in project 1",
+        '  + name: "B"',
+        "  + archived: true",
+        "+ create experiments/e in project 1",
+        '  + exposure_event: {"event_type":"x","filters":[]}',
+        "2 to create, 1 to edit",
+    ]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32m  + enabled: true\x1b[0m" in str(plan)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b" not in str(plan)
+
+
+async def test_long_lists_are_told_by_what_changes(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """At once, also where all of 2,000 ids change; and one that changes is not lost among those that do not."""
+    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on"}])
+    emulator.state.add_users("flags", "1", "on", [f"user-{at:04}" for at in range(2000)])
+    asked = [f"user-{at:04}" for at in range(2000) if at != 1000]
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", users=asked)])]))
+    lines = str(plan).splitlines()
+    assert [line for line in lines if line.startswith("  -")] == ['  -     "user-1000",']
+    assert lines.count("      ...") == 1
+    assert len(lines) < 30
+
+    others = [f"usr-{at:04}x" for at in range(2000)]
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", users=others)])]))
+    assert str(plan).count("\n") > 4000
+
+
+async def test_a_plan_is_a_comment_on_a_pull_request(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A payload cannot end its fence."""
+    lines = (await made(emulator, client)).to_markdown().splitlines()
+    assert lines[0] == "### Flags: 2 to create, 1 to edit"
+    assert lines[2:6] == ["**edit** `flags/a` in project 1", "", "````diff", "- enabled: false"]
+    assert lines.count("````") == 1
+
+
+async def test_a_plan_is_saved_and_loaded(emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path) -> None:
+    """Nothing of it is lost."""
+    plan = await made(emulator, client)
+    plan.save(tmp_path / "plan.json")
+    assert Plan.load(tmp_path / "plan.json") == plan
+    assert json.loads(plan.to_json())["changes"][0]["fields"]["enabled"] == {"before": False, "after": True}
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"plan": "other"}', '{"plan": "amp_exp_async plan 1"}'])
+def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
+    """Rather than applied."""
+    path = tmp_path / "plan.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InvalidInputError, match=r"plan .*plan\.json: .* Make a new one"):
+        Plan.load(path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("action", "merge"), ("kind", "segments")])
+async def test_a_plan_of_another_kind_is_refused(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, field: str, value: str
+) -> None:
+    """When it is loaded, not when it is printed or applied."""
+    whole = json.loads((await made(emulator, client)).to_json())
+    whole["changes"][0][field] = value
+    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    with pytest.raises(InvalidInputError, match=f"is damaged .*{value}"):
+        Plan.load(tmp_path / "plan.json")
+
+
+async def test_a_bare_date_is_the_beginning_of_its_day(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """However the service shows it."""
+    emulator.state.add_experiment(key="e", startDate="2023-07-29T00:00:00.000Z", endDate="2023-07-30T10:00:00.000Z")
+    state = Manifest(experiments=[ExperimentSpec(key="e", start_date="2023-07-29", end_date="2023-07-30")])
+    plan = await client.plan(state)
+    assert plan.changes[0].fields == {"end_date": FieldChange("2023-07-30T10:00:00.000Z", "2023-07-30")}
+
+
+def test_plans_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+    """The same, without await."""
+    experiment_emulator.state.add_flag(key="a")
+    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
+        state = client.export()
+        assert not client.plan(state)
+        [flag] = state.of("flags")
+        assert client.plan(Manifest(flags=[attrs.evolve(flag, enabled=True)]))

@@ -1,0 +1,160 @@
+"""Lists that nobody reads to their end: nothing goes on behind the reader's back, and nothing hangs."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from amp_exp_async import Edit, ExperimentClient, Page, PermissionDeniedError
+from amp_exp_async.emulator import Emulator, Fault
+from tests.sync.bounded import WAIT, client_of, loop_threads, tasks, until, within
+
+Reader = Callable[[Iterator[Any]], None]
+
+
+def breaking(items: Iterator[Any]) -> None:
+    for _ in items:
+        break
+
+
+def raising(items: Iterator[Any]) -> None:
+    def work() -> None:
+        for _ in items:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+
+
+def closing(items: Any) -> None:
+    next(items)
+    items.close()
+
+
+def dropping(items: Iterator[Any]) -> None:
+    next(items)
+
+
+def never_reading(items: Iterator[Any]) -> None:
+    del items
+
+
+def in_a_cycle(items: Iterator[Any]) -> None:
+    next(items)
+    holder: list[Any] = [items]
+    holder.append(holder)
+
+
+READERS: list[Reader] = [breaking, raising, closing, dropping, never_reading, in_a_cycle]
+
+
+def started(client: ExperimentClient, way: str) -> Iterator[Any]:
+    """An iterator over items or pages, held by nobody else."""
+    pager = client.flags.list(limit=4)
+    return iter(pager) if way == "items" else pager.pages()
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+@pytest.mark.parametrize("reader", READERS)
+def test_leaving_early(client: ExperimentClient, ids: list[str], emulator: Emulator, reader: Reader, way: str) -> None:
+    """One page was asked for, no task is left, and the client goes on."""
+    within(lambda: reader(started(client, way)))
+    gc.collect()
+    assert len(emulator.requests) == (reader is not never_reading)
+    assert client.flags.get(ids[0]).id == ids[0]
+    until(lambda: tasks(client) == [])
+    assert len(emulator.requests) == 1 + (reader is not never_reading)
+
+
+@pytest.mark.parametrize("reader", [breaking, raising, closing, dropping, in_a_cycle])
+def test_leaving_while_a_page_is_read_ahead(
+    client: ExperimentClient, ids: list[str], emulator: Emulator, reader: Reader
+) -> None:
+    """The request under way is given up at once."""
+    emulator.inject(Fault.delay(60), nth=2)
+    items = iter(client.flags.list(limit=4))
+    assert [next(items).id for _ in range(3)] == ids[:3]
+    until(lambda: len(emulator.requests) == 2)
+    holder, items = [items], iter(())
+    began = time.monotonic()
+    within(lambda: reader(holder.pop()))
+    gc.collect()
+    assert tasks(client) == []
+    assert time.monotonic() - began < WAIT / 2
+    assert len(emulator.requests) == 2
+    assert client.flags.get(ids[0]).id == ids[0]
+
+
+def test_an_error_in_a_list_ends_it(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
+    """What came before is there, the error comes once, and the iterator is over."""
+    emulator.inject(Fault.status(403), nth=2, times=None)
+    items = iter(client.flags.list(limit=4))
+    assert [next(items).id for _ in range(4)] == ids[:4]
+    with pytest.raises(PermissionDeniedError, match="403"):
+        next(items)
+    assert list(items) == []
+    assert tasks(client) == []
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+@pytest.mark.parametrize("read_ahead", [False, True])
+def test_collected_after_the_client_was_closed(emulator: Emulator, ids: list[str], way: str, read_ahead: bool) -> None:
+    """Nobody is there to wait for any more, and nobody waits."""
+    client = client_of(emulator)
+    items = started(client, way)
+    first = next(items)
+    assert (first.items[0] if isinstance(first, Page) else first).id == ids[0]
+    if read_ahead:
+        emulator.inject(Fault.delay(60))
+        if way == "items":
+            next(items), next(items)
+            until(lambda: len(emulator.requests) == 2)
+    within(client.close)
+    holder, items = [items], iter(())
+    within(holder.clear)
+    gc.collect()
+    assert loop_threads() == []
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+def test_collected_on_the_clients_own_thread(emulator: Emulator, ids: list[str], way: str) -> None:
+    """A callback that drops the last reference does not make the thread wait for itself."""
+    holder: list[Iterator[Any]] = []
+    with client_of(emulator, on_attempt=lambda _: holder.clear()) as client:
+        items = started(client, way)
+        next(items)
+        holder.append(items)
+        del items
+        assert within(lambda: client.flags.get(ids[0])).id == ids[0]
+        assert holder == []
+        until(lambda: tasks(client) == [])
+
+
+def test_many_abandoned_lists(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
+    """Nothing adds up."""
+    for _ in range(50):
+        assert next(iter(client.flags.list(limit=2))).id == ids[0]
+    assert tasks(client) == []
+    assert len(loop_threads()) == 1
+    assert 50 <= len(emulator.requests) <= 100
+
+
+@pytest.mark.parametrize("way", ["by count", "in a cycle"])
+def test_a_bulk_run_that_is_dropped(client: ExperimentClient, ids: list[str], emulator: Emulator, way: str) -> None:
+    """What is under way is waited for; but not by the garbage collector, which may run in the midst of anything."""
+    emulator.inject(Fault.delay(0.3 if way == "by count" else 2), method="PATCH", nth=2)
+    holder: list[Any] = [iter(client.bulk([Edit("flags", id, {"name": "new"}) for id in ids[:2]]))]
+    assert next(holder[0]).ok
+    until(lambda: len(emulator.requests) == 2)
+    if way == "by count":
+        holder.clear()
+    else:
+        holder.append(holder)
+        del holder
+        gc.collect()
+    assert emulator.requests[1].status == (200 if way == "by count" else None)
+    until(lambda: emulator.requests[1].status == 200)

@@ -1,0 +1,213 @@
+"""The bridge in awkward moments: garbage collected under its lock, a thread that does not start, a close in between."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
+
+import pytest
+
+from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError
+from amp_exp_async.emulator import Emulator, Fault
+from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+
+Call = Callable[[ExperimentClient], Any]
+
+UNSAFE: dict[str, Call] = {
+    "flags.create": lambda c: c.flags.create(project_id="1", key="new"),
+    "variants.create": lambda c: c.flags.variants.create("1", key="new"),
+    "deployments.create": lambda c: c.deployments.create(project_id="1", label="new", type="server"),
+    "users.remove_at": lambda c: c.flags.users.remove_at("1", "on", 0),
+}
+SAFE: dict[str, Call] = {
+    "flags.get": lambda c: c.flags.get("1"),
+    "flags.list": lambda c: list(c.flags.list()),
+    "flags.edit": lambda c: c.flags.edit("1", enabled=True),
+}
+
+
+@pytest.fixture
+def emulator(emulator: Emulator) -> Emulator:
+    """With one flag, whose variant is given to one user."""
+    emulator.state.add_flag(id="1", key="checkout", variants=[{"key": "on"}])
+    emulator.state.add_users("flags", "1", "on", ["u1"])
+    return emulator
+
+
+@pytest.mark.parametrize("way", ["items", "pages"])
+def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing it takes the lock that the collecting thread holds already: the call goes on, and so does the client."""
+    client = client_of(emulator)
+    alive: list[bool] = []
+
+    def abandon() -> weakref.ref[Any]:
+        pager = client.flags.list(limit=1)
+        items: Any = pager.pages() if way == "pages" else iter(pager)
+        next(items)
+        cycle: list[Any] = [items]
+        cycle.append(cycle)
+        return weakref.ref(items)
+
+    gc.disable()
+    try:
+        abandoned = abandon()
+        loop = client.bridge._loop
+        assert loop is not None
+        call_soon = loop.call_soon_threadsafe
+
+        def collect_first(*args: Any, **options: Any) -> Any:
+            if not alive:
+                alive.append(abandoned() is not None)
+                gc.collect()
+                alive.append(abandoned() is not None)
+            return call_soon(*args, **options)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", collect_first)
+        assert within(lambda: client.flags.get("1")).id == "1"
+        assert alive == [True, False]
+        assert within(lambda: client.flags.get("1")).id == "1"
+        until(lambda: tasks(client) == [])
+    finally:
+        gc.enable()
+        client.bridge._lock = threading.RLock()  # a deadlock is to be the matter of this test alone
+        within(client.close)
+
+
+def test_a_thread_that_does_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call fails with what the system says, and leaves nothing; the next one starts the thread."""
+    refusals = [RuntimeError("can't start new thread")]
+    begin = threading.Thread.start
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if thread.name == "amp_exp_async" and refusals:
+            raise refusals.pop()
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    client = client_of(emulator)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        within(lambda: client.flags.get("1"))
+    assert (loop_threads(), emulator.requests) == ([], [])
+    assert within(lambda: client.flags.get("1")).id == "1"
+    within(client.close)
+    assert loop_threads() == []
+
+
+def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to wait for, and the client is closed."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = client_of(emulator)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            client.flags.get("1")
+    within(client.close)
+    with pytest.raises(ClientClosedError):
+        within(lambda: client.flags.get("1"))
+
+
+@pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
+@pytest.mark.parametrize("applied", [True, False])
+def test_closing_while_a_write_is_under_way(emulator: Emulator, call: Call, applied: bool) -> None:
+    """Whether it was applied nobody knows: the calling thread is told so, and not only that the client is closed."""
+    emulator.inject(Fault.delay(30, applied=applied))
+    client = client_of(emulator)
+    future = start(lambda: call(client))
+    until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
+    within(client.close)
+    with pytest.raises(OutcomeUnknownError, match="the client was closed while the request was under way") as caught:
+        future.result(WAIT)
+    assert (caught.value.attempts, len(emulator.requests)) == (1, 1)
+    assert caught.value.path == emulator.requests[0].path.removeprefix("/api/1")
+
+
+@pytest.mark.parametrize("call", SAFE.values(), ids=SAFE)
+def test_closing_while_something_harmless_is_under_way(emulator: Emulator, call: Call) -> None:
+    """What can be done again without harm is only told that the client is closed."""
+    emulator.inject(Fault.delay(30), times=None)
+    client = client_of(emulator)
+    future = start(lambda: call(client))
+    until(lambda: emulator.requests)
+    within(client.close)
+    with pytest.raises(ClientClosedError, match="was closed while the call was under way"):
+        future.result(WAIT)
+
+
+@pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
+def test_closing_before_a_write_is_sent(emulator: Emulator, call: Call) -> None:
+    """A write that waits for its slot has changed nothing, and is only told that the client is closed."""
+    emulator.inject(Fault.delay(30), times=None)
+    client = client_of(emulator, max_concurrency=1)
+    first = start(lambda: client.flags.get("1"))
+    until(lambda: emulator.requests)
+    second = start(lambda: call(client))
+    until(lambda: len(tasks(client)) == 2)
+    within(client.close)
+    for future in (first, second):
+        with pytest.raises(ClientClosedError):
+            future.result(WAIT)
+    assert len(emulator.requests) == 1
+
+
+LISTS: dict[str, Callable[[ExperimentClient, Iterator[str]], None]] = {
+    "users": lambda c, given: c.flags.users.add("1", "on", given),
+    "users by name": lambda c, given: c.flags.users.add("1", "on", users=given),
+    "cohorts": lambda c, given: c.flags.cohorts.add("1", "on", given),
+    "tags": lambda c, given: c.flags.edit("1", tags=given),
+}
+
+
+@pytest.mark.parametrize("call", LISTS.values(), ids=LISTS)
+def test_a_generator_is_read_in_the_calling_thread(
+    client: ExperimentClient, emulator: Emulator, call: Callable[[ExperimentClient, Iterator[str]], None]
+) -> None:
+    """It may belong to that thread, as a database cursor does."""
+    threads: list[threading.Thread] = []
+
+    def given() -> Iterator[str]:
+        for item in ("a", "b"):
+            threads.append(threading.current_thread())
+            yield item
+
+    def work() -> threading.Thread:
+        call(client, given())
+        return threading.current_thread()
+
+    caller = within(work)
+    assert threads == [caller, caller]
+    (body,) = [request.body for request in emulator.requests]
+    assert list(body.values()) == [["a", "b"]]
+
+
+@pytest.mark.parametrize("way", ["a generator", "map", "the list itself"])
+def test_a_generator_that_calls_the_client(client: ExperimentClient, emulator: Emulator, way: str) -> None:
+    """What is read from the client may be handed to it as it comes."""
+    emulator.state.add_flag(id="2", key="search")
+    given: dict[str, Callable[[], Iterator[str]]] = {
+        "a generator": lambda: (flag.key for flag in client.flags.list(limit=1)),
+        "map": lambda: map(attrgetter("key"), client.flags.list(limit=1)),
+        "the list itself": lambda: client.flags.users.list("1", "on").__iter__(),
+    }
+    within(lambda: client.flags.users.add("1", "on", given[way]()))
+    added = [] if way == "the list itself" else ["search", "checkout"]
+    assert emulator.state.users("flags", "1", "on") == ["u1", *added]
+
+
+def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator) -> None:
+    """Its error comes out as it is, nothing is sent, and the client goes on."""
+
+    def given() -> Iterator[str]:
+        yield "a"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        within(lambda: client.flags.users.add("1", "on", given()))
+    assert emulator.requests == []
+    assert within(lambda: client.flags.get("1")).id == "1"

@@ -1,0 +1,251 @@
+"""Many threads on one client, and the end of its own thread: closed, forgotten, from anywhere, at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from amp_exp_async import ClientClosedError, ExperimentClient, Pager
+from amp_exp_async.emulator import Emulator, Fault
+from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+
+THREADS = 32
+
+
+def test_from_many_threads_at_once(client: ExperimentClient, emulator: Emulator) -> None:
+    """Each gets its own result, also when the client is used for the first time; there is one event loop."""
+    ids = [emulator.state.add_flag(key=f"k{number}")["id"] for number in range(THREADS)]
+    barrier = threading.Barrier(THREADS)
+
+    def work(id: str) -> list[str]:
+        barrier.wait(WAIT)
+        return [client.flags.get(id).id for _ in range(5)]
+
+    futures = [start(partial(work, id)) for id in ids]
+    assert [future.result(WAIT) for future in futures] == [[id] * 5 for id in ids]
+    assert len(loop_threads()) == 1
+    assert client.usage.requests == len(emulator.requests) == 5 * THREADS
+    assert tasks(client) == []
+
+
+def test_iterating_in_several_threads(client: ExperimentClient, ids: list[str]) -> None:
+    """Every iterator has its own place, while others call."""
+
+    def reading() -> list[str]:
+        return [flag.id for flag in client.flags.list(limit=2)]
+
+    def calling() -> list[str]:
+        return [client.flags.get(id).id for id in ids]
+
+    futures = [start(work) for work in (reading, calling) * 6]
+    assert [future.result(WAIT) for future in futures] == [ids] * 12
+    assert tasks(client) == []
+
+
+def test_an_iterator_goes_from_thread_to_thread(client: ExperimentClient, ids: list[str]) -> None:
+    """It belongs to no thread."""
+    items = iter(client.flags.list(limit=2))
+    assert [within(lambda: next(items)).id for _ in ids] == ids
+    with pytest.raises(StopIteration):
+        next(items)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_closing_ends_the_thread(emulator: Emulator, ids: list[str], used: bool) -> None:
+    """At once, every time, and used or not; afterwards a call says that the client is closed."""
+    client = client_of(emulator)
+    pager = client.flags.list()
+    if used:
+        assert len(list(pager)) == len(ids)
+    assert len(loop_threads()) == used
+    for _ in range(3):
+        within(client.close)
+        assert loop_threads() == []
+    calls: list[Callable[[], Any]] = [
+        lambda: client.flags.get("1"),
+        lambda: list(pager),
+        lambda: next(pager.pages()),
+        lambda: client.request("GET", "/flags"),
+        lambda: client.with_options(timeout=1).flags.get("1"),
+    ]
+    for call in calls:
+        with pytest.raises(ClientClosedError, match="closed"):
+            within(call)
+    assert (loop_threads(), client.usage.requests) == ([], int(used))
+
+
+def test_closing_from_many_threads(emulator: Emulator) -> None:
+    """One of them closes it; none hangs."""
+    client = client_of(emulator)
+    assert list(client.flags.list()) == []
+    for future in [start(client.close) for _ in range(THREADS)]:
+        future.result(WAIT)
+    until(lambda: not loop_threads())
+
+
+@pytest.mark.parametrize("call", ["get", "list", "edit"])
+def test_closing_while_calls_are_under_way(emulator: Emulator, ids: list[str], call: str) -> None:
+    """They end at once with `ClientClosedError`, those that wait for their turn included."""
+    emulator.inject(Fault.delay(60, applied=False), times=None)
+    client = client_of(emulator, max_concurrency=2)
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: client.flags.get(ids[0]),
+        "list": lambda: list(client.flags.list(limit=2)),
+        "edit": lambda: client.flags.edit(ids[0], enabled=True),
+    }
+    futures = [start(calls[call]) for _ in range(6)]
+    until(lambda: len(emulator.requests) == (1 if call == "edit" else 2))
+    until(lambda: len(tasks(client)) == len(futures))
+    within(client.close)
+    for future in futures:
+        with pytest.raises(ClientClosedError, match="closed"):
+            future.result(WAIT)
+    assert loop_threads() == []
+
+
+def test_closing_from_a_callback(emulator: Emulator, ids: list[str]) -> None:
+    """The client's own thread may close it; it does not wait for itself."""
+
+    def call_twice() -> None:
+        client.flags.get(ids[0])
+        client.flags.get(ids[0])
+
+    client: ExperimentClient = client_of(emulator, on_attempt=lambda _: client.close())
+    with pytest.raises(ClientClosedError):
+        within(call_twice)
+    until(lambda: not loop_threads())
+
+
+def test_closing_in_the_middle_of_a_list(emulator: Emulator, ids: list[str]) -> None:
+    """What is read already may still come; then the iterator says why it ends."""
+    client = client_of(emulator)
+    items = iter(client.flags.list(limit=4))
+    assert next(items).id == ids[0]
+    client.close()
+    with pytest.raises(ClientClosedError):
+        within(lambda: list(items))
+    assert list(items) == []
+
+
+def test_with(emulator: Emulator) -> None:
+    """Leaving the block closes, also by an exception, which comes through."""
+
+    def fail() -> None:
+        with client_of(emulator) as client:
+            held.append(client)
+            raise ZeroDivisionError(len(list(client.flags.list())))
+
+    held: list[ExperimentClient] = []
+    with pytest.raises(ZeroDivisionError, match="0"):
+        fail()
+    with pytest.raises(ClientClosedError):
+        held[0].flags.get("1")
+
+
+@pytest.mark.parametrize("in_a_cycle", [False, True], ids=["by count", "in a cycle"])
+def test_a_forgotten_client_warns_and_ends(emulator: Emulator, in_a_cycle: bool) -> None:
+    """The garbage collector ends the thread, and a warning names the client."""
+
+    def forget() -> None:
+        client = client_of(emulator)
+        assert list(client.flags.list()) == []
+        assert len(loop_threads()) == 1
+        holder: list[Any] = [client]
+        if in_a_cycle:
+            holder.append(holder)
+        del client, holder
+        gc.collect()
+
+    # A collection in the midst of it would part the client from its session, which may then warn first.
+    gc.disable()
+    try:
+        with pytest.warns(ResourceWarning, match=r"unclosed <ExperimentClient http://127\.0\.0\.1"):
+            forget()
+    finally:
+        gc.enable()
+    assert loop_threads() == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_forgotten_client_ends_where_warnings_are_errors(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning is then an error that Python can only report; the thread ends all the same."""
+    reported: list[type[BaseException] | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
+    client = client_of(emulator)
+    assert list(client.flags.list()) == []
+    loop = client.bridge._loop
+    assert loop is not None
+    del client
+    gc.collect()
+    try:
+        assert (reported, loop_threads()) == ([ResourceWarning], [])
+    finally:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def test_a_forgotten_client_that_was_never_used(emulator: Emulator) -> None:
+    """There is nothing to warn of (a warning would fail the test), nor when a view is forgotten."""
+    client_of(emulator)
+    with client_of(emulator) as client:
+        client.with_options(timeout=1)
+        gc.collect()
+        assert list(client.flags.list()) == []
+
+
+def test_a_client_forgotten_on_its_own_thread(emulator: Emulator, ids: list[str]) -> None:
+    """A callback that drops the last reference does not make the thread wait for itself."""
+    holder: list[ExperimentClient] = [client_of(emulator, on_attempt=lambda _: holder.clear())]
+
+    def forget() -> None:
+        with contextlib.suppress(ClientClosedError):
+            holder[0].flags.get(ids[0])
+
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        within(forget)
+    assert holder == []
+    until(lambda: not loop_threads())
+
+
+@pytest.mark.parametrize("part", ["flags", "view", "pager"])
+def test_a_part_keeps_its_client_open(emulator: Emulator, ids: list[str], part: str) -> None:
+    """Who holds a section, a view or a list of a client can use it, as with the async client."""
+    parts: dict[str, Callable[[ExperimentClient], Any]] = {
+        "flags": lambda client: client.flags,
+        "view": lambda client: client.with_options(timeout=3).flags,
+        "pager": lambda client: client.flags.list(),
+    }
+
+    def use() -> list[str]:
+        held = parts[part](client_of(emulator))
+        gc.collect()
+        return [flag.id for flag in (held if isinstance(held, Pager) else held.list())]
+
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        assert use() == ids
+    gc.collect()
+    until(lambda: not loop_threads())
+
+
+SCRIPT = """
+import sys
+from amp_exp_async import ExperimentClient
+client = ExperimentClient(sys.argv[2], base_url=sys.argv[1])
+items = iter(client.flags.list(limit=2))
+print(next(items).id)
+"""
+
+
+def test_leaving_the_interpreter_without_closing(emulator: Emulator, ids: list[str]) -> None:
+    """A script that forgets to close ends by itself, without a word, in the middle of a list."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 2, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[:1], "")
