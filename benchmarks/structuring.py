@@ -38,7 +38,7 @@ def main() -> None:
     with asyncio.Runner() as runner:
 
         def ours() -> object:
-            return runner.run(serialization.page(Flag, "flags", body)).items
+            return runner.run(serialization.parse_page(Flag, "flags", body)).items
 
         def pydantic() -> object:
             return PydanticPage.model_validate(orjson.loads(body)).flags

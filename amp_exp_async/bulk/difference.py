@@ -47,7 +47,7 @@ def steps(operation: Inclusion, present: Sequence[str]) -> list[Step]:
     if operation.what != "users" or not add or len(there) + len(add) <= validation.MAX_ADDED:
         return additions + removals
     if len(there) + len(add) - len(remove) > validation.MAX_ADDED:
-        validation.refuse(
+        validation.reject(
             operation.what,
             f"must leave at most {validation.MAX_ADDED} in the variant: it has {len(there)}, and {len(add)} "
             "would be added",

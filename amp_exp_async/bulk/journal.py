@@ -46,7 +46,7 @@ def build_path(journal: str | os.PathLike[str]) -> Path:
     try:
         return Path(journal)
     except TypeError:
-        validation.refuse("journal", "must be a path", journal)
+        validation.reject("journal", "must be a path", journal)
 
 
 def done_before(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:

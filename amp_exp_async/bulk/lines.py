@@ -61,16 +61,16 @@ def operation_of(given: object, where: str = "operation") -> Operation:
         try:
             given = orjson.loads(given)
         except orjson.JSONDecodeError as error:
-            validation.refuse(where, f"must be an operation, or one as JSON ({error})", given)
+            validation.reject(where, f"must be an operation, or one as JSON ({error})", given)
     arguments = dict(validation.mapping(where, given))
     name = arguments.pop("operation", None)
     if not isinstance(name, str) or name not in _CLASSES:
-        validation.refuse(f"{where}.operation", f"must be one of {', '.join(_CLASSES)}", name)
+        validation.reject(f"{where}.operation", f"must be one of {', '.join(_CLASSES)}", name)
     make: Callable[..., Operation] = _CLASSES[name]
     try:
         return make(**arguments)
     except TypeError as error:  # an argument that is missing, or that there is not
-        validation.refuse(where, str(error).partition("__init__() ")[2] or str(error))
+        validation.reject(where, str(error).partition("__init__() ")[2] or str(error))
 
 
 def is_file(given: object) -> TypeGuard[File]:

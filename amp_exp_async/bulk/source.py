@@ -31,7 +31,7 @@ class Source:
 
     def __init__(self, given: Operations) -> None:
         if not _is_input(given):
-            validation.refuse("operations", "must be operations, or the path (pathlib.Path) of a file of them", given)
+            validation.reject("operations", "must be operations, or the path (pathlib.Path) of a file of them", given)
         self._path: os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
         self._here: Iterator[Operation] = iter(())

@@ -203,7 +203,7 @@ def _operations(cls: type[Inclusion], at: tuple[KindName, str, str], ids: Ids, s
     if isinstance(given, AsyncIterable) or not isinstance(given, Collection):
         most = validation.MAX_ADDED + 1 if size is None and cls.what == "users" else math.inf
         return (make(*at, chunk) async for chunk in _chunks(_each(cls.what, given), size or math.inf, most))
-    listed = validation.items(cls.what, given)
+    listed = validation.sequence(cls.what, given)
     step = size or len(listed) or 1
     return [make(*at, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
 

@@ -36,7 +36,7 @@ def add_decisions(app: typer.Typer) -> None:
         yes: Yes = False,
     ) -> None:
         """End an experiment, and give one variant to all whom it targets. It asks first."""
-        key, why = validation.key("variant", variant), validation.text("--reason", reason)
+        key, why = validation.key("variant", variant), validation.string("--reason", reason)
 
         def change(experiment: Any) -> Experiment:
             return rolled_out(experiment, key, why, everyone=everyone)
@@ -48,7 +48,7 @@ def add_decisions(app: typer.Typer) -> None:
         session: Session, *, flag: Name, reason: Reason, naming: Naming, dry_run: DryRun = False, yes: Yes = False
     ) -> None:
         """End an experiment, and give no variant to anybody. It asks first."""
-        why = validation.text("--reason", reason)
+        why = validation.string("--reason", reason)
         _decide(session, naming.of(flag), lambda experiment: rolled_back(experiment, why), dry_run=dry_run, yes=yes)
 
 

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from amp_exp_async import InvalidInputError, validation
 from amp_exp_async.models import FlagConfig
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .options import Options
 
@@ -50,7 +50,7 @@ class FlagFields(Options):
         ),
     ] = None
 
-    def change(self, table: Mapping[str, Check]) -> Callable[[FlagConfig], FlagConfig]:
+    def change(self, table: Mapping[str, Validator]) -> Callable[[FlagConfig], FlagConfig]:
         """What makes the changed copy.
 
         Args:
@@ -63,13 +63,13 @@ class FlagFields(Options):
         for assignment in self.set or ():
             name, value = _assigned(assignment, table)
             if name in given:
-                validation.refuse(name, "is given twice")
+                validation.reject(name, "is given twice")
             given[name] = value
-        added, removed = validation.texts("--add-tag", self.add_tag or ()), _removed(self.remove_tag)
+        added, removed = validation.strings("--add-tag", self.add_tag or ()), _removed(self.remove_tag)
         if "tags" in given and (added or removed):
-            validation.refuse("tags", "is given twice: --set replaces all tags, so that none can be added or removed")
+            validation.reject("tags", "is given twice: --set replaces all tags, so that none can be added or removed")
         if both := removed.intersection(added):
-            validation.refuse("tags", "cannot be added and removed at once", min(both))
+            validation.reject("tags", "cannot be added and removed at once", min(both))
         if not (given or added or removed):
             raise InvalidInputError("nothing is to be changed: say what, as in --name NAME. --help has all options.")
         checked = validation.fields(table, {name: _plain(value) for name, value in given.items()})
@@ -101,7 +101,7 @@ class ExperimentFields(FlagFields):
 
 
 def _removed(tags: list[str] | None) -> frozenset[str]:
-    return frozenset(validation.texts("--remove-tag", tags or ()))
+    return frozenset(validation.strings("--remove-tag", tags or ()))
 
 
 def _plain(value: Any) -> Any:
@@ -109,13 +109,13 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _assigned(assignment: str, table: Mapping[str, Check]) -> tuple[str, Any]:
+def _assigned(assignment: str, table: Mapping[str, Validator]) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not (name and equals):
         raise InvalidInputError(f"--set takes FIELD=JSON, as in --set rollout_percentage=20; got {assignment!r}.")
     if name == "archive":
         raise InvalidInputError(_ARCHIVE)
-    validation.known("", table, [name])
+    validation.known_names("", table, [name])
     try:
         return name, json.loads(text)
     except ValueError:

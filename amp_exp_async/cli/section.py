@@ -11,7 +11,7 @@ from amp_exp_async import ExperimentClient
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from amp_exp_async.sync.resources import Experiments, Flags
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .shown import printable
 
@@ -28,7 +28,7 @@ class Section:
 
     kind: Literal["flags", "experiments"]
     one: str
-    table: Mapping[str, Check]
+    table: Mapping[str, Validator]
 
     def of(self, client: ExperimentClient) -> Flags | Experiments:
         """They, in a client."""

@@ -145,16 +145,16 @@ class AsyncClient(ABC):
         Returns:
             The reply: parsed when it is JSON, else its text.
         """
-        verb = validation.text("method", method).upper()
+        verb = validation.string("method", method).upper()
         if not _METHOD.fullmatch(verb):
-            validation.refuse("method", "must be an HTTP method", method)
-        if not _RAW_PATH.fullmatch(validation.text("path", path)) or {".", ".."} & set(unquote(path).split("/")):
-            validation.refuse("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
+            validation.reject("method", "must be an HTTP method", method)
+        if not _RAW_PATH.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
+            validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
         reply = await self._transport.send(
             Request(
                 verb,
                 path,
-                query=serialization.raw_query({} if params is None else validation.parameters("params", params)),
+                query=serialization.encode_query({} if params is None else validation.parameters("params", params)),
                 body=None if json is None else orjson.dumps(validation.json_value("json", json)),
                 repeat=Idempotency.IDEMPOTENT if verb in _HARMLESS else Idempotency.NON_IDEMPOTENT,
             )

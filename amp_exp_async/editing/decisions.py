@@ -19,7 +19,7 @@ def rolled_out(experiment: Experiment, variant: str, reason: str, *, everyone: b
     """
     keys = [known.key for known in experiment.variants or ()]
     if keys and variant not in keys:
-        validation.refuse("variant", f"there is no such variant; there are {', '.join(keys)}", variant)
+        validation.reject("variant", f"there is no such variant; there are {', '.join(keys)}", variant)
     percentage = 100 if everyone else experiment.rollout_percentage
     others = {key: weight for key, weight in (experiment.rollout_weights or {}).items() if key != variant and weight}
     alone = bool((experiment.rollout_weights or {}).get(variant)) and not others
@@ -27,7 +27,7 @@ def rolled_out(experiment: Experiment, variant: str, reason: str, *, everyone: b
         steps = [f"variants.edit({experiment.id!r}, {key!r}, rollout_weight=0)" for key in others]
         if not (experiment.rollout_weights or {}).get(variant):
             steps.append(f"variants.edit({experiment.id!r}, {variant!r}, rollout_weight=1)")
-        validation.refuse(
+        validation.reject(
             "rollout_weights",
             f"{percentage} % of the users whom no segment targets would still be spread by the variants' own weights, "
             f"which an edit cannot set; first {', '.join(steps)}",

@@ -10,7 +10,7 @@ import attrs
 from amp_exp_async import serialization, validation
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
 from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 # What the service shows under another name than an edit takes it.
 _SHOWN_AS = {"archive": "deleted"}
@@ -28,7 +28,7 @@ _INSTEAD = {
 }
 
 
-def table_of(toggle: FlagConfig) -> dict[str, Check]:
+def table_of(toggle: FlagConfig) -> dict[str, Validator]:
     """The fields that an edit can set, with the check of each."""
     return EXPERIMENT_EDIT_PARAMS if isinstance(toggle, Experiment) else FLAG_EDIT_PARAMS
 
@@ -54,20 +54,20 @@ def difference(base: FlagConfig, edited: Any) -> dict[str, Any]:
         InvalidInputError: it is no copy, has a value that breaks a rule, or a change that an edit cannot make.
     """
     if not isinstance(edited, type(base)):
-        validation.refuse("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
+        validation.reject("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
     table = table_of(base)
     shown = {_SHOWN_AS.get(name, name): name for name in table}
     names = [field.name for field in attrs.fields(type(base))]
     changed = [name for name in names if not equal(getattr(base, name), getattr(edited, name))]
     for name in changed:
         if name not in shown:
-            validation.refuse(name, f"cannot be changed by an edit ({_INSTEAD.get(name, 'the service sets it')})")
+            validation.reject(name, f"cannot be changed by an edit ({_INSTEAD.get(name, 'the service sets it')})")
         if getattr(edited, name) is UNSET:
-            validation.refuse(name, "must have a value: UNSET is not sent, and would leave it as it is")
+            validation.reject(name, "must have a value: UNSET is not sent, and would leave it as it is")
     refuse_unseen(base, changed)
     given = {shown[name]: getattr(edited, name) for name in changed}
     if "target_segments" in given:
-        given["target_segments"] = validation.items("target_segments", given["target_segments"])
+        given["target_segments"] = validation.sequence("target_segments", given["target_segments"])
         refuse_cohorts(*(base.target_segments or ()), *given["target_segments"])
     return validation.fields(table, given)
 
@@ -81,7 +81,7 @@ def refuse_unseen(toggle: FlagConfig, fields: Container[str]) -> None:
     """
     for name in _WHOLE:
         if name in fields and getattr(toggle, name) is UNSET:
-            validation.refuse(
+            validation.reject(
                 name, "was not shown by the service, and what is there would be lost: use edit to replace it"
             )
 
@@ -94,7 +94,7 @@ def refuse_cohorts(*segments: Any) -> None:
     """
     for segment in segments:
         if isinstance(segment, Segment) and any(map(_on_cohort, segment.conditions or ())):
-            validation.refuse(
+            validation.reject(
                 "target_segments",
                 f"the segment {segment.name!r} has a condition on a cohort, which the API cannot write and would drop, "
                 "so that no segment can be changed here: change them in the app",

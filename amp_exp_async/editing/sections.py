@@ -61,7 +61,7 @@ class AsyncSegments(KindResource[FlagConfigT_co]):
             InvalidInputError: there is none of this name, or several; or there is one with a condition on a cohort.
             EditConflictError: somebody else has changed it meanwhile.
         """
-        name = validation.text("segment", segment)
+        name = validation.string("segment", segment)
         return await self._change(id, lambda present: segments.without(present, name))
 
     async def edit(self, id: str, segment: str, **changes: Unpack[SegmentEditParams]) -> FlagConfigT_co:
@@ -82,7 +82,7 @@ class AsyncSegments(KindResource[FlagConfigT_co]):
         Example:
             `await client.flags.segments.edit("123", "Pilot", percentage=50)`
         """
-        name, changed = validation.text("segment", segment), segments.changes(changes)
+        name, changed = validation.string("segment", segment), segments.changes(changes)
         return await self._change(id, lambda present: segments.with_changed(present, name, changed))
 
     async def add_values(
@@ -115,10 +115,14 @@ class AsyncSegments(KindResource[FlagConfigT_co]):
         Example:
             `await client.flags.segments.add_values("123", "Pilot", "gp:email", ["a@example.com"], case="ignore")`
         """
-        name, prop, op = validation.text("segment", segment), validation.text("prop", prop), validation.text("op", op)
-        added = validation.texts("values", values)
+        name, prop, op = (
+            validation.string("segment", segment),
+            validation.string("prop", prop),
+            validation.string("op", op),
+        )
+        added = validation.strings("values", values)
         if not added:
-            validation.refuse("values", "must hold at least one value")
+            validation.reject("values", "must hold at least one value")
         _case("case", case)
         return await self._change(
             id, lambda present: segments.with_values(present, name, (prop, op), added, case), again=True
@@ -186,5 +190,5 @@ class AsyncTags(KindResource[FlagConfigT_co]):
 
 
 def _tags(tags: Iterable[str]) -> list[str]:
-    given = validation.texts("tags", tags)
-    return given or validation.refuse("tags", "must hold at least one tag")
+    given = validation.strings("tags", tags)
+    return given or validation.reject("tags", "must hold at least one tag")

@@ -9,7 +9,7 @@ import attrs
 
 from amp_exp_async import validation
 from amp_exp_async.models import Condition, FlagConfig, Maybe, Segment, UnsetType
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 Case: TypeAlias = Literal["exact", "ignore", "lower"]
 """How `add_values` treats upper and lower case."""
@@ -33,12 +33,12 @@ class SegmentEditParams(TypedDict, total=False):
     bucketing_key: Maybe[str]
 
 
-_CHANGES: dict[str, Check] = {
-    "name": validation.text,
-    "conditions": validation.models_of(validation.condition),
+_CHANGES: dict[str, Validator] = {
+    "name": validation.string,
+    "conditions": validation.list_of(validation.condition),
     "percentage": validation.percentage,
     "rollout_weights": validation.weights,
-    "bucketing_key": validation.nullable(validation.text),
+    "bucketing_key": validation.nullable(validation.string),
 }
 
 
@@ -57,9 +57,9 @@ def with_added(segments: Sequence[Segment], new: Segment) -> list[Segment]:
     if new in segments:
         return list(segments)
     if not new.name:
-        validation.refuse("segment.name", "must be given: it tells the segments of a flag apart")
+        validation.reject("segment.name", "must be given: it tells the segments of a flag apart")
     if any(segment.name == new.name for segment in segments):
-        validation.refuse("segment.name", "must be new: there is another segment of this name; edit that one", new.name)
+        validation.reject("segment.name", "must be new: there is another segment of this name; edit that one", new.name)
     return [*segments, new]
 
 
@@ -74,7 +74,7 @@ def with_changed(segments: Sequence[Segment], name: str, changed: Mapping[str, A
     at = _place(segments, name)
     new_name = changed.get("name", name)
     if new_name != name and any(segment.name == new_name for segment in segments):
-        validation.refuse("name", "must be new: there is another segment of this name", new_name)
+        validation.reject("name", "must be new: there is another segment of this name", new_name)
     return _replaced(segments, at, attrs.evolve(segments[at], **changed))
 
 
@@ -89,7 +89,7 @@ def with_values(
     if len(places) != 1:
         there = ", ".join(f"{condition.prop!r} {condition.op!r}" for condition in conditions) or "none"
         count = "no condition" if not places else f"{len(places)} conditions"
-        validation.refuse(
+        validation.reject(
             "prop", f"the segment {name!r} has {count} {which[0]!r} {which[1]!r}; its conditions: {there}"
         )
     condition = conditions[places[0]]
@@ -118,7 +118,7 @@ def _place(segments: Sequence[Segment], name: str) -> int:
     if len(places) != 1:
         there = ", ".join(repr(segment.name) for segment in segments) or "none"
         count = "there is no segment" if not places else f"there are {len(places)} segments"
-        validation.refuse("segment", f"{count} of the name {name!r}; the segments: {there}")
+        validation.reject("segment", f"{count} of the name {name!r}; the segments: {there}")
     return places[0]
 
 

@@ -99,7 +99,7 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
         Example:
             `await client.experiments.roll_out("123", "treatment", "12 % more orders")`
         """
-        key, why = validation.key("variant", variant), validation.text("reason", reason)
+        key, why = validation.key("variant", variant), validation.string("reason", reason)
         all_users = validation.boolean("everyone", everyone)
         return await self.guarded_edit(id, lambda experiment: rolled_out(experiment, key, why, everyone=all_users))
 
@@ -124,5 +124,5 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
         Example:
             `await client.experiments.roll_back("123", "slower checkout")`
         """
-        why = validation.text("reason", reason)
+        why = validation.string("reason", reason)
         return await self.guarded_edit(id, lambda experiment: rolled_back(experiment, why))

@@ -127,7 +127,7 @@ class Response:
             UnexpectedResponseError: it is not one.
         """
         try:
-            return await serialization.array(model, self.body)
+            return await serialization.parse_list(model, self.body)
         except MalformedDocumentError as malformed:
             raise self.unexpected(malformed) from None
 
@@ -138,7 +138,7 @@ class Response:
             UnexpectedResponseError: it is not one.
         """
         try:
-            return await serialization.page(model, name, self.body)
+            return await serialization.parse_page(model, name, self.body)
         except MalformedDocumentError as malformed:
             raise self.unexpected(malformed) from None
 

@@ -62,12 +62,12 @@ def lint(
     Example:
         `for finding in lint(load("flags.yaml"), disable=["stale-tag"]): print(finding)`
     """
-    off = validation.texts("disable", disable)
-    validation.known("disable", LINT_RULES, off)
+    off = validation.strings("disable", disable)
+    validation.known_names("disable", LINT_RULES, off)
     state = readable("state", state)
     whole = Whole(
         tuple(toggle for kind in KINDS for toggle in state.of(kind)),
-        datetime.now(UTC) if now is None else validation.moment("now", now),
+        datetime.now(UTC) if now is None else validation.aware_datetime("now", now),
         validation.number("days", days),
     )
     findings = [

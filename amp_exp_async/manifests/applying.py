@@ -23,7 +23,7 @@ def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] |
     """A run that carries out a plan."""
     service = transport.connection.endpoint.base_url
     if plan.service != service:
-        validation.refuse("plan", f"must be of this service: it was made for {plan.service}, and this is {service}")
+        validation.reject("plan", f"must be of this service: it was made for {plan.service}, and this is {service}")
     steps = [operations(change) for change in plan.changes]
     before = None if journal is None else done_before(build_path(journal), service, list(chain.from_iterable(steps)))
     done: list[Sequence[Operation] | None] = [None] * len(steps)

@@ -46,16 +46,16 @@ async def export(
 ) -> Manifest:
     """The flags and experiments that there are, as a file declares them, and what was looked at."""
     project = UNSET if project_id is None else validation.identifier("project_id", project_id)
-    wanted = None if keys is None else {validation.key("keys", key) for key in validation.items("keys", keys)}
+    wanted = None if keys is None else {validation.key("keys", key) for key in validation.sequence("keys", keys)}
     if wanted is not None and not wanted:
-        validation.refuse("keys", "must hold at least one key; leave it out for all")
+        validation.reject("keys", "must hold at least one key; leave it out for all")
     survey = Survey(transport)
     lists = [partial(survey.toggles, kind, project, wanted, include_archived=include_archived) for kind in KINDS]
     flags, experiments = await survey.together(lists)
     listed: list[tuple[KindName, list[FlagConfig]]] = [("flags", flags), ("experiments", experiments)]
     there: list[tuple[KindName, Present]] = [(kind, present(toggle)) for kind, toggles in listed for toggle in toggles]
     if wanted is not None and (missing := wanted - {one.toggle.key for _, one in there}):
-        validation.refuse("keys", f"must all be there, and there is no flag or experiment {', '.join(sorted(missing))}")
+        validation.reject("keys", f"must all be there, and there is no flag or experiment {', '.join(sorted(missing))}")
     assigned = any(one.toggle.deployments for _, one in there)
     labels = Labels(await survey.deployments() if assigned else ())
     read = await survey.together([partial(_deepened, survey, kind, one, depth) for kind, one in there])

@@ -62,7 +62,7 @@ def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> Manife
         `state = loads(sys.stdin.read(), name="<stdin>")`
     """
     problems: list[Problem] = []
-    declared = documents.read(validation.text("text", text), format_of("format", format), name, problems)
+    declared = documents.read(validation.string("text", text), format_of("format", format), name, problems)
     state = declared.state if declared else Manifest()
     refuse([*problems, *between(state)])
     return state

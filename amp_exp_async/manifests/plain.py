@@ -120,4 +120,4 @@ def readable(argument: str, state: Manifest) -> Manifest:
 def _refuse_others(argument: str, state: object) -> None:
     """Refuse what is no state: a path is a likely mistake."""
     if not isinstance(state, Manifest):
-        validation.refuse(argument, "must be a Manifest, as load(path) makes one", state)
+        validation.reject(argument, "must be a Manifest, as load(path) makes one", state)

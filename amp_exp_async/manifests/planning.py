@@ -39,7 +39,7 @@ async def make_plan(transport: Transport, state: Manifest, *, prune: bool, proje
     given = state = checked(state)
     if prune and state.scope and state.scope.keys is not None:
         why = "must not be True for an export of some keys: all others would be archived"
-        validation.refuse(
+        validation.reject(
             "prune", f"{why}. Export without keys, or say that it is the whole: attrs.evolve(state, scope=None)"
         )
     if project_id is not None:

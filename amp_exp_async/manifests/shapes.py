@@ -10,7 +10,7 @@ from attrs import field, frozen
 from amp_exp_async import validation
 from amp_exp_async.models import Condition, ExposureEvent, ExposureFilter, Segment
 from amp_exp_async.resources.fields import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, VARIANT
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .state import Dependencies, ExperimentSpec, FlagConfigSpec, FlagSpec, Manifest, VariantSpec
 
@@ -27,7 +27,7 @@ class Leaf:
         is_id: whether a number stands for its digits.
     """
 
-    check: Check
+    check: Validator
     schema: Schema
     is_id: bool = field(default=False, kw_only=True)
 
@@ -80,10 +80,10 @@ _NUMBER: Schema = {"type": "number", "minimum": 0}
 _PERCENTAGE: Schema = {"type": "number", "minimum": 0, "maximum": 100}
 _BOOLEAN: Schema = {"type": "boolean"}
 _WEIGHTS = Leaf(validation.weights, {"type": "object", "additionalProperties": _NUMBER})
-_WORDS = Leaf(validation.nullable(validation.text), _MAYBE_TEXT)
-_TEXTS = Items(Leaf(validation.text, _TEXT))
+_WORDS = Leaf(validation.nullable(validation.string), _MAYBE_TEXT)
+_TEXTS = Items(Leaf(validation.string, _TEXT))
 _IDS = Items(Leaf(validation.listed_id, _ID, is_id=True))
-_MOMENT = Leaf(validation.nullable(validation.moment), _MAYBE_TEXT)
+_MOMENT = Leaf(validation.nullable(validation.aware_datetime), _MAYBE_TEXT)
 
 
 def _suggesting(*values: str) -> Schema:
@@ -92,7 +92,7 @@ def _suggesting(*values: str) -> Schema:
 
 
 def _named(argument: str, value: Any) -> str:
-    given = validation.text(argument, value)
+    given = validation.string(argument, value)
     if given.startswith("id:"):
         validation.identifier(argument, given.removeprefix("id:"))
         return given
@@ -101,22 +101,22 @@ def _named(argument: str, value: Any) -> str:
 
 def _parents(argument: str, value: Any) -> dict[str, list[str]]:
     given = validation.mapping(argument, value)
-    return {_named(f"{argument}.{name}", name): validation.texts(f"{argument}.{name}", given[name]) for name in given}
+    return {_named(f"{argument}.{name}", name): validation.strings(f"{argument}.{name}", given[name]) for name in given}
 
 
 CONDITION = Object(
     Condition,
     {
-        "prop": Leaf(validation.text, _TEXT),
+        "prop": Leaf(validation.string, _TEXT),
         "op": Leaf(
-            validation.text,
+            validation.string,
             {
                 "type": "string",
                 "examples": ["is", "is not", "contains", "does not contain", "set contains", "set does not contain"],
             },
         ),
         "values": _TEXTS,
-        "type": Leaf(validation.text, _TEXT),
+        "type": Leaf(validation.string, _TEXT),
     },
     (Condition,),
     whole=("prop", "op", "values"),
@@ -160,7 +160,7 @@ _FILTER = Object(
 )
 _EXPOSURE = Object(
     ExposureEvent,
-    {"event_type": Leaf(validation.text, _TEXT), "filters": Items(_FILTER)},
+    {"event_type": Leaf(validation.string, _TEXT), "filters": Items(_FILTER)},
     (ExposureEvent,),
     whole=("event_type", "filters"),
     nullable=True,
@@ -169,7 +169,7 @@ _DEPENDENCIES = Object(
     Dependencies,
     {
         "flags": Leaf(_parents, {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}}),
-        "operator": Leaf(validation.text, {**_TEXT, "examples": ["all"]}),
+        "operator": Leaf(validation.string, {**_TEXT, "examples": ["all"]}),
     },
     (Dependencies,),
     required=("flags",),
@@ -222,7 +222,7 @@ SCHEMA_KEY = "$schema"
 FILE = Object(
     Manifest,
     {
-        SCHEMA_KEY: Leaf(validation.text, _TEXT),
+        SCHEMA_KEY: Leaf(validation.string, _TEXT),
         "project_id": Leaf(validation.identifier, _ID, is_id=True),
         "flags": Items(FLAG),
         "experiments": Items(EXPERIMENT),

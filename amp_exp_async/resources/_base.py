@@ -37,12 +37,12 @@ EXPERIMENTS = Kind("experiments", Experiment, Version[Experiment])
 
 def created_by(reply: Response) -> Created:
     """What a reply to a creation says was created."""
-    return reply.read(lambda body: serialization.one(Created, body))
+    return reply.read(lambda body: serialization.parse_object(Created, body))
 
 
 def acknowledged(reply: Response) -> None:
     """Make sure that it is the service that says OK."""
-    reply.read(serialization.acknowledged)
+    reply.read(serialization.expect_ok)
 
 
 class Resource:
@@ -58,7 +58,7 @@ class Resource:
 
     async def _get(self, model: type[M], path: str) -> M:
         reply = await self._transport.send(Request("GET", path))
-        return reply.read(lambda body: serialization.one(model, body))
+        return reply.read(lambda body: serialization.parse_object(model, body))
 
     def _send(
         self,
@@ -80,7 +80,7 @@ class Resource:
 
     def _identifiers(self, path: str) -> AsyncPager[str]:
         async def fetch() -> list[str]:
-            return (await self._transport.send(Request("GET", path))).read(serialization.identifiers)
+            return (await self._transport.send(Request("GET", path))).read(serialization.parse_ids)
 
         return single(fetch, self._transport.connection.spawn)
 

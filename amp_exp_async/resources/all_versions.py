@@ -8,11 +8,15 @@ from amp_exp_async import validation
 from amp_exp_async.http import build_path
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType, Version
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from ._base import Resource
 
-_LISTING: dict[str, Check] = {"start": validation.moment, "end": validation.moment, "limit": validation.limit}
+_LISTING: dict[str, Validator] = {
+    "start": validation.aware_datetime,
+    "end": validation.aware_datetime,
+    "limit": validation.limit,
+}
 
 
 class AsyncProjectVersions(Resource):
@@ -41,5 +45,5 @@ class AsyncProjectVersions(Resource):
         """
         query = validation.fields(_LISTING, {"start": start, "end": end, "limit": limit})
         if "start" in query and "end" in query and query["start"] >= query["end"]:
-            validation.refuse("end", "must come after start", end)
+            validation.reject("end", "must come after start", end)
         return self._paged(Version[FlagConfig], "versions", build_path("versions"), query, cursor)

@@ -9,7 +9,7 @@ from amp_exp_async import serialization, validation
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, Resource
 from .fields import NEW_FLAG, SegmentLike, VariantLike
@@ -40,7 +40,7 @@ class BetaExperimentCreateParams(TypedDict, total=False):
 
 
 _NAMES = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
-_NEW: dict[str, Check] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": validation.boolean}
+_NEW: dict[str, Validator] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": validation.boolean}
 
 
 class AsyncBetaFlagConfigs(KindResource[FlagConfigT_co]):
@@ -173,4 +173,4 @@ class AsyncBetaDeployments(Resource):
 
 
 def _experiment(reply: Response) -> Experiment:
-    return reply.read(lambda body: serialization.one(Experiment, body))
+    return reply.read(lambda body: serialization.parse_object(Experiment, body))

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypedDict
 
 from amp_exp_async import validation
 from amp_exp_async.models import ExposureEvent, Maybe, Segment, UnsetType, Variant
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 SegmentLike: TypeAlias = Segment | Mapping[str, Any]
 VariantLike: TypeAlias = Variant | Mapping[str, Any]
@@ -102,10 +102,10 @@ class ExperimentCreateParams(FlagCreateParams, total=False):
     experiment_type: Maybe[str]
 
 
-NULLABLE_TEXT = validation.nullable(validation.text)
-_segments = validation.models_of(validation.segment)
+NULLABLE_TEXT = validation.nullable(validation.string)
+_segments = validation.list_of(validation.segment)
 
-FLAG_EDIT_PARAMS: dict[str, Check] = {
+FLAG_EDIT_PARAMS: dict[str, Validator] = {
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
@@ -116,19 +116,19 @@ FLAG_EDIT_PARAMS: dict[str, Check] = {
     "target_segments": _segments,
     "enabled": validation.boolean,
     "archive": validation.boolean,
-    "tags": validation.texts,
+    "tags": validation.strings,
 }
-EXPERIMENT_EDIT_PARAMS: dict[str, Check] = FLAG_EDIT_PARAMS | {
+EXPERIMENT_EDIT_PARAMS: dict[str, Validator] = FLAG_EDIT_PARAMS | {
     "experiment_type": NULLABLE_TEXT,
     "sticky_bucketing": validation.boolean,
-    "start_date": validation.nullable(validation.when),
-    "end_date": validation.nullable(validation.when),
+    "start_date": validation.nullable(validation.date_or_datetime),
+    "end_date": validation.nullable(validation.date_or_datetime),
     "exposure_event": validation.nullable(validation.exposure_event),
     "decision": NULLABLE_TEXT,
     "decision_reason": NULLABLE_TEXT,
     "rolled_out_variant": NULLABLE_TEXT,
 }
-NEW_FLAG: dict[str, Check] = {
+NEW_FLAG: dict[str, Validator] = {
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
     "variants": validation.variants,
@@ -138,12 +138,12 @@ NEW_FLAG: dict[str, Check] = {
     "deployments": validation.id_set,
     "evaluation_mode": NULLABLE_TEXT,
 }
-NEW_EXPERIMENT: dict[str, Check] = NEW_FLAG | {"experiment_type": NULLABLE_TEXT}
-VARIANT: dict[str, Check] = {
+NEW_EXPERIMENT: dict[str, Validator] = NEW_FLAG | {"experiment_type": NULLABLE_TEXT}
+VARIANT: dict[str, Validator] = {
     "key": validation.key,
     "name": NULLABLE_TEXT,
     "description": NULLABLE_TEXT,
     "payload": validation.json_value,
     "rollout_weight": validation.number,
 }
-DEPLOYMENT_CHANGES: dict[str, Check] = {"label": validation.key, "archive": validation.boolean}
+DEPLOYMENT_CHANGES: dict[str, Validator] = {"label": validation.key, "archive": validation.boolean}

@@ -7,24 +7,24 @@ from collections.abc import Iterable
 from amp_exp_async import validation
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, HoldoutGroup, Maybe, UnsetType
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .fields import NULLABLE_TEXT
 from .groups import Groups
 
-_MEMBERS: dict[str, Check] = {
+_MEMBERS: dict[str, Validator] = {
     "experiments": validation.number_ids,
     "individual_inclusion": validation.id_set,
     "individual_exclusion": validation.id_set,
 }
-_NEW: dict[str, Check] = _MEMBERS | {
+_NEW: dict[str, Validator] = _MEMBERS | {
     "key": validation.key,
     "description": NULLABLE_TEXT,
     "evaluation_mode": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
 }
-_CHANGES: dict[str, Check] = _MEMBERS | {
-    "name": validation.text,
+_CHANGES: dict[str, Validator] = _MEMBERS | {
+    "name": validation.string,
     "description": NULLABLE_TEXT,
     "archive": validation.boolean,
 }
@@ -85,7 +85,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
         return await self._create(
             {
                 "project_id": validation.number_id("project_id", project_id),
-                "name": validation.text("name", name),
+                "name": validation.string("name", name),
                 "holdout_percentage": validation.holdout_percentage("holdout_percentage", holdout_percentage),
                 **validation.fields(_NEW, given),
             }

@@ -8,22 +8,26 @@ from typing import Any, TypeAlias
 from amp_exp_async import validation
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, Maybe, MutexGroup, MutexSlot, UnsetType
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .fields import NULLABLE_TEXT
 from .groups import Groups
 
 SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]
 
-_NEW: dict[str, Check] = {
+_NEW: dict[str, Validator] = {
     "key": validation.key,
     "description": NULLABLE_TEXT,
     "evaluation_mode": NULLABLE_TEXT,
     "bucketing_key": NULLABLE_TEXT,
     "bucketing_salt": NULLABLE_TEXT,
 }
-_CHANGES: dict[str, Check] = {"name": validation.text, "description": NULLABLE_TEXT, "archive": validation.boolean}
-_SLOT: dict[str, Check] = {
+_CHANGES: dict[str, Validator] = {
+    "name": validation.string,
+    "description": NULLABLE_TEXT,
+    "archive": validation.boolean,
+}
+_SLOT: dict[str, Validator] = {
     "experiments": validation.number_ids,
     "holdouts": validation.number_ids,
     "individuals": validation.id_set,
@@ -85,7 +89,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         return await self._create(
             {
                 "project_id": validation.number_id("project_id", project_id),
-                "name": validation.text("name", name),
+                "name": validation.string("name", name),
                 **validation.fields(_NEW, given),
                 "slots": validation.slots("slots", slots),
             }
@@ -113,7 +117,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         """
         fields = validation.changes(_CHANGES, {"name": name, "description": description, "archive": archive})
         if archive is True and len(fields) > 1:
-            validation.refuse("archive", "must not come with other changes, which the service would ignore")
+            validation.reject("archive", "must not come with other changes, which the service would ignore")
         await self._send("PATCH", self._path(id), fields)
 
     async def edit_slot(

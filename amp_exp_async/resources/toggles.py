@@ -10,7 +10,7 @@ from amp_exp_async.errors import InvalidInputError, NotFoundError
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, created_by
 from .assignments import AsyncFlagDeployments
@@ -31,7 +31,7 @@ from .versions import AsyncVersions
 
 FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
-_LISTING: dict[str, Check] = {
+_LISTING: dict[str, Validator] = {
     "key": validation.key,
     "project_id": validation.identifier,
     "limit": validation.limit,
@@ -53,7 +53,7 @@ def only_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: str
     if not found:
         where = "in any project that the key sees" if project_id is None else f"in project {project_id}"
         raise NotFoundError(
-            f"GET {path}: there is none with the key {key!r} {where}. Check the key, and whether it is archived.",
+            f"GET {path}: there is none with the key {key!r} {where}. Validator the key, and whether it is archived.",
             status=404,
             method="GET",
             path=path,
@@ -155,10 +155,12 @@ class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
         """
         await self._send("PATCH", self._path(id), {"archive": False})
 
-    def _edit(self, id: str, table: Mapping[str, Check], given: Mapping[str, Any]) -> Coroutine[Any, Any, None]:
+    def _edit(self, id: str, table: Mapping[str, Validator], given: Mapping[str, Any]) -> Coroutine[Any, Any, None]:
         return self._send("PATCH", self._path(id), validation.changes(table, given))
 
-    async def _create(self, table: Mapping[str, Check], project_id: str, key: str, given: Mapping[str, Any]) -> Created:
+    async def _create(
+        self, table: Mapping[str, Validator], project_id: str, key: str, given: Mapping[str, Any]
+    ) -> Created:
         project = validation.identifier("project_id", project_id)
         key = validation.key("key", key)
         fields = {"project_id": project, "key": key, **validation.fields(table, given)}

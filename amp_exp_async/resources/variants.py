@@ -150,4 +150,4 @@ class AsyncVariants(KindResource[FlagConfig]):
 
 
 def _variant(body: bytes) -> Variant:
-    return serialization.one(Variant, body)
+    return serialization.parse_object(Variant, body)

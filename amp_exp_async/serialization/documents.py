@@ -76,17 +76,17 @@ def decode(body: bytes) -> Any:
         raise MalformedDocumentError("", f"not JSON ({error})") from None
 
 
-def one(model: type[M], body: bytes) -> M:
+def parse_object(model: type[M], body: bytes) -> M:
     """The model that a body holds."""
     return _structure(model, decode(body), "")
 
 
-async def array(model: type[M], body: bytes) -> list[M]:
+async def parse_list(model: type[M], body: bytes) -> list[M]:
     """The models of a body that is an array."""
     return await _structure_all(model, decode(body), "")
 
 
-async def page(model: type[M], name: str, body: bytes) -> Page[M]:
+async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
     """The page that a body holds: an object whose field `name` is the array."""
     document = decode(body)
     if document.__class__ is not dict:
@@ -97,13 +97,13 @@ async def page(model: type[M], name: str, body: bytes) -> Page[M]:
     return Page(items, _cursor(document.get(NEXT_CURSOR)))
 
 
-def acknowledged(body: bytes) -> None:
+def expect_ok(body: bytes) -> None:
     """The reply to a write: `OK`, or anything else but a web page, which comes from a proxy or a login."""
     if body.lstrip()[:1] == b"<":
         raise MalformedDocumentError("", "a web page")
 
 
-def identifiers(body: bytes) -> list[str]:
+def parse_ids(body: bytes) -> list[str]:
     """The ids of a body that is an array of them."""
     document = decode(body)
     try:
@@ -119,10 +119,10 @@ def encode(fields: Mapping[str, Any]) -> bytes:
 
 def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A request's query from snake_case fields; those that are `UNSET` are left out."""
-    return raw_query({camel_case(name): value for name, value in fields.items() if value is not UNSET})
+    return encode_query({camel_case(name): value for name, value in fields.items() if value is not UNSET})
 
 
-def raw_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def encode_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A request's query from the wire's own names."""
     return tuple((name, _query_text(value)) for name, value in parameters.items())
 

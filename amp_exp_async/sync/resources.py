@@ -128,14 +128,14 @@ class FlagConfigs(Facade[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
     def guarded_edit(self, id: str, change: Callable[[FlagConfigT_co], FlagConfigT_co]) -> FlagConfigT_co:
         """See `AsyncFlagConfigs.guarded_edit`; the change is made in the caller's own thread."""
         if inspect.iscoroutinefunction(change):
-            validation.refuse("change", _NOT_ASYNC)
+            validation.reject("change", _NOT_ASYNC)
         guarded: Guarded[FlagConfigT_co] = Guarded(self.resource.transport, self.resource.kind)
         before = self.bridge.call(lambda: guarded.read(id))
         edited = change(copied(before))
         if inspect.isawaitable(edited):
             if inspect.iscoroutine(edited):
                 edited.close()
-            validation.refuse("change", _NOT_ASYNC)
+            validation.reject("change", _NOT_ASYNC)
         return self.bridge.call(lambda: guarded.write(id, before, edited))
 
 

@@ -10,18 +10,18 @@ import attrs
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, Segment, Variant
 
 from .values import (
-    Check,
+    Validator,
     is_mapping,
-    items,
     json_value,
     key,
-    known,
+    known_names,
     nullable,
     number,
     percentage,
-    refuse,
-    text,
-    texts,
+    reject,
+    sequence,
+    string,
+    strings,
     weights,
 )
 
@@ -33,44 +33,46 @@ def model(cls: type[M], argument: str, value: Any) -> M:
     if isinstance(value, cls):
         return value
     if not is_mapping(value):
-        refuse(argument, f"must be a {cls.__name__} or a mapping with its names", value)
-    known(argument, attrs.fields_dict(cls), value)
+        reject(argument, f"must be a {cls.__name__} or a mapping with its names", value)
+    known_names(argument, attrs.fields_dict(cls), value)
     try:
         return cls(**value)
     except TypeError:
         missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING and a.name not in value]
-        refuse(argument, f"must have {', '.join(missing)}")
+        reject(argument, f"must have {', '.join(missing)}")
 
 
-def _with(value: M, argument: str, checked: Mapping[str, Check]) -> M:
+def _with(value: M, argument: str, checked: Mapping[str, Validator]) -> M:
     """A copy of a model with each field checked."""
     given = {name: getattr(value, name) for name in checked}
     sent = {
         name: nullable(checked[name])(f"{argument}.{name}", item) for name, item in given.items() if item is not UNSET
     }
     if not is_mapping(value.extra):
-        refuse(f"{argument}.extra", "must be a mapping of the wire's names", value.extra)
+        reject(f"{argument}.extra", "must be a mapping of the wire's names", value.extra)
     return attrs.evolve(value, **sent, extra=json_value(f"{argument}.extra", value.extra))
 
 
-def models_of(one: Check) -> Check:
-    return lambda argument, value: [one(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+def list_of(validator: Validator) -> Validator:
+    return lambda argument, value: [
+        validator(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))
+    ]
 
 
 def condition(argument: str, value: Any) -> Condition:
     checked = model(Condition, argument, value)
     if checked.type == "cohort":
-        refuse(f"{argument}.type", "conditions on cohorts cannot be written by the API, which would drop them")
-    return _with(checked, argument, {"prop": text, "op": text, "values": texts, "type": text})
+        reject(f"{argument}.type", "conditions on cohorts cannot be written by the API, which would drop them")
+    return _with(checked, argument, {"prop": string, "op": string, "values": strings, "type": string})
 
 
 def segment(argument: str, value: Any) -> Segment:
-    checks: dict[str, Check] = {
-        "name": text,
-        "conditions": models_of(condition),
+    checks: dict[str, Validator] = {
+        "name": string,
+        "conditions": list_of(condition),
         "percentage": percentage,
         "rollout_weights": weights,
-        "bucketing_key": text,
+        "bucketing_key": string,
     }
     return _with(model(Segment, argument, value), argument, checks)
 
@@ -78,10 +80,10 @@ def segment(argument: str, value: Any) -> Segment:
 def variant(argument: str, value: Any) -> Variant:
     given = model(Variant, argument, value)
     key(f"{argument}.key", given.key)
-    checks: dict[str, Check] = {
-        "name": text,
+    checks: dict[str, Validator] = {
+        "name": string,
         "payload": json_value,
-        "description": text,
+        "description": string,
         "rollout_weight": number,
     }
     return _with(given, argument, checks)
@@ -89,19 +91,19 @@ def variant(argument: str, value: Any) -> Variant:
 
 def variants(argument: str, value: Any) -> list[Variant]:
     """Variants, each key once."""
-    checked = [variant(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+    checked = [variant(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))]
     keys = [given.key for given in checked]
-    for at, name in enumerate(keys):
-        if name in keys[:at]:
-            refuse(f"{argument}[{at}].key", "must not be there twice", name)
+    for index, name in enumerate(keys):
+        if name in keys[:index]:
+            reject(f"{argument}[{index}].key", "must not be there twice", name)
     return checked
 
 
 def exposure_filter(argument: str, value: Any) -> ExposureFilter:
-    words = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), text)
-    return _with(model(ExposureFilter, argument, value), argument, words | {"subprop_value": texts})
+    words = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), string)
+    return _with(model(ExposureFilter, argument, value), argument, words | {"subprop_value": strings})
 
 
 def exposure_event(argument: str, value: Any) -> ExposureEvent:
-    checks: dict[str, Check] = {"event_type": text, "filters": models_of(exposure_filter)}
+    checks: dict[str, Validator] = {"event_type": string, "filters": list_of(exposure_filter)}
     return _with(model(ExposureEvent, argument, value), argument, checks)

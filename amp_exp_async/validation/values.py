@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 from amp_exp_async.errors import InvalidInputError
 from amp_exp_async.models import UNSET
 
-Check: TypeAlias = Callable[[str, Any], Any]
+Validator: TypeAlias = Callable[[str, Any], Any]
 
 MAX_PAGE = 1000
 MAX_ADDED = 2000
@@ -27,7 +27,7 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
-def refuse(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
+def reject(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
     """Refuse an argument, naming it and the rule that it breaks."""
     got = "" if value is UNSET else f", got {_SHORT.repr(value)}"
     raise InvalidInputError(f"{argument}: {rule}{got}. Nothing was sent.", argument=argument, rule=rule)
@@ -45,13 +45,13 @@ def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable)
 
 
-def text(argument: str, value: Any) -> str:
+def string(argument: str, value: Any) -> str:
     if not isinstance(value, str):
-        refuse(argument, "must be a string", value)
+        reject(argument, "must be a string", value)
     try:
         value.encode()
     except UnicodeEncodeError:
-        refuse(argument, "must be valid Unicode", value)
+        reject(argument, "must be valid Unicode", value)
     return str.__str__(value)  # an enum's own str() is another text
 
 
@@ -59,11 +59,11 @@ def identifier(argument: str, value: Any) -> str:
     """An id in a path: any text but none, `.` and `..`, which would lead to another path. A number is made a string."""
     if type(value) is int:
         return str(number(argument, value))
-    given = text(argument, value)
+    given = string(argument, value)
     if not given:
-        refuse(argument, "must not be empty")
+        reject(argument, "must not be empty")
     if given in {".", ".."}:
-        refuse(argument, "must not be '.' or '..'", given)
+        reject(argument, "must not be '.' or '..'", given)
     return given
 
 
@@ -72,34 +72,34 @@ def is_key(given: str) -> bool:
 
 
 def key(argument: str, value: Any) -> str:
-    given = text(argument, value)
+    given = string(argument, value)
     if not is_key(given):
-        refuse(argument, "must be of letters, digits, '_' and '-', at least one", given)
+        reject(argument, "must be of letters, digits, '_' and '-', at least one", given)
     return given
 
 
 def boolean(argument: str, value: Any) -> bool:
-    return value if isinstance(value, bool) else refuse(argument, "must be True or False", value)
+    return value if isinstance(value, bool) else reject(argument, "must be True or False", value)
 
 
-def whole(argument: str, value: Any, least: int, most: float) -> int:
+def integer(argument: str, value: Any, least: int, most: float) -> int:
     if type(value) is not int or not least <= value <= most:
         span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        refuse(argument, f"must be a whole number {span}", value)
+        reject(argument, f"must be a whole number {span}", value)
     return value
 
 
 def limit(argument: str, value: Any) -> int:
-    return whole(argument, value, 1, MAX_PAGE)
+    return integer(argument, value, 1, MAX_PAGE)
 
 
 def index(argument: str, value: Any) -> int:
-    return whole(argument, value, 0, math.inf)
+    return integer(argument, value, 0, math.inf)
 
 
 def number(argument: str, value: Any, most: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value >= _UINT64:
-        refuse(
+        reject(
             argument, f"must be a number from 0 to {most:g}" if most < math.inf else "must be a number from 0", value
         )
     return value
@@ -116,119 +116,121 @@ def cursor(argument: str, value: Any) -> str | None:
     return identifier(argument, value)
 
 
-def one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Validator:
     def check(argument: str, value: Any) -> str:
         if value not in choices:
-            refuse(argument, f"must be {' or '.join(map(repr, choices))}", value)
+            reject(argument, f"must be {' or '.join(map(repr, choices))}", value)
         return cast("str", value)
 
     return check
 
 
-def when(argument: str, value: Any) -> datetime | date:
+def date_or_datetime(argument: str, value: Any) -> datetime | date:
     """A date, or a moment with its time zone, to the millisecond; also as ISO 8601 text."""
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value) if len(value) == len("2023-07-29") else datetime.fromisoformat(value)
         except ValueError:
-            refuse(argument, "must be a date or timestamp in ISO 8601", value)
+            reject(argument, "must be a date or timestamp in ISO 8601", value)
     if not isinstance(value, date):
-        refuse(argument, "must be a date or an aware datetime", value)
+        reject(argument, "must be a date or an aware datetime", value)
     if not isinstance(value, datetime):
         return value
     if value.utcoffset() is None:
-        refuse(argument, "must have a time zone, as in datetime(..., tzinfo=UTC)", value)
+        reject(argument, "must have a time zone, as in datetime(..., tzinfo=UTC)", value)
     try:
         return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
     except OverflowError:
-        refuse(argument, "must be a moment that exists in UTC", value)
+        reject(argument, "must be a moment that exists in UTC", value)
 
 
-def moment(argument: str, value: Any) -> datetime:
+def aware_datetime(argument: str, value: Any) -> datetime:
     """A moment with its time zone, to the millisecond; also as ISO 8601 text."""
-    checked = when(argument, value)
-    return checked if isinstance(checked, datetime) else refuse(argument, "must be a moment, not only a date", value)
+    checked = date_or_datetime(argument, value)
+    return checked if isinstance(checked, datetime) else reject(argument, "must be a moment, not only a date", value)
 
 
-def items(argument: str, value: Any) -> list[Any]:
+def sequence(argument: str, value: Any) -> list[Any]:
     """A list of anything, where a lone string is meant to be one item and would be taken for its letters."""
     if isinstance(value, str | bytes) or is_mapping(value) or not _is_iterable(value):
-        refuse(argument, "must be a list", value)
+        reject(argument, "must be a list", value)
     return list(value)
 
 
-def texts(argument: str, value: Any) -> list[str]:
-    return [text(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))]
+def strings(argument: str, value: Any) -> list[str]:
+    return [string(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))]
 
 
 def id_set(argument: str, value: Any) -> list[str]:
     """A set of ids: each once, in the order given."""
-    return list(dict.fromkeys(listed_id(f"{argument}[{at}]", item) for at, item in enumerate(items(argument, value))))
+    return list(
+        dict.fromkeys(listed_id(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value)))
+    )
 
 
 def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
     """A set of ids: at least one, at most so many."""
     distinct = id_set(argument, value)
     if not distinct:
-        refuse(argument, "must hold at least one id")
+        reject(argument, "must hold at least one id")
     if len(distinct) > most:
-        refuse(argument, f"must hold at most {most} ids in one request, got {len(distinct)}")
+        reject(argument, f"must hold at most {most} ids in one request, got {len(distinct)}")
     return distinct
 
 
 def listed_id(argument: str, value: Any) -> str:
     if type(value) is int:
         return str(number(argument, value))
-    given = text(argument, value)
+    given = string(argument, value)
     if not given:
-        refuse(argument, "must not be empty")
+        reject(argument, "must not be empty")
     if "," in given:
-        refuse(argument, "must not have a comma: pass one id for each item", given)
+        reject(argument, "must not have a comma: pass one id for each item", given)
     if given != given.strip():
-        refuse(argument, "must not begin or end with white space", given)
+        reject(argument, "must not begin or end with white space", given)
     if not given.isprintable():
-        refuse(argument, "must not have line breaks or other control characters: pass one id for each item", given)
+        reject(argument, "must not have line breaks or other control characters: pass one id for each item", given)
     return given
 
 
 def weights(argument: str, value: Any) -> dict[str, float]:
     """Variant key to weight."""
     if not is_mapping(value):
-        refuse(argument, "must map variant keys to weights", value)
+        reject(argument, "must map variant keys to weights", value)
     return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
 
 
 def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one line for each kind of JSON
     """Any JSON value, as plain dicts, lists and scalars. What JSON cannot hold is refused, not made null or text."""
     if depth > _DEEPEST:
-        refuse(argument[:40], f"must be JSON of at most {_DEEPEST} levels")
+        reject(argument[:40], f"must be JSON of at most {_DEEPEST} levels")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return text(argument, value)
+        return string(argument, value)
     if isinstance(value, int):
         if not -_INT64 <= value < _UINT64:
-            refuse(argument, "must be JSON: an integer of at most 64 bits", value)
+            reject(argument, "must be JSON: an integer of at most 64 bits", value)
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            refuse(argument, "must be JSON, which has no NaN and no infinity", value)
+            reject(argument, "must be JSON, which has no NaN and no infinity", value)
         return float(value)
     if is_mapping(value):
-        names = [json_value(f"{argument} key", text(f"{argument} key", name)) for name in value]
+        names = [json_value(f"{argument} key", string(f"{argument} key", name)) for name in value]
         pairs = zip(names, value.values(), strict=True)
         return {name: json_value(f"{argument}.{name}", item, depth + 1) for name, item in pairs}
     if _is_array(value):
-        return [json_value(f"{argument}[{at}]", item, depth + 1) for at, item in enumerate(value)]
-    return refuse(argument, "must be JSON: an object, array, string, number, boolean or null", value)
+        return [json_value(f"{argument}[{index}]", item, depth + 1) for index, item in enumerate(value)]
+    return reject(argument, "must be JSON: an object, array, string, number, boolean or null", value)
 
 
-def nullable(check: Check) -> Check:
+def nullable(check: Validator) -> Validator:
     """The check of a field that may be sent as null."""
     return lambda argument, value: None if value is None else check(argument, value)
 
 
-def known(argument: str, names: Collection[str], given: Iterable[str]) -> None:
+def known_names(argument: str, names: Collection[str], given: Iterable[str]) -> None:
     """Refuse names that do not exist, with the one that was probably meant."""
     for name in given:
         if name not in names:
@@ -236,33 +238,33 @@ def known(argument: str, names: Collection[str], given: Iterable[str]) -> None:
                 re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower(), names, n=1, cutoff=0.65
             )
             hint = f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(names)}"
-            refuse(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
+            reject(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
 
 
 def mapping(argument: str, value: Any) -> Mapping[str, Any]:
-    return value if is_mapping(value) else refuse(argument, "must be a mapping of names to values", value)
+    return value if is_mapping(value) else reject(argument, "must be a mapping of names to values", value)
 
 
 def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
     """The query of a raw request."""
     checked: dict[str, str | int | float | bool] = {}
     for name, item in mapping(argument, value).items():
-        place = f"{argument}.{text(f'{argument} name', name)}"
+        place = f"{argument}.{string(f'{argument} name', name)}"
         if not isinstance(item, str | bool | int | float):
-            refuse(place, "must be a string, a number or a boolean", item)
-        checked[text(place, name)] = json_value(place, item)
+            reject(place, "must be a string, a number or a boolean", item)
+        checked[string(place, name)] = json_value(place, item)
     return checked
 
 
-def fields(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
+def fields(checks: Mapping[str, Validator], given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a request, each checked."""
-    known("", checks, given)
+    known_names("", checks, given)
     return {name: checks[name](name, value) for name, value in given.items() if value is not UNSET}
 
 
-def changes(checks: Mapping[str, Check], given: Mapping[str, Any]) -> dict[str, Any]:
+def changes(checks: Mapping[str, Validator], given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an edit, each checked. One that changes nothing is a mistake of the caller."""
     checked = fields(checks, given)
     if not checked:
-        refuse("changes", f"must change something: pass one of {', '.join(checks)}")
+        reject("changes", f"must change something: pass one of {', '.join(checks)}")
     return checked

@@ -156,7 +156,7 @@ def test_an_object_is_read_and_written_back_as_it_was(file: str) -> None:
     """A documented object becomes its model, and nothing of it is lost or invented."""
     body = (EXAMPLES / file).read_bytes()
 
-    model = serialization.one(ONE[shape_of(file)], body)
+    model = serialization.parse_object(ONE[shape_of(file)], body)
 
     assert exactly(to_json(model)) == exactly(json.loads(body))
     assert model == parse(ONE[shape_of(file)], json.loads(body))
@@ -168,7 +168,7 @@ async def test_an_array_is_read_and_written_back_as_it_was(file: str) -> None:
     """A documented array becomes a list of models, and nothing of it is lost or invented."""
     body = (EXAMPLES / file).read_bytes()
 
-    models = await serialization.array(ARRAYS[shape_of(file)], body)
+    models = await serialization.parse_list(ARRAYS[shape_of(file)], body)
 
     assert exactly(to_json(models)) == exactly(json.loads(body))
     assert not any(model.extra for model in models)
@@ -179,7 +179,7 @@ def test_an_array_of_ids_is_read_as_it_is(file: str) -> None:
     """A documented array of ids becomes a list of strings."""
     body = (EXAMPLES / file).read_bytes()
 
-    assert serialization.identifiers(body) == json.loads(body)
+    assert serialization.parse_ids(body) == json.loads(body)
 
 
 @pytest.mark.parametrize("file", of(PAGES))
@@ -189,7 +189,7 @@ async def test_a_page_is_read_with_its_cursor(file: str) -> None:
     model, name = PAGES[shape_of(file)]
     document = json.loads(body)
 
-    page: Any = await serialization.page(model, name, body)
+    page: Any = await serialization.parse_page(model, name, body)
 
     assert exactly(to_json(page.items)) == exactly(document[name])
     cursor = document.get("nextCursor")

@@ -278,7 +278,7 @@ def test_an_id_that_is_a_number_becomes_a_string(
 
 def test_ids_in_an_array_become_strings() -> None:
     """Inclusions may come as numbers, and are strings."""
-    assert serialization.identifiers(b'[1, "a", 18446744073709551615]') == ["1", "a", "18446744073709551615"]
+    assert serialization.parse_ids(b'[1, "a", 18446744073709551615]') == ["1", "a", "18446744073709551615"]
 
 
 def test_a_version_number_stays_a_number() -> None:

@@ -52,7 +52,7 @@ async def test_a_fault_on_a_page_is_named_by_its_place(place: Place, value: Any,
     document = changed([FLAG] * 20, place, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
-        await serialization.page(Flag, "flags", body({"flags": document}))
+        await serialization.parse_page(Flag, "flags", body({"flags": document}))
 
     assert caught.value.location == f"flags{spelled(place)}"
     assert reason in caught.value.reason
@@ -66,7 +66,7 @@ async def test_a_fault_in_an_array_is_named_by_its_place(place: Place, value: An
     document = changed([{"version": 1, "flagConfig": FLAG}] * 5, place, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
-        await serialization.array(Version[Flag], body(document))
+        await serialization.parse_list(Version[Flag], body(document))
 
     assert caught.value.location == spelled(place)
 
@@ -74,7 +74,7 @@ async def test_a_fault_in_an_array_is_named_by_its_place(place: Place, value: An
 async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
     """A long page is read in several turns of the event loop, and the index goes on counting."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await serialization.page(Flag, "flags", body({"flags": changed([FLAG] * 450, (401, "enabled"), "no")}))
+        await serialization.parse_page(Flag, "flags", body({"flags": changed([FLAG] * 450, (401, "enabled"), "no")}))
 
     assert caught.value.location == "flags[401].enabled"
 
@@ -93,7 +93,7 @@ async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
 async def test_a_page_of_another_shape_is_refused(document: Any, place: str) -> None:
     """A page without its list, or in another envelope, is never taken for an empty list."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await serialization.page(Flag, "flags", body(document))
+        await serialization.parse_page(Flag, "flags", body(document))
 
     assert caught.value.location == place
 
@@ -102,16 +102,16 @@ async def test_a_page_of_another_shape_is_refused(document: Any, place: str) -> 
 async def test_what_is_not_json_is_refused(text: bytes) -> None:
     """A body that is not JSON is said to be none, however it is read."""
     for read in (
-        lambda: serialization.one(Flag, text),
-        lambda: serialization.identifiers(text),
+        lambda: serialization.parse_object(Flag, text),
+        lambda: serialization.parse_ids(text),
         lambda: serialization.decode(text),
     ):
         with pytest.raises(MalformedDocumentError, match="not JSON"):
             read()
     with pytest.raises(MalformedDocumentError, match="not JSON"):
-        await serialization.page(Flag, "flags", text)
+        await serialization.parse_page(Flag, "flags", text)
     with pytest.raises(MalformedDocumentError, match="not JSON"):
-        await serialization.array(Flag, text)
+        await serialization.parse_list(Flag, text)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_what_is_not_json_is_refused(text: bytes) -> None:
 def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
     """Inclusions are an array of strings or integers."""
     with pytest.raises(MalformedDocumentError) as caught:
-        serialization.identifiers(body(document))
+        serialization.parse_ids(body(document))
 
     assert caught.value.location == place
 
@@ -139,14 +139,14 @@ def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
 )
 async def test_cursors_of_every_documented_form(rest: dict[str, Any], cursor: str | None) -> None:
     """A missing, null or empty cursor ends the list; strings and numbers, zero included, go on."""
-    assert (await serialization.page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
+    assert (await serialization.parse_page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
 
 
 @pytest.mark.parametrize("cursor", [True, False, [], {}, ["abc"]])
 async def test_cursors_of_another_type_are_refused(cursor: Any) -> None:
     """A cursor that cannot be sent back is no end of the list."""
     with pytest.raises(MalformedDocumentError) as caught:
-        await serialization.page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
+        await serialization.parse_page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
 
     assert caught.value.location == "nextCursor"
 

@@ -40,7 +40,7 @@ def _variant(value: str) -> str:
     return (
         validation.key("variant", value)
         if value != ""
-        else validation.refuse("variant", "must be given: a variant's key")
+        else validation.reject("variant", "must be given: a variant's key")
     )
 
 
@@ -93,7 +93,7 @@ class OnToggle(Operation):
 
     def __attrs_post_init__(self) -> None:
         if (self.id is None) == (self.key is None):
-            validation.refuse("id", "must be given, or key and project_id in its place")
+            validation.reject("id", "must be given, or key and project_id in its place")
         self.check()
 
     def check(self) -> None:

@@ -18,7 +18,7 @@ from amp_exp_async.resources.fields import (
     ExperimentCreateParams,
     FlagCreateParams,
 )
-from amp_exp_async.validation import Check
+from amp_exp_async.validation import Validator
 
 from .base import KindName, Lookup, OnToggle, OnVariant, Operation
 
@@ -135,7 +135,7 @@ class _Create(Operation):
     fields: Mapping[str, Any]
 
     kind: ClassVar[KindName]
-    table: ClassVar[Mapping[str, Check]]
+    table: ClassVar[Mapping[str, Validator]]
 
     def fill(self, project_id: str, key: str, fields: Mapping[str, Any]) -> None:
         """Set the fields to their checked values, while the operation is being made."""
