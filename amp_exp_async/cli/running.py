@@ -57,7 +57,7 @@ def carry_out(
             _wait(reading, lambda: len(pressed) == 1, _GRACE)
         if not reading.done():
             # Closing the client would wait for the run.
-            client.bridge.call(_cancel_all)
+            client._portal.call(_cancel_all)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
             _wait(reading, lambda: True)
             reading = pool.submit(_read, run, note)
     return Ending(run.summary, _exception(reading) or _first_error(run), bool(pressed))

@@ -93,13 +93,13 @@ def edit_of(
         InvalidInputError: the change is none that an edit can make.
     """
     difference(before, edited)
-    client, resource = session.client, section.of(session.client).resource
+    client, resource = session.client, section.of(session.client)._resource  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
     guarded: Guarded[FlagConfig] = Guarded(resource.transport, resource.kind)
     return Write(
         section.label(before),
         {"kind": section.kind, "id": before.id, "key": before.key, "project_id": before.project_id or None},
         in_our_words(differences(before, edited)),
-        lambda: client.bridge.call(lambda: guarded.write(before.id, before, edited)),
+        lambda: client._portal.call(lambda: guarded.write(before.id, before, edited)),  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
         already,
     )
 

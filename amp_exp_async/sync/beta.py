@@ -7,43 +7,43 @@ from typing import Any, Generic, TypeVar
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import AsyncBetaDeployments, AsyncBetaExperiments, AsyncBetaFlagConfigs, AsyncBetaFlags
 
-from .bridge import Bridge
-from .facade import Facade, blocking, iterating
+from .base import SyncResource, as_sync, as_sync_pager
+from .portal import BlockingPortal
 from .resources import Versions
 
 ResourceT_co = TypeVar("ResourceT_co", bound=AsyncBetaFlagConfigs[Any], covariant=True)
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
 
-class BetaToggles(Facade[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
+class BetaFlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
     """What flags and experiments of the Beta API have in common, blocking.
 
     Attributes:
         versions: its versions.
     """
 
-    def __init__(self, resource: ResourceT_co, bridge: Bridge) -> None:
-        super().__init__(resource, bridge)
-        self.versions: Versions[FlagConfigT_co] = Versions(resource.versions, bridge)
+    def __init__(self, resource: ResourceT_co, portal: BlockingPortal) -> None:
+        super().__init__(resource, portal)
+        self.versions: Versions[FlagConfigT_co] = Versions(resource.versions, portal)
 
-    list = iterating(AsyncBetaFlagConfigs[FlagConfigT_co].list)
-    get = blocking(AsyncBetaFlagConfigs[FlagConfigT_co].get)
+    list = as_sync_pager(AsyncBetaFlagConfigs[FlagConfigT_co].list)
+    get = as_sync(AsyncBetaFlagConfigs[FlagConfigT_co].get)
 
 
-class BetaFlags(BetaToggles[AsyncBetaFlags, Flag]):
+class BetaFlags(BetaFlagConfigs[AsyncBetaFlags, Flag]):
     """`flags` of the Beta API, blocking."""
 
 
-class BetaExperiments(BetaToggles[AsyncBetaExperiments, Experiment]):
+class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
     """`experiments` of the Beta API, blocking."""
 
-    create = blocking(AsyncBetaExperiments.create)
-    activate = blocking(AsyncBetaExperiments.activate)
-    deactivate = blocking(AsyncBetaExperiments.deactivate)
-    set_rollout_weights = blocking(AsyncBetaExperiments.set_rollout_weights)
+    create = as_sync(AsyncBetaExperiments.create)
+    activate = as_sync(AsyncBetaExperiments.activate)
+    deactivate = as_sync(AsyncBetaExperiments.deactivate)
+    set_rollout_weights = as_sync(AsyncBetaExperiments.set_rollout_weights)
 
 
-class BetaDeployments(Facade[AsyncBetaDeployments]):
+class BetaDeployments(SyncResource[AsyncBetaDeployments]):
     """`deployments` of the Beta API, blocking."""
 
-    list = iterating(AsyncBetaDeployments.list)
+    list = as_sync_pager(AsyncBetaDeployments.list)

@@ -15,8 +15,8 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
 
-from .bridge import Bridge
-from .facade import Facade
+from .base import SyncResource
+from .portal import BlockingPortal
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -62,26 +62,26 @@ class BulkRun:
     Raises, while it is read: as `AsyncBulkRun`.
     """
 
-    def __init__(self, run: AsyncBulkRun, bridge: Bridge, handed: Handed | None) -> None:
+    def __init__(self, run: AsyncBulkRun, portal: BlockingPortal, handed: CallerThreadSource | None) -> None:
         self._run = run
-        self._bridge = bridge
+        self._portal = portal
         self._handed = handed
 
     def __iter__(self) -> Generator[Outcome, None, None]:
         """The outcomes, as the operations finish."""
-        generation = self._bridge.generation
+        generation = self._portal.generation
         try:
             untaken = self._run.untaken
             while (outcomes := [] if untaken else self._next()) is None or outcomes or untaken:
                 untaken.extend(outcomes or ())
                 while untaken:
                     yield untaken.popleft()
-                self._bridge.refuse_parents(generation)
+                self._portal.check_not_forked(generation)
         finally:
             if _COLLECTING.now:
                 # In the midst of anything, perhaps with a lock held: nobody must wait here.
                 self._run.stop_soon()
-            elif generation == self._bridge.generation:
+            elif generation == self._portal.generation:
                 self.close()
 
     def wait(self) -> BulkSummary:
@@ -110,18 +110,18 @@ class BulkRun:
 
     def stop(self) -> None:
         """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
-        if not self._bridge.closed:
-            self._bridge.call(self._stopping)
+        if not self._portal.closed:
+            self._portal.call(self._stopping)
 
     async def _stopping(self) -> None:
         self._run.stop()
 
     def close(self) -> None:
         """Begin nothing more, and wait until nothing is under way. Idempotent."""
-        if self._bridge.in_loop_thread():
+        if self._portal.in_loop_thread():
             self._run.stop_soon()
-        elif not self._bridge.closed:
-            self._bridge.call(self._run.aclose)
+        elif not self._portal.closed:
+            self._portal.call(self._run.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -138,12 +138,12 @@ class BulkRun:
         """The next outcomes; none at the end; None where more operations are wanted first."""
         self._run.asked = True
         if self._handed is None:
-            return self._bridge.call(self._run.next_outcomes)
+            return self._portal.call(self._run.next_outcomes)
         handed, items = self._handed, self._handed.read()
-        return self._bridge.call(lambda: handed.outcomes(self._run, items))
+        return self._portal.call(lambda: handed.outcomes(self._run, items))
 
 
-class Handed:
+class CallerThreadSource:
     """What the caller's thread reads from an iterator, for the event loop to take."""
 
     def __init__(self, source: Iterator[Any]) -> None:
@@ -200,23 +200,27 @@ class Handed:
         return None if asking.cancelled() else asking.result()
 
 
-def running(
+def as_sync_run(
     method: Callable[Concatenate[A, P], AsyncBulkRun],
-) -> Callable[Concatenate[Facade[A], P], BulkRun]:
+) -> Callable[Concatenate[SyncResource[A], P], BulkRun]:
     """The blocking method for one that returns a bulk run."""
 
     @functools.wraps(method)
-    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> BulkRun:
+    def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> BulkRun:
         begin: Callable[..., AsyncBulkRun] = method
         # An iterator may belong to the caller's thread.
-        handed = [Handed(cast("Iterator[Any]", value)) for value in (*args, *kwargs.values()) if _is_iterator(value)]
+        handed = [
+            CallerThreadSource(cast("Iterator[Any]", value))
+            for value in (*args, *kwargs.values())
+            if _is_iterator(value)
+        ]
         given = iter(handed)
         run = begin(
-            self.resource,
+            self._resource,
             *(next(given) if _is_iterator(value) else value for value in args),
             **{name: next(given) if _is_iterator(value) else value for name, value in kwargs.items()},
         )
-        return BulkRun(run, self.bridge, handed[0] if handed else None)
+        return BulkRun(run, self._portal, handed[0] if handed else None)
 
     return call
 

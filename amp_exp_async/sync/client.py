@@ -12,10 +12,10 @@ from amp_exp_async.client import AsyncBetaClient, AsyncClient, AsyncExperimentCl
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import Usage
 
+from .base import SyncResource, as_sync
 from .beta import BetaDeployments, BetaExperiments, BetaFlags
-from .bridge import Bridge
-from .bulk import running
-from .facade import Facade, blocking
+from .bulk import as_sync_run
+from .portal import BlockingPortal
 from .resources import Deployments, Experiments, Flags, Holdouts, Mutexes, ProjectVersions
 
 P = ParamSpec("P")
@@ -25,7 +25,7 @@ ClientT_co = TypeVar("ClientT_co", bound=AsyncClient, covariant=True)
 BlockingT = TypeVar("BlockingT", bound="BlockingClient[Any]")
 
 
-def _constructing(
+def _as_sync_init(
     make: Callable[P, ClientT],
 ) -> Callable[[Callable[[S, ClientT], None]], Callable[Concatenate[S, P], None]]:
     """Give a constructor the arguments of the async client's."""
@@ -50,48 +50,48 @@ def _constructing(
     return decorate
 
 
-def _viewing(
+def _as_sync_copy(
     method: Callable[Concatenate[AsyncClient, P], AsyncClient],
 ) -> Callable[Concatenate[BlockingT, P], BlockingT]:
     """The method that makes a view of a blocking client."""
 
     @functools.wraps(method)
     def view(self: BlockingT, /, *args: P.args, **kwargs: P.kwargs) -> BlockingT:
-        return self._view(method(self.resource, *args, **kwargs))  # pyright: ignore[reportPrivateUsage]
+        return self._copy(method(self._resource, *args, **kwargs))  # pyright: ignore[reportPrivateUsage]
 
     return view
 
 
-class BlockingClient(Facade[ClientT_co], ABC, Generic[ClientT_co]):
+class BlockingClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
     """What the blocking clients have in common."""
 
     _owner: bool
 
-    def _own(self, client: Any) -> None:
+    def _init_owner(self, client: Any) -> None:
         self._owner = True
-        self._use(client, Bridge(_named(self, client), client.aclose, client.forget_parent))
+        self._bind(client, BlockingPortal(_named(self, client), client.aclose, client.forget_parent))
 
-    def _use(self, client: Any, bridge: Bridge) -> None:
-        super().__init__(client, bridge)
-        self._hang(client, bridge)
+    def _bind(self, client: Any, portal: BlockingPortal) -> None:
+        super().__init__(client, portal)
+        self._init_resources(client, portal)
 
     @abstractmethod
-    def _hang(self, client: Any, bridge: Bridge) -> None:
+    def _init_resources(self, client: Any, portal: BlockingPortal) -> None:
         """Make the sections of the API."""
 
-    def _view(self, client: Any) -> Self:
+    def _copy(self, client: Any) -> Self:
         view = object.__new__(type(self))
         view._owner = False
-        view._use(client, self.bridge)
+        view._bind(client, self._portal)
         return view
 
-    with_options = _viewing(AsyncClient.with_options)
-    request = blocking(AsyncClient.request)
+    with_options = _as_sync_copy(AsyncClient.with_options)
+    request = as_sync(AsyncClient.request)
 
     @property
     def usage(self) -> Usage:
         """What was sent so far, by this client and its views."""
-        return self.resource.usage
+        return self._resource.usage
 
     def close(self) -> None:
         """Close the client and end its thread. Idempotent.
@@ -100,7 +100,7 @@ class BlockingClient(Facade[ClientT_co], ABC, Generic[ClientT_co]):
         `ClientClosedError`, creations and removals by index that were sent with `OutcomeUnknownError`.
         """
         if self._owner:
-            self.bridge.close()
+            self._portal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,10 +111,10 @@ class BlockingClient(Facade[ClientT_co], ABC, Generic[ClientT_co]):
         self.close()
 
     def __repr__(self) -> str:
-        return _named(self, self.resource) if hasattr(self, "resource") else f"<{type(self).__name__} (not made)>"
+        return _named(self, self._resource) if hasattr(self, "resource") else f"<{type(self).__name__} (not made)>"
 
     def __reduce__(self) -> str:
-        return self.resource.__reduce__()
+        return self._resource.__reduce__()
 
 
 class ExperimentClient(BlockingClient[AsyncExperimentClient]):
@@ -147,25 +147,25 @@ class ExperimentClient(BlockingClient[AsyncExperimentClient]):
     mutexes: Mutexes
     holdouts: Holdouts
 
-    @_constructing(AsyncExperimentClient)
+    @_as_sync_init(AsyncExperimentClient)
     def __init__(self, client: AsyncExperimentClient) -> None:
-        self._own(client)
+        self._init_owner(client)
 
-    def _hang(self, client: AsyncExperimentClient, bridge: Bridge) -> None:
+    def _init_resources(self, client: AsyncExperimentClient, portal: BlockingPortal) -> None:
         """Make the sections of the API."""
-        self.flags = Flags(client.flags, bridge)
-        self.experiments = Experiments(client.experiments, bridge)
-        self.deployments = Deployments(client.deployments, bridge)
-        self.versions = ProjectVersions(client.versions, bridge)
-        self.mutexes = Mutexes(client.mutexes, bridge)
-        self.holdouts = Holdouts(client.holdouts, bridge)
+        self.flags = Flags(client.flags, portal)
+        self.experiments = Experiments(client.experiments, portal)
+        self.deployments = Deployments(client.deployments, portal)
+        self.versions = ProjectVersions(client.versions, portal)
+        self.mutexes = Mutexes(client.mutexes, portal)
+        self.holdouts = Holdouts(client.holdouts, portal)
 
-    bulk = running(AsyncExperimentClient.bulk)
-    history = blocking(AsyncExperimentClient.history)
-    restore_version = blocking(AsyncExperimentClient.restore_version)
-    export = blocking(AsyncExperimentClient.export)
-    plan = blocking(AsyncExperimentClient.plan)
-    apply = running(AsyncExperimentClient.apply)
+    bulk = as_sync_run(AsyncExperimentClient.bulk)
+    history = as_sync(AsyncExperimentClient.history)
+    restore_version = as_sync(AsyncExperimentClient.restore_version)
+    export = as_sync(AsyncExperimentClient.export)
+    plan = as_sync(AsyncExperimentClient.plan)
+    apply = as_sync_run(AsyncExperimentClient.apply)
 
 
 class BetaClient(BlockingClient[AsyncBetaClient]):
@@ -183,15 +183,15 @@ class BetaClient(BlockingClient[AsyncBetaClient]):
     experiments: BetaExperiments
     deployments: BetaDeployments
 
-    @_constructing(AsyncBetaClient)
+    @_as_sync_init(AsyncBetaClient)
     def __init__(self, client: AsyncBetaClient) -> None:
-        self._own(client)
+        self._init_owner(client)
 
-    def _hang(self, client: AsyncBetaClient, bridge: Bridge) -> None:
+    def _init_resources(self, client: AsyncBetaClient, portal: BlockingPortal) -> None:
         """Make the sections of the API."""
-        self.flags = BetaFlags(client.flags, bridge)
-        self.experiments = BetaExperiments(client.experiments, bridge)
-        self.deployments = BetaDeployments(client.deployments, bridge)
+        self.flags = BetaFlags(client.flags, portal)
+        self.experiments = BetaExperiments(client.experiments, portal)
+        self.deployments = BetaDeployments(client.deployments, portal)
 
 
 def _named(ours: object, client: AsyncClient) -> str:

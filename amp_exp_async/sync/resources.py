@@ -20,9 +20,9 @@ from amp_exp_async.resources import (
     AsyncVersions,
 )
 
-from .bridge import Bridge
-from .bulk import running
-from .facade import Facade, blocking, iterating, shown_as
+from .base import SyncResource, as_sync, as_sync_pager, copy_signature
+from .bulk import as_sync_run
+from .portal import BlockingPortal
 
 ResourceT_co = TypeVar("ResourceT_co", bound=AsyncFlagConfigs[Any], covariant=True)
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
@@ -30,72 +30,72 @@ FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 _NOT_ASYNC = "must not be async here: the blocking client calls it in your own thread, where nothing awaits it"
 
 
-class Variants(Facade[AsyncVariants]):
+class Variants(SyncResource[AsyncVariants]):
     """`client.flags.variants` and `client.experiments.variants`, blocking."""
 
-    list = blocking(AsyncVariants.list)
-    get = blocking(AsyncVariants.get)
-    create = blocking(AsyncVariants.create)
-    edit = blocking(AsyncVariants.edit)
-    remove = blocking(AsyncVariants.remove)
+    list = as_sync(AsyncVariants.list)
+    get = as_sync(AsyncVariants.get)
+    create = as_sync(AsyncVariants.create)
+    edit = as_sync(AsyncVariants.edit)
+    remove = as_sync(AsyncVariants.remove)
 
 
-class Users(Facade[AsyncUsers]):
+class Users(SyncResource[AsyncUsers]):
     """`client.flags.users` and `client.experiments.users`, blocking."""
 
-    list = blocking(AsyncUsers.list)
-    add = blocking(AsyncUsers.add)
-    remove = blocking(AsyncUsers.remove)
-    remove_at = blocking(AsyncUsers.remove_at)
-    remove_all = blocking(AsyncUsers.remove_all)
-    add_many = running(AsyncUsers.add_many)
-    remove_many = running(AsyncUsers.remove_many)
-    replace = running(AsyncUsers.replace)
+    list = as_sync(AsyncUsers.list)
+    add = as_sync(AsyncUsers.add)
+    remove = as_sync(AsyncUsers.remove)
+    remove_at = as_sync(AsyncUsers.remove_at)
+    remove_all = as_sync(AsyncUsers.remove_all)
+    add_many = as_sync_run(AsyncUsers.add_many)
+    remove_many = as_sync_run(AsyncUsers.remove_many)
+    replace = as_sync_run(AsyncUsers.replace)
 
 
-class Cohorts(Facade[AsyncCohorts]):
+class Cohorts(SyncResource[AsyncCohorts]):
     """`client.flags.cohorts` and `client.experiments.cohorts`, blocking."""
 
-    list = blocking(AsyncCohorts.list)
-    add = blocking(AsyncCohorts.add)
-    remove = blocking(AsyncCohorts.remove)
-    add_many = running(AsyncCohorts.add_many)
-    remove_many = running(AsyncCohorts.remove_many)
-    replace = running(AsyncCohorts.replace)
+    list = as_sync(AsyncCohorts.list)
+    add = as_sync(AsyncCohorts.add)
+    remove = as_sync(AsyncCohorts.remove)
+    add_many = as_sync_run(AsyncCohorts.add_many)
+    remove_many = as_sync_run(AsyncCohorts.remove_many)
+    replace = as_sync_run(AsyncCohorts.replace)
 
 
-class FlagDeployments(Facade[AsyncFlagDeployments]):
+class FlagDeployments(SyncResource[AsyncFlagDeployments]):
     """`client.flags.deployments` and `client.experiments.deployments`, blocking."""
 
-    list = blocking(AsyncFlagDeployments.list)
-    add = blocking(AsyncFlagDeployments.add)
-    remove = blocking(AsyncFlagDeployments.remove)
+    list = as_sync(AsyncFlagDeployments.list)
+    add = as_sync(AsyncFlagDeployments.add)
+    remove = as_sync(AsyncFlagDeployments.remove)
 
 
-class Versions(Facade[AsyncVersions[FlagConfigT_co]], Generic[FlagConfigT_co]):
+class Versions(SyncResource[AsyncVersions[FlagConfigT_co]], Generic[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`, blocking."""
 
-    list = blocking(AsyncVersions[FlagConfigT_co].list)
-    get = blocking(AsyncVersions[FlagConfigT_co].get)
+    list = as_sync(AsyncVersions[FlagConfigT_co].list)
+    get = as_sync(AsyncVersions[FlagConfigT_co].get)
 
 
-class Segments(Facade[AsyncSegments[FlagConfigT_co]], Generic[FlagConfigT_co]):
+class Segments(SyncResource[AsyncSegments[FlagConfigT_co]], Generic[FlagConfigT_co]):
     """`client.flags.segments` and `client.experiments.segments`, blocking."""
 
-    add = blocking(AsyncSegments[FlagConfigT_co].add)
-    remove = blocking(AsyncSegments[FlagConfigT_co].remove)
-    edit = blocking(AsyncSegments[FlagConfigT_co].edit)
-    add_values = blocking(AsyncSegments[FlagConfigT_co].add_values)
+    add = as_sync(AsyncSegments[FlagConfigT_co].add)
+    remove = as_sync(AsyncSegments[FlagConfigT_co].remove)
+    edit = as_sync(AsyncSegments[FlagConfigT_co].edit)
+    add_values = as_sync(AsyncSegments[FlagConfigT_co].add_values)
 
 
-class Tags(Facade[AsyncTags[FlagConfigT_co]], Generic[FlagConfigT_co]):
+class Tags(SyncResource[AsyncTags[FlagConfigT_co]], Generic[FlagConfigT_co]):
     """`client.flags.tags` and `client.experiments.tags`, blocking."""
 
-    add = blocking(AsyncTags[FlagConfigT_co].add)
-    remove = blocking(AsyncTags[FlagConfigT_co].remove)
+    add = as_sync(AsyncTags[FlagConfigT_co].add)
+    remove = as_sync(AsyncTags[FlagConfigT_co].remove)
 
 
-class FlagConfigs(Facade[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
+class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
     """What `client.flags` and `client.experiments` have in common, blocking.
 
     Attributes:
@@ -108,87 +108,87 @@ class FlagConfigs(Facade[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
         tags: its tags, one at a time.
     """
 
-    def __init__(self, resource: ResourceT_co, bridge: Bridge) -> None:
-        super().__init__(resource, bridge)
-        self.variants = Variants(resource.variants, bridge)
-        self.users = Users(resource.users, bridge)
-        self.cohorts = Cohorts(resource.cohorts, bridge)
-        self.deployments = FlagDeployments(resource.deployments, bridge)
-        self.versions: Versions[FlagConfigT_co] = Versions(resource.versions, bridge)
-        self.segments: Segments[FlagConfigT_co] = Segments(resource.segments, bridge)
-        self.tags: Tags[FlagConfigT_co] = Tags(resource.tags, bridge)
+    def __init__(self, resource: ResourceT_co, portal: BlockingPortal) -> None:
+        super().__init__(resource, portal)
+        self.variants = Variants(resource.variants, portal)
+        self.users = Users(resource.users, portal)
+        self.cohorts = Cohorts(resource.cohorts, portal)
+        self.deployments = FlagDeployments(resource.deployments, portal)
+        self.versions: Versions[FlagConfigT_co] = Versions(resource.versions, portal)
+        self.segments: Segments[FlagConfigT_co] = Segments(resource.segments, portal)
+        self.tags: Tags[FlagConfigT_co] = Tags(resource.tags, portal)
 
-    list = iterating(AsyncFlagConfigs[FlagConfigT_co].list)
-    get = blocking(AsyncFlagConfigs[FlagConfigT_co].get)
-    find = blocking(AsyncFlagConfigs[FlagConfigT_co].find)
-    archive = blocking(AsyncFlagConfigs[FlagConfigT_co].archive)
-    restore = blocking(AsyncFlagConfigs[FlagConfigT_co].restore)
+    list = as_sync_pager(AsyncFlagConfigs[FlagConfigT_co].list)
+    get = as_sync(AsyncFlagConfigs[FlagConfigT_co].get)
+    find = as_sync(AsyncFlagConfigs[FlagConfigT_co].find)
+    archive = as_sync(AsyncFlagConfigs[FlagConfigT_co].archive)
+    restore = as_sync(AsyncFlagConfigs[FlagConfigT_co].restore)
 
-    @shown_as(AsyncFlagConfigs[FlagConfigT_co].guarded_edit)
+    @copy_signature(AsyncFlagConfigs[FlagConfigT_co].guarded_edit)
     def guarded_edit(self, id: str, change: Callable[[FlagConfigT_co], FlagConfigT_co]) -> FlagConfigT_co:
         """See `AsyncFlagConfigs.guarded_edit`; the change is made in the caller's own thread."""
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
-        guarded: Guarded[FlagConfigT_co] = Guarded(self.resource.transport, self.resource.kind)
-        before = self.bridge.call(lambda: guarded.read(id))
+        guarded: Guarded[FlagConfigT_co] = Guarded(self._resource.transport, self._resource.kind)
+        before = self._portal.call(lambda: guarded.read(id))
         edited = change(copied(before))
         if inspect.isawaitable(edited):
             if inspect.iscoroutine(edited):
                 edited.close()
             validation.reject("change", _NOT_ASYNC)
-        return self.bridge.call(lambda: guarded.write(id, before, edited))
+        return self._portal.call(lambda: guarded.write(id, before, edited))
 
 
 class Flags(FlagConfigs[AsyncFlags, Flag]):
     """`client.flags`, blocking."""
 
-    create = blocking(AsyncFlags.create)
-    edit = blocking(AsyncFlags.edit)
+    create = as_sync(AsyncFlags.create)
+    edit = as_sync(AsyncFlags.edit)
 
 
 class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
     """`client.experiments`, blocking."""
 
-    create = blocking(AsyncExperiments.create)
-    edit = blocking(AsyncExperiments.edit)
-    roll_out = blocking(AsyncExperiments.roll_out)
-    roll_back = blocking(AsyncExperiments.roll_back)
+    create = as_sync(AsyncExperiments.create)
+    edit = as_sync(AsyncExperiments.edit)
+    roll_out = as_sync(AsyncExperiments.roll_out)
+    roll_back = as_sync(AsyncExperiments.roll_back)
 
 
-class Deployments(Facade[AsyncDeployments]):
+class Deployments(SyncResource[AsyncDeployments]):
     """`client.deployments`, blocking."""
 
-    list = iterating(AsyncDeployments.list)
-    create = blocking(AsyncDeployments.create)
-    edit = blocking(AsyncDeployments.edit)
-    archive = blocking(AsyncDeployments.archive)
-    restore = blocking(AsyncDeployments.restore)
+    list = as_sync_pager(AsyncDeployments.list)
+    create = as_sync(AsyncDeployments.create)
+    edit = as_sync(AsyncDeployments.edit)
+    archive = as_sync(AsyncDeployments.archive)
+    restore = as_sync(AsyncDeployments.restore)
 
 
-class ProjectVersions(Facade[AsyncProjectVersions]):
+class ProjectVersions(SyncResource[AsyncProjectVersions]):
     """`client.versions`, blocking."""
 
-    list = iterating(AsyncProjectVersions.list)
+    list = as_sync_pager(AsyncProjectVersions.list)
 
 
-class Mutexes(Facade[AsyncMutexes]):
+class Mutexes(SyncResource[AsyncMutexes]):
     """`client.mutexes`, blocking."""
 
-    list = iterating(AsyncMutexes.list)
-    get = blocking(AsyncMutexes.get)
-    create = blocking(AsyncMutexes.create)
-    edit = blocking(AsyncMutexes.edit)
-    edit_slot = blocking(AsyncMutexes.edit_slot)
-    archive = blocking(AsyncMutexes.archive)
-    restore = blocking(AsyncMutexes.restore)
+    list = as_sync_pager(AsyncMutexes.list)
+    get = as_sync(AsyncMutexes.get)
+    create = as_sync(AsyncMutexes.create)
+    edit = as_sync(AsyncMutexes.edit)
+    edit_slot = as_sync(AsyncMutexes.edit_slot)
+    archive = as_sync(AsyncMutexes.archive)
+    restore = as_sync(AsyncMutexes.restore)
 
 
-class Holdouts(Facade[AsyncHoldouts]):
+class Holdouts(SyncResource[AsyncHoldouts]):
     """`client.holdouts`, blocking."""
 
-    list = iterating(AsyncHoldouts.list)
-    get = blocking(AsyncHoldouts.get)
-    create = blocking(AsyncHoldouts.create)
-    edit = blocking(AsyncHoldouts.edit)
-    archive = blocking(AsyncHoldouts.archive)
-    restore = blocking(AsyncHoldouts.restore)
+    list = as_sync_pager(AsyncHoldouts.list)
+    get = as_sync(AsyncHoldouts.get)
+    create = as_sync(AsyncHoldouts.create)
+    edit = as_sync(AsyncHoldouts.edit)
+    archive = as_sync(AsyncHoldouts.archive)
+    restore = as_sync(AsyncHoldouts.restore)

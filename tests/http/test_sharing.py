@@ -33,7 +33,7 @@ SEARCH = settings(deadline=None, max_examples=40, derandomize=True)
 
 def line_of(client: AsyncExperimentClient | ExperimentClient) -> Line:
     """Where its calls wait."""
-    inner = client.resource if isinstance(client, ExperimentClient) else client
+    inner = client._resource if isinstance(client, ExperimentClient) else client
     return inner._transport.connection.pacer._line
 
 

@@ -19,7 +19,7 @@ from amp_exp_async import (
     __version__,
 )
 from amp_exp_async.resources import Resource
-from amp_exp_async.sync.facade import Facade
+from amp_exp_async.sync.base import SyncResource
 from tests.operations.answers import DEPLOYMENTS, DEPLOYMENTS_JSON, TOGGLE, TOGGLE_JSON, Kind
 from tests.operations.group_answers import ALL_VERSIONS, ALL_VERSIONS_JSON, HOLDOUT, HOLDOUT_JSON, MUTEX, MUTEX_JSON
 from tests.operations.recording import Canned, Received, RecordingServer, run
@@ -217,7 +217,7 @@ def test_the_table_has_every_operation_once(rows: Any, operations: Any, total: i
 def methods_of(client: object, prefix: str = "") -> Iterator[str]:
     """The dotted names of all public methods of a client's sections."""
     for name, value in vars(client).items():
-        if not name.startswith("_") and name != "resource" and isinstance(value, Resource | Facade):
+        if not name.startswith("_") and name != "resource" and isinstance(value, Resource | SyncResource):
             yield from (f"{prefix}{name}.{method}" for method in own_methods(type(value)))
             yield from methods_of(value, f"{prefix}{name}.")
 

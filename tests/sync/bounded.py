@@ -62,6 +62,6 @@ def loop_threads() -> list[threading.Thread]:
 
 def tasks(client: ExperimentClient) -> list[str]:
     """What is under way in the client's event loop."""
-    loop = client.bridge._loop
+    loop = client._portal._loop
     assert loop is not None
     return [repr(task) for task in asyncio.all_tasks(loop)]

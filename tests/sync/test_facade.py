@@ -100,7 +100,7 @@ def test_the_constructor_takes_the_same() -> None:
     assert repr(BetaClient(KEY)) == "<BetaClient https://management-api.experiment.amplitude.com>"
     options: dict[str, Any] = {"timeout": 3.0, "deadline": None, "retry": RetryPolicy(max_attempts=2)}
     blocking = ExperimentClient(KEY, region="eu", **options)
-    assert blocking.resource._transport.options == AsyncExperimentClient(KEY, **options)._transport.options
+    assert blocking._resource._transport.options == AsyncExperimentClient(KEY, **options)._transport.options
     assert repr(blocking) == "<ExperimentClient https://experiment.eu.amplitude.com/api/1>"
 
 
@@ -272,7 +272,7 @@ def bad_page(client: ExperimentClient) -> Any:
 def test_an_error_leaves_no_cycle(client: ExperimentClient, call: Any) -> None:
     """It dies with the block that handled it, without the garbage collector; its traceback begins at the caller."""
 
-    key = client.resource._transport.connection.endpoint.key.reveal()
+    key = client._resource._transport.connection.endpoint.key.reveal()
 
     def handle() -> weakref.ref[BaseException]:
         try:

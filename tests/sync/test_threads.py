@@ -181,7 +181,7 @@ def test_a_forgotten_client_ends_where_warnings_are_errors(emulator: Emulator, m
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
     client = client_of(emulator)
     assert list(client.flags.list()) == []
-    loop = client.bridge._loop
+    loop = client._portal._loop
     assert loop is not None
     del client
     gc.collect()

@@ -21,17 +21,17 @@ R = TypeVar("R")
 _POLL = 0.05 if sys.platform == "win32" else -1
 _GRACE = 1.0  # seconds for calls to end by themselves once the client is closed
 
-_BRIDGES: weakref.WeakSet[Bridge] = weakref.WeakSet()
+_PORTALS: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
 
 
-class Bridge:
+class BlockingPortal:
     """Runs async work for blocking callers. The thread starts on first use and ends with `close` or at exit.
 
-    Everything that makes calls holds the bridge: the thread ends by itself when nothing is left that could.
+    Everything that makes calls holds the portal: the thread ends by itself when nothing is left that could.
     """
 
     def __init__(self, name: str, finish: Callable[[], Coroutine[Any, Any, None]], forget: Callable[[], None]) -> None:
-        """Make a bridge.
+        """Make a portal.
 
         Args:
             name: whose it is, for the warning when it is left unclosed.
@@ -47,13 +47,13 @@ class Bridge:
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        _BRIDGES.add(self)
+        _PORTALS.add(self)
 
     def call(self, work: Callable[[], Awaitable[R]]) -> R:
         """Run async work to its end. When the waiting is interrupted (Ctrl-C), the work is cancelled first.
 
         Raises:
-            ClientClosedError: the bridge is closed, or was closed before the work ended.
+            ClientClosedError: the portal is closed, or was closed before the work ended.
             ConfigurationError: this is the loop's own thread, which would wait for itself.
         """
         if self.in_loop_thread():
@@ -114,8 +114,8 @@ class Bridge:
             self._loop, self._thread = loop, thread
         return self._loop
 
-    def refuse_parents(self, generation: int) -> None:
-        """Refuse to go on with what was begun when the bridge was of another generation.
+    def check_not_forked(self, generation: int) -> None:
+        """Refuse to go on with what was begun when the portal was of another generation.
 
         Raises:
             ConfigurationError: it was begun before a fork.
@@ -173,11 +173,11 @@ class _Call(Generic[R]):
         except BaseException as error:  # noqa: BLE001 - it is raised again where the result is waited for
             self._error = error
 
-    def outcome(self, bridge: Bridge) -> R:
+    def outcome(self, portal: BlockingPortal) -> R:
         try:
             if self._result is not None:
                 return self._result[0]
-            if self._error is None or (isinstance(self._error, asyncio.CancelledError) and bridge.closed):
+            if self._error is None or (isinstance(self._error, asyncio.CancelledError) and portal.closed):
                 raise ClientClosedError("this client was closed while the call was under way")
             raise self._error
         finally:
@@ -206,13 +206,13 @@ async def _end(loop: asyncio.AbstractEventLoop, finish: Callable[[], Coroutine[A
 
 @atexit.register
 def _at_exit() -> None:
-    for bridge in list(_BRIDGES):
-        bridge.close()
+    for portal in list(_PORTALS):
+        portal.close()
 
 
 def _after_fork() -> None:
-    for bridge in list(_BRIDGES):
-        bridge.forget_parent()
+    for portal in list(_PORTALS):
+        portal.forget_parent()
 
 
 if hasattr(os, "register_at_fork"):

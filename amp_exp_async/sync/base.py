@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from amp_exp_async.models import Page
 from amp_exp_async.pagination import AsyncPager
 
-from .bridge import Bridge
+from .portal import BlockingPortal
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -19,24 +19,24 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
 
-class Facade(Generic[A_co]):
-    """An async resource, and the bridge to the event loop in which it lives."""
+class SyncResource(Generic[A_co]):
+    """An async resource, and the portal to the event loop in which it lives."""
 
-    def __init__(self, resource: A_co, bridge: Bridge) -> None:
-        self.resource = resource
-        self.bridge = bridge
+    def __init__(self, resource: A_co, portal: BlockingPortal) -> None:
+        self._resource = resource
+        self._portal = portal
 
 
-def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[Facade[A], P], R]:
+def as_sync(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[SyncResource[A], P], R]:
     """The blocking method for an async one: the same signature and docstring, and the result itself."""
 
     @functools.wraps(method)
-    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         # A generator of the caller's may belong to the caller's thread.
         work: Callable[..., Awaitable[R]] = method
         given = [_read(value) for value in args]
         named = {name: _read(value) for name, value in kwargs.items()}
-        return self.bridge.call(lambda: work(self.resource, *given, **named))
+        return self._portal.call(lambda: work(self._resource, *given, **named))
 
     return call
 
@@ -45,7 +45,7 @@ def _read(value: object) -> object:
     return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
 
 
-def shown_as(method: Any) -> Callable[[F], F]:
+def copy_signature(method: Any) -> Callable[[F], F]:
     """Give a blocking method that has to be written out the signature and docstring of the async one."""
 
     def decorate(ours: F) -> F:
@@ -55,12 +55,14 @@ def shown_as(method: Any) -> Callable[[F], F]:
     return decorate
 
 
-def iterating(method: Callable[Concatenate[A, P], AsyncPager[T]]) -> Callable[Concatenate[Facade[A], P], Pager[T]]:
+def as_sync_pager(
+    method: Callable[Concatenate[A, P], AsyncPager[T]],
+) -> Callable[Concatenate[SyncResource[A], P], Pager[T]]:
     """The blocking method for one that returns a pager."""
 
     @functools.wraps(method)
-    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> Pager[T]:
-        return Pager(method(self.resource, *args, **kwargs), self.bridge)
+    def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> Pager[T]:
+        return Pager(method(self._resource, *args, **kwargs), self._portal)
 
     return call
 
@@ -75,34 +77,34 @@ class Pager(Generic[T]):
     Leaving a loop early sends nothing more.
     """
 
-    def __init__(self, pager: AsyncPager[T], bridge: Bridge) -> None:
+    def __init__(self, pager: AsyncPager[T], portal: BlockingPortal) -> None:
         self._pager = pager
-        self._bridge = bridge
+        self._portal = portal
 
     def __repr__(self) -> str:
         return "<Pager: not read yet; iterate it, or make a list of it>"
 
     def __iter__(self) -> Iterator[T]:
-        return (item for batch in _drain(self._bridge, self._pager.batches) for item in batch)
+        return (item for batch in iter_over_async(self._portal, self._pager.batches) for item in batch)
 
     def pages(self) -> Iterator[Page[T]]:
         """The pages, one request each."""
-        return _drain(self._bridge, self._pager.pages)
+        return iter_over_async(self._portal, self._pager.pages)
 
 
-def _drain(bridge: Bridge, start: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
+def iter_over_async(portal: BlockingPortal, start: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
     source = start()
-    generation = bridge.generation
+    generation = portal.generation
     try:
         while True:
-            bridge.refuse_parents(generation)
+            portal.check_not_forked(generation)
             try:
-                item = bridge.call(source.__anext__)
+                item = portal.call(source.__anext__)
             except StopAsyncIteration:
                 return
             yield item
     finally:
         # Where nobody can wait (the client is closed, or this is its own thread collecting garbage), the loop ends the
         # generator by itself.
-        if not bridge.closed and not bridge.in_loop_thread() and generation == bridge.generation:
-            bridge.call(source.aclose)
+        if not portal.closed and not portal.in_loop_thread() and generation == portal.generation:
+            portal.call(source.aclose)

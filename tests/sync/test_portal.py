@@ -55,7 +55,7 @@ def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, m
     gc.disable()
     try:
         abandoned = abandon()
-        loop = client.bridge._loop
+        loop = client._portal._loop
         assert loop is not None
         call_soon = loop.call_soon_threadsafe
 
@@ -73,7 +73,7 @@ def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, m
         until(lambda: tasks(client) == [])
     finally:
         gc.enable()
-        client.bridge._lock = threading.RLock()  # a deadlock is to be the matter of this test alone
+        client._portal._lock = threading.RLock()  # a deadlock is to be the matter of this test alone
         within(client.close)
 
 
