@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field
 
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.virtual_time import now
 
 
@@ -35,7 +35,7 @@ class Network:
     back: Callable[[], float]
     arrivals: list[float] = field(factory=list[float])
 
-    async def send(self, pacer: Pacer) -> None:
+    async def send(self, pacer: LocalRateLimiter) -> None:
         """One paced request and its reply."""
         await pacer.acquire(None)
         sent_at = now()
@@ -56,7 +56,7 @@ class Network:
         return (last - first) / (arrivals[last] - arrivals[first]) / limit
 
 
-async def full_load(network: Network, pacer: Pacer, requests: int, at_once: int = 64) -> None:
+async def full_load(network: Network, pacer: LocalRateLimiter, requests: int, at_once: int = 64) -> None:
     """Send so many requests as fast as the pacer lets, as many at once as the client does."""
     left = iter(range(requests))
 
@@ -128,12 +128,12 @@ class Contest:
             if self.window.arrive():
                 self.others.append(now())
 
-    async def run_ours(self, pacer: Pacer, until: float, at_once: int = 64) -> None:
+    async def run_ours(self, pacer: LocalRateLimiter, until: float, at_once: int = 64) -> None:
         """Keep the pacer busy, with round trips of 20 to 80 ms."""
         drawn = random.Random(self.seed)
         await asyncio.gather(*(self._work(pacer, until, drawn) for _ in range(at_once)))
 
-    async def _work(self, pacer: Pacer, until: float, drawn: random.Random) -> None:
+    async def _work(self, pacer: LocalRateLimiter, until: float, drawn: random.Random) -> None:
         attempt = 1
         while now() < until:
             await pacer.acquire(None)
@@ -142,7 +142,7 @@ class Contest:
             accepted = self.window.arrive()
             (self.ours if accepted else self.refused).append(now())
             await asyncio.sleep(drawn.uniform(0.01, 0.04))
-            pacer.release(sent_at, reached=True, answered=True, refused=not accepted)
+            pacer.release(sent_at, reached=True, answered=True, throttled=not accepted)
             if accepted:
                 attempt = 1
             else:

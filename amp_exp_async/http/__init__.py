@@ -1,6 +1,6 @@
 """One request and its reply: paths, attempts, retries, pacing, order."""
 
-from amp_exp_async.ratelimit.limits import RateLimit, RedisRateLimit
+from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .call import CallAbandonedError
 from .connection import HttpOptions, HttpSession

@@ -18,8 +18,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     UnexpectedResponseError,
 )
-from amp_exp_async.ratelimit.ledger import seconds_to_midnight
-from amp_exp_async.ratelimit.limits import Paused
+from amp_exp_async.ratelimit import LimitExceededError, seconds_to_midnight
 
 from .connection import HttpSession
 from .failures import Failure, after, connection_error, resets, status_error, what_now
@@ -95,7 +94,7 @@ class Call:
             if outcome.status == _TOO_MANY:
                 # One refusal pauses every request of this key, for as long as the service says, if it does.
                 self.connection.rate_limited += 1
-                self.connection.pacer.pause(asked or wait, daily=daily)
+                self.connection.limiter.pause(asked or wait, daily=daily)
             left = number < policy.max_attempts
             step = next_step(outcome, self.request.repeat, attempts_left=left, lost_before=self.lost)
             if isinstance(result, Response) and step is Step.DONE:
@@ -138,18 +137,18 @@ class Call:
             raise CallAbandonedError
         try:
             if not connection.slots.take_free():
-                connection.pacer.refuse_hopeless(self.until, patient=self.options.patient)
+                connection.limiter.fail_fast(self.until, fail_on_daily_limit=self.options.patient)
                 await connection.slots.wait(self.until)
         except TimeoutError:
             raise self.out_of_time("while it waited for other requests to end") from None
-        except Paused as paused:
+        except LimitExceededError as paused:
             raise self._over_the_limit(paused) from None
         try:
             try:
-                await connection.pacer.acquire(self.until, patient=self.options.patient)
+                await connection.limiter.acquire(self.until, fail_on_daily_limit=self.options.patient)
             except TimeoutError:
                 raise self.out_of_time("while it waited for the rate limit") from None
-            except Paused as paused:
+            except LimitExceededError as paused:
                 raise self._over_the_limit(paused) from None
             if number == 1 and self.options.patient and self.options.deadline is not None:
                 self.until = asyncio.get_running_loop().time() + self.options.deadline
@@ -162,7 +161,7 @@ class Call:
         sent_at = loop.time()
         seconds = self.options.timeout if self.until is None else min(self.options.timeout, self.until - sent_at)
         if seconds <= 0:
-            connection.pacer.release(sent_at, reached=False, answered=False)
+            connection.limiter.release(sent_at, reached=False, answered=False)
             raise self.out_of_time("before it was sent")
         self.attempts = number
         self.under_way = True
@@ -171,7 +170,7 @@ class Call:
             result = await connection.attempt(self.request, seconds)
         except BaseException:
             self._count(number)
-            connection.pacer.release(sent_at, reached=True, answered=False)
+            connection.limiter.release(sent_at, reached=True, answered=False)
             raise
         finally:
             self.tally.in_flight -= 1
@@ -179,7 +178,7 @@ class Call:
         if reached:
             self._count(number)
         refused = isinstance(result, Response) and result.status == _TOO_MANY and not self._asked(result)[1]
-        connection.pacer.release(sent_at, reached=reached, answered=isinstance(result, Response), refused=refused)
+        connection.limiter.release(sent_at, reached=reached, answered=isinstance(result, Response), throttled=refused)
         if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
             self._tell(number, result, loop.time() - sent_at)
         return result
@@ -233,7 +232,7 @@ class Call:
             sent=self.lost,
         )
 
-    def _over_the_limit(self, paused: Paused) -> RateLimitError:
+    def _over_the_limit(self, paused: LimitExceededError) -> RateLimitError:
         if paused.daily:
             words = f"the day's requests are used up. {resets(self.connection.wall_clock() + paused.seconds)}"
         else:

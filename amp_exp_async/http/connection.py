@@ -1,4 +1,4 @@
-"""What all views of a client share: the session, the pacer, the locks. It makes one attempt at a time."""
+"""What all views of a client share: the session, the limiter, the locks. It makes one attempt at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ from amp_exp_async._version import __version__
 from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
-from amp_exp_async.ratelimit.limits import RateLimit, RedisRateLimit
-from amp_exp_async.ratelimit.pacing import Pacer
-from amp_exp_async.ratelimit.redis import sharing_pacer
-from amp_exp_async.ratelimit.registry import shared_line
+from amp_exp_async.ratelimit import RateLimit, create_limiter
 from amp_exp_async.validation.settings import positive_int
 
 from .failures import Failure, failure
@@ -118,7 +115,12 @@ class HttpSession:
         self._body_headers["Content-Type"] = "application/json"
 
     def _start(self) -> None:
-        self.pacer = self._make_pacer()
+        self.limiter = create_limiter(
+            self._network.rate_limit,
+            self.endpoint,
+            wall_clock=self.wall_clock,
+            share=self._network.share_limit,
+        )
         self.locks = KeyedLocks()
         self.guards = KeyedLocks()  # of guarded edits, each of several requests
         self.slots = Places(self._network.max_concurrency)
@@ -132,21 +134,15 @@ class HttpSession:
         self.alarm = Alarm()
         self.finishing: set[Callable[[], Coroutine[Any, Any, None]]] = set()
 
-    def _make_pacer(self) -> Pacer:
-        limit, wall_clock = self._network.rate_limit, self._network.wall_clock
-        if isinstance(limit, RedisRateLimit):
-            return sharing_pacer(limit, self.endpoint, wall_clock)
-        return Pacer(limit, wall_clock, shared_line(self.endpoint) if self._network.share_limit else None)
-
     @property
     def usage(self) -> Usage:
         """The figures so far."""
         return Usage(
             requests=self.requests,
-            requests_today=self.pacer.requests_today,
+            requests_today=self.limiter.requests_today,
             retries=self.retries,
             rate_limited=self.rate_limited,
-            seconds_waited=self.pacer.seconds_waited,
+            seconds_waited=self.limiter.seconds_waited,
         )
 
     def open(self) -> aiohttp.ClientSession:
@@ -232,8 +228,8 @@ class HttpSession:
 
     def forget_parent(self) -> None:
         """In a forked child: start anew, and leave the parent's session alone."""
-        self.pacer.forget_parent()
-        leak((self._session, self._tasks, self.pacer))
+        self.limiter.after_fork()
+        leak((self._session, self._tasks, self.limiter))
         self._start()
 
     async def close(self) -> None:
@@ -241,12 +237,12 @@ class HttpSession:
         while self.finishing:
             await self.finishing.pop()()
         self.closed = True
-        self.pacer.close()
+        self.limiter.close()
         self.alarm.close()
         for scope in self.scopes:
             scope.end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.pacer.wait_closed()
+        await self.limiter.wait_closed()
         session, self._session = self._session, None
         if session is None:
             return

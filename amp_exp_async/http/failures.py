@@ -25,7 +25,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     ServerError,
 )
-from amp_exp_async.ratelimit.ledger import SECONDS_A_DAY
+from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .request import Request, Response, excerpt
 from .retry import Idempotency, Outcome, is_daily
@@ -149,7 +149,7 @@ def after(attempts: int) -> str:
 
 def resets(wall: float) -> str:
     """When the day's limit does, given as POSIX time, in words: at the end of a day, where it is as good as that."""
-    midnight = round(wall / SECONDS_A_DAY) * SECONDS_A_DAY
+    midnight = round(wall / SECONDS_PER_DAY) * SECONDS_PER_DAY
     moment = midnight if abs(wall - midnight) < _SECONDS_OFF else round(wall)
     return f"The day's limit resets at {datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}."
 

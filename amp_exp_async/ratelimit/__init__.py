@@ -1,6 +1,16 @@
-"""Rate limiting: the limits a client keeps to, within a process and across processes."""
+"""Rate limiting: `create_limiter` returns the `RateLimiter` that every request of a client has to pass."""
 
-from .limits import Paused, RateLimit, RedisRateLimit
-from .pacing import Pacer
+from .config import LimitExceededError, RateLimit, RedisRateLimit
+from .factory import create_limiter
+from .limiter import RateLimiter
+from .window import SECONDS_PER_DAY, seconds_to_midnight
 
-__all__ = ["Pacer", "Paused", "RateLimit", "RedisRateLimit"]
+__all__ = [
+    "SECONDS_PER_DAY",
+    "LimitExceededError",
+    "RateLimit",
+    "RateLimiter",
+    "RedisRateLimit",
+    "create_limiter",
+    "seconds_to_midnight",
+]

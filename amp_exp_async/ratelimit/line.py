@@ -17,9 +17,9 @@ from contextlib import suppress
 
 from amp_exp_async.forking import leak
 
-from .ledger import Ledger
-from .limits import Paused, RateLimit
+from .config import LimitExceededError, RateLimit
 from .place import Place, Ticket, running_loop
+from .window import Ledger
 
 _LINES: weakref.WeakSet[Line] = weakref.WeakSet()
 
@@ -89,7 +89,7 @@ class Line:
             return True
 
     def give_back(
-        self, place: Place, now: float, sent_at: float, *, reached: bool, answered: bool, refused: bool
+        self, place: Place, now: float, sent_at: float, *, reached: bool, answered: bool, throttled: bool
     ) -> None:
         """End a request, as a pacer's `release` says."""
         with self._lock:
@@ -97,20 +97,20 @@ class Line:
                 return  # given up already
             place.out -= 1
             if reached:
-                self.ledger.give_back(now, sent_at, answered=answered, refused=refused)
+                self.ledger.give_back(now, sent_at, answered=answered, throttled=throttled)
             else:
                 self.ledger.put_back()
-            if self._tickets and not refused:  # a refusal is followed by a pause
+            if self._tickets and not throttled:  # a refusal is followed by a pause
                 self._serve(now)
 
     def enter(self, ticket: Ticket, now: float) -> None:
         """Wait in line.
 
         Raises:
-            Paused: there is no use in it.
+            LimitExceededError: there is no use in it.
         """
         with self._lock:
-            self.refuse_hopeless(now, ticket.until, patient=ticket.patient)
+            self.fail_fast(now, ticket.until, fail_on_daily_limit=ticket.fail_on_daily_limit)
             self._tickets.append(ticket)
             ticket.place.waiting += 1
             self._waiting.add(ticket.place)
@@ -134,16 +134,16 @@ class Line:
             if self._tickets:
                 self._serve(now)
 
-    def refuse_hopeless(self, now: float, until: float | None, *, patient: bool) -> None:
-        """Say at once that nothing may be sent before `until`, or, to the patient, before another day.
+    def fail_fast(self, now: float, until: float | None, *, fail_on_daily_limit: bool) -> None:
+        """Say at once that nothing may be sent before `until`, or, to the fail_on_daily_limit, before another day.
 
         Raises:
-            Paused: for how long not.
+            LimitExceededError: for how long not.
         """
         with self._lock:
             opens_at, daily = self.ledger.opens_at(now)
-        if (daily and patient and opens_at > now) or (until is not None and opens_at > max(until, now)):
-            raise Paused(opens_at - now, daily=daily)
+        if (daily and fail_on_daily_limit and opens_at > now) or (until is not None and opens_at > max(until, now)):
+            raise LimitExceededError(opens_at - now, daily=daily)
 
     def _ring(self, place: Place) -> None:
         with self._lock:
@@ -193,8 +193,8 @@ class Line:
     def _refuse_the_hopeless(self, now: float) -> None:
         for ticket in tuple(self._tickets):
             try:
-                self.refuse_hopeless(now, ticket.until, patient=ticket.patient)
-            except Paused as paused:
+                self.fail_fast(now, ticket.until, fail_on_daily_limit=ticket.fail_on_daily_limit)
+            except LimitExceededError as paused:
                 self._drop(ticket)
                 ticket.tell(paused.with_traceback(None))
 

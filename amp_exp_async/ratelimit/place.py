@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from attrs import define
 
-from .limits import Paused, RateLimit
+from .config import LimitExceededError, RateLimit
 
 
 @define(eq=False)
@@ -52,18 +52,18 @@ class Ticket:
     Attributes:
         place: whose call it is.
         until: the loop's time after which a permit is of no use; None for never.
-        patient: whether it would wait for any pause but the day's.
+        fail_on_daily_limit: whether it would wait for any pause but the day's.
         answer: None for a permit, or why there is none.
         granted: whether a permit has been taken for it.
     """
 
     place: Place
     until: float | None
-    patient: bool
-    answer: asyncio.Future[Paused | None]
+    fail_on_daily_limit: bool
+    answer: asyncio.Future[LimitExceededError | None]
     granted: bool = False
 
-    def tell(self, answer: Paused | None) -> bool:
+    def tell(self, answer: LimitExceededError | None) -> bool:
         """Answer, in its own loop; False when that loop is no more."""
         loop = self.answer.get_loop()
         if running_loop() is loop:
@@ -75,7 +75,7 @@ class Ticket:
             return False
         return True
 
-    def _settle(self, answer: Paused | None) -> None:
+    def _settle(self, answer: LimitExceededError | None) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 

@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _lines: weakref.WeakValueDictionary[tuple[str, bytes], Line] = weakref.WeakValueDictionary()
 
 
-def shared_line(endpoint: Endpoint) -> Line:
+def get_shared_limiter(endpoint: Endpoint) -> Line:
     """The line for an endpoint's key and host, kept for as long as a client has a place there."""
     name = endpoint.base_url, hashlib.sha256(endpoint.key.reveal().encode()).digest()
     with _lock:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async import RateLimit
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.network import Network, full_load, uniform
 from tests.virtual_time import run
 
@@ -33,7 +33,7 @@ def test_never_more_arrivals_than_the_limit(
     """No window of one second holds more arrivals than the limit, when both ways vary independently of each other."""
     drawn = random.Random(seed)
     network = Network(uniform(drawn, least, least + spread_there), uniform(drawn, least, least + spread_back))
-    run(full_load(network, Pacer(RateLimit(per_second=limit)), 12 * limit, at_once))
+    run(full_load(network, LocalRateLimiter(RateLimit(per_second=limit)), 12 * limit, at_once))
     assert len(network.arrivals) == 12 * limit
     assert network.most_in_a_second() <= limit
 
@@ -45,7 +45,7 @@ def test_a_low_limit_and_an_ordinary_network(limit: int) -> None:
     for seed in range(20):
         way = uniform(random.Random(seed), 0.005, 0.055)
         network = Network(way, way)
-        run(full_load(network, Pacer(RateLimit(per_second=limit)), 12 * limit))
+        run(full_load(network, LocalRateLimiter(RateLimit(per_second=limit)), 12 * limit))
         most.append(network.most_in_a_second())
     assert max(most) <= limit, f"{sum(count > limit for count in most)} of 20 runs"
 
@@ -60,7 +60,7 @@ def test_the_services_limit_and_its_network(seed: int, stalls: float) -> None:
         return drawn.uniform(0.01, 0.04) + (0.3 if drawn.random() < stalls else 0.0)
 
     network = Network(way, way)
-    run(full_load(network, Pacer(RateLimit()), 4000))
+    run(full_load(network, LocalRateLimiter(RateLimit()), 4000))
     assert network.most_in_a_second() <= 100
 
 
@@ -77,7 +77,7 @@ def test_a_network_that_changes_for_good(
         lambda: (before if len(network.arrivals) < 400 else after)[0],
         lambda: (before if len(network.arrivals) < 400 else after)[1],
     )
-    run(full_load(network, Pacer(RateLimit()), 1000))
+    run(full_load(network, LocalRateLimiter(RateLimit()), 1000))
     del network.arrivals[400 : 400 + adapting]
     assert network.most_in_a_second() <= 100
 
@@ -99,7 +99,7 @@ def test_networks_of_other_kinds(kind: str, limit: int) -> None:
     """The same wherever the time goes, and however it varies, long after the pacer has learnt the network."""
     for seed in range(2):
         network = Network(*ways(kind, random.Random(seed)))
-        run(full_load(network, Pacer(RateLimit(per_second=limit)), 2_000))
+        run(full_load(network, LocalRateLimiter(RateLimit(per_second=limit)), 2_000))
         assert network.most_in_a_second() <= limit
 
 
@@ -110,7 +110,7 @@ def test_the_limit_is_used(kind: str, share: float) -> None:
     One who knew the least times of both ways would come to 0.968 and 0.967 in the long run.
     """
     network = Network(*ways(kind, random.Random(0)))
-    run(full_load(network, Pacer(RateLimit()), 10_000))
+    run(full_load(network, LocalRateLimiter(RateLimit()), 10_000))
     assert len(network.arrivals) / max(network.arrivals) >= 0.97 * 100
     assert network.steady_share(100) >= share
     assert network.most_in_a_second() <= 100

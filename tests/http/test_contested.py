@@ -11,7 +11,7 @@ from statistics import mean
 import pytest
 
 from amp_exp_async import RateLimit
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.network import Contest, StrictWindow, at_random, evenly, in_bursts, within
 from tests.virtual_time import run
 
@@ -32,7 +32,7 @@ def contest(retry_after: float | None, seed: int, pattern: str) -> Contest:
 
     async def scenario() -> Contest:
         key, others, gone = Contest(retry_after, seed), PATTERNS[pattern](seed), GONE + 0.3 * seed
-        await asyncio.gather(key.run_others(others, gone), key.run_ours(Pacer(RateLimit()), gone + 7.0))
+        await asyncio.gather(key.run_others(others, gone), key.run_ours(LocalRateLimiter(RateLimit()), gone + 7.0))
         return key
 
     return run(scenario())
@@ -81,7 +81,7 @@ def test_processes_that_know_nothing_of_each_other(processes: int) -> None:
         async def begin(key: Contest, after: float) -> None:
             key.window = keys[0].window
             await asyncio.sleep(after)
-            await key.run_ours(Pacer(RateLimit()), 60.0)
+            await key.run_ours(LocalRateLimiter(RateLimit()), 60.0)
 
         await asyncio.gather(*(begin(key, 2.0 * index) for index, key in enumerate(keys)))
         return keys
@@ -100,7 +100,7 @@ def test_a_single_refusal_costs_little(retry_after: float | None, cost: int) -> 
 
     async def scenario(stray_at: float) -> Contest:
         key = Contest(retry_after, 0, StrictWindow(stray_at=stray_at))
-        await key.run_ours(Pacer(RateLimit()), 31.0)
+        await key.run_ours(LocalRateLimiter(RateLimit()), 31.0)
         return key
 
     without, one = run(scenario(math.inf)), run(scenario(10.5))

@@ -10,8 +10,8 @@ import pytest
 from amp_exp_async import APITimeoutError, RateLimit, RateLimitError, RetryPolicy
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Idempotency, Request, Transport
-from amp_exp_async.ratelimit.limits import Paused
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.config import LimitExceededError
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
 MIDNIGHT = 1_800_057_600.0  # 2027-01-16T00:00:00Z
@@ -33,7 +33,7 @@ def connection(*answers: Answer, limit: RateLimit | None = None, at_once: int = 
 
 def told(result: Any, seconds: float) -> tuple[float, bool, float]:
     """For how long nothing may be sent, whether it is the day, and when that was said."""
-    assert isinstance(result, Paused)
+    assert isinstance(result, LimitExceededError)
     return result.seconds, result.daily, seconds
 
 
@@ -42,11 +42,11 @@ def test_a_pause_refuses_at_once_those_who_wait(daily: bool) -> None:
     """Those whose time ends before it does; for the patient only another day is too late."""
 
     async def scenario() -> None:
-        pacer = Pacer(RateLimit(per_second=1), wall)
+        pacer = LocalRateLimiter(RateLimit(per_second=1), wall)
         await pacer.acquire(None)
         untils = {"soon": (30.0, False), "later": (90.0, False), "patient": (None, True), "ever": (None, False)}
         waiting = {
-            name: asyncio.ensure_future(outcome(pacer.acquire(until, patient=patient)))
+            name: asyncio.ensure_future(outcome(pacer.acquire(until, fail_on_daily_limit=patient)))
             for name, (until, patient) in untils.items()
         }
         await asyncio.sleep(10.0)
@@ -64,11 +64,11 @@ def test_a_pause_refuses_at_once_those_who_wait(daily: bool) -> None:
         # The same for those who come while it lasts.
         pacer.pause(50.0, daily=daily)
         for until, patient in ((now() + 30.0, False), (None, True))[: 1 + daily]:
-            with pytest.raises(Paused):
-                pacer.refuse_hopeless(until, patient=patient)
-            with pytest.raises(Paused):
-                await pacer.acquire(until, patient=patient)
-        pacer.refuse_hopeless(None)
+            with pytest.raises(LimitExceededError):
+                pacer.fail_fast(until, fail_on_daily_limit=patient)
+            with pytest.raises(LimitExceededError):
+                await pacer.acquire(until, fail_on_daily_limit=patient)
+        pacer.fail_fast(None)
 
     run(scenario())
 
@@ -77,7 +77,7 @@ def test_the_last_of_the_days_requests_refuses_those_who_wait() -> None:
     """Who stands behind it in line learns at once that there are no more."""
 
     async def scenario() -> None:
-        pacer = Pacer(RateLimit(per_second=1, per_day=2), wall)
+        pacer = LocalRateLimiter(RateLimit(per_second=1, per_day=2), wall)
         await pacer.acquire(None)
         waiting = [asyncio.ensure_future(outcome(pacer.acquire(now() + 60.0))) for _ in range(3)]
         await asyncio.sleep(2.0)

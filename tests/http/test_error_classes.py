@@ -24,7 +24,7 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.ratelimit.ledger import seconds_to_midnight
+from amp_exp_async.ratelimit.window import seconds_to_midnight
 
 KEY = "emulator-management-key"
 ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async import RateLimit
-from amp_exp_async.ratelimit.capacity import Capacity
-from amp_exp_async.ratelimit.ledger import Ledger
+from amp_exp_async.ratelimit.adaptive import Capacity
 from amp_exp_async.ratelimit.roundtrips import RoundTrips
+from amp_exp_async.ratelimit.window import Ledger
 
 SEARCH = settings(deadline=None, derandomize=True)
 
@@ -117,7 +117,7 @@ def test_when_to_ask_again() -> None:
     accounts = ledger(2)
     assert [accounts.take(0.0) for _ in range(3)] == [True, True, False]
     assert accounts.next_at(0.0) == math.inf
-    accounts.give_back(0.5, 0.0, answered=True, refused=False)
+    accounts.give_back(0.5, 0.0, answered=True, throttled=False)
     assert accounts.next_at(0.5) == 1.5
     accounts.pause(0.5, 3.0, daily=False)
     assert accounts.next_at(0.5) == 3.5
@@ -132,7 +132,7 @@ def test_when_the_capacity_grows_before_a_permit_comes() -> None:
     """Then that is when to ask again, and when there is one."""
     accounts = ledger(100)
     assert all(accounts.take(0.0) for _ in range(60))
-    accounts.give_back(0.1, 0.0, answered=True, refused=True)
+    accounts.give_back(0.1, 0.0, answered=True, throttled=True)
     accounts.pause(0.1, 0.0, daily=False)
     accounts.give_up(0.2, 59)
     assert not accounts.take(1.2)
@@ -146,7 +146,7 @@ def test_a_daily_refusal_leaves_the_capacity_alone() -> None:
     """It says nothing about the second."""
     accounts = ledger(100)
     assert accounts.take(0.0)
-    accounts.give_back(0.1, 0.0, answered=True, refused=False)
+    accounts.give_back(0.1, 0.0, answered=True, throttled=False)
     accounts.pause(0.1, 30.0, daily=True)
     assert sum(accounts.take(31.0) for _ in range(150)) == 100
 
@@ -156,7 +156,7 @@ def test_without_a_limit_nothing_is_held() -> None:
     accounts = ledger(None)
     assert all(accounts.take(0.0) for _ in range(1000))
     for _ in range(999):
-        accounts.give_back(0.1, 0.0, answered=True, refused=True)
+        accounts.give_back(0.1, 0.0, answered=True, throttled=True)
     accounts.give_up(0.1, 1)
     assert accounts.held == 0
     accounts.pause(0.1, 1.0, daily=False)

@@ -14,7 +14,7 @@ from amp_exp_async import AsyncExperimentClient, RateLimit, RetryPolicy, errors
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Request, Transport
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -170,7 +170,7 @@ def test_who_stops_waiting_leaves_the_queue(fate: str) -> None:
     """Nobody is kept in the line who does not wait any more, and closing leaves no timer."""
 
     async def scenario() -> None:
-        pacer = Pacer(RateLimit(per_second=1))
+        pacer = LocalRateLimiter(RateLimit(per_second=1))
         await pacer.acquire(None)
         pacer.release(now(), reached=True, answered=True)
         until = 0.3 if fate == "timed out" else None
@@ -194,7 +194,7 @@ def test_a_429_makes_it_learn_the_network_anew() -> None:
     """Full use of a slow network comes after 100 replies, ends with a refusal, and comes back after 200 more."""
 
     async def scenario() -> list[float]:
-        pacer, waits = Pacer(RateLimit(per_second=1)), []
+        pacer, waits = LocalRateLimiter(RateLimit(per_second=1)), []
         for request in range(350):
             started = now()
             await pacer.acquire(None)
@@ -202,7 +202,7 @@ def test_a_429_makes_it_learn_the_network_anew() -> None:
             refused = request == 125
             sent_at = now()
             await asyncio.sleep(0.5)
-            pacer.release(sent_at, reached=True, answered=True, refused=refused)
+            pacer.release(sent_at, reached=True, answered=True, throttled=refused)
             if refused:
                 pacer.pause(0.0)
         return waits
@@ -220,7 +220,7 @@ def test_how_long_a_lost_reply_holds_its_permit(seconds: float, held: float) -> 
     """As long again as it was under way, but after three seconds the request is surely there."""
 
     async def scenario() -> None:
-        pacer = Pacer(RateLimit(per_second=1))
+        pacer = LocalRateLimiter(RateLimit(per_second=1))
         await pacer.acquire(None)
         await asyncio.sleep(seconds)
         pacer.release(0.0, reached=True, answered=False)

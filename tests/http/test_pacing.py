@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from amp_exp_async import APITimeoutError, RateLimit, RateLimitError, RetryPolicy
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Request, Transport
-from amp_exp_async.ratelimit.ledger import seconds_to_midnight
-from amp_exp_async.ratelimit.limits import Paused
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.config import LimitExceededError
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
+from amp_exp_async.ratelimit.window import seconds_to_midnight
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
 MIDNIGHT = 1_800_057_600.0  # some UTC midnight, POSIX seconds
 assert MIDNIGHT % 86_400 == 0
 
 
-def paced(limit: RateLimit, scenario: Callable[[Pacer], Coroutine[Any, Any, None]]) -> Pacer:
+def paced(limit: RateLimit, scenario: Callable[[LocalRateLimiter], Coroutine[Any, Any, None]]) -> LocalRateLimiter:
     """Run a scenario with a pacer whose wall clock goes with the loop's, one hour before midnight."""
 
-    async def with_pacer() -> Pacer:
-        pacer = Pacer(limit, lambda: MIDNIGHT - 3600.0 + now())
+    async def with_pacer() -> LocalRateLimiter:
+        pacer = LocalRateLimiter(limit, lambda: MIDNIGHT - 3600.0 + now())
         await scenario(pacer)
         return pacer
 
@@ -36,7 +36,7 @@ def paced(limit: RateLimit, scenario: Callable[[Pacer], Coroutine[Any, Any, None
 def test_a_burst_after_idling_is_immediate() -> None:
     """A second after the last reply all permits are there, and that many requests go at once, not one more."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         for start in (0.0, 60.0):
             await asyncio.sleep(start - now())
             for _ in range(100):
@@ -58,7 +58,7 @@ def test_a_burst_after_idling_is_immediate() -> None:
 def test_how_long_a_permit_is_held(reached: bool, answered: bool, held: float) -> None:
     """A second after a reply; longer when the request may still arrive; not at all when it never went out."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         await pacer.acquire(None)
         sent_at = now()
         await asyncio.sleep(0.7)
@@ -74,7 +74,7 @@ def test_how_long_a_permit_is_held(reached: bool, answered: bool, held: float) -
 def test_a_pause_stops_everything() -> None:
     """Until it ends nothing goes, with permits or without, those who wait already included; then all go at once."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         for _ in range(3):
             await pacer.acquire(None)
         waiting = [asyncio.ensure_future(pacer.acquire(None)) for _ in range(2)]
@@ -83,7 +83,7 @@ def test_a_pause_stops_everything() -> None:
             pacer.release(0.0, reached=True, answered=True)
         pacer.pause(5.0)
         pacer.pause(2.0)  # a shorter one does not end a longer one
-        with pytest.raises(Paused):
+        with pytest.raises(LimitExceededError):
             await pacer.acquire(4.9)
         await asyncio.sleep(4.99)
         assert not any(waiter.done() for waiter in waiting)
@@ -97,13 +97,13 @@ def test_a_pause_stops_everything() -> None:
 def test_the_daily_limit_ends_at_midnight(per_second: int | None) -> None:
     """When the day's requests are used up, the next waits for the UTC midnight, and the count begins anew."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         for _ in range(3):
             await pacer.acquire(None)
             pacer.release(now(), reached=True, answered=True)
         assert pacer.requests_today == 3
         started = now()
-        with pytest.raises(Paused) as caught:
+        with pytest.raises(LimitExceededError) as caught:
             await pacer.acquire(started + 3000.0)
         assert caught.value.daily
         assert caught.value.seconds == pytest.approx(3600.0 - started)
@@ -183,12 +183,12 @@ def test_first_come_first_served_and_nothing_lost(limit: int, fates: list[str]) 
     """Permits go in the order of asking; who is cancelled or runs out of time takes none with them."""
     served: list[int] = []
 
-    async def ask(pacer: Pacer, index: int, until: float | None) -> None:
+    async def ask(pacer: LocalRateLimiter, index: int, until: float | None) -> None:
         await pacer.acquire(until)
         served.append(index)
         pacer.release(now(), reached=True, answered=True)
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         for _ in range(limit):
             await pacer.acquire(None)
             pacer.release(now(), reached=True, answered=True)
@@ -216,7 +216,7 @@ def test_first_come_first_served_and_nothing_lost(limit: int, fates: list[str]) 
 def test_cancelled_in_the_moment_of_being_served() -> None:
     """A waiter that is cancelled after it was given a permit, and before it could run, passes it on."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         await pacer.acquire(None)
         first, second = (asyncio.ensure_future(pacer.acquire(None)) for _ in range(2))
         await asyncio.sleep(0)
@@ -232,7 +232,7 @@ def test_cancelled_in_the_moment_of_being_served() -> None:
 def test_cancelled_in_the_moment_before_being_served() -> None:
     """A waiter that is cancelled in the turn in which a permit comes back loses it for nobody."""
 
-    async def scenario(pacer: Pacer) -> None:
+    async def scenario(pacer: LocalRateLimiter) -> None:
         await pacer.acquire(None)
         first, second = (asyncio.ensure_future(pacer.acquire(None)) for _ in range(2))
         await asyncio.sleep(0)

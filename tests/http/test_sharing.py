@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from amp_exp_async import AsyncExperimentClient, ClientClosedError, ExperimentClient, RateLimit
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit import registry
-from amp_exp_async.ratelimit.limits import Paused
+from amp_exp_async.ratelimit.config import LimitExceededError
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from amp_exp_async.ratelimit.line import Line
-from amp_exp_async.ratelimit.pacing import Pacer
 from tests.network import Network, full_load, most_in_a_second, uniform
 from tests.virtual_time import Answer, ScriptedSession, now, run
 
@@ -34,7 +34,7 @@ SEARCH = settings(deadline=None, max_examples=40, derandomize=True)
 def line_of(client: AsyncExperimentClient | ExperimentClient) -> Line:
     """Where its calls wait."""
     inner = client._resource if isinstance(client, ExperimentClient) else client
-    return inner._transport.connection.pacer._line
+    return inner._transport.connection.limiter._line
 
 
 def client(**settings: Any) -> AsyncExperimentClient:
@@ -48,7 +48,7 @@ def with_pacers(
 
     async def whole() -> Line:
         shared = Line(lambda: 1_800_000_000.0 + now()) if line is None else line
-        pacers = [Pacer(limit, line=shared) for limit in limits]
+        pacers = [LocalRateLimiter(limit, line=shared) for limit in limits]
         await scenario(*pacers)
         await asyncio.sleep(10.0)
         shared.ledger.take(now())
@@ -78,7 +78,7 @@ def test_never_more_arrivals_than_the_limit(
     way = uniform(drawn, least, least + spread)
     networks = Network(way, way), Network(way, way)
 
-    async def scenario(*pacers: Pacer) -> None:
+    async def scenario(*pacers: LocalRateLimiter) -> None:
         loads = zip(networks, pacers, at_once, strict=True)
         await asyncio.gather(*(full_load(network, pacer, 8 * limit, many) for network, pacer, many in loads))
 
@@ -90,12 +90,12 @@ def test_one_who_waits_alone_is_not_passed() -> None:
     """First come, first served, whosever calls they are: one among 64 of another client has its turn."""
     served: list[str] = []
 
-    async def ask(pacer: Pacer, name: str) -> None:
+    async def ask(pacer: LocalRateLimiter, name: str) -> None:
         await pacer.acquire(None)
         served.append(name)
         pacer.release(now(), reached=True, answered=True)
 
-    async def scenario(many: Pacer, single: Pacer) -> None:
+    async def scenario(many: LocalRateLimiter, single: LocalRateLimiter) -> None:
         names = [*(f"many {index}" for index in range(20)), "single", *(f"many {index}" for index in range(20, 64))]
         await asyncio.gather(*(ask(single if name == "single" else many, name) for name in names))
         assert served == names
@@ -118,7 +118,7 @@ def test_no_permit_is_lost(*, limit: int, fates: list[tuple[bool, str]], closes:
     """However waiting and requests end, also with one of the clients, every permit comes back, and only once."""
     drawn = random.Random(seed)
 
-    async def call(pacer: Pacer, fate: str) -> None:
+    async def call(pacer: LocalRateLimiter, fate: str) -> None:
         await asyncio.sleep(drawn.uniform(0.0, 1.0))
         await pacer.acquire(now() + 0.7 if fate == "late" else None)
         sent_at = now()
@@ -126,12 +126,12 @@ def test_no_permit_is_lost(*, limit: int, fates: list[tuple[bool, str]], closes:
             await asyncio.sleep(drawn.uniform(0.0, 0.2))
         finally:
             pacer.release(
-                sent_at, reached=fate != "unsent", answered=fate in {"served", "refused"}, refused=fate == "refused"
+                sent_at, reached=fate != "unsent", answered=fate in {"served", "refused"}, throttled=fate == "refused"
             )
         if fate == "refused":
             pacer.pause(0.1)
 
-    async def scenario(*pacers: Pacer) -> None:
+    async def scenario(*pacers: LocalRateLimiter) -> None:
         calls = [asyncio.ensure_future(call(pacers[which], fate)) for which, fate in fates]
         await asyncio.sleep(1.1)
         for task, (which, fate) in zip(calls, fates, strict=True):
@@ -156,7 +156,7 @@ def test_no_permit_is_lost(*, limit: int, fates: list[tuple[bool, str]], closes:
 def test_the_strictest_limits_hold() -> None:
     """Of clients with different limits the strictest hold for all, for as long as those who gave them are open."""
 
-    async def scenario(usual: Pacer, careful: Pacer, frugal: Pacer) -> None:
+    async def scenario(usual: LocalRateLimiter, careful: LocalRateLimiter, frugal: LocalRateLimiter) -> None:
         ledger = usual._line.ledger
         assert ledger.limit == RateLimit(per_second=25, per_day=50)
         for _ in range(25):
@@ -168,7 +168,7 @@ def test_the_strictest_limits_hold() -> None:
         assert ledger.limit == RateLimit(per_second=100, per_day=50)
         for _ in range(25):
             await usual.acquire(now())
-        with pytest.raises(Paused):
+        with pytest.raises(LimitExceededError):
             await careful.acquire(now() + 0.5)
         frugal.close()
         assert ledger.limit == RateLimit()
@@ -182,7 +182,7 @@ def test_the_strictest_limits_hold() -> None:
 def test_who_waits_goes_on_when_a_stricter_client_is_closed() -> None:
     """A limit that holds no more keeps nobody waiting."""
 
-    async def scenario(usual: Pacer, careful: Pacer) -> None:
+    async def scenario(usual: LocalRateLimiter, careful: LocalRateLimiter) -> None:
         await usual.acquire(None)
         waiting = asyncio.ensure_future(usual.acquire(None))
         await asyncio.sleep(0.5)
@@ -199,8 +199,8 @@ def test_who_waits_goes_on_when_a_stricter_client_is_closed() -> None:
 def test_a_client_that_is_forgotten_takes_no_permits_with_it() -> None:
     """What was in flight, and will never be heard of again, is usable after as long as it may still arrive."""
 
-    async def scenario(pacer: Pacer) -> None:
-        other = Pacer(RateLimit(per_second=1), line=pacer._line)
+    async def scenario(pacer: LocalRateLimiter) -> None:
+        other = LocalRateLimiter(RateLimit(per_second=1), line=pacer._line)
         await other.acquire(None)
         del other
         gc.collect()
@@ -286,7 +286,7 @@ async def test_closing_a_client_gives_its_permits_back() -> None:
     assert not line_of(staying)._waiting
 
 
-async def other_loop(pacer: Pacer, reports: list[float], until: float | None) -> None:
+async def other_loop(pacer: LocalRateLimiter, reports: list[float], until: float | None) -> None:
     """Wait for a permit, and say when it came."""
     await pacer.acquire(until)
     reports.append(asyncio.get_running_loop().time())
@@ -302,12 +302,12 @@ async def waiting(line: Line, many: int) -> None:
 async def test_a_permit_given_back_in_one_loop_serves_another() -> None:
     """At once when it is usable at once, else in its time, also for one that had no timer since nothing was to come."""
     line, reports = Line(lambda: 1.8e9), list[float]()
-    pacer = Pacer(RateLimit(per_second=1), line=line)
+    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
     time = asyncio.get_running_loop().time
     with ThreadPoolExecutor(1) as thread:
         for reached, seconds in ((False, 0.0), (True, 1.0)):
             await pacer.acquire(None)
-            there = thread.submit(asyncio.run, other_loop(Pacer(RateLimit(), line=line), reports, None))
+            there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), line=line), reports, None))
             await waiting(line, 1)
             released = time()
             pacer.release(released, reached=reached, answered=reached)
@@ -319,15 +319,15 @@ async def test_a_permit_given_back_in_one_loop_serves_another() -> None:
 async def test_a_pause_in_one_loop_refuses_in_another() -> None:
     """Who waits elsewhere, and cannot wait so long, is told at once."""
     line = Line(lambda: 1.8e9)
-    pacer = Pacer(RateLimit(per_second=1), line=line)
+    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
     time = asyncio.get_running_loop().time
     with ThreadPoolExecutor(1) as thread:
         await pacer.acquire(None)
         started = time()
-        there = thread.submit(asyncio.run, other_loop(Pacer(RateLimit(), line=line), [], started + 20.0))
+        there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), line=line), [], started + 20.0))
         await waiting(line, 1)
         pacer.pause(30.0)
-        with pytest.raises(Paused):
+        with pytest.raises(LimitExceededError):
             await asyncio.wrap_future(there)
     assert time() - started < WAIT
     assert not line._tickets
@@ -336,12 +336,12 @@ async def test_a_pause_in_one_loop_refuses_in_another() -> None:
 async def test_a_loop_that_was_closed_while_it_waited() -> None:
     """Its place in the line is passed over, and no permit goes there."""
     line = Line(lambda: 1.8e9)
-    pacer = Pacer(RateLimit(per_second=1), line=line)
+    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
     await pacer.acquire(None)
 
-    def leave_waiting() -> tuple[Pacer, asyncio.Task[None]]:
+    def leave_waiting() -> tuple[LocalRateLimiter, asyncio.Task[None]]:
         loop = asyncio.new_event_loop()
-        other = Pacer(RateLimit(), line=line)
+        other = LocalRateLimiter(RateLimit(), line=line)
         task = loop.create_task(other.acquire(None))
         task._log_destroy_pending = False
         loop.run_until_complete(asyncio.sleep(0.01))
@@ -359,7 +359,7 @@ async def test_a_loop_that_was_closed_while_it_waited() -> None:
 
 def test_a_pacer_that_comes_to_another_loop() -> None:
     """What it had set up in the first one is of no use there, and keeps it from nothing."""
-    pacer = Pacer(RateLimit(per_second=1))
+    pacer = LocalRateLimiter(RateLimit(per_second=1))
 
     async def scenario() -> None:
         await pacer.acquire(None)
@@ -396,7 +396,7 @@ async def test_two_clients_in_two_threads() -> None:
 
 def in_child(shared: AsyncExperimentClient, unshared: Line, answers: Any) -> None:
     line = line_of(shared)
-    pacer = shared._transport.connection.pacer
+    pacer = shared._transport.connection.limiter
     shares = line_of(client(base_url=FORKED)) is line
     report = [shares, line.ledger.held, unshared.ledger.held, line.ledger.limit.per_second]
 
@@ -424,10 +424,10 @@ def test_a_fork() -> None:
             free.wait(WAIT)
 
     async def use() -> None:
-        for taken in (Pacer(RateLimit(per_second=1), line=unshared), other._transport.connection.pacer):
+        for taken in (LocalRateLimiter(RateLimit(per_second=1), line=unshared), other._transport.connection.limiter):
             await taken.acquire(None)
         for _ in range(2):
-            asyncio.ensure_future(other._transport.connection.pacer.acquire(None)).cancel()
+            asyncio.ensure_future(other._transport.connection.limiter.acquire(None)).cancel()
         assert (line.ledger.held, unshared.ledger.held) == (1, 1)
 
     asyncio.run(use())

@@ -184,7 +184,7 @@ def test_the_password_is_shown_to_nobody() -> None:
     limit = RedisRateLimit(f"redis://:{SECRET}@localhost")
     client = AsyncExperimentClient("a-key-of-no-account", rate_limit=limit)
     connection = client._transport.connection
-    held = [limit, client, connection, *vars(connection).values(), *vars(connection.pacer).values()]
-    courier: Any = vars(connection.pacer)["_courier"]
+    held = [limit, client, connection, *vars(connection).values(), *vars(connection.limiter).values()]
+    courier: Any = vars(connection.limiter)["_courier"]
     held += [*vars(courier).values(), *vars(courier._accounts).values()]
     assert SECRET not in "".join(map(repr, held))

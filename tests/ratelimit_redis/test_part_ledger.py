@@ -54,11 +54,11 @@ def test_a_head_start_is_not_for_others(ledger: PartLedger) -> None:
     now = 0.0
     for _ in range(100):
         assert ledger.take(now)
-        ledger.give_back(now + 0.1, now, answered=True, refused=False)
+        ledger.give_back(now + 0.1, now, answered=True, throttled=False)
         now += 1.2
         ledger.fresh_until = now + 10.0
     assert ledger.take(now)
-    ledger.give_back(now + 0.1, now, answered=True, refused=False)
+    ledger.give_back(now + 0.1, now, answered=True, throttled=False)
     head_start = ledger._head_start
     assert 0.05 < head_start < 0.1
     usable = now + 0.1 + 1.0 - head_start

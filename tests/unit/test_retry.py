@@ -41,7 +41,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.http.failures import error_class
 from amp_exp_async.http.retry import Idempotency, Outcome, Step, is_daily, next_step, retry_after
-from amp_exp_async.ratelimit.ledger import seconds_to_midnight
+from amp_exp_async.ratelimit.window import seconds_to_midnight
 
 # How an attempt can end, by what the contract makes of it.
 OUTCOMES: dict[str, list[Outcome]] = {

@@ -5,6 +5,6 @@ tells Redis now and then how many it needs: that is one round trip for many requ
 of than is fair while others wait, it lets rest until their second is over, and then gives up.
 """
 
-from .pacer import sharing_pacer
+from .pacer import create_redis_limiter
 
-__all__ = ["sharing_pacer"]
+__all__ = ["create_redis_limiter"]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from amp_exp_async.ratelimit.limits import RedisRateLimit
+from amp_exp_async.ratelimit.config import RedisRateLimit
 
 from . import siblings
 from .line import PartLine

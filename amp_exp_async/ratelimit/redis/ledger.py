@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop
 
-from amp_exp_async.ratelimit.ledger import SECONDS_A_DAY, Ledger
+from amp_exp_async.ratelimit.window import SECONDS_PER_DAY, Ledger
 
 _WINDOW = 1.0  # seconds
 
@@ -53,7 +53,7 @@ class PartLedger(Ledger):
     def requests_today(self) -> int:
         """Requests sent in the present UTC day, by all processes, as far as they were heard of."""
         day, others = self._others_today
-        return super().requests_today + (others if day == self._wall_clock() // SECONDS_A_DAY else 0)
+        return super().requests_today + (others if day == self._wall_clock() // SECONDS_PER_DAY else 0)
 
     def saw_used(self, day: int, used: int) -> None:
         """Take note of how many requests of a day were counted for all."""
@@ -85,9 +85,9 @@ class PartLedger(Ledger):
         self.counted += 1
         self.granted -= 1
 
-    def give_back(self, now: float, sent_at: float, *, answered: bool, refused: bool) -> None:
+    def give_back(self, now: float, sent_at: float, *, answered: bool, throttled: bool) -> None:
         """End a request that may have reached the service."""
-        super().give_back(now, sent_at, answered=answered, refused=refused)
+        super().give_back(now, sent_at, answered=answered, throttled=throttled)
         self._head_start = max(self._head_start, self._trips.head_start)
 
     def next_at(self, now: float) -> float:

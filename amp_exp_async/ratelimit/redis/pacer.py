@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.ratelimit.limits import RedisRateLimit
-from amp_exp_async.ratelimit.pacing import Pacer
+from amp_exp_async.ratelimit.config import RedisRateLimit
+from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 
 from .courier import Courier
 
 
-class SharingPacer(Pacer):
+class RedisRateLimiter(LocalRateLimiter):
     """A pacer with a line of its own, and a courier that brings its permits."""
 
     def __init__(self, limit: RedisRateLimit, wall_clock: Callable[[], float], courier: Courier) -> None:
@@ -39,13 +39,15 @@ class SharingPacer(Pacer):
         """Wait until the courier has ended."""
         await self._courier.wait_closed()
 
-    def forget_parent(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: leave the parent's courier alone."""
         self._end_of_courier.detach()
-        super().forget_parent()
+        super().after_fork()
 
 
-def sharing_pacer(limit: RedisRateLimit, endpoint: Endpoint, wall_clock: Callable[[], float]) -> SharingPacer:
+def create_redis_limiter(
+    limit: RedisRateLimit, endpoint: Endpoint, wall_clock: Callable[[], float]
+) -> RedisRateLimiter:
     """A pacer for an endpoint's key and host.
 
     Raises:
@@ -61,4 +63,4 @@ def sharing_pacer(limit: RedisRateLimit, endpoint: Endpoint, wall_clock: Callabl
         ) from None
     key = hashlib.sha256(f"{endpoint.base_url}\n{endpoint.key.reveal()}".encode()).hexdigest()
     name = f"{limit.namespace}:{key}"
-    return SharingPacer(limit, wall_clock, Courier(limit, Store(limit.url, name), name, wall_clock))
+    return RedisRateLimiter(limit, wall_clock, Courier(limit, Store(limit.url, name), name, wall_clock))

@@ -59,7 +59,7 @@ class RedisRateLimit(RateLimit):
 
 
 @frozen
-class Paused(Exception):  # noqa: N818 - it is a state that ends, told to the transport
+class LimitExceededError(Exception):
     """No request may be sent before a moment that is too late for the one who asks.
 
     Attributes:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 
-from .capacity import Capacity
-from .limits import RateLimit
+from .adaptive import Capacity
+from .config import RateLimit
 from .roundtrips import RoundTrips
 
 _WINDOW = 1.0  # seconds
@@ -21,12 +21,12 @@ _LONGEST_WAY = 2.0  # seconds that a request without a reply may still take to a
 _LOOK_AGAIN = 60.0  # seconds after which the calendar is looked at anew: its clock may have been set
 
 
-SECONDS_A_DAY = 86_400
+SECONDS_PER_DAY = 86_400
 
 
 def seconds_to_midnight(now: float) -> float:
     """Return the seconds from a POSIX time to the end of its UTC day."""
-    return SECONDS_A_DAY - now % SECONDS_A_DAY
+    return SECONDS_PER_DAY - now % SECONDS_PER_DAY
 
 
 class Ledger:
@@ -68,7 +68,7 @@ class Ledger:
     @property
     def requests_today(self) -> int:
         """Requests sent in the present UTC day."""
-        return self._today if self._day == self._wall_clock() // SECONDS_A_DAY else 0
+        return self._today if self._day == self._wall_clock() // SECONDS_PER_DAY else 0
 
     def take(self, now: float) -> bool:
         """Take a permit, if there is one."""
@@ -93,14 +93,14 @@ class Ledger:
         self._in_flight -= 1
         self._today = max(0, self._today - 1)
 
-    def give_back(self, now: float, sent_at: float, *, answered: bool, refused: bool) -> None:
+    def give_back(self, now: float, sent_at: float, *, answered: bool, throttled: bool) -> None:
         """End a request that may have reached the service: its permit comes back when its second is over."""
         self._in_flight -= 1
         if self._limit.per_second is None:
             return
         elapsed = now - sent_at
         hold = _WINDOW
-        if refused:
+        if throttled:
             # Services differ in whether they count what they refuse: this is right for both kinds.
             self._back_off(now, sent_at)
             self._refused.append(now + hold)
@@ -157,6 +157,6 @@ class Ledger:
     def _look_at_calendar(self, now: float) -> None:
         wall = self._wall_clock()
         self._look_again_at = now + min(_LOOK_AGAIN, seconds_to_midnight(wall))
-        day = int(wall // SECONDS_A_DAY)
+        day = int(wall // SECONDS_PER_DAY)
         if day != self._day:
             self._day, self._today = day, 0
