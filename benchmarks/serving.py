@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from multiprocessing.connection import HttpSession
+from multiprocessing.connection import Connection
 
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ def serving(service: Service) -> Iterator[str]:
         process.join()
 
 
-def _serve(service: Service, started: HttpSession) -> None:
+def _serve(service: Service, started: Connection) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Conversation(service), "127.0.0.1", 0, backlog=256)
