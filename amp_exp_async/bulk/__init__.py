@@ -20,26 +20,22 @@ from .operations import (
     ReplaceUsers,
 )
 from .outcomes import BulkSummary, Outcome, Progress
+from .protocols import FlagResource, ResourceFactory, Resources
 from .run import AsyncBulkRun, OnError
 from .source import Operations
-from .streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
 
 __all__ = [
     "AddCohorts",
     "AddDeployments",
     "AddUsers",
     "AsyncBulkRun",
-    "AsyncCohorts",
-    "AsyncExperiments",
-    "AsyncFlagConfigs",
-    "AsyncFlags",
-    "AsyncUsers",
     "BulkSummary",
     "CreateExperiment",
     "CreateFlag",
     "CreateVariant",
     "Edit",
     "EditVariant",
+    "FlagResource",
     "KindName",
     "OnError",
     "Operation",
@@ -53,4 +49,6 @@ __all__ = [
     "RemoveVariant",
     "ReplaceCohorts",
     "ReplaceUsers",
+    "ResourceFactory",
+    "Resources",
 ]

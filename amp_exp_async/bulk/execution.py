@@ -16,12 +16,13 @@ from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownE
 from amp_exp_async.http import CallAbandonedError, Tally, Transport
 from amp_exp_async.models import Created
 
+from .handlers import Performer
 from .journal import Journal, digest
 from .judging import is_final, not_begun, whole
-from .names import Names
+from .key_resolver import Names
 from .operations import CreateExperiment, CreateFlag, Lookup, OnToggle, Operation, created_key, order_key
 from .outcomes import Account, BulkSummary, Outcome, Status, describe
-from .perform import Performer
+from .protocols import ResourceFactory
 from .source import Source
 
 _PEEK = 1000  # operations that are looked at for keys, so that these are looked up together
@@ -68,24 +69,28 @@ class Execution:
         account: counts what has happened.
     """
 
-    def __init__(self, transport: Transport, source: Source, journal: Path | None, *, on_error: str) -> None:
+    def __init__(
+        self, transport: Transport, resources: ResourceFactory, source: Source, journal: Path | None, *, on_error: str
+    ) -> None:
         """Make ready to begin.
 
         Args:
             transport: sends the requests.
+            resources: makes the resources that the operations are carried out with.
             source: the operations.
             journal: where the journal is, or is to be.
             on_error: whether the first failure stops it, or all that comes after it on the same flag.
         """
         self.account = Account(source.total)
         self._connection = transport.connection
+        self._resources = resources
         self._options = attrs.evolve(transport.options, patient=True)
         self._source = source
         self._journal_path = journal
         self._on_error = on_error
         self._left: dict[object, Outcome] = {}
         self._lookups = self._transport()
-        self._names = Names(self._lookups)
+        self._names = Names(resources(self._lookups))
         self._journal: Journal | None = None
         self._cause: AmpExpError | None = None
         self._tallies: list[Tally] = []
@@ -188,7 +193,7 @@ class Execution:
     def _worker(self) -> Callable[[_Job], Awaitable[Outcome]]:
         transport = self._transport()
         self._tallies.append(transport.tally)
-        return partial(self._carry_out, Performer(transport), transport.tally)
+        return partial(self._carry_out, Performer(self._resources(transport)), transport.tally)
 
     def _give_up(self) -> None:
         """Let go of the operations that have written nothing yet: they may wait for long."""

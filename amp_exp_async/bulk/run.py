@@ -16,6 +16,7 @@ from amp_exp_async.http import Transport
 from .execution import Execution
 from .journal import build_path
 from .outcomes import BulkSummary, Outcome, Progress
+from .protocols import ResourceFactory
 from .source import Operations, Source
 
 OnError: TypeAlias = Literal["continue", "stop", "stop_flag"]
@@ -46,11 +47,14 @@ class AsyncBulkRun:
         transport: Transport,
         operations: Operations,
         *,
+        resources: ResourceFactory,
         journal: str | os.PathLike[str] | None,
         on_error: OnError,
     ) -> None:
         path = None if journal is None else build_path(journal)
-        self._execution = Execution(transport, Source(operations), path, on_error=_on_error("on_error", on_error))
+        self._execution = Execution(
+            transport, resources, Source(operations), path, on_error=_on_error("on_error", on_error)
+        )
         self._runner = self._execution.runner
         self.untaken: deque[Outcome] = deque()
         self.asked = False

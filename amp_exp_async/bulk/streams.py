@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar, cast
 
 from amp_exp_async import editing, resources, validation
 from amp_exp_async.models import Experiment, Flag, FlagConfig
-from amp_exp_async.resources import KindResource
+from amp_exp_async.resources import KindResource, flag_resources
 
 from .lines import File, is_file, read_ids
 from .operations import (
@@ -61,7 +61,7 @@ class AsyncUsers(resources.AsyncUsers):
             `summary = await client.flags.users.add_many("123", "on", pathlib.Path("ids.txt"))`
         """
         operations = _operations(AddUsers, _at(self, id, variant), users)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
     def remove_many(
         self, id: str, variant: str, users: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
@@ -82,7 +82,7 @@ class AsyncUsers(resources.AsyncUsers):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(RemoveUsers, _at(self, id, variant), users, _REMOVED_AT_A_TIME)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
     def replace(
         self, id: str, variant: str, users: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
@@ -103,7 +103,7 @@ class AsyncUsers(resources.AsyncUsers):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(ReplaceUsers, _at(self, id, variant), users)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
 
 class AsyncCohorts(resources.AsyncCohorts):
@@ -128,7 +128,7 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(AddCohorts, _at(self, id, variant), cohorts)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
     def remove_many(
         self, id: str, variant: str, cohorts: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
@@ -149,7 +149,7 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(RemoveCohorts, _at(self, id, variant), cohorts, _REMOVED_AT_A_TIME)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
     def replace(
         self, id: str, variant: str, cohorts: Ids, *, journal: Path | None = None, on_error: OnError = "continue"
@@ -170,7 +170,7 @@ class AsyncCohorts(resources.AsyncCohorts):
             InvalidInputError: an argument breaks a rule. Nothing was sent.
         """
         operations = _operations(ReplaceCohorts, _at(self, id, variant), cohorts)
-        return AsyncBulkRun(self.transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
 
 class AsyncFlagConfigs(editing.AsyncFlagConfigs[FlagConfigT_co]):

@@ -8,8 +8,8 @@ import typer
 from attrs import frozen
 
 from amp_exp_async import UNSET, InvalidInputError, NotFoundError
+from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import FlagConfig
-from amp_exp_async.resources.toggles import only_one
 from amp_exp_async.sync.resources import Experiments, Flags
 
 from .options import Options
@@ -82,7 +82,7 @@ def find(toggles: Flags | Experiments, named: Named, *, archived: bool = False) 
         project = UNSET if named.project_id is None else named.project_id
         found: list[FlagConfig] = list(toggles.list(key=named.name, project_id=project, include_archived=True))
         preferred = [toggle for toggle in found if bool(toggle.deleted) == archived]
-        return only_one(toggles._resource.kind.name, preferred or found, named.name, named.project_id)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
+        return exactly_one(toggles._resource.kind.name, preferred or found, named.name, named.project_id)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
     except NotFoundError as error:
         hint = "" if named.by_key else f" If {named.name} is a key, pass --key."
         raise InvalidInputError(f"{error}{hint}") from error

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable
 
 from amp_exp_async import editing, manifests, validation
-from amp_exp_async.bulk import AsyncBulkRun, AsyncExperiments, AsyncFlags, KindName, OnError, Operations
+from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
+from amp_exp_async.bulk.streams import AsyncExperiments, AsyncFlags
 from amp_exp_async.config import V1
 from amp_exp_async.editing import RestoreResult, VersionChange
 from amp_exp_async.http import Transport
 from amp_exp_async.manifests import Manifest, Plan
 from amp_exp_async.models import FlagConfig
-from amp_exp_async.resources import AsyncDeployments, AsyncHoldouts, AsyncMutexes, AsyncProjectVersions
+from amp_exp_async.resources import AsyncDeployments, AsyncHoldouts, AsyncMutexes, AsyncProjectVersions, flag_resources
 
 from .base import AsyncClient
 
@@ -114,7 +115,7 @@ class AsyncExperimentClient(AsyncClient):
                     print(outcome.operation, outcome.error)
             print(run.summary)
         """
-        return AsyncBulkRun(self._transport, operations, journal=journal, on_error=on_error)
+        return AsyncBulkRun(self._transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
     async def history(self, kind: KindName, id: str) -> list[VersionChange]:
         """Who changed what and when, in one flag or experiment: `GET /{kind}/{id}/versions`, one request.

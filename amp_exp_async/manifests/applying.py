@@ -12,6 +12,7 @@ from amp_exp_async import validation
 from amp_exp_async.bulk import AsyncBulkRun, Operation
 from amp_exp_async.bulk.journal import build_path, done_before
 from amp_exp_async.http import Transport
+from amp_exp_async.resources import flag_resources
 
 from .conflicts import refuse_conflicts
 from .operations import operations
@@ -30,7 +31,13 @@ def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] |
     if before is not None:
         known = iter(before)
         done = [list(compress(one, known)) for one in steps]
-    return AsyncBulkRun(transport, _Steps(transport, plan, steps, done), journal=journal, on_error="stop_flag")
+    return AsyncBulkRun(
+        transport,
+        _Steps(transport, plan, steps, done),
+        resources=flag_resources,
+        journal=journal,
+        on_error="stop_flag",
+    )
 
 
 @frozen(eq=False)

@@ -23,7 +23,7 @@ from amp_exp_async.bulk import (
     ReplaceUsers,
 )
 from amp_exp_async.models import UNSET
-from amp_exp_async.resources.fields import NEW_EXPERIMENT, NEW_FLAG
+from amp_exp_async.params import NEW_EXPERIMENT, NEW_FLAG
 
 from .change import FieldChange, ResourceChange
 

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.models import Condition, ExposureEvent, ExposureFilter, Segment
-from amp_exp_async.resources.fields import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, VARIANT
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, VARIANT
 from amp_exp_async.validation import Validator
 
 from .state import Dependencies, ExperimentSpec, FlagConfigSpec, FlagSpec, Manifest, VariantSpec

@@ -1,5 +1,15 @@
 """The sections of the API."""
 
+from amp_exp_async.params import (
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
+    ExperimentCreateParams,
+    ExperimentEditParams,
+    FlagCreateParams,
+    FlagEditParams,
+    SegmentLike,
+)
+
 from ._base import Kind, KindResource, Resource
 from .all_versions import AsyncProjectVersions
 from .assignments import AsyncFlagDeployments
@@ -11,20 +21,11 @@ from .beta import (
     BetaExperimentCreateParams,
 )
 from .deployments import AsyncDeployments
-from .fields import (
-    EXPERIMENT_EDIT_PARAMS,
-    FLAG_EDIT_PARAMS,
-    ExperimentCreateParams,
-    ExperimentEditParams,
-    FlagCreateParams,
-    FlagEditParams,
-    SegmentLike,
-)
 from .groups import Groups
 from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
 from .mutexes import AsyncMutexes, SlotLike
-from .toggles import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
+from .toggles import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resources
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
@@ -58,4 +59,5 @@ __all__ = [
     "Resource",
     "SegmentLike",
     "SlotLike",
+    "flag_resources",
 ]

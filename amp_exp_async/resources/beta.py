@@ -9,10 +9,10 @@ from amp_exp_async import serialization, validation
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import NEW_FLAG, SegmentLike, VariantLike
 from amp_exp_async.validation import Validator
 
 from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, Resource
-from .fields import NEW_FLAG, SegmentLike, VariantLike
 from .settling import listed, may_be_ours, read_back
 from .versions import AsyncVersions
 

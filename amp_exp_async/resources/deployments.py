@@ -8,9 +8,9 @@ from amp_exp_async import serialization, validation
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, build_path
 from amp_exp_async.models import UNSET, Created, Deployment, UnsetType
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import DEPLOYMENT_CHANGES
 
 from ._base import Resource, created_by
-from .fields import DEPLOYMENT_CHANGES
 from .settling import read_back
 
 _NAME = "deployments"

@@ -7,11 +7,12 @@ from typing import Any, Generic, TypeVar
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
+from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, MutexGroup, UnsetType
 from amp_exp_async.pagination import AsyncPager
 
 from ._base import Resource, created_by
-from .settling import has, is_older, listed, read_back
+from .settling import is_older, listed, read_back
 
 _COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
 
@@ -95,7 +96,7 @@ class Groups(Resource, Generic[GroupT_co]):
 
 def _may_be_ours(group: Group, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
     """Whether a group that was found may be the one that a lost request was to create: neither different nor older."""
-    if not has(group, {name: value for name, value in asked.items() if name in _COMPARED}):
+    if not matches(group, {name: value for name, value in asked.items() if name in _COMPARED}):
         return False
     if isinstance(group, HoldoutGroup):
         return not is_older(group.created_at, server_date, elapsed)

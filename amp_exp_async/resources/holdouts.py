@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from amp_exp_async import validation
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, HoldoutGroup, Maybe, UnsetType
+from amp_exp_async.params import NULLABLE_TEXT
 from amp_exp_async.validation import Validator
 
-from .fields import NULLABLE_TEXT
 from .groups import Groups
 
 _MEMBERS: dict[str, Validator] = {

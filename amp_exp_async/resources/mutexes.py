@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from amp_exp_async import validation
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Created, Maybe, MutexGroup, MutexSlot, UnsetType
+from amp_exp_async.params import NULLABLE_TEXT
 from amp_exp_async.validation import Validator
 
-from .fields import NULLABLE_TEXT
 from .groups import Groups
 
 SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]

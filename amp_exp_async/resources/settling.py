@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, OutcomeUnknownError, ServerError
 from amp_exp_async.http import AmbiguousWrite, Request, http_date
+from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
 from amp_exp_async.pagination import AsyncPager
 
@@ -17,7 +18,6 @@ M = TypeVar("M", bound=Model)
 
 _READS = 3
 _SLACK = 2.0  # seconds: the date of a reply is in whole ones, and the service has more than one clock
-_COMPARED = ("name", "description", "evaluation_mode", "bucketing_key", "experiment_type")
 # These come from what stands before the service, which may still be at it.
 _NOT_ITS_OWN = frozenset({502, 503, 504})
 
@@ -68,15 +68,6 @@ async def listed(
     return found, date
 
 
-def has(found: Model, asked: Mapping[str, Any]) -> bool:
-    """Whether an object that was read has the values that were asked for, as far as the service shows the fields."""
-    shown = {name: getattr(found, name) for name in asked}
-    return all(
-        value is UNSET or serialization.to_json(value) == serialization.to_json(asked[name])
-        for name, value in shown.items()
-    )
-
-
 def may_be_ours(found: FlagConfig, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
     """Whether a flag or experiment that was found may be the one that a lost request was to create.
 
@@ -89,14 +80,7 @@ def may_be_ours(found: FlagConfig, asked: Mapping[str, Any], server_date: str, e
         server_date: the `Date` of the reply that was read back.
         elapsed: seconds since the call began.
     """
-    for name in _COMPARED:
-        value = getattr(found, name, UNSET)
-        if name in asked and value is not UNSET and value != asked[name]:
-            return False
-    keys = {variant.key for variant in asked.get("variants", ())}
-    if keys and found.variants and keys != {variant.key for variant in found.variants}:
-        return False
-    return not is_older(found.created_at, server_date, elapsed)
+    return could_be_created_with(found, asked) and not is_older(found.created_at, server_date, elapsed)
 
 
 def is_older(created_at: datetime | UnsetType | None, server_date: str, elapsed: float) -> bool:

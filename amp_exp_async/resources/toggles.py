@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, Unpack
+from collections.abc import Coroutine, Mapping
+from typing import Any, ClassVar, Literal, Unpack
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.errors import InvalidInputError, NotFoundError
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
-from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
+from amp_exp_async.matching import exactly_one
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.validation import Validator
-
-from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, created_by
-from .assignments import AsyncFlagDeployments
-from .fields import (
+from amp_exp_async.params import (
     EXPERIMENT_EDIT_PARAMS,
     FLAG_EDIT_PARAMS,
     NEW_EXPERIMENT,
@@ -24,12 +20,14 @@ from .fields import (
     FlagCreateParams,
     FlagEditParams,
 )
+from amp_exp_async.validation import Validator
+
+from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, created_by
+from .assignments import AsyncFlagDeployments
 from .inclusions import AsyncCohorts, AsyncUsers
 from .settling import may_be_ours, read_back
 from .variants import AsyncVariants
 from .versions import AsyncVersions
-
-FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
 _LISTING: dict[str, Validator] = {
     "key": validation.key,
@@ -37,33 +35,6 @@ _LISTING: dict[str, Validator] = {
     "limit": validation.limit,
     "include_archived": validation.boolean,
 }
-
-
-def only_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: str | None) -> FlagConfigT:
-    """The only one of a list that has a key.
-
-    Raises:
-        NotFoundError: there is none.
-        InvalidInputError: there are several.
-    """
-    found = [toggle for toggle in listed if toggle.key == key]
-    if len(found) == 1:
-        return found[0]
-    path = build_path(kind)
-    if not found:
-        where = "in any project that the key sees" if project_id is None else f"in project {project_id}"
-        raise NotFoundError(
-            f"GET {path}: there is none with the key {key!r} {where}. Validator the key, and whether it is archived.",
-            status=404,
-            method="GET",
-            path=path,
-        )
-    projects = ", ".join(f"{toggle.project_id} (id {toggle.id})" for toggle in found)
-    raise InvalidInputError(
-        f"project_id: must be given, since the key {key!r} exists {len(found)} times: in {projects}",
-        argument="project_id",
-        rule="must be given when a key exists several times",
-    )
 
 
 class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
@@ -137,7 +108,7 @@ class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
         """
         project = UNSET if project_id is None else project_id
         found = [toggle async for toggle in self.list(key=key, project_id=project)]
-        return only_one(self._kind.name, found, key, project_id)
+        return exactly_one(self._kind.name, found, key, project_id)
 
     async def archive(self, id: str) -> None:
         """Archive it: `PATCH /{kind}/{id}` with `archive`.
@@ -279,3 +250,8 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
         """
         await self._edit(id, EXPERIMENT_EDIT_PARAMS, changes)
+
+
+def flag_resources(transport: Transport) -> dict[Literal["flags", "experiments"], AsyncFlags | AsyncExperiments]:
+    """Return the flags and experiments that send their requests through a transport."""
+    return {"flags": AsyncFlags(transport), "experiments": AsyncExperiments(transport)}

@@ -7,12 +7,13 @@ from typing import Any
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, NotFoundError
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request
+from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import VARIANT
 
 from ._base import KindResource, acknowledged
-from .fields import VARIANT
-from .settling import has, read_back
+from .settling import read_back
 
 
 class AsyncVariants(KindResource[FlagConfig]):
@@ -78,7 +79,7 @@ class AsyncVariants(KindResource[FlagConfig]):
                     found = (await loss.reader().send(Request("GET", path))).read(_variant)
                 except NotFoundError:
                     return None
-                if not has(found, fields):
+                if not matches(found, fields):
                     raise loss.unknown(f"A variant {key!r} exists, and is not as it was to be created.")
                 return True
 

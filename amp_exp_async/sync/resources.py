@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from amp_exp_async import validation
-from amp_exp_async.bulk import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
+from amp_exp_async.bulk.streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
 from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded, copied
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import (

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.models import UNSET, Maybe, UnsetType
-from amp_exp_async.resources.fields import (
+from amp_exp_async.params import (
     EXPERIMENT_EDIT_PARAMS,
     FLAG_EDIT_PARAMS,
     NEW_EXPERIMENT,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
-from amp_exp_async.http import Transport
+from amp_exp_async.matching import could_be_created_with, matches
 from amp_exp_async.models import Created, FlagConfig
-from amp_exp_async.resources import AsyncCohorts, AsyncExperiments, AsyncFlags, AsyncUsers
-from amp_exp_async.resources.settling import has, may_be_ours
 
 from .difference import steps
 from .operations import (
@@ -27,8 +25,7 @@ from .operations import (
     RemoveDeployment,
     RemoveVariant,
 )
-
-_Toggles: TypeAlias = AsyncFlags | AsyncExperiments
+from .protocols import FlagResource, InclusionResource, Resources
 
 
 class Performer:
@@ -38,10 +35,9 @@ class Performer:
         changed: the ids that the present operation has added or removed so far.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, resources: Resources) -> None:
         self.changed: list[str] = []
-        self._flags = AsyncFlags(transport)
-        self._experiments = AsyncExperiments(transport)
+        self._resources = resources
 
     def perform(
         self, operation: Operation, id: str | None, *, again: bool, was_done: bool = False, followed: bool = False
@@ -70,16 +66,16 @@ class Performer:
             case _:
                 raise TypeError(f"{operation!r} is no operation")
 
-    def _toggles(self, operation: OnToggle) -> _Toggles:
-        return self._flags if operation.kind == "flags" else self._experiments
+    def _toggles(self, operation: OnToggle) -> FlagResource:
+        return self._resources[operation.kind]
 
     async def _create(self, operation: CreateFlag | CreateExperiment, *, again: bool, was_done: bool) -> Created:
-        toggles: _Toggles = self._flags if isinstance(operation, CreateFlag) else self._experiments
+        toggles = self._resources[operation.kind]
         key, project_id = operation.key, operation.project_id
         if again:
             listed = toggles.list(key=key, project_id=project_id, include_archived=True)
             found = [toggle async for toggle in listed if toggle.key == key]
-            if len(found) == 1 and (was_done or may_be_ours(found[0], operation.fields, "", 0.0)):
+            if len(found) == 1 and (was_done or could_be_created_with(found[0], operation.fields)):
                 return Created(found[0].id)
             if found:
                 raise _exists(operation, f"id {', '.join(toggle.id for toggle in found)}")
@@ -124,14 +120,14 @@ class Performer:
             case _:
                 raise TypeError(f"{operation!r} is no operation")
 
-    async def _include(self, included: AsyncUsers | AsyncCohorts, operation: Inclusion, id: str) -> None:
+    async def _include(self, included: InclusionResource, operation: Inclusion, id: str) -> None:
         for step in steps(operation, await included.list(id, operation.variant)):
             send = included.add if step.action == "add" else included.remove
             await send(id, operation.variant, step.ids)
             self.changed += step.ids
 
     async def _create_variant(
-        self, toggles: _Toggles, operation: CreateVariant, id: str, *, again: bool, was_done: bool
+        self, toggles: FlagResource, operation: CreateVariant, id: str, *, again: bool, was_done: bool
     ) -> None:
         if again:
             try:
@@ -139,7 +135,7 @@ class Performer:
             except NotFoundError:
                 pass
             else:
-                if was_done or has(found, operation.fields):
+                if was_done or matches(found, operation.fields):
                     return
                 raise _exists(operation, f"key {operation.variant}")
         await toggles.variants.create(id, key=operation.variant, **operation.fields)
@@ -149,17 +145,17 @@ def _is_edited(found: FlagConfig, changes: Mapping[str, Any]) -> bool:
     asked = dict(changes)
     if "archive" in asked:
         asked["deleted"] = asked.pop("archive")
-    return has(found, asked)
+    return matches(found, asked)
 
 
-async def _is_variant_edited(toggles: _Toggles, id: str, variant: str, changes: Mapping[str, Any]) -> bool:
+async def _is_variant_edited(toggles: FlagResource, id: str, variant: str, changes: Mapping[str, Any]) -> bool:
     try:
-        return has(await toggles.variants.get(id, changes.get("key", variant)), changes)
+        return matches(await toggles.variants.get(id, changes.get("key", variant)), changes)
     except NotFoundError:
         return False
 
 
-async def _remove_variant(toggles: _Toggles, id: str, variant: str, *, again: bool) -> None:
+async def _remove_variant(toggles: FlagResource, id: str, variant: str, *, again: bool) -> None:
     try:
         await toggles.variants.remove(id, variant)
     except NotFoundError:

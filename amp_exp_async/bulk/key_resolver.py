@@ -9,12 +9,11 @@ from contextlib import aclosing
 from attrs import define, field
 
 from amp_exp_async.errors import AmpExpError, InvalidInputError, NotFoundError
-from amp_exp_async.http import Transport
+from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import UNSET, FlagConfig
-from amp_exp_async.resources import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
-from amp_exp_async.resources.toggles import only_one
 
 from .operations import KindName, Lookup
+from .protocols import Resources
 
 _PAGE = 1000
 _MOST_MISSING = 1_000  # keys that are remembered not to be there
@@ -24,11 +23,8 @@ _MOST_CREATED = 10_000  # ids of created flags that are kept, to save looking th
 class Names:
     """The ids of the keys met so far."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._toggles: dict[KindName, AsyncFlags | AsyncExperiments] = {
-            "flags": AsyncFlags(transport),
-            "experiments": AsyncExperiments(transport),
-        }
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
         self._listings: dict[tuple[KindName, str | None], _Listing] = {}
         self._created: dict[Lookup, str] = {}
         self._lock = asyncio.Lock()
@@ -80,13 +76,15 @@ class Names:
         if key in listing.missing:
             # It would keep the trace of each time that it is raised.
             raise listing.missing[key].with_traceback(None)
-        toggles: AsyncFlagConfigs[FlagConfig] = self._toggles[kind]
+        toggles = self._resources[kind]
         project = UNSET if project_id is None else project_id
         listing.asked += 1
-        found = [toggle async for toggle in toggles.list(key=key, project_id=project, include_archived=True)]
+        found: list[FlagConfig] = [
+            toggle async for toggle in toggles.list(key=key, project_id=project, include_archived=True)
+        ]
         active = [toggle for toggle in found if not toggle.deleted]
         try:
-            return only_one(kind, active or found, key, project_id).id
+            return exactly_one(kind, active or found, key, project_id).id
         except (NotFoundError, InvalidInputError) as error:
             if len(listing.missing) < _MOST_MISSING:
                 listing.missing[key] = error
@@ -105,7 +103,7 @@ class Names:
 
     async def _read_page(self, kind: KindName, project_id: str | None, listing: _Listing) -> None:
         project = UNSET if project_id is None else project_id
-        toggles: AsyncFlagConfigs[FlagConfig] = self._toggles[kind]
+        toggles = self._resources[kind]
         async with aclosing(toggles.list(project_id=project, limit=_PAGE, cursor=listing.cursor).pages()) as pages:
             page = await anext(pages)
         for toggle in page.items:
