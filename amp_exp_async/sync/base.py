@@ -1,4 +1,4 @@
-"""How a blocking class is made from an async one without writing anything twice."""
+"""Provides the decorators that derive a blocking class from an async one, so that nothing is written twice."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class SyncResource(Generic[A_co]):
 
 
 def as_sync(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[SyncResource[A], P], R]:
-    """The blocking method for an async one: the same signature and docstring, and the result itself."""
+    """Return the blocking form of an async method, with its signature and docstring."""
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # A generator of the caller's may belong to the caller's thread.
         work: Callable[..., Awaitable[R]] = method
-        given = [_read(value) for value in args]
-        named = {name: _read(value) for name, value in kwargs.items()}
-        return self._portal.call(lambda: work(self._resource, *given, **named))
+        values = [_read_iterator(value) for value in args]
+        named = {name: _read_iterator(value) for name, value in kwargs.items()}
+        return self._portal.call(lambda: work(self._resource, *values, **named))
 
     return call
 
 
-def _read(value: object) -> object:
+def _read_iterator(value: object) -> object:
+    # A generator of the caller may depend on the caller's thread.
     return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
 
 
 def copy_signature(method: Any) -> Callable[[F], F]:
-    """Give a blocking method that has to be written out the signature and docstring of the async one."""
+    """Return a decorator that gives a hand-written blocking method the async method's signature and docstring."""
 
-    def decorate(ours: F) -> F:
-        functools.update_wrapper(ours, method)
-        return ours
+    def decorate(function: F) -> F:
+        functools.update_wrapper(function, method)
+        return function
 
     return decorate
 
@@ -58,7 +58,7 @@ def copy_signature(method: Any) -> Callable[[F], F]:
 def as_sync_pager(
     method: Callable[Concatenate[A, P], AsyncPager[T]],
 ) -> Callable[Concatenate[SyncResource[A], P], Pager[T]]:
-    """The blocking method for one that returns a pager."""
+    """Return the blocking form of a method that returns an `AsyncPager`."""
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> Pager[T]:
@@ -68,13 +68,13 @@ def as_sync_pager(
 
 
 class Pager(Generic[T]):
-    """A list that has not been read yet. Every way of reading it sends its own requests.
+    """A list that has not been read yet. Each way of reading it sends its own requests.
 
-    - `for item in pager`: all items. The next page is requested while you work through the second half of the present
-      one; at most two pages are in memory.
-    - `for page in pager.pages()`: whole pages, one request each, with the cursor to go on from.
+    - `for item in pager` yields all items. The next page is requested while you work through the second
+      half of the current one, so at most two pages are in memory.
+    - `for page in pager.pages()` yields whole pages, one request each, with the cursor to continue from.
 
-    Leaving a loop early sends nothing more.
+    Leaving a loop early sends no further request.
     """
 
     def __init__(self, pager: AsyncPager[T], portal: BlockingPortal) -> None:
@@ -82,17 +82,18 @@ class Pager(Generic[T]):
         self._portal = portal
 
     def __repr__(self) -> str:
-        return "<Pager: not read yet; iterate it, or make a list of it>"
+        return "<Pager: not read yet; iterate it, or call list() on it>"
 
     def __iter__(self) -> Iterator[T]:
         return (item for batch in iter_over_async(self._portal, self._pager.batches) for item in batch)
 
     def pages(self) -> Iterator[Page[T]]:
-        """The pages, one request each."""
+        """Yield the pages, one request each."""
         return iter_over_async(self._portal, self._pager.pages)
 
 
 def iter_over_async(portal: BlockingPortal, start: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
+    """Yield the items of an async generator that runs in the portal's event loop."""
     source = start()
     generation = portal.generation
     try:
@@ -104,7 +105,7 @@ def iter_over_async(portal: BlockingPortal, start: Callable[[], AsyncGenerator[T
                 return
             yield item
     finally:
-        # Where nobody can wait (the client is closed, or this is its own thread collecting garbage), the loop ends the
-        # generator by itself.
+        # If this thread cannot wait (the client is closed, or the loop's own thread collects garbage), the loop
+        # closes the generator by itself.
         if not portal.closed and not portal.in_loop_thread() and generation == portal.generation:
             portal.call(source.aclose)

@@ -1,17 +1,16 @@
-"""Bulk runs for blocking callers."""
+"""Provides bulk runs for blocking callers."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import io
-import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
 
@@ -21,55 +20,38 @@ from .portal import BlockingPortal
 A = TypeVar("A")
 P = ParamSpec("P")
 
-# What is read of a caller's iterator before anything is waited for: so many items, for so many seconds.
-_AT_A_TIME = 1000
-_READING = 0.05
-
-
-class _Collecting(threading.local):
-    """What the garbage collector has told in this thread.
-
-    Attributes:
-        start: what came with the word that it begins.
-    """
-
-    start: object = None
-
-    @property
-    def now(self) -> bool:
-        """Whether it is at work in this thread."""
-        return next(reversed(_PHASES), None) == "start" and _PHASES["start"] is self.start
-
-
-# The phase that was told last is the last one in it; each comes with an object of its own.
-_PHASES: dict[str, object] = {}
-_COLLECTING = _Collecting()
-# None is written in Python: a Ctrl-C that has come meanwhile would be raised in it, and the collector would lose it.
-gc.callbacks += [_COLLECTING.__setattr__, _PHASES.pop, _PHASES.__setitem__]
+# Bounds of one read of a caller's iterator.
+_READ_ITEMS = 1000
+_READ_SECONDS = 0.05
 
 
 class BulkRun:
-    """Operations that are being carried out, or will be: nothing is sent before it is iterated, or `wait` is called.
+    """Operations that run when it is iterated or `wait` is called. Nothing is sent before.
 
-    - `for outcome in run`: the outcomes, as the operations finish.
-    - `run.wait()`: all of them, for the summary.
-    - `with run`: a block at whose end nothing is under way any more.
+    - `for outcome in run` yields the outcomes as operations finish.
+    - `run.wait()` runs all operations and returns the summary.
+    - `with run` is a block at whose end no operation is in flight.
 
-    Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
-    limit. Leaving the loop early (also by Ctrl-C) begins nothing more and waits for the operations that are under way;
-    they are in the journal and the summary. A generator of operations is read in the caller's own thread.
+    Operations on one flag keep their order and never overlap. Operations on different flags run concurrently,
+    within the rate limit. Leaving the loop early (also by Ctrl-C) starts no further operation and waits for
+    those in flight, which the journal and the summary include. A generator of operations is read in the
+    caller's own thread.
 
-    Raises, while it is read: as `AsyncBulkRun`.
+    A run whose iterator is part of a reference cycle is not waited for: the garbage collector only stops it.
+
+    Raises, while it is read: the errors of `AsyncBulkRun`.
     """
 
-    def __init__(self, run: AsyncBulkRun, portal: BlockingPortal, handed: CallerThreadSource | None) -> None:
+    def __init__(self, run: AsyncBulkRun, portal: BlockingPortal, source: CallerThreadSource | None) -> None:
         self._run = run
         self._portal = portal
-        self._handed = handed
+        self._source = source
 
     def __iter__(self) -> Generator[Outcome, None, None]:
-        """The outcomes, as the operations finish."""
+        """Yield the outcomes as operations finish."""
         generation = self._portal.generation
+        token = _Token()
+        token_ref = weakref.ref(token)
         try:
             untaken = self._run.untaken
             while (outcomes := [] if untaken else self._next()) is None or outcomes or untaken:
@@ -78,46 +60,47 @@ class BulkRun:
                     yield untaken.popleft()
                 self._portal.check_not_forked(generation)
         finally:
-            if _COLLECTING.now:
-                # In the midst of anything, perhaps with a lock held: nobody must wait here.
+            if token_ref() is None:
+                # The garbage collector clears weak references to garbage before it closes a generator. It may run
+                # while this thread holds a lock, so waiting here could deadlock.
                 self._run.stop_soon()
             elif generation == self._portal.generation:
                 self.close()
 
     def wait(self) -> BulkSummary:
-        """Carry out all operations; what became of them, in numbers."""
+        """Run all operations and return the summary."""
         for _ in self:
             pass
         return self.summary
 
     @property
     def summary(self) -> BulkSummary:
-        """What became of the operations so far, those included whose outcomes nobody has asked for."""
+        """The counts of outcomes so far, those that were not iterated yet included."""
         return self._run.summary
 
     @property
     def progress(self) -> Progress:
-        """How far it is. Cheap, also from another thread."""
+        """The progress so far. Reading it is cheap, also from another thread."""
         return self._run.progress
 
     def raise_for_failures(self) -> None:
-        """Raise if an operation has failed so far, is unknown, or was left out.
+        """Raise if an operation so far failed, was not started, or has an unknown outcome.
 
         Raises:
-            BulkError: the first of them are named.
+            BulkError: If there is one. The message names the first.
         """
         self._run.raise_for_failures()
 
     def stop(self) -> None:
-        """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
+        """Start no further operation. Those in flight finish, and their outcomes can still be read."""
         if not self._portal.closed:
-            self._portal.call(self._stopping)
+            self._portal.call(self._stop)
 
-    async def _stopping(self) -> None:
+    async def _stop(self) -> None:
         self._run.stop()
 
     def close(self) -> None:
-        """Begin nothing more, and wait until nothing is under way. Idempotent."""
+        """Start no further operation, and wait until none is in flight. Idempotent."""
         if self._portal.in_loop_thread():
             self._run.stop_soon()
         elif not self._portal.closed:
@@ -135,16 +118,22 @@ class BulkRun:
         return repr(self._run).replace(AsyncBulkRun.__name__, BulkRun.__name__)
 
     def _next(self) -> list[Outcome] | None:
-        """The next outcomes; none at the end; None where more operations are wanted first."""
+        """Return the next outcomes: an empty list at the end, None if more operations are to be read first."""
         self._run.asked = True
-        if self._handed is None:
+        if self._source is None:
             return self._portal.call(self._run.next_outcomes)
-        handed, items = self._handed, self._handed.read()
-        return self._portal.call(lambda: handed.outcomes(self._run, items))
+        source, items = self._source, self._source.read()
+        return self._portal.call(lambda: source.outcomes(self._run, items))
+
+
+class _Token:
+    """An object that lives as long as the generator that holds it."""
+
+    __slots__ = ("__weakref__",)
 
 
 class CallerThreadSource:
-    """What the caller's thread reads from an iterator, for the event loop to take."""
+    """A caller's iterator, which its thread reads and the event loop takes items from."""
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._error: Exception | None = None
@@ -152,7 +141,7 @@ class CallerThreadSource:
         self._ended = False
         self._items: deque[Any] = deque()
         self._wanted: asyncio.Future[None] | None = None
-        self._more: asyncio.Future[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -165,65 +154,59 @@ class CallerThreadSource:
                 raise StopAsyncIteration
             if self._wanted is not None and not self._wanted.done():
                 self._wanted.set_result(None)
-            self._more = asyncio.get_running_loop().create_future()
-            await self._more
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
         return self._items.popleft()
 
     def read(self) -> list[Any]:
-        """In the caller's thread: read what there is room for."""
+        """Read the iterator, as far as there is room. For the caller's thread."""
         items: list[Any] = []
-        until = time.monotonic() + _READING
+        deadline = time.monotonic() + _READ_SECONDS
         try:
-            while not self._ended and len(items) + len(self._items) < _AT_A_TIME:
+            while not self._ended and len(items) + len(self._items) < _READ_ITEMS:
                 items.append(next(self._source))
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     break
         except StopIteration:
             self._ended = True
-        except Exception as error:  # noqa: BLE001 - it is raised once what was read before it is done
+        except Exception as error:  # noqa: BLE001 - raised again after the items before it
             self._ended, self._error = True, error
         return items
 
     async def outcomes(self, run: AsyncBulkRun, items: list[Any]) -> list[Outcome] | None:
-        """In the loop: take the items, and wait for outcomes, or until more items are wanted."""
+        """Take the items, and wait for outcomes or until more items are wanted. For the event loop."""
         self._items.extend(items)
-        if self._more is not None and not self._more.done() and (self._items or self._ended):
-            self._more.set_result(None)
+        if self._arrived is not None and not self._arrived.done() and (self._items or self._ended):
+            self._arrived.set_result(None)
         self._wanted = asyncio.get_running_loop().create_future()
-        asking = asyncio.ensure_future(run.next_outcomes())
+        next_outcomes = asyncio.ensure_future(run.next_outcomes())
         try:
-            await asyncio.wait((asking, self._wanted), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((next_outcomes, self._wanted), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait((asking,))
-        return None if asking.cancelled() else asking.result()
+            if not next_outcomes.done():
+                next_outcomes.cancel()
+                await asyncio.wait((next_outcomes,))
+        return None if next_outcomes.cancelled() else next_outcomes.result()
 
 
 def as_sync_run(
     method: Callable[Concatenate[A, P], AsyncBulkRun],
 ) -> Callable[Concatenate[SyncResource[A], P], BulkRun]:
-    """The blocking method for one that returns a bulk run."""
+    """Return the blocking form of a method that returns an `AsyncBulkRun`."""
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> BulkRun:
-        begin: Callable[..., AsyncBulkRun] = method
-        # An iterator may belong to the caller's thread.
-        handed = [
-            CallerThreadSource(cast("Iterator[Any]", value))
-            for value in (*args, *kwargs.values())
-            if _is_iterator(value)
-        ]
-        given = iter(handed)
-        run = begin(
-            self._resource,
-            *(next(given) if _is_iterator(value) else value for value in args),
-            **{name: next(given) if _is_iterator(value) else value for name, value in kwargs.items()},
-        )
-        return BulkRun(run, self._portal, handed[0] if handed else None)
+        start: Callable[..., AsyncBulkRun] = method
+        sources: list[CallerThreadSource] = []
+
+        def wrap_iterator(value: object) -> object:
+            if not isinstance(value, Iterator) or isinstance(value, io.TextIOBase):
+                return value
+            sources.append(CallerThreadSource(value))
+            return sources[-1]
+
+        values = [wrap_iterator(value) for value in args]
+        named = {name: wrap_iterator(value) for name, value in kwargs.items()}
+        return BulkRun(start(self._resource, *values, **named), self._portal, sources[0] if sources else None)
 
     return call
-
-
-def _is_iterator(value: object) -> bool:
-    return isinstance(value, Iterator) and not isinstance(value, io.TextIOBase)

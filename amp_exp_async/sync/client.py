@@ -1,4 +1,4 @@
-"""The blocking clients."""
+"""Provides the blocking clients."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ P = ParamSpec("P")
 S = TypeVar("S")
 ClientT = TypeVar("ClientT", bound=AsyncClient)
 ClientT_co = TypeVar("ClientT_co", bound=AsyncClient, covariant=True)
-BlockingT = TypeVar("BlockingT", bound="BlockingClient[Any]")
+SyncClientT = TypeVar("SyncClientT", bound="SyncClient[Any]")
 
 
 def _as_sync_init(
     make: Callable[P, ClientT],
 ) -> Callable[[Callable[[S, ClientT], None]], Callable[Concatenate[S, P], None]]:
-    """Give a constructor the arguments of the async client's."""
+    """Return a decorator that gives a constructor the arguments of the async client's."""
 
     def decorate(take: Callable[[S, ClientT], None]) -> Callable[Concatenate[S, P], None]:
         @functools.wraps(AsyncClient.__init__)
@@ -36,12 +36,12 @@ def _as_sync_init(
             try:
                 if kwargs.get("session") is not None:
                     raise ConfigurationError(
-                        "session: an aiohttp session belongs to an event loop, and the blocking client has its own: "
-                        "leave it out, or use the async client"
+                        "session: an aiohttp session belongs to one event loop, and the blocking client has its own. "
+                        "Leave it out, or use the async client"
                     )
                 client = make(*args, **kwargs)
             finally:
-                # The key is among them, and a traceback might show it.
+                # They hold the key, and a traceback could show them.
                 del args, kwargs
             take(self, client)
 
@@ -52,24 +52,24 @@ def _as_sync_init(
 
 def _as_sync_copy(
     method: Callable[Concatenate[AsyncClient, P], AsyncClient],
-) -> Callable[Concatenate[BlockingT, P], BlockingT]:
-    """The method that makes a view of a blocking client."""
+) -> Callable[Concatenate[SyncClientT, P], SyncClientT]:
+    """Return the blocking form of a method that copies a client with other options."""
 
     @functools.wraps(method)
-    def view(self: BlockingT, /, *args: P.args, **kwargs: P.kwargs) -> BlockingT:
-        return self._copy(method(self._resource, *args, **kwargs))  # pyright: ignore[reportPrivateUsage]
+    def copy(self: SyncClientT, /, *args: P.args, **kwargs: P.kwargs) -> SyncClientT:
+        return self._copy(method(self._resource, *args, **kwargs))  # pyright: ignore[reportPrivateUsage] - a method of this class
 
-    return view
+    return copy
 
 
-class BlockingClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
-    """What the blocking clients have in common."""
+class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
+    """The base of the blocking clients."""
 
     _owner: bool
 
     def _init_owner(self, client: Any) -> None:
         self._owner = True
-        self._bind(client, BlockingPortal(_named(self, client), client.aclose, client.forget_parent))
+        self._bind(client, BlockingPortal(_repr(self, client), client.aclose, client.forget_parent))
 
     def _bind(self, client: Any, portal: BlockingPortal) -> None:
         super().__init__(client, portal)
@@ -77,27 +77,27 @@ class BlockingClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
 
     @abstractmethod
     def _init_resources(self, client: Any, portal: BlockingPortal) -> None:
-        """Make the sections of the API."""
+        """Create the resources."""
 
     def _copy(self, client: Any) -> Self:
-        view = object.__new__(type(self))
-        view._owner = False
-        view._bind(client, self._portal)
-        return view
+        copy = object.__new__(type(self))
+        copy._owner = False
+        copy._bind(client, self._portal)
+        return copy
 
     with_options = _as_sync_copy(AsyncClient.with_options)
     request = as_sync(AsyncClient.request)
 
     @property
     def usage(self) -> Usage:
-        """What was sent so far, by this client and its views."""
+        """The requests sent so far by this client and its copies."""
         return self._resource.usage
 
     def close(self) -> None:
         """Close the client and end its thread. Idempotent.
 
-        Bulk runs begin nothing more and finish the operations that are under way. Other calls under way fail with
-        `ClientClosedError`, creations and removals by index that were sent with `OutcomeUnknownError`.
+        Bulk runs start no further operation and finish those in flight. Other calls in flight raise
+        `ClientClosedError`. Creations and removals by index that were sent raise `OutcomeUnknownError`.
         """
         if self._owner:
             self._portal.close()
@@ -111,27 +111,29 @@ class BlockingClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
         self.close()
 
     def __repr__(self) -> str:
-        return _named(self, self._resource) if hasattr(self, "resource") else f"<{type(self).__name__} (not made)>"
+        return (
+            _repr(self, self._resource) if hasattr(self, "_resource") else f"<{type(self).__name__} (not initialised)>"
+        )
 
     def __reduce__(self) -> str:
         return self._resource.__reduce__()
 
 
-class ExperimentClient(BlockingClient[AsyncExperimentClient]):
-    """The client of Amplitude's Experiment Management API, blocking.
+class ExperimentClient(SyncClient[AsyncExperimentClient]):
+    """The blocking client for Amplitude's Experiment Management API.
 
-    The names, arguments and results of `AsyncExperimentClient`, without `await`. Its event loop runs on one thread of
-    its own, which starts on first use: use it from any thread, from several at once, inside a running event loop
-    (notebooks), and after a fork. Ctrl-C cancels the request under way, and the client stays usable. Close it with
-    `with` or `close()`. It takes every argument of `AsyncExperimentClient` but `session`.
+    It has the names, arguments and results of `AsyncExperimentClient`, without `await`. Its event loop runs on
+    its own thread, which starts on first use. Use it from any thread, from several at once, inside a running
+    event loop (notebooks), and after a fork. Ctrl-C cancels the request in flight, and the client stays usable.
+    Close it with `with` or `close()`. It takes every argument of `AsyncExperimentClient` except `session`.
 
     Attributes:
-        flags: flags.
-        experiments: experiments.
-        deployments: deployments.
-        versions: the versions of all flags and experiments.
-        mutexes: groups of experiments that exclude each other.
-        holdouts: groups of users who are in none of some experiments.
+        flags: Feature flags.
+        experiments: Experiments.
+        deployments: Deployments.
+        versions: Versions of all flags and experiments.
+        mutexes: Mutex groups: experiments that exclude each other.
+        holdouts: Holdout groups: users who are held out of some experiments.
 
     Example::
 
@@ -152,7 +154,7 @@ class ExperimentClient(BlockingClient[AsyncExperimentClient]):
         self._init_owner(client)
 
     def _init_resources(self, client: AsyncExperimentClient, portal: BlockingPortal) -> None:
-        """Make the sections of the API."""
+        """Create the resources."""
         self.flags = Flags(client.flags, portal)
         self.experiments = Experiments(client.experiments, portal)
         self.deployments = Deployments(client.deployments, portal)
@@ -168,15 +170,16 @@ class ExperimentClient(BlockingClient[AsyncExperimentClient]):
     apply = as_sync_run(AsyncExperimentClient.apply)
 
 
-class BetaClient(BlockingClient[AsyncBetaClient]):
-    """The client of the Beta API, blocking. It exists for accounts that are still on that API.
+class BetaClient(SyncClient[AsyncBetaClient]):
+    """The blocking client for the Beta API, for accounts that still use it.
 
-    The names, arguments and results of `AsyncBetaClient`, without `await`; all else is as in `ExperimentClient`.
+    It has the names, arguments and results of `AsyncBetaClient`, without `await`. Everything else is as in
+    `ExperimentClient`.
 
     Attributes:
-        flags: flags, to read.
-        experiments: experiments.
-        deployments: deployments, to read.
+        flags: Feature flags, read-only.
+        experiments: Experiments.
+        deployments: Deployments, read-only.
     """
 
     flags: BetaFlags
@@ -188,11 +191,11 @@ class BetaClient(BlockingClient[AsyncBetaClient]):
         self._init_owner(client)
 
     def _init_resources(self, client: AsyncBetaClient, portal: BlockingPortal) -> None:
-        """Make the sections of the API."""
+        """Create the resources."""
         self.flags = BetaFlags(client.flags, portal)
         self.experiments = BetaExperiments(client.experiments, portal)
         self.deployments = BetaDeployments(client.deployments, portal)
 
 
-def _named(ours: object, client: AsyncClient) -> str:
-    return repr(client).replace(type(client).__name__, type(ours).__name__)
+def _repr(sync_client: object, client: AsyncClient) -> str:
+    return repr(client).replace(type(client).__name__, type(sync_client).__name__)

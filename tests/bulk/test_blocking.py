@@ -16,7 +16,7 @@ import pytest
 
 from amp_exp_async import AddUsers, BulkError, BulkRun, ClientClosedError, Edit, ExperimentClient, InvalidInputError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
 
 AT_ONCE = 8
 
@@ -224,7 +224,7 @@ def test_a_closed_client(emulator: Emulator, operations: list[Edit]) -> None:
         reading = start(lambda: list(run))
         until(lambda: emulator.requests)
     try:
-        found = reading.result(WAIT)
+        found = reading.result(TIMEOUT)
     except ClientClosedError:
         found = []
     assert len(done(emulator)) == run.summary.done == len(emulator.requests)
@@ -240,7 +240,7 @@ def test_progress_from_another_thread(client: ExperimentClient, operations: list
     while not reading.done():
         seen.append(run.progress.done)
         time.sleep(0.002)
-    assert reading.result(WAIT).done == run.progress.done == 100
+    assert reading.result(TIMEOUT).done == run.progress.done == 100
     assert seen == sorted(seen)
     assert len(set(seen)) > 3
 
@@ -249,6 +249,6 @@ def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emu
     """They share the client, and each has its own sum."""
     ids = [emulator.state.add_flag()["id"] for _ in range(10)]
     runs = [client.bulk(iter([AddUsers("flags", id, "on", [f"u{n}"]) for id in ids])) for n in range(4)]
-    sums = [reading.result(WAIT) for reading in [start(run.wait) for run in runs]]
+    sums = [reading.result(TIMEOUT) for reading in [start(run.wait) for run in runs]]
     assert [(summary.done, summary.changed) for summary in sums] == [(10, 10)] * 4
     assert all(len(emulator.state.users("flags", id, "on")) == 4 for id in ids)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.sync import bridge
-from tests.sync.bounded import WAIT, client_of, start, until
+from amp_exp_async.sync import portal
+from tests.sync.timeouts import TIMEOUT, client_of, start, until
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_script_that_is_interrupted(emulator: Emulator) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: len(emulator.requests) == 8)
         script.send_signal(signal.SIGINT)
-        told, errors = script.communicate(timeout=WAIT)
+        told, errors = script.communicate(timeout=TIMEOUT)
     assert script.returncode == -signal.SIGINT
     done = sum(flag["name"] == "done" for flag in emulator.state.flags)
     assert told == f"{done} 0 0\n"
@@ -98,20 +98,20 @@ def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: 
             self.acquire = self._real.acquire
             raise KeyboardInterrupt
 
-    class Call(bridge._Call[Any]):
+    class Call(portal._PortalCall[Any]):
         def __init__(self, work: Any) -> None:
             super().__init__(work)
             self._finished = Lock(self._finished)
 
         def start(self) -> None:
             """Begin once somebody waits for the end: else it may be over before."""
-            waiting.wait(WAIT)
+            waiting.wait(TIMEOUT)
             super().start()
 
     with client_of(emulator) as client:
-        monkeypatch.setattr(bridge, "_Call", Call)
+        monkeypatch.setattr(portal, "_PortalCall", Call)
         with pytest.raises(KeyboardInterrupt):
-            start(lambda: list(client.flags.list())).result(WAIT)
+            start(lambda: list(client.flags.list())).result(TIMEOUT)
         monkeypatch.undo()
         assert list(client.flags.list()) == []
 
@@ -154,7 +154,7 @@ def test_a_fork_in_the_middle(emulator: Emulator) -> None:
     emulator.inject(Fault.delay(0.02, applied=False), times=None)
     warn = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *warn, "-c", FORKING, emulator.base_url, emulator.api_key, "-", *ids]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 3, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 3, check=False)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["child", "parent"], "")
     assert [flag["name"] for flag in emulator.state.flags] == ["parent"] * 60
     assert emulator.state.flag(ids[-1])["tags"] == ["child"]

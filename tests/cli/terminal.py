@@ -17,7 +17,7 @@ from pathlib import Path
 import amp_exp_async
 from amp_exp_async.emulator import Emulator
 from tests.cli.outcome import Outcome
-from tests.sync.bounded import WAIT, until
+from tests.sync.timeouts import TIMEOUT, until
 
 AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
 # On a new session's first terminal, which Ctrl-C then comes from. Forking here would copy locks of other threads.
@@ -60,7 +60,7 @@ def run_piped(
         if interrupt is not None:
             until(interrupt)
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(given, timeout=WAIT)
+        out, err = process.communicate(given, timeout=TIMEOUT)
     return Outcome(process.returncode, out, err)
 
 
@@ -104,7 +104,7 @@ def run_on_terminal(
         os.close(theirs)
         try:
             shown = _watch(terminal, dict(typed or {}), interrupt)
-            status = process.wait(WAIT)
+            status = process.wait(TIMEOUT)
         finally:
             process.kill()
             os.close(terminal)
@@ -113,7 +113,7 @@ def run_on_terminal(
 
 def _watch(terminal: int, waiting: dict[str, str], interrupt: Condition | None) -> str:
     """Type what is to be typed, until the other end is closed."""
-    shown, end = b"", time.monotonic() + WAIT
+    shown, end = b"", time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         if interrupt is not None and interrupt():
             interrupt = None

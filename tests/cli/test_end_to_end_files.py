@@ -12,7 +12,7 @@ import pytest
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
-from tests.sync.bounded import WAIT, until
+from tests.sync.timeouts import TIMEOUT, until
 
 MANY = 300
 LATE = 30.0
@@ -152,7 +152,7 @@ def test_ctrl_c_twice(many: Account) -> None:
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=WAIT)
+        out, err = process.communicate(timeout=TIMEOUT)
     found = Outcome(process.returncode, out, err)
     assert (found.status, found.json["state"], found.json["error"]) == (130, "unknown", "Interrupted.")
     assert (found.json["done"], found.json["unknown"], found.json["left"]) == (MANY - 1, 1, 0)
@@ -181,7 +181,7 @@ def unread(account: Account, command: str) -> str:
         assert process.stdout is not None
         process.stdout.close()
         process.stdout = None
-        _, err = process.communicate(timeout=WAIT)
+        _, err = process.communicate(timeout=TIMEOUT)
     assert "Traceback" not in err
     assert process.returncode == 1
     return err.strip()
@@ -210,7 +210,7 @@ def test_output_that_is_read_in_part(many: Account) -> None:
         process.stdout.readline()
         process.stdout.close()
         process.stdout = None
-        _, err = process.communicate(timeout=WAIT)
+        _, err = process.communicate(timeout=TIMEOUT)
     assert (process.returncode, renamed(many)) == (0, MANY)
     assert f"Done: {MANY} of {MANY} flags and experiments;" in err
     assert "BrokenPipe" not in err

@@ -11,7 +11,7 @@ import pytest
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
-from tests.sync.bounded import WAIT
+from tests.sync.timeouts import WAIT
 
 LATE = 30.0
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from amp_exp_async import AddUsers, ExperimentClient, Progress, RetryPolicy
 from amp_exp_async.cli import progress
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import until
+from tests.sync.timeouts import until
 
 
 class Run:

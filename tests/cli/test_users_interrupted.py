@@ -15,7 +15,7 @@ from amp_exp_async.cli import running
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.outcome import Users, written
 from tests.cli.terminal import environment_of, run_on_terminal, started
-from tests.sync.bounded import WAIT, until
+from tests.sync.timeouts import TIMEOUT, until
 
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 LATE = 30.0
@@ -93,7 +93,7 @@ def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> 
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=WAIT)
+        out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Not known: 0 added, 200 removed, 100 not known, 1200 left;" in out
     assert err.count("\n") == 1
@@ -107,7 +107,7 @@ def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
     ids = "\n".join(map(str, range(2000)))
     presser = press_after(account, 2)
     outcome = users("remove", f"{MANY}\n{ids}\nlast", "--yes")
-    presser.join(WAIT)
+    presser.join(TIMEOUT)
     assert outcome.status == 130
     assert "Not done: 0 added, 1500 removed;" in outcome.out
     assert "Interrupted: not begun" in outcome.err
@@ -119,7 +119,7 @@ def test_all_was_done_nevertheless(account: Emulator, users: Users) -> None:
     account.inject(Fault.delay(0.3), method="POST")
     presser = press_after(account, 1)
     outcome = users("add", "a", "--yes", "--json")
-    presser.join(WAIT)
+    presser.join(TIMEOUT)
     assert (outcome.status, outcome.json["state"], outcome.json["added"]) == (130, "done", 1)
 
 
@@ -134,8 +134,8 @@ def test_what_takes_too_long_is_given_up(
     presser = press_after(account, *[3] * presses)
     began = time.monotonic()
     outcome = users("replace", "a\nb", "--yes", "--json")
-    presser.join(WAIT)
-    assert time.monotonic() - began < WAIT
+    presser.join(TIMEOUT)
+    assert time.monotonic() - began < TIMEOUT
     found = outcome.json
     assert (outcome.status, found["state"]) == (130, "unknown")
     assert (found["added"], found["removed"], found["unknown"]) == (2, 100, 100)
@@ -153,6 +153,6 @@ def test_before_anything_was_sent(account: Emulator, users: Users) -> None:
     presser = threading.Thread(target=press, daemon=True)
     presser.start()
     outcome = users("add", "a", "--yes", "--json")
-    presser.join(WAIT)
+    presser.join(TIMEOUT)
     assert (outcome.status, outcome.json["error"]) == (130, "Interrupted. Nothing was changed.")
     assert written(account) == []

@@ -8,7 +8,7 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator
-from tests.sync.bounded import LEFT_BEHIND, client_of, loop_threads, until
+from tests.sync.timeouts import LEFT_BEHIND, client_of, loop_threads, until
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from amp_exp_async import Edit, ExperimentClient, Page, PermissionDeniedError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, client_of, loop_threads, tasks, until, within
+from tests.sync.timeouts import client_of, loop_threads, tasks, until, within
 
 Reader = Callable[[Iterator[Any]], None]
 
@@ -75,16 +74,14 @@ def test_leaving_while_a_page_is_read_ahead(
     client: ExperimentClient, ids: list[str], emulator: Emulator, reader: Reader
 ) -> None:
     """The request under way is given up at once."""
-    emulator.inject(Fault.delay(60), nth=2)
+    emulator.inject(Fault.delay(600), nth=2)
     items = iter(client.flags.list(limit=4))
     assert [next(items).id for _ in range(3)] == ids[:3]
     until(lambda: len(emulator.requests) == 2)
     holder, items = [items], iter(())
-    began = time.monotonic()
     within(lambda: reader(holder.pop()))
     gc.collect()
     assert tasks(client) == []
-    assert time.monotonic() - began < WAIT / 2
     assert len(emulator.requests) == 2
     assert client.flags.get(ids[0]).id == ids[0]
 

@@ -1,4 +1,4 @@
-"""Rule 10: a blocking client works after a fork, in the child and in the parent."""
+"""A blocking client works after a fork, in the child and in the parent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, start, until, within
+from tests.sync.timeouts import TIMEOUT, start, until, within
 
 # From Python 3.12 on, forking with threads warns; here it is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -23,7 +23,7 @@ SCRIPT = """
 import gc, json, os, signal, sys, threading, time
 from amp_exp_async import AmpExpError, ClientClosedError, ExperimentClient
 
-signal.alarm(15)
+signal.alarm(120)
 url, key, ids, options = map(json.loads, sys.argv[1:])
 client = ExperimentClient(key, base_url=url, rate_limit=None)
 items = pages = None
@@ -58,7 +58,7 @@ for _ in range(options["forks"]):
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
-        signal.alarm(10)
+        signal.alarm(90)
         match options["child"]:
             case "calls":
                 work()
@@ -93,7 +93,7 @@ for _ in range(options["forks"]):
                 work()
                 grandchild = os.fork()
                 if grandchild == 0:
-                    signal.alarm(5)
+                    signal.alarm(60)
                     work()
                     sys.exit()
                 assert os.waitpid(grandchild, 0)[1] == 0
@@ -172,7 +172,7 @@ def run(emulator: Emulator, ids: list[str], options: dict[str, Any]) -> tuple[in
     flags = ["-W", "error", "-W", "ignore:This process:DeprecationWarning", *["-X", "dev"] * options["debug"]]
     values = (emulator.base_url, emulator.api_key, ids, options)
     command = [sys.executable, *flags, "-c", SCRIPT, *map(json.dumps, values)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 3, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 3, check=False)
     return done.returncode, done.stdout.split(), done.stderr
 
 
@@ -206,7 +206,7 @@ def test_in_worker_processes(client: ExperimentClient, ids: list[str]) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(WAIT)
+        worker.join(TIMEOUT)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert [within(answers.get) for _ in workers] == [ids] * 3
     assert client.flags.get(ids[0]).id == ids[0]
@@ -227,8 +227,8 @@ def test_a_fork_in_the_middle_of_a_call_here(client: ExperimentClient, emulator:
 
     child = context.Process(target=use, daemon=True)
     child.start()
-    child.join(WAIT)
+    child.join(TIMEOUT)
     assert child.exitcode == 0
     assert [within(answers.get), within(answers.get)] == [ids[1], 0]
-    assert waiting.result(WAIT).id == ids[0]
+    assert waiting.result(TIMEOUT).id == ids[0]
     assert client.flags.get(ids[2]).id == ids[2]

@@ -1,4 +1,4 @@
-"""Rule 10: Ctrl-C ends the call that the main thread waits for, and with it the remote work."""
+"""Ctrl-C ends the call that the main thread waits for, and cancels its request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import pytest
 
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, client_of, start, tasks, until
+from tests.sync.timeouts import TIMEOUT, client_of, start, tasks, until
 
-DELAY = 30.0
-"""Seconds that a reply takes when nobody interrupts."""
+DELAY = 600.0
+"""Seconds that a response takes if it is not interrupted: longer than any test may run."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,18 +31,18 @@ def _usual_handler() -> Iterator[None]:
 
 
 class SilentServer:
-    """Accepts one connection, reads the request, answers nothing, and notes when the other side hangs up."""
+    """A server that accepts one connection, never responds, and records when the client disconnects."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(WAIT)
+        self._listener.settimeout(TIMEOUT)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.asked = threading.Event()
         self.dropped = start(self._serve)
 
     def _serve(self) -> bool:
         with self._listener, self._listener.accept()[0] as connection:
-            connection.settimeout(WAIT)
+            connection.settimeout(TIMEOUT)
             received = connection.recv(65536)
             self.asked.set()
             while received:
@@ -64,22 +64,20 @@ def interrupt_when(condition: Callable[[], object]) -> threading.Thread:
 
 
 def test_the_connection_is_dropped() -> None:
-    """The service sees that nobody waits for the reply any more; the client has no task left."""
+    """The server sees the connection drop, and the client has no task left."""
     server = SilentServer()
     with ExperimentClient("key", base_url=server.url, retry=RetryPolicy(backoff_base=0.0)) as client:
         presser = interrupt_when(server.asked.is_set)
-        began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             client.flags.edit("1", enabled=True)
-        assert time.monotonic() - began < WAIT / 2
-        assert server.dropped.result(WAIT)
+        assert server.dropped.result(TIMEOUT)
         assert tasks(client) == []
-        presser.join(WAIT)
+        presser.join(TIMEOUT)
 
 
 @pytest.mark.parametrize("call", ["get", "edit", "create", "list", "pages", "request"])
 def test_the_client_stays_usable(client: ExperimentClient, emulator: Emulator, ids: list[str], call: str) -> None:
-    """Whatever was interrupted, the next call works; nothing was repeated or settled behind the caller's back."""
+    """Whatever was interrupted, the next call works. Nothing was repeated or reconciled behind the caller's back."""
     emulator.inject(Fault.delay(DELAY, applied=False))
     calls: dict[str, Callable[[], Any]] = {
         "get": lambda: client.flags.get(ids[0]),
@@ -90,11 +88,9 @@ def test_the_client_stays_usable(client: ExperimentClient, emulator: Emulator, i
         "request": lambda: client.request("GET", "/flags"),
     }
     presser = interrupt_when(lambda: emulator.requests)
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         calls[call]()
-    assert time.monotonic() - began < WAIT
-    presser.join(WAIT)
+    presser.join(TIMEOUT)
     assert tasks(client) == []
     assert client.usage.requests == len(emulator.requests) == 1
     client.flags.edit(ids[0], name="after")
@@ -114,7 +110,7 @@ def test_in_the_middle_of_a_list(client: ExperimentClient, emulator: Emulator, i
 
     with pytest.raises(KeyboardInterrupt):
         reading()
-    presser.join(WAIT)
+    presser.join(TIMEOUT)
     assert read == ids[:4]
     assert list(items) == []
     assert tasks(client) == []
@@ -130,7 +126,7 @@ def test_in_the_users_own_code_between_two_pages(client: ExperimentClient, emula
             if flag.id == ids[2]:
                 until(lambda: len(emulator.requests) == 2)
                 os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(WAIT)
+                time.sleep(TIMEOUT)
 
     with pytest.raises(KeyboardInterrupt):
         reading()
@@ -145,7 +141,7 @@ def test_while_waiting_for_the_rate_limit(emulator: Emulator, ids: list[str]) ->
         presser = interrupt_when(lambda: client.usage.rate_limited)
         with pytest.raises(KeyboardInterrupt):
             client.flags.get(ids[0])
-        presser.join(WAIT)
+        presser.join(TIMEOUT)
         assert tasks(client) == []
         assert len(emulator.requests) == 1
 
@@ -158,8 +154,8 @@ def test_other_threads_go_on(client: ExperimentClient, emulator: Emulator, ids: 
     presser = interrupt_when(lambda: len(emulator.requests) == 2)
     with pytest.raises(KeyboardInterrupt):
         client.flags.get(ids[0])
-    presser.join(WAIT)
-    assert other.result(WAIT).id == ids[1]
+    presser.join(TIMEOUT)
+    assert other.result(TIMEOUT).id == ids[1]
 
 
 def test_a_write_that_was_interrupted_does_not_block_the_next(
@@ -176,8 +172,8 @@ def test_a_write_that_was_interrupted_does_not_block_the_next(
     presser = interrupt_when(lambda: emulator.requests and len(tasks(client)) == 2)
     with pytest.raises(KeyboardInterrupt):
         client.flags.edit(ids[0], name="mine")
-    presser.join(WAIT)
-    other.result(WAIT)
+    presser.join(TIMEOUT)
+    other.result(TIMEOUT)
     assert client.flags.get(ids[0]).name == "other"
 
 
@@ -197,7 +193,7 @@ def test_a_script_ends_at_once(emulator: Emulator) -> None:
         until(lambda: emulator.requests)
         time.sleep(0.02)
         script.send_signal(signal.SIGINT)
-        _, errors = script.communicate(timeout=WAIT)
+        _, errors = script.communicate(timeout=TIMEOUT)
     assert script.returncode == -signal.SIGINT
     assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == 1
     assert "Warning" not in errors
@@ -212,12 +208,12 @@ signal.setitimer(signal.ITIMER_REAL, 0.001)
 try:
     gc.collect()
 except KeyboardInterrupt:
-    print("heard")
+    print("interrupted")
 """
 
 
 def test_while_the_collector_works() -> None:
-    """A Ctrl-C that comes while garbage is collected is not lost."""
+    """A Ctrl-C during a garbage collection is not lost: no Python code of ours runs in the collector."""
     command = [sys.executable, "-c", COLLECTING]
-    script = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
-    assert (script.stdout, script.stderr) == ("heard\n", "")
+    script = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (script.stdout, script.stderr) == ("interrupted\n", "")

@@ -1,4 +1,4 @@
-"""The bridge in awkward moments: garbage collected under its lock, a thread that does not start, a close in between."""
+"""The portal in rare situations: garbage collected under its lock, a thread that does not start, a close meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
 
 Call = Callable[[ExperimentClient], Any]
 
@@ -123,7 +123,7 @@ def test_closing_while_a_write_is_under_way(emulator: Emulator, call: Call, appl
     until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
     within(client.close)
     with pytest.raises(OutcomeUnknownError, match="the client was closed while the request was under way") as caught:
-        future.result(WAIT)
+        future.result(TIMEOUT)
     assert (caught.value.attempts, len(emulator.requests)) == (1, 1)
     assert caught.value.path == emulator.requests[0].path.removeprefix("/api/1")
 
@@ -136,8 +136,8 @@ def test_closing_while_something_harmless_is_under_way(emulator: Emulator, call:
     future = start(lambda: call(client))
     until(lambda: emulator.requests)
     within(client.close)
-    with pytest.raises(ClientClosedError, match="was closed while the call was under way"):
-        future.result(WAIT)
+    with pytest.raises(ClientClosedError, match="was closed while the call was"):
+        future.result(TIMEOUT)
 
 
 @pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
@@ -152,7 +152,7 @@ def test_closing_before_a_write_is_sent(emulator: Emulator, call: Call) -> None:
     within(client.close)
     for future in (first, second):
         with pytest.raises(ClientClosedError):
-            future.result(WAIT)
+            future.result(TIMEOUT)
     assert len(emulator.requests) == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from amp_exp_async import ClientClosedError, ExperimentClient, Pager
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.bounded import WAIT, client_of, loop_threads, start, tasks, until, within
+from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
 
 THREADS = 32
 
@@ -26,11 +26,11 @@ def test_from_many_threads_at_once(client: ExperimentClient, emulator: Emulator)
     barrier = threading.Barrier(THREADS)
 
     def work(id: str) -> list[str]:
-        barrier.wait(WAIT)
+        barrier.wait(TIMEOUT)
         return [client.flags.get(id).id for _ in range(5)]
 
     futures = [start(partial(work, id)) for id in ids]
-    assert [future.result(WAIT) for future in futures] == [[id] * 5 for id in ids]
+    assert [future.result(TIMEOUT) for future in futures] == [[id] * 5 for id in ids]
     assert len(loop_threads()) == 1
     assert client.usage.requests == len(emulator.requests) == 5 * THREADS
     assert tasks(client) == []
@@ -46,7 +46,7 @@ def test_iterating_in_several_threads(client: ExperimentClient, ids: list[str]) 
         return [client.flags.get(id).id for id in ids]
 
     futures = [start(work) for work in (reading, calling) * 6]
-    assert [future.result(WAIT) for future in futures] == [ids] * 12
+    assert [future.result(TIMEOUT) for future in futures] == [ids] * 12
     assert tasks(client) == []
 
 
@@ -87,7 +87,7 @@ def test_closing_from_many_threads(emulator: Emulator) -> None:
     client = client_of(emulator)
     assert list(client.flags.list()) == []
     for future in [start(client.close) for _ in range(THREADS)]:
-        future.result(WAIT)
+        future.result(TIMEOUT)
     until(lambda: not loop_threads())
 
 
@@ -107,7 +107,7 @@ def test_closing_while_calls_are_under_way(emulator: Emulator, ids: list[str], c
     within(client.close)
     for future in futures:
         with pytest.raises(ClientClosedError, match="closed"):
-            future.result(WAIT)
+            future.result(TIMEOUT)
     assert loop_threads() == []
 
 
@@ -247,5 +247,5 @@ print(next(items).id)
 def test_leaving_the_interpreter_without_closing(emulator: Emulator, ids: list[str]) -> None:
     """A script that forgets to close ends by itself, without a word, in the middle of a list."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT * 2, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[:1], "")

@@ -1,4 +1,4 @@
-"""Waits that end, and looks at what a blocking client leaves behind."""
+"""Bounded waits for tests of the blocking client, and a look at the threads and tasks that it leaves."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from amp_exp_async.emulator import Emulator
 
 T = TypeVar("T")
 
-WAIT = 10.0
-"""Seconds after which a test gives up."""
+TIMEOUT = 60.0
+"""Seconds after which a test that hangs fails."""
 
 
 def client_of(emulator: Emulator, **options: Any) -> ExperimentClient:
-    """A blocking client of the emulator, which never waits by itself."""
+    """Return a blocking client of the emulator, without a rate limit or waits between retries."""
     settings = {"base_url": emulator.base_url, "rate_limit": None, "retry": RetryPolicy(backoff_base=0.0)}
     return ExperimentClient(emulator.api_key, **(settings | options))
 
 
 def start(work: Callable[[], T]) -> Future[T]:
-    """Do the work on a thread of its own."""
+    """Run the work on a new thread."""
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised again by `result`
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -39,29 +39,29 @@ def start(work: Callable[[], T]) -> Future[T]:
 
 
 def within(work: Callable[[], T]) -> T:
-    """The result of the work, which must not hang."""
-    return start(work).result(WAIT)
+    """Return the result of the work, or fail if it hangs."""
+    return start(work).result(TIMEOUT)
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition that becomes true soon."""
-    end = time.monotonic() + WAIT
+    """Wait until the condition is true."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, "it did not become true"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.002)
 
 
 LEFT_BEHIND: set[threading.Thread] = set()
-"""Threads that tests which failed have left."""
+"""Threads left behind by failed tests."""
 
 
 def loop_threads() -> list[threading.Thread]:
-    """The threads of the blocking clients of this test."""
+    """Return the threads of the blocking clients of this test."""
     return [thread for thread in threading.enumerate() if thread.name == "amp_exp_async" and thread not in LEFT_BEHIND]
 
 
 def tasks(client: ExperimentClient) -> list[str]:
-    """What is under way in the client's event loop."""
+    """Return the tasks of the client's event loop."""
     loop = client._portal._loop
     assert loop is not None
     return [repr(task) for task in asyncio.all_tasks(loop)]
