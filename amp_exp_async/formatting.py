@@ -1,8 +1,11 @@
-"""Format values for messages: as JSON, on one line, cut when long."""
+"""Parts of messages: values as JSON on one line, truncated text, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
+from collections.abc import Iterable
 from typing import Any
 
 _MAX_LENGTH = 80
@@ -19,3 +22,11 @@ def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:
     """Return a text of at most `max_length` characters, with an ellipsis if some were cut."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Return a question that suggests the most similar of the names, or the list of them if none is similar."""
+    known = list(names)
+    snake_case = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower()
+    similar = difflib.get_close_matches(snake_case, known, n=1, cutoff=0.65)
+    return f"did you mean {format_value(similar[0])}?" if similar else f"expected one of: {', '.join(known)}"

@@ -63,7 +63,7 @@ def lint(
         `for finding in lint(load("flags.yaml"), disable=["stale-tag"]): print(finding)`
     """
     off = validation.strings("disable", disable)
-    validation.known_names("disable", LINT_RULES, off)
+    validation.known_names("disable", LINT_RULES, off, noun="rule")
     state = readable("state", state)
     whole = Whole(
         tuple(toggle for kind in KINDS for toggle in state.of(kind)),

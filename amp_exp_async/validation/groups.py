@@ -21,7 +21,7 @@ def number_id(argument: str, value: Any) -> int:
         return int(number(argument, value))
     given = string(argument, value)
     if not (given.isascii() and given.isdigit()) or len(digits := given.lstrip("0")) > _MOST_DIGITS:
-        reject(argument, f"must be an id of digits only, {_MOST_DIGITS} at most, as the service gives it", given)
+        reject(argument, f"must be a numeric ID of at most {_MOST_DIGITS} digits", given)
     return int(digits or "0")
 
 
@@ -52,7 +52,7 @@ def slots(argument: str, value: Any) -> list[dict[str, Any]]:
     """The slots of a new mutex group: 1 to 20, whose whole percentages add up to 100."""
     checked = [_slot(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))]
     if not 1 <= len(checked) <= _MOST_SLOTS:
-        reject(argument, f"must be 1 to {_MOST_SLOTS} slots, got {len(checked)}")
+        reject(argument, f"must contain 1 to {_MOST_SLOTS} slots, got {len(checked)}")
     total = sum(slot["percentage"] for slot in checked)
     if total != 100:
         reject(argument, f"must have percentages that add up to 100, got {total}")

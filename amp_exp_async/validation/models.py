@@ -33,7 +33,7 @@ def model(cls: type[M], argument: str, value: Any) -> M:
     if isinstance(value, cls):
         return value
     if not is_mapping(value):
-        reject(argument, f"must be a {cls.__name__} or a mapping with its names", value)
+        reject(argument, f"must be a {cls.__name__} or a mapping of its fields", value)
     known_names(argument, attrs.fields_dict(cls), value)
     try:
         return cls(**value)
@@ -49,7 +49,7 @@ def _with(value: M, argument: str, checked: Mapping[str, Validator]) -> M:
         name: nullable(checked[name])(f"{argument}.{name}", item) for name, item in given.items() if item is not UNSET
     }
     if not is_mapping(value.extra):
-        reject(f"{argument}.extra", "must be a mapping of the wire's names", value.extra)
+        reject(f"{argument}.extra", "must be a mapping of JSON field names", value.extra)
     return attrs.evolve(value, **sent, extra=json_value(f"{argument}.extra", value.extra))
 
 
@@ -62,7 +62,7 @@ def list_of(validator: Validator) -> Validator:
 def condition(argument: str, value: Any) -> Condition:
     checked = model(Condition, argument, value)
     if checked.type == "cohort":
-        reject(f"{argument}.type", "conditions on cohorts cannot be written by the API, which would drop them")
+        reject(f"{argument}.type", "conditions on cohorts cannot be written: the API would drop them")
     return _with(checked, argument, {"prop": string, "op": string, "values": strings, "type": string})
 
 
@@ -95,7 +95,7 @@ def variants(argument: str, value: Any) -> list[Variant]:
     keys = [given.key for given in checked]
     for index, name in enumerate(keys):
         if name in keys[:index]:
-            reject(f"{argument}[{index}].key", "must not be there twice", name)
+            reject(f"{argument}[{index}].key", "must be unique", name)
     return checked
 
 

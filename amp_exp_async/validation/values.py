@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
 from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET
 
 Validator: TypeAlias = Callable[[str, Any], Any]
@@ -23,14 +22,13 @@ _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _INT64 = 2**63
 _UINT64 = 2**64
 _DEEPEST = 100
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
 
 
 def reject(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
-    """Refuse an argument, naming it and the rule that it breaks."""
-    got = "" if value is UNSET else f", got {_SHORT.repr(value)}"
-    raise InvalidInputError(f"{argument}: {rule}{got}. Nothing was sent.", argument=argument, rule=rule)
+    """Raise `InvalidInputError` for an argument that breaks a rule."""
+    got = "" if value is UNSET else f", got {format_value(value)}"
+    end = "" if rule.endswith("?") else "."
+    raise InvalidInputError(f"{argument}: {rule}{got}{end} Nothing was sent.", argument=argument, rule=rule)
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -63,7 +61,7 @@ def identifier(argument: str, value: Any) -> str:
     if not given:
         reject(argument, "must not be empty")
     if given in {".", ".."}:
-        reject(argument, "must not be '.' or '..'", given)
+        reject(argument, 'must not be "." or ".."', given)
     return given
 
 
@@ -74,18 +72,18 @@ def is_key(given: str) -> bool:
 def key(argument: str, value: Any) -> str:
     given = string(argument, value)
     if not is_key(given):
-        reject(argument, "must be of letters, digits, '_' and '-', at least one", given)
+        reject(argument, 'must consist of letters, digits, "_" and "-"', given)
     return given
 
 
 def boolean(argument: str, value: Any) -> bool:
-    return value if isinstance(value, bool) else reject(argument, "must be True or False", value)
+    return value if isinstance(value, bool) else reject(argument, "must be true or false", value)
 
 
 def integer(argument: str, value: Any, least: int, most: float) -> int:
     if type(value) is not int or not least <= value <= most:
         span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        reject(argument, f"must be a whole number {span}", value)
+        reject(argument, f"must be an integer {span}", value)
     return value
 
 
@@ -99,9 +97,8 @@ def index(argument: str, value: Any) -> int:
 
 def number(argument: str, value: Any, most: float = math.inf) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value >= _UINT64:
-        reject(
-            argument, f"must be a number from 0 to {most:g}" if most < math.inf else "must be a number from 0", value
-        )
+        span = "of at least 0, of at most 64 bits" if most == math.inf else f"from 0 to {most:g}"
+        reject(argument, f"must be a number {span}", value)
     return value
 
 
@@ -117,9 +114,12 @@ def cursor(argument: str, value: Any) -> str | None:
 
 
 def one_of(*choices: str) -> Validator:
+    quoted = [format_value(choice) for choice in choices]
+    rule = f"must be {', '.join(quoted[:-1])} or {quoted[-1]}"
+
     def check(argument: str, value: Any) -> str:
         if value not in choices:
-            reject(argument, f"must be {' or '.join(map(repr, choices))}", value)
+            reject(argument, rule, value)
         return cast("str", value)
 
     return check
@@ -133,7 +133,7 @@ def date_or_datetime(argument: str, value: Any) -> datetime | date:
         except ValueError:
             reject(argument, "must be a date or timestamp in ISO 8601", value)
     if not isinstance(value, date):
-        reject(argument, "must be a date or an aware datetime", value)
+        reject(argument, "must be a date or a datetime with a time zone", value)
     if not isinstance(value, datetime):
         return value
     if value.utcoffset() is None:
@@ -141,13 +141,13 @@ def date_or_datetime(argument: str, value: Any) -> datetime | date:
     try:
         return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
     except OverflowError:
-        reject(argument, "must be a moment that exists in UTC", value)
+        reject(argument, "must be a time that exists in UTC", value)
 
 
 def aware_datetime(argument: str, value: Any) -> datetime:
     """A moment with its time zone, to the millisecond; also as ISO 8601 text."""
     checked = date_or_datetime(argument, value)
-    return checked if isinstance(checked, datetime) else reject(argument, "must be a moment, not only a date", value)
+    return checked if isinstance(checked, datetime) else reject(argument, "must have a time, not only a date", value)
 
 
 def sequence(argument: str, value: Any) -> list[Any]:
@@ -172,9 +172,9 @@ def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
     """A set of ids: at least one, at most so many."""
     distinct = id_set(argument, value)
     if not distinct:
-        reject(argument, "must hold at least one id")
+        reject(argument, "must contain at least one ID")
     if len(distinct) > most:
-        reject(argument, f"must hold at most {most} ids in one request, got {len(distinct)}")
+        reject(argument, f"must contain at most {most} IDs per request, got {len(distinct)}")
     return distinct
 
 
@@ -185,11 +185,13 @@ def listed_id(argument: str, value: Any) -> str:
     if not given:
         reject(argument, "must not be empty")
     if "," in given:
-        reject(argument, "must not have a comma: pass one id for each item", given)
+        reject(argument, "must not contain a comma: pass each ID as its own item", given)
     if given != given.strip():
         reject(argument, "must not begin or end with white space", given)
     if not given.isprintable():
-        reject(argument, "must not have line breaks or other control characters: pass one id for each item", given)
+        reject(
+            argument, "must not contain line breaks or other control characters: pass each ID as its own item", given
+        )
     return given
 
 
@@ -203,7 +205,7 @@ def weights(argument: str, value: Any) -> dict[str, float]:
 def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one line for each kind of JSON
     """Any JSON value, as plain dicts, lists and scalars. What JSON cannot hold is refused, not made null or text."""
     if depth > _DEEPEST:
-        reject(argument[:40], f"must be JSON of at most {_DEEPEST} levels")
+        reject(argument[:40], f"must be JSON with at most {_DEEPEST} levels of nesting")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -214,7 +216,7 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            reject(argument, "must be JSON, which has no NaN and no infinity", value)
+            reject(argument, "must be JSON, which has no NaN or infinity", value)
         return float(value)
     if is_mapping(value):
         names = [json_value(f"{argument} key", string(f"{argument} key", name)) for name in value]
@@ -230,19 +232,15 @@ def nullable(check: Validator) -> Validator:
     return lambda argument, value: None if value is None else check(argument, value)
 
 
-def known_names(argument: str, names: Collection[str], given: Iterable[str]) -> None:
-    """Refuse names that do not exist, with the one that was probably meant."""
-    for name in given:
+def known_names(argument: str, names: Collection[str], values: Iterable[str], *, noun: str = "field") -> None:
+    """Raise `InvalidInputError` for a name that does not exist."""
+    for name in values:
         if name not in names:
-            near = difflib.get_close_matches(
-                re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower(), names, n=1, cutoff=0.65
-            )
-            hint = f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(names)}"
-            reject(f"{argument}.{name}" if argument else name, f"there is no such name{hint}")
+            reject(f"{argument}.{name}" if argument else name, f"unknown {noun}; {suggest(name, names)}")
 
 
 def mapping(argument: str, value: Any) -> Mapping[str, Any]:
-    return value if is_mapping(value) else reject(argument, "must be a mapping of names to values", value)
+    return value if is_mapping(value) else reject(argument, "must be a mapping", value)
 
 
 def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
@@ -266,5 +264,5 @@ def changes(checks: Mapping[str, Validator], given: Mapping[str, Any]) -> dict[s
     """The fields of an edit, each checked. One that changes nothing is a mistake of the caller."""
     checked = fields(checks, given)
     if not checked:
-        reject("changes", f"must change something: pass one of {', '.join(checks)}")
+        reject("changes", f"must change something: pass at least one of {', '.join(checks)}")
     return checked

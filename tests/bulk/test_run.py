@@ -95,7 +95,7 @@ def test_what_is_no_input(client: AsyncExperimentClient, given: Any) -> None:
 
 def test_on_error_has_two_values(client: AsyncExperimentClient) -> None:
     """Anything else is refused at once."""
-    with pytest.raises(InvalidInputError, match="on_error: must be 'continue' or 'stop'"):
+    with pytest.raises(InvalidInputError, match='on_error: must be "continue", "stop" or "stop_flag"'):
         client.bulk([], on_error="raise")
 
 
@@ -281,5 +281,5 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
     with pytest.raises(InvalidInputError, match="at least one"):
         client.flags.users.remove_many(id, "on", [])
     path.write_text(path.read_text() + "\na,b")
-    with pytest.raises(InvalidInputError, match=r"ids\.txt, line 4503: id: must not have a comma"):
+    with pytest.raises(InvalidInputError, match=r"ids\.txt, line 4503: id: must not contain a comma"):
         client.flags.users.remove_many(id, "on", path)

@@ -59,12 +59,12 @@ def test_edit(account: Emulator, amp_exp: AmpExp, id: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must be of letters"),
+        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must consist of letters"),
         (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
         (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
         (["create", "--label", "a", "--type", "client"], "Missing option '--project-id'"),
         (["edit", "1"], "pass --label, --archive or --restore"),
-        (["edit", "1", "--label", "a b"], "must be of letters"),
+        (["edit", "1", "--label", "a b"], "must consist of letters"),
     ],
 )
 def test_bad_input(account: Emulator, amp_exp: AmpExp, arguments: list[str], said: str) -> None:

@@ -111,8 +111,8 @@ def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
     ("options", "said"),
     [
         ([], "nothing is to be changed"),
-        (["--set", "nme=1"], "'name' may be meant"),
-        (["--set", "rolloutPercentage=1"], "'rollout_percentage' may be meant"),
+        (["--set", "nme=1"], 'did you mean "name"?'),
+        (["--set", "rolloutPercentage=1"], 'did you mean "rollout_percentage"?'),
         (["--set", "name"], "takes FIELD=JSON"),
         (["--set", "=1"], "takes FIELD=JSON"),
         (["--set", "name=foo"], """--set 'name="foo"'"""),
@@ -125,7 +125,7 @@ def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
         (["--rollout-percentage", "101"], "from 0 to 100"),
         (["--rollout-percentage", "nan"], "from 0 to 100"),
         (["--evaluation-mode", "somewhere"], "'local', 'remote'"),
-        (["--set", 'target_segments=[{"nam": "a"}]'], "'name' may be meant"),
+        (["--set", 'target_segments=[{"nam": "a"}]'], 'did you mean "name"?'),
         (["--decision", "rollout"], "--decision"),
     ],
 )

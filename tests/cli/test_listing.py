@@ -149,7 +149,7 @@ def test_nothing_moves_the_cursor(account: Emulator, amp_exp: AmpExp) -> None:
     [
         (["999"], "If 999 is a key, pass --key."),
         (["nope"], "none with the key 'nope'"),
-        (["no pe"], "must be of letters"),
+        (["no pe"], "must consist of letters"),
         (["twice"], "Say which with --project-id."),
         (["1001", "--project-id", "1"], "pass --key"),
         (["2024"], "If 2024 is a key, pass --key."),

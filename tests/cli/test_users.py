@@ -124,9 +124,9 @@ def test_experiments(account: Emulator, users: Users) -> None:
         ("999", "on", "no flag with id '999'"),
         ("999", "on", "If 999 is a key, pass --key."),
         ("nope", "on", "none with the key 'nope'"),
-        ("no pe", "on", "must be of letters"),
+        ("no pe", "on", "must consist of letters"),
         ("1001", "onn", "flag 1001 (new-checkout) has no variant 'onn'. Its variants: on."),
-        ("1001", "o n", "variant: must be of letters"),
+        ("1001", "o n", "variant: must consist of letters"),
     ],
 )
 def test_unknown_flag_or_variant(account: Emulator, users: Users, flag: str, variant: str, said: str) -> None:
@@ -144,7 +144,9 @@ def test_bad_lines(account: Emulator, users: Users, tmp_path: Path) -> None:
     file.write_text("good\na,b\n\nc\x01d\n")
     outcome = users("add", "", "--yes", file=str(file))
     assert outcome.status == 2
-    assert outcome.err.startswith(f"{file}, line 2: 'a,b' must not have a comma: pass one id for each item; line 4: ")
+    assert outcome.err.startswith(
+        f"{file}, line 2: 'a,b' must not contain a comma: pass each ID as its own item; line 4: "
+    )
     assert outcome.err.count("\n") == 1
     assert account.requests == []
 

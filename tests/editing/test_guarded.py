@@ -116,7 +116,7 @@ async def test_archiving(client: AsyncExperimentClient, emulator: Emulator, id: 
         ({"extra": {"x": 1}}, "does not know"),
         ({"name": UNSET}, "UNSET is not sent"),
         ({"rollout_percentage": 101}, "0 to 100"),
-        ({"enabled": None}, "True or False"),
+        ({"enabled": None}, "true or false"),
     ],
 )
 async def test_what_an_edit_cannot_change(

@@ -101,7 +101,7 @@ IN_BOTH = {
         '{"flags": [{"key": "a",\n "rollout_percentage": 101}]}', 2, "flags[0].rollout_percentage", "from 0 to 100",
     ),
     "null for a boolean": (
-        '{"experiments": [{"key": "a",\n "enabled": null}]}', 2, "experiments[0].enabled", "must be True or False",
+        '{"experiments": [{"key": "a",\n "enabled": null}]}', 2, "experiments[0].enabled", "must be true or false",
     ),
     "no object": ("[1, 2, [], {}]", 1, "", "must be an object"),
     "too many levels": ('{"flags":\n' + "[" * 300 + "]" * 300 + "}", 2, "", "more than 200 levels"),
@@ -220,7 +220,7 @@ def test_what_only_python_takes_for_json_is_refused(payload: str, field: str) ->
         ("flags:\n  - key: a\n    tags: [x,\n", "4: is no YAML, or is cut off"),
         ("flags:\n  - key: a\n    enabled", "3: is no YAML, or is cut off"),
         ("flags:\n  - key: a\n    variants:\n", "3: flags[0].variants: must be a list"),
-        ("flags:\n  - key: a\n    enabled: tr", "3: flags[0].enabled: must be True or False"),
+        ("flags:\n  - key: a\n    enabled: tr", "3: flags[0].enabled: must be true or false"),
         ("flags:\n", "1: flags: must be a list"),
         ("# all gone\n", "1: must be an object with flags or experiments"),
         ("flags:\n  - key: a\n   name: b\n", "3: is no YAML, or is cut off"),

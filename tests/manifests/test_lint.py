@@ -511,7 +511,7 @@ def test_a_rule_can_be_switched_off() -> None:
     """An unknown name is refused, with the one that is meant."""
     state = Manifest(flags=[FlagSpec(key="a", **DEPLOYMENT, tags=["by-2020-01-01"])])
     assert [one.rule for one in lint(state, disable=["stale-tag"])] == ["enabled-without-deployment"]
-    with pytest.raises(InvalidInputError, match="'stale-tag' may be meant"):
+    with pytest.raises(InvalidInputError, match='unknown rule; did you mean "stale-tag"'):
         lint(state, disable=["stale-tags"])
     with pytest.raises(InvalidInputError, match="disable: must be a list"):
         lint(state, disable="stale-tag")

@@ -445,7 +445,7 @@ async def test_warnings_are_shown_and_kept(
         ({}, r"dependencies\.flags: is missing"),
         ({"flags": ["a"]}, r"dependencies\.flags: must be a mapping"),
         ({"flags": {"a": "on"}}, r"dependencies\.flags\.a: must be a list"),
-        ({"flags": {"a b": []}}, r"dependencies\.flags\.a b: must be of letters"),
+        ({"flags": {"a b": []}}, r"dependencies\.flags\.a b: must consist of letters"),
         ({"flags": {}, "operater": "all"}, r"operater: there is no such field; 'operator' may be meant"),
     ],
 )

@@ -47,7 +47,7 @@ async def test_a_moment_without_a_zone_is_refused(name: str, refused: Refused) -
     for naive in (datetime(2026, 3, 1), "2026-03-01T12:00:00"):  # noqa: DTZ001 - this is what is refused
         await refused(lambda c, it=naive: c.versions.list(**{name: it}), name, "must have a time zone")
     for day in (date(2026, 3, 1), "2026-03-01"):
-        await refused(lambda c, it=day: c.versions.list(**{name: it}), name, "must be a moment, not only a date")
+        await refused(lambda c, it=day: c.versions.list(**{name: it}), name, "must have a time, not only a date")
     for bad in (None, 5, "yesterday", True):
         await refused(lambda c, it=bad: c.versions.list(**{name: it}), name, "must be a date or")
 

@@ -65,14 +65,14 @@ def test_ids_are_sent_as_numbers(ids: list[int]) -> None:
 @given(st.text().filter(lambda text: not (text.isascii() and text.isdigit())))
 def test_a_text_that_is_no_number_is_no_id(text: str) -> None:
     """Keys, names and other digits than ASCII's are refused, and said to be no id."""
-    with pytest.raises(InvalidInputError, match=r"digits only|valid Unicode"):
+    with pytest.raises(InvalidInputError, match=r"numeric ID|valid Unicode"):
         validation.number_id("project_id", text)
 
 
 @pytest.mark.parametrize("count", [0, 21])
 async def test_too_few_or_too_many_slots_are_refused(count: int, refused: Refused) -> None:
     """A group has 1 to 20 slots."""
-    await refused(mutex(slots=[{"percentage": 5}] * count), "slots", "must be 1 to 20 slots")
+    await refused(mutex(slots=[{"percentage": 5}] * count), "slots", "must contain 1 to 20 slots")
 
 
 @pytest.mark.parametrize("value", [0, 101, -5, 50.0, 0.5, True, "50", None, math.nan])
@@ -80,13 +80,13 @@ async def test_a_percentage_that_is_none_is_refused(value: Any, refused: Refused
     """A slot's percentage is a whole number from 1 to 100; a fraction or a text is no number of them."""
     for slot in ({"percentage": value}, MutexSlot(percentage=value)):
         slots = [{"percentage": 50}, slot]
-        await refused(mutex(slots=slots), "slots[1].percentage", "must be a whole number from 1 to 100")
+        await refused(mutex(slots=slots), "slots[1].percentage", "must be an integer from 1 to 100")
 
 
 @pytest.mark.parametrize("value", [0, 100, -1, 5.0, 0.5, True, "5", None, math.nan])
 async def test_a_holdout_percentage_that_is_none_is_refused(value: Any, refused: Refused) -> None:
     """It is a whole number from 1 to 99: neither nobody nor everybody."""
-    await refused(holdout(holdout_percentage=value), "holdout_percentage", "must be a whole number from 1 to 99")
+    await refused(holdout(holdout_percentage=value), "holdout_percentage", "must be an integer from 1 to 99")
 
 
 async def test_the_bounds_are_taken() -> None:
@@ -106,15 +106,15 @@ async def test_a_slot_without_a_percentage_is_refused(slot: Any, refused: Refuse
 @pytest.mark.parametrize(
     ("slot", "place", "rule"),
     [
-        ({"percentge": 5}, "slots[0].percentge", "'percentage' may be meant"),
-        ({"percentage": 100, "variantKey": "x"}, "slots[0].variantKey", "'variant_key' may be meant"),
-        ({"percentage": 100, "index": 1}, "slots[0].index", "there is no such name"),
-        (MutexSlot(percentage=100, name="x"), "slots[0].name", "there is no such name"),
-        (MutexSlot(percentage=100, cohorts=["1"]), "slots[0].cohorts", "there is no such name"),
+        ({"percentge": 5}, "slots[0].percentge", 'did you mean "percentage"?'),
+        ({"percentage": 100, "variantKey": "x"}, "slots[0].variantKey", 'did you mean "variant_key"?'),
+        ({"percentage": 100, "index": 1}, "slots[0].index", "unknown field"),
+        (MutexSlot(percentage=100, name="x"), "slots[0].name", "unknown field"),
+        (MutexSlot(percentage=100, cohorts=["1"]), "slots[0].cohorts", "unknown field"),
         ({"percentage": 100, "experiments": "12"}, "slots[0].experiments", "must be a list"),
-        ({"percentage": 100, "experiments": ["1", "key"]}, "slots[0].experiments[1]", "digits only"),
+        ({"percentage": 100, "experiments": ["1", "key"]}, "slots[0].experiments[1]", "must be a numeric ID"),
         ({"percentage": 100, "holdouts": [1.5]}, "slots[0].holdouts[0]", "must be a string"),
-        ({"percentage": 100, "individuals": ["a,b"]}, "slots[0].individuals[0]", "must not have a comma"),
+        ({"percentage": 100, "individuals": ["a,b"]}, "slots[0].individuals[0]", "must not contain a comma"),
         ({"percentage": 100, "experiments": None}, "slots[0].experiments", "must be a list"),
         (100, "slots[0]", "must be a MutexSlot or a mapping"),
     ],
@@ -135,11 +135,11 @@ async def test_slots_are_a_list(slots: Any, refused: Refused) -> None:
 async def test_an_id_that_is_no_number_is_refused(value: str, refused: Refused) -> None:
     """Project ids and those of members go out as numbers: what is none would be another id, or half of one."""
     for make in (mutex, holdout):
-        await refused(make(project_id=value), "project_id", "must be an id of digits only")
-    await refused(holdout(experiments=["1", value]), "experiments[1]", "must be an id of digits only")
+        await refused(make(project_id=value), "project_id", "must be a numeric ID")
+    await refused(holdout(experiments=["1", value]), "experiments[1]", "must be a numeric ID")
     for name in ("experiments", "holdouts"):
         ids: dict[str, Any] = {name: [value]}
-        await refused(lambda c, ids=ids: c.mutexes.edit_slot("1", 1, **ids), f"{name}[0]", "digits only")
+        await refused(lambda c, ids=ids: c.mutexes.edit_slot("1", 1, **ids), f"{name}[0]", "must be a numeric ID")
 
 
 @pytest.mark.parametrize("value", [True, 1.0, None, b"1", ["1"]])
@@ -152,13 +152,13 @@ async def test_an_id_of_another_type_is_refused(value: Any, refused: Refused) ->
 @pytest.mark.parametrize("value", [-1, 2**64], ids=["negative", "too large"])
 async def test_an_id_out_of_bounds_is_refused(value: int, refused: Refused) -> None:
     """Also as a number."""
-    await refused(mutex(project_id=value), "project_id", "must be a number from 0")
+    await refused(mutex(project_id=value), "project_id", "must be a number of at least 0")
 
 
 @pytest.mark.parametrize("digits", [20, 25, 5000])
 async def test_an_id_of_too_many_digits_is_refused(digits: int, refused: Refused) -> None:
     """No id has so many: a number that JSON cannot hold would break off the call."""
-    await refused(mutex(project_id="9" * digits), "project_id", "must be an id of digits only")
+    await refused(mutex(project_id="9" * digits), "project_id", "must be a numeric ID")
 
 
 @pytest.mark.parametrize("name", ["individual_inclusion", "individual_exclusion"])
@@ -166,7 +166,7 @@ async def test_individuals_are_a_list_of_ids(name: str, refused: Refused) -> Non
     """As users elsewhere."""
     for make in (holdout, lambda **fields: lambda c: c.holdouts.edit("1", **fields)):
         await refused(make(**{name: "ab"}), name, "must be a list")
-        await refused(make(**{name: ["a", "b,c"]}), f"{name}[1]", "must not have a comma")
+        await refused(make(**{name: ["a", "b,c"]}), f"{name}[1]", "must not contain a comma")
 
 
 async def test_an_archived_mutex_takes_no_other_changes(refused: Refused) -> None:
@@ -179,14 +179,14 @@ async def test_an_archived_mutex_takes_no_other_changes(refused: Refused) -> Non
 @pytest.mark.parametrize("index", [-1, True, "1", 1.0, None])
 async def test_a_slot_is_named_by_a_whole_number(index: Any, refused: Refused) -> None:
     """As the group shows it."""
-    await refused(lambda c: c.mutexes.edit_slot("1", index, experiments=[]), "index", "must be a whole number")
+    await refused(lambda c: c.mutexes.edit_slot("1", index, experiments=[]), "index", "must be an integer")
 
 
 @pytest.mark.parametrize(
     ("fields", "argument", "rule"),
     [
         ({"name": None}, "name", "must be a string"),
-        ({"archive": "yes"}, "archive", "must be True or False"),
+        ({"archive": "yes"}, "archive", "must be true or false"),
         ({"description": 5}, "description", "must be a string"),
     ],
 )
