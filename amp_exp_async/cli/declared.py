@@ -12,8 +12,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from amp_exp_async import InvalidInputError, InvalidManifestError, Manifest, Problem, load, loads
-from amp_exp_async.manifests.reading import between, refuse
-from amp_exp_async.manifests.state import joined
+from amp_exp_async.manifests.parse import cross_checks, raise_for_problems
+from amp_exp_async.manifests.spec import merge_manifests
 from amp_exp_async.models import UNSET
 
 INPUT = "-"
@@ -42,8 +42,8 @@ def declared(files: Sequence[str]) -> Manifest:
             states.append(_read(file))
         except InvalidManifestError as error:
             problems += error.problems
-    state = joined(states)
-    refuse([*problems, *between(state)])
+    state = merge_manifests(states)
+    raise_for_problems([*problems, *cross_checks(state)])
     if state.flags is UNSET and state.experiments is UNSET:
         raise InvalidInputError(
             f"{', '.join(files)}: there are no flags and no experiments in it. Nothing was changed."
@@ -77,7 +77,7 @@ def _read(file: str) -> Manifest:
     if file == INPUT:
         return _given(sys.stdin.buffer.read())
     if not Path(file).exists():
-        refuse([Problem(file, 0, "", "there is no such file or folder")])
+        raise_for_problems([Problem(file, 0, "", "there is no such file or folder")])
     return load(file)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from amp_exp_async import InvalidInputError, Manifest
 from amp_exp_async import diff as difference
-from amp_exp_async.manifests.state import KINDS
+from amp_exp_async.manifests.spec import KINDS
 from amp_exp_async.models import UNSET
 
 from .declared import INPUT, declared

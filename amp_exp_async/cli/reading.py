@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from amp_exp_async import UNSET, ExperimentClient, Manifest
-from amp_exp_async.manifests.state import KINDS
+from amp_exp_async.manifests.spec import KINDS
 
 from .progress import reporter
 from .session import Session

@@ -25,7 +25,7 @@ from amp_exp_async import (
     InvalidManifestError,
     Problem,
 )
-from amp_exp_async.manifests.nodes import is_object
+from amp_exp_async.manifests.document import is_object
 
 from .connecting import BaseUrl, KeyFile, Region, connected, is_terminal
 from .options import Options

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from amp_exp_async import UNSET
-from amp_exp_async.manifests.nodes import is_array, is_object
+from amp_exp_async.manifests.document import is_array, is_object
 
 
 def printable(value: object) -> str:

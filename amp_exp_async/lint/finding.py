@@ -10,7 +10,7 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async.errors import Problem
-from amp_exp_async.manifests.state import FlagConfigSpec, KindName
+from amp_exp_async.manifests.spec import FlagConfigSpec, KindName
 
 
 @frozen(kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from amp_exp_async.manifests.reading import problem_of, without_variant
-from amp_exp_async.manifests.state import ExperimentSpec, FlagConfigSpec, VariantSpec
+from amp_exp_async.manifests.parse import problem_at, unknown_variants
+from amp_exp_async.manifests.spec import ExperimentSpec, FlagConfigSpec, VariantSpec
 from amp_exp_async.models import UNSET, Segment, UnsetType
 
 from . import emails
@@ -20,7 +20,7 @@ def enabled_without_deployment(whole: Whole) -> Found:
     for toggle in whole.live:
         if toggle.enabled and toggle.deployments is not UNSET and not toggle.deployments:
             why = "is true, and there is no deployment, so no application gets it: assign one, or disable it"
-            yield toggle, problem_of(toggle, "enabled", why)
+            yield toggle, problem_at(toggle, "enabled", why)
 
 
 def settled_rollout(whole: Whole) -> Found:
@@ -30,7 +30,7 @@ def settled_rollout(whole: Whole) -> Found:
             continue
         age = (whole.now - toggle.last_modified_at) / timedelta(days=1)
         if age > whole.days and (why := _settled(toggle)):
-            yield toggle, problem_of(toggle, "rollout_percentage", f"{why}. Nothing has changed for {int(age)} days")
+            yield toggle, problem_at(toggle, "rollout_percentage", f"{why}. Nothing has changed for {int(age)} days")
 
 
 def _settled(toggle: FlagConfigSpec) -> str | None:
@@ -85,7 +85,7 @@ def unknown_variant_weight(whole: Whole) -> Found:
     """Weights for variants that are not there."""
     for toggle in whole.live:
         if toggle.variants is not UNSET:
-            for problem in without_variant(toggle, _keys(toggle)):
+            for problem in unknown_variants(toggle, _keys(toggle)):
                 yield toggle, problem
 
 
@@ -101,7 +101,7 @@ def unused_variant(whole: Whole) -> Found:
             owned = variant.key in (toggle.rollout_weights or {})
             so = "has no weight, so" if owned else "is given no weight here, and if it has none,"
             why = f"{variant.key!r} {so} {who}: give it one, or remove it"
-            yield toggle, problem_of(toggle, f"variants[{at}].key", why)
+            yield toggle, problem_at(toggle, f"variants[{at}].key", why)
 
 
 def _used(toggle: FlagConfigSpec) -> set[str] | None:
@@ -126,4 +126,4 @@ def email_inclusion(whole: Whole) -> Found:
             users = variant.users or ()
             if found := emails.among(users):
                 where = f"variants[{at}].users[{users.index(found[0])}]"
-                yield toggle, problem_of(toggle, where, emails.note(found))
+                yield toggle, problem_at(toggle, where, emails.note(found))

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
-from amp_exp_async.manifests.plain import readable
-from amp_exp_async.manifests.state import KINDS, ExperimentSpec, FlagConfigSpec, Manifest
+from amp_exp_async.manifests.dump import validated_values
+from amp_exp_async.manifests.spec import KINDS, ExperimentSpec, FlagConfigSpec, Manifest
 from amp_exp_async.models import UNSET
 
 from .finding import Finding, Rule, Whole
@@ -64,7 +64,7 @@ def lint(
     """
     off = validation.strings("disable", disable)
     validation.known_names("disable", LINT_RULES, off, noun="rule")
-    state = readable("state", state)
+    state = validated_values("state", state)
     whole = Whole(
         tuple(toggle for kind in KINDS for toggle in state.of(kind)),
         datetime.now(UTC) if now is None else validation.aware_datetime("now", now),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from amp_exp_async.manifests.reading import problem_of
-from amp_exp_async.manifests.state import FlagConfigSpec
+from amp_exp_async.manifests.parse import problem_at
+from amp_exp_async.manifests.spec import FlagConfigSpec
 from amp_exp_async.models import UNSET, Condition, Segment
 
 from .conditions import contradiction
@@ -20,7 +20,7 @@ def segment_never_matches(whole: Whole) -> Found:
         for at, segment in enumerate(toggle.target_segments or ()):
             if why := _own_reason(segment) or _reason_before(toggle, at):
                 name, message = why
-                yield toggle, problem_of(toggle, f"target_segments[{at}].{name}", message)
+                yield toggle, problem_at(toggle, f"target_segments[{at}].{name}", message)
 
 
 def _own_reason(segment: Segment) -> tuple[str, str] | None:

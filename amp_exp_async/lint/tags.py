@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date
 
-from amp_exp_async.manifests.reading import problem_of
-from amp_exp_async.manifests.state import FlagConfigSpec
+from amp_exp_async.manifests.parse import problem_at
+from amp_exp_async.manifests.spec import FlagConfigSpec
 from amp_exp_async.models import UNSET
 
 from .finding import Found, Whole
@@ -27,7 +27,7 @@ def stale_tag(whole: Whole) -> Found:
             last = _last_day(tag)
             if last is not None and last < today:
                 why = f"{tag!r} was until {last}, which has passed: do what it reminds of, or take it off"
-                yield toggle, problem_of(toggle, f"tags[{at}]", why)
+                yield toggle, problem_at(toggle, f"tags[{at}]", why)
     yield from _only_archived(whole)
 
 
@@ -64,4 +64,4 @@ def _only_archived(whole: Whole) -> Found:
         toggle, at = places[0]
         many = "1 archived" if len(places) == 1 else f"{len(places)} archived"
         why = f"only what is archived carries {tag!r} ({many}): take it off, unless you look for archived flags by it"
-        yield toggle, problem_of(toggle, f"tags[{at}]", why)
+        yield toggle, problem_at(toggle, f"tags[{at}]", why)

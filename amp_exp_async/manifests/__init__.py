@@ -6,7 +6,7 @@ from .export import Depth, export
 from .files import dumps, load, loads, save
 from .plan import Plan
 from .planning import make_plan
-from .state import Dependencies, ExperimentSpec, ExportScope, FlagConfigSpec, FlagSpec, Manifest, VariantSpec
+from .spec import Dependencies, ExperimentSpec, ExportScope, FlagConfigSpec, FlagSpec, Manifest, VariantSpec
 from .state_diff import ManifestDiff, diff
 
 __all__ = [

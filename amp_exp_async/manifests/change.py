@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from amp_exp_async.models import UNSET
 
-from .state import KINDS, KindName
+from .spec import KINDS, KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 

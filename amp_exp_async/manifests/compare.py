@@ -12,16 +12,16 @@ from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET, FlagConfig
 
 from .change import Action, FieldChange, ResourceChange
+from .document import is_array, is_object
+from .dump import unstructure
 from .merging import covers, onto, same
 from .names import Labels
-from .nodes import is_array, is_object
-from .plain import SHAPES, plain
+from .parse import problem_at, unknown_variants
 from .present import WHATS, Included, Present, What, full, project_of
-from .reading import problem_of, without_variant
-from .shapes import INFORMATION, Items, Object, Shape
-from .state import FlagConfigSpec, KindName
+from .schema import READ_ONLY, SCHEMAS, Array, Object, Schema
+from .spec import FlagConfigSpec, KindName
 
-APART = frozenset({"key", "project_id", "archived", *INFORMATION})
+APART = frozenset({"key", "project_id", "archived", *READ_ONLY})
 _NOT_WRITTEN = APART | {"dependencies"}
 _NOT_FIELDS = _NOT_WRITTEN | {"deployments", "variants", "rollout_weights", "target_segments"}
 _VARIANT_FIELDS = ("name", "description", "payload")
@@ -30,7 +30,7 @@ _MIDNIGHT = "T00:00:00.000Z"
 
 def needs_details(declared: FlagConfigSpec, there: Present) -> bool:
     """Whether a field is declared that the list does not show."""
-    names = (field.name for field in attrs.fields(type(declared)) if field.name not in _NOT_FIELDS | {"place"})
+    names = (field.name for field in attrs.fields(type(declared)) if field.name not in _NOT_FIELDS | {"location"})
     given = [name for name in names if getattr(declared, name) is not UNSET]
     if declared.dependencies and there.toggle.parent_dependencies is UNSET:
         return True
@@ -94,7 +94,7 @@ class Comparison:
         if not project_id:
             self._add("project_id", "must be given, since there is no such key yet, and it is to be created")
         self._check_weights()
-        given = plain(SHAPES[self.kind], declared)
+        given = unstructure(SCHEMAS[self.kind], declared)
         now: dict[str, Any] = {} if toggle is None else full(toggle)
         changed = {name: FieldChange(before, after) for name, before, after in self._changed(given, now)}
         self._check_whole(changed)
@@ -118,17 +118,17 @@ class Comparison:
         return "edit"
 
     def _add(self, name: str, message: str) -> None:
-        self.problems.append(problem_of(self.declared, name, message))
+        self.problems.append(problem_at(self.declared, name, message))
 
     def _check_weights(self) -> None:
         """Weights name variants that will be there."""
         if self.declared.variants is UNSET:
             keys = [variant.key for variant in self.there.variants] if self.there else []
-            self.problems += without_variant(self.declared, keys)
+            self.problems += unknown_variants(self.declared, keys)
 
     def _check_whole(self, changed: Mapping[str, FieldChange]) -> None:
         """What is written as a whole has all its parts: those that are left out are there already."""
-        for name, shape in SHAPES[self.kind].fields.items():
+        for name, shape in SCHEMAS[self.kind].fields.items():
             if name in changed:
                 for place in _lacking(shape, changed[name].after, name):
                     self._add(place, "must be given, since there is none yet that could stay")
@@ -224,10 +224,10 @@ class Comparison:
         yield "target_segments", before, after
 
 
-def _lacking(shape: Shape, value: Any, where: str) -> Iterator[str]:
+def _lacking(shape: Schema, value: Any, where: str) -> Iterator[str]:
     """The parts without which a value cannot be written."""
     match shape:
-        case Items() if is_array(value):
+        case Array() if is_array(value):
             for at, item in enumerate(value):
                 yield from _lacking(shape.of, item, f"{where}[{at}]")
         case Object() if is_object(value):

@@ -11,7 +11,7 @@ from amp_exp_async.errors import EditConflictError
 from amp_exp_async.models import UNSET
 
 from .change import FieldChange, ResourceChange
-from .nodes import is_object
+from .document import is_object
 from .operations import operations
 
 _NOTHING = FieldChange(UNSET, UNSET)

@@ -8,9 +8,9 @@ from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 
 from .names import BY_ID, Parents, Project
+from .parse import problem_at
 from .present import Present, project_of
-from .reading import problem_of
-from .state import Dependencies, FlagConfigSpec, KindName
+from .spec import Dependencies, FlagConfigSpec, KindName
 
 _REMEDIES: dict[KindName, str] = {
     "flags": "in the app",
@@ -51,7 +51,7 @@ def compare(
     for name, variants in wanted.flags.items():
         id, why = parents.find(name, project_id)
         if why and id not in known:
-            problems.append(problem_of(declared, f"dependencies.flags.{name}", why))
+            problems.append(problem_at(declared, f"dependencies.flags.{name}", why))
         ids[id] = sorted(set(variants))
     operator = (toggle.parent_dependencies.operator if toggle and toggle.parent_dependencies else UNSET) or UNSET
     is_same = ids == known and (UNSET in (operator, wanted.operator) or operator == wanted.operator)
@@ -60,9 +60,9 @@ def compare(
     now = _told({parents.name(id, project_id): variants for id, variants in known.items()}, operator)
     why = f"it depends on {now}, and is to depend on {_told(wanted.flags, wanted.operator)}, which no request sets"
     if not _enters_service(declared, toggle):
-        return [], [problem_of(declared, "dependencies", f"{why}: set it {_REMEDIES[kind]}")]
+        return [], [problem_at(declared, "dependencies", f"{why}: set it {_REMEDIES[kind]}")]
     first = "create it disabled" if toggle is None else "leave it out of service"
-    return [problem_of(declared, "dependencies", f"{why}: {first}, set it {_REMEDIES[kind]}, then enable it")], []
+    return [problem_at(declared, "dependencies", f"{why}: {first}, set it {_REMEDIES[kind]}, then enable it")], []
 
 
 def _parents_of(toggle: FlagConfig | None) -> dict[str, list[str]]:

@@ -11,13 +11,13 @@ from attrs import evolve, frozen
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
 
+from .document import DocumentError, read_json
+from .dump import to_document
 from .merging import same
-from .nodes import DocumentError, read_json
-from .plain import document
-from .reading import Reader
+from .parse import Parser
 from .rewriting import rewritten, write_yaml
-from .shapes import SCHEMA_KEY
-from .state import KINDS, Manifest
+from .schema import SCHEMA_KEY
+from .spec import KINDS, Manifest
 from .yaml import read_yaml
 
 Format: TypeAlias = Literal["yaml", "json"]
@@ -56,10 +56,10 @@ def read(text: str, format: Format, name: str, problems: list[Problem]) -> Decla
     except DocumentError as error:
         problems.append(Problem(name, error.line, "", error.message))
         return None
-    reader = Reader(name)
-    state = reader.state(node)
+    parser = Parser(name)
+    state = parser.parse_manifest(node)
     problems += [evolve(problem, file=name) for problem in found]
-    problems += reader.problems
+    problems += parser.problems
     return Declared(text, node.plain, state) if node.fields is not None else None
 
 
@@ -74,8 +74,8 @@ def written(state: Manifest, format: Format, schema: str | None = None, present:
     """
     plain = None if present is None else present.plain
     if format == "json":
-        return orjson.dumps(document(state, schema, plain), option=orjson.OPT_INDENT_2).decode() + "\n"
-    wanted = document(state, present=plain)
+        return orjson.dumps(to_document(state, schema, plain), option=orjson.OPT_INDENT_2).decode() + "\n"
+    wanted = to_document(state, present=plain)
     text = (present and _changed(present, wanted)) or write_yaml(wanted)
     return text if schema is None or _HEADER in text else f"{_HEADER}={schema}\n{text}"
 
@@ -98,7 +98,7 @@ def _declares(text: str, wanted: dict[str, Any]) -> bool:
 
 def _as_spelt(present: Declared, wanted: dict[str, Any]) -> dict[str, Any]:
     """What is wanted, with what means the same as before spelt as before: an id may be a number."""
-    there = document(present.state, present=present.plain)
+    there = to_document(present.state, present=present.plain)
     spelt = {name: present.plain[name] for name in (SCHEMA_KEY,) if name in present.plain} | wanted
     if "project_id" in wanted and there.get("project_id") == wanted["project_id"]:
         spelt["project_id"] = present.plain["project_id"]

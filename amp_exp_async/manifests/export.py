@@ -15,7 +15,7 @@ from amp_exp_async.models import UNSET, FlagConfig
 from .dependencies import exported, to_export
 from .names import Labels, Parents
 from .present import WHATS, Present, What, declared, present
-from .state import KINDS, ExportScope, KindName, Manifest
+from .spec import KINDS, ExportScope, KindName, Manifest
 from .survey import Survey
 
 

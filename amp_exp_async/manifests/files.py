@@ -15,11 +15,11 @@ from amp_exp_async.models import UNSET
 
 from . import documents
 from .documents import Declared, Format, format_of
+from .dump import validated
 from .keeping import with_kept
-from .plain import checked
-from .reading import between, refuse
+from .parse import cross_checks, raise_for_problems
 from .schema import schema_text
-from .state import KINDS, FlagConfigSpec, KindName, Manifest, joined
+from .spec import KINDS, FlagConfigSpec, KindName, Manifest, merge_manifests
 
 SCHEMA_FILE = ".amp-exp.schema.json"
 _FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
@@ -41,8 +41,8 @@ def load(path: str | os.PathLike[str]) -> Manifest:
     """
     problems: list[Problem] = []
     there = _there(Path(path), problems)
-    state = joined(file.declared.state for file in there.values() if file.declared)
-    refuse([*problems, *between(state)])
+    state = merge_manifests(file.declared.state for file in there.values() if file.declared)
+    raise_for_problems([*problems, *cross_checks(state)])
     return state
 
 
@@ -64,7 +64,7 @@ def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> Manife
     problems: list[Problem] = []
     declared = documents.read(validation.string("text", text), format_of("format", format), name, problems)
     state = declared.state if declared else Manifest()
-    refuse([*problems, *between(state)])
+    raise_for_problems([*problems, *cross_checks(state)])
     return state
 
 
@@ -82,7 +82,7 @@ def dumps(state: Manifest, *, format: Format = "yaml") -> str:
     Example:
         `print(dumps(await client.export(keys=["new-checkout"])), end="")`
     """
-    return documents.written(checked(state), format_of("format", format))
+    return documents.written(validated(state), format_of("format", format))
 
 
 def save(state: Manifest, path: str | os.PathLike[str], *, format: Format = "yaml") -> None:
@@ -108,14 +108,14 @@ def save(state: Manifest, path: str | os.PathLike[str], *, format: Format = "yam
     """
     target = Path(path)
     suffix = f".{format_of('format', format)}"
-    state = checked(state)
+    state = validated(state)
     problems: list[Problem] = []
     is_file = target.suffix.lower() in _FORMATS and not target.is_dir()
     there = _there(target, problems) if target.exists() else {}
-    present = joined(file.declared.state for file in there.values() if file.declared)
-    refuse([*problems, *between(present)])
+    present = merge_manifests(file.declared.state for file in there.values() if file.declared)
+    raise_for_problems([*problems, *cross_checks(present)])
     state = with_kept(state, present)
-    refuse(between(state))
+    raise_for_problems(cross_checks(state))
     parts: dict[Path, Manifest | None] = {target: state} if is_file else _spread(state, there, target, suffix)
     root = target.parent if is_file else target
     root.mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def _name(kind: KindName, toggle: FlagConfigSpec) -> tuple[str, object, str]:
 
 
 def _state_of(parts: Iterable[tuple[KindName, FlagConfigSpec]]) -> Manifest:
-    return joined(Manifest(**{kind: [toggle]}) for kind, toggle in parts)
+    return merge_manifests(Manifest(**{kind: [toggle]}) for kind, toggle in parts)
 
 
 def write(file: Path, text: str, newline: str = "\n") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amp_exp_async.models import UNSET
 
-from .state import KINDS, FlagConfigSpec, Manifest
+from .spec import KINDS, FlagConfigSpec, Manifest
 
 
 def with_kept(state: Manifest, present: Manifest) -> Manifest:

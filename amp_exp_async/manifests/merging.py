@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .nodes import is_array, is_object
+from .document import is_array, is_object
 
 _EXTRA = "extra"
 

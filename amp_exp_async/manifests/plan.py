@@ -13,11 +13,11 @@ from amp_exp_async.errors import InvalidInputError, Problem
 
 from .change import change_of
 from .changes import Changes
+from .document import locate
+from .dump import to_document
 from .files import write
-from .nodes import node_of
-from .plain import document
-from .reading import Reader
-from .state import Manifest
+from .parse import Parser
+from .spec import Manifest
 
 _FORMAT = "amp_exp_async plan 1"
 
@@ -51,7 +51,7 @@ class Plan(Changes):
             "service": self.service,
             "changes": [change.as_json() for change in self.changes],
             "warnings": [asdict(warning) for warning in self.warnings],
-            "state": document(self.state),
+            "state": to_document(self.state),
         }
         return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
 
@@ -77,10 +77,10 @@ class Plan(Changes):
             whole: Any = orjson.loads(Path(path).read_bytes())
             if whole["plan"] != _FORMAT:
                 raise _refused(path, f"it is of another version: {whole['plan']!r:.60}")
-            reader = Reader(str(path))
-            state = reader.state(node_of(whole["state"]))
-            if reader.problems:
-                raise _refused(path, str(reader.problems[0]))
+            parser = Parser(str(path))
+            state = parser.parse_manifest(locate(whole["state"]))
+            if parser.problems:
+                raise _refused(path, str(parser.problems[0]))
             return cls(
                 service=whole["service"],
                 changes=tuple(map(change_of, whole["changes"])),

@@ -15,13 +15,13 @@ from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 from . import dependencies
 from .change import ResourceChange
 from .compare import Comparison, needed_inclusions, needs_details, needs_variants
+from .dump import validated
 from .names import Labels, Parents
-from .plain import checked
+from .parse import problem_at, raise_for_problems
 from .plan import Plan
 from .present import Present, present
 from .promotion import foreign_cohorts, promoted
-from .reading import problem_of, refuse
-from .state import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, joined
+from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 from .survey import Survey
 
 
@@ -36,7 +36,7 @@ class _Pair:
 
 async def make_plan(transport: Transport, state: Manifest, *, prune: bool, project_id: str | None = None) -> Plan:
     """What would change for everything to be as declared, in the project that is given or else in those declared."""
-    given = state = checked(state)
+    given = state = validated(state)
     if prune and state.scope and state.scope.keys is not None:
         why = "must not be True for an export of some keys: all others would be archived"
         validation.reject(
@@ -55,7 +55,7 @@ async def make_plan(transport: Transport, state: Manifest, *, prune: bool, proje
     pairs = [pair for kind in KINDS for pair in _pairs(kind, state.of(kind), listed[kind], problems)]
     if prune:
         unnamed = [pair for kind in KINDS for pair in _unnamed(kind, projects[kind], pairs, listed[kind])]
-        state = joined([state, *(Manifest(**{pair.kind: [pair.declared]}) for pair in unnamed)])
+        state = merge_manifests([state, *(Manifest(**{pair.kind: [pair.declared]}) for pair in unnamed)])
         pairs += unnamed
     pairs = await survey.together([partial(_read, survey, pair) for pair in pairs])
     parents = await _parents(survey, pairs)
@@ -69,7 +69,7 @@ async def make_plan(transport: Transport, state: Manifest, *, prune: bool, proje
         refused, warned = dependencies.compare(pair.kind, pair.declared, pair.there, parents)
         problems += [*comparison.problems, *refused]
         warnings += warned
-    refuse(problems)
+    raise_for_problems(problems)
     if project_id is not None:
         warnings += foreign_cohorts(given, project_id, changes)
     return Plan(
@@ -134,7 +134,7 @@ def _pairs(
         if len(found) > 1:
             where = ", ".join(f"{toggle.project_id} (id {toggle.id})" for toggle in found)
             why = f"must be given, since {declared.key!r} is there {len(found)} times: in {where}"
-            problems.append(problem_of(declared, "project_id", why))
+            problems.append(problem_at(declared, "project_id", why))
         else:
             yield _Pair(kind, declared, present(found[0]) if found else None)
 

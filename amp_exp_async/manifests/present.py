@@ -11,12 +11,12 @@ from attrs import field, frozen
 from amp_exp_async import serialization, validation
 from amp_exp_async.models import UNSET, FlagConfig, Model, Variant
 
+from .document import is_array, locate
+from .dump import unstructure
 from .names import Labels, Project
-from .nodes import is_array, node_of
-from .plain import SHAPES, plain
-from .reading import Reader
-from .shapes import INFORMATION, VARIANT_SHAPE, Shape
-from .state import ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, VariantSpec
+from .parse import Parser
+from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema
+from .spec import ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, VariantSpec
 
 What: TypeAlias = Literal["users", "cohorts"]
 WHATS: tuple[What, ...] = ("users", "cohorts")
@@ -25,7 +25,7 @@ Included: TypeAlias = Mapping[tuple[str, What], tuple[str, ...]]
 """The ids that variants include, by the variant's key."""
 
 _APART = frozenset({"archived", "deployments", "dependencies", "variants"})
-_SERVER_MADE = frozenset({*INFORMATION, "bucketing_salt"})
+_SERVER_MADE = frozenset({*READ_ONLY, "bucketing_salt"})
 
 
 @frozen
@@ -66,24 +66,24 @@ def full(value: Any) -> Any:
     return serialization.to_json(value)
 
 
-def _readable(shape: Shape, value: Any) -> Any:
+def _readable(shape: Schema, value: Any) -> Any:
     """A value as a file would hold it; `UNSET` for one that the format cannot hold."""
     if value is UNSET:
         return UNSET
     try:
-        given = plain(shape, value)
+        given = unstructure(shape, value)
     except (AttributeError, TypeError):
         return UNSET
-    reader = Reader("")
-    read = reader.read(shape, node_of(given), "")
-    return UNSET if reader.problems else read
+    parser = Parser("")
+    read = parser.parse(shape, locate(given), "")
+    return UNSET if parser.problems else read
 
 
 def declared(kind: KindName, there: Present, labels: Labels, *, server_fields: bool) -> FlagConfigSpec:
     """A flag or experiment that is there, as a file declares it."""
     toggle = there.toggle
     given: dict[str, Any] = {}
-    for name, shape in SHAPES[kind].fields.items():
+    for name, shape in SCHEMAS[kind].fields.items():
         if name in _APART or (name in _SERVER_MADE and not server_fields):
             continue
         value = _readable(shape, getattr(toggle, name))
@@ -122,4 +122,4 @@ def _ids(what: What, included: Collection[str]) -> Any:
     """The ids that a variant includes; `UNSET` where a file cannot hold them: they may be joined by commas, or many."""
     ids = sorted(set(included))
     is_too_long = what == "users" and len(ids) > validation.MAX_ADDED
-    return UNSET if is_too_long else _readable(VARIANT_SHAPE.fields[what], ids)
+    return UNSET if is_too_long else _readable(VARIANT_SCHEMA.fields[what], ids)

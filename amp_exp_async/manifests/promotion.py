@@ -11,8 +11,8 @@ from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET
 
 from .change import ResourceChange
-from .reading import problem_of, refuse
-from .state import KINDS, FlagConfigSpec, Manifest
+from .parse import problem_at, raise_for_problems
+from .spec import KINDS, FlagConfigSpec, Manifest
 
 
 def promoted(state: Manifest, project_id: str) -> Manifest:
@@ -28,7 +28,7 @@ def promoted(state: Manifest, project_id: str) -> Manifest:
                 first.setdefault(toggle.project_id, toggle)
     if len(first) > 1:
         why = f"projects {', '.join(sorted(first))} are named: promote one at a time, each from a file of its own"
-        refuse([problem_of(list(first.values())[1], "project_id", why)])
+        raise_for_problems([problem_at(list(first.values())[1], "project_id", why)])
     kinds: dict[str, Any] = {
         kind: [evolve(toggle, project_id=project_id) for toggle in state.of(kind)]
         for kind in KINDS
@@ -54,5 +54,5 @@ def foreign_cohorts(state: Manifest, project_id: str, changes: Iterable[Resource
             for at, variant in enumerate(toggle.variants or ()):
                 if variant.cohorts and f"variants.{variant.key}.cohorts" in change.fields:
                     why = f"these cohort ids may be of another project than {project_id}: check them before they serve"
-                    yield problem_of(toggle, f"variants[{at}].cohorts", why)
+                    yield problem_at(toggle, f"variants[{at}].cohorts", why)
                     break

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .document import is_array, is_object
 from .merging import same
-from .nodes import is_array, is_object
 from .yaml import TAG, library
 
 _IDENTITY = {"flags": "key", "experiments": "key", "variants": "key", "target_segments": "name"}

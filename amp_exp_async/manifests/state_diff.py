@@ -13,12 +13,12 @@ from amp_exp_async.models import UNSET, Condition
 from .change import Action, FieldChange, ResourceChange
 from .changes import Changes
 from .compare import APART, Difference, is_same
+from .document import is_array, is_object
+from .dump import unstructure, validated_values
 from .merging import same
-from .nodes import is_array, is_object
-from .plain import SHAPES, plain, readable
 from .present import WHATS
-from .shapes import CONDITION, Items, Object, Shape
-from .state import KINDS, FlagConfigSpec, KindName, Manifest
+from .schema import CONDITION, SCHEMAS, Array, Object, Schema
+from .spec import KINDS, FlagConfigSpec, KindName, Manifest
 
 _UNORDERED = frozenset({"tags", "deployments"})
 
@@ -58,7 +58,7 @@ def diff(before: Manifest, after: Manifest) -> ManifestDiff:
     Example:
         `print(diff(load("staging.yaml"), load("production.yaml")))`
     """
-    before, after = readable("before", before), readable("after", after)
+    before, after = validated_values("before", before), validated_values("after", after)
     across = not (_has_several_projects(before) and _has_several_projects(after))
     changes: list[ResourceChange] = []
     for kind in KINDS:
@@ -134,8 +134,8 @@ def _action(before: FlagConfigSpec | None, after: FlagConfigSpec | None) -> Acti
 
 
 def _differences(kind: KindName, before: FlagConfigSpec | None, after: FlagConfigSpec | None) -> Iterator[Difference]:
-    shape = SHAPES[kind]
-    old, new = (plain(shape, one) if one else None for one in (before, after))
+    shape = SCHEMAS[kind]
+    old, new = (unstructure(shape, one) if one else None for one in (before, after))
     for name, was, now in _both(old, new):
         if name == "variants":
             yield from _variants(was, now)
@@ -187,10 +187,10 @@ def _unordered(name: str, old: Any, new: Any) -> Iterator[Difference]:
         yield name, was, now
 
 
-def _agree(shape: Shape, one: Any, other: Any) -> bool:
+def _agree(shape: Schema, one: Any, other: Any) -> bool:
     """Whether two values are the same in all that both of them have."""
     match shape:
-        case Items() if is_array(one) and is_array(other):
+        case Array() if is_array(one) and is_array(other):
             return len(one) == len(other) and all(_agree(shape.of, *pair) for pair in zip(one, other, strict=True))
         case Object() if is_object(one) and is_object(other):
             if shape is CONDITION:

@@ -18,7 +18,7 @@ from amp_exp_async.validation import MAX_PAGE
 
 from .names import BY_ID, Parents, Project
 from .present import Present, What
-from .state import KINDS, KindName
+from .spec import KINDS, KindName
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from amp_exp_async.errors import ConfigurationError, Problem
 
-from .nodes import DEEPEST, DocumentError, Fields, Node, Way, path, twice
+from .document import DEEPEST, DocumentError, Fields, LocatedValue, Way, path, twice
 
 TAG: Final = "tag:yaml.org,2002:"
 _COLLECTIONS = frozenset({f"{TAG}map", f"{TAG}seq"})
@@ -33,7 +33,7 @@ def library() -> Any:
     return ruamel.yaml
 
 
-def read_yaml(text: str) -> tuple[Node, list[Problem]]:
+def read_yaml(text: str) -> tuple[LocatedValue, list[Problem]]:
     """The tree of a YAML text, and what in it cannot be JSON, or is there twice.
 
     Raises:
@@ -56,7 +56,7 @@ def read_yaml(text: str) -> tuple[Node, list[Problem]]:
     except RecursionError:
         raise DocumentError(f"more than {DEEPEST} levels", _line_too_deep(text)) from None
     if root is None:
-        return Node(None, 1), []
+        return LocatedValue(None, 1), []
     reader = _Reader()
     return reader.node(root), reader.problems
 
@@ -109,7 +109,7 @@ class _Reader:
         self._seen: set[int] = set()
         self._repeated = 0
 
-    def node(self, given: Any, way: Way = None, depth: int = 0) -> Node:
+    def node(self, given: Any, way: Way = None, depth: int = 0) -> LocatedValue:
         """A node of the library as ours."""
         line = given.start_mark.line + 1
         if depth > DEEPEST:
@@ -119,15 +119,15 @@ class _Reader:
             try:
                 value = _value(given)
                 is_told = type(value) is not int or given.value == str(value)
-                return Node(value, line, "" if is_told else given.value)
+                return LocatedValue(value, line, "" if is_told else given.value)
             except ValueError as error:
                 self._add(line, way, str(error))
-                return Node(None, line)
+                return LocatedValue(None, line)
         if str(given.tag) not in _COLLECTIONS:
             self._add(line, way, f"must be JSON, and {given.tag} is not")
         if given.id == "mapping":
-            return Node(self._fields(given, way, depth), line)
-        return Node([self.node(item, (way, at), depth + 1) for at, item in enumerate(given.value)], line)
+            return LocatedValue(self._fields(given, way, depth), line)
+        return LocatedValue([self.node(item, (way, at), depth + 1) for at, item in enumerate(given.value)], line)
 
     def _count(self, given: Any, line: int) -> None:
         """Refuse aliases of aliases of aliases, which a short text can make into more than memory holds."""

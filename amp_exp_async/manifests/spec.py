@@ -24,7 +24,7 @@ def _set(value: Any) -> Any:
 
 
 @frozen
-class Place:
+class SourceLocation:
     """Where something stands in a file.
 
     Attributes:
@@ -100,7 +100,7 @@ class FlagConfigSpec:
         created_at: when, for information.
         last_modified_by: who changed it last, for information.
         last_modified_at: when, for information.
-        place: where it stands in a file.
+        location: where it stands in a file.
     """
 
     key: str
@@ -125,7 +125,7 @@ class FlagConfigSpec:
     created_at: Maybe[datetime] = UNSET
     last_modified_by: Maybe[str] = UNSET
     last_modified_at: Maybe[datetime] = UNSET
-    place: Place | None = field(default=None, eq=False, repr=False)
+    location: SourceLocation | None = field(default=None, eq=False, repr=False)
 
 
 @frozen(kw_only=True)
@@ -215,7 +215,7 @@ class Manifest:
         return f"Manifest({', '.join(counted)})"
 
 
-def joined(states: Iterable[Manifest]) -> Manifest:
+def merge_manifests(states: Iterable[Manifest]) -> Manifest:
     """One state of several; its scope is the one that they all have."""
     parts = list(states)
     given: dict[str, list[FlagConfigSpec]] = {}

@@ -10,31 +10,29 @@ from attrs import evolve
 from amp_exp_async import serialization, validation
 from amp_exp_async.models import UNSET, Condition, UnsetType
 
-from .nodes import is_array, node_of
-from .reading import Reader, between, refuse
-from .shapes import CONDITION, EXPERIMENT, FLAG, SCHEMA_KEY, Items, Leaf, Object, Shape
-from .state import KINDS, FlagConfigSpec, KindName, Manifest, joined
-
-SHAPES: dict[KindName, Object] = {"flags": FLAG, "experiments": EXPERIMENT}
+from .document import is_array, locate
+from .parse import Parser, cross_checks, raise_for_problems
+from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
+from .spec import KINDS, FlagConfigSpec, Manifest, merge_manifests
 
 
-def plain(shape: Shape, value: Any) -> Any:
+def unstructure(shape: Schema, value: Any) -> Any:
     """A value as plain JSON, its fields in the order of the format."""
     match shape:
-        case Leaf():
+        case Scalar():
             return serialization.to_json(value)
-        case Items():
-            return [plain(shape.of, item) for item in value] if is_array(value) else value
+        case Array():
+            return [unstructure(shape.of, item) for item in value] if is_array(value) else value
         case Object() if not hasattr(value, "__attrs_attrs__"):
             return serialization.to_json(value)
         case Object():
             given = {name: getattr(value, name) for name in shape.fields}
             if shape is CONDITION and value.type == Condition().type:
                 given.pop("type")
-            return {name: plain(shape.fields[name], item) for name, item in given.items() if item is not UNSET}
+            return {name: unstructure(shape.fields[name], item) for name, item in given.items() if item is not UNSET}
 
 
-def document(state: Manifest, schema: str | None = None, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def to_document(state: Manifest, schema: str | None = None, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The document of a state. A project that all its flags and experiments are of is named once.
 
     Args:
@@ -55,7 +53,7 @@ def document(state: Manifest, schema: str | None = None, present: Mapping[str, A
         written["project_id"] = shared
     for kind in KINDS:
         if getattr(state, kind) is not UNSET:
-            written[kind] = [plain(SHAPES[kind], toggle) for toggle in state.of(kind)]
+            written[kind] = [unstructure(SCHEMAS[kind], toggle) for toggle in state.of(kind)]
             for entry in written[kind]:
                 if entry.get("project_id") == shared and (kind, entry["key"], shared) not in named:
                     del entry["project_id"]
@@ -72,7 +70,7 @@ def _shared(state: Manifest, named: object, *, apart: bool) -> str | UnsetType:
     return projects.pop() if len(projects) == 1 and (named is not None or not apart) else UNSET
 
 
-def checked(state: Manifest) -> Manifest:
+def validated(state: Manifest) -> Manifest:
     """A state that may have been made in code, checked as a file would be.
 
     Raises:
@@ -80,21 +78,21 @@ def checked(state: Manifest) -> Manifest:
         InvalidManifestError: it has problems.
     """
     _refuse_others("state", state)
-    reader = Reader("")
+    parser = Parser("")
     made: list[Manifest] = []
     for kind in KINDS:
         if getattr(state, kind) is UNSET:
             continue
-        fresh = [toggle for toggle in state.of(kind) if toggle.place is None]
-        read = reader.state(node_of({kind: [plain(SHAPES[kind], toggle) for toggle in fresh]}))
-        placed = [toggle for toggle in state.of(kind) if toggle.place is not None]
+        fresh = [toggle for toggle in state.of(kind) if toggle.location is None]
+        read = parser.parse_manifest(locate({kind: [unstructure(SCHEMAS[kind], toggle) for toggle in fresh]}))
+        placed = [toggle for toggle in state.of(kind) if toggle.location is not None]
         made += [Manifest(**{kind: placed}), read]
-    whole = evolve(joined(made), scope=state.scope)
-    refuse([*reader.problems, *between(whole)])
+    whole = evolve(merge_manifests(made), scope=state.scope)
+    raise_for_problems([*parser.problems, *cross_checks(whole)])
     return whole
 
 
-def readable(argument: str, state: Manifest) -> Manifest:
+def validated_values(argument: str, state: Manifest) -> Manifest:
     """A state that may have been made in code, each value checked as a file's would be, and not how they go together.
 
     Args:
@@ -106,14 +104,16 @@ def readable(argument: str, state: Manifest) -> Manifest:
         InvalidManifestError: a value in it cannot be.
     """
     _refuse_others(argument, state)
-    reader = Reader("")
+    parser = Parser("")
     read: dict[str, list[FlagConfigSpec]] = {}
     for kind in KINDS:
         if getattr(state, kind) is not UNSET:
             given = state.of(kind)
-            found = reader.state(node_of({kind: [plain(SHAPES[kind], toggle) for toggle in given]})).of(kind)
-            refuse(reader.problems)
-            read[kind] = [evolve(toggle, place=one.place) for toggle, one in zip(found, given, strict=True)]
+            found = parser.parse_manifest(locate({kind: [unstructure(SCHEMAS[kind], toggle) for toggle in given]})).of(
+                kind
+            )
+            raise_for_problems(parser.problems)
+            read[kind] = [evolve(toggle, location=one.location) for toggle, one in zip(found, given, strict=True)]
     return evolve(state, **read)
 
 

@@ -15,7 +15,7 @@ _SPACE = " \t\r\n"
 DEEPEST = 200
 """So many levels may be in each other."""
 
-Fields: TypeAlias = "dict[str, Node]"
+Fields: TypeAlias = "dict[str, LocatedValue]"
 Way: TypeAlias = "tuple[Way, str | int] | None"
 """How to get to a value: the way to what it stands in, and its name or number there; None for the whole."""
 
@@ -31,7 +31,7 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
 
 
 @frozen
-class Node:
+class LocatedValue:
     """A value in a document.
 
     Attributes:
@@ -50,7 +50,7 @@ class Node:
         return self.value if is_object(self.value) else None
 
     @property
-    def items(self) -> list[Node] | None:
+    def items(self) -> list[LocatedValue] | None:
         """The nodes, if it is a list."""
         return self.value if is_array(self.value) else None
 
@@ -72,13 +72,13 @@ class DocumentError(Exception):
         self.line = line
 
 
-def node_of(value: Any) -> Node:
+def locate(value: Any) -> LocatedValue:
     """The tree of a plain value, which has no lines."""
     if is_object(value):
-        return Node({name: node_of(item) for name, item in value.items()})
+        return LocatedValue({name: locate(item) for name, item in value.items()})
     if is_array(value):
-        return Node([node_of(item) for item in value])
-    return Node(value)
+        return LocatedValue([locate(item) for item in value])
+    return LocatedValue(value)
 
 
 def path(way: Way) -> str:
@@ -97,7 +97,7 @@ def twice(way: Way, line: int, first: int) -> Problem:
     return Problem("", line, path(way), f"is there twice, first in line {first}: keep one of them")
 
 
-def read_json(text: str) -> tuple[Node, list[Problem]]:
+def read_json(text: str) -> tuple[LocatedValue, list[Problem]]:
     """The tree of a JSON text, the names that are there twice, and the numbers that JSON does not have.
 
     Raises:
@@ -135,7 +135,7 @@ class _Json:
         self._scalar = json.JSONDecoder(parse_constant=_NoNumber, parse_float=_float, parse_int=_int)
         self._problems: list[Problem] = []
 
-    def read(self) -> tuple[Node, list[Problem]]:
+    def read(self) -> tuple[LocatedValue, list[Problem]]:
         node = self._value(None, 0)
         if self._peek():
             raise JSONDecodeError("there is more after its end", self._text, self._at)
@@ -156,20 +156,20 @@ class _Json:
         self._at += 1
         return found
 
-    def _value(self, way: Way, depth: int) -> Node:
+    def _value(self, way: Way, depth: int) -> LocatedValue:
         first = self._peek()
         line = self._line
         if depth > DEEPEST:
             raise JSONDecodeError(f"more than {DEEPEST} levels", self._text, self._at)
         if first == "{":
-            return Node(self._object(way, depth), line)
+            return LocatedValue(self._object(way, depth), line)
         if first == "[":
-            return Node(self._array(way, depth), line)
+            return LocatedValue(self._array(way, depth), line)
         value, self._at = self._scalar.raw_decode(self._text, self._at)
         if isinstance(value, _NoNumber):
             self._problems.append(Problem("", line, path(way), f"must be JSON, which has no {value:.60}"))
-            return Node(None, line)
-        return Node(value, line)
+            return LocatedValue(None, line)
+        return LocatedValue(value, line)
 
     def _object(self, way: Way, depth: int) -> Fields:
         fields: Fields = {}
@@ -190,8 +190,8 @@ class _Json:
             if self._take(",}") == "}":
                 return fields
 
-    def _array(self, way: Way, depth: int) -> list[Node]:
-        nodes: list[Node] = []
+    def _array(self, way: Way, depth: int) -> list[LocatedValue]:
+        nodes: list[LocatedValue] = []
         self._take("[")
         if self._peek() == "]":
             self._take("]")

@@ -13,12 +13,12 @@ from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError, InvalidManifestError, Problem
 from amp_exp_async.models import UNSET, Segment
 
-from .nodes import Fields, Node
-from .shapes import FILE, SCHEMA_KEY, Items, Leaf, Object, Shape
-from .state import KINDS, FlagConfigSpec, KindName, Manifest, Place
+from .document import Fields, LocatedValue
+from .schema import FILE, SCHEMA_KEY, Array, Object, Scalar, Schema
+from .spec import KINDS, FlagConfigSpec, KindName, Manifest, SourceLocation
 
 
-def refuse(problems: Iterable[Problem]) -> None:
+def raise_for_problems(problems: Iterable[Problem]) -> None:
     """Raise if there are problems, all of them at once."""
     found = sorted(problems, key=lambda problem: (problem.file, problem.line))
     if found:
@@ -27,7 +27,7 @@ def refuse(problems: Iterable[Problem]) -> None:
         raise InvalidManifestError(f"{count}. Nothing was changed.\n{lines}", problems=found)
 
 
-class Reader:
+class Parser:
     """Reads one document.
 
     Attributes:
@@ -38,7 +38,7 @@ class Reader:
         self.problems: list[Problem] = []
         self._file = file
 
-    def state(self, document: Node) -> Manifest:
+    def parse_manifest(self, document: LocatedValue) -> Manifest:
         """What the document declares, as far as it can be read."""
         if document.fields is None:
             self._add(document, "", "must be an object with flags or experiments: the file is empty or of another kind")
@@ -53,29 +53,29 @@ class Reader:
         return Manifest(**given)
 
     def _placed(
-        self, kind: KindName, toggles: list[Any], nodes: list[Node], project_id: Any
+        self, kind: KindName, toggles: list[Any], nodes: list[LocatedValue], project_id: Any
     ) -> Iterator[FlagConfigSpec]:
-        """The flags or experiments, each with its place and its project."""
+        """The flags or experiments, each with its location and its project."""
         for at, (toggle, node) in enumerate(zip(toggles, nodes, strict=True)):
             if toggle is UNSET:
                 continue
-            place = Place(self._file, dict(_lines(node)), f"{kind}[{at}]")
+            location = SourceLocation(self._file, dict(_lines(node)), f"{kind}[{at}]")
             project = project_id if toggle.project_id is UNSET else toggle.project_id
-            yield evolve(toggle, project_id=project, place=place)
+            yield evolve(toggle, project_id=project, location=location)
 
-    def _add(self, node: Node, where: str, message: str) -> None:
+    def _add(self, node: LocatedValue, where: str, message: str) -> None:
         self.problems.append(Problem(self._file, node.line, where, message))
 
-    def read(self, shape: Shape, node: Node, where: str) -> Any:
+    def parse(self, shape: Schema, node: LocatedValue, where: str) -> Any:
         """What a node declares, as far as it can be read: `UNSET` stands for what has problems."""
         match shape:
-            case Leaf():
+            case Scalar():
                 return self._leaf(shape, node, where)
-            case Items():
+            case Array():
                 if node.items is None:
                     self._add(node, where, "must be a list")
                     return UNSET
-                return [self.read(shape.of, item, f"{where}[{at}]") for at, item in enumerate(node.items)]
+                return [self.parse(shape.of, item, f"{where}[{at}]") for at, item in enumerate(node.items)]
             case Object():
                 if node.value is None and shape.nullable:
                     return None
@@ -85,7 +85,7 @@ class Reader:
                 given = dict.fromkeys(shape.required, UNSET) | self._fields(shape, node, node.fields, where)
                 return shape.make(**given)
 
-    def _leaf(self, leaf: Leaf, node: Node, where: str) -> Any:
+    def _leaf(self, leaf: Scalar, node: LocatedValue, where: str) -> Any:
         if node.spelt and leaf.is_id:
             self._add(node, where, f"must be in quotes: {node.spelt} is the number {node.value}")
             return UNSET
@@ -96,7 +96,7 @@ class Reader:
             self._add(node, error.argument, message.removesuffix("."))
             return UNSET
 
-    def _fields(self, shape: Object, node: Node, nodes: Fields, where: str) -> dict[str, Any]:
+    def _fields(self, shape: Object, node: LocatedValue, nodes: Fields, where: str) -> dict[str, Any]:
         prefix = f"{where}." if where else ""
         for name in shape.required:
             if name not in nodes:
@@ -105,7 +105,7 @@ class Reader:
         for name, item in nodes.items():
             if name not in shape.fields:
                 self._add(item, f"{prefix}{name}", f"there is no such field{_hint(name, shape.fields)}")
-            elif (value := self.read(shape.fields[name], item, f"{prefix}{name}")) is not UNSET:
+            elif (value := self.parse(shape.fields[name], item, f"{prefix}{name}")) is not UNSET:
                 given[name] = value
         return given
 
@@ -116,7 +116,7 @@ def _hint(name: str, names: Mapping[str, object]) -> str:
     return f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(n for n in names if n != SCHEMA_KEY)}"
 
 
-def _lines(node: Node, where: str = "") -> Iterator[tuple[str, int]]:
+def _lines(node: LocatedValue, where: str = "") -> Iterator[tuple[str, int]]:
     yield where, node.line
     for name, item in (node.fields or {}).items():
         yield from _lines(item, f"{where}.{name}" if where else name)
@@ -124,14 +124,14 @@ def _lines(node: Node, where: str = "") -> Iterator[tuple[str, int]]:
         yield from _lines(item, f"{where}[{at}]")
 
 
-def problem_of(toggle: FlagConfigSpec, field: str, message: str) -> Problem:
+def problem_at(toggle: FlagConfigSpec, field: str, message: str) -> Problem:
     """A problem of a flag or experiment, with the line of the field, or of what it stands in."""
-    place = toggle.place or Place("", {}, toggle.key)
+    location = toggle.location or SourceLocation("", {}, toggle.key)
     known = field
-    while known and known not in place.lines:
+    while known and known not in location.lines:
         known = known[: max(known.rfind("."), known.rfind("["), 0)]
-    whole = ".".join(part for part in (place.name, field) if part)
-    return Problem(place.file, place.lines.get(known, 0), whole, message)
+    whole = ".".join(part for part in (location.name, field) if part)
+    return Problem(location.file, location.lines.get(known, 0), whole, message)
 
 
 def _within(toggle: FlagConfigSpec) -> Iterator[Problem]:
@@ -144,17 +144,17 @@ def _within(toggle: FlagConfigSpec) -> Iterator[Problem]:
             why = (
                 f"must hold at most {validation.MAX_ADDED:,} ids, got {count:,}: include a cohort, or target a segment"
             )
-            yield problem_of(toggle, f"variants[{at}].users", why)
+            yield problem_at(toggle, f"variants[{at}].users", why)
     keys = [getattr(variant, "key", "") or "" for variant in toggle.variants]
     if "" in keys:  # one of them cannot be read, and may be the one that is meant
         return
     for at, key in enumerate(keys):
         if key in keys[:at]:
-            yield problem_of(toggle, f"variants[{at}].key", f"the variant {key!r} is there twice: keep one of them")
-    yield from without_variant(toggle, keys)
+            yield problem_at(toggle, f"variants[{at}].key", f"the variant {key!r} is there twice: keep one of them")
+    yield from unknown_variants(toggle, keys)
 
 
-def without_variant(toggle: FlagConfigSpec, keys: Iterable[str]) -> Iterator[Problem]:
+def unknown_variants(toggle: FlagConfigSpec, keys: Iterable[str]) -> Iterator[Problem]:
     """Weights for variants that are not there."""
     keys = list(keys)
     weights = [("rollout_weights", toggle.rollout_weights or {})]
@@ -166,10 +166,10 @@ def without_variant(toggle: FlagConfigSpec, keys: Iterable[str]) -> Iterator[Pro
             if key not in keys:
                 near = get_close_matches(key, keys, n=1)
                 hint = f"; {near[0]!r} may be meant" if near else f"; the variants are {', '.join(keys) or 'none'}"
-                yield problem_of(toggle, f"{where}.{key}", f"there is no such variant{hint}")
+                yield problem_at(toggle, f"{where}.{key}", f"there is no such variant{hint}")
 
 
-def between(state: Manifest) -> Iterator[Problem]:
+def cross_checks(state: Manifest) -> Iterator[Problem]:
     """What is wrong between values that are right by themselves: inside a flag, and one key twice in a project."""
     for kind in KINDS:
         first: dict[str, list[FlagConfigSpec]] = {}
@@ -179,7 +179,7 @@ def between(state: Manifest) -> Iterator[Problem]:
                 continue
             for other in first.setdefault(toggle.key, []):
                 if UNSET in (other.project_id, toggle.project_id) or other.project_id == toggle.project_id:
-                    where = f", first in {problem_of(other, 'key', '').location}" if other.place else ""
-                    yield problem_of(toggle, "key", f"{toggle.key!r} is there twice{where}: keep one of them")
+                    where = f", first in {problem_at(other, 'key', '').location}" if other.location else ""
+                    yield problem_at(toggle, "key", f"{toggle.key!r} is there twice{where}: keep one of them")
                     break
             first[toggle.key].append(toggle)
