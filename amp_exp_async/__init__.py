@@ -12,6 +12,7 @@ from .bulk import (
     CreateVariant,
     Edit,
     EditVariant,
+    InclusionRequest,
     Operation,
     Outcome,
     Progress,
@@ -23,6 +24,7 @@ from .bulk import (
     ReplaceCohorts,
     ReplaceUsers,
 )
+from .bulk.streams import AsyncExperiments, AsyncFlags
 from .client import AsyncBetaClient, AsyncExperimentClient
 from .editing import FieldDifference, RestoreResult, SegmentEditParams, VersionChange
 from .errors import (
@@ -49,7 +51,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .http import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
-from .lint import LINT_RULES, Finding, lint
+from .lint import LINT_RULES, Finding, find_emails, lint
 from .manifests import (
     Dependencies,
     ExperimentSpec,
@@ -77,6 +79,7 @@ from .models import (
     ExposureEvent,
     ExposureFilter,
     Flag,
+    FlagConfig,
     HoldoutGroup,
     Maybe,
     MutexGroup,
@@ -98,7 +101,7 @@ from .resources import (
     FlagEditParams,
 )
 from .serialization import parse, to_json
-from .sync import BetaClient, BulkRun, ExperimentClient, Pager
+from .sync import BetaClient, BulkRun, ExperimentClient, Experiments, Flags, Pager
 
 __all__ = [
     "LINT_RULES",
@@ -113,6 +116,8 @@ __all__ = [
     "AsyncBetaClient",
     "AsyncBulkRun",
     "AsyncExperimentClient",
+    "AsyncExperiments",
+    "AsyncFlags",
     "AsyncPager",
     "Attempt",
     "AuthenticationError",
@@ -140,6 +145,7 @@ __all__ = [
     "ExperimentCreateParams",
     "ExperimentEditParams",
     "ExperimentSpec",
+    "Experiments",
     "ExportScope",
     "ExposureEvent",
     "ExposureFilter",
@@ -147,11 +153,14 @@ __all__ = [
     "FieldDifference",
     "Finding",
     "Flag",
+    "FlagConfig",
     "FlagConfigSpec",
     "FlagCreateParams",
     "FlagEditParams",
     "FlagSpec",
+    "Flags",
     "HoldoutGroup",
+    "InclusionRequest",
     "InvalidInputError",
     "InvalidManifestError",
     "Manifest",
@@ -198,6 +207,7 @@ __all__ = [
     "__version__",
     "diff",
     "dumps",
+    "find_emails",
     "lint",
     "load",
     "loads",

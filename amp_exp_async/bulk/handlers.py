@@ -9,7 +9,6 @@ from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
 from amp_exp_async.matching import could_be_created_with, matches
 from amp_exp_async.models import Created, FlagConfig
 
-from .difference import steps
 from .operations import (
     AddDeployments,
     CreateExperiment,
@@ -121,10 +120,10 @@ class Performer:
                 raise TypeError(f"{operation!r} is no operation")
 
     async def _include(self, included: InclusionResource, operation: Inclusion, id: str) -> None:
-        for step in steps(operation, await included.list(id, operation.variant)):
-            send = included.add if step.action == "add" else included.remove
-            await send(id, operation.variant, step.ids)
-            self.changed += step.ids
+        for request in operation.requests(await included.list(id, operation.variant)):
+            send = included.add if request.action == "add" else included.remove
+            await send(id, operation.variant, request.ids)
+            self.changed += request.ids
 
     async def _create_variant(
         self, toggles: FlagResource, operation: CreateVariant, id: str, *, again: bool, was_done: bool

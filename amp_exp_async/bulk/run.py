@@ -101,6 +101,13 @@ class AsyncBulkRun:
         """Begin nothing more, and wait until nothing is under way. Idempotent."""
         await self._runner.finish()
 
+    async def cancel(self) -> None:
+        """Start nothing more, and abandon the operations in flight. Their outcomes can still be read.
+
+        An operation in flight fails. If its request may have been applied, its outcome is `unknown`.
+        """
+        await self._runner.cancel()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -185,11 +185,11 @@ class AsyncFlagConfigs(editing.AsyncFlagConfigs[FlagConfigT_co]):
 
 
 class AsyncFlags(AsyncFlagConfigs[Flag], editing.AsyncFlags):
-    """`client.flags`."""
+    """The flags of an account: `client.flags`."""
 
 
 class AsyncExperiments(AsyncFlagConfigs[Experiment], editing.AsyncExperiments):
-    """`client.experiments`."""
+    """The experiments of an account: `client.experiments`."""
 
 
 def _at(section: KindResource[FlagConfig], id: str, variant: str) -> tuple[KindName, str, str]:

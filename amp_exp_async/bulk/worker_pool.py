@@ -151,6 +151,13 @@ class Runner(Generic[J, R]):
         while others := self._tasks - {asyncio.current_task()}:
             await asyncio.wait(others)
 
+    async def cancel(self) -> None:
+        """Stop, cancel the jobs in flight, and wait until none is left."""
+        self.stop()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        await self.finish()
+
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._spawn(work)
         self._tasks.add(task)

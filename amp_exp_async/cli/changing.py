@@ -18,8 +18,7 @@ from amp_exp_async import (
     RemoveUsers,
     ReplaceUsers,
 )
-from amp_exp_async.bulk.difference import Step, steps
-from amp_exp_async.bulk.operations import Inclusion
+from amp_exp_async.bulk.operations import Inclusion, InclusionRequest
 from amp_exp_async.http import Attempt
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.sync.resources import Users
@@ -111,7 +110,7 @@ class ResourceChange:
     order: Order
     client: ExperimentClient
     result: Result
-    _steps: list[Step] = field(factory=list[Step])
+    _steps: list[InclusionRequest] = field(factory=list[InclusionRequest])
 
     def look(self) -> bool:
         """Read what is there; whether there is anything to change.
@@ -125,7 +124,7 @@ class ResourceChange:
         toggle = find(order.section.of(self.client), order.named)
         result.id, result.key = toggle.id, toggle.key
         present = self._present(toggle)
-        self._steps = [] if operation is None else steps(operation, present)
+        self._steps = [] if operation is None else operation.requests(present)
         result.to_add = sum(len(step.ids) for step in self._steps if step.action == "add")
         result.to_remove = sum(len(step.ids) for step in self._steps if step.action == "remove")
         result.already = len(order.ids) - (result.to_remove if order.action == "remove" else result.to_add)

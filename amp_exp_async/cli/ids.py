@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amp_exp_async import InvalidInputError
 from amp_exp_async.bulk.lines import read_ids
-from amp_exp_async.lint.emails import among, note
+from amp_exp_async.lint.emails import describe_emails, find_emails
 
 _SHOWN = 5
 
@@ -43,8 +43,8 @@ def ids_of(file: Path, *, allow_empty: bool) -> list[str]:
 
 def email_warning(ids: Sequence[str]) -> str | None:
     """What to say of ids that look like e-mail addresses; None if there are none."""
-    found = among(ids)
-    return f"Warning: {note(found)}." if found else None
+    found = find_emails(ids)
+    return f"Warning: {describe_emails(found)}." if found else None
 
 
 def _text(file: Path, name: str) -> str:

@@ -1,5 +1,6 @@
 """Changing one thing in a flag that others change too, and what changed it before."""
 
+from .fields import difference
 from .guarded import Guarded, copied
 from .history import FieldDifference, VersionChange, changes
 from .restoring import RestoreResult, restore
@@ -20,5 +21,6 @@ __all__ = [
     "VersionChange",
     "changes",
     "copied",
+    "difference",
     "restore",
 ]

@@ -36,6 +36,8 @@ class Guarded(KindResource[FlagConfigT_co]):
         id: str,
         change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]],
         *,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
         again: bool = False,
     ) -> FlagConfigT_co:
         """Read it, change it, and write what has changed.
@@ -43,6 +45,8 @@ class Guarded(KindResource[FlagConfigT_co]):
         Args:
             id: the id.
             change: gives a changed copy.
+            base: the flag or experiment as it was read earlier; without it, it is read now.
+            dry_run: whether to return the changed copy and write nothing.
             again: whether the change may be made again, of what is there just before the write, in place of merging.
                 It must be one that changes nothing the second time.
 
@@ -50,12 +54,25 @@ class Guarded(KindResource[FlagConfigT_co]):
             InvalidInputError: the change is none that an edit can make.
             EditConflictError: somebody else has changed the same.
         """
-        base = await self.read(id)
-        edited = change(copied(base))
+        before = await self.read(id) if base is None else self.checked_base(id, base)
+        edited = change(copied(before))
         if inspect.isawaitable(edited):
             edited = await edited
+        if dry_run:
+            difference(before, edited)
+            return edited
         repeat = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if again else None
-        return await self.write(id, base, edited, repeat)
+        return await self.write(id, before, edited, repeat)
+
+    def checked_base(self, id: str, base: FlagConfig) -> FlagConfigT_co:
+        """Return the earlier reading that an edit starts from.
+
+        Raises:
+            InvalidInputError: If it is not a reading of this flag or experiment.
+        """
+        if not isinstance(base, self.kind.model) or base.id != validation.identifier("id", id):
+            validation.reject("base", f"must be the {self.kind.model.__name__} with the ID {id}, as it was read")
+        return base
 
     async def write(
         self, id: str, base: FlagConfig, edited: Any, again: Callable[[Any], FlagConfig] | None = None

@@ -31,7 +31,12 @@ class AsyncFlagConfigs(resources.AsyncFlagConfigs[FlagConfigT_co]):
         self.tags = AsyncTags(transport, kind)
 
     async def guarded_edit(
-        self, id: str, change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]]
+        self,
+        id: str,
+        change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]],
+        *,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
     ) -> FlagConfigT_co:
         """Change it where others change it too: only what differs is sent, and nothing of theirs is overwritten.
 
@@ -48,9 +53,14 @@ class AsyncFlagConfigs(resources.AsyncFlagConfigs[FlagConfigT_co]):
             id: the id.
             change: takes the flag or experiment as it is, and gives a changed copy (`attrs.evolve`). It may be async;
                 with the blocking client it may not, and is called in the caller's own thread.
+            base: the flag or experiment as you read it earlier, such as when you showed the change for confirmation.
+                `change` is applied to it, and what others changed since then is merged or raises `EditConflictError`.
+                By default it is read now.
+            dry_run: True to validate the change and write nothing. With `base`, no request is sent.
 
         Returns:
-            It as it was read after the write; or as it was read before, where there was nothing to write.
+            It as it was read after the write; or as it was read before, where there was nothing to write. In a dry run,
+            the changed copy.
 
         Raises:
             InvalidInputError: the copy has a change that an edit cannot make (of the key, of variants, of target
@@ -63,7 +73,8 @@ class AsyncFlagConfigs(resources.AsyncFlagConfigs[FlagConfigT_co]):
         Example:
             `await client.flags.guarded_edit("123", lambda flag: attrs.evolve(flag, rollout_percentage=20))`
         """
-        return await Guarded(self.transport, self.kind).edit(id, change)
+        checked = validation.boolean("dry_run", dry_run)
+        return await Guarded(self.transport, self.kind).edit(id, change, base=base, dry_run=checked)
 
 
 class AsyncFlags(resources.AsyncFlags, AsyncFlagConfigs[Flag]):
@@ -73,7 +84,16 @@ class AsyncFlags(resources.AsyncFlags, AsyncFlagConfigs[Flag]):
 class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment]):
     """`client.experiments`."""
 
-    async def roll_out(self, id: str, variant: str, reason: str, *, everyone: bool = False) -> Experiment:
+    async def roll_out(
+        self,
+        id: str,
+        variant: str,
+        reason: str,
+        *,
+        everyone: bool = False,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
+    ) -> Experiment:
         """End an experiment and give one variant to all whom it targets: one guarded edit.
 
         It sets `decision` to `rollout`, `decision_reason` and `rolled_out_variant`, turns `sticky_bucketing` off, and
@@ -87,9 +107,11 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
             variant: the key of the variant that has won.
             reason: why.
             everyone: whether users whom no segment targets get it too.
+            base: the experiment as you read it earlier; see `guarded_edit`.
+            dry_run: True to return the changed copy and write nothing; see `guarded_edit`.
 
         Returns:
-            The experiment as it was read after the write.
+            The experiment as it was read after the write; in a dry run, the changed copy.
 
         Raises:
             InvalidInputError: there is no such variant, the variants' weights give others to users whom no segment
@@ -101,9 +123,15 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
         """
         key, why = validation.key("variant", variant), validation.string("reason", reason)
         all_users = validation.boolean("everyone", everyone)
-        return await self.guarded_edit(id, lambda experiment: rolled_out(experiment, key, why, everyone=all_users))
 
-    async def roll_back(self, id: str, reason: str) -> Experiment:
+        def change(experiment: Experiment) -> Experiment:
+            return rolled_out(experiment, key, why, everyone=all_users)
+
+        return await self.guarded_edit(id, change, base=base, dry_run=dry_run)
+
+    async def roll_back(
+        self, id: str, reason: str, *, base: FlagConfig | None = None, dry_run: bool = False
+    ) -> Experiment:
         """End an experiment and give no variant to anybody: one guarded edit.
 
         It sets `decision` to `rollback`, `decision_reason`, and `rolled_out_variant` to null; `enabled` to False; and
@@ -112,9 +140,11 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
         Args:
             id: the experiment's id.
             reason: why.
+            base: the experiment as you read it earlier; see `guarded_edit`.
+            dry_run: True to return the changed copy and write nothing; see `guarded_edit`.
 
         Returns:
-            The experiment as it was read after the write.
+            The experiment as it was read after the write; in a dry run, the changed copy.
 
         Raises:
             InvalidInputError: a segment has a condition on a cohort. Nothing was written: `edit` with `enabled=False`
@@ -125,4 +155,4 @@ class AsyncExperiments(resources.AsyncExperiments, AsyncFlagConfigs[Experiment])
             `await client.experiments.roll_back("123", "slower checkout")`
         """
         why = validation.string("reason", reason)
-        return await self.guarded_edit(id, lambda experiment: rolled_back(experiment, why))
+        return await self.guarded_edit(id, lambda experiment: rolled_back(experiment, why), base=base, dry_run=dry_run)

@@ -8,12 +8,19 @@ from collections.abc import Iterable, Sequence
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
-def among(ids: Iterable[str]) -> list[str]:
-    """Those of the ids that look like e-mail addresses."""
+def find_emails(ids: Iterable[str]) -> list[str]:
+    """Return the IDs that look like e-mail addresses.
+
+    Inclusions match user IDs and device IDs. An e-mail address matches no user, unless your user IDs are e-mail
+    addresses.
+
+    Args:
+        ids: user IDs or device IDs.
+    """
     return [id for id in ids if _EMAIL.fullmatch(id)]
 
 
-def note(found: Sequence[str]) -> str:
+def describe_emails(found: Sequence[str]) -> str:
     """What to say of them; there is at least one."""
     many = "1 id looks like an e-mail address" if len(found) == 1 else f"{len(found)} ids look like e-mail addresses"
     return (

@@ -9,7 +9,7 @@ from amp_exp_async.manifests.parse import problem_at, unknown_variants
 from amp_exp_async.manifests.spec import ExperimentSpec, FlagConfigSpec, VariantSpec
 from amp_exp_async.models import UNSET, Segment, UnsetType
 
-from . import emails
+from .emails import describe_emails, find_emails
 from .finding import Found, Whole
 
 _ALL = 100
@@ -124,6 +124,6 @@ def email_inclusion(whole: Whole) -> Found:
     for toggle in whole.live:
         for at, variant in enumerate(toggle.variants or ()):
             users = variant.users or ()
-            if found := emails.among(users):
+            if found := find_emails(users):
                 where = f"variants[{at}].users[{users.index(found[0])}]"
-                yield toggle, problem_at(toggle, where, emails.note(found))
+                yield toggle, problem_at(toggle, where, describe_emails(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,12 +26,13 @@ SCHEMA_FILE = ".amp-exp.schema.json"
 _FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 
 
-def load(path: str | os.PathLike[str]) -> Manifest:
-    """Read what a file declares, or all files of a folder and the folders in it.
+def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
+    """Read what files declare together, or all files of a folder and the folders in it.
 
     Args:
-        path: a YAML file (`.yaml`, `.yml`; needs the extra `files`) or JSON file (`.json`), or a folder. In a folder,
-            names that begin with a dot do not count, and links to folders are not followed.
+        *sources: YAML files (`.yaml`, `.yml`; need the extra `files`), JSON files (`.json`), and folders, by their
+            paths; or open text files, which may hold either. In a folder, names that begin with a dot do not count,
+            and links to folders are not followed.
 
     Raises:
         InvalidManifestError: there are problems; it has all of them, each with file, line and field.
@@ -40,10 +42,30 @@ def load(path: str | os.PathLike[str]) -> Manifest:
         `plan = await client.plan(load("flags.yaml"))`
     """
     problems: list[Problem] = []
-    there = _there(Path(path), problems)
-    state = merge_manifests(file.declared.state for file in there.values() if file.declared)
+    files: list[Declared | None] = []
+    for source in sources:
+        if isinstance(source, io.TextIOBase):
+            files.append(_read_stream(source, problems))
+        else:
+            files += _read_path(source, problems)
+    state = merge_manifests(file.state for file in files if file)
     raise_for_problems([*problems, *cross_checks(state)])
     return state
+
+
+def _read_stream(stream: io.TextIOBase, problems: list[Problem]) -> Declared | None:
+    """Read an open file, whose text says whether it is JSON or YAML."""
+    text = stream.read()
+    format: Format = "json" if text.lstrip().startswith("{") else "yaml"
+    return documents.read(text, format, str(getattr(stream, "name", "<text>")), problems)
+
+
+def _read_path(path: str | os.PathLike[str], problems: list[Problem]) -> list[Declared | None]:
+    """Read a file, or the files of a folder."""
+    if not Path(path).exists():
+        problems.append(Problem(str(path), 0, "", "no such file or folder"))
+        return []
+    return [file.declared for file in _there(Path(path), problems).values()]
 
 
 def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> Manifest:

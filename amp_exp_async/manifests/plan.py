@@ -9,13 +9,15 @@ from typing import Any, Self
 import orjson
 from attrs import asdict, field, frozen
 
+from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
 
-from .change import change_of
+from .change import ResourceChange, change_of
 from .changes import Changes
 from .document import locate
 from .dump import to_document
 from .files import write
+from .operations import operations
 from .parse import Parser
 from .spec import Manifest
 
@@ -43,6 +45,13 @@ class Plan(Changes):
     @property
     def _noted(self) -> tuple[Problem, ...]:
         return self.warnings
+
+    def operations(self) -> list[tuple[ResourceChange, Operation]]:
+        """Return the operations that `client.apply` performs, each with the change that it belongs to.
+
+        `Outcome.index` is an index into this list.
+        """
+        return [(change, operation) for change in self.changes for operation in operations(change)]
 
     def to_json(self) -> str:
         """The plan as JSON text: `changes` and `warnings` as in the attributes, and what is needed to apply it."""

@@ -3,5 +3,6 @@
 from .base import Pager
 from .bulk import BulkRun
 from .client import BetaClient, ExperimentClient
+from .resources import Experiments, Flags
 
-__all__ = ["BetaClient", "BulkRun", "ExperimentClient", "Pager"]
+__all__ = ["BetaClient", "BulkRun", "ExperimentClient", "Experiments", "Flags", "Pager"]

@@ -106,6 +106,15 @@ class BulkRun:
         elif not self._portal.closed:
             self._portal.call(self._run.aclose)
 
+    def cancel(self) -> None:
+        """Start nothing more, and abandon the operations in flight. Their outcomes can still be read.
+
+        An operation in flight fails. If its request may have been applied, its outcome is `unknown`. Call it from
+        another thread than the one that iterates the run.
+        """
+        if not self._portal.closed:
+            self._portal.call(self._run.cancel)
+
     def __enter__(self) -> Self:
         return self
 

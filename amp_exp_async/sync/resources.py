@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from amp_exp_async import validation
 from amp_exp_async.bulk.streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
-from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded, copied
+from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded, copied, difference
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import (
     AsyncDeployments,
@@ -125,17 +125,28 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
     restore = as_sync(AsyncFlagConfigs[FlagConfigT_co].restore)
 
     @copy_signature(AsyncFlagConfigs[FlagConfigT_co].guarded_edit)
-    def guarded_edit(self, id: str, change: Callable[[FlagConfigT_co], FlagConfigT_co]) -> FlagConfigT_co:
+    def guarded_edit(
+        self,
+        id: str,
+        change: Callable[[FlagConfigT_co], FlagConfigT_co],
+        *,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
+    ) -> FlagConfigT_co:
         """See `AsyncFlagConfigs.guarded_edit`; the change is made in the caller's own thread."""
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
+        validation.boolean("dry_run", dry_run)
         guarded: Guarded[FlagConfigT_co] = Guarded(self._resource.transport, self._resource.kind)
-        before = self._portal.call(lambda: guarded.read(id))
+        before = self._portal.call(lambda: guarded.read(id)) if base is None else guarded.checked_base(id, base)
         edited = change(copied(before))
         if inspect.isawaitable(edited):
             if inspect.iscoroutine(edited):
                 edited.close()
             validation.reject("change", _NOT_ASYNC)
+        if dry_run:
+            difference(before, edited)
+            return edited
         return self._portal.call(lambda: guarded.write(id, before, edited))
 
 

@@ -252,3 +252,19 @@ def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emu
     sums = [reading.result(TIMEOUT) for reading in [start(run.wait) for run in runs]]
     assert [(summary.done, summary.changed) for summary in sums] == [(10, 10)] * 4
     assert all(len(emulator.state.users("flags", id, "on")) == 4 for id in ids)
+
+
+def test_cancel(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
+    """Requests in flight are abandoned, their outcomes are unknown, and the rest is skipped; all can be read."""
+    emulator.inject(Fault.delay(TIMEOUT), method="PATCH", times=None)
+    run = client.bulk(operations)
+    outcomes: list[str] = []
+    reader = threading.Thread(target=lambda: outcomes.extend(outcome.status for outcome in run))
+    reader.start()
+    until(lambda: len(emulator.requests) == AT_ONCE)
+    run.cancel()
+    reader.join(TIMEOUT)
+    assert not reader.is_alive()
+    assert outcomes.count("unknown") == AT_ONCE
+    assert set(outcomes) == {"unknown", "skipped"}
+    assert client.flags.get(operations[0].id or "").name != "done"

@@ -11,7 +11,7 @@ import pytest
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.outcome import Outcome, written
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
-from tests.sync.timeouts import WAIT
+from tests.sync.timeouts import TIMEOUT
 
 LATE = 30.0
 
@@ -133,7 +133,7 @@ def in_a_shell(command: str, environment: dict[str, str], given: str = "") -> Ou
         input=given,
         capture_output=True,
         text=True,
-        timeout=WAIT,
+        timeout=TIMEOUT,
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)

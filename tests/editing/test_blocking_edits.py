@@ -96,3 +96,15 @@ def test_the_rest(client: ExperimentClient, served: Emulator, id: str) -> None:
     assert client.restore_version("flags", id, 1, dry_run=True).differences.keys() == {"target_segments", "tags"}
     assert client.restore_version("flags", id, 1).toggle.tags == ["a"]
     assert served.state.flag(id)["targetSegments"] == [PILOT]
+
+
+def test_an_earlier_reading_and_a_dry_run(client: ExperimentClient, served: Emulator, id: str) -> None:
+    """As in the async client."""
+    base = client.flags.get(id)
+    served.requests.clear()
+    edited = client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, name="n"), base=base, dry_run=True)
+    assert (edited.name, methods(served)) == ("n", [])
+    assert client.flags.guarded_edit(id, lambda _: edited, base=base).name == "n"
+    assert methods(served) == ["GET", "PATCH", "GET"]
+    with pytest.raises(InvalidInputError, match="base: "):
+        client.flags.guarded_edit("6", lambda flag: flag, base=base)

@@ -357,3 +357,46 @@ async def test_a_cancelled_edit_lets_others_in(client: AsyncExperimentClient, em
     first.cancel()
     assert (await waiting).tags == ["a", "b", "c"]
     assert not client.flags.transport.connection.guards
+
+
+async def test_an_edit_of_an_earlier_reading(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """Changes by others since that reading are merged, or are a conflict; the reading is not repeated."""
+    base = await client.flags.get(id)
+    put(emulator, id, description="theirs")
+    flag = await client.flags.guarded_edit(id, turned_on, base=base)
+    assert (flag.name, flag.description) == ("new", "theirs")
+    assert methods(emulator) == ["GET", "GET", "PATCH", "GET"]
+    put(emulator, id, name="theirs")
+    with pytest.raises(EditConflictError):
+        await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, name="ours"), base=base)
+
+
+async def test_a_dry_run(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """The changed copy is validated and returned, and nothing is written; with a base, nothing is sent."""
+    base = await client.flags.get(id)
+    assert await client.flags.guarded_edit(id, turned_on, dry_run=True) == turned_on(base)
+    emulator.requests.clear()
+    assert await client.flags.guarded_edit(id, turned_on, base=base, dry_run=True) == turned_on(base)
+    with pytest.raises(InvalidInputError, match="cannot be changed by an edit"):
+        await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, key="b"), base=base, dry_run=True)
+    assert methods(emulator) == []
+
+
+async def test_a_base_of_another_flag(client: AsyncExperimentClient, id: str) -> None:
+    """It is rejected."""
+    base = attrs.evolve(await client.flags.get(id), id="999")
+    with pytest.raises(InvalidInputError, match="base: must be the Flag with the ID"):
+        await client.flags.guarded_edit(id, turned_on, base=base)
+
+
+@pytest.mark.parametrize("decision", ["rollout", "rollback"])
+async def test_dry_runs_of_decisions(client: AsyncExperimentClient, emulator: Emulator, decision: str) -> None:
+    """They return the experiment that would be written."""
+    base = await client.experiments.get(emulator.state.add_experiment()["id"])
+    emulator.requests.clear()
+    if decision == "rollout":
+        edited = await client.experiments.roll_out(base.id, "treatment", "why", base=base, dry_run=True)
+    else:
+        edited = await client.experiments.roll_back(base.id, "why", base=base, dry_run=True)
+    assert (edited.decision, edited.decision_reason) == (decision, "why")
+    assert methods(emulator) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -229,3 +230,21 @@ def test_a_state_that_was_changed_after_loading_is_checked_again(tmp_path: Path)
         InvalidManifestError, match=r"flags\.yaml:4: flags\[0\]\.rollout_weights\.off: there is no such"
     ):
         save(changed, tmp_path / "other.yaml")
+
+
+def test_several_sources(tmp_path: Path) -> None:
+    """Files, folders and open files count as one; their problems are reported together."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.yaml").write_text("flags: [{key: a}]")
+    (tmp_path / "b.json").write_text('{"flags": [{"key": "b"}]}')
+    manifest = load(tmp_path / "folder", tmp_path / "b.json", io.StringIO('{"experiments": [{"key": "c"}]}'))
+    assert [spec.key for spec in (*manifest.of("flags"), *manifest.of("experiments"))] == ["a", "b", "c"]
+    with pytest.raises(InvalidManifestError) as raised:
+        load(tmp_path / "folder", tmp_path / "missing.yaml", io.StringIO("flags:\n  - {key: a}\n  - {kee: d}"))
+    problems = [(Path(problem.file).name, problem.line, problem.field) for problem in raised.value.problems]
+    assert problems == [
+        ("missing.yaml", 0, ""),
+        ("<text>", 2, "flags[0].key"),
+        ("<text>", 3, "flags[1].key"),
+        ("<text>", 3, "flags[1].kee"),
+    ]

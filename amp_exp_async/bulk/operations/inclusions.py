@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from attrs import field, frozen
@@ -34,6 +34,23 @@ def _all_cohorts(value: Iterable[str]) -> tuple[str, ...]:
 
 
 @frozen
+class InclusionRequest:
+    """One request of an operation on the IDs that a variant includes.
+
+    Attributes:
+        action: `add` or `remove`.
+        ids: the IDs that the request adds or removes.
+    """
+
+    action: Literal["add", "remove"]
+    ids: tuple[str, ...]
+
+
+def _chunks(action: Literal["add", "remove"], ids: Sequence[str], size: int) -> list[InclusionRequest]:
+    return [InclusionRequest(action, tuple(ids[start : start + size])) for start in range(0, len(ids), size)]
+
+
+@frozen
 class Inclusion(OnVariant):
     """An operation on the ids that a variant includes.
 
@@ -52,6 +69,32 @@ class Inclusion(OnVariant):
         """The ids."""
         given: tuple[str, ...] = getattr(self, self.what)
         return given
+
+    def requests(self, included: Sequence[str]) -> list[InclusionRequest]:
+        """Return the requests that make this change, without IDs for which it makes no difference.
+
+        Additions go first, so that no user is left out meanwhile. If the variant has no room for them, removals do.
+
+        Args:
+            included: the IDs that the variant includes now.
+
+        Raises:
+            InvalidInputError: If the variant would include too many.
+        """
+        current, given = set(included), set(self.ids)
+        added = [] if self.action == "remove" else [id for id in self.ids if id not in current]
+        removed = [] if self.action == "add" else [id for id in included if (id in given) == (self.action == "remove")]
+        additions = _chunks("add", added, validation.MAX_ADDED)
+        removals = _chunks("remove", removed, validation.MAX_REMOVED)
+        if self.what != "users" or not added or len(current) + len(added) <= validation.MAX_ADDED:
+            return additions + removals
+        if len(current) + len(added) - len(removed) > validation.MAX_ADDED:
+            validation.reject(
+                self.what,
+                f"must leave at most {validation.MAX_ADDED} in the variant: it has {len(current)}, and {len(added)} "
+                "would be added",
+            )
+        return removals + additions
 
 
 @frozen

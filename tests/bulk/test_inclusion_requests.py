@@ -17,7 +17,7 @@ from amp_exp_async import (
     ReplaceCohorts,
     ReplaceUsers,
 )
-from amp_exp_async.bulk.difference import Step, steps
+from amp_exp_async.bulk.operations import InclusionRequest
 
 CLASSES: dict[str, tuple[type[Any], type[Any], type[Any]]] = {
     "users": (AddUsers, RemoveUsers, ReplaceUsers),
@@ -45,10 +45,10 @@ def check(what: str, action: str, present: list[str], ids: list[str]) -> None:
     operation = operation_of(what, action, ids)
     if what == "users" and len(goal) > 2000:
         with pytest.raises(InvalidInputError, match="users: must leave at most 2000"):
-            steps(operation, present)
+            operation.requests(present)
         return
     now, sent = set(present), list[str]()
-    found = steps(operation, present)
+    found = operation.requests(present)
     for step in found:
         assert len(step.ids) == len(set(step.ids)) > 0
         if step.action == "add":
@@ -117,24 +117,27 @@ def test_large_sets(what: str, action: str, there: int, first: int, count: int) 
 )
 def test_nothing_is_sent_when_nothing_differs(what: str, action: str, present: list[str], ids: list[str]) -> None:
     """No request, in whichever order and how often the ids are given."""
-    assert steps(operation_of(what, action, ids), present) == []
+    assert operation_of(what, action, ids).requests(present) == []
 
 
 def test_a_replacement_adds_first_where_there_is_room() -> None:
     """So that nobody is left out meanwhile; the ids come in the order given, and in that of the list."""
     replace = ReplaceUsers("flags", "1", "on", ["e", "b", "d"])
-    assert steps(replace, ["c", "b", "a"]) == [Step("add", ("e", "d")), Step("remove", ("c", "a"))]
+    assert replace.requests(["c", "b", "a"]) == [
+        InclusionRequest("add", ("e", "d")),
+        InclusionRequest("remove", ("c", "a")),
+    ]
 
 
 def test_a_replacement_removes_first_where_there_is_none() -> None:
     """2,000 others take the place of 2,000: 20 removals, then one addition."""
-    found = steps(ReplaceUsers("flags", "1", "on", span(2000, 4000)), span(0, 2000))
+    found = ReplaceUsers("flags", "1", "on", span(2000, 4000)).requests(span(0, 2000))
     assert [(step.action, len(step.ids)) for step in found] == [("remove", 100)] * 20 + [("add", 2000)]
 
 
 def test_too_many_cohorts_for_one_request() -> None:
     """Cohorts have no limit but that of a request."""
-    found = steps(AddCohorts("flags", "1", "on", span(0, 4001)), [])
+    found = AddCohorts("flags", "1", "on", span(0, 4001)).requests([])
     assert [(step.action, len(step.ids)) for step in found] == [("add", 2000), ("add", 2000), ("add", 1)]
 
 
@@ -144,11 +147,11 @@ def test_too_many_users(there: int, given: list[str]) -> None:
     new = len(set(given) - set(span(0, there)))
     message = rf"must leave at most 2000 in the variant: it has {there}, and {new} would be added.*Nothing was sent"
     with pytest.raises(InvalidInputError, match=message):
-        steps(AddUsers("flags", "1", "on", given), span(0, there))
+        AddUsers("flags", "1", "on", given).requests(span(0, there))
 
 
 def test_more_than_the_limit_is_there_already() -> None:
     """Where somebody else has got more into a variant, removing still works, and a replacement brings it back."""
     present = span(0, 2100)
-    assert len(steps(RemoveUsers("flags", "1", "on", ["u5"]), present)) == 1
+    assert len(RemoveUsers("flags", "1", "on", ["u5"]).requests(present)) == 1
     check("users", "replace", present, span(0, 10))
