@@ -26,7 +26,6 @@ from .bulk import (
 )
 from .bulk.streams import AsyncExperiments, AsyncFlags
 from .client import AsyncBetaClient, AsyncExperimentClient
-from .editing import FieldDifference, RestoreResult, SegmentEditParams, VersionChange
 from .errors import (
     AmpExpError,
     APIConnectionError,
@@ -56,7 +55,6 @@ from .manifests import (
     Dependencies,
     ExperimentSpec,
     ExportScope,
-    FieldChange,
     FlagConfigSpec,
     FlagSpec,
     Manifest,
@@ -97,8 +95,12 @@ from .resources import (
     BetaExperimentCreateParams,
     ExperimentCreateParams,
     ExperimentEditParams,
+    FieldChange,
     FlagCreateParams,
     FlagEditParams,
+    RestoreResult,
+    SegmentEditParams,
+    VersionChange,
 )
 from .serialization import parse, to_json
 from .sync import BetaClient, BulkRun, ExperimentClient, Experiments, Flags, Pager
@@ -150,7 +152,6 @@ __all__ = [
     "ExposureEvent",
     "ExposureFilter",
     "FieldChange",
-    "FieldDifference",
     "Finding",
     "Flag",
     "FlagConfig",

@@ -65,6 +65,7 @@ ANYTHING = """\
 are repeated, others never.
 """
 # What a rule of the API keeps from being a number or a text of digits.
+GUARDED = {"guarded_edit", "roll_out", "roll_back"}
 VALUES: dict[str, Any] = {"slots": [{"percentage": 100}], "holdout_percentage": 5}
 
 
@@ -229,7 +230,10 @@ def repeated(sent: Sent) -> str:
 
 def is_guarded(method: Callable[..., Any]) -> bool:
     """Whether a method reads, writes and reads back."""
-    return inspect.unwrap(method).__module__.startswith("amp_exp_async.editing.")
+    return (
+        inspect.unwrap(method).__name__ in GUARDED
+        or inspect.unwrap(method).__module__ == "amp_exp_async.resources.segments"
+    )
 
 
 def is_run(method: Callable[..., Any]) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection, Iterable
 from typing import TypeAlias, TypeVar, cast
 
-from amp_exp_async import editing, resources, validation
+from amp_exp_async import resources, validation
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import KindResource, flag_resources
 
@@ -173,7 +173,7 @@ class AsyncCohorts(resources.AsyncCohorts):
         return AsyncBulkRun(self.transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
 
 
-class AsyncFlagConfigs(editing.AsyncFlagConfigs[FlagConfigT_co]):
+class AsyncFlagConfigs(resources.AsyncFlagConfigs[FlagConfigT_co]):
     """What `client.flags` and `client.experiments` have in common, with inclusions of any number."""
 
     users_class = AsyncUsers
@@ -184,11 +184,11 @@ class AsyncFlagConfigs(editing.AsyncFlagConfigs[FlagConfigT_co]):
     cohorts: AsyncCohorts  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class AsyncFlags(AsyncFlagConfigs[Flag], editing.AsyncFlags):
+class AsyncFlags(AsyncFlagConfigs[Flag], resources.AsyncFlags):
     """The flags of an account: `client.flags`."""
 
 
-class AsyncExperiments(AsyncFlagConfigs[Experiment], editing.AsyncExperiments):
+class AsyncExperiments(AsyncFlagConfigs[Experiment], resources.AsyncExperiments):
     """The experiments of an account: `client.experiments`."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from amp_exp_async import Experiment, validation
-from amp_exp_async.editing.decisions import rolled_back, rolled_out
+from amp_exp_async.resources.rollout import with_rollback, with_rollout
 
 from .command import command
 from .naming import Name, Named, Naming, read
@@ -39,7 +39,7 @@ def add_decisions(app: typer.Typer) -> None:
         key, why = validation.key("variant", variant), validation.string("--reason", reason)
 
         def change(experiment: Any) -> Experiment:
-            return rolled_out(experiment, key, why, everyone=everyone)
+            return with_rollout(experiment, key, why, everyone=everyone)
 
         _decide(session, naming.of(flag), change, dry_run=dry_run, yes=yes)
 
@@ -49,7 +49,7 @@ def add_decisions(app: typer.Typer) -> None:
     ) -> None:
         """End an experiment, and give no variant to anybody. It asks first."""
         why = validation.string("--reason", reason)
-        _decide(session, naming.of(flag), lambda experiment: rolled_back(experiment, why), dry_run=dry_run, yes=yes)
+        _decide(session, naming.of(flag), lambda experiment: with_rollback(experiment, why), dry_run=dry_run, yes=yes)
 
 
 def _decide(session: Session, name: Named, change: Callable[[Any], Experiment], *, dry_run: bool, yes: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import Deployment, FieldDifference, InvalidInputError, validation
+from amp_exp_async import Deployment, FieldChange, InvalidInputError, validation
 from amp_exp_async.manifests.present import full
 
 from .command import command
@@ -81,7 +81,7 @@ def _edit(
     write = Write(
         printable(f"deployment {before.id} ({cell(before.label)})"),
         {"id": before.id, "label": before.label or None, "project_id": before.project_id or None},
-        {_SHOWN_AS[name]: FieldDifference(_SHOWN_AS[name], present[name], value) for name, value in due.items()},
+        {_SHOWN_AS[name]: FieldChange(_SHOWN_AS[name], present[name], value) for name, value in due.items()},
         lambda: client.deployments.edit(before.id, **due),
     )
     question = "Archive this deployment?" if due.get("archive") else None

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from amp_exp_async import VersionChange
-from amp_exp_async.editing.history import as_in, changes, left
 from amp_exp_async.manifests.present import full
 from amp_exp_async.models import FlagConfig, Version
+from amp_exp_async.resources.history import apply_version, not_restorable, version_changes
 
 from .command import command
 from .naming import Name, Naming, find, read
@@ -46,7 +46,7 @@ def add_versions(app: typer.Typer, section: Section) -> None:
     @command(app, "history", help=f"Show what each version of one {section.one} has changed: who, when, what.")
     def history(session: Session, *, flag: Name, naming: Naming) -> None:
         toggles = section.of(session.client)
-        found = changes(list(toggles.versions.list(find(toggles, naming.of(flag)).id)))
+        found = version_changes(list(toggles.versions.list(find(toggles, naming.of(flag)).id)))
         session.result = [_document(change) for change in found]
         for change in found[:-1]:
             session.say(_told(change))
@@ -67,9 +67,9 @@ def add_versions(app: typer.Typer, section: Section) -> None:
         toggles = section.of(session.client)
         before = read(toggles, naming.of(flag))
         wanted: FlagConfig = toggles.versions.get(before.id, version).config
-        restored = as_in(before, wanted)
+        restored = apply_version(before, wanted)
         write = edit_of(session, section, before, restored, already="nothing that an edit can set differs")
-        for one in in_our_words(left(restored, wanted)).values():
+        for one in in_our_words(not_restorable(restored, wanted)).values():
             session.tell(f"An edit cannot set this, and it stays: {one}")
         carry_out(session, [write], dry_run=dry_run, question=f"Go back to version {version}?", yes=yes)
 

@@ -8,12 +8,11 @@ from typing import Any, Literal, TypeAlias
 import attrs
 from attrs import define
 
-from amp_exp_async import UNSET, APIStatusError, EditConflictError, FieldDifference, InvalidInputError
-from amp_exp_async.editing.fields import difference
-from amp_exp_async.editing.guarded import Guarded
-from amp_exp_async.editing.history import differences
+from amp_exp_async import UNSET, APIStatusError, EditConflictError, FieldChange, InvalidInputError
 from amp_exp_async.manifests.present import full
 from amp_exp_async.models import FlagConfig
+from amp_exp_async.resources.diff import diff_flags
+from amp_exp_async.resources.optimistic import OptimisticEdit, changed_fields
 
 from .section import Section
 from .session import Session
@@ -39,7 +38,7 @@ class Write:
 
     name: str
     about: dict[str, Any]
-    differences: Mapping[str, FieldDifference]
+    differences: Mapping[str, FieldChange]
     send: Callable[[], object]
     already: str = _NOTHING
     state: Manifest = "planned"
@@ -59,7 +58,7 @@ class Write:
         return {**self.about, "state": self.state, "differences": plain(self.differences)}
 
 
-def plain(differences: Mapping[str, FieldDifference]) -> dict[str, Any]:
+def plain(differences: Mapping[str, FieldChange]) -> dict[str, Any]:
     """Differences, for `--json`; a side where the field was not there is left out."""
     return {
         name: {
@@ -71,7 +70,7 @@ def plain(differences: Mapping[str, FieldDifference]) -> dict[str, Any]:
     }
 
 
-def in_our_words(found: Mapping[str, FieldDifference]) -> dict[str, FieldDifference]:
+def in_our_words(found: Mapping[str, FieldChange]) -> dict[str, FieldChange]:
     """Differences by the names that the command line uses: what is `deleted` is archived."""
     renamed = {"archived" if name == "deleted" else name: one for name, one in found.items()}
     return {name: attrs.evolve(one, field=name) for name, one in renamed.items()}
@@ -92,14 +91,14 @@ def edit_of(
     Raises:
         InvalidInputError: the change is none that an edit can make.
     """
-    difference(before, edited)
+    changed_fields(before, edited)
     client, resource = session.client, section.of(session.client)._resource  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
-    guarded: Guarded[FlagConfig] = Guarded(resource.transport, resource.kind)
+    editor: OptimisticEdit[FlagConfig] = OptimisticEdit(resource.transport, resource.kind)
     return Write(
         section.label(before),
         {"kind": section.kind, "id": before.id, "key": before.key, "project_id": before.project_id or None},
-        in_our_words(differences(before, edited)),
-        lambda: client._portal.call(lambda: guarded.write(before.id, before, edited)),  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
+        in_our_words(diff_flags(before, edited)),
+        lambda: client._portal.call(lambda: editor.write(before.id, before, edited)),  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - until it is public
         already,
     )
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from amp_exp_async import editing, manifests, validation
+from amp_exp_async import manifests, validation
 from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
 from amp_exp_async.bulk.streams import AsyncExperiments, AsyncFlags
 from amp_exp_async.config import V1
-from amp_exp_async.editing import RestoreResult, VersionChange
 from amp_exp_async.http import Transport
 from amp_exp_async.manifests import Manifest, Plan
 from amp_exp_async.models import FlagConfig
-from amp_exp_async.resources import AsyncDeployments, AsyncHoldouts, AsyncMutexes, AsyncProjectVersions, flag_resources
+from amp_exp_async.resources import (
+    AsyncDeployments,
+    AsyncHoldouts,
+    AsyncMutexes,
+    AsyncProjectVersions,
+    RestoreResult,
+    VersionChange,
+    flag_resources,
+    restore_version,
+    version_changes,
+)
 
 from .base import AsyncClient
 
@@ -135,7 +144,7 @@ class AsyncExperimentClient(AsyncClient):
             for change in await client.history("flags", "123"):
                 print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: False -> True
         """
-        return editing.changes(await self._section(kind).versions.list(id))
+        return version_changes(await self._section(kind).versions.list(id))
 
     async def restore_version(
         self, kind: KindName, id: str, version: int | str, *, dry_run: bool = False
@@ -165,7 +174,7 @@ class AsyncExperimentClient(AsyncClient):
             restored = await client.restore_version("flags", "123", 4)
         """
         section = self._section(kind)
-        return await editing.restore(section, id, version, dry_run=validation.boolean("dry_run", dry_run))
+        return await restore_version(section, id, version, dry_run=validation.boolean("dry_run", dry_run))
 
     def _section(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
         validation.one_of("flags", "experiments")("kind", kind)

@@ -1,7 +1,7 @@
 """Flags as files: what a file declares, how it is read and written, and what would change."""
 
 from .applying import apply
-from .change import Action, FieldChange, ResourceChange
+from .change import Action, ResourceChange
 from .export import Depth, export
 from .files import dumps, load, loads, save
 from .plan import Plan
@@ -15,7 +15,6 @@ __all__ = [
     "Depth",
     "ExperimentSpec",
     "ExportScope",
-    "FieldChange",
     "FlagConfigSpec",
     "FlagSpec",
     "Manifest",

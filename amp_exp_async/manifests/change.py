@@ -8,23 +8,11 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from attrs import field, frozen
 
 from amp_exp_async.models import UNSET
+from amp_exp_async.resources import FieldChange
 
 from .spec import KINDS, KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
-
-
-@frozen
-class FieldChange:
-    """What becomes of a field.
-
-    Attributes:
-        before: what it is, as plain JSON; `UNSET` for what is not there.
-        after: what it will be; `UNSET` for what is taken away.
-    """
-
-    before: Any
-    after: Any
 
 
 @frozen(kw_only=True)
@@ -84,7 +72,7 @@ def change_of(document: Any) -> ResourceChange:
     if given["kind"] not in KINDS or given["action"] not in get_args(Action):
         raise TypeError(f"there is no {given['action']!r} of {given['kind']!r}")
     fields = {
-        name: FieldChange(sides.get("before", UNSET), sides.get("after", UNSET))
+        name: FieldChange(name, sides.get("before", UNSET), sides.get("after", UNSET))
         for name, sides in given.pop("fields").items()
     }
     return ResourceChange(**given, fields=fields)

@@ -10,8 +10,9 @@ from attrs import define, field
 
 from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET, FlagConfig
+from amp_exp_async.resources import FieldChange
 
-from .change import Action, FieldChange, ResourceChange
+from .change import Action, ResourceChange
 from .document import is_array, is_object
 from .dump import unstructure
 from .merging import covers, onto, same
@@ -96,7 +97,7 @@ class Comparison:
         self._check_weights()
         given = unstructure(SCHEMAS[self.kind], declared)
         now: dict[str, Any] = {} if toggle is None else full(toggle)
-        changed = {name: FieldChange(before, after) for name, before, after in self._changed(given, now)}
+        changed = {name: FieldChange(name, before, after) for name, before, after in self._changed(given, now)}
         self._check_whole(changed)
         if self.problems or not (changed or toggle is None):
             return None

@@ -9,12 +9,11 @@ import orjson
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import EditConflictError
 from amp_exp_async.models import UNSET
+from amp_exp_async.resources import FieldChange
 
-from .change import FieldChange, ResourceChange
+from .change import ResourceChange
 from .document import is_object
 from .operations import operations
-
-_NOTHING = FieldChange(UNSET, UNSET)
 
 
 def refuse_conflicts(
@@ -71,7 +70,8 @@ def _since_the_run(planned: ResourceChange, fresh: ResourceChange | None, done: 
 
 def _both(planned: ResourceChange, fresh: ResourceChange) -> Iterator[tuple[str, FieldChange, FieldChange]]:
     for name in dict.fromkeys([*planned.fields, *fresh.fields]):
-        yield name, planned.fields.get(name, _NOTHING), fresh.fields.get(name, _NOTHING)
+        unchanged = FieldChange(name, UNSET, UNSET)
+        yield name, planned.fields.get(name, unchanged), fresh.fields.get(name, unchanged)
 
 
 def _is_same(then: FieldChange, now: FieldChange) -> bool:
@@ -91,7 +91,7 @@ def _is_between(name: str, then: FieldChange, now: FieldChange) -> bool:
 
 def _told(name: str, then: FieldChange, now: FieldChange) -> str:
     # One that does not change any more is what it was to be.
-    present = then.after if now == _NOTHING else now.before
+    present = then.after if now.before is now.after is UNSET else now.before
     return f"{name} was {_short(then.before)}, and is {_short(present)}"
 
 

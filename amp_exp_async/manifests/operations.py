@@ -24,8 +24,9 @@ from amp_exp_async.bulk import (
 )
 from amp_exp_async.models import UNSET
 from amp_exp_async.params import NEW_EXPERIMENT, NEW_FLAG
+from amp_exp_async.resources import FieldChange
 
-from .change import FieldChange, ResourceChange
+from .change import ResourceChange
 
 _SERVICE = {"enabled": "enabled", "archived": "archive"}
 
@@ -101,7 +102,7 @@ class _Steps:
         return [make(self._change.project_id, self._change.key, **given)]
 
     def _deployments(self) -> list[Operation]:
-        one = self._fields.pop("deployments", FieldChange([], []))
+        one = self._fields.pop("deployments", FieldChange("deployments", [], []))
         ids = self._change.deployments
         added = [ids[label] for label in one.after if label not in (one.before or ())]
         removed = [ids[label] for label in (one.before or ()) if label not in one.after]

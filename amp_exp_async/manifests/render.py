@@ -13,8 +13,9 @@ import orjson
 
 from amp_exp_async.errors import Problem
 from amp_exp_async.models import UNSET
+from amp_exp_async.resources import FieldChange
 
-from .change import Action, FieldChange, ResourceChange
+from .change import Action, ResourceChange
 
 _SHORT = 60
 _AROUND = 12

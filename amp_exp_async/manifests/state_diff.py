@@ -9,8 +9,9 @@ import orjson
 from attrs import frozen
 
 from amp_exp_async.models import UNSET, Condition
+from amp_exp_async.resources import FieldChange
 
-from .change import Action, FieldChange, ResourceChange
+from .change import Action, ResourceChange
 from .changes import Changes
 from .compare import APART, Difference, is_same
 from .document import is_array, is_object
@@ -109,7 +110,7 @@ def _matched(olds: list[FlagConfigSpec], news: list[FlagConfigSpec], *, across: 
 
 def _change(kind: KindName, before: FlagConfigSpec | None, after: FlagConfigSpec | None) -> ResourceChange | None:
     """What differs; None for nothing."""
-    fields = {name: FieldChange(was, now) for name, was, now in _differences(kind, before, after)}
+    fields = {name: FieldChange(name, was, now) for name, was, now in _differences(kind, before, after)}
     if before and after and not fields:
         return None
     known = [one for one in (after, before) if one]

@@ -21,11 +21,16 @@ from .beta import (
     BetaExperimentCreateParams,
 )
 from .deployments import AsyncDeployments
+from .diff import FieldChange, diff_flags
+from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
 from .groups import Groups
+from .history import RestoreResult, VersionChange, apply_version, not_restorable, restore_version, version_changes
 from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
 from .mutexes import AsyncMutexes, SlotLike
-from .toggles import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resources
+from .optimistic import OptimisticEdit, changed_fields
+from .segments import AsyncSegments, AsyncTags, SegmentEditParams
+from .toggles import flag_resources
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
@@ -45,19 +50,32 @@ __all__ = [
     "AsyncHoldouts",
     "AsyncMutexes",
     "AsyncProjectVersions",
+    "AsyncSegments",
+    "AsyncTags",
     "AsyncUsers",
     "AsyncVariants",
     "AsyncVersions",
     "BetaExperimentCreateParams",
     "ExperimentCreateParams",
     "ExperimentEditParams",
+    "FieldChange",
     "FlagCreateParams",
     "FlagEditParams",
     "Groups",
     "Kind",
     "KindResource",
+    "OptimisticEdit",
     "Resource",
+    "RestoreResult",
+    "SegmentEditParams",
     "SegmentLike",
     "SlotLike",
+    "VersionChange",
+    "apply_version",
+    "changed_fields",
+    "diff_flags",
     "flag_resources",
+    "not_restorable",
+    "restore_version",
+    "version_changes",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from amp_exp_async import validation
 from amp_exp_async.bulk.streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
-from amp_exp_async.editing import AsyncSegments, AsyncTags, Guarded, copied, difference
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import (
     AsyncDeployments,
@@ -16,8 +16,12 @@ from amp_exp_async.resources import (
     AsyncHoldouts,
     AsyncMutexes,
     AsyncProjectVersions,
+    AsyncSegments,
+    AsyncTags,
     AsyncVariants,
     AsyncVersions,
+    OptimisticEdit,
+    changed_fields,
 )
 
 from .base import SyncResource, as_sync, as_sync_pager, copy_signature
@@ -137,17 +141,17 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
         validation.boolean("dry_run", dry_run)
-        guarded: Guarded[FlagConfigT_co] = Guarded(self._resource.transport, self._resource.kind)
-        before = self._portal.call(lambda: guarded.read(id)) if base is None else guarded.checked_base(id, base)
-        edited = change(copied(before))
+        editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(self._resource.transport, self._resource.kind)
+        before = self._portal.call(lambda: editor.read(id)) if base is None else editor.checked_base(id, base)
+        edited = change(copy.deepcopy(before))
         if inspect.isawaitable(edited):
             if inspect.iscoroutine(edited):
                 edited.close()
             validation.reject("change", _NOT_ASYNC)
         if dry_run:
-            difference(before, edited)
+            changed_fields(before, edited)
             return edited
-        return self._portal.call(lambda: guarded.write(id, before, edited))
+        return self._portal.call(lambda: editor.write(id, before, edited))
 
 
 class Flags(FlagConfigs[AsyncFlags, Flag]):

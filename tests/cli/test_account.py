@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from amp_exp_async import AmpExpError, ResourceChange
+from amp_exp_async import AmpExpError, FieldChange, ResourceChange
 from amp_exp_async.bulk import Outcome
 from amp_exp_async.cli.account import Account
-from amp_exp_async.manifests import FieldChange
 from amp_exp_async.manifests.operations import operations
 
 CHANGES = [
@@ -17,7 +16,10 @@ CHANGES = [
         project_id="1",
         id=id,
         action="edit",
-        fields={"name": FieldChange("a", "b"), "variants.on.users": FieldChange([], ["ada"])},
+        fields={
+            "name": FieldChange("name", "a", "b"),
+            "variants.on.users": FieldChange("variants.on.users", [], ["ada"]),
+        },
     )
     for key, id in (("first", "1001"), ("second", "1002"))
 ]

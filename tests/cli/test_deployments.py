@@ -44,10 +44,10 @@ def test_list(account: Emulator, amp_exp: AmpExp, id: str) -> None:
 def test_edit(account: Emulator, amp_exp: AmpExp, id: str) -> None:
     """It sends what differs, shows it, and asks before it archives."""
     outcome = amp_exp("deployments", "edit", id, "--label", "site", "--restore")
-    assert (outcome.status, outcome.out) == (0, f"deployment {id} (web): label: 'web' -> 'site'\n")
+    assert (outcome.status, outcome.out) == (0, f'deployment {id} (web): label: "web" -> "site"\n')
     assert account.requests[-1].body == {"label": "site"}
     assert "Pass --yes" in amp_exp("deployments", "edit", id, "--archive").err
-    assert "archived: False -> True" in amp_exp("deployments", "edit", id, "--archive", "--dry-run").out
+    assert "archived: false -> true" in amp_exp("deployments", "edit", id, "--archive", "--dry-run").out
     assert written(account) == ["PATCH"]
     assert amp_exp("deployments", "edit", id, "--archive", "--yes", "--json").json["changes"][0]["state"] == "changed"
     assert account.requests[-1].body == {"archive": True}

@@ -39,9 +39,9 @@ def test_history(amp_exp: AmpExp) -> None:
     assert [head[0] for head in heads] == ["version 3", "version 2", "version 1"]
     assert all(len(head) == 3 and head[1].endswith(" UTC") and "@" in head[2] for head in heads)
     assert [line.strip() for line in lines if line.startswith(" ")] == [
-        "enabled: False -> True",
-        "name: 'new-checkout' -> 'second'",
-        "tags: +'a'",
+        "enabled: false -> true",
+        'name: "new-checkout" -> "second"',
+        'tags: +"a"',
         "the oldest version",
     ]
     newest, *_, oldest = amp_exp("flags", "history", "1001", "--json").json

@@ -138,7 +138,9 @@ def test_a_run_that_fails_anywhere_goes_on_by_its_journal(
             await applied(client, before)
             plan = await client.plan(after)
             due = {change.target for change in plan.changes}
-            entering = {one.target for one in plan.changes if one.fields.get("enabled") == FieldChange(False, True)}
+            entering = {
+                one.target for one in plan.changes if one.fields.get("enabled") == FieldChange("enabled", False, True)
+            }
             for _ in range(MOST_RUNS):
                 for method in ("POST", "PATCH", "DELETE"):
                     emulator.inject(fault, method=method, probability=0.4, times=None)

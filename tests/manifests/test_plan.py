@@ -417,7 +417,7 @@ async def test_a_bare_date_is_the_beginning_of_its_day(emulator: Emulator, clien
     emulator.state.add_experiment(key="e", startDate="2023-07-29T00:00:00.000Z", endDate="2023-07-30T10:00:00.000Z")
     state = Manifest(experiments=[ExperimentSpec(key="e", start_date="2023-07-29", end_date="2023-07-30")])
     plan = await client.plan(state)
-    assert plan.changes[0].fields == {"end_date": FieldChange("2023-07-30T10:00:00.000Z", "2023-07-30")}
+    assert plan.changes[0].fields == {"end_date": FieldChange("end_date", "2023-07-30T10:00:00.000Z", "2023-07-30")}
 
 
 def test_plans_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:

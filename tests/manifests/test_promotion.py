@@ -116,9 +116,9 @@ async def test_flags_and_deployments_are_those_of_the_target(
         ("new", PRODUCTION, None, "create"),
     ]
     assert plan.changes[0].fields == {
-        "enabled": FieldChange(before=False, after=True),
-        "deployments": FieldChange([], ["web"]),
-        "variants.on.payload": FieldChange(2, 1),
+        "enabled": FieldChange("enabled", before=False, after=True),
+        "deployments": FieldChange("deployments", [], ["web"]),
+        "variants.on.payload": FieldChange("variants.on.payload", 2, 1),
     }
     assert {toggle.project_id for toggle in plan.state.of("flags")} == {PRODUCTION}
 

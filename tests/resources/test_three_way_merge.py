@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async import UNSET, Condition, Segment
-from amp_exp_async.editing.merging import contained, merge, missing
+from amp_exp_async.resources.three_way_merge import find_lost, is_subset, merge
 
 NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
 
@@ -69,10 +69,10 @@ def test_segments_by_name(base: list[Segment], ours: list[Segment], theirs: list
     for name in was | us | they:
         old, mine, other = was.get(name), us.get(name), they.get(name)
         if old not in (mine, other) and mine != other:
-            clashes.add(f"target_segments[{name!r}]")
+            clashes.add(f'target_segments["{name}"]')
         elif (result := mine if old == other else other) is not None:
             expected[name] = result
-    found = {overlap.field for overlap in overlaps}
+    found = {overlap.location for overlap in overlaps}
     assert found - {"the order of target_segments"} == clashes
     if not overlaps:
         assert {one.name: one.percentage for one in values["target_segments"]} == expected
@@ -93,7 +93,7 @@ def test_it_does_not_matter_who_is_first(base: list[Segment], ours: list[Segment
     field = "target_segments"
     one, overlaps = merge({field: base}, {field: ours}, {field: theirs})
     other, swapped = merge({field: base}, {field: theirs}, {field: ours})
-    assert {overlap.field for overlap in overlaps} == {overlap.field for overlap in swapped}
+    assert {overlap.location for overlap in overlaps} == {overlap.location for overlap in swapped}
     if not overlaps:
         assert sorted(one[field], key=str) == sorted(other[field], key=str)
 
@@ -116,7 +116,7 @@ def test_the_order_of_segments(base: str, ours: str, theirs: str, result: str | 
     """Theirs, with what we added where it stands; ours, if only we have moved something; no guess if both have."""
     values, overlaps = merge(*({"target_segments": [segment(name) for name in side]} for side in (base, ours, theirs)))
     if result is None:
-        assert [overlap.field for overlap in overlaps] == ["the order of target_segments"]
+        assert [overlap.location for overlap in overlaps] == ["the order of target_segments"]
     else:
         assert ("".join(str(one.name) for one in values["target_segments"]), overlaps) == (result, [])
 
@@ -129,7 +129,7 @@ def test_segments_that_names_do_not_tell_apart(twin: Segment) -> None:
     _, overlaps = merge(
         {"target_segments": base}, {"target_segments": [*base, segment("b")]}, {"target_segments": base[:1]}
     )
-    assert [overlap.field for overlap in overlaps] == ["target_segments"]
+    assert [overlap.location for overlap in overlaps] == ["target_segments"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_segments_that_names_do_not_tell_apart(twin: Segment) -> None:
 )
 def test_what_counts_as_written(written: Any, read: Any, there: bool) -> None:
     """What the service adds, leaves out as null, or makes of a date is no mismatch."""
-    assert contained(written, read) is there
+    assert is_subset(written, read) is there
 
 
 @given(segment_lists(), segment_lists(), segment_lists())
@@ -160,9 +160,9 @@ def test_what_others_add_to_a_written_change_is_no_loss(
     field = "target_segments"
     ours_names = {one.name for one in base} | {one.name for one in ours}
     added = [one for one in later if one.name not in ours_names]
-    assert missing({field: base}, {field: ours}, {field: [*ours, *added]}) == []
+    assert find_lost({field: base}, {field: ours}, {field: [*ours, *added]}) == []
     if base != ours:
-        assert missing({field: base}, {field: ours}, {field: base}) != []
+        assert find_lost({field: base}, {field: ours}, {field: base}) != []
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_what_others_add_to_a_written_change_is_no_loss(
 )
 def test_written_tags(now: list[str], lost: bool) -> None:
     """`b` was removed and `x` added: that is all that is looked for, besides what was to stay."""
-    assert bool(missing({"tags": ["a", "b"]}, {"tags": ["a", "x"]}, {"tags": now})) is lost
+    assert bool(find_lost({"tags": ["a", "b"]}, {"tags": ["a", "x"]}, {"tags": now})) is lost
 
 
 def test_what_the_service_does_not_show_cannot_be_missing() -> None:
     """A field that it leaves out of its replies is taken as written."""
-    assert missing({"decision": UNSET}, {"decision": "rollout"}, {"decision": UNSET}) == []
+    assert find_lost({"decision": UNSET}, {"decision": "rollout"}, {"decision": UNSET}) == []

@@ -11,7 +11,7 @@ import pytest
 
 from amp_exp_async import ExperimentClient, Flag, InvalidInputError
 from amp_exp_async.emulator import Emulator
-from tests.editing.others import PILOT, methods
+from tests.resources.fixtures import PILOT, methods
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_rest(client: ExperimentClient, served: Emulator, id: str) -> None:
         set(),
     ]
     assert client.restore_version("flags", id, 1, dry_run=True).differences.keys() == {"target_segments", "tags"}
-    assert client.restore_version("flags", id, 1).toggle.tags == ["a"]
+    assert client.restore_version("flags", id, 1).flag_config.tags == ["a"]
     assert served.state.flag(id)["targetSegments"] == [PILOT]
 
 

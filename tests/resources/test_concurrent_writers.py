@@ -12,8 +12,8 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, Flag
 from amp_exp_async.emulator import Emulator
-from tests.editing.others import PILOT, STAFF
-from tests.editing.turns import Turns
+from tests.resources.fixtures import PILOT, STAFF
+from tests.resources.interleaving import Turns
 
 WRITERS = ["ann", "bo", "cy", "di"]
 EDITS = 12

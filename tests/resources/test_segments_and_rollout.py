@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from amp_exp_async import UNSET, AsyncExperimentClient, Experiment, InvalidInputError, Segment
-from amp_exp_async.editing.decisions import rolled_out
 from amp_exp_async.emulator import Emulator
-from tests.editing.others import OF_A_COHORT, PILOT, STAFF, methods, put
+from amp_exp_async.resources.rollout import with_rollout
+from tests.resources.fixtures import OF_A_COHORT, PILOT, STAFF, methods, put
 
 NEW: dict[str, Any] = {"name": "New", "conditions": [], "percentage": 5, "rollout_weights": {"on": 1}}
 NEW_ON_THE_WIRE = {"name": "New", "conditions": [], "percentage": 5, "rolloutWeights": {"on": 1}}
@@ -70,12 +70,12 @@ async def test_edit_a_segment(section: Any, emulator: Emulator, kind: Any, id: s
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda s, id: s.segments.add(id, NEW | {"name": "Pilot"}), "another segment of this name"),
-        (lambda s, id: s.segments.add(id, {"percentage": 1}), "must be given"),
-        (lambda s, id: s.segments.remove(id, "Pilots"), "no segment of the name 'Pilots'; the segments: 'Pilot'"),
-        (lambda s, id: s.segments.edit(id, "Pilot", name="Staff"), "another segment of this name"),
+        (lambda s, id: s.segments.add(id, NEW | {"name": "Pilot"}), "another segment has this name"),
+        (lambda s, id: s.segments.add(id, {"percentage": 1}), "is required"),
+        (lambda s, id: s.segments.remove(id, "Pilots"), 'no segment has the name "Pilots"; the segments: "Pilot"'),
+        (lambda s, id: s.segments.edit(id, "Pilot", name="Staff"), "another segment has this name"),
         (lambda s, id: s.segments.add_values(id, "Staff", "p", ["v"], case="exact"), "its conditions: none"),
-        (lambda s, id: s.segments.add_values(id, "Pilot", "email", ["v"], case="exact"), "'gp:email' 'is'"),
+        (lambda s, id: s.segments.add_values(id, "Pilot", "email", ["v"], case="exact"), '"gp:email" "is"'),
         (lambda s, id: s.segments.add_values(id, "Pilot", "country", ["v"], case="exact"), "no condition"),
         (lambda s, id: s.segments.add_values(id, "Crew", "country", ["v"], case="exact"), "no segment"),
     ],
@@ -180,8 +180,8 @@ async def test_roll_out(client: AsyncExperimentClient, emulator: Emulator, exper
 @pytest.mark.parametrize(
     ("percentage", "everyone", "weights", "steps"),
     [
-        (50, False, {"control": 1, "treatment": 1}, "'control', rollout_weight=0"),
-        (0, True, {"control": 2, "treatment": 0}, "'treatment', rollout_weight=1"),
+        (50, False, {"control": 1, "treatment": 1}, '"control", rollout_weight=0'),
+        (0, True, {"control": 2, "treatment": 0}, '"treatment", rollout_weight=1'),
         (0, False, {"control": 1, "treatment": 1}, None),
         (50, False, {"control": 0, "treatment": 1}, None),
         (50, True, {"treatment": 1}, None),
@@ -193,11 +193,11 @@ def test_rolling_out_to_users_without_a_segment(
     """Their weights are the variants' own: where these would give them another variant, the call says what to do."""
     experiment = Experiment(id="1", key="k", rollout_percentage=percentage, rollout_weights=weights)
     if steps is None:
-        result = rolled_out(experiment, "treatment", "why", everyone=everyone)
+        result = with_rollout(experiment, "treatment", "why", everyone=everyone)
         assert result.rollout_percentage == (100 if everyone else percentage)
     else:
         with pytest.raises(InvalidInputError, match=steps):
-            rolled_out(experiment, "treatment", "why", everyone=everyone)
+            with_rollout(experiment, "treatment", "why", everyone=everyone)
 
 
 async def test_roll_back(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
@@ -220,7 +220,7 @@ async def test_decisions_that_are_refused(client: AsyncExperimentClient, emulato
     with pytest.raises(InvalidInputError, match="control, treatment"):
         await client.experiments.roll_out(experiment, "treatmnt", "why")
     put(emulator, experiment, "experiments", targetSegments=[OF_A_COHORT])
-    with pytest.raises(InvalidInputError, match="'Whales'"):
+    with pytest.raises(InvalidInputError, match='"Whales"'):
         await client.experiments.roll_back(experiment, "why")
     assert "PATCH" not in methods(emulator)
 

@@ -1,0 +1,105 @@
+"""The history of a flag or experiment: what each version changed, and restoring a version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+from attrs import frozen
+
+from amp_exp_async.models import UNSET, FlagConfig, Maybe, Version
+
+from .diff import FieldChange, diff_flags
+from .flags import AsyncFlagConfigs
+from .optimistic import OptimisticEdit, changed_fields, editable_attributes
+
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
+
+
+@frozen
+class VersionChange:
+    """The changes that a version made.
+
+    Attributes:
+        version: the version's number.
+        created_by: the author.
+        created_at: the time of the change, in UTC.
+        differences: the fields that differ from the previous version, by name. Empty for the oldest version, and if the
+            service does not show the change, as when a flag is archived.
+    """
+
+    version: int
+    created_by: Maybe[str]
+    created_at: Maybe[datetime]
+    differences: dict[str, FieldChange]
+
+    def __str__(self) -> str:
+        author = f" by {self.created_by}" if self.created_by else ""
+        time = f" at {self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else ""
+        changes = "; ".join(map(str, self.differences.values())) or "no visible difference"
+        return f"version {self.version}{author}{time}: {changes}"
+
+
+@frozen
+class RestoreResult(Generic[FlagConfigT_co]):
+    """The result of restoring a version, or of a dry run.
+
+    Attributes:
+        differences: the fields that the edit sets, by name: before the call, and in the version.
+        not_restorable: the fields that differ from the version, but that an edit cannot set, such as `variants`.
+        flag_config: the flag or experiment as read after the write; in a dry run, the live one.
+        dry_run: whether the write was skipped.
+    """
+
+    differences: dict[str, FieldChange]
+    not_restorable: dict[str, FieldChange]
+    flag_config: FlagConfigT_co
+    dry_run: bool
+
+    def __str__(self) -> str:
+        unchanged = (f"not restorable: {change}" for change in self.not_restorable.values())
+        return "\n".join([*map(str, self.differences.values()), *unchanged]) or "no difference"
+
+
+def version_changes(versions: Sequence[Version[Any]]) -> list[VersionChange]:
+    """Return the changes of each version, newest first."""
+    ordered = sorted(versions, key=lambda version: version.version, reverse=True)
+    previous: list[Version[Any] | None] = [*ordered[1:], None]
+    return [
+        VersionChange(
+            version.version,
+            version.created_by,
+            version.created_at,
+            {} if before is None else diff_flags(before.config, version.config),
+        )
+        for version, before in zip(ordered, previous, strict=False)
+    ]
+
+
+def apply_version(flag_config: FlagConfig, version: FlagConfig) -> FlagConfig:
+    """Return the flag with every editable field that the version has set to the version's value."""
+    values = {name: getattr(version, name) for name in editable_attributes(flag_config)}
+    return attrs.evolve(flag_config, **{name: value for name, value in values.items() if value is not UNSET})
+
+
+def not_restorable(flag_config: FlagConfig, version: FlagConfig) -> dict[str, FieldChange]:
+    """Return the fields that still differ from a version after `apply_version`."""
+    changes = diff_flags(flag_config, version)
+    return {name: change for name, change in changes.items() if change.after is not UNSET}
+
+
+async def restore_version(
+    resource: AsyncFlagConfigs[FlagConfigT_co], id: str, version: int | str, *, dry_run: bool
+) -> RestoreResult[FlagConfigT_co]:
+    """Restore the editable fields of a version."""
+    editor = OptimisticEdit(resource.transport, resource.kind)
+    desired = (await resource.versions.get(id, version)).config
+    live = await editor.read(id)
+    restored = apply_version(live, desired)
+    changed_fields(live, restored)  # a dry run rejects what the edit would reject
+    differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
+    if not dry_run:
+        live = await editor.write(id, live, restored)
+    return RestoreResult(differences, remaining, live, dry_run)

@@ -1,0 +1,275 @@
+"""Optimistic edits: read, change, read again, merge, write, verify."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from amp_exp_async import validation
+from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
+from amp_exp_async.formatting import format_value
+from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
+from amp_exp_async.validation import Validator
+
+from ._base import KindResource
+from .diff import format_diff, json_equal
+from .three_way_merge import MergeConflict, find_lost, merge
+
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
+
+# Fields that a flag shows under another name than an edit takes.
+_ATTRIBUTE = {"archive": "deleted"}
+# An edit replaces these lists, so they must have been read first.
+_REPLACED_LISTS = ("target_segments", "tags")
+_COHORT_TYPE = "cohort"
+_COHORT_PROPERTY = "userdata_cohort"
+_ALTERNATIVES = {
+    "variants": "use variants.create, variants.edit and variants.remove",
+    "rollout_weights": "use variants.edit(id, variant, rollout_weight=...)",
+    "deployments": "use deployments.add and deployments.remove",
+    "parent_dependencies": "it follows from mutex and holdout groups: use client.mutexes and client.holdouts",
+    "state": "the service derives it from the dates and the decision",
+    "extra": "it holds fields that this version of the library does not know",
+}
+
+
+class OptimisticEdit(KindResource[FlagConfigT_co]):
+    """Edits that reject conflicting changes instead of overwriting them."""
+
+    async def read(self, id: str) -> FlagConfigT_co:
+        """Return the live flag or experiment."""
+        return await self._get(self.kind.model, self._path(id))
+
+    async def edit(
+        self,
+        id: str,
+        change: Callable[[FlagConfigT_co], FlagConfigT_co | Awaitable[FlagConfigT_co]],
+        *,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
+        reapply: bool = False,
+    ) -> FlagConfigT_co:
+        """Read a flag, change a copy of it, and write the fields that differ.
+
+        Args:
+            id: the flag's ID.
+            change: returns a changed copy.
+            base: an earlier reading of the flag. By default it is read now.
+            dry_run: whether to return the changed copy without writing it.
+            reapply: whether to apply the change again to the flag as it is just before the write, instead of merging.
+                The change must be idempotent.
+
+        Raises:
+            InvalidInputError: If an edit cannot make the change.
+            EditConflictError: If someone else changed the same values.
+        """
+        before = await self.read(id) if base is None else self.checked_base(id, base)
+        with _nothing_written():
+            edited = change(copy.deepcopy(before))
+        if inspect.isawaitable(edited):
+            edited = await edited
+        if dry_run:
+            changed_fields(before, edited)
+            return edited
+        again = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
+        return await self.write(id, before, edited, again)
+
+    def checked_base(self, id: str, base: FlagConfig) -> FlagConfigT_co:
+        """Return the earlier reading that an edit starts from.
+
+        Raises:
+            InvalidInputError: If it is not a reading of this flag or experiment.
+        """
+        if not isinstance(base, self.kind.model) or base.id != validation.identifier("id", id):
+            validation.reject("base", f"must be the {self.kind.model.__name__} with the ID {id}, as it was read")
+        return base
+
+    async def write(
+        self, id: str, base: FlagConfig, edited: Any, reapply: Callable[[Any], FlagConfig] | None = None
+    ) -> FlagConfigT_co:
+        """Write the fields that a changed copy changes, and return the flag as read afterwards.
+
+        Args:
+            id: the flag's ID.
+            base: the flag as it was read.
+            edited: the changed copy.
+            reapply: makes the same change to a newer reading.
+
+        Raises:
+            InvalidInputError: If an edit cannot make the change.
+            EditConflictError: If someone else changed the same values.
+        """
+        with _nothing_written():
+            ours = changed_fields(base, edited)
+        if not ours:
+            return cast("FlagConfigT_co", base)
+        path = self._path(id)
+        async with self._exclusive(path):
+            live = await self.read(id)
+            with _nothing_written():
+                desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
+            if not desired:
+                return live
+            await self._send("PATCH", path, validation.changes(editable_fields(base), desired))
+            try:
+                written = await self.read(id)
+            except AmpExpError as error:
+                error.add_note(f"PATCH {path} succeeded. Only the read that verifies it failed.")
+                raise
+        _verify(path, live, desired, written, reapply)
+        return written
+
+    @asynccontextmanager
+    async def _exclusive(self, path: str) -> AsyncGenerator[None, None]:
+        """Exclude the other guarded edits of this client from the same flag."""
+        guards = self._transport.connection.guards
+        await guards.acquire(path, None)
+        try:
+            yield
+        finally:
+            guards.release(path)
+
+
+def editable_fields(flag_config: FlagConfig) -> dict[str, Validator]:
+    """Return the fields that an edit can set, with their validators."""
+    return EXPERIMENT_EDIT_PARAMS if isinstance(flag_config, Experiment) else FLAG_EDIT_PARAMS
+
+
+def editable_attributes(flag_config: FlagConfig) -> dict[str, str]:
+    """Return the parameters of an edit by the attribute that shows each."""
+    return {_ATTRIBUTE.get(name, name): name for name in editable_fields(flag_config)}
+
+
+def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
+    """Return the fields that a changed copy changes, validated, as parameters of an edit.
+
+    Args:
+        base: the flag as it was read.
+        edited: the changed copy.
+
+    Raises:
+        InvalidInputError: If the argument is not a copy, breaks a rule, or has a change that an edit cannot make.
+    """
+    if not isinstance(edited, type(base)):
+        validation.reject("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
+    parameters = editable_attributes(base)
+    names = [field.name for field in attrs.fields(type(base))]
+    changed = [name for name in names if not json_equal(getattr(base, name), getattr(edited, name))]
+    for name in changed:
+        if name not in parameters:
+            validation.reject(
+                name, f"an edit cannot change this field: {_ALTERNATIVES.get(name, 'the service sets it')}"
+            )
+        if getattr(edited, name) is UNSET:
+            validation.reject(name, "must have a value: UNSET is not sent, so the field would stay unchanged")
+    require_loaded(base, changed)
+    values = {parameters[name]: getattr(edited, name) for name in changed}
+    if "target_segments" in values:
+        values["target_segments"] = validation.sequence("target_segments", values["target_segments"])
+        reject_cohort_conditions(*(base.target_segments or ()), *values["target_segments"])
+    return validation.fields(editable_fields(base), values)
+
+
+def require_loaded(flag_config: FlagConfig, fields: Container[str]) -> None:
+    """Raise `InvalidInputError` if a list that is to be replaced was not in the service's response.
+
+    Args:
+        flag_config: the flag as it was read.
+        fields: the names of the fields to write.
+    """
+    for name in _REPLACED_LISTS:
+        if name in fields and getattr(flag_config, name) is UNSET:
+            validation.reject(
+                name, "the response did not include this list, so its items would be lost: use edit to replace it"
+            )
+
+
+def reject_cohort_conditions(*segments: Any) -> None:
+    """Raise `InvalidInputError` if a segment has a cohort condition, which the API would drop."""
+    for segment in segments:
+        if isinstance(segment, Segment) and any(map(_is_on_cohort, segment.conditions or ())):
+            validation.reject(
+                "target_segments",
+                f"the segment {format_value(segment.name)} has a cohort condition, which the API "
+                "cannot write and would drop: change the segments of this flag in the Amplitude app",
+            )
+
+
+def _is_on_cohort(condition: Any) -> bool:
+    return isinstance(condition, Condition) and (
+        _COHORT_TYPE in str(condition.type).lower() or condition.prop == _COHORT_PROPERTY
+    )
+
+
+@contextmanager
+def _nothing_written() -> Generator[None, None, None]:
+    """Correct the message of a validation error: a read was sent, but no write."""
+    try:
+        yield
+    except InvalidInputError as error:
+        message = str(error).replace("Nothing was sent.", "Nothing was written.")
+        raise InvalidInputError(message, argument=error.argument, rule=error.rule) from None
+
+
+def _current(flag_config: FlagConfig, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the named fields of an edit."""
+    return {field: getattr(flag_config, _ATTRIBUTE.get(field, field)) for field in fields}
+
+
+def _merge_live(path: str, base: FlagConfig, ours: Mapping[str, Any], live: FlagConfig) -> dict[str, Any]:
+    """Merge our changes into the live flag, and return the fields to write."""
+    require_loaded(live, ours)
+    theirs = _current(live, ours)
+    merged, conflicts = merge(_current(base, ours), ours, theirs)
+    if conflicts:
+        raise _conflict_error(f"PATCH {path} was not sent: someone else changed the same values", conflicts)
+    desired = {field: value for field, value in merged.items() if not json_equal(value, theirs[field])}
+    if "target_segments" in desired:
+        reject_cohort_conditions(*(live.target_segments or ()))
+    return desired
+
+
+def _verify(
+    path: str,
+    before: FlagConfig,
+    written: Mapping[str, Any],
+    live: FlagConfig,
+    reapply: Callable[[Any], FlagConfig] | None,
+) -> None:
+    """Raise `EditConflictError` if the live flag no longer has what was written."""
+    conflicts = find_lost(_current(before, written), written, _current(live, written))
+    if not conflicts or (reapply is not None and _is_applied(reapply, live)):
+        return
+    raise _conflict_error(
+        f"PATCH {path} succeeded, but someone else overwrote it at the same moment", conflicts, written=True
+    )
+
+
+def _is_applied(reapply: Callable[[Any], FlagConfig], live: FlagConfig) -> bool:
+    try:
+        return not changed_fields(live, reapply(live))
+    except InvalidInputError:
+        return False
+
+
+def _conflict_error(fact: str, conflicts: Sequence[MergeConflict], *, written: bool = False) -> EditConflictError:
+    first, *others = conflicts
+    ours, theirs = (
+        "; ".join(format_diff(first.location, first.base, side)) or f"{first.location}: unchanged"
+        for side in (first.ours, first.theirs)
+    )
+    also = f" Also in conflict: {', '.join(conflict.location for conflict in others)}." if others else ""
+    return EditConflictError(
+        f"{fact}. Yours: {ours}. Theirs: {theirs}.{also} Read the flag again and decide which value is right.",
+        field=first.location,
+        base=first.base,
+        ours=first.ours,
+        theirs=first.theirs,
+        written=written,
+    )
