@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import HttpSession
+from multiprocessing.connection import Connection
 from typing import Any
 
 from amp_exp_async.emulator import Emulator, Fault
@@ -78,7 +78,7 @@ class Served:
         ids: the ids of its flags.
     """
 
-    def __init__(self, pipe: HttpSession) -> None:
+    def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self.base_url: str
         self.api_key: str
@@ -108,11 +108,11 @@ def emulating(conditions: Conditions) -> Iterator[Served]:
         process.join()
 
 
-def _serve(conditions: Conditions, pipe: HttpSession) -> None:
+def _serve(conditions: Conditions, pipe: Connection) -> None:
     asyncio.run(_run(conditions, pipe))
 
 
-async def _run(conditions: Conditions, pipe: HttpSession) -> None:
+async def _run(conditions: Conditions, pipe: Connection) -> None:
     async with Emulator(per_second=conditions.per_second, per_day=None, latency=conditions.latency, seed=7) as emulator:
         ids: list[str] = []
         for number in range(conditions.flags):

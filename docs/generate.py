@@ -28,7 +28,7 @@ from amp_exp_async import (
     InvalidInputError,
 )
 from amp_exp_async.config import BETA, V1
-from amp_exp_async.http import Idempotency, Request, Transport, cannot_reconcile
+from amp_exp_async.http import Idempotency, Request, Transport
 from amp_exp_async.resources import Resource
 
 PAGE = Path(__file__).parent / "operations.md"
@@ -70,24 +70,19 @@ VALUES: dict[str, Any] = {"slots": [{"percentage": 100}], "holdout_percentage": 
 
 
 class Sent(Exception):  # noqa: N818 - it is no error
-    """The request that a method would have sent, and the way to settle it."""
+    """The request that a method would have sent."""
 
-    def __init__(self, request: Request, settle: object) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__(request.method, request.path)
         self.request = request
-        self.settle = settle
 
 
 class Recorder(Transport):
-    """Hands out the first request of a call instead of sending it."""
+    """Raises the first request of a call instead of sending it."""
 
-    def send(self, request: Request) -> NoReturn:
-        """Hand it out."""
-        raise Sent(request, cannot_reconcile)
-
-    def send_settled(self, request: Request, answer: object, settle: object) -> NoReturn:  # noqa: ARG002
-        """Hand it out."""
-        raise Sent(request, settle)
+    def start(self, request: Request) -> NoReturn:
+        """Raise it."""
+        raise Sent(request)
 
 
 @frozen
@@ -225,7 +220,9 @@ def repeated(sent: Sent) -> str:
         case Idempotency.RENAME:
             return "yes; 404 then: read back"
         case Idempotency.NON_IDEMPOTENT:
-            return "never" if sent.settle is cannot_reconcile else "never: read back"
+            return "never"
+        case Idempotency.CREATE:
+            return "never: read back"
 
 
 def is_guarded(method: Callable[..., Any]) -> bool:
@@ -259,7 +256,7 @@ class Operations:
 async def operations(awaited: Any, blocking: Any) -> Operations:
     """All operations of a client, each of which the blocking one must have as well."""
     client = object.__new__(type(awaited))
-    client._hang(Recorder(awaited._transport.connection, awaited._transport.options))  # noqa: SLF001
+    client._hang(Recorder(awaited._transport.session, awaited._transport.options))  # noqa: SLF001
     rows: list[Row] = []
     runs: list[str] = []
     guarded: list[str] = []

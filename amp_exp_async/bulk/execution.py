@@ -13,7 +13,7 @@ from attrs import define
 
 from amp_exp_async.bulk.worker_pool import Runner
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError
-from amp_exp_async.http import CallAbandonedError, Tally, Transport
+from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport
 from amp_exp_async.models import Created
 
 from .handlers import Performer
@@ -82,37 +82,37 @@ class Execution:
             on_error: whether the first failure stops it, or all that comes after it on the same flag.
         """
         self.account = Account(source.total)
-        self._connection = transport.connection
+        self._session = transport.session
         self._resources = resources
         self._options = attrs.evolve(transport.options, patient=True)
         self._source = source
         self._journal_path = journal
         self._on_error = on_error
         self._left: dict[object, Outcome] = {}
-        self._lookups = self._transport()
+        self._lookups = Transport(self._session, self._options)
         self._names = Names(resources(self._lookups))
         self._journal: Journal | None = None
         self._cause: AmpExpError | None = None
-        self._tallies: list[Tally] = []
+        self._cancel_signals: list[CancelSignal] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self.runner = Runner(
             self._jobs(),
             worker=self._worker,
             drop=self._drop,
-            spawn=self._connection.spawn,
-            at_once=self._connection.max_concurrency,
+            spawn=self._session.spawn,
+            at_once=self._session.max_concurrency,
             on_stop=self._give_up,
             on_end=self._ended,
         )
 
     def begin(self) -> None:
-        """Take up the connection.
+        """Take up the session.
 
         Raises:
             ClientClosedError: the client is closed.
         """
-        self._connection.open()
-        self._connection.finishing.add(self._close)
+        self._session.open()
+        self._session.finishing.add(self._close)
         self._loop = asyncio.get_running_loop()
         self.account.start(self._loop.time())
 
@@ -126,13 +126,10 @@ class Execution:
     def summary(self) -> BulkSummary:
         """What has happened so far."""
         summary = self.account.summary
-        return attrs.evolve(summary, requests=summary.requests + self._lookups.tally.requests)
-
-    def _transport(self) -> Transport:
-        return Transport(self._connection, self._options)
+        return attrs.evolve(summary, requests=summary.requests + self._lookups.stats.requests)
 
     def _ended(self) -> None:
-        self._connection.finishing.discard(self._close)
+        self._session.finishing.discard(self._close)
         if self._journal is not None:
             self._journal.close()
 
@@ -162,7 +159,7 @@ class Execution:
         await self._source.open()
         self.account.total = self._source.total
         if self._journal_path is not None:
-            self._journal = Journal(self._journal_path, self._connection.endpoint.base_url)
+            self._journal = Journal(self._journal_path, self._session.endpoint.base_url)
             await asyncio.to_thread(self._check_journal, self._journal)
 
     def _check_journal(self, journal: Journal) -> None:
@@ -191,20 +188,22 @@ class Execution:
             job.key, job.error = job.index, error
 
     def _worker(self) -> Callable[[_Job], Awaitable[Outcome]]:
-        transport = self._transport()
-        self._tallies.append(transport.tally)
-        return partial(self._carry_out, Performer(self._resources(transport)), transport.tally)
+        signal = CancelSignal()
+        self._cancel_signals.append(signal)
+        transport = Transport(self._session, self._options, cancel_signal=signal)
+        return partial(self._carry_out, Performer(self._resources(transport)), transport.stats, signal)
 
     def _give_up(self) -> None:
         """Let go of the operations that have written nothing yet: they may wait for long."""
-        for tally in self._tallies:
-            tally.give_up()
+        for signal in self._cancel_signals:
+            signal.cancel_unsent()
 
-    async def _carry_out(self, performer: Performer, tally: Tally, job: _Job) -> Outcome:
+    async def _carry_out(self, performer: Performer, stats: CallStats, signal: CancelSignal, job: _Job) -> Outcome:
         performer.changed = []
         created: Created | None = None
         error: AmpExpError | None = None
-        tally.begin()
+        stats.reset()
+        signal.reset()
         failed = self._left.get(whole(job.operation))
         if failed is not None and not self._is_done(job):
             left = AmpExpError(f"not begun: its flag or experiment is left alone since {describe(failed)}")
@@ -225,13 +224,13 @@ class Execution:
         except AmpExpError as failure:
             error = failure
         except CallAbandonedError:
-            return self._drop(job, tally.requests)
+            return self._drop(job, stats.requests)
         except asyncio.CancelledError:
             error = AmpExpError("the run was cancelled while the operation was under way")
-            cancelled = _outcome(job, performer, tally, None, error)
-            self.runner.add(self._end(job, cancelled) if tally.requests else self._drop(job))
+            cancelled = _outcome(job, performer, stats, None, error)
+            self.runner.add(self._end(job, cancelled) if stats.requests else self._drop(job))
             raise
-        return self._end(job, _outcome(job, performer, tally, created, error))
+        return self._end(job, _outcome(job, performer, stats, created, error))
 
     async def _id(self, job: _Job) -> str | None:
         """The id of what is named by a key, now that it is created; None for what an operation creates."""
@@ -280,15 +279,15 @@ class Execution:
 
 
 def _outcome(
-    job: _Job, performer: Performer, tally: Tally, created: Created | None, error: AmpExpError | None
+    job: _Job, performer: Performer, stats: CallStats, created: Created | None, error: AmpExpError | None
 ) -> Outcome:
     changed = tuple(performer.changed)
     state: Status = "done"
     if error is not None:
-        if tally.lost or isinstance(error, OutcomeUnknownError):
+        if stats.ambiguous or isinstance(error, OutcomeUnknownError):
             state = "unknown"
         elif is_final(error) and not changed:
             state = "skipped"
         else:
             state = "failed"
-    return Outcome(job.operation, job.index, state, error, tally.requests, changed, created)
+    return Outcome(job.operation, job.index, state, error, stats.requests, changed, created)

@@ -89,7 +89,7 @@ class AsyncClient(ABC):
     @property
     def usage(self) -> Usage:
         """What was sent so far, by this client and its views."""
-        return self._transport.connection.usage
+        return self._transport.session.usage
 
     def with_options(
         self,
@@ -121,7 +121,7 @@ class AsyncClient(ABC):
             patient=present.patient,
         )
         view = object.__new__(type(self))
-        view._use(Transport(self._transport.connection, options), owner=False)
+        view._use(Transport(self._transport.session, options), owner=False)
         return view
 
     async def request(
@@ -150,14 +150,15 @@ class AsyncClient(ABC):
             validation.reject("method", "must be an HTTP method", method)
         if not _RAW_PATH.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
             validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
-        reply = await self._transport.send(
+        reply = await self._transport.write(
             Request(
                 verb,
                 path,
                 query=serialization.encode_query({} if params is None else validation.parameters("params", params)),
                 body=None if json is None else orjson.dumps(validation.json_value("json", json)),
                 repeat=Idempotency.IDEMPOTENT if verb in _HARMLESS else Idempotency.NON_IDEMPOTENT,
-            )
+            ),
+            parse=lambda response: response,
         )
         try:
             return orjson.loads(reply.body)
@@ -166,7 +167,7 @@ class AsyncClient(ABC):
 
     def forget_parent(self) -> None:
         """In a forked child: start anew, and leave the parent's connections alone."""
-        self._transport.connection.forget_parent()
+        self._transport.session.forget_parent()
 
     async def aclose(self) -> None:
         """Close the client. Idempotent.
@@ -175,10 +176,10 @@ class AsyncClient(ABC):
         `ClientClosedError`, creations and removals by index that were sent with `OutcomeUnknownError`.
         """
         if self._owner:
-            await self._transport.connection.close()
+            await self._transport.session.close()
 
     async def __aenter__(self) -> Self:
-        self._transport.connection.open()
+        self._transport.session.open()
         return self
 
     async def __aexit__(
@@ -188,7 +189,7 @@ class AsyncClient(ABC):
 
     def __repr__(self) -> str:
         # A traceback may show a client whose constructor has refused its arguments.
-        where = self._transport.connection.endpoint.base_url if hasattr(self, "_transport") else "(not made)"
+        where = self._transport.session.endpoint.base_url if hasattr(self, "_transport") else "(not made)"
         return f"<{type(self).__name__} {where}>"
 
     def __reduce__(self) -> str:

@@ -2,19 +2,21 @@
 
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
-from .call import CallAbandonedError
 from .connection import HttpOptions, HttpSession
-from .options import Attempt, CallOptions, Tally, Usage
+from .options import Attempt, CallOptions, CallStats, CancelSignal, Usage
 from .request import Request, Response, build_path
 from .retry import Idempotency, RetryPolicy, http_date
 from .scope import Scope
-from .transport import AmbiguousWrite, Transport, cannot_reconcile
+from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
 __all__ = [
     "AmbiguousWrite",
+    "AmbiguousWriteError",
     "Attempt",
     "CallAbandonedError",
     "CallOptions",
+    "CallStats",
+    "CancelSignal",
     "HttpOptions",
     "HttpSession",
     "Idempotency",
@@ -24,10 +26,9 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "Scope",
-    "Tally",
+    "SerializedWrite",
     "Transport",
     "Usage",
     "build_path",
-    "cannot_reconcile",
     "http_date",
 ]

@@ -131,6 +131,7 @@ _AGAIN = {
     "the second time changes nothing.",
     Idempotency.DELETE: "Sending it again is safe: a 404 then means that it was done.",
     Idempotency.RENAME: "Look at the object before you send it again: it may have its new key already.",
+    Idempotency.CREATE: "Look at the object before you send it again.",
     Idempotency.NON_IDEMPOTENT: "Look at the object before you send it again.",
 }
 
@@ -165,7 +166,7 @@ def connection_error(request: Request, fault: Failure, attempts: int, *, lost: b
         note: why there was no other attempt, when it is not the policy.
     """
     kind = APITimeoutError if fault.timeout else APIConnectionError
-    if lost and request.repeat is Idempotency.NON_IDEMPOTENT:
+    if lost and not request.repeat.may_repeat:
         advice = what_now(request, lost=lost)
     elif fault.sent or lost:
         advice = f"{what_now(request, lost=lost)} Try again, or raise timeout, deadline or retry."

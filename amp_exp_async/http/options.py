@@ -78,39 +78,59 @@ class Usage:
 
 
 @define
-class Tally:
-    """What was sent through one view of a client, and whether anything of it is in doubt. Its user resets it.
+class CallStats:
+    """Counts of what was sent through one transport.
 
     Attributes:
-        requests: requests sent, retries and what was read back to settle a write included.
-        lost: whether a write ended without anybody knowing if it was applied.
-        written: whether a request has been sent that changes something.
-        in_flight: requests without a reply yet.
-        scope: the call that is under way.
-        giving_up: whether nothing more is to be sent, unless something has been written.
+        requests: the requests sent, including retries and what was read back to reconcile a write.
+        ambiguous: whether a write ended without anybody knowing whether it was applied.
     """
 
     requests: int = 0
-    lost: bool = False
-    written: bool = field(default=False, eq=False)
-    in_flight: int = field(default=0, eq=False)
-    scope: Scope | None = field(default=None, eq=False)
-    giving_up: bool = field(default=False, eq=False)
+    ambiguous: bool = False
 
-    def begin(self) -> None:
-        """Count anew."""
-        self.requests, self.lost, self.written = 0, False, False
+    def reset(self) -> None:
+        """Start counting from zero."""
+        self.requests, self.ambiguous = 0, False
 
-    def give_up(self) -> None:
-        """Send nothing more, unless something has been written; a request in flight is let end, and is the last."""
-        self.giving_up = True
-        if self.scope is not None and not self.written and not self.in_flight:
+
+@define(eq=False)
+class CancelSignal:
+    """Asks the calls of one transport to stop, unless one of them has already written something.
+
+    Attributes:
+        requested: whether the calls were asked to stop.
+        scope: the scope of the latest call.
+    """
+
+    requested: bool = False
+    scope: Scope | None = None
+    _written: bool = False
+    _in_flight: int = 0
+
+    @property
+    def stops_calls(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.requested and not self._written
+
+    def cancel_unsent(self) -> None:
+        """Stop the calls, unless something was written. A request in flight may end, and is the last one."""
+        self.requested = True
+        if self.scope is not None and not self._written and not self._in_flight:
             self.scope.end()
 
-    def sending(self, *, writes: bool) -> None:
-        """Note that a request is sent."""
-        self.in_flight += 1
-        self.written = self.written or writes
+    def on_send(self, *, writes: bool) -> None:
+        """Record that a request is sent."""
+        self._in_flight += 1
+        self._written = self._written or writes
+
+    def on_response(self) -> None:
+        """Record that a request has ended."""
+        self._in_flight -= 1
+
+    def reset(self) -> None:
+        """Forget what was written, for the next operation."""
+        self._written = False
 
 
 @frozen(kw_only=True)

@@ -26,7 +26,13 @@ class Idempotency(enum.Enum):
     IDEMPOTENT = "nothing changes"
     DELETE = "a removal finds nothing: 404 then means done"
     RENAME = "a rename finds nothing under the old name: 404 is settled by reading back"
+    CREATE = "a second object is created: reconciled by reading back"
     NON_IDEMPOTENT = "something else changes"
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a request may be sent again that may have been applied."""
+        return self not in (Idempotency.CREATE, Idempotency.NON_IDEMPOTENT)
 
 
 @frozen(kw_only=True)
@@ -82,8 +88,13 @@ class Outcome:
 
 
 def is_success(status: int) -> bool:
-    """Whether the service did what was asked."""
+    """Return whether the service did what was asked."""
     return 200 <= status < 300
+
+
+def is_done(status: int, repeat: Idempotency, *, lost_before: bool) -> bool:
+    """Return whether a status is the answer: a success, or the 404 that confirms an ambiguous removal."""
+    return is_success(status) or (status == _NOT_FOUND and lost_before and repeat is Idempotency.DELETE)
 
 
 def next_step(outcome: Outcome, repeat: Idempotency, *, attempts_left: bool, lost_before: bool) -> Step:
@@ -96,13 +107,11 @@ def next_step(outcome: Outcome, repeat: Idempotency, *, attempts_left: bool, los
         lost_before: whether an earlier attempt of this call may have been applied.
     """
     status = outcome.status
-    if status is not None and is_success(status):
-        return Step.DONE
-    if status == _NOT_FOUND and lost_before and repeat is Idempotency.DELETE:
+    if status is not None and is_done(status, repeat, lost_before=lost_before):
         return Step.DONE
     if status == _NOT_FOUND and lost_before and repeat is Idempotency.RENAME:
         return Step.SETTLE
-    if outcome.lost and repeat is Idempotency.NON_IDEMPOTENT:
+    if outcome.lost and not repeat.may_repeat:
         return Step.SETTLE
     may_repeat = outcome.retryable if status is None else outcome.lost or status == _TOO_MANY
     return Step.AGAIN if may_repeat and attempts_left else Step.FAIL

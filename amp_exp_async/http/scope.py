@@ -40,8 +40,8 @@ class Scope:
         return self
 
     def end(self) -> None:
-        """Cancel what is under way."""
-        if not self.ended:
+        """Cancel what is in flight. A scope that was left does nothing."""
+        if not self.ended and self in self._scopes:
             self.ended = True
             self._task.cancel()
 

@@ -1,79 +1,468 @@
-"""Sending a call in its turn, and finding out what became of one whose outcome was lost."""
+"""Send requests: wait for a permit, retry, keep writes to one object apart, and report ambiguous writes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from itertools import count
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
 
 import attrs
-from attrs import frozen
+from attrs import define, frozen
 
 from amp_exp_async.errors import (
     APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
     ClientClosedError,
     OutcomeUnknownError,
-    ServerError,
+    RateLimitError,
     UnexpectedResponseError,
 )
+from amp_exp_async.ratelimit import LimitExceededError, seconds_to_midnight
 
-from .call import AmbiguousWriteError, Call, CallAbandonedError, Cause
 from .connection import HttpSession
-from .options import CallOptions, Tally
+from .failures import Failure, after, connection_error, resets, status_error, what_now
+from .options import Attempt, CallOptions, CallStats, CancelSignal
 from .request import Request, Response
-from .retry import Idempotency
+from .retry import Step, is_daily, is_done, next_step, retry_after
 from .scope import Scope
 
 T = TypeVar("T")
+Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
+
+_LOG = logging.getLogger("amp_exp_async")
 
 
-@frozen
-class AmbiguousWrite:
-    """A write whose outcome nobody knows yet, and the means to find out.
+class CallAbandonedError(Exception):
+    """A `CancelSignal` stopped the call before it wrote anything."""
+
+
+class AmbiguousWriteError(Exception):
+    """A write that must not be repeated may have been applied.
+
+    Internal: the resource catches it and reconciles.
 
     Attributes:
-        call: the call.
+        write: the write.
+    """
+
+    def __init__(self, write: AmbiguousWrite) -> None:
+        super().__init__(str(write.cause))
+        self.write = write
+
+
+@define(eq=False)
+class RetryState:
+    """The progress of one call.
+
+    Attributes:
+        request: the request.
+        started: the loop time at which the call started.
+        deadline: the loop time at which the call times out, or None.
+        attempts: the number of attempts that were sent.
+        ambiguous: whether an attempt may have been applied, without a response that confirms it.
+        in_flight: whether an attempt was sent whose outcome is not known yet.
+    """
+
+    request: Request
+    started: float
+    deadline: float | None
+    attempts: int = 0
+    ambiguous: bool = False
+    in_flight: bool = False
+
+    @property
+    def name(self) -> str:
+        """The method and the path, for messages."""
+        return f"{self.request.method} {self.request.path}"
+
+
+class Transport:
+    """Sends requests with the options of one client view, over the session that all views share.
+
+    Args:
+        session: the shared session.
+        options: the options of the view.
+        stats: counts what is sent; None for new counters.
+        cancel_signal: stops calls that have written nothing; None if nobody stops them.
+
+    Attributes:
+        stats: counts of what was sent through this transport.
+    """
+
+    def __init__(
+        self,
+        session: HttpSession,
+        options: CallOptions,
+        stats: CallStats | None = None,
+        cancel_signal: CancelSignal | None = None,
+    ) -> None:
+        self.session = session
+        self.options = options
+        self.stats = CallStats() if stats is None else stats
+        self.cancel_signal = cancel_signal
+
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Send a request that needs no lock, with retries, and return the successful response.
+
+        Raises:
+            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            APIStatusError: If the service rejected it.
+            APIConnectionError: If no complete response arrived.
+            ClientClosedError: If the client is closed, or is closed before the response arrives.
+        """
+        return self.send_with_retries(self.start(request))
+
+    def serialized(self, request: Request) -> SerializedWrite:
+        """Return a context manager that holds the lock of the object that a write changes."""
+        return SerializedWrite(self, request)
+
+    async def write(self, request: Request, parse: Callable[[Response], T]) -> T:
+        """Send a write that reading back cannot verify, and return its parsed response.
+
+        Raises:
+            OutcomeUnknownError: If the request must not be repeated and may have been applied.
+            UnexpectedResponseError: If the response cannot be parsed.
+            APIStatusError: If the service rejected it.
+            APIConnectionError: If no complete response arrived.
+        """
+        async with self.serialized(request) as write:
+            try:
+                return await write.send(parse)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            raise ambiguous.error("This operation cannot be checked by reading back.")
+
+    def start(self, request: Request) -> RetryState:
+        """Start the clock of a call.
+
+        Raises:
+            ClientClosedError: If the client is closed.
+        """
+        self.session.open()
+        started = asyncio.get_running_loop().time()
+        # If queueing does not count, the deadline starts with the first permit.
+        seconds = None if self.options.patient else self.options.deadline
+        return RetryState(request, started, None if seconds is None else started + seconds)
+
+    async def send_with_retries(self, state: RetryState) -> Response:
+        """Send the request of a call until it succeeds, fails for good, or is ambiguous."""
+        with self.cancel_scope():
+            for number in count(1):
+                result = await self._attempt(state, number)
+                if isinstance(result, Response) and is_done(
+                    result.status, state.request.repeat, lost_before=state.ambiguous
+                ):
+                    state.in_flight = False
+                    return result if number == 1 else attrs.evolve(result, attempts=number)
+                await asyncio.sleep(self._next_wait(state, result, number))
+        # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
+        raise self.cancelled_error(state)
+
+    def cancel_scope(self) -> Scope:
+        """Return a scope that closing the client and the cancel signal can cancel."""
+        scope = Scope(self.session.scopes)
+        if self.cancel_signal is not None:
+            self.cancel_signal.scope = scope
+        return scope
+
+    def _next_wait(self, state: RetryState, result: Response | Failure, number: int) -> float:
+        """Return the seconds to wait before the next attempt.
+
+        Raises:
+            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            APIStatusError: If the service rejected it.
+            APIConnectionError: If no complete response arrived.
+        """
+        outcome, policy = result.outcome, self.options.retry
+        state.in_flight = outcome.lost
+        asked, daily = self._retry_after(result)
+        wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
+        if outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
+            # One 429 pauses every request of this key, for as long as the service asks.
+            self.session.rate_limited += 1
+            self.session.limiter.pause(asked or wait, daily=daily)
+        left = number < policy.max_attempts
+        step = next_step(outcome, state.request.repeat, attempts_left=left, lost_before=state.ambiguous)
+        state.ambiguous = state.ambiguous or outcome.lost
+        if step is Step.SETTLE:
+            raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked)))
+        if step is Step.FAIL or (daily and self.options.patient):
+            raise self._error(state, result, asked)
+        if state.deadline is not None and asyncio.get_running_loop().time() + wait >= state.deadline:
+            note = f" The deadline of {self.options.deadline} s left no time to wait {wait:.3g} s and try again."
+            raise self._error(state, result, asked, note)
+        _LOG.info("%s: attempt %d failed, the next in %.2f s", state.name, number, wait)
+        return wait
+
+    def _retry_after(self, result: Response | Failure) -> tuple[float | None, bool]:
+        """Return the seconds that the service asks to wait, and whether the daily limit is reached.
+
+        If the daily limit is reached and the service gives no time, these are the seconds until the day ends.
+        """
+        if not isinstance(result, Response):
+            return None, False
+        asked = retry_after(result.headers, self.session.wall_clock)
+        daily = result.status == HTTPStatus.TOO_MANY_REQUESTS and is_daily(asked, result.text)
+        return seconds_to_midnight(self.session.wall_clock()) if daily and asked is None else asked, daily
+
+    async def _attempt(self, state: RetryState, number: int) -> Response | Failure:
+        """Wait for a slot and a permit, and send once."""
+        session, options = self.session, self.options
+        if self.cancel_signal is not None and self.cancel_signal.stops_calls:
+            raise CallAbandonedError
+        try:
+            if not session.slots.take_free():
+                session.limiter.fail_fast(state.deadline, fail_on_daily_limit=options.patient)
+                await session.slots.wait(state.deadline)
+        except TimeoutError:
+            raise self.deadline_error(state, "while it waited for other requests to end") from None
+        except LimitExceededError as exceeded:
+            raise self._rate_limit_error(state, exceeded) from None
+        try:
+            try:
+                await session.limiter.acquire(state.deadline, fail_on_daily_limit=options.patient)
+            except TimeoutError:
+                raise self.deadline_error(state, "while it waited for the rate limit") from None
+            except LimitExceededError as exceeded:
+                raise self._rate_limit_error(state, exceeded) from None
+            sent_at = asyncio.get_running_loop().time()
+            seconds = self._seconds_left(state, number, sent_at)
+            state.attempts = number
+            state.in_flight = True
+            if self.cancel_signal is not None:
+                self.cancel_signal.on_send(writes=state.request.method != "GET")
+            try:
+                result = await session.attempt(state.request, seconds)
+            except BaseException:
+                self._record(number)
+                session.limiter.release(sent_at, reached=True, answered=False)
+                raise
+            finally:
+                if self.cancel_signal is not None:
+                    self.cancel_signal.on_response()
+        finally:
+            session.slots.give_back()
+        self._on_result(state, result, sent_at)
+        return result
+
+    def _seconds_left(self, state: RetryState, number: int, now: float) -> float:
+        """Return the timeout of an attempt that is sent now.
+
+        Raises:
+            APITimeoutError: If the deadline has passed.
+        """
+        if number == 1 and self.options.patient and self.options.deadline is not None:
+            state.deadline = now + self.options.deadline
+        seconds = self.options.timeout if state.deadline is None else min(self.options.timeout, state.deadline - now)
+        if seconds <= 0:
+            self.session.limiter.release(now, reached=False, answered=False)
+            raise self.deadline_error(state, "before it was sent")
+        return seconds
+
+    def _on_result(self, state: RetryState, result: Response | Failure, sent_at: float) -> None:
+        """Release the permit of an attempt, count it and report it."""
+        if isinstance(result, Response):
+            answered = reached = True
+            throttled = result.status == HTTPStatus.TOO_MANY_REQUESTS and not self._retry_after(result)[1]
+        else:
+            answered, reached, throttled = False, result.sent, False
+        if reached:
+            self._record(state.attempts)
+        self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
+        if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
+            self._log_attempt(state, result, asyncio.get_running_loop().time() - sent_at)
+
+    def _record(self, number: int) -> None:
+        """Count a request that the service may have received."""
+        self.stats.requests += 1
+        self.session.requests += 1
+        self.session.retries += number > 1
+
+    def _log_attempt(self, state: RetryState, result: Response | Failure, seconds: float) -> None:
+        status = result.status if isinstance(result, Response) else None
+        reason = result.reason if isinstance(result, Failure) else None
+        _LOG.debug("%s: attempt %d: %s in %.3f s", state.name, state.attempts, status or reason, seconds)
+        if self.options.on_attempt is None:
+            return
+        attempt = Attempt(
+            method=state.request.method,
+            path=state.request.path,
+            number=state.attempts,
+            status=status,
+            error=reason,
+            seconds=seconds,
+        )
+        try:
+            self.options.on_attempt(attempt)
+        except Exception:  # noqa: BLE001 - a callback's mistake must not hide the outcome of the request
+            _LOG.exception("on_attempt raised")
+
+    def _error(
+        self, state: RetryState, result: Response | Failure, asked: float | None, note: str = ""
+    ) -> APIConnectionError | APIStatusError:
+        if isinstance(result, Failure):
+            return connection_error(state.request, result, state.attempts, lost=state.ambiguous, note=note)
+        if asked is not None and self._retry_after(result)[1]:
+            note = f" {resets(self.session.wall_clock() + asked)}{note}"
+        return status_error(attrs.evolve(result, attempts=state.attempts), asked, lost=state.ambiguous, note=note)
+
+    def deadline_error(self, state: RetryState, when: str) -> APITimeoutError:
+        """Return the error for a deadline that passed during a wait."""
+        return APITimeoutError(
+            f"{state.name}: the deadline of {self.options.deadline} s passed {when}, {after(state.attempts)}. "
+            f"{what_now(state.request, lost=state.ambiguous)} Raise deadline, or ask for less at once.",
+            method=state.request.method,
+            path=state.request.path,
+            attempts=state.attempts,
+            sent=state.ambiguous,
+        )
+
+    def _rate_limit_error(self, state: RetryState, exceeded: LimitExceededError) -> RateLimitError:
+        if exceeded.daily:
+            words = f"the day's requests are used up. {resets(self.session.wall_clock() + exceeded.seconds)}"
+        else:
+            words = "the service has asked to pause."
+        return RateLimitError(
+            f"{state.name} was not sent: {words} That is in {exceeded.seconds:.0f} s, later than this call may wait. "
+            f"{what_now(state.request, lost=state.ambiguous)} Try again then"
+            f"{'' if exceeded.daily else ', or raise deadline'}.",
+            method=state.request.method,
+            path=state.request.path,
+            attempts=state.attempts,
+            retry_after=exceeded.seconds,
+            daily=exceeded.daily,
+        )
+
+    def cancelled_error(self, state: RetryState) -> ClientClosedError | OutcomeUnknownError | CallAbandonedError:
+        """Return the error for a call whose scope was cancelled."""
+        if self.cancel_signal is not None and self.cancel_signal.requested and not self.session.closed:
+            return CallAbandonedError()
+        request = state.request
+        if not request.repeat.may_repeat and state.in_flight:
+            cause = APIConnectionError(
+                f"{state.name}: the client was closed while the request was under way",
+                method=request.method,
+                path=request.path,
+                attempts=state.attempts,
+                sent=True,
+            )
+            return AmbiguousWrite(self, state, cause).error("Nothing was read back.")
+        return ClientClosedError(f"{state.name}: the client was closed while the call was under way: open a new one")
+
+
+class SerializedWrite:
+    """A write that has the object to itself: a context manager that waits for earlier writes to it.
+
+    Reconcile inside it, so that no other write changes the object in between.
+    """
+
+    def __init__(self, transport: Transport, request: Request) -> None:
+        self._transport = transport
+        self._state = transport.start(request)
+
+    async def __aenter__(self) -> Self:
+        transport, state, key = self._transport, self._state, self._state.request.order_key
+        if transport.session.locks.take_free(key):
+            return self
+        with transport.cancel_scope():
+            try:
+                await transport.session.locks.acquire(key, state.deadline)
+            except TimeoutError:
+                raise transport.deadline_error(state, "while it waited for earlier writes to the same object") from None
+            return self
+        raise transport.cancelled_error(state)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._transport.session.locks.release(self._state.request.order_key)
+        if error is not None and (self._state.ambiguous or self._state.in_flight):
+            self._transport.stats.ambiguous = True
+
+    async def send(self, parse: Callable[[Response], T]) -> T:
+        """Send the write, with retries, and return its parsed response.
+
+        Raises:
+            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            UnexpectedResponseError: If the response cannot be parsed and the request may be repeated.
+            APIStatusError: If the service rejected it.
+            APIConnectionError: If no complete response arrived.
+        """
+        state = self._state
+        response = await self._transport.send_with_retries(state)
+        try:
+            return parse(response)
+        except UnexpectedResponseError as error:
+            state.ambiguous = True
+            if state.request.repeat.may_repeat:
+                raise
+            cause = error
+        raise AmbiguousWriteError(AmbiguousWrite(self._transport, state, cause))
+
+
+@frozen(eq=False)
+class AmbiguousWrite:
+    """A write that may or may not have been applied, and what is needed to find out.
+
+    Attributes:
         cause: the error that hides the outcome.
     """
 
-    call: Call
+    _transport: Transport
+    _state: RetryState
     cause: Cause
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the call began."""
-        return asyncio.get_running_loop().time() - self.call.started
+    def request(self) -> Request:
+        """The request."""
+        return self._state.request
 
-    def reader(self) -> Transport:
-        """A transport for reading back, within what is left of the call's deadline.
+    @property
+    def elapsed(self) -> float:
+        """The seconds since the call started."""
+        return asyncio.get_running_loop().time() - self._state.started
+
+    def transport(self) -> Transport:
+        """Return a transport for reading back within the rest of the call's deadline.
 
         Raises:
-            OutcomeUnknownError: nothing is left of it.
+            OutcomeUnknownError: If the deadline has passed.
         """
-        options = self.call.options
-        if self.call.until is not None:
-            remaining = self.call.until - asyncio.get_running_loop().time()
+        options = self._transport.options
+        if self._state.deadline is not None:
+            remaining = self._state.deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
-                raise self.unknown("The deadline left no time to read back.")
+                raise self.error("The deadline left no time to read back.")
             options = attrs.evolve(options, deadline=remaining, patient=False)
-        return Transport(self.call.connection, options, self.call.tally)
+        return Transport(self._transport.session, options, self._transport.stats, self._transport.cancel_signal)
 
     async def wait(self, reading: int) -> None:
-        """Wait after a reading (counted from 1), as far as the deadline allows."""
-        seconds = self.call.options.retry.wait(reading, chance=1.0)
-        if self.call.until is not None:
-            seconds = min(seconds, self.call.until - asyncio.get_running_loop().time())
-        await asyncio.sleep(max(0.0, seconds))
+        """Wait after a reading (counted from 1), no longer than the deadline allows."""
+        seconds = self._transport.options.retry.wait(reading, chance=1.0)
+        if self._state.deadline is not None:
+            seconds = min(seconds, self._state.deadline - asyncio.get_running_loop().time())
+        with self._transport.cancel_scope():  # the next reading reports that the client was closed
+            await asyncio.sleep(max(0.0, seconds))
 
-    def unknown(self, found: str) -> OutcomeUnknownError:
-        """The error that says so.
+    def mark_not_applied(self) -> None:
+        """Record that reading back has shown that the write was not applied."""
+        self._state.ambiguous = self._state.in_flight = False
+
+    def error(self, finding: str) -> OutcomeUnknownError:
+        """Return the error for an outcome that stays unknown.
 
         Args:
-            found: what reading back found, as a sentence.
+            finding: what reading back has shown, as a sentence.
         """
-        request = self.call.request
+        request = self._state.request
         error = OutcomeUnknownError(
-            f"{request.method} {request.path} may or may not have been applied. {found} It was not repeated: look at "
+            f"{request.method} {request.path} may or may not have been applied. {finding} It was not repeated: look at "
             f"the object before you do it again. What hid the outcome: {self.cause}",
             method=request.method,
             path=request.path,
@@ -81,105 +470,3 @@ class AmbiguousWrite:
         )
         error.__cause__ = self.cause
         return error
-
-
-async def cannot_reconcile(loss: AmbiguousWrite) -> NoReturn:
-    """The way to settle what cannot be settled."""
-    raise loss.unknown("This operation cannot be checked by reading back.")
-
-
-class Transport:
-    """Sends requests by the rules, over a connection that it may share with other views.
-
-    Args:
-        connection: what requests are sent over.
-        options: how.
-        tally: the tally of the view that this one reads back for; None for one of its own.
-
-    Attributes:
-        tally: what was sent through this view.
-    """
-
-    def __init__(self, connection: HttpSession, options: CallOptions, tally: Tally | None = None) -> None:
-        self.connection = connection
-        self.options = options
-        self.tally = Tally() if tally is None else tally
-
-    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Send a request, and again as often as the rules allow; the successful reply.
-
-        Raises:
-            APIStatusError: the service refused it.
-            APIConnectionError: there was no complete reply.
-            OutcomeUnknownError: it must not be repeated, and may or may not have been applied.
-            ClientClosedError: the client is closed, or was closed meanwhile.
-        """
-        return self.send_settled(request, lambda reply: reply, cannot_reconcile)
-
-    async def send_settled(
-        self, request: Request, answer: Callable[[Response], T], settle: Callable[[AmbiguousWrite], Awaitable[T]]
-    ) -> T:
-        """Send a request; where its outcome is lost, or its reply useless, let `settle` find the answer."""
-        connection = self.connection
-        connection.open()
-        started = asyncio.get_running_loop().time()
-        # A patient call's deadline begins with its first permit.
-        deadline = None if self.options.patient else self.options.deadline
-        until = None if deadline is None else started + deadline
-        call = Call(request, connection, self.options, self.tally, started, until)
-        with Scope(connection.scopes) as scope:
-            self.tally.scope = scope
-            try:
-                return await self._in_turn(call, answer, settle)
-            except BaseException:
-                if request.method != "GET" and (call.lost or call.under_way):
-                    self.tally.lost = True
-                raise
-            finally:
-                self.tally.scope = None
-        if self.tally.giving_up and not connection.closed:
-            raise CallAbandonedError
-        # The scope was ended. Its handler is left by now: what it caught leads to the request's headers.
-        raise self._closed(call)
-
-    async def _in_turn(
-        self, call: Call, answer: Callable[[Response], T], settle: Callable[[AmbiguousWrite], Awaitable[T]]
-    ) -> T:
-        """Wait for the earlier writes to the same object, and send."""
-        locks, key = self.connection.locks, call.request.order_key
-        try:
-            if not locks.take_free(key):
-                await locks.acquire(key, call.until)
-        except TimeoutError:
-            raise call.out_of_time("while it waited for earlier writes to the same object") from None
-        try:
-            try:
-                return answer(await call.deliver())
-            except AmbiguousWriteError as lost:
-                loss = AmbiguousWrite(call, lost.cause)
-            except UnexpectedResponseError as useless:
-                call.lost = True
-                if call.request.repeat is not Idempotency.NON_IDEMPOTENT:
-                    raise
-                loss = AmbiguousWrite(call, useless)
-            call.under_way = True
-            try:
-                return await settle(loss)
-            except ServerError:
-                # Reading back has shown that it was not applied.
-                call.lost = call.under_way = False
-                raise
-        finally:
-            locks.release(key)
-
-    def _closed(self, call: Call) -> ClientClosedError | OutcomeUnknownError:
-        request = call.request
-        if request.repeat is Idempotency.NON_IDEMPOTENT and call.under_way:
-            words = f"{request.method} {request.path}: the client was closed while the request was under way"
-            cause = APIConnectionError(
-                words, method=request.method, path=request.path, attempts=call.attempts, sent=True
-            )
-            return AmbiguousWrite(call, cause).unknown("Nothing was read back.")
-        return ClientClosedError(
-            f"{request.method} {request.path}: the client was closed while the call was under way: open a new one"
-        )

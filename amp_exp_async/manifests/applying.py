@@ -22,7 +22,7 @@ from .planning import make_plan
 
 def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] | None) -> AsyncBulkRun:
     """A run that carries out a plan."""
-    service = transport.connection.endpoint.base_url
+    service = transport.session.endpoint.base_url
     if plan.service != service:
         validation.reject("plan", f"must be of this service: it was made for {plan.service}, and this is {service}")
     steps = [operations(change) for change in plan.changes]

@@ -73,7 +73,7 @@ async def make_plan(transport: Transport, state: Manifest, *, prune: bool, proje
     if project_id is not None:
         warnings += foreign_cohorts(given, project_id, changes)
     return Plan(
-        service=transport.connection.endpoint.base_url,
+        service=transport.session.endpoint.base_url,
         changes=tuple(sorted(changes, key=lambda change: (change.kind != "flags", change.project_id, change.key))),
         state=_concerned(state, changes),
         warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),

@@ -31,7 +31,7 @@ class Survey:
     """
 
     def __init__(self, transport: Transport) -> None:
-        self._at_once = transport.connection.max_concurrency
+        self._at_once = transport.session.max_concurrency
         self.seen: list[FlagConfig] = []
         self._mutexes = AsyncMutexes(transport)
         self._holdouts = AsyncHoldouts(transport)

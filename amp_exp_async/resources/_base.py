@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path, cannot_reconcile
+from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, single
 
@@ -68,21 +68,23 @@ class Resource:
         repeat: Idempotency = Idempotency.IDEMPOTENT,
     ) -> Coroutine[Any, Any, None]:
         body = None if fields is None else serialization.encode(fields)
-        request = Request(method, path, body=body, repeat=repeat)
-        return self._transport.send_settled(request, acknowledged, cannot_reconcile)
+        return self._transport.write(Request(method, path, body=body, repeat=repeat), acknowledged)
+
+    def _creation(self, path: str, fields: Mapping[str, Any]) -> Request:
+        return Request("POST", path, body=serialization.encode(fields), repeat=Idempotency.CREATE)
 
     def _array(self, model: type[M], path: str) -> AsyncPager[M]:
         async def fetch() -> list[M]:
             reply = await self._transport.send(Request("GET", path))
             return await reply.read_array(model)
 
-        return single(fetch, self._transport.connection.spawn)
+        return single(fetch, self._transport.session.spawn)
 
     def _identifiers(self, path: str) -> AsyncPager[str]:
         async def fetch() -> list[str]:
             return (await self._transport.send(Request("GET", path))).read(serialization.parse_ids)
 
-        return single(fetch, self._transport.connection.spawn)
+        return single(fetch, self._transport.session.spawn)
 
     def _paged(self, model: type[M], name: str, path: str, query: Mapping[str, Any], cursor: object) -> AsyncPager[M]:
         start = validation.cursor("cursor", cursor)
@@ -92,7 +94,7 @@ class Resource:
             reply = await self._transport.send(Request("GET", path, query=serialization.query(fields)))
             return await reply.read_page(model, name)
 
-        return AsyncPager(fetch, self._transport.connection.spawn, start)
+        return AsyncPager(fetch, self._transport.session.spawn, start)
 
 
 class KindResource(Resource, Generic[FlagConfigT_co]):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypedDict, Unpack
+from functools import partial
+from typing import Any, TypedDict, Unpack
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import NEW_FLAG, SegmentLike, VariantLike
 from amp_exp_async.validation import Validator
 
 from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, Resource
-from .settling import listed, may_be_ours, read_back
+from .reconcile import could_be_ours, list_matching, poll
 from .versions import AsyncVersions
 
 
@@ -107,29 +108,15 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
             OutcomeUnknownError: the reply was lost and reading back could not settle it.
         """
         project, key = validation.identifier("project_id", project_id), validation.key("key", key)
-        asked = {"project_id": project, "key": key, **validation.fields(_NEW, fields)}
+        values = {"project_id": project, "key": key, **validation.fields(_NEW, fields)}
 
-        async def settle(loss: AmbiguousWrite) -> Experiment:
-            async def look() -> Experiment | None:
-                found, date = await listed(loss, Experiment, "experiments", build_path("experiments", "list"), is_it)
-                made = [one for one in found if may_be_ours(one, asked, date, loss.elapsed)]
-                if found and len(made) != 1:
-                    ids = ", ".join(one.id for one in found)
-                    raise loss.unknown(f"The key {key!r} exists in project {project} with id {ids}.")
-                return made[0] if made else None
-
-            return await read_back(loss, look, f"key {key!r} in project {project}")
-
-        def is_it(one: Experiment) -> bool:
-            return one.key == key and one.project_id in (project, UNSET)
-
-        request = Request(
-            "POST",
-            build_path("experiments", "new"),
-            body=serialization.encode(asked),
-            repeat=Idempotency.NON_IDEMPOTENT,
-        )
-        return await self._transport.send_settled(request, _experiment, settle)
+        async with self._transport.serialized(self._creation(build_path("experiments", "new"), values)) as write:
+            try:
+                return await write.send(_experiment)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            find_created = partial(_find_created, ambiguous, values)
+            return await poll(ambiguous, find_created, f"key {key!r} in project {project}")
 
     async def activate(self, id: str) -> None:
         """Activate an experiment: `POST /experiments/{id}/activate`.
@@ -170,6 +157,22 @@ class AsyncBetaDeployments(Resource):
         """
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
         return self._paged(Deployment, "deployments", build_path("deployments", "list"), query, cursor)
+
+
+async def _find_created(write: AmbiguousWrite, values: Mapping[str, Any]) -> Experiment | None:
+    """Return the experiment that an ambiguous creation has made, or None if no experiment has its key."""
+    key, project = values["key"], values["project_id"]
+
+    def is_match(experiment: Experiment) -> bool:
+        return experiment.key == key and experiment.project_id in (project, UNSET)
+
+    path = build_path("experiments", "list")
+    experiments, date = await list_matching(write, Experiment, "experiments", path, is_match)
+    candidates = [item for item in experiments if could_be_ours(item, values, date, write.elapsed)]
+    if experiments and len(candidates) != 1:
+        ids = ", ".join(experiment.id for experiment in experiments)
+        raise write.error(f"The key {key!r} exists in project {project} with id {ids}.")
+    return candidates[0] if candidates else None
 
 
 def _experiment(reply: Response) -> Experiment:

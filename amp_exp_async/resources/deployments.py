@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, build_path
+from amp_exp_async import validation
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, build_path
 from amp_exp_async.models import UNSET, Created, Deployment, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import DEPLOYMENT_CHANGES
 
 from ._base import Resource, created_by
-from .settling import read_back
+from .reconcile import poll
 
 _NAME = "deployments"
 
@@ -55,26 +56,12 @@ class AsyncDeployments(Resource):
             "type": validation.one_of("client", "server")("type", type),
         }
 
-        async def settle(loss: AmbiguousWrite) -> Created:
-            async def look() -> Created | None:
-                deployments = AsyncDeployments(loss.reader()).list(limit=validation.MAX_PAGE)
-                found = [
-                    deployment
-                    async for deployment in deployments
-                    if deployment.label == label
-                    and deployment.project_id in (project, UNSET)
-                    and not deployment.deleted
-                ]
-                if len(found) > 1:
-                    raise loss.unknown(f"There are {len(found)} deployments of that label.")
-                return Created(found[0].id) if found else None
-
-            return await read_back(loss, look, f"deployment {label!r}")
-
-        request = Request(
-            "POST", build_path(_NAME), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
-        )
-        return await self._transport.send_settled(request, created_by, settle)
+        async with self._transport.serialized(self._creation(build_path(_NAME), fields)) as write:
+            try:
+                return await write.send(created_by)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            return await poll(ambiguous, partial(_find_created, ambiguous, project, label), f"deployment {label!r}")
 
     async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
         """Change a deployment: `PATCH /deployments/{id}`. A field left out is unchanged.
@@ -106,3 +93,15 @@ class AsyncDeployments(Resource):
             id: the deployment's id.
         """
         await self.edit(id, archive=False)
+
+
+async def _find_created(write: AmbiguousWrite, project_id: str, label: str) -> Created | None:
+    """Return the deployment that an ambiguous creation has made, or None if no deployment has its label."""
+    deployments = [
+        deployment
+        async for deployment in AsyncDeployments(write.transport()).list(limit=validation.MAX_PAGE)
+        if deployment.label == label and deployment.project_id in (project_id, UNSET) and not deployment.deleted
+    ]
+    if len(deployments) > 1:
+        raise write.error(f"There are {len(deployments)} deployments of that label.")
+    return Created(deployments[0].id) if deployments else None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Generic, TypeVar
 
-from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
+from amp_exp_async import validation
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Transport, build_path
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, MutexGroup, UnsetType
 from amp_exp_async.pagination import AsyncPager
 
 from ._base import Resource, created_by
-from .settling import is_older, listed, read_back
+from .reconcile import list_matching, poll, predates
 
 _COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
 
@@ -69,36 +70,37 @@ class Groups(Resource, Generic[GroupT_co]):
 
     async def _create(self, fields: Mapping[str, Any]) -> Created:
         """Create a group; where the reply is lost, look for it by its key, else by its name."""
-        by = "key" if "key" in fields else "name"
+        field = "key" if "key" in fields else "name"
+        async with self._transport.serialized(self._creation(build_path(self._name), fields)) as write:
+            try:
+                return await write.send(created_by)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            find_created = partial(self._find_created, ambiguous, fields, field)
+            return await poll(ambiguous, find_created, f"group of the {field} {fields[field]!r}")
 
-        async def settle(loss: AmbiguousWrite) -> Created:
-            async def look() -> Created | None:
-                found, date = await listed(loss, self._model, self._name, build_path(self._name), is_it)
-                made = [group for group in found if _may_be_ours(group, fields, date, loss.elapsed)]
-                if len(made) == 1:
-                    return Created(made[0].id)
-                if found:
-                    ids = ", ".join(group.id for group in found)
-                    raise loss.unknown(f"There is one of that {by} with id {ids}; it cannot be told if it is this one.")
-                return None
+    async def _find_created(self, write: AmbiguousWrite, fields: Mapping[str, Any], field: str) -> Created | None:
+        """Return the group that an ambiguous creation has made, or None if no group has its key or name."""
 
-            return await read_back(loss, look, f"group of the {by} {fields[by]!r}")
+        def is_match(group: Group) -> bool:
+            same_project = group.project_id in (str(fields["project_id"]), UNSET)
+            return same_project and getattr(group, field) == fields[field] and not group.deleted
 
-        def is_it(group: Group) -> bool:
-            ours = group.project_id in (str(fields["project_id"]), UNSET)
-            return ours and getattr(group, by) == fields[by] and not group.deleted
-
-        request = Request(
-            "POST", build_path(self._name), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
-        )
-        return await self._transport.send_settled(request, created_by, settle)
+        groups, date = await list_matching(write, self._model, self._name, build_path(self._name), is_match)
+        candidates = [group for group in groups if _could_be_ours(group, fields, date, write.elapsed)]
+        if len(candidates) == 1:
+            return Created(candidates[0].id)
+        if groups:
+            ids = ", ".join(group.id for group in groups)
+            raise write.error(f"There is one of that {field} with id {ids}; it cannot be told if it is this one.")
+        return None
 
 
-def _may_be_ours(group: Group, asked: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
-    """Whether a group that was found may be the one that a lost request was to create: neither different nor older."""
-    if not matches(group, {name: value for name, value in asked.items() if name in _COMPARED}):
+def _could_be_ours(group: Group, values: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+    """Return whether an ambiguous write may have created a group: it is neither different nor older."""
+    if not matches(group, {name: value for name, value in values.items() if name in _COMPARED}):
         return False
     if isinstance(group, HoldoutGroup):
-        return not is_older(group.created_at, server_date, elapsed)
+        return not predates(group.created_at, server_date, elapsed)
     shares = [slot.percentage for slot in group.slots or ()] if isinstance(group, MutexGroup) else []
-    return not shares or shares == [slot["percentage"] for slot in asked["slots"]]
+    return not shares or shares == [slot["percentage"] for slot in values["slots"]]

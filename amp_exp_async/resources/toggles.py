@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport, build_path
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Request, Transport, build_path
 from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
@@ -25,7 +26,7 @@ from amp_exp_async.validation import Validator
 from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, created_by
 from .assignments import AsyncFlagDeployments
 from .inclusions import AsyncCohorts, AsyncUsers
-from .settling import may_be_ours, read_back
+from .reconcile import could_be_ours, poll
 from .variants import AsyncVariants
 from .versions import AsyncVersions
 
@@ -135,30 +136,32 @@ class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
         project = validation.identifier("project_id", project_id)
         key = validation.key("key", key)
         fields = {"project_id": project, "key": key, **validation.fields(table, given)}
-        path = build_path(self._kind.name)
+        async with self._transport.serialized(self._creation(build_path(self._kind.name), fields)) as write:
+            try:
+                return await write.send(created_by)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            find_created = partial(self._find_created, ambiguous, fields)
+            return await poll(ambiguous, find_created, f"key {key!r} in project {project}")
 
-        async def settle(loss: AmbiguousWrite) -> Created:
-            async def look() -> Created | None:
-                query = serialization.query({"key": key, "project_id": project, "include_archived": True})
-                reply = await loss.reader().send(Request("GET", path, query=query))
-                page = await reply.read_page(self._kind.model, self._kind.name)
-                found = [toggle for toggle in page.items if toggle.key == key and toggle.project_id in (project, UNSET)]
-                date = reply.headers.get("Date", "")
-                made = [toggle for toggle in found if may_be_ours(toggle, fields, date, loss.elapsed)]
-                if len(made) == 1:
-                    return Created(made[0].id)
-                if found:
-                    ids = ", ".join(toggle.id for toggle in found)
-                    raise loss.unknown(
-                        f"The key {key!r} exists in project {project} with id {ids}, and "
-                        f"{len(made) or 'none'} of them may be what this call was to create."
-                    )
-                return None
-
-            return await read_back(loss, look, f"key {key!r} in project {project}")
-
-        request = Request("POST", path, body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT)
-        return await self._transport.send_settled(request, created_by, settle)
+    async def _find_created(self, write: AmbiguousWrite, fields: Mapping[str, Any]) -> Created | None:
+        """Return the flag that an ambiguous creation has made, or None if no flag has its key."""
+        key, project = fields["key"], fields["project_id"]
+        query = serialization.query({"key": key, "project_id": project, "include_archived": True})
+        response = await write.transport().send(Request("GET", build_path(self._kind.name), query=query))
+        page = await response.read_page(self._kind.model, self._kind.name)
+        flags = [flag for flag in page.items if flag.key == key and flag.project_id in (project, UNSET)]
+        date = response.headers.get("Date", "")
+        candidates = [flag for flag in flags if could_be_ours(flag, fields, date, write.elapsed)]
+        if len(candidates) == 1:
+            return Created(candidates[0].id)
+        if flags:
+            ids = ", ".join(flag.id for flag in flags)
+            raise write.error(
+                f"The key {key!r} exists in project {project} with id {ids}, and "
+                f"{len(candidates) or 'none'} of them may be what this call was to create."
+            )
+        return None
 
 
 class AsyncFlags(AsyncFlagConfigs[Flag]):

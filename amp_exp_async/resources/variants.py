@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.errors import AmpExpError, NotFoundError
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request
+from amp_exp_async.errors import AmpExpError, ClientClosedError, NotFoundError
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import VARIANT
 
 from ._base import KindResource, acknowledged
-from .settling import read_back
+from .reconcile import poll
 
 
 class AsyncVariants(KindResource[FlagConfig]):
@@ -72,23 +74,14 @@ class AsyncVariants(KindResource[FlagConfig]):
         given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT, given)}
         path = self._variant_path(id, key)
-
-        async def settle(loss: AmbiguousWrite) -> None:
-            async def look() -> bool | None:
-                try:
-                    found = (await loss.reader().send(Request("GET", path))).read(_variant)
-                except NotFoundError:
-                    return None
-                if not matches(found, fields):
-                    raise loss.unknown(f"A variant {key!r} exists, and is not as it was to be created.")
-                return True
-
-            await read_back(loss, look, f"variant {key!r}")
-
-        request = Request(
-            "POST", self._path(id, "variants"), body=serialization.encode(fields), repeat=Idempotency.NON_IDEMPOTENT
-        )
-        await self._transport.send_settled(request, acknowledged, settle)
+        async with self._transport.serialized(self._creation(self._path(id, "variants"), fields)) as write:
+            try:
+                await write.send(acknowledged)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            else:
+                return
+            await poll(ambiguous, partial(_find_created, ambiguous, path, fields), f"variant {key!r}")
 
     async def edit(
         self,
@@ -120,19 +113,16 @@ class AsyncVariants(KindResource[FlagConfig]):
         fields = validation.changes(VARIANT, {"key": key, **given})
         new_path = self._variant_path(id, variant if key is UNSET else key)
         path = self._variant_path(id, variant)
-
-        async def settle(loss: AmbiguousWrite) -> None:
-            # A repeat after a lost reply finds no variant of the old name when the first request has renamed it.
-            try:
-                await loss.reader().send(Request("GET", new_path))
-            except NotFoundError:
-                raise loss.cause from None
-            except AmpExpError as error:
-                raise loss.unknown(f"Looking for the new key failed ({type(error).__name__}).") from loss.cause
-
         repeat = Idempotency.IDEMPOTENT if new_path == path else Idempotency.RENAME
         request = Request("PATCH", path, body=serialization.encode(fields), repeat=repeat)
-        await self._transport.send_settled(request, acknowledged, settle)
+        async with self._transport.serialized(request) as write:
+            try:
+                await write.send(acknowledged)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            else:
+                return
+            await _confirm_rename(ambiguous, new_path)
 
     async def remove(self, id: str, variant: str) -> None:
         """Remove a variant, its inclusions with it: `DELETE /{kind}/{id}/variants/{variant}`.
@@ -148,6 +138,29 @@ class AsyncVariants(KindResource[FlagConfig]):
 
     def _variant_path(self, id: str, variant: str) -> str:
         return self._path(id, "variants", validation.key("variant", variant))
+
+
+async def _find_created(write: AmbiguousWrite, path: str, fields: Mapping[str, Any]) -> Literal[True] | None:
+    """Return True if an ambiguous creation has made the variant, or None if it does not exist."""
+    try:
+        variant = (await write.transport().send(Request("GET", path))).read(_variant)
+    except NotFoundError:
+        return None
+    if not matches(variant, fields):
+        raise write.error(f"A variant {fields['key']!r} exists, and is not as it was to be created.")
+    return True
+
+
+async def _confirm_rename(write: AmbiguousWrite, path: str) -> None:
+    """Raise the 404 of a repeated rename, unless the variant has its new key: an earlier attempt has renamed it."""
+    try:
+        await write.transport().send(Request("GET", path))
+    except NotFoundError:
+        raise write.cause from None
+    except ClientClosedError:
+        raise
+    except AmpExpError as error:
+        raise write.error(f"Looking for the new key failed ({type(error).__name__}).") from write.cause
 
 
 def _variant(body: bytes) -> Variant:

@@ -121,7 +121,7 @@ def tasks() -> set[str]:
 
 
 def nothing_is_left(client: AsyncExperimentClient) -> None:
-    connection = client._transport.connection
+    connection = client._transport.session
     assert connection.slots.free == AT_ONCE
     assert (len(connection.locks), connection.scopes, connection._tasks, connection.finishing) == (
         0,
@@ -219,7 +219,7 @@ async def test_closing_the_client(
     await asyncio.sleep(0.03)
     if reader == "has left":
         reading.cancel()
-    begun = run.summary.done + AT_ONCE - client._transport.connection.slots.free
+    begun = run.summary.done + AT_ONCE - client._transport.session.slots.free
     await client.aclose()
     assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)
@@ -228,7 +228,7 @@ async def test_closing_the_client(
             await reading
         assert {outcome.status for outcome in found} == {"done", "skipped"}
         assert len(found) == run.summary.done + run.summary.not_started
-    assert client._transport.connection._tasks == set()
+    assert client._transport.session._tasks == set()
 
 
 async def test_a_closed_client(client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
@@ -253,9 +253,9 @@ def test_collected_after_its_loop(recwarn: pytest.WarningsRecorder) -> None:
             held.extend([reading, client])
 
         asyncio.run(main())
-        connector = held[1]._transport.connection._session.connector
+        connector = held[1]._transport.session._session.connector
         asyncio.run(connector.close())
-        held[1]._transport.connection._session.detach()
+        held[1]._transport.session._session.detach()
         held.clear()
         gc.collect()
     assert list(recwarn) == []

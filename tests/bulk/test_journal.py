@@ -44,7 +44,7 @@ async def test_its_lines(client: AsyncExperimentClient, operations: list[Any], p
     head, *rest = entries(path)
     assert head == {
         "journal": "amp_exp_async bulk journal 1",
-        "service": client._transport.connection.endpoint.base_url,
+        "service": client._transport.session.endpoint.base_url,
     }
     for index, operation in enumerate(operations):
         begun, ended = (entry for entry in rest if entry["index"] == index)

@@ -9,7 +9,15 @@ import pytest
 
 from amp_exp_async import APITimeoutError, RateLimit, RateLimitError, RetryPolicy
 from amp_exp_async.config import Endpoint, Secret
-from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Idempotency, Request, Transport
+from amp_exp_async.http import (
+    AmbiguousWriteError,
+    CallOptions,
+    HttpOptions,
+    HttpSession,
+    Idempotency,
+    Request,
+    Transport,
+)
 from amp_exp_async.ratelimit.config import LimitExceededError
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
@@ -173,14 +181,14 @@ def test_reading_back_for_a_patient_call() -> None:
         transport = Transport(there, CallOptions(deadline=0.5, patient=True))
         request = Request("POST", "/flags", body=b"{}", repeat=Idempotency.NON_IDEMPOTENT)
 
-        async def settle(loss: Any) -> float:
-            reader = loss.reader()
+        async with transport.serialized(request) as write:
+            with pytest.raises(AmbiguousWriteError) as caught:
+                await write.send(lambda response: response)
+            reader = caught.value.write.transport()
             assert (reader.options.patient, reader.options.deadline) == (False, 0.5)
             error, seconds = await outcome(reader.send(LIST))
             assert isinstance(error, APITimeoutError)
-            return seconds
-
-        assert await transport.send_settled(request, lambda _: 0.0, settle) == 0.5
+            assert seconds == 0.5
         assert len(session.sent) == 1
         await there.close()
 

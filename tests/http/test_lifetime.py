@@ -273,7 +273,7 @@ def test_closing_leaves_no_timer() -> None:
         await client.aclose()
         await asyncio.wait(calls)
         assert [type(call.exception()) for call in calls] == [ClientClosedError] * 5
-        assert client._transport.connection.limiter._place._timer is None
+        assert client._transport.session.limiter._place._timer is None
 
     run(scenario())
 
@@ -284,6 +284,6 @@ def test_what_it_shows_of_itself() -> None:
     assert repr(client) == "<AsyncExperimentClient https://experiment.eu.amplitude.com/api/1>"
     with pytest.raises(TypeError, match="never pickled"):
         pickle.dumps(client)
-    parts = [client, client.flags, client._transport, client._transport.connection, *vars(client).values()]
-    parts += vars(client._transport.connection).values()
+    parts = [client, client.flags, client._transport, client._transport.session, *vars(client).values()]
+    parts += vars(client._transport.session).values()
     assert "lifetime-management-key" not in repr(parts)

@@ -78,7 +78,7 @@ async def client(service: SlowService) -> AsyncIterator[AsyncExperimentClient]:
 
 
 def locks(client: AsyncExperimentClient) -> KeyedLocks:
-    return client._transport.connection.locks
+    return client._transport.session.locks
 
 
 async def test_writes_to_one_flag_never_overlap(client: AsyncExperimentClient, service: SlowService) -> None:
@@ -119,7 +119,7 @@ async def test_reads_are_not_ordered(client: AsyncExperimentClient, service: Slo
 @pytest.mark.parametrize("bound", [1, 3])
 async def test_the_bound_of_concurrency(client: AsyncExperimentClient, service: SlowService, bound: int) -> None:
     """Never more requests are under way than `max_concurrency`, reads included, and never fewer without need."""
-    url = client._transport.connection.endpoint.base_url.removesuffix("/api/1")
+    url = client._transport.session.endpoint.base_url.removesuffix("/api/1")
     async with AsyncExperimentClient("ordering-key", base_url=url, max_concurrency=bound) as bounded:
         await asyncio.gather(*(bounded.flags.get(str(index)) for index in range(9)), bounded.flags.archive("1"))
     assert len(service.began) == 10
@@ -133,7 +133,7 @@ async def test_views_share_what_orders_and_paces(client: AsyncExperimentClient, 
     assert service.together == set()
     assert {view.usage for view in views} == {client.usage}
     assert client.usage.requests == 9
-    assert len({id(view._transport.connection) for view in views}) == 1
+    assert len({id(view._transport.session) for view in views}) == 1
 
 
 async def test_views_share_the_rate_limit(emulator: Emulator) -> None:

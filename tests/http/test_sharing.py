@@ -34,7 +34,7 @@ SEARCH = settings(deadline=None, max_examples=40, derandomize=True)
 def line_of(client: AsyncExperimentClient | ExperimentClient) -> Line:
     """Where its calls wait."""
     inner = client._resource if isinstance(client, ExperimentClient) else client
-    return inner._transport.connection.limiter._line
+    return inner._transport.session.limiter._line
 
 
 def client(**settings: Any) -> AsyncExperimentClient:
@@ -396,7 +396,7 @@ async def test_two_clients_in_two_threads() -> None:
 
 def in_child(shared: AsyncExperimentClient, unshared: Line, answers: Any) -> None:
     line = line_of(shared)
-    pacer = shared._transport.connection.limiter
+    pacer = shared._transport.session.limiter
     shares = line_of(client(base_url=FORKED)) is line
     report = [shares, line.ledger.held, unshared.ledger.held, line.ledger.limit.per_second]
 
@@ -424,10 +424,10 @@ def test_a_fork() -> None:
             free.wait(WAIT)
 
     async def use() -> None:
-        for taken in (LocalRateLimiter(RateLimit(per_second=1), line=unshared), other._transport.connection.limiter):
+        for taken in (LocalRateLimiter(RateLimit(per_second=1), line=unshared), other._transport.session.limiter):
             await taken.acquire(None)
         for _ in range(2):
-            asyncio.ensure_future(other._transport.connection.limiter.acquire(None)).cancel()
+            asyncio.ensure_future(other._transport.session.limiter.acquire(None)).cancel()
         assert (line.ledger.held, unshared.ledger.held) == (1, 1)
 
     asyncio.run(use())

@@ -183,7 +183,7 @@ def test_the_password_is_shown_to_nobody() -> None:
     """Neither the limit nor the client nor anything that it holds shows the URL."""
     limit = RedisRateLimit(f"redis://:{SECRET}@localhost")
     client = AsyncExperimentClient("a-key-of-no-account", rate_limit=limit)
-    connection = client._transport.connection
+    connection = client._transport.session
     held = [limit, client, connection, *vars(connection).values(), *vars(connection.limiter).values()]
     courier: Any = vars(connection.limiter)["_courier"]
     held += [*vars(courier).values(), *vars(courier._accounts).values()]

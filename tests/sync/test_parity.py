@@ -284,7 +284,7 @@ def bad_page(client: ExperimentClient) -> Any:
 def test_an_error_leaves_no_cycle(client: ExperimentClient, call: Any) -> None:
     """It dies with the block that handled it, without the garbage collector; its traceback begins at the caller."""
 
-    key = client._resource._transport.connection.endpoint.key.reveal()
+    key = client._resource._transport.session.endpoint.key.reveal()
 
     def handle() -> weakref.ref[BaseException]:
         try:

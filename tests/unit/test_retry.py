@@ -71,7 +71,7 @@ def expected(kind: str, repeat: Idempotency, *, attempts_left: bool, lost_before
             return Step.DONE
         case "absent", Idempotency.RENAME if lost_before:
             return Step.SETTLE
-        case "lost", Idempotency.NON_IDEMPOTENT:
+        case "lost", Idempotency.CREATE | Idempotency.NON_IDEMPOTENT:
             return Step.SETTLE
         case (("lost" | "not processed"), _):
             return again

@@ -40,8 +40,8 @@ def test_no_repr_shows_the_key() -> None:
     """Neither the client nor anything that it holds shows the key."""
     client = AsyncExperimentClient(KEY)
     transport = client._transport
-    held = [client, client.with_options(timeout=1), transport, transport.options, transport.connection]
-    held += [*vars(transport.connection).values(), transport.connection.endpoint.key, client.usage]
+    held = [client, client.with_options(timeout=1), transport, transport.options, transport.session]
+    held += [*vars(transport.session).values(), transport.session.endpoint.key, client.usage]
 
     assert KEY not in "".join(map(repr, held))
     assert KEY not in "".join(map(str, held))

@@ -1,4 +1,4 @@
-"""The tally of a view: how much was sent through it, and whether a write is in doubt, however its calls end."""
+"""What a transport counts: the requests, and whether a write is ambiguous, however its calls end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.http import Tally
+from amp_exp_async.http import CallStats
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 Ending = tuple[Call, list[Fault], type[AmpExpError] | None, int, bool]
@@ -38,8 +38,8 @@ def emulator(emulator: Emulator) -> Emulator:
     return emulator
 
 
-def tally_of(client: AsyncExperimentClient) -> Tally:
-    return client._transport.tally
+def stats_of(client: AsyncExperimentClient) -> CallStats:
+    return client._transport.stats
 
 
 LOST = Fault.close(applied=True)
@@ -62,8 +62,8 @@ ENDINGS: dict[str, Ending] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
-async def test_what_a_call_leaves_on_the_tally(emulator: Emulator, ending: Ending) -> None:
-    """Every request counts, retries and reading back included; a write is lost when nobody knows if it was applied."""
+async def test_what_a_call_counts(emulator: Emulator, ending: Ending) -> None:
+    """Retries and reading back count; a write is ambiguous if it may have been applied."""
     call, faults, error, requests, lost = ending
     for nth, fault in enumerate(faults, 1):
         emulator.inject(fault, nth=nth)
@@ -71,7 +71,7 @@ async def test_what_a_call_leaves_on_the_tally(emulator: Emulator, ending: Endin
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=retry) as client:
         result = (await asyncio.gather(call(client), return_exceptions=True))[0]
         assert isinstance(result, error) if error is not None else not isinstance(result, BaseException)
-        assert tally_of(client) == Tally(requests, lost)
+        assert stats_of(client) == CallStats(requests, lost)
         assert len(emulator.requests) == requests
 
 
@@ -96,7 +96,7 @@ async def test_a_call_that_is_ended(emulator: Emulator, call: Call, lost: bool, 
             task.cancel()
         with pytest.raises((asyncio.CancelledError, ClientClosedError, OutcomeUnknownError)):
             await task
-        assert tally_of(client) == Tally(1, lost)
+        assert stats_of(client) == CallStats(1, lost)
 
 
 async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
@@ -107,18 +107,18 @@ async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
         view = client.with_options(deadline=0.01)
         with pytest.raises(APITimeoutError, match="earlier writes"):
             await EDIT(view)
-        assert tally_of(view) == Tally(0, lost=False)
+        assert stats_of(view) == CallStats(0, ambiguous=False)
         first.cancel()
 
 
 async def test_each_view_has_its_own(client: AsyncExperimentClient) -> None:
-    """What goes through one view is not on another's tally, and its user may reset it."""
+    """Each view counts its own requests, and its counts can be reset."""
     view = client.with_options(timeout=1.0)
     await GET(view)
     await EDIT(view)
-    assert tally_of(client) == Tally(0, lost=False)
-    assert tally_of(view) == Tally(2, lost=False)
-    tally_of(view).requests = 0
+    assert stats_of(client) == CallStats(0, ambiguous=False)
+    assert stats_of(view) == CallStats(2, ambiguous=False)
+    stats_of(view).reset()
     await GET(view)
-    assert tally_of(view) == Tally(1, lost=False)
+    assert stats_of(view) == CallStats(1, ambiguous=False)
     assert client.usage.requests == 3
