@@ -1,8 +1,8 @@
 """Rate limiting: `create_limiter` returns the `RateLimiter` that every request of a client has to pass."""
 
-from .config import LimitExceededError, RateLimit, RedisRateLimit
+from .config import RateLimit, RedisRateLimit
 from .factory import create_limiter
-from .limiter import RateLimiter
+from .limiter import LimitExceededError, RateLimiter
 from .window import SECONDS_PER_DAY, seconds_to_midnight
 
 __all__ = [

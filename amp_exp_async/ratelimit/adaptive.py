@@ -1,97 +1,98 @@
-"""How many requests a second may be ours, when others use the same key: it backs off, and recovers.
+"""The adaptive limit: the number of permits that a process may use while others use the same key.
 
-A refusal says that the service's window was full. How many of our own requests were in it is known. A little less than
-that may be ours while the others do what they do: who has more yields more, so that several processes with one key
-come near to equal parts; but hardly anything where it is the first refusal in a while, perhaps a stray. The capacity
-starts below that, is soon there, stays for a while, and then grows ever faster, in case the others are gone.
+The curve is that of CUBIC congestion control (RFC 9438), with a higher power. A 429 shows that the service's window was
+full, and how many of our own requests were in it. The limit then drops to a little less than that number, reaches a
+plateau, stays near the plateau for about two seconds, and grows ever faster in case the others have left. A process
+with a larger part of the window backs off by more, so that processes converge to equal parts. After the first 429 in a
+while it hardly backs off at all, since that may have been a stray one.
 """
 
 from __future__ import annotations
 
 import math
 
-_YIELDED = 0.2  # of the limit, by one who has all of it; less by the cube of the part that one has
-_STRAY = 0.02  # the same, when there was no other refusal recently: perhaps nobody else uses the key
-_RECENTLY = 6.0  # seconds
-_KEPT = 0.95  # of what may be ours, at first
-_POWER = 5  # of the time before and after the plateau: odd, and the higher, the longer the capacity stays there
-_GROWTH = 0.0045  # of the limit, for a second to that power: in 4 s it grows by 40 % of the limit
-_LEAST = 0.05  # of the limit: to notice that there is more, one has to send now and then
+_BACKOFF = 0.2  # of the limit for a process that has all of it; for others less, by the cube of their part
+_STRAY_BACKOFF = 0.02  # the same after the first 429 in a while: the process may be alone on the key
+_STRAY_INTERVAL = 6.0  # seconds without a 429, after which the next one may be a stray
+_START = 0.95  # of the plateau: the limit right after a 429
+_POWER = 5  # of the time before and after the plateau; odd. A higher power makes the plateau longer.
+_GROWTH = 0.0045  # of the limit, for a second to that power: 4 s after the plateau, the limit has grown by 40 %
+_MIN_SHARE = 0.05  # of the limit: a process must send now and then to notice that the others have left
 _ROUNDING = 1e-6  # permits
 
 
-class Capacity:
-    """The most permits that may be held at once.
+class AdaptiveLimit:
+    """The maximum number of permits in use.
 
     Attributes:
-        limit: what it is when nobody else uses the key.
+        limit: The maximum while no other process uses the key.
     """
 
     __slots__ = (
         "_accepted",
         "_backed_off_at",
-        "_grows_from",
+        "_backoff",
+        "_full",
+        "_growing_since",
         "_plateau",
         "_plateau_after",
-        "_whole",
-        "_yielded",
         "limit",
     )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._whole = True
+        self._full = True
         self._backed_off_at = -math.inf
-        self._grows_from = 0.0
+        self._growing_since = 0.0
         self._accepted = self._plateau = float(limit)
         self._plateau_after = 0.0
-        self._yielded = 0.0
+        self._backoff = 0.0
 
     @property
-    def whole(self) -> bool:
-        """Whether the limit is all that holds."""
-        return self._whole
+    def is_full(self) -> bool:
+        """Whether the whole limit is available, as of the last call of `current`."""
+        return self._full
 
-    def at(self, now: float) -> int:
-        """The capacity at a time."""
-        if self._whole:
+    def current(self, now: float) -> int:
+        """Return the maximum at a time."""
+        if self._full:
             return self.limit
-        seconds = max(0.0, now - self._grows_from) - self._plateau_after
+        seconds = max(0.0, now - self._growing_since) - self._plateau_after
         size = self._plateau + _GROWTH * self.limit * seconds**_POWER
-        self._whole = size >= self.limit
-        return self.limit if self._whole else int(max(1.0, _LEAST * self.limit, size) + _ROUNDING)
+        self._full = size >= self.limit
+        return self.limit if self._full else int(max(1.0, _MIN_SHARE * self.limit, size) + _ROUNDING)
 
-    def reaches(self, permits: int) -> float:
-        """From when on it is so many, unless there are refusals; never, where that is over the limit."""
+    def time_at(self, permits: int) -> float:
+        """Return the time at which the maximum reaches a number of permits if no 429 comes; infinite if never."""
         if permits > self.limit:
             return math.inf
-        return self._grows_from + self._plateau_after + self._seconds(permits - self._plateau)
+        return self._growing_since + self._plateau_after + self._seconds_to_grow(permits - self._plateau)
 
-    def refused(self, now: float, sent_at: float, held: int) -> bool:
-        """Back off, but once only for all the requests that had been sent by then.
+    def on_throttled(self, now: float, sent_at: float, in_window: int) -> bool:
+        """Back off after a 429, but only once for all requests that had been sent by then.
 
         Args:
-            now: when the refusal came.
-            sent_at: when the refused request was sent.
-            held: our requests that may be in the service's window, without those that it has refused.
+            now: The time of the 429.
+            sent_at: When its request was sent.
+            in_window: Our requests that may be in the service's window, without those that it rejected.
 
         Returns:
-            Whether it backed off; else there was one request less of ours in the window than it seemed.
+            Whether it has backed off. If not, the window held one request less of ours than it seemed.
         """
-        first = sent_at >= self._backed_off_at
-        if first:
-            self._yielded = _YIELDED if now < self._backed_off_at + _RECENTLY else _STRAY
-            self._backed_off_at = self._grows_from = now
-            self._whole = False
-        self._accepted = max(1.0, float(min(held, self.limit)) if first else self._accepted - 1)
-        self._plateau = self._accepted - self._yielded * self.limit * (self._accepted / self.limit) ** 3
-        self._plateau_after = self._seconds(self._plateau * (1 - _KEPT))
-        return first
+        backs_off = sent_at >= self._backed_off_at
+        if backs_off:
+            self._backoff = _BACKOFF if now < self._backed_off_at + _STRAY_INTERVAL else _STRAY_BACKOFF
+            self._backed_off_at = self._growing_since = now
+            self._full = False
+        self._accepted = max(1.0, float(min(in_window, self.limit)) if backs_off else self._accepted - 1)
+        self._plateau = self._accepted - self._backoff * self.limit * (self._accepted / self.limit) ** 3
+        self._plateau_after = self._seconds_to_grow(self._plateau * (1 - _START))
+        return backs_off
 
-    def rest(self, until: float) -> None:
-        """Grow no sooner than a pause is over."""
-        self._grows_from = max(self._grows_from, until)
+    def hold_until(self, resume_at: float) -> None:
+        """Start to grow after a pause."""
+        self._growing_since = max(self._growing_since, resume_at)
 
-    def _seconds(self, growth: float) -> float:
-        """How long after the plateau it has grown by so much; before the plateau, below nothing."""
-        return math.copysign(abs(growth / (_GROWTH * self.limit)) ** (1 / _POWER), growth)
+    def _seconds_to_grow(self, permits: float) -> float:
+        """Return the seconds from the plateau until it has grown by a number of permits; negative before it."""
+        return math.copysign(abs(permits / (_GROWTH * self.limit)) ** (1 / _POWER), permits)

@@ -1,4 +1,4 @@
-"""What may be asked of the pacer, and what it answers when nothing may be sent."""
+"""The settings of the rate limiter."""
 
 from __future__ import annotations
 
@@ -13,59 +13,47 @@ from amp_exp_async.validation.settings import optional_positive_int, positive_in
 
 @frozen(kw_only=True)
 class RateLimit:
-    """The limits that the client keeps to.
+    """The rate limits of one client.
 
-    All clients of one process that use the same key on the same host keep to them together, whichever thread or event
-    loop they run in. Where they were given different limits, the strictest of those that are open holds for all.
+    All clients of one process that use the same key on the same host share one limiter, in every thread and event
+    loop. If their limits differ, the strictest limit of all open clients applies.
 
     Attributes:
-        per_second: requests in any one second; None for no limit.
-        per_day: requests in a UTC day; None for no limit.
+        per_second: The maximum number of requests in any one second; None for no limit.
+        per_day: The maximum number of requests in a UTC day; None for no limit.
     """
 
     per_second: int | None = field(default=100, validator=optional_positive_int)
     per_day: int | None = field(default=100_000, validator=optional_positive_int)
 
 
-def _text(_: object, field: attrs.Attribute[Any], value: object) -> None:
+def _non_empty_string(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
-        # Without the value: a URL may hold a password.
-        raise ConfigurationError(f"{field.name} must be a text that is not empty")
+        # The message does not show the value: a URL may contain a password.
+        raise ConfigurationError(f"{field.name} must be a non-empty string")
 
 
 @frozen(kw_only=True)
 class RedisRateLimit(RateLimit):
-    """Limits that several processes keep to together, by way of Redis. It needs the extra `redis`.
+    """Rate limits that several processes share through Redis. They need the extra `redis`.
 
-    They hold for all clients, of all processes and machines, that were given the same Redis, namespace, key and host.
-    Where they were given different limits of a second, the strictest holds. If Redis goes away, each process goes on by
-    itself.
+    They apply to all clients, in any process and on any machine, that have the same Redis, namespace, key and host.
+    If the limits per second differ, the strictest applies. While Redis is unavailable, each process keeps to a limit
+    of its own.
 
     Attributes:
-        url: where Redis is: `redis://`, `rediss://` or `unix://`, as redis-py reads it.
-        per_second: requests in any one second.
-        per_day: requests in a UTC day; None for no limit.
-        fallback_per_second: requests in any one second that this process sends while Redis does not answer.
-        namespace: what the names in Redis begin with.
+        url: The URL of Redis: `redis://`, `rediss://` or `unix://`, as in redis-py.
+        per_second: The maximum number of requests in any one second.
+        per_day: The maximum number of requests in a UTC day; None for no limit.
+        fallback_per_second: The maximum number of requests in any one second of this process while Redis is
+            unavailable.
+        namespace: The prefix of the names in Redis.
 
     Example:
         `AsyncExperimentClient(rate_limit=RedisRateLimit("redis://localhost:6379/0"))`
     """
 
-    url: str = field(kw_only=False, repr=False, validator=_text)
+    url: str = field(kw_only=False, repr=False, validator=_non_empty_string)
     per_second: int = field(default=100, validator=positive_int)
     fallback_per_second: int = field(default=10, validator=positive_int)
-    namespace: str = field(default="amp_exp_async", validator=_text)
-
-
-@frozen
-class LimitExceededError(Exception):
-    """No request may be sent before a moment that is too late for the one who asks.
-
-    Attributes:
-        seconds: until then.
-        daily: whether it is the day's limit that has been reached.
-    """
-
-    seconds: float
-    daily: bool
+    namespace: str = field(default="amp_exp_async", validator=_non_empty_string)

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from amp_exp_async.config import Endpoint
 
 from .config import RateLimit, RedisRateLimit
-from .limiter import LocalRateLimiter, RateLimiter
-from .registry import get_shared_limiter
+from .limiter import LocalRateLimiter, RateLimiter, get_shared_limiter
 
 
 def create_limiter(

@@ -273,7 +273,7 @@ def test_closing_leaves_no_timer() -> None:
         await client.aclose()
         await asyncio.wait(calls)
         assert [type(call.exception()) for call in calls] == [ClientClosedError] * 5
-        assert client._transport.session.limiter._place._timer is None
+        assert client._transport.session.limiter._client._timer is None
 
     run(scenario())
 

@@ -176,15 +176,15 @@ def test_who_stops_waiting_leaves_the_queue(fate: str) -> None:
         until = 0.3 if fate == "timed out" else None
         leaving, staying = (asyncio.ensure_future(pacer.acquire(end)) for end in (until, None))
         await asyncio.sleep(0.2)
-        timer = pacer._place._timer
+        timer = pacer._client._timer
         assert timer is not None
-        assert len(pacer._line._tickets) == 2
+        assert len(pacer._shared._waiters) == 2
         if fate == "cancelled":
             leaving.cancel()
         await asyncio.wait([leaving])
-        assert len(pacer._line._tickets) == 1
+        assert len(pacer._shared._waiters) == 1
         pacer.close()
-        assert (pacer._place._timer, timer.cancelled()) == (None, True)
+        assert (pacer._client._timer, timer.cancelled()) == (None, True)
         staying.cancel()
 
     run(scenario())

@@ -1,10 +1,10 @@
-"""One limit for several processes: Redis divides the permits among them, and each spends its part by itself.
+"""One rate limit for several processes: Redis divides the permits among them.
 
-A part is a number of permits. Its process uses them again and again without asking, by the rules of its own ledger, and
-tells Redis now and then how many it needs: that is one round trip for many requests. What it does not need, or has more
-of than is fair while others wait, it lets rest until their second is over, and then gives up.
+A lease is a number of permits that a process may use, again and again, without asking. Each process refreshes its lease
+now and then, and reports how many permits it wants: that is one round trip to Redis for many requests. When a lease
+shrinks, the permits in excess cool down first, and are then given up.
 """
 
-from .pacer import create_redis_limiter
+from .limiter import create_redis_limiter
 
 __all__ = ["create_redis_limiter"]

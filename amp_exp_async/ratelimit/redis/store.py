@@ -1,10 +1,11 @@
-"""Redis itself, over redis-py. This module is imported only where a client shares its limit."""
+"""Leases in Redis, over redis-py. Only clients with a `RedisRateLimit` import this module."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from contextlib import suppress
+from importlib import resources
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
@@ -14,72 +15,76 @@ from redis.exceptions import NoScriptError, RedisError
 
 from amp_exp_async.errors import ConfigurationError
 
-from .messages import Answer, Ask
-from .script import SCRIPT
+from .lease_client import LeaseRequest, LeaseResponse
 
-# Their types are known in part only.
+# redis-py types them only in part.
 _Pool: Any = ConnectionPool
 _Redis: Any = Redis
 
-_LONGEST_CALL = 0.5  # seconds
-_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_TIMEOUT = 0.5  # seconds
+_SCRIPT = resources.files(__package__).joinpath("lease.lua").read_text(encoding="utf-8")
+_SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
-class Store:
-    """The accounts of one key in Redis. It opens on first use and belongs to the event loop of that moment.
+class RedisLeaseStore:
+    """The leases of one key in Redis. It connects on first use, and belongs to one event loop.
 
     Attributes:
-        where: host and port, or the socket's path.
+        location: The host and port, or the path of the socket.
     """
 
     def __init__(self, url: str, name: str) -> None:
-        """Read the URL, and connect to nothing yet.
+        """Parse the URL. Nothing connects yet.
 
         Args:
-            url: a Redis URL.
-            name: what the names in Redis begin with.
+            url: The URL of Redis.
+            name: The prefix of the names in Redis.
 
         Raises:
-            ConfigurationError: that is no Redis URL.
+            ConfigurationError: If `url` is not a Redis URL.
         """
-        # The braces keep both on one node of a cluster.
+        # The braces keep both keys on one node of a cluster. Other versions of this library use the same names.
         self._keys = f"{{{name}}}:parts", f"{{{name}}}:account"
         try:
             self._pool = _Pool.from_url(
                 url,
-                socket_timeout=_LONGEST_CALL,
-                socket_connect_timeout=_LONGEST_CALL,
+                socket_timeout=_TIMEOUT,
+                socket_connect_timeout=_TIMEOUT,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
                 driver_info=None,
             )
-            probe = self._pool.connection_class(**self._pool.connection_kwargs)  # checks the options
+            connection = self._pool.connection_class(**self._pool.connection_kwargs)  # validates the options
         except (ValueError, TypeError, AttributeError, RedisError):
-            # Without the value and without the cause: the URL may hold a password.
+            # The message shows neither the URL nor the cause: they may contain a password.
             raise ConfigurationError(
-                "rate_limit: its url is no Redis URL: set it to something like 'redis://host:6379/0'"
+                'rate_limit: url is not a Redis URL: use a URL such as "redis://host:6379/0"'
             ) from None
-        # Pieces that hold neither user nor password.
-        pieces = dict(probe.repr_pieces())
-        self.where = pieces.get("path") or f"{pieces.get('host')}:{pieces.get('port')}"
+        pieces = dict(connection.repr_pieces())  # without user and password
+        self.location = pieces.get("path") or f"{pieces.get('host')}:{pieces.get('port')}"
         self._redis = _Redis(connection_pool=self._pool)
 
-    async def exchange(self, ask: Ask) -> Answer:
-        """Ask, in one round trip, and within half a second."""
-        async with asyncio.timeout(_LONGEST_CALL):
-            arguments = ask.arguments()
-            try:
-                answer = await self._call("EVALSHA", _SHA, arguments)
-            except NoScriptError:
-                answer = await self._call("EVAL", SCRIPT, arguments)
-        return Answer(*answer)
+    async def refresh(self, request: LeaseRequest) -> LeaseResponse:
+        """Refresh a lease in one round trip.
 
-    async def _call(self, command: str, script: str, arguments: list[str | int]) -> list[int]:
-        reply: list[int] = await self._redis.execute_command(command, script, len(self._keys), *self._keys, *arguments)
-        return reply
+        Raises:
+            TimeoutError: If Redis does not respond within half a second.
+            RedisError: If Redis fails.
+        """
+        async with asyncio.timeout(_TIMEOUT):
+            args = request.to_args()
+            try:
+                response = await self._execute("EVALSHA", _SCRIPT_SHA, args)
+            except NoScriptError:
+                response = await self._execute("EVAL", _SCRIPT, args)
+        return LeaseResponse(*response)
+
+    async def _execute(self, command: str, script: str, args: list[str | int]) -> list[int]:
+        response: list[int] = await self._redis.execute_command(command, script, len(self._keys), *self._keys, *args)
+        return response
 
     async def close(self) -> None:
-        """Close what is open. It may be used again."""
+        """Close the connections. The store may be used again."""
         with suppress(RedisError, OSError, TimeoutError):
-            async with asyncio.timeout(_LONGEST_CALL):
+            async with asyncio.timeout(_TIMEOUT):
                 await self._pool.disconnect()

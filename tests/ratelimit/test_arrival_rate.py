@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amp_exp_async import RateLimit
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter
-from tests.network import Network, full_load, uniform
+from tests.ratelimit.simulated_network import Network, full_load, uniform
 from tests.virtual_time import run
 
 # Randomness is drawn from a seed, so that what fails once fails always.

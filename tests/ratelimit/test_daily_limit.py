@@ -18,8 +18,7 @@ from amp_exp_async.http import (
     Request,
     Transport,
 )
-from amp_exp_async.ratelimit.config import LimitExceededError
-from amp_exp_async.ratelimit.limiter import LocalRateLimiter
+from amp_exp_async.ratelimit.limiter import LimitExceededError, LocalRateLimiter
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
 MIDNIGHT = 1_800_057_600.0  # 2027-01-16T00:00:00Z

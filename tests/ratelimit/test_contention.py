@@ -12,7 +12,7 @@ import pytest
 
 from amp_exp_async import RateLimit
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter
-from tests.network import Contest, StrictWindow, at_random, evenly, in_bursts, within
+from tests.ratelimit.simulated_network import Contest, StrictWindow, at_random, evenly, in_bursts, within
 from tests.virtual_time import run
 
 OTHERS = 40  # requests a second, of 100

@@ -24,8 +24,8 @@ from amp_exp_async import (
     RetryPolicy,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.ratelimit_redis.conftest import Limit
-from tests.ratelimit_redis.redis_server import round_trips
+from tests.ratelimit.redis.conftest import MakeLimit
+from tests.ratelimit.redis.redis_server import count_round_trips
 
 SECRET = "a-word-for-nobody"
 
@@ -41,23 +41,27 @@ def connections(redis_url: str) -> int:
         return sum(client["cmd"] in {"eval", "evalsha"} for client in clients)
 
 
-async def test_one_round_trip_for_a_request_now_and_then(emulator: Emulator, limit: Limit, redis_url: str) -> None:
+async def test_one_round_trip_for_a_request_now_and_then(
+    emulator: Emulator, make_limit: MakeLimit, redis_url: str
+) -> None:
     """Even where requests are few, there are no more round trips than requests."""
     with Redis.from_url(redis_url) as redis:
-        async with client_of(emulator, limit()) as client:
+        async with client_of(emulator, make_limit()) as client:
             await client.flags.list()
-            before = round_trips(redis)
+            before = count_round_trips(redis)
             for _ in range(3):
                 await asyncio.sleep(0.25)
                 await client.flags.list()
-            assert round_trips(redis) - before <= 3
+            assert count_round_trips(redis) - before <= 3
 
 
-async def test_nothing_is_left_behind(emulator: Emulator, limit: Limit, redis_url: str, namespace: str) -> None:
+async def test_nothing_is_left_behind(
+    emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+) -> None:
     """After closing, idle or in the middle of work, there is no task, no connection and no part in Redis."""
     for cancelled in (False, True):
         tasks = asyncio.all_tasks()
-        client = client_of(emulator, limit(per_second=5), max_concurrency=8)
+        client = client_of(emulator, make_limit(per_second=5), max_concurrency=8)
         load = [asyncio.create_task(client.flags.get("1")) for _ in range(8 if cancelled else 0)]
         if not cancelled:
             await client.flags.list()
@@ -79,9 +83,9 @@ async def test_nothing_is_left_behind(emulator: Emulator, limit: Limit, redis_ur
     gc.collect()
 
 
-async def test_a_cancelled_call_leaves_its_permit_to_the_next(emulator: Emulator, limit: Limit) -> None:
+async def test_a_cancelled_call_leaves_its_permit_to_the_next(emulator: Emulator, make_limit: MakeLimit) -> None:
     """Who is cancelled, or runs out of time, while waiting takes nothing with them."""
-    async with client_of(emulator, limit(per_second=2), deadline=5.0) as client:
+    async with client_of(emulator, make_limit(per_second=2), deadline=5.0) as client:
         await asyncio.gather(client.flags.list(), client.flags.list())
         waiting = [asyncio.create_task(client.flags.list()._collect()) for _ in range(3)]
         await asyncio.sleep(0.05)
@@ -95,9 +99,9 @@ async def test_a_cancelled_call_leaves_its_permit_to_the_next(emulator: Emulator
     assert len(emulator.requests) == 4
 
 
-async def test_a_pause_is_for_all(emulator: Emulator, limit: Limit) -> None:
+async def test_a_pause_is_for_all(emulator: Emulator, make_limit: MakeLimit) -> None:
     """What the service answers one client pauses the others, of the second and of the day."""
-    async with client_of(emulator, limit()) as one, client_of(emulator, limit(), deadline=0.2) as other:
+    async with client_of(emulator, make_limit()) as one, client_of(emulator, make_limit(), deadline=0.2) as other:
         emulator.inject(Fault.status(429, retry_after=0.6))
         call = asyncio.create_task(one.with_options(retry=RetryPolicy(backoff_base=0.0)).flags.list()._collect())
         await asyncio.sleep(0.1)
@@ -116,10 +120,10 @@ async def test_a_pause_is_for_all(emulator: Emulator, limit: Limit) -> None:
         assert len(emulator.requests) == 3
 
 
-def test_the_blocking_client_also_after_a_fork(limit: Limit) -> None:
+def test_the_blocking_client_also_after_a_fork(make_limit: MakeLimit) -> None:
     """Parent and child each have a part of their own, and keep to the limit together."""
     with Emulator(per_second=5) as emulator:
-        client = ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit(per_second=5))
+        client = ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=make_limit(per_second=5))
         list(client.flags.list())
         child = os.fork()
         if child == 0:
@@ -167,7 +171,7 @@ def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_url_that_is_none(url: str) -> None:
     """It is refused when the client is made, by a message that does not repeat it."""
-    with pytest.raises(ConfigurationError, match="is no Redis URL") as caught:
+    with pytest.raises(ConfigurationError, match="is not a Redis URL") as caught:
         AsyncExperimentClient("a-key-of-no-account", rate_limit=RedisRateLimit(url))
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
@@ -185,6 +189,6 @@ def test_the_password_is_shown_to_nobody() -> None:
     client = AsyncExperimentClient("a-key-of-no-account", rate_limit=limit)
     connection = client._transport.session
     held = [limit, client, connection, *vars(connection).values(), *vars(connection.limiter).values()]
-    courier: Any = vars(connection.limiter)["_courier"]
-    held += [*vars(courier).values(), *vars(courier._accounts).values()]
+    lease_client: Any = connection.limiter._lease_client
+    held += [*vars(lease_client).values(), *vars(lease_client._store).values()]
     assert SECRET not in "".join(map(repr, held))

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 
 from amp_exp_async import AsyncExperimentClient, ClientClosedError, ExperimentClient, RateLimit
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.ratelimit import registry
-from amp_exp_async.ratelimit.config import LimitExceededError
-from amp_exp_async.ratelimit.limiter import LocalRateLimiter
-from amp_exp_async.ratelimit.line import Line
-from tests.network import Network, full_load, most_in_a_second, uniform
+from amp_exp_async.ratelimit import limiter as limiter_module
+from amp_exp_async.ratelimit.limiter import LimitExceededError, LocalRateLimiter, SharedLimiter
+from amp_exp_async.ratelimit.window import PermitWindow
+from tests.ratelimit.simulated_network import Network, full_load, most_in_a_second, uniform
 from tests.virtual_time import Answer, ScriptedSession, now, run
 
 KEY = "sharing-management-key"
@@ -31,10 +30,10 @@ WAIT = 10.0
 SEARCH = settings(deadline=None, max_examples=40, derandomize=True)
 
 
-def line_of(client: AsyncExperimentClient | ExperimentClient) -> Line:
+def line_of(client: AsyncExperimentClient | ExperimentClient) -> SharedLimiter:
     """Where its calls wait."""
     inner = client._resource if isinstance(client, ExperimentClient) else client
-    return inner._transport.session.limiter._line
+    return inner._transport.session.limiter._shared
 
 
 def client(**settings: Any) -> AsyncExperimentClient:
@@ -42,19 +41,19 @@ def client(**settings: Any) -> AsyncExperimentClient:
 
 
 def with_pacers(
-    limits: list[RateLimit], scenario: Callable[..., Coroutine[Any, Any, None]], line: Line | None = None
-) -> Line:
+    limits: list[RateLimit], scenario: Callable[..., Coroutine[Any, Any, None]], line: SharedLimiter | None = None
+) -> SharedLimiter:
     """Run a scenario with pacers at one line, in virtual time, and see that no permit is lost at its end."""
 
-    async def whole() -> Line:
-        shared = Line(lambda: 1_800_000_000.0 + now()) if line is None else line
-        pacers = [LocalRateLimiter(limit, line=shared) for limit in limits]
+    async def whole() -> SharedLimiter:
+        shared = SharedLimiter(PermitWindow(lambda: 1_800_000_000.0 + now())) if line is None else line
+        pacers = [LocalRateLimiter(limit, shared=shared) for limit in limits]
         await scenario(*pacers)
         await asyncio.sleep(10.0)
-        shared.ledger.take(now())
-        shared.ledger.put_back()
-        assert shared.ledger.held == 0
-        assert not shared._tickets
+        shared.window.acquire_nowait(now())
+        shared.window.undo_acquire()
+        assert shared.window.in_use == 0
+        assert not shared._waiters
         for pacer in pacers:
             pacer.close()
         return shared
@@ -157,7 +156,7 @@ def test_the_strictest_limits_hold() -> None:
     """Of clients with different limits the strictest hold for all, for as long as those who gave them are open."""
 
     async def scenario(usual: LocalRateLimiter, careful: LocalRateLimiter, frugal: LocalRateLimiter) -> None:
-        ledger = usual._line.ledger
+        ledger = usual._shared.window
         assert ledger.limit == RateLimit(per_second=25, per_day=50)
         for _ in range(25):
             await usual.acquire(now())
@@ -200,11 +199,11 @@ def test_a_client_that_is_forgotten_takes_no_permits_with_it() -> None:
     """What was in flight, and will never be heard of again, is usable after as long as it may still arrive."""
 
     async def scenario(pacer: LocalRateLimiter) -> None:
-        other = LocalRateLimiter(RateLimit(per_second=1), line=pacer._line)
+        other = LocalRateLimiter(RateLimit(per_second=1), shared=pacer._shared)
         await other.acquire(None)
         del other
         gc.collect()
-        assert pacer._line.ledger.limit == RateLimit(per_second=2)
+        assert pacer._shared.window.limit == RateLimit(per_second=2)
         await pacer.acquire(None)
         pacer.release(now(), reached=False, answered=False)
         await pacer.acquire(None)
@@ -230,7 +229,7 @@ def test_who_shares() -> None:
             {"rate_limit": None},
         ):
             assert line_of(client(**settings)) is not line
-        assert line.ledger.limit == RateLimit()
+        assert line.window.limit == RateLimit()
 
 
 def test_the_registry_keeps_nothing_alive() -> None:
@@ -239,7 +238,7 @@ def test_the_registry_keeps_nothing_alive() -> None:
     one, two = client(base_url=host), client(base_url=host)
     line = weakref.ref(line_of(one))
     gone = weakref.ref(one)
-    assert KEY not in repr(dict(registry._lines))
+    assert KEY not in repr(dict(limiter_module._registry))
     del one
     gc.collect()
     assert gone() is None
@@ -247,7 +246,7 @@ def test_the_registry_keeps_nothing_alive() -> None:
     del two
     gc.collect()
     assert line() is None
-    assert not [name for name, _ in registry._lines.items() if name[0].startswith(host)]
+    assert not [name for name, _ in limiter_module._registry.items() if name[0].startswith(host)]
 
 
 def test_a_loop_with_a_clock_of_its_own() -> None:
@@ -275,7 +274,7 @@ async def test_closing_a_client_gives_its_permits_back() -> None:
     closing, staying = (client(session=session, base_url=host, rate_limit=limit) for _ in range(2))
     calls = [asyncio.ensure_future(closing.flags.get("1")) for _ in range(6)]
     await asyncio.sleep(0.05)
-    assert (len(session.sent), line_of(staying).ledger.held) == (3, 3)
+    assert (len(session.sent), line_of(staying).window.in_use) == (3, 3)
     await closing.aclose()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {ClientClosedError}
@@ -283,7 +282,7 @@ async def test_closing_a_client_gives_its_permits_back() -> None:
     async with staying, asyncio.timeout(2.0):
         await staying.flags.list()
     assert len(session.sent) == 4
-    assert not line_of(staying)._waiting
+    assert not line_of(staying)._waiting_clients
 
 
 async def other_loop(pacer: LocalRateLimiter, reports: list[float], until: float | None) -> None:
@@ -293,55 +292,55 @@ async def other_loop(pacer: LocalRateLimiter, reports: list[float], until: float
     pacer.release(reports[-1], reached=False, answered=False)
 
 
-async def waiting(line: Line, many: int) -> None:
+async def waiting(line: SharedLimiter, many: int) -> None:
     async with asyncio.timeout(WAIT):
-        while len(line._tickets) < many:  # noqa: ASYNC110 - there is no event to wait for
+        while len(line._waiters) < many:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
 
 
 async def test_a_permit_given_back_in_one_loop_serves_another() -> None:
     """At once when it is usable at once, else in its time, also for one that had no timer since nothing was to come."""
-    line, reports = Line(lambda: 1.8e9), list[float]()
-    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
+    line, reports = SharedLimiter(PermitWindow(lambda: 1.8e9)), list[float]()
+    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
     time = asyncio.get_running_loop().time
     with ThreadPoolExecutor(1) as thread:
         for reached, seconds in ((False, 0.0), (True, 1.0)):
             await pacer.acquire(None)
-            there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), line=line), reports, None))
+            there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), shared=line), reports, None))
             await waiting(line, 1)
             released = time()
             pacer.release(released, reached=reached, answered=reached)
             await asyncio.wrap_future(there)
             assert seconds <= reports[-1] - released < seconds + 0.5
-    assert line.ledger.held == 0
+    assert line.window.in_use == 0
 
 
 async def test_a_pause_in_one_loop_refuses_in_another() -> None:
     """Who waits elsewhere, and cannot wait so long, is told at once."""
-    line = Line(lambda: 1.8e9)
-    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
+    line = SharedLimiter(PermitWindow(lambda: 1.8e9))
+    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
     time = asyncio.get_running_loop().time
     with ThreadPoolExecutor(1) as thread:
         await pacer.acquire(None)
         started = time()
-        there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), line=line), [], started + 20.0))
+        there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), shared=line), [], started + 20.0))
         await waiting(line, 1)
         pacer.pause(30.0)
         with pytest.raises(LimitExceededError):
             await asyncio.wrap_future(there)
     assert time() - started < WAIT
-    assert not line._tickets
+    assert not line._waiters
 
 
 async def test_a_loop_that_was_closed_while_it_waited() -> None:
     """Its place in the line is passed over, and no permit goes there."""
-    line = Line(lambda: 1.8e9)
-    pacer = LocalRateLimiter(RateLimit(per_second=1), line=line)
+    line = SharedLimiter(PermitWindow(lambda: 1.8e9))
+    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
     await pacer.acquire(None)
 
     def leave_waiting() -> tuple[LocalRateLimiter, asyncio.Task[None]]:
         loop = asyncio.new_event_loop()
-        other = LocalRateLimiter(RateLimit(), line=line)
+        other = LocalRateLimiter(RateLimit(), shared=line)
         task = loop.create_task(other.acquire(None))
         task._log_destroy_pending = False
         loop.run_until_complete(asyncio.sleep(0.01))
@@ -353,7 +352,7 @@ async def test_a_loop_that_was_closed_while_it_waited() -> None:
     await waiting(line, 2)
     pacer.release(asyncio.get_running_loop().time(), reached=False, answered=False)
     await asyncio.wait_for(mine, WAIT)
-    assert line.ledger.held == 1
+    assert line.window.in_use == 1
     del left
 
 
@@ -394,11 +393,11 @@ async def test_two_clients_in_two_threads() -> None:
                 assert emulator.peak_per_second <= 40
 
 
-def in_child(shared: AsyncExperimentClient, unshared: Line, answers: Any) -> None:
+def in_child(shared: AsyncExperimentClient, unshared: SharedLimiter, answers: Any) -> None:
     line = line_of(shared)
     pacer = shared._transport.session.limiter
     shares = line_of(client(base_url=FORKED)) is line
-    report = [shares, line.ledger.held, unshared.ledger.held, line.ledger.limit.per_second]
+    report = [shares, line.window.in_use, unshared.window.in_use, line.window.limit.per_second]
 
     async def use() -> None:
         async with asyncio.timeout(WAIT):
@@ -406,7 +405,7 @@ def in_child(shared: AsyncExperimentClient, unshared: Line, answers: Any) -> Non
                 await pacer.acquire(None)
 
     asyncio.run(use())
-    answers.put([*report, line.ledger.held])
+    answers.put([*report, line.window.in_use])
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -414,21 +413,21 @@ def test_a_fork() -> None:
     """A child starts anew: nothing in flight, nobody in line, all locks free; but clients still share."""
     shared = client(base_url=FORKED, rate_limit=RateLimit(per_second=4))
     other = client(base_url=FORKED)
-    line, unshared = line_of(shared), Line(lambda: 1.8e9)
+    line, unshared = line_of(shared), SharedLimiter(PermitWindow(lambda: 1.8e9))
     answers = multiprocessing.get_context("fork").SimpleQueue()
     free = threading.Event()
 
     def hold_the_locks() -> None:
-        with line._lock, unshared._lock, registry._lock:
+        with line.lock, unshared.lock, limiter_module._registry_lock:
             held.set()
             free.wait(WAIT)
 
     async def use() -> None:
-        for taken in (LocalRateLimiter(RateLimit(per_second=1), line=unshared), other._transport.session.limiter):
+        for taken in (LocalRateLimiter(RateLimit(per_second=1), shared=unshared), other._transport.session.limiter):
             await taken.acquire(None)
         for _ in range(2):
             asyncio.ensure_future(other._transport.session.limiter.acquire(None)).cancel()
-        assert (line.ledger.held, unshared.ledger.held) == (1, 1)
+        assert (line.window.in_use, unshared.window.in_use) == (1, 1)
 
     asyncio.run(use())
     held = threading.Event()
@@ -442,16 +441,16 @@ def test_a_fork() -> None:
     thread.join(WAIT)
     assert child.exitcode == 0
     assert answers.get() == [True, 0, 0, 4, 4]
-    assert line.ledger.held == 1
+    assert line.window.in_use == 1
 
 
 def in_child_of_blocking(blocking: ExperimentClient, answers: Any) -> None:
     for _ in range(2):
         blocking.request("GET", "/flags")
-    ledger = line_of(blocking).ledger
-    answers.put([blocking.usage.requests_today, ledger.held, len(line_of(blocking)._places)])
+    ledger = line_of(blocking).window
+    answers.put([blocking.usage.requests_today, ledger.in_use, len(line_of(blocking)._clients)])
     blocking.close()
-    answers.put(len(line_of(blocking)._places))
+    answers.put(len(line_of(blocking)._clients))
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -471,4 +470,4 @@ def test_a_fork_with_a_blocking_client() -> None:
         child.join(WAIT)
         assert child.exitcode == 0
         assert [answers.get(), answers.get()] == [[2, 2, 1], 0]
-        assert (blocking.usage.requests_today, len(line_of(blocking)._places)) == (3, 1)
+        assert (blocking.usage.requests_today, len(line_of(blocking)._clients)) == (3, 1)

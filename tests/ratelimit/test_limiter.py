@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from amp_exp_async import APITimeoutError, RateLimit, RateLimitError, RetryPolicy
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Request, Transport
-from amp_exp_async.ratelimit.config import LimitExceededError
-from amp_exp_async.ratelimit.limiter import LocalRateLimiter
+from amp_exp_async.ratelimit.limiter import LimitExceededError, LocalRateLimiter
 from amp_exp_async.ratelimit.window import seconds_to_midnight
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 

@@ -23,7 +23,7 @@ def workers(count: int) -> Iterator[list[Worker]]:
     """So many processes that wait for orders; they are killed at the end."""
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.ratelimit_redis.worker"],
+            [sys.executable, "-m", "tests.ratelimit.redis.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -11,16 +11,16 @@ from redis import Redis
 
 from amp_exp_async import AsyncExperimentClient, RateLimitError, RedisRateLimit
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.ratelimit.redis.messages import Ask
-from amp_exp_async.ratelimit.redis.store import Store
-from tests.ratelimit_redis.conftest import Limit
-from tests.ratelimit_redis.redis_server import round_trips
-from tests.ratelimit_redis.workers import arrivals, most_in_a_second, order, report, workers
+from amp_exp_async.ratelimit.redis.lease_client import LeaseRequest
+from amp_exp_async.ratelimit.redis.store import RedisLeaseStore
+from tests.ratelimit.redis.conftest import MakeLimit
+from tests.ratelimit.redis.redis_server import count_round_trips
+from tests.ratelimit.redis.workers import arrivals, most_in_a_second, order, report, workers
 
 FAR = (0.02, 0.08)  # seconds of a round trip
 
 
-def test_three_processes_after_a_fourth_was_killed(limit: Limit, redis_url: str) -> None:
+def test_three_processes_after_a_fourth_was_killed(make_limit: MakeLimit, redis_url: str) -> None:
     """The limit is kept and used, evenly, in fewer round trips than requests, soon after one of them was killed.
 
     It gives nothing back, and does not have to.
@@ -28,14 +28,14 @@ def test_three_processes_after_a_fourth_was_killed(limit: Limit, redis_url: str)
     with Emulator(latency=FAR, seed=1) as service, workers(4) as processes, Redis.from_url(redis_url) as client:
         service.state.add_flag(id="1", key="x")
         for process in processes:
-            order(process, service, limit(), at_once=64, seconds=7.2)
+            order(process, service, make_limit(), at_once=64, seconds=7.2)
         time.sleep(0.6)
         processes[0].kill()
         killed_at = time.monotonic()
         time.sleep(4.3)
-        before, sent = round_trips(client), len(service.requests)
+        before, sent = count_round_trips(client), len(service.requests)
         time.sleep(2.0)
-        asked, sent = round_trips(client) - before, len(service.requests) - sent
+        asked, sent = count_round_trips(client) - before, len(service.requests) - sent
         reports = [report(process) for process in processes[1:]]
     times = arrivals(service)
     assert service.refused == 0
@@ -63,9 +63,9 @@ def client_of(service: Emulator, limit: RedisRateLimit) -> AsyncExperimentClient
     return AsyncExperimentClient(service.api_key, base_url=service.base_url, rate_limit=limit)
 
 
-async def test_one_who_waits_alone_beside_many(service: Emulator, limit: Limit) -> None:
+async def test_one_who_waits_alone_beside_many(service: Emulator, make_limit: MakeLimit) -> None:
     """Who makes one call after the other is not starved by who makes 64 at once."""
-    async with client_of(service, limit()) as many, client_of(service, limit()) as one:
+    async with client_of(service, make_limit()) as many, client_of(service, make_limit()) as one:
 
         async def again_and_again() -> None:
             while True:
@@ -86,7 +86,7 @@ async def test_one_who_waits_alone_beside_many(service: Emulator, limit: Limit) 
     assert service.refused == 0
 
 
-async def test_one_budget_for_the_day(service: Emulator, limit: Limit) -> None:
+async def test_one_budget_for_the_day(service: Emulator, make_limit: MakeLimit) -> None:
     """Together they send as many requests as the day allows, not one more and not one less."""
 
     async def use_up(client: AsyncExperimentClient) -> None:
@@ -94,9 +94,9 @@ async def test_one_budget_for_the_day(service: Emulator, limit: Limit) -> None:
             await client.flags.get("1")
 
     async with (
-        client_of(service, limit(per_day=70)) as one,
-        client_of(service, limit(per_day=70)) as two,
-        client_of(service, limit(per_day=70)) as three,
+        client_of(service, make_limit(per_day=70)) as one,
+        client_of(service, make_limit(per_day=70)) as two,
+        client_of(service, make_limit(per_day=70)) as three,
     ):
         calls = [use_up(client) for client in (one, two, three) for _ in range(8)]
         errors = await asyncio.gather(*calls, return_exceptions=True)
@@ -107,7 +107,7 @@ async def test_one_budget_for_the_day(service: Emulator, limit: Limit) -> None:
 
 async def test_fewer_permits_than_clients_take_turns(redis_url: str, namespace: str) -> None:
     """The only permit is never with two, and it is with each of them once in a while."""
-    store = Store(redis_url, namespace)
+    store = RedisLeaseStore(redis_url, namespace)
     held = dict.fromkeys("ab", 0)
     had: set[str] = set()
     end = time.monotonic() + 8.0
@@ -116,7 +116,7 @@ async def test_fewer_permits_than_clients_take_turns(redis_url: str, namespace: 
         assert time.monotonic() < end
         number += 1
         for client in held:
-            held[client] = (await store.exchange(ask(client, number, demand=3, keep=held[client]))).part
+            held[client] = (await store.refresh(ask(client, number, wants=3, has=held[client]))).capacity
             had |= {client} if held[client] else set()
             assert sum(held.values()) <= 1
         held = dict.fromkeys(held, 0) if number % 2 else held
@@ -126,29 +126,29 @@ async def test_fewer_permits_than_clients_take_turns(redis_url: str, namespace: 
 
 async def test_a_question_that_comes_late(redis_url: str, namespace: str) -> None:
     """One that was held up undoes nothing: it is not answered."""
-    store = Store(redis_url, namespace)
-    assert (await store.exchange(ask("a", 2, demand=1, keep=0))).part == 1
+    store = RedisLeaseStore(redis_url, namespace)
+    assert (await store.refresh(ask("a", 2, wants=1, has=0))).capacity == 1
     with pytest.raises(TypeError):
-        await store.exchange(ask("a", 1, demand=0, keep=0))
-    assert (await store.exchange(ask("b", 1, demand=1, keep=0))).part == 0
+        await store.refresh(ask("a", 1, wants=0, has=0))
+    assert (await store.refresh(ask("b", 1, wants=1, has=0))).capacity == 0
     await store.close()
 
 
-def ask(client: str, number: int, *, demand: int, keep: int) -> Ask:
+def ask(client: str, sequence: int, *, wants: int, has: int) -> LeaseRequest:
     """A question about the permits of a second, of which there is one."""
-    return Ask(
+    return LeaseRequest(
         client=client,
-        number=number,
+        sequence=sequence,
         per_second=1,
         per_day=0,
-        demand=demand,
-        keep=keep,
+        wants=wants,
+        has=has,
         day=0,
-        returned=0,
-        owed=0,
-        holding=0,
-        wanted=0,
-        seen=0,
+        released=0,
+        debt=0,
+        unused=0,
+        reserve=0,
+        min_used=0,
         pause=0,
         day_pause=0,
     )

@@ -12,8 +12,8 @@ import pytest
 
 from amp_exp_async import APITimeoutError, AsyncExperimentClient, RedisRateLimit
 from amp_exp_async.emulator import Emulator
-from tests.ratelimit_redis.redis_server import RedisServer
-from tests.ratelimit_redis.workers import arrivals, most_in_a_second
+from tests.ratelimit.redis.redis_server import RedisServer
+from tests.ratelimit.redis.workers import arrivals, most_in_a_second
 
 FALLBACK = 10
 
@@ -70,7 +70,7 @@ async def test_killed_and_back(service: Emulator, own_redis: RedisServer, caplog
     assert most_in_a_second(arrivals(service)) <= 100
     levels = [record.levelname for record in caplog.records]
     assert levels == ["WARNING", "INFO"]
-    assert f"127.0.0.1:{own_redis.port} does not answer (ConnectionError)" in caplog.text
+    assert f"127.0.0.1:{own_redis.port} is unavailable (ConnectionError)" in caplog.text
     assert f"{FALLBACK} requests a second" in caplog.text
 
 
