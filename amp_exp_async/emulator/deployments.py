@@ -1,40 +1,46 @@
-"""The deployments of the projects: list, create, edit."""
+"""Operations on deployments."""
 
-from amp_exp_async.emulator.call import OK, Call, Reply, json_reply
+from typing import Final
+
 from amp_exp_async.emulator.documents import Document, public
-from amp_exp_async.emulator.fields import CREATE_DEPLOYMENT, EDIT_DEPLOYMENT
-from amp_exp_async.emulator.paging import page
-from amp_exp_async.emulator.refusal import Refusal
+from amp_exp_async.emulator.paging import page_response
+from amp_exp_async.emulator.routes import OK, EmulatorResponse, RequestContext, beta_route, json_response, route
+from amp_exp_async.emulator.validation import Fields, HTTPError, boolean, key, non_empty_string, one_of
+
+_CREATE: Final[Fields] = {"projectId": non_empty_string, "label": key, "type": one_of("client", "server")}
+_EDIT: Final[Fields] = {"label": key, "archive": boolean}
 
 
-def list_deployments(call: Call) -> Reply:
-    """List deployments, archived ones included, those that the key may see."""
+@route("GET", "/deployments")
+@beta_route("GET", "/deployments/list")
+def list_deployments(request: RequestContext) -> EmulatorResponse:
+    """List deployments, archived ones included."""
 
-    def shown(document: Document) -> Document | None:
-        return public(document) if call.caller.sees(document["projectId"]) else None
+    def document_of(document: Document) -> Document | None:
+        return public(document) if request.api_key.can_see(document["projectId"]) else None
 
-    return page(call, "deployments", list(call.state.stored_deployments.values()), shown)
+    return page_response(request, "deployments", list(request.state.stored_deployments.values()), document_of)
 
 
-def create_deployment(call: Call) -> Reply:
-    """Create a deployment; a second one with the same label is another deployment."""
-    fields = call.fields(CREATE_DEPLOYMENT, required=("projectId", "label", "type"))
-    call.caller.require(fields["projectId"])
+@route("POST", "/deployments")
+def create_deployment(request: RequestContext) -> EmulatorResponse:
+    """Create a deployment; its label need not be unique."""
+    fields = request.fields(_CREATE, required=("projectId", "label", "type"))
+    request.api_key.require(fields["projectId"])
     fields["_type"] = fields.pop("type")
-    return json_reply({"id": call.state.add_deployment(**fields)["id"]})
+    return json_response({"id": request.state.add_deployment(**fields)["id"]})
 
 
-def edit_deployment(call: Call) -> Reply:
+@route("PATCH", "/deployments/{id}")
+def edit_deployment(request: RequestContext) -> EmulatorResponse:
     """Edit the label, archive or restore."""
-    id = call.path["id"]
-    deployment = call.state.stored_deployments.get(id)
+    id = request.path["id"]
+    deployment = request.state.stored_deployments.get(id)
     if deployment is None:
-        raise Refusal(404, f"There is no deployment with id {id!r}")
-    call.caller.require(deployment["projectId"])
-    changes = call.fields(EDIT_DEPLOYMENT)
-    if not changes:
-        raise Refusal(400, "The body has no field to change")
+        raise HTTPError(404, f"No deployment has ID {id}")
+    request.api_key.require(deployment["projectId"])
+    changes = request.changes(_EDIT)
     if "archive" in changes:
         changes["deleted"] = changes.pop("archive")
-    call.state.commit_deployment(id, **changes)
+    request.state.update_deployment(id, **changes)
     return OK

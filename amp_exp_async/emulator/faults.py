@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, and with which requests."""
+"""Faults: what goes wrong, and with which requests."""
 
 import threading
 from fnmatch import fnmatchcase
@@ -8,15 +8,17 @@ from typing import Any, Final, Literal
 import orjson
 from attrs import define, field, frozen
 
-_JSON: Final = "application/json; charset=utf-8"
-_TEXT: Final = "text/plain; charset=utf-8"
+from amp_exp_async.emulator.documents import format_json
+
+_JSON_UTF8: Final = "application/json; charset=utf-8"
+_TEXT_UTF8: Final = "text/plain; charset=utf-8"
 
 
 @frozen
 class Fault:
-    """One way in which a request goes wrong; made by the class methods.
+    """One way in which a request can fail; created by the class methods.
 
-    `applied` tells whether the request's change is made nevertheless, before the fault shows.
+    `applied` tells whether the request changes the state before the fault.
     """
 
     kind: Literal["status", "close", "truncate", "delay", "invalid_json", "redirect"]
@@ -24,7 +26,7 @@ class Fault:
     code: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    content_type: str = _JSON
+    content_type: str = _JSON_UTF8
     seconds: float = 0.0
 
     @classmethod
@@ -37,44 +39,44 @@ class Fault:
         applied: bool = False,
         content_type: str | None = None,
     ) -> "Fault":
-        """Answer this status.
+        """Respond with this status.
 
-        `retry_after` is seconds or the text of a date. `body` is a text or bytes sent as they are (as `text/plain`
-        unless `content_type` says otherwise), or anything else, sent as JSON; left out, it is an error object.
+        `retry_after` is in seconds, or a date as text. Text or bytes as `body` are sent unchanged (as `text/plain`
+        unless `content_type` is set), other values as JSON; the default is an error object.
         """
         headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-        plain = isinstance(body, str | bytes)
+        is_text = isinstance(body, str | bytes)
         if isinstance(body, str):
             body = body.encode()
         elif not isinstance(body, bytes):
-            body = orjson.dumps({"error": f"Status {status}, on demand"} if body is None else body)
-        content_type = content_type or (_TEXT if plain else _JSON)
+            body = orjson.dumps({"error": f"Injected fault: status {status}"} if body is None else body)
+        content_type = content_type or (_TEXT_UTF8 if is_text else _JSON_UTF8)
         return cls("status", applied, status, headers, body, content_type)
 
     @classmethod
     def close(cls, *, applied: bool = False) -> "Fault":
-        """Close the connection without any reply."""
+        """Close the connection without a response."""
         return cls("close", applied)
 
     @classmethod
     def truncate(cls, *, applied: bool = True) -> "Fault":
-        """Send half of the reply that its Content-Length announces, and close the connection."""
+        """Send half of the response's body, and close the connection."""
         return cls("truncate", applied)
 
     @classmethod
     def delay(cls, seconds: float, *, applied: bool = True) -> "Fault":
-        """Answer as usual, but so many seconds later; the change is made before the delay, or after it."""
+        """Send the usual response later; the state changes before or after the delay."""
         return cls("delay", applied, seconds=seconds)
 
     @classmethod
     def invalid_json(cls) -> "Fault":
-        """Make the change and answer 200 with a JSON text that is cut off."""
+        """Change the state, and respond with status 200 and truncated JSON."""
         return cls("invalid_json", applied=True, body=b'{"flags": [{"id": "10')
 
     @classmethod
     def redirect(cls, location: str, *, status: int = 302) -> "Fault":
-        """Send the client elsewhere; nothing is changed."""
-        return cls("redirect", code=status, headers=(("Location", location),), content_type=_TEXT)
+        """Redirect the client to another URL; the state does not change."""
+        return cls("redirect", code=status, headers=(("Location", location),), content_type=_TEXT_UTF8)
 
 
 @define(eq=False)
@@ -85,26 +87,26 @@ class _Rule:
     nth: int
     times: int | None
     probability: float
-    seen: int = 0
-    struck: int = 0
+    matched: int = 0
+    injected: int = 0
 
-    def strikes(self, method: str, path: str, random: Random) -> bool:
-        """Count the request if it is one of the rule's, and tell whether it is struck."""
+    def injects(self, method: str, path: str, random: Random) -> bool:
+        """Count a matching request, and return whether it gets the fault."""
         if self.method not in (None, method) or not (self.path is None or fnmatchcase(path, self.path)):
             return False
-        self.seen += 1
-        if self.seen < self.nth:
+        self.matched += 1
+        if self.matched < self.nth:
             return False
-        # Without a share nothing is drawn, so that such a rule leaves what others draw alone.
+        # A rule without a probability must not draw a number, which would change the choices of the others.
         if self.probability < 1 and random.random() >= self.probability:
             return False
-        self.struck += 1
+        self.injected += 1
         return True
 
 
 @define
 class Faults:
-    """The faults that are waiting for their requests."""
+    """The faults that can still occur."""
 
     _random: Random
     _rules: list[_Rule] = field(factory=list[_Rule])
@@ -113,32 +115,32 @@ class Faults:
     def add(
         self, fault: Fault, *, method: str | None, path: str | None, nth: int, times: int | None, probability: float
     ) -> None:
-        """Let the fault strike matching requests from the nth on, this share of them, until it has struck so often."""
-        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - tests are seldom type checked
-            raise TypeError(f"a fault is made by Fault.status(...) and its like, not {fault!r}")
+        """Inject the fault into matching requests, as `Emulator.inject` documents."""
+        if not isinstance(fault, Fault):  # pyright: ignore[reportUnnecessaryIsInstance] - tests are often not typed
+            raise TypeError(f"fault must be a Fault, such as Fault.status(503), not {format_json(fault)}")
         if nth < 1 or (times is not None and times < 1):
-            raise ValueError(f"nth and times count from 1, not nth={nth}, times={times}")
+            raise ValueError(f"nth and times count from 1, not nth={nth}, times={format_json(times)}")
         if not 0 <= probability <= 1:
-            raise ValueError(f"probability must be a number from 0 to 1, not {probability!r}")
+            raise ValueError(f"probability must be a number from 0 to 1, not {format_json(probability)}")
         if probability != 1 and nth != 1:
-            raise ValueError(f"nth and probability exclude each other, not nth={nth}, probability={probability!r}")
+            raise ValueError(f"nth and probability exclude each other, not nth={nth}, probability={probability}")
         with self._lock:
-            # The log's paths have the prefix.
+            # Paths are compared without the prefix.
             glob = path.removeprefix("/api/1") if path is not None else None
             self._rules.append(
                 _Rule(fault, method.upper() if method is not None else None, glob, nth, times, probability)
             )
 
     def clear(self) -> None:
-        """Forget every fault."""
+        """Remove all faults."""
         with self._lock:
             self._rules.clear()
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request: of several, the one that was added first."""
+        """Return the fault of this request; if several match, the one that was added first."""
         with self._lock:
-            struck = [rule for rule in self._rules if rule.strikes(method, path, self._random)]
-            for rule in struck:
-                if rule.struck == rule.times:
+            rules = [rule for rule in self._rules if rule.injects(method, path, self._random)]
+            for rule in rules:
+                if rule.injected == rule.times:
                     self._rules.remove(rule)
-        return struck[0].fault if struck else None
+        return rules[0].fault if rules else None

@@ -1,12 +1,12 @@
-"""Cut a list into pages."""
+"""Pages of lists."""
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from amp_exp_async.emulator.call import Call, Reply, json_reply
 from amp_exp_async.emulator.documents import Document
-from amp_exp_async.emulator.refusal import Refusal
+from amp_exp_async.emulator.routes import EmulatorResponse, RequestContext, json_response
+from amp_exp_async.emulator.validation import HTTPError
 
 T = TypeVar("T")
 
@@ -15,56 +15,60 @@ _STRING_CURSOR: Final = re.compile(r"before-([0-9]+)")
 _NUMBER_CURSOR: Final = re.compile(r"([0-9]+)")
 
 
-def page(
-    call: Call,
-    envelope: str,
+def page_response(
+    request: RequestContext,
+    name: str,
     items: Sequence[T],
-    shown: Callable[[T], Document | None],
+    document_of: Callable[[T], Document | None],
     *,
     cursor_type: str | None = None,
-) -> Reply:
-    """One page of what is shown of the items, which come in order of creation and are listed the newest first.
+) -> EmulatorResponse:
+    """Return one page of a list, newest items first.
 
-    `shown` leaves an item out with `None`. The type of the cursor is the emulator's setting unless it is given.
+    A cursor is the index of the last item that was sent. Items are never removed, so an item that is created between
+    two pages neither shifts the second page nor repeats an item of the first.
 
-    A cursor names the place of the last object that was sent in the order of creation. Nothing is ever taken out of
-    that order, so what is created between two pages neither shifts the second nor repeats any of the first.
+    Args:
+        request: The request, with `limit` and `cursor` in its query.
+        name: The field of the response that contains the documents.
+        items: All items, oldest first.
+        document_of: Returns an item's document, or `None` to omit the item.
+        cursor_type: The type of the cursors, if it is not the emulator's setting.
     """
-    limit = _limit(call)
-    numbered = (cursor_type or call.paging.cursor_type) == "number"
-    place = _start(call, len(items), _NUMBER_CURSOR if numbered else _STRING_CURSOR)
-    found: list[Document] = []
-    last = place
-    while place > 0 and len(found) <= limit:
-        place -= 1
-        document = shown(items[place])
+    limit = _limit(request)
+    is_number = (cursor_type or request.page_settings.cursor_type) == "number"
+    index = _end_index(request, len(items), _NUMBER_CURSOR if is_number else _STRING_CURSOR)
+    documents: list[Document] = []
+    next_index = index
+    while index > 0 and len(documents) <= limit:
+        index -= 1
+        document = document_of(items[index])
         if document is not None:
-            found.append(document)
-            if len(found) == limit:
-                last = place
-    body: dict[str, Any] = {envelope: found[:limit]}
-    if len(found) > limit:
-        body["nextCursor"] = last if numbered else f"before-{last}"
-    elif call.paging.last_cursor != "absent":
-        body["nextCursor"] = None if call.paging.last_cursor == "null" else ""
-    return json_reply(body)
+            documents.append(document)
+            if len(documents) == limit:
+                next_index = index
+    body: dict[str, Any] = {name: documents[:limit]}
+    if len(documents) > limit:
+        body["nextCursor"] = next_index if is_number else f"before-{next_index}"
+    elif request.page_settings.last_cursor != "absent":
+        body["nextCursor"] = None if request.page_settings.last_cursor == "null" else ""
+    return json_response(body)
 
 
-def _limit(call: Call) -> int:
-    text = call.query.get("limit")
+def _limit(request: RequestContext) -> int:
+    text = request.query.get("limit")
     if text is None:
-        return call.paging.default_limit
+        return request.page_settings.default_limit
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MAX_LIMIT):
-        raise Refusal(400, f'"limit" must be a whole number from 1 to {_MAX_LIMIT}, not {text!r}')
+        raise HTTPError(400, f'"limit" must be an integer from 1 to {_MAX_LIMIT}, not {text}')
     return int(text)
 
 
-def _start(call: Call, end: int, cursor: re.Pattern[str]) -> int:
-    """The place before which the page begins."""
-    text = call.query.get("cursor")
+def _end_index(request: RequestContext, count: int, pattern: re.Pattern[str]) -> int:
+    text = request.query.get("cursor")
     if text is None:
-        return end
-    match = cursor.fullmatch(text)
-    if match is None or int(match[1]) > end:
-        raise Refusal(400, f'"cursor" is not one that this list gave: {text!r}')
+        return count
+    match = pattern.fullmatch(text)
+    if match is None or int(match[1]) > count:
+        raise HTTPError(400, f'"cursor" is not a cursor of this list: {text}')
     return int(match[1])

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def experiment_emulator() -> "Iterator[Emulator]":
-    """An empty emulator of Amplitude's Experiment Management API, served on a thread of its own for one test.
+    """Serve an empty emulator of Amplitude's Experiment Management API on its own thread for one test.
 
-    Works for blocking and async tests alike. Give `experiment_emulator.base_url` and `experiment_emulator.api_key` to
-    the client, and build what the test needs with `experiment_emulator.state.add_flag(key="my-flag")`.
+    It works for blocking and async tests. Pass `experiment_emulator.base_url` and `experiment_emulator.api_key` to the
+    client, and prepare the state with methods such as `experiment_emulator.state.add_flag(key="my-flag")`.
     """
-    from amp_exp_async.emulator import Emulator  # noqa: PLC0415 - not loaded in projects whose tests do not ask for it
+    from amp_exp_async.emulator import Emulator  # noqa: PLC0415 - not imported if no test uses the fixture
 
     with Emulator() as emulator:
         yield emulator

@@ -1,136 +1,217 @@
-"""Which operation a method and a path name."""
+"""Routes to the handlers of operations, and what a handler gets and returns.
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+An operation is one decorated function::
+
+    @route("GET", "/flags/{id}/owner")
+    def get_flag_owner(request: RequestContext) -> EmulatorResponse:
+        return json_response({"owner": request.flag().document["createdBy"]})
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
-from attrs import frozen
+import orjson
+from attrs import field, frozen
 
-from amp_exp_async.emulator import (
-    beta,
-    deployments,
-    group_operations,
-    inclusions,
-    toggle_deployments,
-    toggles,
-    variants,
-    versions,
-)
-from amp_exp_async.emulator.call import Operation
-from amp_exp_async.emulator.documents import KINDS
-from amp_exp_async.emulator.refusal import Refusal
+from amp_exp_async.emulator.documents import KINDS, READ_ONLY_TYPES, SINGULAR, Document, Kind, is_object
+from amp_exp_async.emulator.store import EmulatorState, StoredFlag
+from amp_exp_async.emulator.validation import Fields, HTTPError, validate
 
 PREFIX: Final = "/api/1"
-BETA_PREFIX: Final = "/beta"  # the emulator's own: at the service, the Beta API has a host of its own
+BETA_PREFIX: Final = "/beta"  # of the emulator only: the service has another host for the Beta API
 
-Routes = tuple[tuple[str, str, Operation], ...]
-"""Operations with their methods and paths; of two paths that a request may fit, the first is its path."""
+_JSON: Final = "application/json"
+_JSON_UTF8: Final = f"{_JSON}; charset=utf-8"
 
-_TOGGLES: Final = "/{kind}"
-_TOGGLE: Final = "/{kind}/{id}"
-_VARIANT: Final = "/{kind}/{id}/variants/{variant}"
 
-ROUTES: Final[Routes] = (
-    ("GET", _TOGGLES, toggles.list_toggles),
-    ("POST", _TOGGLES, toggles.create_toggle),
-    ("GET", _TOGGLE, toggles.get_toggle),
-    ("PATCH", _TOGGLE, toggles.edit_toggle),
-    ("GET", f"{_TOGGLE}/versions", toggles.list_versions),
-    ("GET", f"{_TOGGLE}/versions/{{version}}", toggles.get_version),
-    ("GET", f"{_TOGGLE}/variants", variants.list_variants),
-    ("POST", f"{_TOGGLE}/variants", variants.create_variant),
-    ("GET", _VARIANT, variants.get_variant),
-    ("PATCH", _VARIANT, variants.edit_variant),
-    ("DELETE", _VARIANT, variants.remove_variant),
-    ("GET", f"{_VARIANT}/users", inclusions.list_members("users")),
-    ("POST", f"{_VARIANT}/users", inclusions.add_members("users")),
-    ("DELETE", f"{_VARIANT}/users", inclusions.remove_all_users),
-    ("DELETE", f"{_VARIANT}/users/{{index}}", inclusions.remove_user),
-    ("DELETE", f"{_VARIANT}/bulk-delete-users", inclusions.bulk_remove_members("users")),
-    ("GET", f"{_VARIANT}/cohorts", inclusions.list_members("cohorts")),
-    ("POST", f"{_VARIANT}/cohorts", inclusions.add_members("cohorts")),
-    ("DELETE", f"{_VARIANT}/bulk-delete-cohorts", inclusions.bulk_remove_members("cohorts")),
-    ("GET", f"{_TOGGLE}/deployments", toggle_deployments.list_toggle_deployments),
-    ("POST", f"{_TOGGLE}/deployments", toggle_deployments.add_deployments),
-    ("DELETE", f"{_TOGGLE}/deployments/{{deployment}}", toggle_deployments.remove_deployment),
-    ("GET", "/deployments", deployments.list_deployments),
-    ("POST", "/deployments", deployments.create_deployment),
-    ("PATCH", "/deployments/{id}", deployments.edit_deployment),
-    ("GET", "/versions", versions.list_all_versions),
-    ("GET", "/mutexes", group_operations.list_groups("mutexes")),
-    ("POST", "/mutexes", group_operations.create_group("mutexes")),
-    ("GET", "/mutexes/{id}", group_operations.get_group("mutexes")),
-    ("PATCH", "/mutexes/{id}", group_operations.edit_group("mutexes")),
-    ("PATCH", "/mutexes/{id}/slots/{slot}", group_operations.edit_slot),
-    ("GET", "/holdouts", group_operations.list_groups("holdouts")),
-    ("POST", "/holdouts", group_operations.create_group("holdouts")),
-    ("GET", "/holdouts/{id}", group_operations.get_group("holdouts")),
-    ("PATCH", "/holdouts/{id}", group_operations.edit_group("holdouts")),
-)
+@frozen
+class EmulatorResponse:
+    """A response before it is sent; by default the text `OK`, which the service responds to most writes with."""
 
-BETA_ROUTES: Final[Routes] = (
-    ("GET", "/{kind}/list", beta.list_toggles),
-    ("GET", "/deployments/list", deployments.list_deployments),
-    ("POST", "/experiments/new", beta.create_experiment),
-    ("GET", _TOGGLE, toggles.get_toggle),
-    ("GET", f"{_TOGGLE}/versions", toggles.list_versions),
-    ("GET", f"{_TOGGLE}/versions/{{version}}", toggles.get_version),
-    ("POST", "/experiments/{id}/activate", beta.set_enabled(True)),
-    ("POST", "/experiments/{id}/deactivate", beta.set_enabled(False)),
-    ("POST", "/experiments/{id}/rollout-weights", beta.set_rollout_weights),
-)
+    body: bytes = b"OK"
+    content_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict[str, str])
+
+
+OK: Final = EmulatorResponse()
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> EmulatorResponse:
+    """Return a response with a JSON body."""
+    return EmulatorResponse(orjson.dumps(value), _JSON_UTF8, status, headers or {})
+
+
+@frozen
+class ApiKey:
+    """An API key's access: the projects that it can see, or `None` for all."""
+
+    projects: frozenset[str] | None
+
+    def can_see(self, project: object) -> bool:
+        """Return whether the key has access to the project."""
+        return self.projects is None or str(project) in self.projects
+
+    def require(self, project: object) -> None:
+        """Reject the request with 403 if the key has no access to the project."""
+        if not self.can_see(project):
+            raise HTTPError(403, f"The key has no access to project {project}")
+
+
+@frozen
+class PageSettings:
+    """The behaviour of lists that the API reference does not specify."""
+
+    default_limit: int
+    cursor_type: str
+    last_cursor: str
+
+
+@frozen
+class RequestContext:
+    """An authorized request; `path` contains the decoded parameters of the route."""
+
+    state: EmulatorState
+    api_key: ApiKey
+    page_settings: PageSettings
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    content_type: str
+    content: bytes
+
+    @property
+    def kind(self) -> Kind:
+        """Flags or experiments: what the path says, otherwise experiments."""
+        return "flags" if self.path.get("kind") == "flags" else "experiments"
+
+    @property
+    def flag_name(self) -> str:
+        """The name of the flag or experiment for messages."""
+        return f"{SINGULAR[self.kind]} {self.path['id']}"
+
+    def flag(self) -> StoredFlag:
+        """Return the flag or experiment of the path; reject with 404 if it does not exist, 403 if it is not visible."""
+        flag = self.state.stored_flags[self.kind].get(self.path["id"])
+        if flag is None:
+            raise HTTPError(404, f"No {SINGULAR[self.kind]} has ID {self.path['id']}")
+        self.api_key.require(flag.document["projectId"])
+        return flag
+
+    def editable_flag(self) -> StoredFlag:
+        """Return the flag or experiment of the path; also reject with 405 if this API cannot edit its type."""
+        flag = self.flag()
+        if (type_ := flag.document.get("_type")) in READ_ONLY_TYPES:
+            raise HTTPError(405, f"A {type_} cannot be edited through this API")
+        return flag
+
+    def variant(self, flag: StoredFlag) -> Document:
+        """Return the variant of the path; reject with 404 if it does not exist."""
+        key = self.path["variant"]
+        variant = flag.variant(key)
+        if variant is None:
+            raise HTTPError(404, f"The {self.flag_name} has no variant {key}")
+        return variant
+
+    def fields(self, fields: Fields, required: tuple[str, ...] = ()) -> Document:
+        """Return the body, a JSON object of these fields; reject any other with 400."""
+        return validate(self.body(), fields, required)
+
+    def changes(self, fields: Fields) -> Document:
+        """Return the body of an edit, a JSON object of some of these fields; reject any other with 400."""
+        changes = self.fields(fields)
+        require_changes(changes)
+        return changes
+
+    def body(self) -> Document:
+        """Return the body, a JSON object of any fields; reject any other with 400."""
+        if self.content_type != _JSON:
+            raise HTTPError(400, f"The body's Content-Type must be {_JSON}, not {self.content_type}")
+        try:
+            body: Any = orjson.loads(self.content)
+        except orjson.JSONDecodeError as error:
+            raise HTTPError(400, f"The body is not valid JSON: {error}") from None
+        if not is_object(body):
+            raise HTTPError(400, "The body must be a JSON object")
+        return body
+
+
+def require_changes(changes: Document) -> None:
+    """Reject an edit without fields with 400."""
+    if not changes:
+        raise HTTPError(400, "The body has no field to change")
+
+
+Handler: TypeAlias = Callable[[RequestContext], EmulatorResponse]
+"""One operation of the API. It changes the state completely or not at all, and raises `HTTPError` to reject."""
 
 
 @frozen
 class Route:
-    """An operation with the decoded parameters of the path that named it."""
+    """An operation at a path. Parameters of the path, such as `{id}`, match any segment; `{kind}` a collection."""
 
-    operation: Operation
-    path: Mapping[str, str]
-
-
-def below_prefix(path: str) -> str:
-    """The path after `/api/1`; one that does not begin with it stays whole."""
-    return path.removeprefix(PREFIX) if path.startswith(f"{PREFIX}/") else path
+    method: str
+    path: str
+    handler: Handler
+    parameters: Mapping[str, str]
 
 
-def find(method: str, path: str) -> Route:
-    """The route of a path as it came over the wire: 404 if there is none, 405 if it has other methods."""
+ROUTES: Final[dict[str, list[Route]]] = {PREFIX: [], BETA_PREFIX: []}
+"""The routes of version 1 and of the Beta API, by prefix."""
+
+# The routes by method, by the segments of their path, by the number of these segments.
+_Table: TypeAlias = dict[int, dict[Sequence[str], dict[str, Route]]]
+_TABLES: Final[dict[str, _Table]] = {PREFIX: {}, BETA_PREFIX: {}}
+
+
+def route(method: str, path: str, *, prefix: str = PREFIX, **parameters: str) -> Callable[[Handler], Handler]:
+    """Return a decorator that serves a path by a handler, which finds `parameters` among those of the path."""
+
+    def register(handler: Handler) -> Handler:
+        new = Route(method, path, handler, parameters)
+        ROUTES[prefix].append(new)
+        segments = tuple(path.split("/"))
+        same_length = _TABLES[prefix].setdefault(len(segments), {})
+        same_length.setdefault(segments, {})[method] = new
+        # If several paths match a request, the one with the fewest parameters serves it.
+        _TABLES[prefix][len(segments)] = dict(sorted(same_length.items(), key=lambda item: "".join(item[0]).count("{")))
+        return handler
+
+    return register
+
+
+beta_route = partial(route, prefix=BETA_PREFIX)
+
+
+def find_route(method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
+    """Return the handler of an encoded path, and the path's decoded parameters.
+
+    Rejects an unknown path with 404, and a method that the path does not have with 405.
+    """
     prefix = next((prefix for prefix in _TABLES if path.startswith(f"{prefix}/")), None)
     if prefix is None:
-        raise Refusal(404, f"There is nothing at {path}; every path begins with {' or '.join(_TABLES)}")
+        raise HTTPError(404, f"There is nothing at {path}: paths begin with {' or '.join(_TABLES)}")
     segments = path.removeprefix(prefix).split("/")
-    for template, operations in _TABLES[prefix].get(len(segments), {}).items():
-        parameters = _parameters(template, segments)
+    for template, routes in _TABLES[prefix].get(len(segments), {}).items():
+        parameters = _match(template, segments)
         if parameters is None:
             continue
-        if method not in operations:
-            raise Refusal(405, f"{path} has no {method}, only {', '.join(operations)}")
-        return Route(operations[method], parameters)
-    raise Refusal(404, f"There is nothing at {path}")
+        if method not in routes:
+            raise HTTPError(405, f"{path} does not support {method}, only {', '.join(routes)}")
+        matched = routes[method]
+        return matched.handler, {**parameters, **matched.parameters}
+    raise HTTPError(404, f"There is nothing at {path}")
 
 
-def _parameters(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
-    """The decoded parameters of a path that fits the template; `None` if it does not."""
+def _match(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
     parameters: dict[str, str] = {}
-    for wanted, segment in zip(template, segments, strict=True):
-        if wanted == "{kind}" and segment not in KINDS:
+    for expected, segment in zip(template, segments, strict=True):
+        if expected == "{kind}" and segment not in KINDS:
             return None
-        # Decoding comes after splitting, so an encoded slash stays a part of its parameter.
-        if wanted.startswith("{"):
-            parameters[wanted[1:-1]] = unquote(segment)
-        elif wanted != segment:
+        if expected.startswith("{"):
+            # Segments are decoded after splitting, so an encoded slash remains part of its parameter.
+            parameters[expected[1:-1]] = unquote(segment)
+        elif expected != segment:
             return None
     return parameters
-
-
-def _by_length(routes: Routes) -> dict[int, dict[Sequence[str], dict[str, Operation]]]:
-    """The operations by method, by template, by its number of segments."""
-    table: dict[int, dict[Sequence[str], dict[str, Operation]]] = {}
-    for method, template, operation in routes:
-        segments = tuple(template.split("/"))
-        table.setdefault(len(segments), {}).setdefault(segments, {})[method] = operation
-    return table
-
-
-_TABLES: Final = {PREFIX: _by_length(ROUTES), BETA_PREFIX: _by_length(BETA_ROUTES)}

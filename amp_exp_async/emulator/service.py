@@ -1,4 +1,4 @@
-"""The way of one request: log, limits, fault, authorisation, operation, answer; and how long it is under way."""
+"""The path of one request: latency, log, limits, fault, authorization, operation, response."""
 
 import asyncio
 import time
@@ -10,86 +10,123 @@ import orjson
 from aiohttp import web
 from attrs import define, field
 
-from amp_exp_async.emulator import routes
-from amp_exp_async.emulator.call import OK, Call, Caller, Paging, Reply, error_reply
-from amp_exp_async.emulator.faults import Faults
-from amp_exp_async.emulator.limits import Excess, Limits
-from amp_exp_async.emulator.log import RecordedRequest
-from amp_exp_async.emulator.refusal import Refusal
-from amp_exp_async.emulator.state import EmulatorState
+# These modules register the operations.
+from amp_exp_async.emulator import deployments, flags, groups  # noqa: F401 - imported for their routes
+from amp_exp_async.emulator.faults import Fault, Faults
+from amp_exp_async.emulator.limits import Limits, RateLimited
+from amp_exp_async.emulator.routes import (
+    OK,
+    PREFIX,
+    ApiKey,
+    EmulatorResponse,
+    PageSettings,
+    RequestContext,
+    find_route,
+    json_response,
+)
+from amp_exp_async.emulator.store import EmulatorState
+from amp_exp_async.emulator.validation import HTTPError
+
+
+@define(eq=False)
+class RecordedRequest:
+    """One request that arrived. It is logged on arrival; the last four fields are set later."""
+
+    method: str
+    path: str
+    """The percent-encoded path without the query."""
+    query: dict[str, str]
+    headers: dict[str, str]
+    """The headers by lower-case name; the value of `authorization` is masked."""
+    authorized: bool
+    """Whether the API key is known."""
+    received: datetime
+    """The time of arrival by the emulator's clock."""
+    monotonic: float
+    """The time of arrival in seconds of `time.monotonic`."""
+    body: Any = field(default=None)
+    """The parsed JSON, otherwise the text; `None` without a body."""
+    status: int | None = field(default=None)
+    """The status of the response; `None` before it, or if the connection was closed without a response."""
+    fault: Fault | None = field(default=None)
+    """The fault that was injected into this request."""
+    applied: bool = field(default=False)
+    """Whether the request changed the state."""
 
 
 @define(eq=False)
 class Service:
-    """Answers requests from the state."""
+    """A server of requests from the state."""
 
     state: EmulatorState
     clock: Callable[[], datetime]
-    callers: Mapping[str, Caller]  # by key
-    paging: Paging
+    api_keys: Mapping[str, ApiKey]
+    page_settings: PageSettings
     limits: Limits
     faults: Faults
     latency: Callable[[], float]  # seconds of the next round trip
     log: list[RecordedRequest] = field(factory=list[RecordedRequest])
     _stopping: asyncio.Future[None] = field(init=False)
-    _in_progress: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]])
+    _in_flight: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]])
 
-    def begin(self) -> None:
-        """Get ready to answer requests in the running loop."""
+    def start(self) -> None:
+        """Prepare to serve requests in the running loop."""
         self._stopping = asyncio.get_running_loop().create_future()
 
-    def stop_waiting(self) -> None:
-        """End every delay; the requests that were waiting are not answered any more."""
+    def end_delays(self) -> None:
+        """End all delays; the delayed requests get no response."""
         self._stopping.set_result(None)
 
-    async def finish(self) -> None:
-        """Wait for the requests in progress, those included whose clients are gone."""
-        await asyncio.gather(*self._in_progress, return_exceptions=True)
+    async def wait_closed(self) -> None:
+        """Wait for the requests in flight, including those whose clients have disconnected."""
+        await asyncio.gather(*self._in_flight, return_exceptions=True)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Serve one request."""
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for type checkers: a coroutine of the server runs in a task
-        self._in_progress.add(task)
+        assert task is not None  # noqa: S101 - for type checkers: aiohttp's server runs this in a task
+        self._in_flight.add(task)
         try:
             return await self._handle(request)
         finally:
-            self._in_progress.discard(task)
+            self._in_flight.discard(task)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         content = None
         one_way = self.latency() / 2
         if one_way > 0:
-            # Read at once: what has been sent arrives, even if the client does not wait for the answer.
+            # Read before the delay, so that the request arrives even if the client does not wait for the response.
             content = await _read(request)
-            if await self._stopped_within(one_way):
-                return _closed(request)
-        record = self._arrive(request)
-        excess = self.limits.arrive(record.received)
+            if await self._is_stopped_within(one_way):
+                return _close(request)
+        record = self._record(request)
+        rejection = self.limits.hit(record.received)
         if content is None:
             content = await _read(request)
         if content is None:
             return web.Response()
-        record.body = _readable(content)
-        reply = await self._outcome(request, record, content) if excess is None else _too_many(excess)
-        if one_way > 0 and await self._stopped_within(one_way):
-            reply = None
-        if reply is None:
-            return _closed(request)
-        record.status = reply.status
+        record.body = _parse_body(content)
+        if rejection is None:
+            response = await self._respond(request, record, content)
+        else:
+            response = _too_many_requests(rejection)
+        stopped = one_way > 0 and await self._is_stopped_within(one_way)
+        if stopped or response is None:
+            return _close(request)
+        record.status = response.status
         if record.fault is not None and record.fault.kind == "truncate":
-            return await _truncated(request, reply)
-        headers = {"Content-Type": reply.content_type, **reply.headers}
-        return web.Response(body=reply.body, status=reply.status, headers=headers)
+            return await _send_half(request, response)
+        headers = {"Content-Type": response.content_type, **response.headers}
+        return web.Response(body=response.body, status=response.status, headers=headers)
 
-    def _arrive(self, request: web.BaseRequest) -> RecordedRequest:
+    def _record(self, request: web.BaseRequest) -> RecordedRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
         record = RecordedRequest(
             method=request.method,
             path=request.raw_path.partition("?")[0],
             query=dict(request.rel_url.query),
             headers=headers,
-            authorized=_key(request) in self.callers,
+            authorized=_bearer_token(request) in self.api_keys,
             received=self.clock(),
             monotonic=time.monotonic(),
         )
@@ -98,62 +135,68 @@ class Service:
         self.log.append(record)
         return record
 
-    def _perform(self, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply:
-        """Carry the request out, and note whether it changed anything."""
-        state = self.state
-        with state.lock:
-            before = state.revision
-            try:
-                reply = self._reply(state, request, record, content)
-            except Refusal as refusal:
-                reply = error_reply(refusal.status, refusal.message)
-            record.applied = state.revision != before
-        return reply
-
-    def _reply(self, state: EmulatorState, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply:
-        caller = self.callers.get(_key(request))
-        if caller is None:
-            raise Refusal(401, "The management API key is missing, invalid or revoked")
-        route = routes.find(record.method, record.path)
-        call = Call(state, caller, self.paging, route.path, record.query, request.content_type, content)
-        return route.operation(call)
-
-    async def _outcome(self, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> Reply | None:
-        """What becomes of a request that is within the limits; `None` if it is not answered."""
-        fault = record.fault = self.faults.take(record.method, routes.below_prefix(record.path))
-        reply = self._perform(request, record, content) if fault is None or fault.applied else None
+    async def _respond(
+        self, request: web.BaseRequest, record: RecordedRequest, content: bytes
+    ) -> EmulatorResponse | None:
+        """Return the response to a request within the limits, or `None` to close the connection without one."""
+        path = record.path.removeprefix(PREFIX) if record.path.startswith(f"{PREFIX}/") else record.path
+        fault = record.fault = self.faults.take(record.method, path)
+        response = self._apply(request, record, content) if fault is None or fault.applied else None
         if fault is None:
-            return reply
+            return response
         if fault.kind == "delay":
-            if await self._stopped_within(fault.seconds):
+            if await self._is_stopped_within(fault.seconds):
                 return None
-            return reply or self._perform(request, record, content)
+            return response or self._apply(request, record, content)
         if fault.kind == "close":
             return None
         if fault.kind == "truncate":
-            return reply or OK
-        return Reply(fault.body, fault.content_type, fault.code, dict(fault.headers))
+            return response or OK
+        return EmulatorResponse(fault.body, fault.content_type, fault.code, dict(fault.headers))
 
-    async def _stopped_within(self, seconds: float) -> bool:
-        """Let the time pass, and tell whether the emulator was stopped meanwhile."""
+    def _apply(self, request: web.BaseRequest, record: RecordedRequest, content: bytes) -> EmulatorResponse:
+        """Call the operation, and record whether it changed the state."""
+        state = self.state
+        with state.lock:
+            revision = state.revision
+            try:
+                response = self._call(state, request, record, content)
+            except HTTPError as error:
+                response = json_response({"error": error.message}, error.status)
+            record.applied = state.revision != revision
+        return response
+
+    def _call(
+        self, state: EmulatorState, request: web.BaseRequest, record: RecordedRequest, content: bytes
+    ) -> EmulatorResponse:
+        api_key = self.api_keys.get(_bearer_token(request))
+        if api_key is None:
+            raise HTTPError(401, "The management API key is missing, invalid or revoked")
+        handler, path = find_route(record.method, record.path)
+        return handler(
+            RequestContext(state, api_key, self.page_settings, path, record.query, request.content_type, content)
+        )
+
+    async def _is_stopped_within(self, seconds: float) -> bool:
+        """Wait, and return whether the emulator was stopped before the end."""
         done, _ = await asyncio.wait([self._stopping], timeout=seconds)
         return bool(done)
 
 
-def _key(request: web.BaseRequest) -> str:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme == "Bearer" else ""
+def _bearer_token(request: web.BaseRequest) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
 
 
 async def _read(request: web.BaseRequest) -> bytes | None:
-    """The body; `None` if the client is gone before its request was complete."""
+    """Return the body, or `None` if the client disconnected before its end."""
     try:
         return await request.content.read()
     except ConnectionError:
         return None
 
 
-def _readable(content: bytes) -> Any:
+def _parse_body(content: bytes) -> Any:
     if not content:
         return None
     try:
@@ -162,21 +205,21 @@ def _readable(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _too_many(excess: Excess) -> Reply:
-    headers = {} if excess.retry_after is None else {"Retry-After": str(excess.retry_after)}
-    return error_reply(429, excess.message, headers)
+def _too_many_requests(rejection: RateLimited) -> EmulatorResponse:
+    headers = {} if rejection.retry_after is None else {"Retry-After": str(rejection.retry_after)}
+    return json_response({"error": rejection.message}, 429, headers)
 
 
-def _closed(request: web.BaseRequest) -> web.Response:
-    """Close the connection; what is returned for form's sake is not sent any more."""
+def _close(request: web.BaseRequest) -> web.Response:
+    """Close the connection; aiohttp requires a response, which is not sent."""
     request.protocol.force_close()
     return web.Response()
 
 
-async def _truncated(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, headers={"Content-Type": reply.content_type})
-    response.content_length = len(reply.body)
-    await response.prepare(request)
-    await response.write(reply.body[: len(reply.body) // 2])
-    request.protocol.force_close()  # what has been written is sent before
-    return response
+async def _send_half(request: web.BaseRequest, response: EmulatorResponse) -> web.StreamResponse:
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    stream.content_length = len(response.body)
+    await stream.prepare(request)
+    await stream.write(response.body[: len(response.body) // 2])
+    request.protocol.force_close()  # after what was written is sent
+    return stream

@@ -17,7 +17,7 @@ def world(emulator: Emulator) -> dict[tuple[str, ...], Any]:
     """Every field of every document, and every inclusion."""
     state, found = emulator.state, {}
     for kind in KINDS:
-        for id, toggle in state.toggles[kind].items():
+        for id, toggle in state.stored_flags[kind].items():
             found |= {(kind, id, name): value for name, value in toggle.document.items() if name not in _TIMES}
             for variant, included in toggle.inclusions.items():
                 found |= {(kind, id, variant, what): list(ids) for what, ids in included.items() if ids}

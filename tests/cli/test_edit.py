@@ -148,7 +148,7 @@ def test_what_an_edit_would_lose(account: Emulator, amp_exp: AmpExp) -> None:
 
 def test_what_others_change_is_kept(account: Emulator, amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tags that somebody else adds after the flag was read stay; what both have changed is left to them."""
-    flag = account.state.toggle("flags", "1001")
+    flag = account.state.stored_flag("flags", "1001")
     write = OptimisticEdit.write
 
     async def write_after_others(*arguments: Any) -> Any:

@@ -121,7 +121,7 @@ def test_experiments(account: Emulator, users: Users) -> None:
 @pytest.mark.parametrize(
     ("flag", "variant", "said"),
     [
-        ("999", "on", "no flag with id '999'"),
+        ("999", "on", "No flag has ID 999"),
         ("999", "on", "If 999 is a key, pass --key."),
         ("nope", "on", "none with the key 'nope'"),
         ("no pe", "on", "must consist of letters"),
@@ -313,7 +313,7 @@ def test_a_journal(account: Emulator, users: Users, tmp_path: Path) -> None:
     assert [line["state"] for line in lines[1:]] == ["begun", "done"]
     outcome = users("add", "b", "--yes", "--journal", journal)
     assert (outcome.status, "journal of another job" in outcome.err) == (2, True)
-    account.state.toggle("flags", "1001").inclusions.clear()
+    account.state.stored_flag("flags", "1001").inclusions.clear()
     outcome = users("add", "a", "--yes", "--journal", journal, "--json")
     assert (outcome.status, outcome.json["state"]) == (1, "failed")
     assert "use a new journal" in outcome.json["error"]

@@ -77,7 +77,7 @@ def test_restore_version(edited: Emulator, amp_exp: AmpExp) -> None:
 
 def test_what_cannot_be_restored(account: Emulator, amp_exp: AmpExp) -> None:
     """What an edit cannot set is named, and stays."""
-    account.state.toggle("flags", "1001").document["variants"] = [{"key": "on"}, {"key": "later"}]
+    account.state.stored_flag("flags", "1001").document["variants"] = [{"key": "on"}, {"key": "later"}]
     outcome = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
     assert outcome.err.startswith("An edit cannot set this, and it stays: variants")
 

@@ -31,7 +31,7 @@ async def test_a_status_with_or_without_the_change(api: Api, emulator: Emulator,
     """The change is made first if asked for; the answer is the same."""
     emulator.inject(Fault.status(503, applied=wanted))
     answer = await api("POST", path, NEW)
-    assert (answer.status, answer.body) == (503, {"error": "Status 503, on demand"})
+    assert (answer.status, answer.body) == (503, {"error": "Injected fault: status 503"})
     assert applied(emulator) is emulator.requests[-1].applied is wanted
     assert emulator.requests[-1].fault == Fault.status(503, applied=wanted)
 
@@ -39,8 +39,8 @@ async def test_a_status_with_or_without_the_change(api: Api, emulator: Emulator,
 @pytest.mark.parametrize(
     ("fault", "headers", "body"),
     [
-        (Fault.status(429, retry_after=2), {"Retry-After": "2"}, {"error": "Status 429, on demand"}),
-        (Fault.status(429, retry_after=0.5), {"Retry-After": "0.5"}, {"error": "Status 429, on demand"}),
+        (Fault.status(429, retry_after=2), {"Retry-After": "2"}, {"error": "Injected fault: status 429"}),
+        (Fault.status(429, retry_after=0.5), {"Retry-After": "0.5"}, {"error": "Injected fault: status 429"}),
         (
             Fault.status(503, retry_after="Wed, 21 Oct 2026 07:28:00 GMT", body={"message": "later"}),
             {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT", "Content-Type": "application/json; charset=utf-8"},

@@ -105,7 +105,7 @@ async def test_keys_are_unique_in_a_project(api: Api, emulator: Emulator, groups
     """A key of a flag, an experiment or any group of the project is taken, archived or not; of another it is not."""
     getattr(emulator.state, f"add_{taker}")(key="taken", projectId="1")
     answer = await api("POST", f"/{groups}", {**NEW[groups], "key": "taken"})
-    assert (answer.status, answer.body["error"]) == (400, "The key 'taken' already exists in project 1")
+    assert (answer.status, answer.body["error"]) == (400, "The key taken already exists in project 1")
     assert (await api("POST", f"/{groups}", {**NEW[groups], "key": "taken", "projectId": 2})).status == 200
 
 
@@ -140,10 +140,10 @@ BOTH = [
         ("mutexes", {"slots": [{}]}, "slots[0].percentage"),
         ("mutexes", {"slots": {"percentage": 100}}, "slots"),
         ("mutexes", {"slots": [{"percentage": 100, "experiments": ["50"]}]}, "slots[0].experiments[0]"),
-        ("mutexes", {"slots": [{"percentage": 100, "experiments": [51]}]}, "no experiment with id 51 in project 1"),
-        ("mutexes", {"slots": [{"percentage": 100, "experiments": [404]}]}, "no experiment with id 404"),
+        ("mutexes", {"slots": [{"percentage": 100, "experiments": [51]}]}, "Project 1 has no experiment with ID 51"),
+        ("mutexes", {"slots": [{"percentage": 100, "experiments": [404]}]}, "no experiment with ID 404"),
         ("mutexes", {"slots": [{"percentage": 100, "holdouts": ["7"]}]}, "slots[0].holdouts[0]"),
-        ("mutexes", {"slots": [{"percentage": 100, "holdouts": [404]}]}, "no holdout with id 404"),
+        ("mutexes", {"slots": [{"percentage": 100, "holdouts": [404]}]}, "no holdout with ID 404"),
         ("mutexes", {"slots": [{"percentage": 100, "individuals": [5]}]}, "slots[0].individuals[0]"),
         ("mutexes", {"slots": [{"percentage": 100, "cohorts": []}]}, "slots[0].cohorts"),
         ("mutexes", {"bucketingSalt": None}, "bucketingSalt"),
@@ -153,7 +153,7 @@ BOTH = [
         ("holdouts", {"holdoutPercentage": 5.5}, "holdoutPercentage"),
         ("holdouts", {"holdoutPercentage": "5"}, "holdoutPercentage"),
         ("holdouts", {"experiments": ["50"]}, "experiments[0]"),
-        ("holdouts", {"experiments": [51]}, "no experiment with id 51 in project 1"),
+        ("holdouts", {"experiments": [51]}, "Project 1 has no experiment with ID 51"),
         ("holdouts", {"individualInclusion": "u"}, "individualInclusion"),
         ("holdouts", {"individualExclusion": [5]}, "individualExclusion[0]"),
         ("holdouts", {"bucketingSalt": "salt"}, "bucketingSalt"),
@@ -219,7 +219,7 @@ async def test_edit(api: Api, emulator: Emulator, clock: Any, groups: Any) -> No
         ("mutexes", {"experiments": []}, "experiments"),
         ("holdouts", {"holdoutPercentage": 6}, "holdoutPercentage"),
         ("holdouts", {"experiments": ["50"]}, "experiments[0]"),
-        ("holdouts", {"experiments": [404]}, "no experiment with id 404"),
+        ("holdouts", {"experiments": [404]}, "no experiment with ID 404"),
         ("holdouts", {"individualInclusion": None}, "individualInclusion"),
     ],
 )

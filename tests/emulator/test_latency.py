@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.emulator.latency import drawn
+from amp_exp_async.emulator.server import make_latency
 
 Api = Callable[..., Awaitable[Any]]
 
@@ -133,7 +133,7 @@ async def test_a_delay_comes_on_top(api: Api, emulator: Emulator) -> None:
 
 def test_a_pair_is_drawn_from_evenly() -> None:
     """All of the range comes about, the same for the same seed."""
-    draw, again = drawn((0.02, 0.08), Random(5)), drawn((0.02, 0.08), Random(5))
+    draw, again = make_latency((0.02, 0.08), Random(5)), make_latency((0.02, 0.08), Random(5))
     seconds = [draw() for _ in range(1000)]
     assert seconds == [again() for _ in range(1000)]
     assert 0.02 <= min(seconds) < 0.021
@@ -144,7 +144,7 @@ def test_a_pair_is_drawn_from_evenly() -> None:
 @pytest.mark.parametrize("latency", [-0.1, float("nan"), float("inf"), (0.2, 0.1), (-1, 1), (0, float("nan"))])
 def test_what_is_no_latency(latency: Any) -> None:
     """It is refused at once, and what was set stays."""
-    with pytest.raises(ValueError, match=r"latency must be a .* from 0, not"):
+    with pytest.raises(ValueError, match=r"latency must be a .* of at least 0, not"):
         Emulator(latency=latency)
     emulator = Emulator(latency=1)
     with pytest.raises(ValueError, match="latency must be"):

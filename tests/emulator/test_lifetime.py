@@ -52,7 +52,7 @@ async def test_stop_is_idempotent_and_start_keeps_the_port(session: aiohttp.Clie
 async def test_it_is_started_once() -> None:
     """A second start is an error, and the first goes on."""
     async with Emulator() as emulator:
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             await emulator.start()
 
 

@@ -117,7 +117,7 @@ def test_no_window_holds_more_than_the_limit(gaps: list[int], limit: int, window
     for gap in gaps:
         now += timedelta(milliseconds=gap)
         recent = [moment for moment in counted if moment >= one_second(window, now)]
-        excess = limits.arrive(now)
+        excess = limits.hit(now)
         assert (excess is not None) == (len(recent) >= limit)
         if excess is None:
             counted.append(now)
@@ -128,16 +128,16 @@ def test_a_clock_that_is_set_back() -> None:
     """Moments ahead of the clock do not count, so requests are let in again."""
     limits = Limits(1, None)
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    assert limits.arrive(now) is None
-    assert limits.arrive(now) is not None
-    assert limits.arrive(now - timedelta(hours=1)) is None
+    assert limits.hit(now) is None
+    assert limits.hit(now) is not None
+    assert limits.hit(now - timedelta(hours=1)) is None
 
 
 def test_without_limits() -> None:
     """None stands for no limit, while the peak is still measured."""
     limits = Limits(None, None)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert [limits.arrive(now) for _ in range(500)] == [None] * 500
+    assert [limits.hit(now) for _ in range(500)] == [None] * 500
     assert limits.peak == 500
 
 
@@ -177,9 +177,9 @@ def test_a_clock_that_is_set_back_within_whole_seconds() -> None:
     """Moments ahead of the clock do not count there either."""
     limits = Limits(1, None, "calendar")
     now = datetime(2026, 1, 2, 0, 0, 0, 900_000, tzinfo=UTC)
-    assert limits.arrive(now) is None
-    assert limits.arrive(now) is not None
-    assert limits.arrive(now - timedelta(milliseconds=500)) is None
+    assert limits.hit(now) is None
+    assert limits.hit(now) is not None
+    assert limits.hit(now - timedelta(milliseconds=500)) is None
 
 
 async def test_others_take_up_the_limit(api: Api, emulator: Emulator, clock: Any) -> None:
@@ -238,9 +238,9 @@ def test_how_much_others_leave(window: Window, most: int) -> None:
     modest, greedy = Limits(100, None, window, background_rps=40), Limits(100, None, window, background_rps=40)
     for tick in range(200):
         moment = now + timedelta(milliseconds=17 * tick)
-        assert modest.arrive(moment) is None
+        assert modest.hit(moment) is None
         for _ in range(10):
-            greedy.arrive(moment)
+            greedy.hit(moment)
     assert modest.peak == 59
     assert 59 < greedy.peak <= most
 
@@ -251,26 +251,26 @@ def test_others_after_a_long_silence_and_on_a_clock_set_back() -> None:
     now = datetime(2026, 1, 2, tzinfo=UTC)
 
     def let_in(moment: datetime) -> int:
-        return [limits.arrive(moment) for _ in range(51)].count(None)
+        return [limits.hit(moment) for _ in range(51)].count(None)
 
     assert let_in(now) == 10
     assert let_in(now + timedelta(days=300)) == 10
     assert let_in(now) == 50
-    assert limits.arrive(now + timedelta(milliseconds=999)) is not None
+    assert limits.hit(now + timedelta(milliseconds=999)) is not None
 
 
 def test_others_around_midnight_leave_the_day_alone() -> None:
     """Their requests of yesterday do not begin the day anew."""
     limits = Limits(10, 1, background_rps=2)
     midnight = datetime(2026, 1, 2, tzinfo=UTC)
-    assert limits.arrive(midnight + timedelta(milliseconds=100)) is None
-    assert limits.arrive(midnight + timedelta(milliseconds=900)) is not None
+    assert limits.hit(midnight + timedelta(milliseconds=100)) is None
+    assert limits.hit(midnight + timedelta(milliseconds=900)) is not None
 
 
 @pytest.mark.parametrize("options", [{"background_rps": -1}, {"background_rps": float("nan")}, {"retry_after": -0.5}])
 def test_settings_that_are_no_numbers_from_zero(options: Any) -> None:
     """The message names the setting."""
-    with pytest.raises(ValueError, match=f"{next(iter(options))} must be a number from 0, not"):
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be a finite number of at least 0, not"):
         Emulator(**options)
 
 
@@ -284,5 +284,5 @@ def test_settings_that_are_wrong_later() -> None:
 
 def test_a_window_of_another_kind() -> None:
     """The message names the two that there are."""
-    with pytest.raises(ValueError, match="window must be one of sliding, calendar, not 'fixed'"):
+    with pytest.raises(ValueError, match='window must be one of sliding, calendar, not "fixed"'):
         Emulator(window="fixed")

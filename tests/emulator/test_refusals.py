@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.emulator.routes import BETA_ROUTES, ROUTES
+from amp_exp_async.emulator.routes import BETA_PREFIX, PREFIX, ROUTES
 
 Api = Callable[..., Awaitable[Any]]
 
 
 def test_the_operations_of_the_contract() -> None:
     """22 operations on flags and on experiments, 3 on deployments, 1 on versions, 5 and 4 on groups; 13 of the Beta."""
-    shared = [template for _, template, _ in ROUTES if template.startswith("/{kind}")]
-    assert (len(shared), len(ROUTES)) == (22, 22 + 3 + 1 + 5 + 4)
-    assert sum(2 if template.startswith("/{kind}") else 1 for _, template, _ in BETA_ROUTES) == 13
+    shared = [route for route in ROUTES[PREFIX] if route.path.startswith("/{kind}")]
+    assert (len(shared), len(ROUTES[PREFIX])) == (22, 22 + 3 + 1 + 5 + 4)
+    assert sum(2 if route.path.startswith("/{kind}") else 1 for route in ROUTES[BETA_PREFIX]) == 13
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,10 @@ async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, kind: An
     emulator.state.add_users(kind, id, "on", ["u"])
     emulator.requests.clear()
     revision = emulator.state.revision
-    for method, template, _ in ROUTES:
-        if template.startswith("/{kind}/{id}"):
-            path = template.format(kind=kind, id=id, variant="on", index="0", deployment=deployment, version="1")
+    for route in ROUTES[PREFIX]:
+        if route.path.startswith("/{kind}/{id}"):
+            method = route.method
+            path = route.path.format(kind=kind, id=id, variant="on", index="0", deployment=deployment, version="1")
             answer = await api(method, path, None if method == "GET" else {})
             assert answer.status == (200 if method == "GET" else 405)
             assert method == "GET" or type_ in answer.body["error"]

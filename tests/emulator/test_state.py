@@ -40,7 +40,7 @@ def test_ids_are_given_out_upwards_and_never_twice(state: EmulatorState) -> None
     assert state.add_experiment(id="abc")["id"] == "abc"
     assert state.add_deployment()["id"] == "5001"
     assert state.flag("5000")["key"] == "flag-5000"
-    with pytest.raises(StateError, match="taken"):
+    with pytest.raises(StateError, match="not unique"):
         state.add_flag(id="5000")
 
 
@@ -60,15 +60,15 @@ def test_documents_in_order_of_creation(state: EmulatorState) -> None:
 def test_unknown_objects_are_key_errors(state: EmulatorState) -> None:
     """The message names what is missing."""
     flag = state.add_flag()["id"]
-    with pytest.raises(KeyError, match="no experiment with id '7'"):
+    with pytest.raises(KeyError, match='no experiment has ID "7"'):
         state.experiment("7")
-    with pytest.raises(KeyError, match="no mutex with id '7'"):
+    with pytest.raises(KeyError, match='no mutex has ID "7"'):
         state.mutex("7")
-    with pytest.raises(KeyError, match="no holdout with id '7'"):
+    with pytest.raises(KeyError, match='no holdout has ID "7"'):
         state.holdout("7")
-    with pytest.raises(KeyError, match="no variant 'off'"):
+    with pytest.raises(KeyError, match='no variant "off"'):
         state.users("flags", flag, "off")
-    with pytest.raises(KeyError, match="no variant 'off'"):
+    with pytest.raises(KeyError, match='no variant "off"'):
         state.add_cohorts("flags", flag, "off", ["c"])
 
 
@@ -80,7 +80,7 @@ def test_a_state_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     first.state.add_deployment(_type="server")
     first.state.add_users("flags", flag, "on", ["u", "v"])
     first.state.add_cohorts("flags", flag, "on", ["c"])
-    first.state.commit(first.state.toggle("flags", flag), name="second")
+    first.state.update(first.state.stored_flag("flags", flag), name="second")
     experiment = int(first.state.experiments[0]["id"])
     first.state.add_mutex(slots=[{"percentage": 100, "experiments": [experiment]}], extra=1)
     first.state.add_mutex(_deleted=True)
@@ -176,7 +176,7 @@ def test_versions_are_ordered_by_their_time_after_loading() -> None:
             },
         }
     )
-    assert [(toggle.document["id"], version["version"]) for toggle, version in emulator.state.history] == [
+    assert [(flag.document["id"], version["version"]) for flag, version in emulator.state.history] == [
         ("1", 8), ("3", 8), ("3", 9), ("1", 9), ("2", 1)
     ]  # fmt: skip
 
@@ -218,28 +218,28 @@ FLAG = {"id": "1", "key": "x"}
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"flag": []}, "the state has no part 'flag'"),
+        ({"flag": []}, 'the state has no part "flag"'),
         ({"flags": {}}, "flags must be a list"),
         ({"flags": [5]}, r"flags\[0\] must be an object"),
         ({"flags": [{}]}, r"flags\[0\] has no key"),
-        ({"flags": [FLAG, FLAG]}, r"flags\[1\]: the id '1' is taken"),
+        ({"flags": [FLAG, FLAG]}, r"flags\[1\]: the ID \"1\" is not unique"),
         ({"experiments": [{"key": "x", "variants": {}}]}, r"experiments\[0\].variants must be a list"),
         ({"experiments": [{"key": "x", "variants": [{}]}]}, r"experiments\[0\].variants\[0\] has no key"),
         ({"experiments": [{"key": "x", "variants": ["a"]}]}, r"experiments\[0\].variants\[0\] must be an object"),
         ({"flags": [{"key": "x", "deployments": None}]}, r"flags\[0\].deployments must be a list"),
-        ({"deployments": [{"id": "1"}, {"id": 1}]}, r"deployments\[1\]: the id '1' is taken"),
+        ({"deployments": [{"id": "1"}, {"id": 1}]}, r"deployments\[1\]: the ID \"1\" is not unique"),
         ({"mutexes": [{"slots": {}}]}, r"mutexes\[0\].slots must be a list"),
         ({"mutexes": [{"slots": [5]}]}, r"mutexes\[0\].slots\[0\] must be an object"),
         ({"mutexes": [{"slots": [{"experiments": 5}]}]}, r"mutexes\[0\].slots\[0\].experiments must be a list"),
         ({"mutexes": [{"name": None}]}, r"mutexes\[0\].name must be a string"),
         ({"holdouts": [{"experiments": {}}]}, r"holdouts\[0\].experiments must be a list"),
-        ({"holdouts": [{"id": "1"}, {"id": "1"}]}, r"holdouts\[1\]: the id '1' is taken"),
+        ({"holdouts": [{"id": "1"}, {"id": "1"}]}, r"holdouts\[1\]: the ID \"1\" is not unique"),
         ({"inclusions": []}, "inclusions must be an object"),
-        ({"inclusions": {"deployments": {}}}, "inclusions has no part 'deployments'"),
-        ({"inclusions": {"flags": {"1": {}}}}, "inclusions.flags.1 belongs to no flag"),
-        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"b": {}}}}}, "inclusions.flags.1.b is no variant"),
-        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"on": {"user": []}}}}}, "has no part 'user'"),
-        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"on": {"users": [1]}}}}}, "on.users must hold strings"),
+        ({"inclusions": {"deployments": {}}}, 'inclusions has no part "deployments"'),
+        ({"inclusions": {"flags": {"1": {}}}}, "inclusions.flags.1 does not belong to any flag"),
+        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"b": {}}}}}, "inclusions.flags.1.b is not a variant"),
+        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"on": {"user": []}}}}}, 'has no part "user"'),
+        ({"flags": [FLAG], "inclusions": {"flags": {"1": {"on": {"users": [1]}}}}}, "on.users must contain strings"),
         ({"flags": [FLAG], "versions": {"flags": {"1": []}}}, "versions.flags.1 is empty"),
         ({"flags": [FLAG], "versions": {"flags": {"1": [{}]}}}, r"versions.flags.1\[0\] has no version number"),
         (
@@ -255,7 +255,7 @@ def test_what_is_no_state(parts: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "no valid JSON"), ("[]", "must be an object"), ('{"flags": [{}]}', "has no key")]
+    ("text", "message"), [("{", "not valid JSON"), ("[]", "must be an object"), ('{"flags": [{}]}', "has no key")]
 )
 def test_what_is_no_state_file(tmp_path: Path, text: str, message: str) -> None:
     """The error begins with the file's path."""
@@ -275,12 +275,12 @@ def test_a_state_file_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize("add", ["add_flag", "add_experiment", "add_deployment", "add_mutex", "add_holdout"])
 def test_a_name_in_snake_case_is_refused(add: str) -> None:
     """A helper that kept `project_id` as an unknown field would give the flag the default project."""
-    with pytest.raises(ValueError, match="'projectId' may be meant"):
+    with pytest.raises(ValueError, match='did you mean "projectId"'):
         getattr(EmulatorState(), add)(project_id="5")
 
 
 def test_a_lone_string_is_no_list_of_users() -> None:
     """A string is not taken for its letters."""
     state = EmulatorState()
-    with pytest.raises(TypeError, match="must be a list of ids"):
+    with pytest.raises(TypeError, match="must be a list of IDs"):
         state.add_users("flags", state.add_flag()["id"], "on", "abc")

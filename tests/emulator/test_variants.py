@@ -86,7 +86,7 @@ async def test_rename_takes_weights_and_inclusions_along(api: Api, emulator: Emu
         {"name": "s", "conditions": [], "percentage": 1, "rolloutWeights": {"on": 3, "off": 4}},
         {"name": "no weights"},
     ]
-    emulator.state.commit(emulator.state.toggle(kind, id), targetSegments=segments)
+    emulator.state.update(emulator.state.stored_flag(kind, id), targetSegments=segments)
     await api("POST", f"{toggle}/variants/on/users", {"inclusions": ["u"]})
     await api("POST", f"{toggle}/variants/on/cohorts", {"inclusions": ["c"]})
     assert (await api("PATCH", f"{toggle}/variants/on", {"key": "active"})).status == 200

@@ -19,11 +19,11 @@ def history(emulator: Emulator, clock: Any) -> list[tuple[str, int]]:
     clock.move(1)
     state.add_experiment(key="b", projectId="2")
     clock.move(1)
-    state.commit(state.toggle("flags", state.flags[0]["id"]), enabled=True)
+    state.update(state.stored_flag("flags", state.flags[0]["id"]), enabled=True)
     clock.move(1)
     state.add_flag(key="c", projectId="2", deleted=True)
     clock.move(1)
-    state.commit(state.toggle("experiments", state.experiments[0]["id"]), deleted=True)
+    state.update(state.stored_flag("experiments", state.experiments[0]["id"]), deleted=True)
     return [("b", 2), ("c", 1), ("a", 2), ("b", 1), ("a", 1)]
 
 

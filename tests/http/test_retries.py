@@ -94,7 +94,7 @@ def populate(emulator: Emulator) -> None:
 
 def situation(emulator: Emulator) -> Any:
     """Everything that an operation here can change, versions aside."""
-    inclusions = emulator.state.toggle("flags", FLAG).inclusions
+    inclusions = emulator.state.stored_flag("flags", FLAG).inclusions
     return emulator.state.flags, emulator.state.experiments, emulator.state.deployments, inclusions
 
 

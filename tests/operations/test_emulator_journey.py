@@ -67,7 +67,7 @@ async def id(section: Any) -> str:
 
 def stored(emulator: Emulator, kind: Kind, id: str) -> dict[str, Any]:
     """The document that the emulator has."""
-    return emulator.state.toggle(kind, id).document
+    return emulator.state.stored_flag(kind, id).document
 
 
 async def test_created(section: Any, id: str, emulator: Emulator, kind: Kind) -> None:

@@ -29,7 +29,7 @@ OF_A_COHORT: dict[str, Any] = {
 
 def put(emulator: Emulator, id: str, kind: Any = "flags", **fields: Any) -> None:
     """Write as somebody else, past the client."""
-    emulator.state.commit(emulator.state.toggle(kind, id), **fields)
+    emulator.state.update(emulator.state.stored_flag(kind, id), **fields)
 
 
 def meddled(

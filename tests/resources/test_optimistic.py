@@ -139,7 +139,7 @@ async def test_a_change_that_returns_no_copy(client: AsyncExperimentClient, id: 
 @pytest.mark.parametrize("field", ["tags", "targetSegments"])
 async def test_a_list_that_is_not_shown(client: AsyncExperimentClient, emulator: Emulator, id: str, field: str) -> None:
     """Writing it would replace what nobody has seen."""
-    del emulator.state.toggle("flags", id).document[field]
+    del emulator.state.stored_flag("flags", id).document[field]
     with pytest.raises(InvalidInputError, match="did not include"):
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["x"], target_segments=[]))
 
@@ -151,7 +151,7 @@ async def test_a_list_that_is_not_shown_any_more(
     """As little as in the first reading."""
 
     def change(flag: Flag) -> Flag:
-        del emulator.state.toggle("flags", id).document[field]
+        del emulator.state.stored_flag("flags", id).document[field]
         segments = [*(flag.target_segments or ()), Segment(name="new", percentage=1)]
         return attrs.evolve(flag, tags=["x", *(flag.tags or ())], target_segments=segments)
 

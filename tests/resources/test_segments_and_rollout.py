@@ -36,7 +36,7 @@ def section(client: AsyncExperimentClient, kind: Any) -> Any:
 
 def segments(emulator: Emulator, kind: Any, id: str) -> Any:
     """The segments that the emulator has."""
-    return emulator.state.toggle(kind, id).document["targetSegments"]
+    return emulator.state.stored_flag(kind, id).document["targetSegments"]
 
 
 @pytest.mark.parametrize("new", [NEW, Segment(**NEW)])

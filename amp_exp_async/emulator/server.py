@@ -1,0 +1,359 @@
+"""The emulator: a server with a state, limits, faults and a log of requests."""
+
+import asyncio
+import contextlib
+import math
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Literal, Self, get_args
+
+from aiohttp import web
+
+from amp_exp_async.emulator.documents import format_json
+from amp_exp_async.emulator.faults import Fault, Faults
+from amp_exp_async.emulator.limits import Limits, Window
+from amp_exp_async.emulator.routes import BETA_PREFIX, ApiKey, PageSettings
+from amp_exp_async.emulator.service import RecordedRequest, Service
+from amp_exp_async.emulator.state_io import parse_state, read_state, write_state
+from amp_exp_async.emulator.store import EmulatorState
+
+_SHUTDOWN_TIMEOUT: Final = 2.0
+
+Latency = float | tuple[float, float] | Callable[[], float]
+"""Seconds of a round trip: a constant, a range of uniformly distributed values, or a function that returns them."""
+
+
+class Emulator:
+    """Amplitude's Experiment Management API, served in-process over real HTTP.
+
+    `async with Emulator()` serves in the running loop, `with Emulator()` on a thread of its own.
+
+    Args:
+        state: The initial state: a mapping in the format of a state file, the path of a file, or `None` for empty.
+        host: The address to listen on.
+        port: The port to listen on; 0 selects a free one, which is kept when the emulator restarts.
+        api_key: The API key that can see all projects.
+        keys: More API keys, each with the IDs of the projects that it can see.
+        per_second: The maximum of requests per second for all keys together; `None` for no limit.
+        window: What one second is: "sliding" for any period of that length, "calendar" for a whole second of the
+            clock.
+        retry_after: Seconds in the `Retry-After` header of that limit; `None` omits the header.
+        background_rps: Requests per second of other clients with the same keys, evenly spaced; also a settable
+            attribute.
+        per_day: The maximum of requests per UTC day for all keys together; `None` for no limit.
+        latency: Seconds of a round trip: a number, a pair `(min, max)` for uniformly distributed values, or a function
+            that returns the seconds; also a settable attribute.
+        seed: Makes the random choices (latencies, and faults with a `probability`) the same in every run.
+        clock: Returns the time for timestamps and limits; also a settable attribute.
+        default_limit: The size of a page if `limit` is not sent.
+        cursor_type: Whether `nextCursor` is a JSON string or a number.
+        last_cursor: The `nextCursor` of the last page: absent, null, or an empty string.
+    """
+
+    def __init__(
+        self,
+        state: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "emulator-management-key",
+        keys: Mapping[str, Iterable[str]] | None = None,
+        per_second: int | None = 100,
+        window: Window = "sliding",
+        retry_after: float | None = 1,
+        background_rps: float = 0,
+        per_day: int | None = 100_000,
+        latency: Latency | None = None,
+        seed: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        default_limit: int = 100,
+        cursor_type: Literal["string", "number"] = "string",
+        last_cursor: Literal["absent", "null", "empty"] = "absent",
+    ) -> None:
+        if window not in get_args(Window):
+            raise ValueError(f"window must be one of {', '.join(get_args(Window))}, not {format_json(window)}")
+        if retry_after is not None:
+            require_non_negative("retry_after", retry_after)
+        require_non_negative("background_rps", background_rps)
+        self.clock = clock
+        self.api_key = api_key
+        self._host = host
+        self._port = port
+        self._seed = seed
+        self._random = Random(seed)  # noqa: S311 - not used for secrets
+        api_keys = {key: ApiKey(frozenset(projects)) for key, projects in (keys or {}).items()}
+        self._service = Service(
+            state=self._initial_state(state),
+            clock=self._now,
+            api_keys={**api_keys, api_key: ApiKey(None)},
+            page_settings=PageSettings(default_limit, cursor_type, last_cursor),
+            limits=Limits(per_second, per_day, window, retry_after, background_rps),
+            faults=Faults(self._random),
+            latency=make_latency(latency, self._random),
+        )
+        self._latency = latency
+        self._runner: web.ServerRunner | None = None
+        self._thread: _ServerThread | None = None
+        self._address: str | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The scheme, host and port, without `/api/1`."""
+        if self._address is None:
+            raise RuntimeError("the emulator has not been started")
+        return self._address
+
+    @property
+    def beta_base_url(self) -> str:
+        """The base URL of the Beta API, with the same state, keys, limits, faults and log: `base_url` and `/beta`."""
+        return f"{self.base_url}{BETA_PREFIX}"
+
+    @property
+    def state(self) -> EmulatorState:
+        """The data; its methods work without HTTP."""
+        return self._service.state
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """All requests in order of arrival, rejected ones included: the log itself, not a copy."""
+        return self._service.log
+
+    @property
+    def refused(self) -> int:
+        """The number of requests over a limit (429), without those of `background_rps`."""
+        return self._service.limits.rejected
+
+    @property
+    def peak_per_second(self) -> int:
+        """The maximum of requests counted in one second, without rejected ones and those of `background_rps`."""
+        return self._service.limits.peak
+
+    @property
+    def background_rps(self) -> float:
+        """Requests per second of other clients with the same keys, which use up the limit per second.
+
+        They arrive evenly spaced by the emulator's clock, also before the first request; those over the limit are
+        dropped. They do not appear in the log or the counts, and do not use up the limit per day.
+        """
+        return self._service.limits.background_rps
+
+    @background_rps.setter
+    def background_rps(self, per_second: float) -> None:
+        require_non_negative("background_rps", per_second)
+        self._service.limits.background_rps = per_second
+
+    @property
+    def latency(self) -> Latency | None:
+        """Seconds of a round trip, as they were set; `None` for none.
+
+        Half of the time passes before a request is logged, counted and applied, the other half before its response is
+        sent. A new value holds for the next requests.
+        """
+        return self._latency
+
+    @latency.setter
+    def latency(self, latency: Latency | None) -> None:
+        self._service.latency = make_latency(latency, self._random)
+        self._latency = latency
+
+    def inject(
+        self,
+        fault: Fault,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        nth: int = 1,
+        times: int | None = 1,
+        probability: float = 1,
+    ) -> None:
+        """Inject a fault into matching requests.
+
+        Args:
+            fault: What goes wrong.
+            method: Only requests with this method match.
+            path: Only requests whose path after `/api/1` matches this glob; `*` matches any text, slashes included.
+                Paths are compared percent-encoded. Paths of the Beta API begin with `/beta`.
+            nth: The first matching request to get the fault, counted from 1 from now on.
+            times: The number of requests that get the fault; `None` for all.
+            probability: The probability from 0 to 1 with which each matching request gets the fault, instead of `nth`;
+                `Emulator(seed=...)` makes it repeatable.
+        """
+        self._service.faults.add(fault, method=method, path=path, nth=nth, times=times, probability=probability)
+
+    def clear_faults(self) -> None:
+        """Remove all faults that have not occurred yet."""
+        self._service.faults.clear()
+
+    def reset(self) -> None:
+        """Clear the log, the faults, the counts and the random choices; keep the state and the settings."""
+        self._service.log.clear()
+        self._service.faults.clear()
+        self._service.limits = self._service.limits.reset()
+        self._random.seed(self._seed)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Replace the state by that of a file."""
+        self._service.state = read_state(Path(path), self._now)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file, completely or not at all."""
+        write_state(Path(path), self.state)
+
+    async def start(self) -> None:
+        """Serve in the running loop; inside a `with` block, restart on the emulator's thread."""
+        await self._on_server_loop(self._start)
+
+    async def stop(self) -> None:
+        """Let the requests in flight finish, and close all connections. Does nothing if stopped."""
+        await self._on_server_loop(self._stop)
+
+    async def _on_server_loop(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        thread = self._thread
+        if thread is None:
+            await step()
+        else:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(step(), thread.loop))
+
+    async def _start(self) -> None:
+        if self._runner is not None:
+            raise RuntimeError("the emulator is already running")
+        self._service.start()
+        server = web.Server(self._service.handle, access_log=None)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        await runner.setup()
+        self._runner = runner
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException:
+            await self._stop()
+            raise
+        host, self._port = runner.addresses[0][:2]
+        self._address = f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    async def _stop(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._service.end_delays()
+            await runner.cleanup()
+            await self._service.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def __enter__(self) -> Self:
+        self._thread = _ServerThread(self._start, self._stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
+    def _initial_state(self, state: Mapping[str, Any] | str | os.PathLike[str] | None) -> EmulatorState:
+        if state is None:
+            return EmulatorState(self._now)
+        if isinstance(state, Mapping):
+            return parse_state(state, self._now)
+        return read_state(Path(state), self._now)
+
+    def _now(self) -> datetime:
+        return self.clock().astimezone(UTC)
+
+
+async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callable[[Emulator], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then stop gracefully.
+
+    Args:
+        emulator: The emulator, which has not been started.
+        state_file: Is written at the start and at the end. It is not read: create the emulator with its content.
+        on_ready: Is called once, when requests are accepted and `base_url` is known.
+    """
+    stop_requested = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    # On Windows, loops have no signal handlers; Ctrl-C cancels this task instead, with the same cleanup.
+    with contextlib.suppress(NotImplementedError):
+        for number in signals:
+            loop.add_signal_handler(number, stop_requested.set)
+    try:
+        async with emulator:
+            if state_file is not None:
+                emulator.save(state_file)  # fails early if the file cannot be written
+            try:
+                on_ready(emulator)
+                await stop_requested.wait()
+            finally:
+                if state_file is not None:
+                    emulator.save(state_file)
+    finally:
+        with contextlib.suppress(NotImplementedError):  # Windows, as above
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+def make_latency(latency: Latency | None, random: Random) -> Callable[[], float]:
+    """Return a function that returns the seconds of the next round trip."""
+    if latency is None:
+        return lambda: 0.0
+    if callable(latency):
+        return latency
+    if isinstance(latency, int | float):
+        require_non_negative("latency", latency)
+        return lambda: latency
+    min_seconds, max_seconds = latency
+    if not 0 <= min_seconds <= max_seconds < math.inf:
+        raise ValueError(f"latency must be a pair (min, max) of numbers of at least 0, not {format_json(latency)}")
+    return lambda: random.uniform(min_seconds, max_seconds)
+
+
+def require_non_negative(name: str, value: float) -> None:
+    """Raise `ValueError` unless the value is a finite number of at least 0."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number of at least 0, not {format_json(value)}")
+
+
+class _ServerThread:
+    """A thread with an event loop that calls `start` at its beginning and `stop` before its end."""
+
+    def __init__(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        self._started: Future[asyncio.AbstractEventLoop] = Future()
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(
+            target=asyncio.run, args=(self._run(start, stop),), name="experiment-emulator", daemon=True
+        )
+        self._thread.start()
+        try:
+            self.loop = self._started.result()
+        except Exception:
+            self._thread.join()
+            raise
+
+    def close(self) -> None:
+        """Call `stop`, and wait for the end of the thread."""
+        self.loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+
+    async def _run(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await start()
+        except Exception as error:  # noqa: BLE001 - raised by the constructor, in the caller's thread
+            self._started.set_exception(error)
+            return
+        self._started.set_result(asyncio.get_running_loop())
+        await self._closing.wait()
+        await stop()
