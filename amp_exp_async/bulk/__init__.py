@@ -1,4 +1,4 @@
-"""Many operations at once, every outcome accounted for."""
+"""Bulk runs: many operations, executed concurrently, with one outcome for each."""
 
 from .operations import (
     AddCohorts,
@@ -20,8 +20,8 @@ from .operations import (
     ReplaceCohorts,
     ReplaceUsers,
 )
-from .outcomes import BulkSummary, Outcome, Progress
 from .protocols import FlagResource, ResourceFactory, Resources
+from .results import BulkSummary, Outcome, Progress
 from .run import AsyncBulkRun, OnError
 from .source import Operations
 

@@ -1,7 +1,7 @@
-"""The journal of a run: what was begun and what became of it, a JSON line each, so that a rerun can go on.
+"""The journal of a run: a JSON Lines file of started and finished operations, from which a rerun continues.
 
-A line is on its way to the disk, by the operating system's hands, before the outcome is handed out: the process may be
-killed at any moment. (A computer that loses its power may lose the last lines.)
+Each line is handed to the operating system before the outcome is handed out, so the process may be killed at any
+moment. It is not forced to the disk: a power failure may lose the last lines.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
+from attrs import define, field
 
 from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, InvalidInputError
 
 from .operations import Operation
-from .outcomes import Outcome, Status
-from .repeats import Repeats
+from .results import Outcome
 
 _FORMAT = "amp_exp_async bulk journal 1"
 _NONE, _BEGUN, _DONE, _FAILED, _UNKNOWN = range(5)
-_FARTHEST = 1_000_000  # operations that may be begun before one that comes earlier in the input, and many more
-_DIGEST = re.compile("[0-9a-f]{16}")
 _CODES = {"begun": _BEGUN, "done": _DONE, "failed": _FAILED, "unknown": _UNKNOWN}
+_DIGEST = re.compile("[0-9a-f]{16}")
+# More operations than a run ever starts ahead of an earlier one: a larger index in a file is an error.
+_MAX_GAP = 1_000_000
 
 
 def digest(operation: Operation) -> int:
-    """What an operation is known by: 64 bits of all that it consists of."""
+    """Return a 64-bit digest that identifies the operation."""
     text = orjson.dumps(operation.as_json(), option=orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def build_path(journal: str | os.PathLike[str]) -> Path:
-    """The path that a caller gives.
+def as_path(journal: str | os.PathLike[str]) -> Path:
+    """Return the path of a journal.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: If the value is not a path.
     """
     try:
         return Path(journal)
@@ -49,16 +50,16 @@ def build_path(journal: str | os.PathLike[str]) -> Path:
         validation.reject("journal", "must be a path", journal)
 
 
-def done_before(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:
-    """Which operations of a job its journal has as done; None where none was begun.
+def completed(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:
+    """Return which operations of a job its journal has as done, or None if it has no operation yet.
 
     Args:
         path: the journal.
-        service: the base URL that the operations go to.
+        service: the base URL that the operations are sent to.
         operations: all operations of the job.
 
     Raises:
-        InvalidInputError: as when it is opened for a run, or it is of another job.
+        InvalidInputError: If the journal cannot be opened for a run of these operations.
     """
     if not path.exists():
         return None
@@ -67,105 +68,171 @@ def done_before(path: Path, service: str, operations: Sequence[Operation]) -> li
         journal.check_count(len(operations))
         for index, operation in enumerate(operations):
             journal.check(index, digest(operation))
-        return [journal.was_done(index) for index in range(len(operations))] if journal.knows(0) else None
+        return [journal.is_done(index) for index in range(len(operations))] if journal.has_entry(0) else None
     finally:
         journal.close()
 
 
-class Journal:
-    """An open journal. What it had when it was opened is held in nine bytes an operation, and an entry a flag.
+@define
+class _StaleFlag:
+    """A flag on which an operation was applied after later operations, which must be applied again.
 
     Attributes:
-        broken: why it cannot be written any more.
+        after: the index of that operation. Operations with a higher index are stale.
+        reapplied: the indexes of those that were applied again since.
+        only_started: whether the operation may still turn out to have changed nothing.
+    """
+
+    after: int
+    reapplied: set[int] = field(factory=set[int])
+    only_started: bool = True
+
+
+class ReplayTracker:
+    """The operations that a rerun must apply again, although an earlier run has completed them.
+
+    Operations on one flag run in the order of the input. Only an operation that failed, or whose outcome was unknown,
+    is repeated by a rerun, after the operations that follow it. Those must then be applied again, also by the next
+    rerun if this one is killed. So the tracker follows the entries of the journal and those of the run.
+    """
+
+    def __init__(self) -> None:
+        self._last_started: dict[str, int] = {}
+        self._stale: dict[str, _StaleFlag] = {}
+
+    def start(self, flag: str, index: int) -> None:
+        """Record the start of an operation on a flag."""
+        if index >= self._last_started.get(flag, -1):
+            self._last_started[flag] = index
+            return
+        stale = self._stale.get(flag)
+        if stale is None:
+            self._stale[flag] = _StaleFlag(index)
+        else:
+            stale.after = min(stale.after, index)
+            stale.reapplied = {other for other in stale.reapplied if other < index}
+
+    def finish(self, flag: str, index: int, *, applied: bool) -> None:
+        """Record the end of an operation, and whether any part of it may have been applied."""
+        stale = self._stale.get(flag)
+        if stale is None:
+            return
+        if applied:
+            stale.reapplied.add(index)
+            stale.only_started = False
+        elif stale.only_started and stale.after == index:
+            del self._stale[flag]
+
+    @property
+    def has_stale(self) -> bool:
+        """Whether operations on any flag may be stale."""
+        return bool(self._stale)
+
+    def has_successor(self, flag: str, index: int) -> bool:
+        """Return whether a later operation on the flag was started."""
+        return index < self._last_started.get(flag, -1)
+
+    def is_stale(self, flag: str, index: int) -> bool:
+        """Return whether a completed operation must be applied again."""
+        stale = self._stale.get(flag)
+        return stale is not None and index > stale.after and index not in stale.reapplied
+
+
+class Journal:
+    """An open journal. The entries of earlier runs take nine bytes per operation, and one record per flag.
+
+    Attributes:
+        replay: the operations that must be applied again.
+        error: why the journal can no longer be written; None if it can.
     """
 
     def __init__(self, path: os.PathLike[str], service: str) -> None:
-        """Open a journal, or begin one.
+        """Open or create a journal.
 
         Args:
             path: the file.
-            service: the base URL that the operations go to.
+            service: the base URL that the operations are sent to.
 
         Raises:
-            InvalidInputError: the file is no journal, is damaged, belongs to another service, is in use by another run,
-                or cannot be opened.
+            InvalidInputError: If the file is not a journal, is damaged, belongs to another service, is in use by
+                another run, or cannot be opened.
         """
+        self.replay = ReplayTracker()
+        self.error: AmpExpError | None = None
         self._path = Path(path)
-        self._states = bytearray()
+        self._codes = bytearray()
         self._digests = array("Q")
-        self._repeats = Repeats()
-        self.broken: AmpExpError | None = None
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
-            raise self._refused(f"cannot be opened ({error})") from error
+            raise self._rejection(f"cannot be opened ({error})") from error
         try:
             self._lock()
-            self._read(service)
+            self._load(service)
         except BaseException:
             self.close()
             raise
 
-    def knows(self, index: int) -> bool:
-        """Whether an earlier run came as far as the operation of this index."""
-        return index < len(self._states)
+    def has_entry(self, index: int) -> bool:
+        """Return whether an earlier run reached the operation."""
+        return index < len(self._codes)
 
-    def was_done(self, index: int) -> bool:
-        """Whether an earlier run has done the operation of this index."""
-        return self._state(index) == _DONE
+    def is_done(self, index: int) -> bool:
+        """Return whether an earlier run completed the operation."""
+        return self._code(index) == _DONE
 
-    def is_followed(self, index: int, flag: str) -> bool:
-        """Whether an earlier run began a later operation on the same flag."""
-        return self._repeats.is_followed(flag, index)
+    def is_in_doubt(self, index: int) -> bool:
+        """Return whether an earlier run started the operation, and its outcome is unknown."""
+        return self._code(index) in {_BEGUN, _UNKNOWN}
 
-    @property
-    def is_any_due(self) -> bool:
-        """Whether there may be anything that is to be done once more."""
-        return self._repeats.any
-
-    def is_due_again(self, index: int, flag: str) -> bool:
-        """Whether what was done is to be done once more: an earlier operation on the same flag came after it."""
-        return self._repeats.is_due(flag, index)
-
-    def is_open(self, index: int) -> bool:
-        """Whether an earlier run began it, and nobody knows what became of it."""
-        return self._state(index) in {_BEGUN, _UNKNOWN}
-
-    def check(self, index: int, known_by: int) -> None:
-        """Make sure that an operation is the one that the journal knows by this index.
+    def check(self, index: int, digest: int) -> None:
+        """Check that the journal has the same operation at this index, or none.
 
         Raises:
-            InvalidInputError: it is another one: the journal is of another job.
+            InvalidInputError: If it has another operation.
         """
-        if self._state(index) != _NONE and self._digests[index] != known_by:
-            raise self._refused(
-                f"it is the journal of another job: its operation #{index} is not the one that is given now. A rerun "
-                "must give the same operations in the same order; a new job needs a new journal"
+        if self._code(index) != _NONE and self._digests[index] != digest:
+            raise self._rejection(
+                f"belongs to another job: operation #{index} differs. Pass the same operations in the same order, or "
+                "use a new journal"
             )
 
     def check_count(self, total: int) -> None:
-        """Make sure that there are not fewer operations than the journal knows of."""
-        if total < len(self._states):
-            raise self._refused(
-                f"it is the journal of another job: it has {len(self._states)} operations, and {total} are given"
+        """Check that the journal has no more operations than the job.
+
+        Raises:
+            InvalidInputError: If it has more.
+        """
+        if total < len(self._codes):
+            raise self._rejection(
+                f"belongs to another job: it has {len(self._codes)} operations, the job has {total}. Pass the same "
+                "operations in the same order, or use a new journal"
             )
 
-    def begin(self, index: int, known_by: int, operation: Operation, flag: str) -> None:
-        """Note that an operation on a flag is about to be sent."""
-        self._write(_entry(index, known_by, operation, flag, "begun"))
-        if self.knows(index):
-            self._repeats.begin(flag, index)
+    def write_start(self, index: int, digest: int, operation: Operation, flag: str) -> None:
+        """Write that an operation on a flag is about to be sent.
 
-    def end(self, known_by: int, outcome: Outcome, flag: str) -> None:
-        """Note what became of an operation."""
-        entry = _entry(outcome.index, known_by, outcome.operation, flag, outcome.status)
+        Raises:
+            AmpExpError: If the journal cannot be written.
+        """
+        self._write(_entry(index, digest, operation, flag, "begun"))
+        if self.has_entry(index):
+            self.replay.start(flag, index)
+
+    def write_outcome(self, digest: int, outcome: Outcome, flag: str) -> None:
+        """Write the outcome of an operation.
+
+        Raises:
+            AmpExpError: If the journal cannot be written.
+        """
+        entry = _entry(outcome.index, digest, outcome.operation, flag, outcome.status)
         if outcome.error is not None:
             entry["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
         if outcome.changed:
             entry["changed"] = outcome.changed
         self._write(entry)
-        if self.knows(outcome.index):
-            self._repeats.end(flag, outcome.index, applied=_applied(entry))
+        if self.has_entry(outcome.index):
+            self.replay.finish(flag, outcome.index, applied=_is_applied(entry))
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -173,99 +240,102 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def _state(self, index: int) -> int:
-        return self._states[index] if index < len(self._states) else _NONE
+    def _code(self, index: int) -> int:
+        return self._codes[index] if index < len(self._codes) else _NONE
 
     def _lock(self) -> None:
         if sys.platform == "win32":
             return
-        import fcntl  # noqa: PLC0415 - there is none on Windows
+        import fcntl  # noqa: PLC0415 - not available on Windows
 
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise self._refused("it is in use by another run") from error
+            raise self._rejection("is in use by another run. Wait for it, or use another journal") from error
 
-    def _read(self, service: str) -> None:
+    def _load(self, service: str) -> None:
         with os.fdopen(os.dup(self._file), "rb") as file:
-            first = {"journal": _FORMAT, "service": service}
-            head = file.readline()
-            if _line_of(first).startswith(head) and not head.endswith(b"\n"):
-                # Nothing, or not even the first line came to be written.
+            header = {"journal": _FORMAT, "service": service}
+            first_line = file.readline()
+            if _to_line(header).startswith(first_line) and not first_line.endswith(b"\n"):
+                # The file is new, or its first line was cut off.
                 os.ftruncate(self._file, 0)
-                self._write(first)
+                self._write(header)
                 return
-            self._check_head(head, service)
-            complete = len(head)
+            self._check_header(first_line, service)
+            size = len(first_line)
             for number, line in enumerate(file, 2):
                 if not line.endswith(b"\n"):
                     break
-                complete += len(line)
-                self._take(line, number)
-        # A line that was being written when the process was killed.
-        os.ftruncate(self._file, complete)
+                size += len(line)
+                self._load_entry(line, number)
+        # Drop a last line that was cut off when the process was killed.
+        os.ftruncate(self._file, size)
 
-    def _check_head(self, line: bytes, service: str) -> None:
-        head = _parsed(line)
-        if head is None or head.get("journal") != _FORMAT:
-            raise self._refused("it is no journal of this library, or of another version of it")
-        if head.get("service") != service:
-            raise self._refused(f"it is the journal of another job: of {head.get('service')}, not of {service}")
+    def _check_header(self, line: bytes, service: str) -> None:
+        header = _parse_object(line)
+        if header is None or header.get("journal") != _FORMAT:
+            raise self._rejection("is not a journal that this version can read. Use a new journal")
+        if header.get("service") != service:
+            raise self._rejection(
+                f"belongs to another job: it is for {header.get('service')}, not for {service}. Use a new journal"
+            )
 
-    def _take(self, line: bytes, number: int) -> None:
-        entry = _parsed(line) or {}
+    def _load_entry(self, line: bytes, number: int) -> None:
+        entry = _parse_object(line) or {}
         match entry:
-            case {"index": int(index), "digest": str(known_by), "state": str(state), "on": str(flag)} if (
-                state in _CODES and 0 <= index < len(self._states) + _FARTHEST and _DIGEST.fullmatch(known_by)
+            case {"index": int(index), "digest": str(digest), "state": str(state), "on": str(flag)} if (
+                state in _CODES and 0 <= index < len(self._codes) + _MAX_GAP and _DIGEST.fullmatch(digest)
             ):
-                missing = index + 1 - len(self._states)
+                missing = index + 1 - len(self._codes)
                 if missing > 0:
-                    self._states.extend(bytes(missing))
+                    self._codes.extend(bytes(missing))
                     self._digests.extend([0] * missing)
-                self._states[index] = _CODES[state]
-                self._digests[index] = int(known_by, 16)
+                self._codes[index] = _CODES[state]
+                self._digests[index] = int(digest, 16)
                 if state == "begun":
-                    self._repeats.begin(flag, index)
+                    self.replay.start(flag, index)
                 else:
-                    self._repeats.end(flag, index, applied=_applied(entry))
+                    self.replay.finish(flag, index, applied=_is_applied(entry))
             case _:
-                raise self._refused(f"line {number} is damaged: mend it, or begin a new journal")
+                raise self._rejection(f"line {number} is damaged. Repair the line, or use a new journal")
 
     def _write(self, document: dict[str, Any]) -> None:
-        line = _line_of(document)
-        if self.broken is not None:
-            raise self.broken
-        end = os.fstat(self._file).st_size
+        line = _to_line(document)
+        if self.error is not None:
+            raise self.error
+        size = os.fstat(self._file).st_size
         try:
             if os.write(self._file, line) == len(line):
                 return
-            os.ftruncate(self._file, end)
-            why = "the line was not written whole: is the disk full?"
+            os.ftruncate(self._file, size)
+            reason = "the line was written only in part; the disk may be full"
         except OSError as error:
-            why = str(error)
-        # A line behind a broken one would make the journal useless.
-        self.broken = AmpExpError(
-            f"journal {self._path}: cannot be written ({why}). The run begins nothing more; what it has of it holds."
+            reason = str(error)
+        # A line after an incomplete one would damage the journal, so nothing is written after the first error.
+        self.error = AmpExpError(
+            f"journal {self._path}: cannot be written ({reason}). The run was stopped. Entries already written remain "
+            "valid."
         )
-        raise self.broken
+        raise self.error
 
-    def _refused(self, why: str) -> InvalidInputError:
-        return InvalidInputError(f"journal {self._path}: {why}. Nothing was sent.", argument="journal", rule=why)
+    def _rejection(self, rule: str) -> InvalidInputError:
+        return InvalidInputError(f"journal {self._path}: {rule}. Nothing was sent.", argument="journal", rule=rule)
 
 
-def _line_of(document: dict[str, Any]) -> bytes:
+def _to_line(document: dict[str, Any]) -> bytes:
     return orjson.dumps(document) + b"\n"
 
 
-def _applied(entry: Mapping[str, Any]) -> bool:
-    """Whether anything of an operation that ended may have been applied."""
+def _is_applied(entry: Mapping[str, Any]) -> bool:
+    """Return whether any part of a finished operation may have been applied."""
     return entry["state"] != "failed" or "changed" in entry
 
 
-def _entry(index: int, known_by: int, operation: Operation, flag: str, state: Status | str) -> dict[str, Any]:
+def _entry(index: int, digest: int, operation: Operation, flag: str, state: str) -> dict[str, Any]:
     return {
         "index": index,
-        "digest": f"{known_by:016x}",
+        "digest": f"{digest:016x}",
         "operation": type(operation).__name__,
         "target": operation.target,
         "on": flag,
@@ -273,7 +343,7 @@ def _entry(index: int, known_by: int, operation: Operation, flag: str, state: St
     }
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse_object(line: bytes) -> dict[str, Any] | None:
     try:
         document: Any = orjson.loads(line)
     except orjson.JSONDecodeError:

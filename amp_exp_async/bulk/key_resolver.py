@@ -1,123 +1,133 @@
-"""From keys to ids: flags and experiments that operations name by key, looked up with few list requests."""
+"""Resolve the keys of flags and experiments to ids with few list requests."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from contextlib import aclosing
 
+import anyio
 from attrs import define, field
 
+from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, InvalidInputError, NotFoundError
 from amp_exp_async.matching import exactly_one
-from amp_exp_async.models import UNSET, FlagConfig
+from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 
-from .operations import KindName, Lookup
-from .protocols import Resources
+from .operations import FlagRef
+from .protocols import FlagResource, Resources
 
-_PAGE = 1000
-_MOST_MISSING = 1_000  # keys that are remembered not to be there
-_MOST_CREATED = 10_000  # ids of created flags that are kept, to save looking them up
-
-
-class Names:
-    """The ids of the keys met so far."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
-        self._listings: dict[tuple[KindName, str | None], _Listing] = {}
-        self._created: dict[Lookup, str] = {}
-        self._lock = asyncio.Lock()
-
-    def is_known(self, lookup: Lookup) -> bool:
-        """Whether the id of a key is there without a request."""
-        return self._known(lookup) is not None
-
-    def add(self, lookup: Lookup, id: str) -> None:
-        """Note what has just been created."""
-        self._created[lookup] = id
-        for listing in self._listings.values():
-            listing.missing.pop(lookup[2], None)
-        if len(self._created) > _MOST_CREATED:
-            del self._created[next(iter(self._created))]
-
-    async def resolve(self, lookup: Lookup, upcoming: Collection[Lookup] = ()) -> str:
-        """The id of a key.
-
-        One key is looked for by itself. For several of a project its list is read, by pages of 1,000 and no further
-        than needed, but not more pages than keys are wanted: then these are looked for one by one.
-
-        Args:
-            lookup: what is looked up.
-            upcoming: what will be looked up next, as far as that is known.
-
-        Raises:
-            NotFoundError: there is none.
-            InvalidInputError: there are several.
-            AmpExpError: a request failed.
-        """
-        kind, project_id, key = lookup
-        async with self._lock:
-            listing = self._listings.setdefault((kind, project_id), _Listing())
-            wanted = {other for other in {lookup, *upcoming} if other[:2] == lookup[:2] and not self.is_known(other)}
-            # One page for one more key, where others may follow that are not known yet.
-            pages = len(wanted) if len(wanted) > 1 else min(listing.asked, 1)
-            while pages and not listing.complete and not all(map(self.is_known, wanted)):
-                await self._read_page(kind, project_id, listing)
-                pages -= 1
-            known = self._known(lookup)
-            if known is None:
-                known = listing.certain[key] = await self._ask(lookup, listing)
-            return known
-
-    async def _ask(self, lookup: Lookup, listing: _Listing) -> str:
-        """Look for one key by itself. One that has been archived will do where there is no other."""
-        kind, project_id, key = lookup
-        if key in listing.missing:
-            # It would keep the trace of each time that it is raised.
-            raise listing.missing[key].with_traceback(None)
-        toggles = self._resources[kind]
-        project = UNSET if project_id is None else project_id
-        listing.asked += 1
-        found: list[FlagConfig] = [
-            toggle async for toggle in toggles.list(key=key, project_id=project, include_archived=True)
-        ]
-        active = [toggle for toggle in found if not toggle.deleted]
-        try:
-            return exactly_one(kind, active or found, key, project_id).id
-        except (NotFoundError, InvalidInputError) as error:
-            if len(listing.missing) < _MOST_MISSING:
-                listing.missing[key] = error
-            raise
-
-    def _known(self, lookup: Lookup) -> str | None:
-        kind, project_id, key = lookup
-        if lookup in self._created:
-            return self._created[lookup]
-        listing = self._listings.get((kind, project_id))
-        if listing is None:
-            return None
-        # As long as there are projects that have not been read, another one may have the key too.
-        listed = listing.listed.get(key, []) if project_id is not None or listing.complete else []
-        return listed[0] if len(listed) == 1 else listing.certain.get(key)
-
-    async def _read_page(self, kind: KindName, project_id: str | None, listing: _Listing) -> None:
-        project = UNSET if project_id is None else project_id
-        toggles = self._resources[kind]
-        async with aclosing(toggles.list(project_id=project, limit=_PAGE, cursor=listing.cursor).pages()) as pages:
-            page = await anext(pages)
-        for toggle in page.items:
-            listing.listed.setdefault(toggle.key, []).append(toggle.id)
-        listing.cursor, listing.complete = page.next_cursor, page.next_cursor is None
+_MAX_MISSING = 1_000  # keys that are remembered as missing
+_MAX_CREATED = 10_000  # ids of created flags that are kept
 
 
 @define
-class _Listing:
-    """What has been read of all flags or experiments of a project, or of all projects."""
+class _ProjectIndex:
+    """What is known of the flags or experiments of a project, or of all projects.
+
+    Attributes:
+        cursor: where the list continues.
+        complete: whether the list was read to its end.
+        listed: the ids that the list has for each key.
+        resolved: the ids of keys that were looked up one by one.
+        missing: the errors of keys that could not be resolved.
+        lookups: the number of keys that were looked up one by one.
+    """
 
     cursor: str | None = None
     complete: bool = False
     listed: dict[str, list[str]] = field(factory=dict[str, list[str]])
-    certain: dict[str, str] = field(factory=dict[str, str])
+    resolved: dict[str, str] = field(factory=dict[str, str])
     missing: dict[str, AmpExpError] = field(factory=dict[str, AmpExpError])
-    asked: int = 0
+    lookups: int = 0
+
+
+class KeyResolver:
+    """The ids of the flags and experiments that the operations of a run name by key."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._indexes: dict[tuple[str, str | None], _ProjectIndex] = {}
+        self._created: dict[FlagRef, str] = {}
+        self._lock = anyio.Lock()
+
+    def is_known(self, ref: FlagRef) -> bool:
+        """Return whether a key can be resolved without a request."""
+        return self._known_id(ref) is not None
+
+    def add(self, ref: FlagRef, id: str) -> None:
+        """Record the id of a flag or experiment that was just created."""
+        self._created[ref] = id
+        for index in self._indexes.values():
+            index.missing.pop(ref.key, None)
+        if len(self._created) > _MAX_CREATED:
+            del self._created[next(iter(self._created))]
+
+    async def resolve(self, ref: FlagRef, lookahead: Collection[FlagRef] = ()) -> str:
+        """Return the id of a key.
+
+        A single key is looked up directly. For several keys of a project its list is read, in pages of 1,000 and no
+        further than needed, but not more pages than there are keys: the rest is looked up one by one.
+
+        Args:
+            ref: the flag or experiment to resolve.
+            lookahead: those that will be resolved next, as far as they are known.
+
+        Raises:
+            NotFoundError: If no flag or experiment has the key.
+            InvalidInputError: If several have the key.
+            AmpExpError: If a request failed.
+        """
+        async with self._lock:
+            index = self._indexes.setdefault(ref[:2], _ProjectIndex())
+            unknown = {other for other in {ref, *lookahead} if other[:2] == ref[:2] and not self.is_known(other)}
+            # After an earlier lookup, read one page for a single key too: more keys may follow.
+            pages = len(unknown) if len(unknown) > 1 else min(index.lookups, 1)
+            while pages and not index.complete and not all(map(self.is_known, unknown)):
+                await _read_page(self._resources[ref.kind], ref.project_id, index)
+                pages -= 1
+            id = self._known_id(ref)
+            if id is None:
+                id = index.resolved[ref.key] = await self._look_up(ref, index)
+            return id
+
+    async def _look_up(self, ref: FlagRef, index: _ProjectIndex) -> str:
+        """Look up one key. An archived flag counts only if no other has the key."""
+        if ref.key in index.missing:
+            # Without this, the error would keep the traceback of each time that it is raised.
+            raise index.missing[ref.key].with_traceback(None)
+        index.lookups += 1
+        listing = self._resources[ref.kind].list(
+            key=ref.key, project_id=_optional(ref.project_id), include_archived=True
+        )
+        live: list[FlagConfig] = [flag async for flag in listing]
+        active = [flag for flag in live if not flag.deleted]
+        try:
+            return exactly_one(ref.kind, active or live, ref.key, ref.project_id).id
+        except (NotFoundError, InvalidInputError) as error:
+            if len(index.missing) < _MAX_MISSING:
+                index.missing[ref.key] = error
+            raise
+
+    def _known_id(self, ref: FlagRef) -> str | None:
+        if ref in self._created:
+            return self._created[ref]
+        index = self._indexes.get(ref[:2])
+        if index is None:
+            return None
+        # Until all projects are listed, a project that is not listed yet may have the key too.
+        is_conclusive = ref.project_id is not None or index.complete
+        listed = index.listed.get(ref.key, []) if is_conclusive else []
+        return listed[0] if len(listed) == 1 else index.resolved.get(ref.key)
+
+
+async def _read_page(flags: FlagResource, project_id: str | None, index: _ProjectIndex) -> None:
+    listing = flags.list(project_id=_optional(project_id), limit=validation.MAX_PAGE, cursor=index.cursor)
+    async with aclosing(listing.pages()) as pages:
+        page = await anext(pages)
+    for flag in page.items:
+        index.listed.setdefault(flag.key, []).append(flag.id)
+    index.cursor, index.complete = page.next_cursor, page.next_cursor is None
+
+
+def _optional(project_id: str | None) -> str | UnsetType:
+    return UNSET if project_id is None else project_id

@@ -1,4 +1,4 @@
-"""A bulk run: operations in, outcomes out as they come, each exactly once."""
+"""A bulk run: an async iterator of the outcomes of many operations, each exactly once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Literal, Self, TypeAlias
 from amp_exp_async import validation
 from amp_exp_async.http import Transport
 
-from .execution import Execution
-from .journal import build_path
-from .outcomes import BulkSummary, Outcome, Progress
+from .executor import BulkExecutor
+from .journal import as_path
 from .protocols import ResourceFactory
-from .source import Operations, Source
+from .results import BulkSummary, Outcome, Progress
+from .source import Operations, OperationSource
 
 OnError: TypeAlias = Literal["continue", "stop", "stop_flag"]
 
@@ -25,21 +25,21 @@ _on_error = validation.one_of("continue", "stop", "stop_flag")
 
 
 class AsyncBulkRun:
-    """Operations that are being carried out, or will be: nothing is sent before it is iterated or awaited.
+    """A run of many operations. Nothing is sent until it is iterated or awaited.
 
-    - `async for outcome in run`: the outcomes, as the operations finish.
-    - `await run`: all of them, for the summary.
-    - `async with run`: a block at whose end nothing is under way any more.
+    - `async for outcome in run`: yields the outcomes as operations finish.
+    - `await run`: executes all operations and returns the summary.
+    - `async with run`: a block that ends when no operation is in flight.
 
-    Operations on one flag keep their order and never overlap; those on different flags go at once, within the rate
-    limit. A failure stops nothing but, if wished, the run. Leaving the loop early begins nothing more; the operations
-    that are under way finish, and are in the journal and the summary.
+    Operations on one flag run in order and never overlap; those on different flags run concurrently, within the rate
+    limit. Leaving the loop early starts no further operation. Operations in flight finish, and are in the journal and
+    the summary.
 
-    Raises, while it is read:
-        InvalidInputError: the input holds something that is no operation, or the journal is of another job.
-        RateLimitError: the day's requests are used up. The outcomes before it are complete; what was not begun is
-            `skipped`. A rerun with the same journal goes on from there.
-        ClientClosedError: the client was closed.
+    Raises, while it is iterated or awaited:
+        InvalidInputError: If the input has an item that is not an operation, or the journal belongs to another job.
+        RateLimitError: If the daily request limit is used up. Operations that were not started are `skipped`. A rerun
+            with the same journal continues from there.
+        ClientClosedError: If the client was closed.
     """
 
     def __init__(
@@ -51,62 +51,62 @@ class AsyncBulkRun:
         journal: str | os.PathLike[str] | None,
         on_error: OnError,
     ) -> None:
-        path = None if journal is None else build_path(journal)
-        self._execution = Execution(
-            transport, resources, Source(operations), path, on_error=_on_error("on_error", on_error)
+        path = None if journal is None else as_path(journal)
+        self._executor = BulkExecutor(
+            transport, resources, OperationSource(operations), path, on_error=_on_error("on_error", on_error)
         )
-        self._runner = self._execution.runner
-        self.untaken: deque[Outcome] = deque()
-        self.asked = False
+        self._pool = self._executor.pool
+        self._buffer: deque[Outcome] = deque()
+        self._started = False
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
-        return Outcomes(self)
+        return _OutcomeIterator(self, self._buffer)
 
     def __await__(self) -> Generator[Any, None, BulkSummary]:
         return self.wait().__await__()
 
     async def wait(self) -> BulkSummary:
-        """Carry out all operations; what became of them, in numbers."""
+        """Execute all operations and return the summary."""
         async for _ in self:
             pass
         return self.summary
 
     @property
     def summary(self) -> BulkSummary:
-        """What became of the operations so far, those included whose outcomes nobody has asked for."""
-        return self._execution.summary
+        """The totals so far, including outcomes that were not read yet."""
+        return self._executor.summary
 
     @property
     def progress(self) -> Progress:
-        """How far it is. Cheap."""
-        return self._execution.account.progress
+        """The progress so far. Cheap to read."""
+        return self._executor.stats.progress
 
     def raise_for_failures(self) -> None:
-        """Raise if an operation has failed so far, is unknown, or was left out; also if the run ended before its end.
+        """Raise if an operation is not done so far, or if the run has ended before the end of its input.
 
         Raises:
-            BulkError: the first of them are named.
+            BulkError: If an operation failed, was not started, or has an unknown outcome. The message lists the first.
         """
-        self._execution.account.raise_for_failures(self.summary, ended=self._runner.stopped)
+        self._executor.stats.raise_for_failures(self.summary, ended=self._pool.stopped)
 
     def stop(self) -> None:
-        """Begin nothing more. What is under way finishes, and its outcomes can still be read."""
-        self._runner.stop()
+        """Start no further operation. Operations in flight finish, and their outcomes can still be read."""
+        self._pool.stop()
 
-    def stop_soon(self) -> None:
-        """Likewise, without doing anything here and now."""
-        self._runner.stop_soon()
+    def request_stop(self) -> None:
+        """Schedule `stop` without running any code now. Safe in a finalizer."""
+        self._pool.request_stop()
 
     async def aclose(self) -> None:
-        """Begin nothing more, and wait until nothing is under way. Idempotent."""
-        await self._runner.finish()
+        """Start no further operation, and wait until none is in flight. Idempotent."""
+        await self._pool.finish()
 
     async def cancel(self) -> None:
-        """Start nothing more, and abandon the operations in flight. Their outcomes can still be read.
+        """Start no further operation, and abandon those in flight. Their outcomes can still be read.
 
         An operation in flight fails. If its request may have been applied, its outcome is `unknown`.
         """
-        await self._runner.cancel()
+        await self._pool.cancel()
 
     async def __aenter__(self) -> Self:
         return self
@@ -117,45 +117,49 @@ class AsyncBulkRun:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<AsyncBulkRun: {self.summary if self._runner.begun else 'not begun; iterate it, or await it'}>"
+        return f"<AsyncBulkRun: {self.summary if self._pool.started else 'not started; iterate it, or await it'}>"
 
     def __del__(self) -> None:
-        if hasattr(self, "asked") and not self.asked and not self._runner.stopped:
+        if hasattr(self, "_started") and not self._started and not self._pool.stopped:
             warnings.warn("a bulk run was never iterated or awaited: nothing was sent", RuntimeWarning, stacklevel=2)
 
+    def mark_started(self) -> None:
+        """Record that the run is used, so that its finalizer does not warn."""
+        self._started = True
+
     async def next_outcomes(self) -> list[Outcome]:
-        """Wait for outcomes, and take all that are there. None says that there will be none any more."""
-        self.asked = True
-        if not self._runner.begun and not self._runner.stopped:
-            self._execution.begin()
-        return await self._runner.results()
+        """Wait for outcomes and return all that are available. An empty list means that no more will come."""
+        self.mark_started()
+        if not self._pool.started and not self._pool.stopped:
+            self._executor.start()
+        return await self._pool.results()
 
 
-class Outcomes:
-    """The outcomes of a run, one by one. Letting go of it ends the run, which keeps what was not handed out."""
+class _OutcomeIterator:
+    """An iterator over the outcomes of a run. Its finalizer stops the run; unread outcomes stay in the buffer."""
 
-    def __init__(self, run: AsyncBulkRun) -> None:
+    def __init__(self, run: AsyncBulkRun, buffer: deque[Outcome]) -> None:
         self._run = run
-        self._batch = run.untaken
+        self._buffer = buffer
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Outcome:
-        if not self._batch:
+        if not self._buffer:
             try:
-                self._batch.extend(await self._run.next_outcomes())
+                self._buffer.extend(await self._run.next_outcomes())
             except asyncio.CancelledError:
                 self._run.stop()
                 raise
-        if not self._batch:
+        if not self._buffer:
             raise StopAsyncIteration
-        return self._batch.popleft()
+        return self._buffer.popleft()
 
     async def aclose(self) -> None:
-        """Begin nothing more, and wait until nothing is under way."""
+        """Start no further operation, and wait until none is in flight."""
         await self._run.aclose()
 
     def __del__(self) -> None:
-        # Perhaps from the garbage collector, in the midst of anything and in any thread.
-        self._run.stop_soon()
+        # The garbage collector may call it at any point and in any thread.
+        self._run.request_stop()

@@ -11,11 +11,10 @@ from amp_exp_async import resources, validation
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import KindResource, flag_resources
 
-from .lines import File, is_file, read_ids
 from .operations import (
     AddCohorts,
     AddUsers,
-    Inclusion,
+    InclusionOperation,
     KindName,
     RemoveCohorts,
     RemoveUsers,
@@ -23,7 +22,7 @@ from .operations import (
     ReplaceUsers,
 )
 from .run import AsyncBulkRun, OnError
-from .source import Operations
+from .source import File, Operations, is_file, read_ids
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
@@ -196,14 +195,16 @@ def _at(section: KindResource[FlagConfig], id: str, variant: str) -> tuple[KindN
     return cast("KindName", section.kind.name), id, variant
 
 
-def _operations(cls: type[Inclusion], at: tuple[KindName, str, str], ids: Ids, size: int | None = None) -> Operations:
+def _operations(
+    cls: type[InclusionOperation], at: tuple[KindName, str, str], ids: Ids, size: int | None = None
+) -> Operations:
     """The operations on ids of any number, `size` of them each, or all in one."""
-    make = cast("Callable[..., Inclusion]", cls)
+    make = cast("Callable[..., InclusionOperation]", cls)
     given: Iterable[str] | AsyncIterable[str] = list(read_ids(ids)) if is_file(ids) else cast("Iterable[str]", ids)
     if isinstance(given, AsyncIterable) or not isinstance(given, Collection):
-        most = validation.MAX_ADDED + 1 if size is None and cls.what == "users" else math.inf
-        return (make(*at, chunk) async for chunk in _chunks(_each(cls.what, given), size or math.inf, most))
-    listed = validation.sequence(cls.what, given)
+        most = validation.MAX_ADDED + 1 if size is None and cls.member == "users" else math.inf
+        return (make(*at, chunk) async for chunk in _chunks(_each(cls.member, given), size or math.inf, most))
+    listed = validation.sequence(cls.member, given)
     step = size or len(listed) or 1
     return [make(*at, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
 

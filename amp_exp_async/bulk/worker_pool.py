@@ -1,4 +1,4 @@
-"""Running many keyed jobs: those of one key in their order, those of different keys at once, in a bounded window."""
+"""A pool of workers for keyed items: items of one key run in order, those of different keys concurrently."""
 
 from __future__ import annotations
 
@@ -10,250 +10,250 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from amp_exp_async.errors import AmpExpError
 
-J = TypeVar("J")
-R = TypeVar("R")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
-Work: TypeAlias = Callable[[J], Awaitable[R]]
-Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
+Process: TypeAlias = Callable[[ItemT], Awaitable[ResultT]]
+SpawnTask: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
-_LOOKAHEAD = 1000  # jobs that may wait behind an earlier one of their key, before no more are read
+_MAX_BACKLOG = 1000  # items that wait behind an earlier one of their key, before reading pauses
 
 
-class Runner(Generic[J, R]):
-    """Reads jobs as they are needed, lets workers do them, and hands out each result once, as they come.
+class KeyedWorkerPool(Generic[ItemT, ResultT]):
+    """Workers that process items from a source and hand out each result once, as the items finish.
 
-    The tasks belong to whoever spawns them, and not to the one who asks for results: one who stops asking leaves
-    nothing suspended. At most `at_once` results wait to be asked for; then no job is begun.
+    Items are read as they are needed. At most `max_concurrency` results wait to be taken; then no item is started.
     """
+
+    # Not an anyio task group: it would stay open while results are handed out (PEP 789), and consumers change tasks.
 
     def __init__(
         self,
-        source: AsyncGenerator[tuple[Hashable, J], None],
+        source: AsyncGenerator[tuple[Hashable, ItemT], None],
         *,
-        worker: Callable[[], Work[J, R]],
-        drop: Callable[[J], R],
-        spawn: Spawn,
-        at_once: int,
+        create_worker: Callable[[], Process[ItemT, ResultT]],
+        on_skip: Callable[[ItemT], ResultT],
+        spawn: SpawnTask,
+        max_concurrency: int,
         on_stop: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Make a runner; it begins when the first result is asked for.
+        """Create a pool. It starts when results are first requested.
 
         Args:
-            source: the jobs, each with the key that it keeps its order on.
-            worker: makes what one worker does its jobs with. It must not raise but to stop all.
-            drop: the result of a job that is not begun any more.
-            spawn: starts a task.
-            at_once: how many jobs may be under way.
-            on_stop: called when no job is begun any more, before the end.
-            on_end: called when nothing is under way any more.
+            source: the items, each with the key that it is ordered by.
+            create_worker: returns the function with which one worker processes its items. An exception from that
+                function stops the pool.
+            on_skip: returns the result of an item that was read but not started.
+            spawn: starts a task. Its owner outlives the consumers, so an abandoned consumer leaves no suspended task.
+            max_concurrency: the number of items that may be in flight.
+            on_stop: called when no further item is started, before the end.
+            on_end: called when nothing is in flight any longer.
         """
         self.stopped = False
         self._source = source
-        self._worker = worker
-        self._drop = drop
+        self._create_worker = create_worker
+        self._on_skip = on_skip
         self._spawn = spawn
-        self._at_once = at_once
+        self._max_concurrency = max_concurrency
         self._on_stop = on_stop
         self._on_end = on_end
-        self._halting = False
+        self._stop_requested = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._feeder: asyncio.Task[None] | None = None
-        self._fed = False
-        self._ready: deque[tuple[Hashable, J]] = deque()
-        # A key is here while one of its jobs is ready or under way, with the jobs that wait behind that.
-        self._busy: dict[Hashable, deque[J] | None] = {}
-        self._waiting = 0
-        self._results: deque[R] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        self._full: asyncio.Future[None] | None = None
-        self._asking: set[asyncio.Future[None]] = set()
+        self._producer: asyncio.Task[None] | None = None
+        self._exhausted = False
+        self._queue: deque[tuple[Hashable, ItemT]] = deque()
+        # Keys with an item in the queue or in flight, each with the items that wait behind it.
+        self._busy_keys: dict[Hashable, deque[ItemT] | None] = {}
+        self._backlog = 0
+        self._results: deque[ResultT] = deque()
+        self._idle_workers: deque[asyncio.Future[None]] = deque()
+        self._paused_producer: asyncio.Future[None] | None = None
+        self._consumers: set[asyncio.Future[None]] = set()
 
     @property
-    def begun(self) -> bool:
-        """Whether a result has been asked for."""
-        return self._feeder is not None
+    def started(self) -> bool:
+        """Whether results were requested."""
+        return self._producer is not None
 
     def is_busy(self, key: Hashable) -> bool:
-        """Whether a job of this key is ready, under way or waiting."""
-        return key in self._busy
+        """Return whether an item of this key is queued or in flight."""
+        return key in self._busy_keys
 
-    async def results(self) -> list[R]:
-        """Wait for results, and take all that are there. An empty list says that there will be none any more.
+    async def results(self) -> list[ResultT]:
+        """Wait for results and return all that are available. An empty list means that no more will come.
 
         Raises:
-            BaseException: what has stopped the run, once all results have been taken.
+            BaseException: The error that stopped the pool, once all results were taken.
         """
-        if self._feeder is None and not self.stopped:
+        if self._producer is None and not self.stopped:
             self._loop = asyncio.get_running_loop()
-            self._feeder = self._start(self._feed())
+            self._producer = self._start_task(self._produce())
         while not self._results and self._tasks:
-            asking = asyncio.get_running_loop().create_future()
-            self._asking.add(asking)
+            consumer = asyncio.get_running_loop().create_future()
+            self._consumers.add(consumer)
             try:
-                await asking
+                await consumer
             finally:
-                self._asking.discard(asking)
-        taken = list(self._results)
+                self._consumers.discard(consumer)
+        results = list(self._results)
         self._results.clear()
-        for _ in range(min(len(self._ready), len(self._idle))):
-            _wake(self._idle.popleft())
-        if not taken and self._error is not None:
+        for _ in range(min(len(self._queue), len(self._idle_workers))):
+            _wake(self._idle_workers.popleft())
+        if not results and self._error is not None:
             error, self._error = self._error, None
             raise error
-        return taken
+        return results
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Begin nothing any more. What is under way goes on to its end. From any thread.
+        """Start no further item; items in flight finish. Thread-safe.
 
         Args:
-            error: what the one who asks for results is to be told after the last of them.
+            error: raised to the consumer after the last result.
         """
         if self._loop is None or _running_loop() is self._loop:
             self._stop(error)
         else:
-            self.stop_soon(error)
+            self.request_stop(error)
 
-    def stop_soon(self, error: BaseException | None = None) -> None:
-        """Begin nothing any more, without doing anything here: it may be the garbage collector that calls."""
-        self._halting = True
+    def request_stop(self, error: BaseException | None = None) -> None:
+        """Schedule a stop without running any code now: the garbage collector may be the caller."""
+        self._stop_requested = True
         if self._loop is None:
             self.stopped = True
             return
-        with suppress(RuntimeError):  # the loop is closed, and nothing goes on there
+        with suppress(RuntimeError):  # the loop is closed, so nothing runs there
             self._loop.call_soon_threadsafe(self._stop, error)
 
-    def add(self, result: R) -> None:
-        """Hand out a result that a worker cannot give any more."""
+    def add_result(self, result: ResultT) -> None:
+        """Hand out a result that a cancelled worker cannot return."""
         self._results.append(result)
-        self._tell()
-
-    def _stop(self, error: BaseException | None) -> None:
-        self._error = self._error or error
-        if self.stopped:
-            return
-        self.stopped = self._halting = True
-        dropped = [job for _, job in self._ready]
-        dropped += [job for behind in self._busy.values() if behind for job in behind]
-        self._results.extend(map(self._drop, dropped))
-        self._ready.clear()
-        self._busy.clear()
-        if self._feeder is not None and self._feeder is not asyncio.current_task():
-            self._feeder.cancel()
-        self._on_stop()
-        self._wake_all()
+        self._notify()
 
     async def finish(self) -> None:
-        """Stop, and wait until nothing is under way, but for a task of the run's own that asks for it."""
+        """Stop, and wait until nothing is in flight. A task of the pool itself may call it."""
         self.stop()
         while others := self._tasks - {asyncio.current_task()}:
             await asyncio.wait(others)
 
     async def cancel(self) -> None:
-        """Stop, cancel the jobs in flight, and wait until none is left."""
+        """Stop, cancel the items in flight, and wait until none is left."""
         self.stop()
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         await self.finish()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _stop(self, error: BaseException | None) -> None:
+        self._error = self._error or error
+        if self.stopped:
+            return
+        self.stopped = self._stop_requested = True
+        skipped = [item for _, item in self._queue]
+        skipped += [item for waiting in self._busy_keys.values() if waiting for item in waiting]
+        self._results.extend(map(self._on_skip, skipped))
+        self._queue.clear()
+        self._busy_keys.clear()
+        if self._producer is not None and self._producer is not asyncio.current_task():
+            self._producer.cancel()
+        self._on_stop()
+        self._wake_all()
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._spawn(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             if not self.stopped:
-                self._stop(AmpExpError("a task of the run was cancelled, and not by the run: it begins nothing more"))
+                self._stop(AmpExpError("a task of the run was cancelled from outside; the run was stopped"))
         elif (error := task.exception()) is not None:
-            if task is self._feeder and isinstance(error, Exception):
-                self._error = self._error or error  # once what was read before it is done
+            if task is self._producer and isinstance(error, Exception):
+                self._error = self._error or error  # raised once the items that were read before it are done
             else:
                 self._stop(error)
         if not self._tasks:
             self._on_end()
-            self._tell()
+            self._notify()
 
-    async def _feed(self) -> None:
-        """Read jobs while there is room for them."""
+    async def _produce(self) -> None:
+        """Read items while there is room for them."""
         try:
-            async for key, job in self._source:
+            async for key, item in self._source:
                 if self.stopped:
-                    self._results.append(self._drop(job))
+                    self._results.append(self._on_skip(item))
                     break
-                if key in self._busy:
-                    self._put_behind(key, job)
+                if key in self._busy_keys:
+                    self._enqueue_behind(key, item)
                 else:
-                    self._busy[key] = None
-                    self._make_ready(key, job)
-                while not self.stopped and (len(self._ready) >= self._at_once or self._waiting >= _LOOKAHEAD):
-                    self._full = asyncio.get_running_loop().create_future()
-                    await self._full
+                    self._busy_keys[key] = None
+                    self._enqueue(key, item)
+                while not self.stopped and (len(self._queue) >= self._max_concurrency or self._backlog >= _MAX_BACKLOG):
+                    self._paused_producer = asyncio.get_running_loop().create_future()
+                    await self._paused_producer
         finally:
-            self._fed = True
+            self._exhausted = True
             self._wake_all()
             await self._source.aclose()
 
     async def _work(self) -> None:
-        """Do one job after the other, until there is none."""
-        work = self._worker()
+        """Process queued items until there are no more."""
+        process = self._create_worker()
         while True:
-            if self._ready and len(self._results) < self._at_once and not self._halting:
-                key, job = self._ready.popleft()
-                _wake(self._full)
-                result = await work(job)
+            if self._queue and len(self._results) < self._max_concurrency and not self._stop_requested:
+                key, item = self._queue.popleft()
+                _wake(self._paused_producer)
+                result = await process(item)
                 self._results.append(result)
-                self._tell()
-                self._set_free(key)
-            elif self.stopped or (self._fed and not self._busy):
+                self._notify()
+                self._release_key(key)
+            elif self.stopped or (self._exhausted and not self._busy_keys):
                 return
             else:
-                rest = asyncio.get_running_loop().create_future()
-                self._idle.append(rest)
-                await rest
+                idle = asyncio.get_running_loop().create_future()
+                self._idle_workers.append(idle)
+                await idle
 
-    def _put_behind(self, key: Hashable, job: J) -> None:
-        behind = self._busy[key]
-        if behind is None:
-            behind = self._busy[key] = deque()
-        behind.append(job)
-        self._waiting += 1
+    def _enqueue_behind(self, key: Hashable, item: ItemT) -> None:
+        waiting = self._busy_keys[key]
+        if waiting is None:
+            waiting = self._busy_keys[key] = deque()
+        waiting.append(item)
+        self._backlog += 1
 
-    def _make_ready(self, key: Hashable, job: J) -> None:
-        self._ready.append((key, job))
-        if self._idle:
-            _wake(self._idle.popleft())
-        elif len(self._tasks) <= self._at_once:
-            # One of the tasks is the feeder.
-            self._start(self._work())
+    def _enqueue(self, key: Hashable, item: ItemT) -> None:
+        self._queue.append((key, item))
+        if self._idle_workers:
+            _wake(self._idle_workers.popleft())
+        elif len(self._tasks) <= self._max_concurrency:  # one of the tasks is the producer
+            self._start_task(self._work())
 
-    def _set_free(self, key: Hashable) -> None:
+    def _release_key(self, key: Hashable) -> None:
         if self.stopped:
             return
-        behind = self._busy[key]
-        if behind:
-            self._waiting -= 1
-            _wake(self._full)
-            self._ready.append((key, behind.popleft()))
+        waiting = self._busy_keys[key]
+        if waiting:
+            self._backlog -= 1
+            _wake(self._paused_producer)
+            self._queue.append((key, waiting.popleft()))
             return
-        del self._busy[key]
-        if self._fed and not self._busy:
+        del self._busy_keys[key]
+        if self._exhausted and not self._busy_keys:
             self._wake_all()
 
     def _wake_all(self) -> None:
-        while self._idle:
-            _wake(self._idle.popleft())
-        _wake(self._full)
-        self._tell()
+        while self._idle_workers:
+            _wake(self._idle_workers.popleft())
+        _wake(self._paused_producer)
+        self._notify()
 
-    def _tell(self) -> None:
-        """Let those who ask for results look again."""
-        for asking in self._asking:
-            _wake(asking)
+    def _notify(self) -> None:
+        for consumer in self._consumers:
+            _wake(consumer)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -18,7 +18,7 @@ from amp_exp_async import (
     RemoveUsers,
     ReplaceUsers,
 )
-from amp_exp_async.bulk.operations import Inclusion, InclusionRequest
+from amp_exp_async.bulk.operations import InclusionOperation, InclusionRequest
 from amp_exp_async.http import Attempt
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.sync.resources import Users
@@ -31,7 +31,11 @@ from .section import Section
 Action: TypeAlias = Literal["add", "remove", "replace"]
 Manifest: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
-_OPERATIONS: dict[Action, Callable[..., Inclusion]] = {"add": AddUsers, "remove": RemoveUsers, "replace": ReplaceUsers}
+_OPERATIONS: dict[Action, Callable[..., InclusionOperation]] = {
+    "add": AddUsers,
+    "remove": RemoveUsers,
+    "replace": ReplaceUsers,
+}
 
 
 @define
@@ -205,7 +209,7 @@ class ResourceChange:
         return 0
 
 
-def _operation(order: Order) -> Inclusion | None:
+def _operation(order: Order) -> InclusionOperation | None:
     """What is to be carried out, checked; None where there are no ids to add or remove."""
     if not order.ids and order.action != "replace":
         return None

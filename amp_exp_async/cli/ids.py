@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amp_exp_async import InvalidInputError
-from amp_exp_async.bulk.lines import read_ids
+from amp_exp_async.bulk.source import read_ids
 from amp_exp_async.lint.emails import describe_emails, find_emails
 
 _SHOWN = 5

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from amp_exp_async import validation
 from amp_exp_async.bulk import AsyncBulkRun, Operation
-from amp_exp_async.bulk.journal import build_path, done_before
+from amp_exp_async.bulk.journal import as_path, completed
 from amp_exp_async.http import Transport
 from amp_exp_async.resources import flag_resources
 
@@ -26,7 +26,7 @@ def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] |
     if plan.service != service:
         validation.reject("plan", f"must be of this service: it was made for {plan.service}, and this is {service}")
     steps = [operations(change) for change in plan.changes]
-    before = None if journal is None else done_before(build_path(journal), service, list(chain.from_iterable(steps)))
+    before = None if journal is None else completed(as_path(journal), service, list(chain.from_iterable(steps)))
     done: list[Sequence[Operation] | None] = [None] * len(steps)
     if before is not None:
         known = iter(before)

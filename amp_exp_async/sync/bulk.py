@@ -46,6 +46,7 @@ class BulkRun:
         self._run = run
         self._portal = portal
         self._source = source
+        self._unread: deque[Outcome] = deque()
 
     def __iter__(self) -> Generator[Outcome, None, None]:
         """Yield the outcomes as operations finish."""
@@ -53,17 +54,17 @@ class BulkRun:
         token = _Token()
         token_ref = weakref.ref(token)
         try:
-            untaken = self._run.untaken
-            while (outcomes := [] if untaken else self._next()) is None or outcomes or untaken:
-                untaken.extend(outcomes or ())
-                while untaken:
-                    yield untaken.popleft()
+            unread = self._unread
+            while (outcomes := [] if unread else self._next()) is None or outcomes or unread:
+                unread.extend(outcomes or ())
+                while unread:
+                    yield unread.popleft()
                 self._portal.check_not_forked(generation)
         finally:
             if token_ref() is None:
                 # The garbage collector clears weak references to garbage before it closes a generator. It may run
                 # while this thread holds a lock, so waiting here could deadlock.
-                self._run.stop_soon()
+                self._run.request_stop()
             elif generation == self._portal.generation:
                 self.close()
 
@@ -102,7 +103,7 @@ class BulkRun:
     def close(self) -> None:
         """Start no further operation, and wait until none is in flight. Idempotent."""
         if self._portal.in_loop_thread():
-            self._run.stop_soon()
+            self._run.request_stop()
         elif not self._portal.closed:
             self._portal.call(self._run.aclose)
 
@@ -128,7 +129,7 @@ class BulkRun:
 
     def _next(self) -> list[Outcome] | None:
         """Return the next outcomes: an empty list at the end, None if more operations are to be read first."""
-        self._run.asked = True
+        self._run.mark_started()
         if self._source is None:
             return self._portal.call(self._run.next_outcomes)
         source, items = self._source, self._source.read()

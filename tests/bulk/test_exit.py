@@ -13,7 +13,7 @@ import pytest
 
 from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, BulkError, ClientClosedError, Edit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.world import outcomes
+from tests.bulk.emulator_snapshot import outcomes
 
 AT_ONCE = 8
 

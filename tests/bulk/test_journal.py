@@ -13,7 +13,7 @@ import pytest
 
 from amp_exp_async import AddUsers, AsyncExperimentClient, Edit, InvalidInputError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.world import outcomes
+from tests.bulk.emulator_snapshot import outcomes
 
 
 @pytest.fixture
@@ -149,8 +149,8 @@ OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
     "another operation": (lambda ops: [*ops[:3], Edit("flags", "1", {"enabled": True}), *ops[4:]], r"operation #3"),
     "other ids": (lambda ops: [AddUsers("flags", ops[0].id, "on", ["x"]), *ops[1:]], r"operation #0"),
     "another order": (lambda ops: [ops[1], ops[0], *ops[2:]], r"operation #0"),
-    "fewer": (lambda ops: ops[:5], "it has 6 operations, and 5 are given"),
-    "none": (lambda _: [], "it has 6 operations, and 0 are given"),
+    "fewer": (lambda ops: ops[:5], "it has 6 operations, the job has 5"),
+    "none": (lambda _: [], "it has 6 operations, the job has 0"),
 }
 
 
@@ -168,7 +168,7 @@ async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
     before = path.read_bytes()
     emulator.requests.clear()
     given = change(operations)
-    with pytest.raises(InvalidInputError, match=rf"journal of another job: .*{message}"):
+    with pytest.raises(InvalidInputError, match=rf"belongs to another job: .*{message}"):
         await client.bulk(given if source == "list" else generated(given), journal=path)
     if source == "list":
         assert emulator.requests == []
@@ -190,7 +190,9 @@ async def test_another_service(client: AsyncExperimentClient, operations: list[A
     await client.bulk(operations, journal=path)
     async with Emulator() as other:
         elsewhere = AsyncExperimentClient(other.api_key, base_url=other.base_url)
-        with pytest.raises(InvalidInputError, match=rf"another job: of http://.*, not of {other.base_url}"):
+        with pytest.raises(
+            InvalidInputError, match=rf"belongs to another job: it is for http://.*, not for {other.base_url}"
+        ):
             await elsewhere.bulk(operations, journal=path)
         await elsewhere.aclose()
         assert other.requests == []
@@ -213,7 +215,7 @@ async def test_what_is_no_journal_is_not_overwritten(
 ) -> None:
     """A file of something else is refused and left alone."""
     path.write_bytes(NO_JOURNALS[content])
-    with pytest.raises(InvalidInputError, match="it is no journal of this library"):
+    with pytest.raises(InvalidInputError, match="is not a journal that this version can read"):
         await client.bulk(operations, journal=path)
     assert path.read_bytes() == NO_JOURNALS[content]
     assert emulator.requests == []
@@ -235,6 +237,6 @@ async def test_in_use_by_another_run(
     emulator.inject(Fault.delay(0.05))
     async with client.bulk(operations, journal=path) as first:
         await anext(aiter(first))
-        with pytest.raises(InvalidInputError, match="it is in use by another run"):
+        with pytest.raises(InvalidInputError, match="is in use by another run"):
             await client.bulk(operations, journal=path)
     assert (await client.bulk(operations, journal=path)).unknown == 0

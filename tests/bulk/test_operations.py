@@ -30,8 +30,8 @@ from amp_exp_async import (
     Segment,
     Variant,
 )
-from amp_exp_async.bulk.lines import operation_of
 from amp_exp_async.bulk.operations import OPERATIONS
+from amp_exp_async.bulk.source import parse_operation
 
 # What each class needs besides the flag.
 NEEDED: dict[type[Any], dict[str, Any]] = {
@@ -62,8 +62,8 @@ def test_every_operation_is_here() -> None:
 def test_the_flag_is_named_by_id_or_by_key(cls: type[Any], kind: str) -> None:
     """By id, its order is known; by key, it is to be looked up. Both are in its words and in its JSON."""
     by_id, by_key = cls(kind, 12, **NEEDED[cls]), cls(kind, key="k", project_id=3, **NEEDED[cls])
-    assert (by_id.id, by_id.key, by_id.order_key, by_id.lookup) == ("12", None, f"{kind}/12", None)
-    assert (by_key.id, by_key.order_key, by_key.lookup) == (None, None, (kind, "3", "k"))
+    assert (by_id.id, by_id.key, by_id.order_key, by_id.flag_ref) == ("12", None, f"{kind}/12", None)
+    assert (by_key.id, by_key.order_key, by_key.flag_ref) == (None, None, (kind, "3", "k"))
     assert by_id.target.startswith(f"{kind}/12")
     assert by_key.target.startswith(f"{kind}/k")
     assert by_id.target.endswith("/variants/on") == ("variant" in NEEDED[cls])
@@ -100,7 +100,7 @@ def test_a_wrong_name_is_refused(cls: type[Any], case: str) -> None:
 @pytest.mark.parametrize("cls", [AddUsers, RemoveUsers, ReplaceUsers, AddCohorts, RemoveCohorts, ReplaceCohorts])
 def test_ids_are_a_set_in_the_order_given(cls: type[Any]) -> None:
     """Doubles are dropped, a number is an id, any iterable will do; a text and a stranger are refused."""
-    name = cls.what
+    name = cls.member
     assert cls("flags", "1", "on", ["b", "a", 7, "b", "7"]).ids == ("b", "a", "7")
     assert cls("flags", "1", "on", iter("ab")).ids == ("a", "b")
     assert getattr(cls("flags", "1", "on", ("x",)), name) == ("x",)
@@ -177,7 +177,7 @@ def test_unknown_arguments(cls: type[Any]) -> None:
         cls("flags", "1", user_ids=["a"], **NEEDED[cls])
     line = {"operation": cls.__name__, "kind": "flags", "id": "1", "user_ids": ["a"], **NEEDED[cls]}
     with pytest.raises(InvalidInputError, match=r"operation: .*user_ids"):
-        operation_of(json.dumps(line))
+        parse_operation(json.dumps(line))
 
 
 @pytest.mark.parametrize("cls", NEEDED)
@@ -196,7 +196,7 @@ def test_equality_and_freezing(cls: type[Any]) -> None:
 def test_creations(cls: type[Any]) -> None:
     """A creation keeps its order by its key, and holds the checked fields."""
     made = cls(1, "k", name=None, variants=[{"key": "on"}], deployments=["7", 7])
-    assert (made.project_id, made.key, made.lookup) == ("1", "k", None)
+    assert (made.project_id, made.key, made.flag_ref) == ("1", "k", None)
     assert made.order_key == f"{CREATIONS[cls]} k"
     assert made.target == f"{CREATIONS[cls]}/k"
     assert made.fields == {"name": None, "variants": [Variant(key="on")], "deployments": ["7"]}
@@ -225,17 +225,17 @@ def test_from_a_line(cls: type[Any], form: Any) -> None:
         arguments: dict[str, Any] = {"project_id": "1", "key": "k", "name": "n", "variants": [{"key": "on"}]}
     else:
         arguments = {"kind": "flags", "id": "1", **NEEDED[cls]}
-    found = operation_of(form({"operation": cls.__name__, **arguments}))
+    found = parse_operation(form({"operation": cls.__name__, **arguments}))
     assert type(found) is cls
     assert found == cls(**arguments)
-    assert operation_of(found) is found
+    assert parse_operation(found) is found
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("no JSON", "operations\\[3\\]: must be an operation, or one as JSON"),
-        ("[]", "operations\\[3\\]: must be a mapping"),
+        ("no JSON", "operations\\[3\\]: must be an Operation, or one as JSON"),
+        ("[]", "operations\\[3\\]: must be an Operation, got list"),
         ("{}", "operation: must be one of AddUsers, .*got null"),
         ('{"operation": "AddUser"}', "operation: must be one of"),
         ('{"operation": "AddUsers"}', "missing 1 required positional argument: 'kind'"),
@@ -245,15 +245,15 @@ def test_from_a_line(cls: type[Any], form: Any) -> None:
             "users: must be a list",
         ),
         ({"operation": ["AddUsers"]}, "must be one of"),
-        (None, "operations\\[3\\]: must be a mapping"),
-        (AddUsers, "operations\\[3\\]: must be a mapping"),
-        (("flags", "1"), "operations\\[3\\]: must be a mapping"),
+        (None, "operations\\[3\\]: must be an Operation, got NoneType"),
+        (AddUsers, "operations\\[3\\]: must be an Operation, got ABCMeta"),
+        (("flags", "1"), "operations\\[3\\]: must be an Operation, got tuple"),
     ],
 )
 def test_what_is_no_operation(given: object, message: str) -> None:
     """What stands for no operation is refused by its place."""
     with pytest.raises(InvalidInputError, match=message):
-        operation_of(given, "operations[3]")
+        parse_operation(given, "operations[3]")
 
 
 def test_the_base_class_is_no_operation() -> None:

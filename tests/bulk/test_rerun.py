@@ -22,10 +22,10 @@ from amp_exp_async import (
     ReplaceUsers,
 )
 from amp_exp_async.bulk.journal import Journal, digest
-from amp_exp_async.bulk.outcomes import Outcome
+from amp_exp_async.bulk.results import Outcome
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.test_perform import CASES
-from tests.bulk.world import KINDS, carried_out, changes, filled, outcomes, wire, world
+from tests.bulk.emulator_snapshot import KINDS, carried_out, changes, filled, outcomes, wire, world
+from tests.bulk.test_handlers import CASES
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def note(journal: Journal, emulator: Emulator, index: int, operation: Any, state
     ids = {(kind, one["key"]): one["id"] for kind in KINDS for one in getattr(emulator.state, kind)}
     flag = operation.order_key or f"{operation.kind}/{ids.get((operation.kind, operation.key))}"
     if state != "not begun":
-        journal.begin(index, digest(operation), operation, flag)
+        journal.write_start(index, digest(operation), operation, flag)
     if state not in {"not begun", "begun"}:
-        journal.end(digest(operation), Outcome(operation, index, state), flag)
+        journal.write_outcome(digest(operation), Outcome(operation, index, state), flag)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_variants_creation_in_flight(client: AsyncExperimentClient, emul
     write(path, emulator, [operation], "begun")
     [outcome] = await outcomes(client.bulk([operation], journal=path))
     assert (outcome.status, type(outcome.error)) == ("unknown", OutcomeUnknownError)
-    assert "there is one with key on" in str(outcome.error).lower()
+    assert "The variant exists, but differs" in str(outcome.error)
     assert wire(emulator) == [f"GET /flags/{id}/variants/on"]
 
 

@@ -23,7 +23,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.bulk.run import AsyncBulkRun
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.world import outcomes
+from tests.bulk.emulator_snapshot import outcomes
 
 
 def ids_of(emulator: Emulator, count: int) -> list[str]:
@@ -240,7 +240,7 @@ async def test_read_by_several(client: AsyncExperimentClient, emulator: Emulator
 async def test_a_run_that_is_never_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """It sends nothing, and says so when it is let go of; one that was closed says nothing."""
     run = client.bulk(edits(ids_of(emulator, 1)))
-    assert "not begun; iterate it, or await it" in repr(run)
+    assert "not started; iterate it, or await it" in repr(run)
     held = [run]
     del run
     with pytest.warns(RuntimeWarning, match="never iterated or awaited: nothing was sent"):

@@ -312,7 +312,7 @@ def test_a_journal(account: Emulator, users: Users, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in Path(journal).read_text().splitlines()]
     assert [line["state"] for line in lines[1:]] == ["begun", "done"]
     outcome = users("add", "b", "--yes", "--journal", journal)
-    assert (outcome.status, "journal of another job" in outcome.err) == (2, True)
+    assert (outcome.status, "belongs to another job" in outcome.err) == (2, True)
     account.state.stored_flag("flags", "1001").inclusions.clear()
     outcome = users("add", "a", "--yes", "--journal", journal, "--json")
     assert (outcome.status, outcome.json["state"]) == (1, "failed")

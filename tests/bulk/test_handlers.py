@@ -28,7 +28,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.bulk.operations import OPERATIONS
 from amp_exp_async.emulator import Emulator
-from tests.bulk.world import ABSENT, KINDS, carried_out, changes, filled, wire, world
+from tests.bulk.emulator_snapshot import ABSENT, KINDS, carried_out, changes, filled, wire, world
 
 ON = "/variants/on"
 WRITTEN = {"lastModifiedBy"}  # the emulator's own words, the same in every document

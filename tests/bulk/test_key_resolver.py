@@ -19,7 +19,7 @@ from amp_exp_async import (
     ServerError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.world import carried_out, outcomes
+from tests.bulk.emulator_snapshot import carried_out, outcomes
 
 
 def flags(emulator: Emulator, count: int, project: str = "1", prefix: str = "k") -> list[str]:

@@ -23,7 +23,7 @@ from amp_exp_async import (
     ServerError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.world import carried_out, changes, filled, wire, world
+from tests.bulk.emulator_snapshot import carried_out, changes, filled, wire, world
 
 
 def many(first: int, end: int) -> list[str]:

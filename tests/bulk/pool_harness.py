@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from amp_exp_async.bulk.worker_pool import Runner
+from amp_exp_async.bulk.worker_pool import KeyedWorkerPool
 from tests.virtual_time import now
 
 
@@ -75,13 +75,13 @@ class Bench:
     def ended(self) -> None:
         self.ends += 1
 
-    def runner(self) -> Runner[Job, tuple[str, int]]:
-        return Runner(
+    def runner(self) -> KeyedWorkerPool[Job, tuple[str, int]]:
+        return KeyedWorkerPool(
             self.source(),
-            worker=self.worker,
-            drop=lambda job: ("dropped", job.index),
+            create_worker=self.worker,
+            on_skip=lambda job: ("dropped", job.index),
             spawn=self.spawn,
-            at_once=self.at_once,
+            max_concurrency=self.at_once,
             on_stop=list,
             on_end=self.ended,
         )
@@ -90,7 +90,7 @@ class Bench:
         return await drain(self.runner())
 
 
-async def drain(runner: Runner[Job, tuple[str, int]], into: list[tuple[str, int]] | None = None) -> list[Any]:
+async def drain(runner: KeyedWorkerPool[Job, tuple[str, int]], into: list[tuple[str, int]] | None = None) -> list[Any]:
     """All results that are still to come."""
     found = [] if into is None else into
     while batch := await runner.results():

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.bulk.bench import Bench, Job, drain, indexes, jobs_of
+from tests.bulk.pool_harness import Bench, Job, drain, indexes, jobs_of
 from tests.virtual_time import now, run
 
 
@@ -83,7 +83,7 @@ def test_finished_before_it_began() -> None:
         runner = bench.runner()
         await runner.finish()
         assert await runner.results() == []
-        assert not runner.begun
+        assert not runner.started
 
     run(main())
     assert (bench.read, bench.tasks) == (0, [])

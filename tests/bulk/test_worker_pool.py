@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amp_exp_async.bulk.worker_pool import Runner
-from tests.bulk.bench import Bench, Job, check, drain, jobs_of
+from amp_exp_async.bulk.worker_pool import KeyedWorkerPool
+from tests.bulk.pool_harness import Bench, Job, check, drain, jobs_of
 from tests.virtual_time import now, run
 
 
@@ -110,9 +110,9 @@ def test_nothing_is_read_that_is_not_needed(at_once: int) -> None:
     async def main() -> None:
         runner = bench.runner()
         await steps()
-        assert (runner.begun, bench.read, bench.tasks) == (False, 0, [])
+        assert (runner.started, bench.read, bench.tasks) == (False, 0, [])
         await runner.results()
-        assert runner.begun
+        assert runner.started
         assert bench.read <= 3 * at_once + 1
         await asyncio.sleep(100)
         assert bench.read <= 4 * at_once + 1, "results that nobody takes hold the reading up"
@@ -185,12 +185,12 @@ def test_memory_stays_flat(keys: Callable[[int], int], total: int) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        runner: Runner[int, int] = Runner(
+        runner: KeyedWorkerPool[int, int] = KeyedWorkerPool(
             source(),
-            worker=lambda: work,
-            drop=lambda job: job,
+            create_worker=lambda: work,
+            on_skip=lambda job: job,
             spawn=loop.create_task,
-            at_once=64,
+            max_concurrency=64,
             on_stop=list,
             on_end=list,
         )

@@ -1,0 +1,545 @@
+"""The operations of a bulk run: frozen classes that validate their arguments when they are created."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, Unpack
+
+import attrs
+from attrs import field, frozen
+
+from amp_exp_async import serialization, validation
+from amp_exp_async.models import UNSET, Maybe, UnsetType
+from amp_exp_async.params import (
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
+    NEW_EXPERIMENT,
+    NEW_FLAG,
+    VARIANT,
+    ExperimentCreateParams,
+    FlagCreateParams,
+)
+from amp_exp_async.validation import Validator
+
+KindName: TypeAlias = Literal["flags", "experiments"]
+
+_kind_name = validation.one_of("flags", "experiments")
+
+
+class FlagRef(NamedTuple):
+    """A flag or experiment that is named by its key.
+
+    Attributes:
+        kind: `flags` or `experiments`.
+        project_id: the id of its project; None if only one visible project has the key.
+        key: its key.
+    """
+
+    kind: KindName
+    project_id: str | None
+    key: str
+
+
+def order_key(kind: KindName, id: str) -> str:
+    """Return the key that operations on a flag or experiment are ordered by."""
+    return f"{kind}/{id}"
+
+
+def pending_key(ref: FlagRef) -> str:
+    """Return the key that operations are ordered by while their flag or experiment has no id yet.
+
+    The project is not part of it, because later operations may omit the project.
+    """
+    return f"{ref.kind} {ref.key}"
+
+
+# Converters: their signatures are the argument types that type checkers and editors see.
+
+
+def _kind(value: KindName) -> KindName:
+    checked: KindName = _kind_name("kind", value)
+    return checked
+
+
+def _id(value: str | None) -> str | None:
+    return None if value is None else validation.identifier("id", value)
+
+
+def _key(value: str | None) -> str | None:
+    return None if value is None else validation.key("key", value)
+
+
+def _project_id(value: str | None) -> str | None:
+    return None if value is None else validation.identifier("project_id", value)
+
+
+def _variant(value: str) -> str:
+    if value == "":
+        validation.reject("variant", "must be given: the key of a variant")
+    return validation.key("variant", value)
+
+
+def _users(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.ids("users", value))
+
+
+def _users_to_add(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.ids("users", value, validation.MAX_ADDED))
+
+
+def _all_users(value: Iterable[str]) -> tuple[str, ...]:
+    distinct = validation.id_set("users", value)
+    return tuple(validation.ids("users", distinct, validation.MAX_ADDED)) if distinct else ()
+
+
+def _cohorts(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.ids("cohorts", value))
+
+
+def _all_cohorts(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.id_set("cohorts", value))
+
+
+def _deployments(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.ids("deployments", value))
+
+
+def _deployment(value: str) -> str:
+    return validation.identifier("deployment", value)
+
+
+@frozen
+class Operation(ABC):
+    """The base of all operations."""
+
+    @property
+    @abstractmethod
+    def order_key(self) -> str | None:
+        """The key that operations are ordered by: one for each flag or experiment; None until its id is known."""
+
+    @property
+    @abstractmethod
+    def flag_ref(self) -> FlagRef | None:
+        """The flag or experiment whose id must be looked up first; None if no lookup is needed."""
+
+    @property
+    @abstractmethod
+    def target(self) -> str:
+        """The flag, experiment or variant that the operation changes, as in `flags/123/variants/on`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the operation as plain JSON, without the arguments that were omitted."""
+        values = attrs.asdict(self, recurse=False)
+        fields = {name: serialization.to_json(value) for name, value in values.items() if value is not UNSET}
+        return {"operation": type(self).__name__, **fields}
+
+
+@frozen
+class FlagOperation(Operation):
+    """An operation on a flag or experiment, which is named by `id`, or by `key` and `project_id`.
+
+    Attributes:
+        kind: `flags` or `experiments`.
+        id: its id; None if `key` names it.
+        key: its key, which is looked up once for all operations that use it.
+        project_id: its project's id; required with a `key` that exists in several projects.
+    """
+
+    kind: KindName = field(converter=_kind)
+    id: str | None = field(default=None, converter=_id)
+    key: str | None = field(default=None, converter=_key, kw_only=True)
+    project_id: str | None = field(default=None, converter=_project_id, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if (self.id is None) == (self.key is None):
+            validation.reject("id", "must be given, or key and project_id instead")
+        self.validate()
+
+    def validate(self) -> None:
+        """Reject arguments that can only be checked together."""
+
+    @property
+    def order_key(self) -> str | None:
+        return None if self.id is None else order_key(self.kind, self.id)
+
+    @property
+    def flag_ref(self) -> FlagRef | None:
+        return None if self.key is None else FlagRef(self.kind, self.project_id, self.key)
+
+    @property
+    def target(self) -> str:
+        return f"{self.kind}/{self.id or self.key}"
+
+
+@frozen
+class VariantOperation(FlagOperation):
+    """An operation on a variant of a flag or experiment.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+    """
+
+    variant: str = field(default="", converter=_variant)
+
+    @property
+    def target(self) -> str:
+        return f"{super().target}/variants/{self.variant}"
+
+
+@frozen
+class InclusionRequest:
+    """One request that adds or removes IDs of users or cohorts.
+
+    Attributes:
+        action: whether the IDs are added or removed.
+        ids: the IDs.
+    """
+
+    action: Literal["add", "remove"]
+    ids: tuple[str, ...]
+
+
+@frozen
+class InclusionOperation(VariantOperation):
+    """An operation on the ids that a variant includes.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        member: whether the ids are of users or of cohorts.
+        action: what is done with the ids.
+    """
+
+    member: ClassVar[Literal["users", "cohorts"]]
+    action: ClassVar[Literal["add", "remove", "replace"]]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids."""
+        ids: tuple[str, ...] = getattr(self, self.member)
+        return ids
+
+    def requests(self, included: Sequence[str]) -> list[InclusionRequest]:
+        """Return the requests that the operation needs, with only the IDs that make a difference.
+
+        Additions come first, so that no user is without the variant meanwhile. Removals come first if the variant would
+        have too many users otherwise.
+
+        Args:
+            included: the IDs that the variant includes now.
+
+        Raises:
+            InvalidInputError: If the variant would include too many users.
+        """
+        current, ids = set(included), set(self.ids)
+        to_add = [] if self.action == "remove" else [id for id in self.ids if id not in current]
+        to_remove = [] if self.action == "add" else [id for id in included if (id in ids) == (self.action == "remove")]
+        additions = _split("add", to_add, validation.MAX_ADDED)
+        removals = _split("remove", to_remove, validation.MAX_REMOVED)
+        if self.member != "users" or not to_add or len(current) + len(to_add) <= validation.MAX_ADDED:
+            return additions + removals
+        if len(current) + len(to_add) - len(to_remove) > validation.MAX_ADDED:
+            validation.reject(
+                self.member,
+                f"must leave at most {validation.MAX_ADDED} in the variant: it has {len(current)}, and {len(to_add)} "
+                "would be added",
+            )
+        return removals + additions
+
+
+@frozen
+class AddUsers(InclusionOperation):
+    """Include users or devices in a variant: `users.add` for those that are not included yet.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        users: user or device ids, 1 to 2,000; duplicates are dropped. If the variant would have more than 2,000, none
+            is added.
+    """
+
+    member = "users"
+    action = "add"
+
+    users: tuple[str, ...] = field(default=(), converter=_users_to_add)
+
+
+@frozen
+class RemoveUsers(InclusionOperation):
+    """Remove those of the users or devices that a variant includes, 100 per request.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        users: user or device ids, at least one; duplicates are dropped.
+    """
+
+    member = "users"
+    action = "remove"
+
+    users: tuple[str, ...] = field(default=(), converter=_users)
+
+
+@frozen
+class ReplaceUsers(InclusionOperation):
+    """Make a variant include these users and devices and no others. Only the difference is sent.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        users: user or device ids, at most 2,000; duplicates are dropped. An empty list removes all.
+    """
+
+    member = "users"
+    action = "replace"
+
+    users: tuple[str, ...] = field(default=(), converter=_all_users)
+
+
+@frozen
+class RemoveAllUsers(VariantOperation):
+    """Remove all users and devices of a variant.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+    """
+
+
+@frozen
+class AddCohorts(InclusionOperation):
+    """Include cohorts in a variant: `cohorts.add` for those that are not included yet.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        cohorts: cohort ids, at least one; duplicates are dropped.
+    """
+
+    member = "cohorts"
+    action = "add"
+
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts)
+
+
+@frozen
+class RemoveCohorts(InclusionOperation):
+    """Remove those of the cohorts that a variant includes, 100 per request.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        cohorts: cohort ids, at least one; duplicates are dropped.
+    """
+
+    member = "cohorts"
+    action = "remove"
+
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts)
+
+
+@frozen
+class ReplaceCohorts(InclusionOperation):
+    """Make a variant include these cohorts and no others. Only the difference is sent.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        cohorts: cohort ids; duplicates are dropped. An empty list removes all.
+    """
+
+    member = "cohorts"
+    action = "replace"
+
+    cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts)
+
+
+@frozen
+class Edit(FlagOperation):
+    """Change fields of a flag or experiment: `flags.edit` or `experiments.edit`.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        changes: field names, as the keywords of `edit`, to new values. `target_segments` and `tags` replace the whole
+            list.
+    """
+
+    changes: Mapping[str, Any] = field(factory=dict[str, Any])
+
+    def validate(self) -> None:
+        """Reject changes that `edit` would reject."""
+        validators = FLAG_EDIT_PARAMS if self.kind == "flags" else EXPERIMENT_EDIT_PARAMS
+        _set_changes(self, validators)
+
+
+@frozen
+class CreateVariant(VariantOperation):
+    """Create a variant: `variants.create`.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the new variant's key.
+        name: the name shown in the app.
+        description: the description shown in the app.
+        payload: any JSON value; `None` is a payload of null.
+        rollout_weight: the variant's share of the users who match no segment.
+    """
+
+    name: Maybe[str] = UNSET
+    description: Maybe[str] = UNSET
+    payload: Any = UNSET
+    rollout_weight: float | UnsetType = UNSET
+
+    def validate(self) -> None:
+        """Reject fields that `variants.create` would reject."""
+        validation.fields(VARIANT, self.fields)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields besides the key."""
+        names = ("name", "description", "payload", "rollout_weight")
+        return {name: value for name in names if (value := getattr(self, name)) is not UNSET}
+
+
+@frozen
+class EditVariant(VariantOperation):
+    """Change fields of a variant: `variants.edit`.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        changes: field names, as the keywords of `variants.edit`, to new values.
+    """
+
+    changes: Mapping[str, Any] = field(factory=dict[str, Any])
+
+    def validate(self) -> None:
+        """Reject changes that `variants.edit` would reject."""
+        _set_changes(self, VARIANT)
+
+
+@frozen
+class RemoveVariant(VariantOperation):
+    """Remove a variant and its inclusions: `variants.remove`.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+    """
+
+
+@frozen
+class AddDeployments(FlagOperation):
+    """Assign a flag or experiment to those of the deployments that it is not assigned to yet.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        deployments: deployment ids, at least one; duplicates are dropped.
+    """
+
+    deployments: tuple[str, ...] = field(default=(), converter=_deployments)
+
+
+@frozen
+class RemoveDeployment(FlagOperation):
+    """Remove a flag or experiment from a deployment if it is assigned to it.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        deployment: the deployment's id.
+    """
+
+    deployment: str = field(default="", converter=_deployment)
+
+
+@frozen(init=False)
+class _CreateOperation(Operation):
+    project_id: str
+    key: str
+    fields: Mapping[str, Any]
+
+    kind: ClassVar[KindName]
+    validators: ClassVar[Mapping[str, Validator]]
+
+    def _init_fields(self, project_id: str, key: str, fields: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "project_id", validation.identifier("project_id", project_id))
+        object.__setattr__(self, "key", validation.key("key", key))
+        object.__setattr__(self, "fields", validation.fields(self.validators, fields))
+
+    @property
+    def order_key(self) -> str | None:
+        return pending_key(FlagRef(self.kind, self.project_id, self.key))
+
+    @property
+    def flag_ref(self) -> FlagRef | None:
+        return None
+
+    @property
+    def target(self) -> str:
+        return f"{self.kind}/{self.key}"
+
+
+@frozen(init=False)
+class CreateFlag(_CreateOperation):
+    """Create a flag: `flags.create`, with the same arguments.
+
+    Attributes:
+        project_id: the project's id.
+        key: letters, digits, `_` and `-`. Later operations of the same run may name the new flag by it.
+        fields: the other arguments; see `FlagCreateParams`.
+    """
+
+    kind = "flags"
+    validators = NEW_FLAG
+
+    def __init__(self, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> None:
+        self._init_fields(project_id, key, fields)
+
+
+@frozen(init=False)
+class CreateExperiment(_CreateOperation):
+    """Create an experiment: `experiments.create`, with the same arguments.
+
+    Attributes:
+        project_id: the project's id.
+        key: letters, digits, `_` and `-`. Later operations of the same run may name the new experiment by it.
+        fields: the other arguments; see `ExperimentCreateParams`.
+    """
+
+    kind = "experiments"
+    validators = NEW_EXPERIMENT
+
+    def __init__(self, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> None:
+        self._init_fields(project_id, key, fields)
+
+
+def _split(action: Literal["add", "remove"], ids: Sequence[str], size: int) -> list[InclusionRequest]:
+    return [InclusionRequest(action, tuple(ids[start : start + size])) for start in range(0, len(ids), size)]
+
+
+def _set_changes(operation: Edit | EditVariant, validators: Mapping[str, Validator]) -> None:
+    """Replace the changes of a frozen operation by the validated ones."""
+    changes = validation.changes(validators, validation.mapping("changes", operation.changes))
+    object.__setattr__(operation, "changes", changes)
+
+
+OPERATIONS: tuple[type[Operation], ...] = (
+    AddUsers,
+    RemoveUsers,
+    ReplaceUsers,
+    RemoveAllUsers,
+    AddCohorts,
+    RemoveCohorts,
+    ReplaceCohorts,
+    Edit,
+    CreateVariant,
+    EditVariant,
+    RemoveVariant,
+    AddDeployments,
+    RemoveDeployment,
+    CreateFlag,
+    CreateExperiment,
+)
+"""All operations that a run accepts."""
