@@ -110,7 +110,7 @@ def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
     presser.join(TIMEOUT)
     assert outcome.status == 130
     assert "Not done: 0 added, 1500 removed;" in outcome.out
-    assert "Interrupted: not begun" in outcome.err
+    assert "Interrupted: skipped" in outcome.err
     assert written(account) == ["DELETE"] * 15
 
 
