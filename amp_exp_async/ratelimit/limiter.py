@@ -24,7 +24,7 @@ from amp_exp_async.config import Endpoint
 from amp_exp_async.forking import leak
 
 from .config import RateLimit
-from .window import PermitWindow, Window
+from .window import MovingWindow, PermitWindow
 
 _MAX_CLOCK_DIFFERENCE = 1.0  # seconds between two readings of the same clock
 
@@ -186,7 +186,7 @@ class SharedLimiter:
         lock: Guards all state. It is reentrant: while it is held, a garbage collection may finalize a client.
     """
 
-    def __init__(self, window: Window, *, public: bool = False) -> None:
+    def __init__(self, window: MovingWindow, *, public: bool = False) -> None:
         self.window = window
         self.public = public
         self.lock = threading.RLock()

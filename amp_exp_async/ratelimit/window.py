@@ -37,7 +37,7 @@ def seconds_to_midnight(now: float) -> float:
     return SECONDS_PER_DAY - now % SECONDS_PER_DAY
 
 
-class Window(Protocol):
+class MovingWindow(Protocol):
     """The permits of one key."""
 
     @property
@@ -99,7 +99,7 @@ class Window(Protocol):
 
 
 class PermitWindow:
-    """The `Window` of one process."""
+    """The `MovingWindow` of one process."""
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         """Create a window without limits.

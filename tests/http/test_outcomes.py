@@ -1,4 +1,4 @@
-"""What a call says when its outcome is in doubt, and what it leaves behind in the pacer."""
+"""The errors of calls whose outcome is uncertain."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 
-from amp_exp_async import AsyncExperimentClient, RateLimit, RetryPolicy, errors
-from amp_exp_async.config import Endpoint, Secret
+from amp_exp_async import AsyncExperimentClient, RetryPolicy, errors
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.http import CallOptions, HttpOptions, HttpSession, Request, Transport
-from amp_exp_async.ratelimit.limiter import LocalRateLimiter
-from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
+from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 FLAG = "101"
@@ -163,88 +160,3 @@ async def test_headers_in_any_case(client: AsyncExperimentClient, emulator: Emul
     with pytest.raises(errors.APIStatusError) as caught:
         await client.with_options(retry=RetryPolicy(max_attempts=1)).flags.get(FLAG)
     assert caught.value.headers[name] == "7"
-
-
-@pytest.mark.parametrize("fate", ["cancelled", "timed out"])
-def test_who_stops_waiting_leaves_the_queue(fate: str) -> None:
-    """Nobody is kept in the line who does not wait any more, and closing leaves no timer."""
-
-    async def scenario() -> None:
-        pacer = LocalRateLimiter(RateLimit(per_second=1))
-        await pacer.acquire(None)
-        pacer.release(now(), reached=True, answered=True)
-        until = 0.3 if fate == "timed out" else None
-        leaving, staying = (asyncio.ensure_future(pacer.acquire(end)) for end in (until, None))
-        await asyncio.sleep(0.2)
-        timer = pacer._client._timer
-        assert timer is not None
-        assert len(pacer._shared._waiters) == 2
-        if fate == "cancelled":
-            leaving.cancel()
-        await asyncio.wait([leaving])
-        assert len(pacer._shared._waiters) == 1
-        pacer.close()
-        assert (pacer._client._timer, timer.cancelled()) == (None, True)
-        staying.cancel()
-
-    run(scenario())
-
-
-def test_a_429_makes_it_learn_the_network_anew() -> None:
-    """Full use of a slow network comes after 100 replies, ends with a refusal, and comes back after 200 more."""
-
-    async def scenario() -> list[float]:
-        pacer, waits = LocalRateLimiter(RateLimit(per_second=1)), []
-        for request in range(350):
-            started = now()
-            await pacer.acquire(None)
-            waits.append(now() - started)
-            refused = request == 125
-            sent_at = now()
-            await asyncio.sleep(0.5)
-            pacer.release(sent_at, reached=True, answered=True, throttled=refused)
-            if refused:
-                pacer.pause(0.0)
-        return waits
-
-    warm, cold = pytest.approx(1.0 - 0.95 * 0.5), pytest.approx(1.0)
-    waits = run(scenario())
-    assert waits[1:100] == [cold] * 99
-    assert waits[100:126] == [warm] * 26
-    assert waits[126:326] == [cold] * 200
-    assert waits[326:] == [warm] * 24
-
-
-@pytest.mark.parametrize(("seconds", "held"), [(0.5, 1.5), (2.0, 3.0), (30.0, 3.0)])
-def test_how_long_a_lost_reply_holds_its_permit(seconds: float, held: float) -> None:
-    """As long again as it was under way, but after three seconds the request is surely there."""
-
-    async def scenario() -> None:
-        pacer = LocalRateLimiter(RateLimit(per_second=1))
-        await pacer.acquire(None)
-        await asyncio.sleep(seconds)
-        pacer.release(0.0, reached=True, answered=False)
-        await pacer.acquire(None)
-        assert now() == pytest.approx(seconds + held)
-
-    run(scenario())
-
-
-def test_a_day_that_is_used_up() -> None:
-    """A 429 that speaks of the day and names no time is not tried again before midnight."""
-    daily = Answer(429, b'{"error": "daily limit exceeded"}')
-    session: Any = ScriptedSession([daily, Answer(), daily])
-
-    async def scenario() -> None:
-        network = HttpOptions(session=session, wall_clock=lambda: 1_800_057_600.0 - 3600.0 + now())
-        connection = HttpSession(Endpoint("https://service.example/api/1", Secret("outcomes-key")), network)
-        patient, ordinary = (Transport(connection, CallOptions(deadline=deadline)) for deadline in (None, 120.0))
-        await patient.send(Request("GET", "/flags"))
-        assert 3600.0 <= now() < 3602.0
-        error, elapsed = await outcome(ordinary.send(Request("GET", "/flags")))
-        assert isinstance(error, errors.RateLimitError)
-        assert (error.daily, error.attempts, elapsed) == (True, 1, 0.0)
-        await connection.close()
-
-    run(scenario())
-    assert len(session.sent) == 3

@@ -1,4 +1,4 @@
-"""What lies between client and service, in virtual time: ways that take their time, and a strict window at the end."""
+"""A network with delays and a service with a strict moving window, both in virtual time."""
 
 from __future__ import annotations
 
@@ -11,73 +11,88 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field
 
-from amp_exp_async.ratelimit.limiter import LocalRateLimiter
+from amp_exp_async.ratelimit import RateLimiter
 from tests.virtual_time import now
 
 
-def most_in_a_second(arrivals: Iterable[float]) -> int:
-    """The most arrivals in any window of one second, its end not included."""
+def max_per_second(arrivals: Iterable[float]) -> int:
+    """Return the maximum number of arrivals in any window of one second, its end excluded."""
     arrivals = sorted(arrivals)
-    # Sums of floating-point numbers: a billionth of a second is no difference.
-    return max(bisect_left(arrivals, at + 1.0 - 1e-9) - index for index, at in enumerate(arrivals))
+    # Sums of floating-point numbers: a difference of a billionth of a second is none.
+    return max(bisect_left(arrivals, start + 1.0 - 1e-9) - index for index, start in enumerate(arrivals))
 
 
-def uniform(seed: random.Random, least: float, most: float) -> Callable[[], float]:
-    """Seconds, drawn evenly."""
-    return lambda: seed.uniform(least, most)
+def count_within(times: Iterable[float], start: float, end: float) -> int:
+    """Return how many of the times lie in an interval."""
+    return sum(start <= time < end for time in times)
+
+
+def uniform(rng: random.Random, low: float, high: float) -> Callable[[], float]:
+    """Return a function that draws from a uniform distribution."""
+    return lambda: rng.uniform(low, high)
 
 
 @define
 class Network:
-    """How long each way takes, drawn anew for every request."""
+    """A network that delays each request and each response.
 
-    there: Callable[[], float]
-    back: Callable[[], float]
+    Attributes:
+        to_service: Returns the delay of the next request.
+        to_client: Returns the delay of the next response.
+        arrivals: When requests arrived at the service.
+    """
+
+    to_service: Callable[[], float]
+    to_client: Callable[[], float]
     arrivals: list[float] = field(factory=list[float])
 
-    async def send(self, pacer: LocalRateLimiter) -> None:
-        """One paced request and its reply."""
-        await pacer.acquire(None)
+    async def send(self, limiter: RateLimiter) -> None:
+        """Send one request when the limiter permits it, and wait for the response."""
+        await limiter.acquire(None)
         sent_at = now()
-        await asyncio.sleep(self.there())
+        await asyncio.sleep(self.to_service())
         self.arrivals.append(now())
-        await asyncio.sleep(self.back())
-        pacer.release(sent_at, reached=True, answered=True)
+        await asyncio.sleep(self.to_client())
+        limiter.release(sent_at, reached=True, answered=True)
 
-    def most_in_a_second(self) -> int:
-        """The most arrivals in any window of one second, its end not included."""
-        return most_in_a_second(self.arrivals)
+    def max_per_second(self) -> int:
+        """Return the maximum number of arrivals in any window of one second, its end excluded."""
+        return max_per_second(self.arrivals)
 
     def steady_share(self, limit: int) -> float:
-        """The share of the limit that is used once the network is known, in whole limits' worth of requests."""
+        """Return the used share of a limit after the first ten seconds, measured over multiples of the limit."""
         arrivals = sorted(self.arrivals)
         first = 10 * limit - 1
         last = first + (len(arrivals) - 1 - first) // limit * limit
         return (last - first) / (arrivals[last] - arrivals[first]) / limit
 
 
-async def full_load(network: Network, pacer: LocalRateLimiter, requests: int, at_once: int = 64) -> None:
-    """Send so many requests as fast as the pacer lets, as many at once as the client does."""
-    left = iter(range(requests))
+async def send_all(network: Network, limiter: RateLimiter, requests: int, concurrency: int = 64) -> None:
+    """Send a number of requests as fast as the limiter permits."""
+    remaining = iter(range(requests))
 
     async def worker() -> None:
-        for _ in left:
-            await network.send(pacer)
+        for _ in remaining:
+            await network.send(limiter)
 
-    await asyncio.gather(*(worker() for _ in range(at_once)))
+    await asyncio.gather(*(worker() for _ in range(concurrency)))
 
 
 @define
 class StrictWindow:
-    """So many requests in any one second, whoever sends them. What it refuses does not count."""
+    """A service that accepts a number of requests in any one second, and does not count those that it rejects.
+
+    Attributes:
+        limit: The number of requests.
+        stray_at: When to reject one request even if the window has room.
+    """
 
     limit: int = 100
     stray_at: float = math.inf
-    """The first request from then on is refused whatever the window holds."""
     _window: deque[float] = field(factory=deque[float])
 
-    def arrive(self) -> bool:
-        """Whether there is room for one more, now."""
+    def accept(self) -> bool:
+        """Return whether a request that arrives now is accepted."""
         while self._window and self._window[0] <= now() - 1.0:
             self._window.popleft()
         if now() >= self.stray_at:
@@ -90,68 +105,72 @@ class StrictWindow:
 
 
 def evenly(rate: int) -> Iterator[float]:
-    """Seconds between the requests of somebody who sends so many a second, evenly."""
+    """Yield the intervals of requests that are evenly spaced, in seconds."""
     while True:
         yield 1 / rate
 
 
 def at_random(rate: int, seed: int) -> Iterator[float]:
-    """The same, each independent of the others (a Poisson process)."""
-    drawn = random.Random(seed)
+    """Yield the intervals of independent requests (a Poisson process)."""
+    rng = random.Random(seed)
     while True:
-        yield drawn.expovariate(rate)
+        yield rng.expovariate(rate)
 
 
 def in_bursts(rate: int, size: int) -> Iterator[float]:
-    """The same, so many at a time."""
+    """Yield the intervals of requests in bursts."""
     while True:
         yield from [size / rate, *[0.0] * (size - 1)]
 
 
 @define
-class Contest:
-    """One key, used by others until they stop, and at full load by ours, which retries as the client does."""
+class SharedKey:
+    """One key that our client uses at full load, with retries, while other processes use it too.
+
+    Attributes:
+        retry_after: The seconds in the `Retry-After` of a 429; None for no such header.
+        seed: The seed of delays and jitter.
+        window: The service.
+        accepted: When our requests arrived that were accepted.
+        rejected: When our requests arrived that were rejected.
+        others: When requests of other processes arrived that were accepted.
+    """
 
     retry_after: float | None
     seed: int
     window: StrictWindow = field(factory=StrictWindow)
-    ours: list[float] = field(factory=list[float])
-    refused: list[float] = field(factory=list[float])
+    accepted: list[float] = field(factory=list[float])
+    rejected: list[float] = field(factory=list[float])
     others: list[float] = field(factory=list[float])
 
-    async def run_others(self, waits: Iterator[float], until: float) -> None:
-        """Send at the times that the waits make, and retry nothing."""
-        for wait in waits:
-            await asyncio.sleep(wait)
-            if now() >= until:
+    async def run_others(self, intervals: Iterator[float], end: float) -> None:
+        """Send the requests of other processes, without retries."""
+        for interval in intervals:
+            await asyncio.sleep(interval)
+            if now() >= end:
                 return
-            if self.window.arrive():
+            if self.window.accept():
                 self.others.append(now())
 
-    async def run_ours(self, pacer: LocalRateLimiter, until: float, at_once: int = 64) -> None:
-        """Keep the pacer busy, with round trips of 20 to 80 ms."""
-        drawn = random.Random(self.seed)
-        await asyncio.gather(*(self._work(pacer, until, drawn) for _ in range(at_once)))
+    async def run_ours(self, limiter: RateLimiter, end: float, concurrency: int = 64) -> None:
+        """Send our requests, with round trips of 20 to 80 ms."""
+        rng = random.Random(self.seed)
+        await asyncio.gather(*(self._work(limiter, end, rng) for _ in range(concurrency)))
 
-    async def _work(self, pacer: LocalRateLimiter, until: float, drawn: random.Random) -> None:
+    async def _work(self, limiter: RateLimiter, end: float, rng: random.Random) -> None:
         attempt = 1
-        while now() < until:
-            await pacer.acquire(None)
+        while now() < end:
+            await limiter.acquire(None)
             sent_at = now()
-            await asyncio.sleep(drawn.uniform(0.01, 0.04))
-            accepted = self.window.arrive()
-            (self.ours if accepted else self.refused).append(now())
-            await asyncio.sleep(drawn.uniform(0.01, 0.04))
-            pacer.release(sent_at, reached=True, answered=True, throttled=not accepted)
+            await asyncio.sleep(rng.uniform(0.01, 0.04))
+            accepted = self.window.accept()
+            (self.accepted if accepted else self.rejected).append(now())
+            await asyncio.sleep(rng.uniform(0.01, 0.04))
+            limiter.release(sent_at, reached=True, answered=True, throttled=not accepted)
             if accepted:
                 attempt = 1
             else:
-                wait = drawn.uniform(0.0, 0.25 * 2 ** (attempt - 1))
+                wait = rng.uniform(0.0, 0.25 * 2 ** (attempt - 1))
                 attempt = attempt % 5 + 1
-                pacer.pause(self.retry_after or wait)
+                limiter.pause(self.retry_after or wait)
                 await asyncio.sleep((self.retry_after or 0.0) + wait)
-
-
-def within(times: Iterable[float], first: float, last: float) -> int:
-    """How many of the times lie between two."""
-    return sum(first <= at < last for at in times)

@@ -1,4 +1,4 @@
-"""Rule 3, when others use the same key: what is left to us is used, little is refused, and the rest comes back soon."""
+"""Other processes that use the same key: the adaptive limit uses what they leave, and recovers when they stop."""
 
 from __future__ import annotations
 
@@ -12,98 +12,105 @@ import pytest
 
 from amp_exp_async import RateLimit
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter
-from tests.ratelimit.simulated_network import Contest, StrictWindow, at_random, evenly, in_bursts, within
+from tests.ratelimit.simulated_network import SharedKey, StrictWindow, at_random, count_within, evenly, in_bursts
 from tests.virtual_time import run
 
 OTHERS = 40  # requests a second, of 100
-BEGUN, GONE = 5.0, 26.0
+STEADY_AT, OTHERS_STOP_AT = 5.0, 26.0
 
 PATTERNS: dict[str, Callable[[int], Iterator[float]]] = {
     "evenly": lambda _: evenly(OTHERS),
     "at random": lambda seed: at_random(OTHERS, seed),
-    "four at a time": lambda _: in_bursts(OTHERS, 4),
-    "ten at a time": lambda _: in_bursts(OTHERS, 10),
+    "bursts of four": lambda _: in_bursts(OTHERS, 4),
+    "bursts of ten": lambda _: in_bursts(OTHERS, 10),
 }
+RETRY_AFTER = pytest.mark.parametrize("retry_after", [1.0, None], ids=["a second", "none"])
 
 
 @functools.cache
-def contest(retry_after: float | None, seed: int, pattern: str) -> Contest:
-    """Others use the key until they are gone; ours goes on for some seconds."""
+def share_key(retry_after: float | None, seed: int, pattern: str) -> SharedKey:
+    """Use the key with other processes until they stop, and alone for some seconds after that."""
 
-    async def scenario() -> Contest:
-        key, others, gone = Contest(retry_after, seed), PATTERNS[pattern](seed), GONE + 0.3 * seed
-        await asyncio.gather(key.run_others(others, gone), key.run_ours(LocalRateLimiter(RateLimit()), gone + 7.0))
+    async def scenario() -> SharedKey:
+        key, intervals, stop_at = SharedKey(retry_after, seed), PATTERNS[pattern](seed), OTHERS_STOP_AT + 0.3 * seed
+        limiter = LocalRateLimiter(RateLimit())
+        await asyncio.gather(key.run_others(intervals, stop_at), key.run_ours(limiter, stop_at + 7.0))
         return key
 
     return run(scenario())
 
 
-@pytest.mark.parametrize("retry_after", [1.0, 0.3, None], ids=["a second", "a fraction", "no word"])
+@pytest.mark.parametrize("retry_after", [1.0, 0.3, None], ids=["a second", "a fraction", "none"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_what_others_leave_is_used(pattern: str, retry_after: float | None) -> None:
-    """Of the 60 a second that others leave at least 85 % are ours, and under 2 % of ours are refused.
+def test_the_rest_of_the_limit_is_used(pattern: str, retry_after: float | None) -> None:
+    """At least 85 % of the 60 requests a second that others leave are used, and under 2 % of ours are rejected.
 
-    Where others come at random and each refusal pauses for a second, it is 83 to 85 %, from one seed to another.
+    If others send at random and each 429 pauses for a second, it is 83 to 85 %, depending on the seed.
     """
-    shares, refused = [], []
+    shares, rejected_shares = [], []
     for seed in range(3):
-        key = contest(retry_after, seed, pattern)
-        accepted, over = (within(times, BEGUN, GONE) for times in (key.ours, key.refused))
-        shares.append(accepted / (GONE - BEGUN) / (100 - OTHERS))
-        refused.append(over / (accepted + over))
+        key = share_key(retry_after, seed, pattern)
+        accepted, rejected = (count_within(times, STEADY_AT, OTHERS_STOP_AT) for times in (key.accepted, key.rejected))
+        shares.append(accepted / (OTHERS_STOP_AT - STEADY_AT) / (100 - OTHERS))
+        rejected_shares.append(rejected / (accepted + rejected))
     assert mean(shares) >= (0.82 if (pattern, retry_after) == ("at random", 1.0) else 0.85), shares
-    assert mean(refused) < 0.02, refused
+    assert mean(rejected_shares) < 0.02, rejected_shares
 
 
-@pytest.mark.parametrize("retry_after", [1.0, None], ids=["a second", "no word"])
+@RETRY_AFTER
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_when_the_others_are_gone(pattern: str, retry_after: float | None) -> None:
-    """In a second that begins within five of it, at least 95 requests are ours, whenever it was that they left."""
+def test_the_limit_recovers_when_others_stop(pattern: str, retry_after: float | None) -> None:
+    """A second with at least 95 of our requests begins within five seconds, whenever the others stop."""
     for seed in range(3):
-        key, gone = contest(retry_after, seed, pattern), GONE + 0.3 * seed
-        assert max(within(key.ours, at, at + 1.0) for at in key.ours if gone <= at <= gone + 5.0) >= 95, seed
+        key, stop_at = share_key(retry_after, seed, pattern), OTHERS_STOP_AT + 0.3 * seed
+        counts = [
+            count_within(key.accepted, start, start + 1.0)
+            for start in key.accepted
+            if stop_at <= start <= stop_at + 5.0
+        ]
+        assert max(counts) >= 95, seed
 
 
-@pytest.mark.parametrize("retry_after", [1.0, None], ids=["a second", "no word"])
+@RETRY_AFTER
 def test_others_are_not_driven_out(retry_after: float | None) -> None:
-    """Who sends evenly, and retries nothing, keeps at least 95 % of what it sends."""
-    key = contest(retry_after, 0, "evenly")
-    assert within(key.others, BEGUN, GONE) / (GONE - BEGUN) >= 0.95 * OTHERS
+    """Processes that send evenly, without retries, get at least 95 % of their requests through."""
+    key = share_key(retry_after, 0, "evenly")
+    assert count_within(key.others, STEADY_AT, OTHERS_STOP_AT) / (OTHERS_STOP_AT - STEADY_AT) >= 0.95 * OTHERS
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_processes_that_know_nothing_of_each_other(processes: int) -> None:
-    """Each comes to a part of the key: nobody is starved by who was there first, and little is refused."""
+def test_independent_processes_share_the_key(processes: int) -> None:
+    """Each process gets a part of the limit, whichever started first, and few requests are rejected."""
 
-    async def scenario() -> list[Contest]:
-        keys = [Contest(1.0, seed) for seed in range(processes)]
+    async def scenario() -> list[SharedKey]:
+        keys = [SharedKey(1.0, seed) for seed in range(processes)]
 
-        async def begin(key: Contest, after: float) -> None:
+        async def start(key: SharedKey, delay: float) -> None:
             key.window = keys[0].window
-            await asyncio.sleep(after)
+            await asyncio.sleep(delay)
             await key.run_ours(LocalRateLimiter(RateLimit()), 60.0)
 
-        await asyncio.gather(*(begin(key, 2.0 * index) for index, key in enumerate(keys)))
+        await asyncio.gather(*(start(key, 2.0 * index) for index, key in enumerate(keys)))
         return keys
 
     keys = run(scenario())
-    rates = [within(key.ours, 30.0, 60.0) / 30.0 for key in keys]
+    rates = [count_within(key.accepted, 30.0, 60.0) / 30.0 for key in keys]
     assert sum(rates) >= 65, rates
     assert min(rates) >= 0.4 * sum(rates) / processes, rates
-    over = sum(within(key.refused, 10.0, 60.0) for key in keys)
-    assert over < 0.03 * sum(within(key.ours, 10.0, 60.0) for key in keys)
+    rejected = sum(count_within(key.rejected, 10.0, 60.0) for key in keys)
+    assert rejected < 0.03 * sum(count_within(key.accepted, 10.0, 60.0) for key in keys)
 
 
-@pytest.mark.parametrize(("retry_after", "cost"), [(1.0, 110), (None, 20)], ids=["a second", "no word"])
-def test_a_single_refusal_costs_little(retry_after: float | None, cost: int) -> None:
-    """With nobody else on the key it costs no more than the pause, if any, and a fifth of a second."""
+@pytest.mark.parametrize(("retry_after", "cost"), [(1.0, 110), (None, 20)], ids=["a second", "none"])
+def test_a_stray_429_costs_little(retry_after: float | None, cost: int) -> None:
+    """If no other process uses the key, one 429 costs its pause, if any, and at most a fifth of a second."""
 
-    async def scenario(stray_at: float) -> Contest:
-        key = Contest(retry_after, 0, StrictWindow(stray_at=stray_at))
+    async def scenario(stray_at: float) -> SharedKey:
+        key = SharedKey(retry_after, 0, StrictWindow(stray_at=stray_at))
         await key.run_ours(LocalRateLimiter(RateLimit()), 31.0)
         return key
 
-    without, one = run(scenario(math.inf)), run(scenario(10.5))
-    assert (len(without.refused), len(one.refused)) == (0, 1)
-    # The rhythm of the opening burst makes whole hundreds come and go at the end of the run.
-    assert within(without.ours, 0.0, 30.5) - within(one.ours, 0.0, 30.5) <= cost
+    without, stray = run(scenario(math.inf)), run(scenario(10.5))
+    assert (len(without.rejected), len(stray.rejected)) == (0, 1)
+    # In the rhythm of the first burst, whole hundreds fall before or after the end of the run.
+    assert count_within(without.accepted, 0.0, 30.5) - count_within(stray.accepted, 0.0, 30.5) <= cost

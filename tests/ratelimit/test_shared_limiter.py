@@ -1,4 +1,4 @@
-"""Rule 3 for several clients: those of one process that use one key on one host keep to one limit together."""
+"""Clients of one process that use the same key on the same host share one limiter."""
 
 from __future__ import annotations
 
@@ -21,92 +21,92 @@ from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit import limiter as limiter_module
 from amp_exp_async.ratelimit.limiter import LimitExceededError, LocalRateLimiter, SharedLimiter
 from amp_exp_async.ratelimit.window import PermitWindow
-from tests.ratelimit.simulated_network import Network, full_load, most_in_a_second, uniform
+from tests.ratelimit.polling import TIMEOUT, eventually
+from tests.ratelimit.simulated_network import Network, max_per_second, send_all, uniform
 from tests.virtual_time import Answer, ScriptedSession, now, run
 
 KEY = "sharing-management-key"
 FORKED = "https://forked.example"
-WAIT = 10.0
 SEARCH = settings(deadline=None, max_examples=40, derandomize=True)
 
 
-def line_of(client: AsyncExperimentClient | ExperimentClient) -> SharedLimiter:
-    """Where its calls wait."""
+def shared_limiter_of(client: AsyncExperimentClient | ExperimentClient) -> SharedLimiter:
     inner = client._resource if isinstance(client, ExperimentClient) else client
     return inner._transport.session.limiter._shared
 
 
-def client(**settings: Any) -> AsyncExperimentClient:
-    return AsyncExperimentClient(**({"api_key": KEY, "base_url": "https://service.example"} | settings))
+def create_client(**options: Any) -> AsyncExperimentClient:
+    return AsyncExperimentClient(**({"api_key": KEY, "base_url": "https://service.example"} | options))
 
 
-def with_pacers(
-    limits: list[RateLimit], scenario: Callable[..., Coroutine[Any, Any, None]], line: SharedLimiter | None = None
-) -> SharedLimiter:
-    """Run a scenario with pacers at one line, in virtual time, and see that no permit is lost at its end."""
+def create_shared_limiter() -> SharedLimiter:
+    return SharedLimiter(PermitWindow(lambda: 1.8e9))
 
-    async def whole() -> SharedLimiter:
-        shared = SharedLimiter(PermitWindow(lambda: 1_800_000_000.0 + now())) if line is None else line
-        pacers = [LocalRateLimiter(limit, shared=shared) for limit in limits]
-        await scenario(*pacers)
+
+def run_with_limiters(limits: list[RateLimit], scenario: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario with the limiters of several clients, in virtual time, and check that no permit is lost."""
+
+    async def create_and_run() -> None:
+        shared = create_shared_limiter()
+        limiters = [LocalRateLimiter(limit, shared=shared) for limit in limits]
+        await scenario(*limiters)
         await asyncio.sleep(10.0)
         shared.window.acquire_nowait(now())
         shared.window.undo_acquire()
         assert shared.window.in_use == 0
-        assert not shared._waiters
-        for pacer in pacers:
-            pacer.close()
-        return shared
+        assert shared.waiting == 0
+        for limiter in limiters:
+            limiter.close()
 
-    return run(whole())
+    run(create_and_run())
 
 
 @SEARCH
 @given(
     limit=st.integers(2, 20),
-    at_once=st.tuples(st.sampled_from([1, 4, 32]), st.sampled_from([1, 64])),
-    least=st.floats(0.0, 0.1),
-    spread=st.floats(0.0, 0.3),
+    concurrency=st.tuples(st.sampled_from([1, 4, 32]), st.sampled_from([1, 64])),
+    min_delay=st.floats(0.0, 0.1),
+    jitter=st.floats(0.0, 0.3),
     seed=st.integers(0, 10_000),
 )
 def test_never_more_arrivals_than_the_limit(
-    *, limit: int, at_once: tuple[int, int], least: float, spread: float, seed: int
+    *, limit: int, concurrency: tuple[int, int], min_delay: float, jitter: float, seed: int
 ) -> None:
-    """No window of one second holds more arrivals than the limit, of both clients together."""
-    drawn = random.Random(seed)
-    way = uniform(drawn, least, least + spread)
-    networks = Network(way, way), Network(way, way)
+    """No window of one second holds more arrivals from both clients than the limit."""
+    rng = random.Random(seed)
+    delay = uniform(rng, min_delay, min_delay + jitter)
+    networks = Network(delay, delay), Network(delay, delay)
 
-    async def scenario(*pacers: LocalRateLimiter) -> None:
-        loads = zip(networks, pacers, at_once, strict=True)
-        await asyncio.gather(*(full_load(network, pacer, 8 * limit, many) for network, pacer, many in loads))
+    async def scenario(*limiters: LocalRateLimiter) -> None:
+        loads = zip(networks, limiters, concurrency, strict=True)
+        await asyncio.gather(*(send_all(network, limiter, 8 * limit, workers) for network, limiter, workers in loads))
 
-    with_pacers([RateLimit(per_second=limit)] * 2, scenario)
-    assert most_in_a_second(networks[0].arrivals + networks[1].arrivals) <= limit
+    run_with_limiters([RateLimit(per_second=limit)] * 2, scenario)
+    assert max_per_second(networks[0].arrivals + networks[1].arrivals) <= limit
 
 
-def test_one_who_waits_alone_is_not_passed() -> None:
-    """First come, first served, whosever calls they are: one among 64 of another client has its turn."""
+def test_permits_are_granted_in_order() -> None:
+    """A single call among 64 of another client gets its permit in the order of the calls."""
     served: list[str] = []
 
-    async def ask(pacer: LocalRateLimiter, name: str) -> None:
-        await pacer.acquire(None)
+    async def call(limiter: LocalRateLimiter, name: str) -> None:
+        await limiter.acquire(None)
         served.append(name)
-        pacer.release(now(), reached=True, answered=True)
+        limiter.release(now(), reached=True, answered=True)
 
-    async def scenario(many: LocalRateLimiter, single: LocalRateLimiter) -> None:
-        names = [*(f"many {index}" for index in range(20)), "single", *(f"many {index}" for index in range(20, 64))]
-        await asyncio.gather(*(ask(single if name == "single" else many, name) for name in names))
+    async def scenario(busy: LocalRateLimiter, modest: LocalRateLimiter) -> None:
+        names = [*(f"busy {index}" for index in range(20)), "modest", *(f"busy {index}" for index in range(20, 64))]
+        await asyncio.gather(*(call(modest if name == "modest" else busy, name) for name in names))
         assert served == names
 
-    with_pacers([RateLimit(per_second=4)] * 2, scenario)
+    run_with_limiters([RateLimit(per_second=4)] * 2, scenario)
 
 
 @SEARCH
 @given(
     limit=st.integers(1, 4),
     fates=st.lists(
-        st.tuples(st.booleans(), st.sampled_from(["served", "cancelled", "late", "refused", "unsent", "lost"])),
+        st.tuples(st.booleans(), st.sampled_from(["served", "cancelled", "late", "throttled", "unsent", "lost"])),
         min_size=1,
         max_size=24,
     ),
@@ -114,360 +114,335 @@ def test_one_who_waits_alone_is_not_passed() -> None:
     seed=st.integers(0, 10_000),
 )
 def test_no_permit_is_lost(*, limit: int, fates: list[tuple[bool, str]], closes: bool, seed: int) -> None:
-    """However waiting and requests end, also with one of the clients, every permit comes back, and only once."""
-    drawn = random.Random(seed)
+    """Each permit becomes available again, once, however waits and requests end, also when one client is closed."""
+    rng = random.Random(seed)
 
-    async def call(pacer: LocalRateLimiter, fate: str) -> None:
-        await asyncio.sleep(drawn.uniform(0.0, 1.0))
-        await pacer.acquire(now() + 0.7 if fate == "late" else None)
-        sent_at = now()
+    async def call(limiter: LocalRateLimiter, fate: str) -> None:
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        await limiter.acquire(now() + 0.7 if fate == "late" else None)
+        sent_at, throttled = now(), fate == "throttled"
         try:
-            await asyncio.sleep(drawn.uniform(0.0, 0.2))
+            await asyncio.sleep(rng.uniform(0.0, 0.2))
         finally:
-            pacer.release(
-                sent_at, reached=fate != "unsent", answered=fate in {"served", "refused"}, throttled=fate == "refused"
-            )
-        if fate == "refused":
-            pacer.pause(0.1)
+            answered = throttled or fate == "served"
+            limiter.release(sent_at, reached=fate != "unsent", answered=answered, throttled=throttled)
+        if throttled:
+            limiter.pause(0.1)
 
-    async def scenario(*pacers: LocalRateLimiter) -> None:
-        calls = [asyncio.ensure_future(call(pacers[which], fate)) for which, fate in fates]
+    async def scenario(*limiters: LocalRateLimiter) -> None:
+        calls = [asyncio.ensure_future(call(limiters[second], fate)) for second, fate in fates]
         await asyncio.sleep(1.1)
-        for task, (which, fate) in zip(calls, fates, strict=True):
-            if fate == "cancelled" or (closes and which):
+        for task, (second, fate) in zip(calls, fates, strict=True):
+            if fate == "cancelled" or (closes and second):
                 task.cancel()
         if closes:
-            pacers[1].close()
+            limiters[1].close()
         results = await asyncio.gather(*calls, return_exceptions=True)
         expected = (asyncio.CancelledError, TimeoutError, type(None))
         assert all(isinstance(result, expected) for result in results), results
         await asyncio.sleep(10.0)
         for _ in range(limit):
-            await pacers[0].acquire(now())  # every permit is there
+            await limiters[0].acquire(now())  # all permits are available
         with pytest.raises(TimeoutError):
-            await pacers[0].acquire(now() + 0.1)
+            await limiters[0].acquire(now() + 0.1)
         for _ in range(limit):
-            pacers[0].release(now(), reached=True, answered=True)
+            limiters[0].release(now(), reached=True, answered=True)
 
-    with_pacers([RateLimit(per_second=limit)] * 2, scenario)
+    run_with_limiters([RateLimit(per_second=limit)] * 2, scenario)
 
 
-def test_the_strictest_limits_hold() -> None:
-    """Of clients with different limits the strictest hold for all, for as long as those who gave them are open."""
+def test_the_strictest_limits_apply() -> None:
+    """The strictest limits of all open clients apply to each of them."""
 
-    async def scenario(usual: LocalRateLimiter, careful: LocalRateLimiter, frugal: LocalRateLimiter) -> None:
-        ledger = usual._shared.window
-        assert ledger.limit == RateLimit(per_second=25, per_day=50)
+    async def scenario(usual: LocalRateLimiter, slow: LocalRateLimiter, frugal: LocalRateLimiter) -> None:
+        window = usual._shared.window
+        assert window.limit == RateLimit(per_second=25, per_day=50)
         for _ in range(25):
             await usual.acquire(now())
         with pytest.raises(TimeoutError):
             await usual.acquire(now() + 0.5)
-        careful.close()
-        careful.close()
-        assert ledger.limit == RateLimit(per_second=100, per_day=50)
+        slow.close()
+        slow.close()
+        assert window.limit == RateLimit(per_second=100, per_day=50)
         for _ in range(25):
             await usual.acquire(now())
         with pytest.raises(LimitExceededError):
-            await careful.acquire(now() + 0.5)
+            await slow.acquire(now() + 0.5)
         frugal.close()
-        assert ledger.limit == RateLimit()
+        assert window.limit == RateLimit()
         await usual.acquire(now())
         for _ in range(51):
             usual.release(now(), reached=True, answered=True)
 
-    with_pacers([RateLimit(), RateLimit(per_second=25, per_day=None), RateLimit(per_second=None, per_day=50)], scenario)
+    limits = [RateLimit(), RateLimit(per_second=25, per_day=None), RateLimit(per_second=None, per_day=50)]
+    run_with_limiters(limits, scenario)
 
 
-def test_who_waits_goes_on_when_a_stricter_client_is_closed() -> None:
-    """A limit that holds no more keeps nobody waiting."""
+def test_waiters_go_on_when_a_client_with_a_stricter_limit_is_closed() -> None:
+    """They get the permits that the larger limit allows."""
 
-    async def scenario(usual: LocalRateLimiter, careful: LocalRateLimiter) -> None:
+    async def scenario(usual: LocalRateLimiter, slow: LocalRateLimiter) -> None:
         await usual.acquire(None)
         waiting = asyncio.ensure_future(usual.acquire(None))
         await asyncio.sleep(0.5)
         assert not waiting.done()
-        careful.close()
+        slow.close()
         await waiting
         assert now() == 0.5
         for _ in range(2):
             usual.release(now(), reached=True, answered=True)
 
-    with_pacers([RateLimit(), RateLimit(per_second=1)], scenario)
+    run_with_limiters([RateLimit(), RateLimit(per_second=1)], scenario)
 
 
-def test_a_client_that_is_forgotten_takes_no_permits_with_it() -> None:
-    """What was in flight, and will never be heard of again, is usable after as long as it may still arrive."""
+def test_the_permits_of_a_collected_client_are_reclaimed() -> None:
+    """Permits of its requests in flight become available after the time in which the requests may still arrive."""
 
-    async def scenario(pacer: LocalRateLimiter) -> None:
-        other = LocalRateLimiter(RateLimit(per_second=1), shared=pacer._shared)
+    async def scenario(limiter: LocalRateLimiter) -> None:
+        other = LocalRateLimiter(RateLimit(per_second=1), shared=limiter._shared)
         await other.acquire(None)
         del other
         gc.collect()
-        assert pacer._shared.window.limit == RateLimit(per_second=2)
-        await pacer.acquire(None)
-        pacer.release(now(), reached=False, answered=False)
-        await pacer.acquire(None)
-        await pacer.acquire(None)
+        assert limiter._shared.window.limit == RateLimit(per_second=2)
+        await limiter.acquire(None)
+        limiter.release(now(), reached=False, answered=False)
+        await limiter.acquire(None)
+        await limiter.acquire(None)
         assert now() == pytest.approx(3.0)
         for _ in range(2):
-            pacer.release(now(), reached=True, answered=True)
+            limiter.release(now(), reached=True, answered=True)
 
-    with_pacers([RateLimit(per_second=2)], scenario)
+    run_with_limiters([RateLimit(per_second=2)], scenario)
 
 
-def test_who_shares() -> None:
-    """Clients of the same key and host, blocking or not; others, and those without a limit, wait by themselves."""
+def test_which_clients_share_a_limiter() -> None:
+    """Async and blocking clients with the same key and host share one; others, and unlimited ones, do not."""
     with ExperimentClient(KEY, base_url="https://service.example") as blocking:
-        line = line_of(client())
-        assert line_of(blocking) is line
-        assert line_of(client(rate_limit=RateLimit(per_second=10))) is line
-        assert line_of(client().with_options(timeout=1.0)) is line
-        for settings in (
+        shared = shared_limiter_of(create_client())
+        assert shared_limiter_of(blocking) is shared
+        assert shared_limiter_of(create_client(rate_limit=RateLimit(per_second=10))) is shared
+        assert shared_limiter_of(create_client().with_options(timeout=1.0)) is shared
+        for options in (
             {"api_key": "another-management-key"},
             {"base_url": "https://other.example"},
             {"base_url": "https://service.example/proxy"},
             {"rate_limit": None},
         ):
-            assert line_of(client(**settings)) is not line
-        assert line.window.limit == RateLimit()
+            assert shared_limiter_of(create_client(**options)) is not shared
+        assert shared.window.limit == RateLimit()
 
 
 def test_the_registry_keeps_nothing_alive() -> None:
-    """Neither clients, nor what they share, nor the key."""
+    """Clients and their shared limiter are garbage-collected, and the registry does not hold the key."""
     host = "https://registry.example"
-    one, two = client(base_url=host), client(base_url=host)
-    line = weakref.ref(line_of(one))
-    gone = weakref.ref(one)
+    first, second = create_client(base_url=host), create_client(base_url=host)
+    shared, first_client = weakref.ref(shared_limiter_of(first)), weakref.ref(first)
     assert KEY not in repr(dict(limiter_module._registry))
-    del one
+    del first
     gc.collect()
-    assert gone() is None
-    assert line_of(client(base_url=host)) is line_of(two) is line()
-    del two
+    assert first_client() is None
+    assert shared_limiter_of(create_client(base_url=host)) is shared_limiter_of(second) is shared()
+    del second
     gc.collect()
-    assert line() is None
-    assert not [name for name, _ in limiter_module._registry.items() if name[0].startswith(host)]
+    assert shared() is None
+    assert not [key for key in limiter_module._registry if key[0].startswith(host)]
 
 
-def test_a_loop_with_a_clock_of_its_own() -> None:
-    """It shares with nobody: its times mean nothing elsewhere."""
+def test_a_loop_with_its_own_clock_does_not_share() -> None:
+    """Its times are not valid in other loops."""
     session: Any = ScriptedSession([Answer(body=b'{"flags": []}')])
     host = "https://clock.example"
-    here = client(base_url=host)
+    other = create_client(base_url=host)
 
     async def scenario() -> None:
-        async with client(session=session, base_url=host) as there:
-            assert line_of(there) is line_of(here)
-            await there.flags.list()
-            assert line_of(there) is not line_of(here)
-            assert there.usage.requests_today == 1
+        async with create_client(session=session, base_url=host) as client:
+            assert shared_limiter_of(client) is shared_limiter_of(other)
+            await client.flags.list()
+            assert shared_limiter_of(client) is not shared_limiter_of(other)
+            assert client.usage.requests_today == 1
 
     run(scenario())
-    assert here.usage.requests_today == 0
+    assert other.usage.requests_today == 0
 
 
-async def test_closing_a_client_gives_its_permits_back() -> None:
-    """What it had in flight is usable again soon after, what waited is not served, and the other goes on."""
+async def test_closing_a_client_returns_its_permits() -> None:
+    """Its waiting calls are not sent, and the other client gets its permits soon."""
     limit = RateLimit(per_second=3)
-    session: Any = ScriptedSession([Answer(seconds=50.0)])
+    session: Any = ScriptedSession([Answer(seconds=TIMEOUT)])
     host = "https://closing.example"
-    closing, staying = (client(session=session, base_url=host, rate_limit=limit) for _ in range(2))
+    closing, staying = (create_client(session=session, base_url=host, rate_limit=limit) for _ in range(2))
     calls = [asyncio.ensure_future(closing.flags.get("1")) for _ in range(6)]
-    await asyncio.sleep(0.05)
-    assert (len(session.sent), line_of(staying).window.in_use) == (3, 3)
+    await eventually(lambda: len(session.sent) == 3 and shared_limiter_of(staying).waiting == 3)
+    assert shared_limiter_of(staying).window.in_use == 3
     await closing.aclose()
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {ClientClosedError}
     session.answers[:] = [Answer(body=b'{"flags": []}')]
-    async with staying, asyncio.timeout(2.0):
+    async with staying, asyncio.timeout(TIMEOUT):
         await staying.flags.list()
     assert len(session.sent) == 4
-    assert not line_of(staying)._waiting_clients
+    assert shared_limiter_of(staying).waiting == 0
 
 
-async def other_loop(pacer: LocalRateLimiter, reports: list[float], until: float | None) -> None:
-    """Wait for a permit, and say when it came."""
-    await pacer.acquire(until)
-    reports.append(asyncio.get_running_loop().time())
-    pacer.release(reports[-1], reached=False, answered=False)
+async def acquire_and_return(limiter: LocalRateLimiter, deadline: float | None) -> float:
+    """Return the loop time at which a permit came."""
+    async with asyncio.timeout(TIMEOUT):
+        await limiter.acquire(deadline)
+    granted_at = asyncio.get_running_loop().time()
+    limiter.release(granted_at, reached=False, answered=False)
+    return granted_at
 
 
-async def waiting(line: SharedLimiter, many: int) -> None:
-    async with asyncio.timeout(WAIT):
-        while len(line._waiters) < many:  # noqa: ASYNC110 - there is no event to wait for
-            await asyncio.sleep(0.001)
-
-
-async def test_a_permit_given_back_in_one_loop_serves_another() -> None:
-    """At once when it is usable at once, else in its time, also for one that had no timer since nothing was to come."""
-    line, reports = SharedLimiter(PermitWindow(lambda: 1.8e9)), list[float]()
-    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
-    time = asyncio.get_running_loop().time
+async def test_a_permit_that_is_released_in_one_loop_wakes_a_waiter_in_another() -> None:
+    """At once if the permit was not used, else after a second."""
+    shared = create_shared_limiter()
+    limiter = LocalRateLimiter(RateLimit(per_second=1), shared=shared)
     with ThreadPoolExecutor(1) as thread:
-        for reached, seconds in ((False, 0.0), (True, 1.0)):
-            await pacer.acquire(None)
-            there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), shared=line), reports, None))
-            await waiting(line, 1)
-            released = time()
-            pacer.release(released, reached=reached, answered=reached)
-            await asyncio.wrap_future(there)
-            assert seconds <= reports[-1] - released < seconds + 0.5
-    assert line.window.in_use == 0
+        for reached, cool_down in ((False, 0.0), (True, 1.0)):
+            await limiter.acquire(None)
+            other = LocalRateLimiter(RateLimit(), shared=shared)
+            granted = thread.submit(asyncio.run, acquire_and_return(other, None))
+            await eventually(lambda: shared.waiting == 1)
+            released_at = asyncio.get_running_loop().time()
+            limiter.release(released_at, reached=reached, answered=reached)
+            assert await asyncio.wrap_future(granted) - released_at >= cool_down
+    assert shared.window.in_use == 0
 
 
-async def test_a_pause_in_one_loop_refuses_in_another() -> None:
-    """Who waits elsewhere, and cannot wait so long, is told at once."""
-    line = SharedLimiter(PermitWindow(lambda: 1.8e9))
-    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
-    time = asyncio.get_running_loop().time
+async def test_a_pause_in_one_loop_rejects_a_waiter_in_another() -> None:
+    """A waiter whose deadline comes before the end of the pause fails at once."""
+    shared = create_shared_limiter()
+    limiter = LocalRateLimiter(RateLimit(per_second=1), shared=shared)
     with ThreadPoolExecutor(1) as thread:
-        await pacer.acquire(None)
-        started = time()
-        there = thread.submit(asyncio.run, other_loop(LocalRateLimiter(RateLimit(), shared=line), [], started + 20.0))
-        await waiting(line, 1)
-        pacer.pause(30.0)
+        await limiter.acquire(None)
+        deadline = asyncio.get_running_loop().time() + 2 * TIMEOUT
+        granted = thread.submit(asyncio.run, acquire_and_return(LocalRateLimiter(RateLimit(), shared=shared), deadline))
+        await eventually(lambda: shared.waiting == 1)
+        limiter.pause(3 * TIMEOUT)
         with pytest.raises(LimitExceededError):
-            await asyncio.wrap_future(there)
-    assert time() - started < WAIT
-    assert not line._waiters
+            await asyncio.wrap_future(granted)
+    assert shared.waiting == 0
 
 
-async def test_a_loop_that_was_closed_while_it_waited() -> None:
-    """Its place in the line is passed over, and no permit goes there."""
-    line = SharedLimiter(PermitWindow(lambda: 1.8e9))
-    pacer = LocalRateLimiter(RateLimit(per_second=1), shared=line)
-    await pacer.acquire(None)
+async def test_a_loop_that_was_closed_while_a_call_waited() -> None:
+    """Its waiter is skipped, and takes no permit."""
+    shared = create_shared_limiter()
+    limiter = LocalRateLimiter(RateLimit(per_second=1), shared=shared)
+    await limiter.acquire(None)
 
-    def leave_waiting() -> tuple[LocalRateLimiter, asyncio.Task[None]]:
+    def close_loop_with_waiter() -> tuple[LocalRateLimiter, asyncio.Task[None]]:
         loop = asyncio.new_event_loop()
-        other = LocalRateLimiter(RateLimit(), shared=line)
+        other = LocalRateLimiter(RateLimit(), shared=shared)
         task = loop.create_task(other.acquire(None))
         task._log_destroy_pending = False
         loop.run_until_complete(asyncio.sleep(0.01))
         loop.close()
         return other, task
 
-    left = await asyncio.to_thread(leave_waiting)
-    mine = asyncio.ensure_future(pacer.acquire(None))
-    await waiting(line, 2)
-    pacer.release(asyncio.get_running_loop().time(), reached=False, answered=False)
-    await asyncio.wait_for(mine, WAIT)
-    assert line.window.in_use == 1
-    del left
-
-
-def test_a_pacer_that_comes_to_another_loop() -> None:
-    """What it had set up in the first one is of no use there, and keeps it from nothing."""
-    pacer = LocalRateLimiter(RateLimit(per_second=1))
-
-    async def scenario() -> None:
-        await pacer.acquire(None)
-        pacer.release(now(), reached=True, answered=True)
-        with pytest.raises(TimeoutError):
-            await pacer.acquire(now() + 0.5)
-
-    run(scenario())
-    run(asyncio.wait_for(pacer.acquire(None), 5.0))
+    abandoned = await asyncio.to_thread(close_loop_with_waiter)
+    waiting = asyncio.ensure_future(limiter.acquire(None))
+    await eventually(lambda: shared.waiting == 2)
+    limiter.release(asyncio.get_running_loop().time(), reached=False, answered=False)
+    await asyncio.wait_for(waiting, TIMEOUT)
+    assert shared.window.in_use == 1
+    del abandoned
 
 
 async def test_two_clients_in_two_threads() -> None:
-    """Both at full load from a loop of their own, they keep to the service's limit without a single refusal."""
+    """At full load in two event loops, they keep to the limit of the service without a single 429."""
     limit = RateLimit(per_second=40)
     with Emulator(per_second=40, per_day=None) as emulator:
-        settings: dict[str, Any] = {"base_url": emulator.base_url, "rate_limit": limit}
-        with ExperimentClient(emulator.api_key, **settings) as blocking, ThreadPoolExecutor(9) as threads:
+        options: dict[str, Any] = {"base_url": emulator.base_url, "rate_limit": limit}
+        with ExperimentClient(emulator.api_key, **options) as blocking, ThreadPoolExecutor(9) as threads:
             loop = asyncio.get_running_loop()
-            async with AsyncExperimentClient(emulator.api_key, **settings) as client:
-                assert line_of(client) is line_of(blocking)
+            async with AsyncExperimentClient(emulator.api_key, **options) as client:
+                assert shared_limiter_of(client) is shared_limiter_of(blocking)
 
-                def work() -> int:
+                def send_six() -> None:
                     for _ in range(6):
                         blocking.request("GET", "/flags")
-                    return blocking.usage.requests
 
-                many = [loop.run_in_executor(threads, work) for _ in range(8)]
-                await asyncio.gather(*many, *(client.request("GET", "/flags") for _ in range(72)))
+                calls = [loop.run_in_executor(threads, send_six) for _ in range(8)]
+                await asyncio.gather(*calls, *(client.request("GET", "/flags") for _ in range(72)))
                 assert (blocking.usage.requests, client.usage.requests) == (48, 72)
                 assert client.usage.requests_today == blocking.usage.requests_today == 120
                 assert (client.usage.rate_limited, blocking.usage.rate_limited, emulator.refused) == (0, 0, 0)
                 assert emulator.peak_per_second <= 40
 
 
-def in_child(shared: AsyncExperimentClient, unshared: SharedLimiter, answers: Any) -> None:
-    line = line_of(shared)
-    pacer = shared._transport.session.limiter
-    shares = line_of(client(base_url=FORKED)) is line
-    report = [shares, line.window.in_use, unshared.window.in_use, line.window.limit.per_second]
+def use_in_child(client: AsyncExperimentClient, own: SharedLimiter, results: Any) -> None:
+    shared, limiter = shared_limiter_of(client), client._transport.session.limiter
+    is_shared = shared_limiter_of(create_client(base_url=FORKED)) is shared
+    state = [is_shared, shared.window.in_use, own.window.in_use, shared.window.limit.per_second]
 
-    async def use() -> None:
-        async with asyncio.timeout(WAIT):
+    async def acquire_four() -> None:
+        async with asyncio.timeout(TIMEOUT):
             for _ in range(4):
-                await pacer.acquire(None)
+                await limiter.acquire(None)
 
-    asyncio.run(use())
-    answers.put([*report, line.window.in_use])
+    asyncio.run(acquire_four())
+    results.put([*state, shared.window.in_use])
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_fork() -> None:
-    """A child starts anew: nothing in flight, nobody in line, all locks free; but clients still share."""
-    shared = client(base_url=FORKED, rate_limit=RateLimit(per_second=4))
-    other = client(base_url=FORKED)
-    line, unshared = line_of(shared), SharedLimiter(PermitWindow(lambda: 1.8e9))
-    answers = multiprocessing.get_context("fork").SimpleQueue()
-    free = threading.Event()
+def test_a_forked_child_starts_over() -> None:
+    """Nothing is in flight, no call waits and all locks are free; but clients still share."""
+    client = create_client(base_url=FORKED, rate_limit=RateLimit(per_second=4))
+    other = create_client(base_url=FORKED)
+    shared, own = shared_limiter_of(client), create_shared_limiter()
+    results = multiprocessing.get_context("fork").SimpleQueue()
+    locked, unlock = threading.Event(), threading.Event()
 
-    def hold_the_locks() -> None:
-        with line.lock, unshared.lock, limiter_module._registry_lock:
-            held.set()
-            free.wait(WAIT)
+    def hold_locks() -> None:
+        with shared.lock, own.lock, limiter_module._registry_lock:
+            locked.set()
+            unlock.wait(TIMEOUT)
 
-    async def use() -> None:
-        for taken in (LocalRateLimiter(RateLimit(per_second=1), shared=unshared), other._transport.session.limiter):
-            await taken.acquire(None)
+    async def acquire() -> None:
+        for limiter in (LocalRateLimiter(RateLimit(per_second=1), shared=own), other._transport.session.limiter):
+            await limiter.acquire(None)
         for _ in range(2):
             asyncio.ensure_future(other._transport.session.limiter.acquire(None)).cancel()
-        assert (line.window.in_use, unshared.window.in_use) == (1, 1)
+        assert (shared.window.in_use, own.window.in_use) == (1, 1)
 
-    asyncio.run(use())
-    held = threading.Event()
-    thread = threading.Thread(target=hold_the_locks)
+    asyncio.run(acquire())
+    thread = threading.Thread(target=hold_locks)
     thread.start()
-    held.wait(WAIT)
-    child = multiprocessing.get_context("fork").Process(target=in_child, args=(shared, unshared, answers), daemon=True)
+    locked.wait(TIMEOUT)
+    child = multiprocessing.get_context("fork").Process(target=use_in_child, args=(client, own, results), daemon=True)
     child.start()
-    child.join(WAIT)
-    free.set()
-    thread.join(WAIT)
+    child.join(TIMEOUT)
+    unlock.set()
+    thread.join(TIMEOUT)
     assert child.exitcode == 0
-    assert answers.get() == [True, 0, 0, 4, 4]
-    assert line.window.in_use == 1
+    assert results.get() == [True, 0, 0, 4, 4]
+    assert shared.window.in_use == 1
 
 
-def in_child_of_blocking(blocking: ExperimentClient, answers: Any) -> None:
+def use_blocking_in_child(client: ExperimentClient, results: Any) -> None:
     for _ in range(2):
-        blocking.request("GET", "/flags")
-    ledger = line_of(blocking).window
-    answers.put([blocking.usage.requests_today, ledger.in_use, len(line_of(blocking)._clients)])
-    blocking.close()
-    answers.put(len(line_of(blocking)._clients))
+        client.request("GET", "/flags")
+    shared = shared_limiter_of(client)
+    results.put([client.usage.requests_today, shared.window.in_use <= 2, len(shared._clients)])
+    client.close()
+    results.put(len(shared._clients))
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_fork_with_a_blocking_client() -> None:
-    """Its pacer in the child takes the place of the parent's, whose requests are not its own."""
-    answers = multiprocessing.get_context("fork").SimpleQueue()
+def test_a_blocking_client_in_a_forked_child() -> None:
+    """Its limiter replaces that of the parent, whose requests do not count in the child."""
+    results = multiprocessing.get_context("fork").SimpleQueue()
     with (
         Emulator(per_second=None, per_day=None) as emulator,
-        ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=RateLimit(per_second=3)) as blocking,
+        ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=RateLimit(per_second=3)) as client,
     ):
         for _ in range(3):
-            blocking.request("GET", "/flags")
+            client.request("GET", "/flags")
         child = multiprocessing.get_context("fork").Process(
-            target=in_child_of_blocking, args=(blocking, answers), daemon=True
+            target=use_blocking_in_child, args=(client, results), daemon=True
         )
         child.start()
-        child.join(WAIT)
+        child.join(TIMEOUT)
         assert child.exitcode == 0
-        assert [answers.get(), answers.get()] == [[2, 2, 1], 0]
-        assert (blocking.usage.requests_today, len(line_of(blocking)._clients)) == (3, 1)
+        assert [results.get(), results.get()] == [[2, True, 1], 0]
+        assert (client.usage.requests_today, len(shared_limiter_of(client)._clients)) == (3, 1)

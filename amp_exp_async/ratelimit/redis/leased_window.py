@@ -11,7 +11,7 @@ from amp_exp_async.ratelimit.window import SECONDS_PER_DAY, WINDOW_SECONDS, Perm
 
 
 class LeasedWindow:
-    """A `Window` whose permits have to be leased, and leased again.
+    """A `MovingWindow` whose permits have to be leased, and leased again.
 
     Attributes:
         capacity: The number of leased permits.

@@ -1,4 +1,4 @@
-"""The accounts of a part, in times of the test's own."""
+"""The moving window with a lease, in the test's own time."""
 
 from __future__ import annotations
 
@@ -11,60 +11,85 @@ from amp_exp_async.ratelimit.redis.leased_window import LeasedWindow
 
 
 @pytest.fixture
-def asked() -> list[None]:
-    """One for each time that the ledger asked for more."""
+def starved() -> list[None]:
+    """One item for each time that the window needed another lease."""
     return []
 
 
 @pytest.fixture
-def ledger(asked: list[None]) -> LeasedWindow:
-    """With a part of two permits, for ten seconds and five requests."""
-    ledger = LeasedWindow(lambda: 0.0)
-    ledger.on_starved = lambda: asked.append(None)
-    ledger.limit = RateLimit()
-    ledger.capacity, ledger.expires_at, ledger.reserved = 2, 10.0, 5
-    return ledger
+def window(starved: list[None]) -> LeasedWindow:
+    """A window with a lease on two permits, for ten seconds and five requests."""
+    window = LeasedWindow(lambda: 0.0)
+    window.on_starved = lambda: starved.append(None)
+    window.limit = RateLimit()
+    window.renew(capacity=2, expires_at=10.0, reserved=5)
+    return window
 
 
-def test_it_asks_once_for_what_it_lacks(ledger: LeasedWindow, asked: list[None]) -> None:
-    """A permit more, a fresher part or a count of the day: each is asked for, once until there is an answer."""
-    assert [ledger.acquire_nowait(0.0) for _ in range(4)] == [True, True, False, False]
-    assert (ledger.starved, len(asked), ledger.reserved) == (True, 1, 3)
-    ledger.starved, ledger.capacity = False, 3
-    assert not ledger.acquire_nowait(10.0)
-    assert ledger.next_permit_at(10.0) == math.inf
-    ledger.starved, ledger.expires_at, ledger.reserved = False, 20.0, 0
-    assert not ledger.acquire_nowait(10.0)
-    assert ledger.next_permit_at(10.0) == math.inf
-    ledger.unmetered = True
-    assert ledger.acquire_nowait(10.0)
-    assert len(asked) == 3
+def test_it_reports_once_that_it_is_starved(window: LeasedWindow, starved: list[None]) -> None:
+    """It needs another lease for more permits, after the old one has expired, and for more requests of the day."""
+    assert [window.acquire_nowait(0.0) for _ in range(4)] == [True, True, False, False]
+    assert (window.starved, len(starved), window.reserved) == (True, 1, 3)
+    window.renew(capacity=3, expires_at=10.0, reserved=3)
+    assert not window.acquire_nowait(10.0)
+    assert window.next_permit_at(10.0) == math.inf
+    window.renew(capacity=3, expires_at=20.0, reserved=0)
+    assert not window.acquire_nowait(10.0)
+    assert window.next_permit_at(10.0) == math.inf
+    window.fall_back(3, debt=0)
+    assert window.acquire_nowait(10.0)
+    assert len(starved) == 3
 
 
-def test_what_was_not_sent_counts_for_nothing(ledger: LeasedWindow) -> None:
-    """A permit that is put back can be taken again, and neither the day's count nor the permits are fewer."""
-    assert ledger.acquire_nowait(0.0)
-    ledger.undo_acquire()
-    assert (ledger.in_use, ledger.reserved, ledger.acquired, ledger.requests_today) == (0, 5, 0, 0)
-    assert ledger.committed(0.1) == 0
+def test_the_account_of_the_day(window: LeasedWindow) -> None:
+    """Reservations that are not needed are given up; requests without a reservation are reported, once."""
+    assert window.take_reserved(3) == (0, 3, 2)
+    window.fall_back(10, debt=0)
+    assert all(window.acquire_nowait(0.0) for _ in range(7))
+    assert window.take_reserved(3) == (4, 0, 0)
+    assert window.take_reserved(3) == (0, 0, 0)
+    window.fall_back(10, debt=4)
+    assert window.take_reserved(3) == (4, 0, 0)
 
 
-def test_a_head_start_is_not_for_others(ledger: LeasedWindow) -> None:
-    """A permit is usable again here as soon as this network allows, and elsewhere after the whole second."""
-    ledger.reserved = 200
+def test_an_undone_acquire_counts_for_nothing(window: LeasedWindow) -> None:
+    """The permit and the reservation are available again."""
+    assert window.acquire_nowait(0.0)
+    window.undo_acquire()
+    assert (window.in_use, window.reserved, window.acquired, window.requests_today) == (0, 5, 0, 0)
+    assert window.committed(0.1) == 0
+
+
+def test_the_rtt_credit_is_not_for_other_processes(window: LeasedWindow) -> None:
+    """A permit is available again here before a second has passed, and elsewhere after the whole second."""
+    window.reserved = 200
     now = 0.0
     for _ in range(100):
-        assert ledger.acquire_nowait(now)
-        ledger.release(now + 0.1, now, answered=True, throttled=False)
+        assert window.acquire_nowait(now)
+        window.release(now + 0.1, now, answered=True, throttled=False)
         now += 1.2
-        ledger.expires_at = now + 10.0
-    assert ledger.acquire_nowait(now)
-    ledger.release(now + 0.1, now, answered=True, throttled=False)
-    head_start = ledger._max_rtt_credit
-    assert 0.05 < head_start < 0.1
-    usable = now + 0.1 + 1.0 - head_start
-    assert (ledger.in_use, ledger.committed(usable - 0.01)) == (1, 1)
-    assert ledger.next_release_at(now + 0.1) == pytest.approx(usable + head_start)
-    assert ledger.committed(usable + 0.001) == 1
-    assert ledger.in_use == 0
-    assert ledger.committed(now + 1.1 + 0.001) == 0
+        window.expires_at = now + 10.0
+    assert window.acquire_nowait(now)
+    window.release(now + 0.1, now, answered=True, throttled=False)
+    assert window.next_release_at(now + 0.1) == pytest.approx(now + 1.1)
+    cooled_at = now + 0.1 + 1.0 - 0.095
+    assert (window.in_use, window.committed(cooled_at - 0.01)) == (1, 1)
+    assert window.committed(cooled_at + 0.001) == 1
+    assert window.in_use == 0
+    assert window.committed(now + 1.1 + 0.001) == 0
+
+
+def test_a_429_does_not_release_cooled_permits(window: LeasedWindow) -> None:
+    """Permits that have cooled down stay committed for the whole second when another request is throttled."""
+    window.renew(capacity=2, expires_at=1000.0, reserved=1000)
+    now = 0.0
+    for _ in range(100):
+        assert window.acquire_nowait(now)
+        window.release(now + 0.1, now, answered=True, throttled=False)
+        now += 1.2
+    assert window.acquire_nowait(now)
+    window.release(now + 0.1, now, answered=True, throttled=False)
+    assert window.acquire_nowait(now + 0.9)
+    cooled_at = now + 0.1 + 1.0 - 0.095
+    window.release(cooled_at + 0.01, now + 0.9, answered=True, throttled=True)
+    assert window.committed(cooled_at + 0.02) == 2

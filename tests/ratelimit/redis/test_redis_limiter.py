@@ -1,13 +1,11 @@
-"""One client that shares its limit: what it leaves, what it says, and what others hear of it."""
+"""A client whose limit is shared through Redis: its configuration, its round trips, and what it leaves behind."""
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import gc
 import os
 import sys
-import time
 import traceback
 from typing import Any
 
@@ -24,10 +22,11 @@ from amp_exp_async import (
     RetryPolicy,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.ratelimit.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
 
-SECRET = "a-word-for-nobody"
+PASSWORD = "a-secret-password"
 
 
 def client_of(emulator: Emulator, limit: RedisRateLimit, **options: Any) -> AsyncExperimentClient:
@@ -35,16 +34,16 @@ def client_of(emulator: Emulator, limit: RedisRateLimit, **options: Any) -> Asyn
 
 
 def connections(redis_url: str) -> int:
-    """How many connections run scripts in a Redis."""
+    """Return the number of connections that have run a script."""
     with Redis.from_url(redis_url) as redis:
         clients: Any = redis.client_list()
         return sum(client["cmd"] in {"eval", "evalsha"} for client in clients)
 
 
-async def test_one_round_trip_for_a_request_now_and_then(
+async def test_rare_requests_need_one_round_trip_each(
     emulator: Emulator, make_limit: MakeLimit, redis_url: str
 ) -> None:
-    """Even where requests are few, there are no more round trips than requests."""
+    """There are never more round trips to Redis than requests."""
     with Redis.from_url(redis_url) as redis:
         async with client_of(emulator, make_limit()) as client:
             await client.flags.list()
@@ -55,73 +54,81 @@ async def test_one_round_trip_for_a_request_now_and_then(
             assert count_round_trips(redis) - before <= 3
 
 
-async def test_nothing_is_left_behind(
-    emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+@pytest.mark.parametrize("busy", [False, True])
+async def test_closing_leaves_nothing_behind(
+    busy: bool, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
 ) -> None:
-    """After closing, idle or in the middle of work, there is no task, no connection and no part in Redis."""
-    for cancelled in (False, True):
-        tasks = asyncio.all_tasks()
-        client = client_of(emulator, make_limit(per_second=5), max_concurrency=8)
-        load = [asyncio.create_task(client.flags.get("1")) for _ in range(8 if cancelled else 0)]
-        if not cancelled:
-            await client.flags.list()
-        await asyncio.sleep(0.1)
-        for task in load:
-            task.cancel()
-        await asyncio.gather(*load, return_exceptions=True)
-        await client.aclose()
-        await client.aclose()
-        assert asyncio.all_tasks() == tasks
-        await asyncio.sleep(0.05)
-        assert connections(redis_url) == 0
-        with Redis.from_url(redis_url) as redis:
-            # What was sent keeps its permits, and the day its count.
-            (parts, account) = sorted(redis.keys(f"{{{namespace}:*"), key=lambda name: name.endswith(b"account"))
-            assert 0 < redis.pttl(parts) <= 4000
-            assert 0 < redis.ttl(account) <= 2 * 86_400
-    del client
-    gc.collect()
+    """After closing there is no task and no connection; in Redis there are the permits in use and the day's count."""
+    tasks = asyncio.all_tasks()
+    client = client_of(emulator, make_limit(per_second=5), max_concurrency=8)
+    calls = [asyncio.create_task(client.flags.get("1")) for _ in range(8 if busy else 0)]
+    if busy:
+        await eventually(lambda: len(emulator.requests) == 5)
+    else:
+        await client.flags.list()
+    for task in calls:
+        task.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await client.aclose()
+    with Redis.from_url(redis_url) as redis:
+        account, leases = sorted(redis.keys(f"{{{namespace}:*"))
+        assert 0 < redis.pttl(leases) <= 4000
+        assert 0 < redis.ttl(account) <= 2 * 86_400
+    await client.aclose()
+    assert asyncio.all_tasks() == tasks
+    await eventually(lambda: connections(redis_url) == 0)
 
 
-async def test_a_cancelled_call_leaves_its_permit_to_the_next(emulator: Emulator, make_limit: MakeLimit) -> None:
-    """Who is cancelled, or runs out of time, while waiting takes nothing with them."""
-    async with client_of(emulator, make_limit(per_second=2), deadline=5.0) as client:
+async def test_a_call_that_stops_waiting_takes_no_permit(emulator: Emulator, make_limit: MakeLimit) -> None:
+    """This holds for calls that are cancelled and for calls whose deadline passes."""
+    async with client_of(emulator, make_limit(per_second=2)) as client, asyncio.timeout(TIMEOUT):
         await asyncio.gather(client.flags.list(), client.flags.list())
         waiting = [asyncio.create_task(client.flags.list()._collect()) for _ in range(3)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         for task in waiting:
             task.cancel()
         with pytest.raises(APITimeoutError):
-            await client.with_options(deadline=0.1).flags.list()
-        started = time.monotonic()
+            await client.with_options(deadline=0.001).flags.list()
         await asyncio.gather(client.flags.list(), client.flags.list())
-        assert time.monotonic() - started < 1.2
     assert len(emulator.requests) == 4
 
 
-async def test_a_pause_is_for_all(emulator: Emulator, make_limit: MakeLimit) -> None:
-    """What the service answers one client pauses the others, of the second and of the day."""
-    async with client_of(emulator, make_limit()) as one, client_of(emulator, make_limit(), deadline=0.2) as other:
-        emulator.inject(Fault.status(429, retry_after=0.6))
-        call = asyncio.create_task(one.with_options(retry=RetryPolicy(backoff_base=0.0)).flags.list()._collect())
-        await asyncio.sleep(0.1)
-        with pytest.raises(RateLimitError, match="the service has asked to pause"):
-            await other.flags.list()
-        await call
-        emulator.inject(Fault.status(429, retry_after=7200))
+@pytest.mark.parametrize(("retry_after", "daily"), [(50.0, False), (7200.0, True)], ids=["short", "daily"])
+async def test_a_429_pauses_the_clients_of_all_processes(
+    *, retry_after: float, daily: bool, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+) -> None:
+    """A client that has sent nothing fails without a request if its deadline is before the end of the pause."""
+    deadline = 20.0
+    emulator.inject(Fault.status(429, retry_after=retry_after))
+    async with (
+        client_of(emulator, make_limit(), deadline=deadline) as first,
+        client_of(emulator, make_limit(), deadline=deadline) as second,
+    ):
         with pytest.raises(RateLimitError):
-            await one.flags.list()
-        await asyncio.sleep(0.7)
+            await first.flags.list()
+        with Redis.from_url(redis_url) as redis:
+            (account,) = redis.keys(f"{{{namespace}:*account")
+            await eventually(lambda: float(redis.hget(account, "day_pause" if daily else "pause") or 0) > 0)
         with pytest.raises(RateLimitError) as caught:
-            await other.flags.list()
-        assert caught.value.daily
-        assert caught.value.attempts == 0
-        assert caught.value.retry_after == pytest.approx(7200, abs=5)
-        assert len(emulator.requests) == 3
+            await second.flags.list()
+    assert (caught.value.daily, caught.value.attempts) == (daily, 0)
+    assert caught.value.retry_after is not None
+    assert 0 < caught.value.retry_after <= retry_after
+    assert len(emulator.requests) == 1
 
 
-def test_the_blocking_client_also_after_a_fork(make_limit: MakeLimit) -> None:
-    """Parent and child each have a part of their own, and keep to the limit together."""
+async def test_requests_go_on_after_a_pause(emulator: Emulator, make_limit: MakeLimit) -> None:
+    """The client that got the 429 retries, and the other one sends its request."""
+    emulator.inject(Fault.status(429, retry_after=0.3))
+    retry = RetryPolicy(backoff_base=0.0)
+    async with client_of(emulator, make_limit(), retry=retry) as first, client_of(emulator, make_limit()) as second:
+        await first.flags.list()
+        await second.flags.list()
+    assert len(emulator.requests) == 3
+
+
+def test_a_blocking_client_and_its_fork(make_limit: MakeLimit) -> None:
+    """Parent and child have separate leases, and keep to the limit together."""
     with Emulator(per_second=5) as emulator:
         client = ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=make_limit(per_second=5))
         list(client.flags.list())
@@ -143,52 +150,52 @@ def test_the_blocking_client_also_after_a_fork(make_limit: MakeLimit) -> None:
         assert emulator.refused == 0
 
 
-def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its absence is told, with what to install, and only those who ask for it need it."""
-    real = builtins.__import__
+def test_redis_py_is_needed_only_for_a_redis_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without redis-py, other clients work, and the error says what to install."""
+    real_import = builtins.__import__
 
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+    def import_without_redis(name: str, *args: Any, **kwargs: Any) -> Any:
         if name.partition(".")[0] == "redis":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *args, **kwargs)
+        return real_import(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", import_without_redis)
     monkeypatch.delitem(sys.modules, "amp_exp_async.ratelimit.redis.store", raising=False)
-    AsyncExperimentClient("a-key-of-no-account")
+    AsyncExperimentClient("key-without-account")
     with pytest.raises(ConfigurationError, match=r"install 'amp_exp_async\[redis\]'"):
-        AsyncExperimentClient("a-key-of-no-account", rate_limit=RedisRateLimit("redis://localhost"))
+        AsyncExperimentClient("key-without-account", rate_limit=RedisRateLimit("redis://localhost"))
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        f"http://user:{SECRET}@localhost",
-        f"redis://:{SECRET}@localhost:no-port",
-        f"redis://:{SECRET}@localhost?db=first",
-        f"redis://:{SECRET}@localhost?no_such_option={SECRET}",
-        SECRET,
+        f"http://user:{PASSWORD}@localhost",
+        f"redis://:{PASSWORD}@localhost:no-port",
+        f"redis://:{PASSWORD}@localhost?db=first",
+        f"redis://:{PASSWORD}@localhost?no_such_option={PASSWORD}",
+        PASSWORD,
     ],
 )
-def test_a_url_that_is_none(url: str) -> None:
-    """It is refused when the client is made, by a message that does not repeat it."""
+def test_an_invalid_url(url: str) -> None:
+    """It is rejected when the client is created, and the error does not show it."""
     with pytest.raises(ConfigurationError, match="is not a Redis URL") as caught:
-        AsyncExperimentClient("a-key-of-no-account", rate_limit=RedisRateLimit(url))
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
+        AsyncExperimentClient("key-without-account", rate_limit=RedisRateLimit(url))
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("wrong", [{"url": ""}, {"url": 5}, {"per_second": None}, {"fallback_per_second": 0}])
-def test_a_limit_that_is_none(wrong: dict[str, Any]) -> None:
-    """It is refused by name."""
-    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        RedisRateLimit(**{"url": "redis://localhost", **wrong})
+@pytest.mark.parametrize("invalid", [{"url": ""}, {"url": 5}, {"per_second": None}, {"fallback_per_second": 0}])
+def test_an_invalid_limit(invalid: dict[str, Any]) -> None:
+    """The error names the argument."""
+    with pytest.raises(ConfigurationError, match=next(iter(invalid))):
+        RedisRateLimit(**{"url": "redis://localhost", **invalid})
 
 
-def test_the_password_is_shown_to_nobody() -> None:
-    """Neither the limit nor the client nor anything that it holds shows the URL."""
-    limit = RedisRateLimit(f"redis://:{SECRET}@localhost")
-    client = AsyncExperimentClient("a-key-of-no-account", rate_limit=limit)
-    connection = client._transport.session
-    held = [limit, client, connection, *vars(connection).values(), *vars(connection.limiter).values()]
-    lease_client: Any = connection.limiter._lease_client
+def test_no_repr_shows_the_password() -> None:
+    """Neither the limit, nor the client, nor anything that the client holds shows the URL."""
+    limit = RedisRateLimit(f"redis://:{PASSWORD}@localhost")
+    client = AsyncExperimentClient("key-without-account", rate_limit=limit)
+    session: Any = client._transport.session
+    lease_client = session.limiter._lease_client
+    held = [limit, client, session, *vars(session).values(), *vars(session.limiter).values()]
     held += [*vars(lease_client).values(), *vars(lease_client._store).values()]
-    assert SECRET not in "".join(map(repr, held))
+    assert PASSWORD not in "".join(map(repr, held))

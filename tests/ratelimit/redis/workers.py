@@ -1,77 +1,91 @@
-"""Several processes at once, and what reached the service."""
+"""Several worker processes, and the requests that reached the service."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 from amp_exp_async import RedisRateLimit
 from amp_exp_async.emulator import Emulator
+from tests.ratelimit.polling import TIMEOUT
 
-ROOT = Path(__file__).parent.parent.parent
-Worker = subprocess.Popen[str]
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+@frozen
+class Worker:
+    """A process that runs `worker_process`."""
+
+    process: subprocess.Popen[str]
+
+    def start(self, emulator: Emulator, limit: RedisRateLimit, *, concurrency: int) -> None:
+        """Let the worker send requests."""
+        settings = {
+            "base_url": emulator.base_url,
+            "key": emulator.api_key,
+            "redis": limit.url,
+            "limit": {"namespace": limit.namespace, "per_second": limit.per_second, "per_day": limit.per_day},
+            "concurrency": concurrency,
+        }
+        self._write(json.dumps(settings))
+
+    def read_line(self) -> str:
+        """Return the next line that the worker prints."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().rstrip("\n")
+
+    def stop(self) -> dict[str, Any]:
+        """Stop the worker, and return its report."""
+        output, _ = self.process.communicate("\n", timeout=TIMEOUT)
+        return json.loads(output)
+
+    def kill(self) -> None:
+        """Kill the process."""
+        self.process.kill()
+        self.process.communicate()
+
+    def _write(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
 
 
 @contextmanager
-def workers(count: int) -> Iterator[list[Worker]]:
-    """So many processes that wait for orders; they are killed at the end."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.ratelimit.redis.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
+def start_workers(count: int) -> Iterator[list[Worker]]:
+    """Start workers that wait for their settings; kill them at the end."""
+    workers = [
+        Worker(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.ratelimit.redis.worker_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+            )
         )
         for _ in range(count)
     ]
     try:
-        for worker in started:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        yield started
+        assert [worker.read_line() for worker in workers] == ["ready"] * count
+        yield workers
     finally:
-        for worker in started:
-            worker.kill()
-            worker.communicate()
-
-
-def order(worker: Worker, emulator: Emulator, limit: RedisRateLimit, **orders: Any) -> None:
-    """Let a worker begin."""
-    assert worker.stdin is not None
-    everything = {
-        "base_url": emulator.base_url,
-        "key": emulator.api_key,
-        "redis": limit.url,
-        "limit": {
-            "namespace": limit.namespace,
-            "per_second": limit.per_second,
-            "per_day": limit.per_day,
-            "fallback_per_second": limit.fallback_per_second,
-        },
-        **orders,
-    }
-    worker.stdin.write(f"{json.dumps(everything)}\n")
-    worker.stdin.flush()
-
-
-def report(worker: Worker) -> dict[str, Any]:
-    """What a worker has to say at its end."""
-    assert worker.stdout is not None
-    return json.loads(worker.stdout.readline())
+        for worker in workers:
+            if worker.process.poll() is None:
+                worker.kill()
 
 
 def arrivals(emulator: Emulator) -> list[float]:
-    """When requests arrived, in order."""
+    """Return when requests arrived, in order."""
     return sorted(request.monotonic for request in emulator.requests)
 
 
-def most_in_a_second(times: list[float]) -> int:
-    """The most in any window of one second."""
-    return max(bisect_left(times, at + 1.0) - index for index, at in enumerate(times))
+def arrivals_since(emulator: Emulator, start: float) -> list[float]:
+    """Return when requests arrived from a time on, in order."""
+    return [time for time in arrivals(emulator) if time >= start]
