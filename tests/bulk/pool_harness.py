@@ -1,4 +1,4 @@
-"""A bench for the runner: jobs that only take time, and a record of what was done when."""
+"""A worker pool over items that only take time, with a record of what ran when."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.virtual_time import now
 
 
 @frozen
-class Job:
-    """Something that takes so many seconds."""
+class Item:
+    """An item that takes some seconds to process."""
 
     index: int
     key: Hashable
@@ -23,46 +23,46 @@ class Job:
 
 
 @define
-class Bench:
-    """A runner over jobs, and a record of what it did when."""
+class PoolHarness:
+    """A pool over items, and a record of what it did."""
 
-    jobs: list[Job]
-    at_once: int = 4
+    items: list[Item]
+    max_concurrency: int = 4
     pause: float = 0.0
     source_error: Exception | None = None
     read: int = 0
     closed: bool = False
     spans: dict[int, tuple[float, float]] = field(factory=dict[int, tuple[float, float]])
     order: list[int] = field(factory=list[int])
-    under_way: int = 0
-    most: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
     ends: int = 0
     tasks: list[asyncio.Task[None]] = field(factory=list[asyncio.Task[None]])
 
-    async def source(self) -> AsyncGenerator[tuple[Hashable, Job], None]:
+    async def source(self) -> AsyncGenerator[tuple[Hashable, Item], None]:
         try:
-            for job in self.jobs:
+            for item in self.items:
                 if self.pause:
                     await asyncio.sleep(self.pause)
                 self.read += 1
-                yield job.key, job
+                yield item.key, item
             if self.source_error is not None:
                 raise self.source_error
         finally:
             self.closed = True
 
-    def worker(self) -> Callable[[Job], Awaitable[tuple[str, int]]]:
-        async def work(job: Job) -> tuple[str, int]:
-            began = now()
-            self.order.append(job.index)
-            self.under_way += 1
-            self.most = max(self.most, self.under_way)
-            await asyncio.sleep(job.seconds)
-            self.under_way -= 1
-            self.spans[job.index] = (began, now())
-            if job.error is not None:
-                raise job.error
-            return "done", job.index
+    def worker(self) -> Callable[[Item], Awaitable[tuple[str, int]]]:
+        async def work(item: Item) -> tuple[str, int]:
+            started_at = now()
+            self.order.append(item.index)
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
+            await asyncio.sleep(item.seconds)
+            self.in_flight -= 1
+            self.spans[item.index] = (started_at, now())
+            if item.error is not None:
+                raise item.error
+            return "done", item.index
 
         return work
 
@@ -72,47 +72,47 @@ class Bench:
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return task
 
-    def ended(self) -> None:
+    def on_end(self) -> None:
         self.ends += 1
 
-    def runner(self) -> KeyedWorkerPool[Job, tuple[str, int]]:
+    def create_pool(self) -> KeyedWorkerPool[Item, tuple[str, int]]:
         return KeyedWorkerPool(
             self.source(),
             create_worker=self.worker,
-            on_skip=lambda job: ("dropped", job.index),
+            on_skip=lambda item: ("skipped", item.index),
             spawn=self.spawn,
-            max_concurrency=self.at_once,
+            max_concurrency=self.max_concurrency,
             on_stop=list,
-            on_end=self.ended,
+            on_end=self.on_end,
         )
 
     async def all(self) -> list[tuple[str, int]]:
-        return await drain(self.runner())
+        return await drain(self.create_pool())
 
 
-async def drain(runner: KeyedWorkerPool[Job, tuple[str, int]], into: list[tuple[str, int]] | None = None) -> list[Any]:
-    """All results that are still to come."""
-    found = [] if into is None else into
-    while batch := await runner.results():
-        found += batch
-    return found
+async def drain(pool: KeyedWorkerPool[Item, tuple[str, int]], into: list[tuple[str, int]] | None = None) -> list[Any]:
+    """Return all remaining results."""
+    results = [] if into is None else into
+    while batch := await pool.results():
+        results += batch
+    return results
 
 
-def jobs_of(keys: Iterable[Hashable], seconds: float = 1.0) -> list[Job]:
-    return [Job(index, key, seconds) for index, key in enumerate(keys)]
+def create_items(keys: Iterable[Hashable], seconds: float = 1.0) -> list[Item]:
+    return [Item(index, key, seconds) for index, key in enumerate(keys)]
 
 
-def indexes(results: Iterable[tuple[str, int]], state: str) -> list[int]:
-    return [index for found, index in results if found == state]
+def indexes(results: Iterable[tuple[str, int]], status: str) -> list[int]:
+    return [index for result, index in results if result == status]
 
 
-def check(bench: Bench) -> None:
-    """No two jobs of a key overlap, and each key's jobs are in their order."""
+def check(harness: PoolHarness) -> None:
+    """Assert that the items of each key ran in order and did not overlap."""
     last: dict[Hashable, tuple[int, float]] = {}
-    for index in bench.order:
-        key = bench.jobs[index].key
-        began, ended = bench.spans[index]
-        before, until = last.get(key, (-1, 0.0))
-        assert before < index
-        assert until <= began
-        last[key] = (index, ended)
+    for index in harness.order:
+        key = harness.items[index].key
+        started_at, ended_at = harness.spans[index]
+        last_index, last_end = last.get(key, (-1, 0.0))
+        assert last_index < index
+        assert last_end <= started_at
+        last[key] = (index, ended_at)

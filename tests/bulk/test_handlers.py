@@ -1,4 +1,4 @@
-"""Every operation from end to end: what is sent, what changes, what does not, and what is told of it."""
+"""Every operation end to end: the requests, the changes and the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.bulk.operations import OPERATIONS
 from amp_exp_async.emulator import Emulator
-from tests.bulk.emulator_snapshot import ABSENT, KINDS, carried_out, changes, filled, wire, world
+from tests.bulk.emulator_snapshot import ABSENT, KINDS, changes, execute, populate, sent_requests, snapshot
 
 ON = "/variants/on"
 WRITTEN = {"lastModifiedBy"}  # the emulator's own words, the same in every document
@@ -162,67 +162,67 @@ CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] =
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
 async def test_an_operation(client: AsyncExperimentClient, emulator: Emulator, case: str, kind: str) -> None:
-    """It sends what makes a difference and no more, changes what it says and nothing else, and tells both."""
+    """An operation sends only the difference, changes nothing else, and reports both."""
     make, sent, changed, expected = CASES[case]
-    id = filled(emulator)[kind]
-    before = world(emulator)
-    [outcome] = await carried_out(client, make(kind, id))
+    id = populate(emulator)[kind]
+    before = snapshot(emulator)
+    [outcome] = await execute(client, make(kind, id))
     assert (outcome.status, outcome.ok, outcome.error, outcome.index) == ("done", True, None, 0)
-    assert wire(emulator) == [line.replace(" ", f" /{kind}/{id}", 1) for line in sent]
+    assert sent_requests(emulator) == [line.replace(" ", f" /{kind}/{id}", 1) for line in sent]
     assert (outcome.requests, list(outcome.changed), outcome.created) == (len(sent), changed, None)
     bodies = [request.body or {} for request in emulator.requests]
     ids = [id for body in bodies for name in ("inclusions", "users", "deployments") for id in body.get(name, ())]
     assert ids in ([], changed), "no id is sent that makes no difference"
-    assert changes(before, world(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
+    assert changes(before, snapshot(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
 
 
-async def test_removing_all_of_nobody(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Where no user is included, nothing is sent."""
+async def test_removing_all_of_no_users(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Without included users, `RemoveAllUsers` writes nothing."""
     id = emulator.state.add_flag()["id"]
-    [outcome] = await carried_out(client, RemoveAllUsers("flags", id, "on"))
+    [outcome] = await execute(client, RemoveAllUsers("flags", id, "on"))
     assert (outcome.status, outcome.changed) == ("done", ())
-    assert wire(emulator) == [f"GET /flags/{id}/variants/on/users"]
+    assert sent_requests(emulator) == [f"GET /flags/{id}/variants/on/users"]
 
 
-def test_every_operation_is_here() -> None:
-    """The cases above, and the creations below, are all there are."""
+def test_every_operation_is_covered() -> None:
+    """The cases and the creations below cover all operations."""
     assert {type(make("flags", "1")) for make, *_ in CASES.values()} | {CreateFlag, CreateExperiment} == set(OPERATIONS)
 
 
 @pytest.mark.parametrize(("kind", "cls"), [("flags", CreateFlag), ("experiments", CreateExperiment)])
 async def test_a_creation(client: AsyncExperimentClient, emulator: Emulator, kind: str, cls: type[Any]) -> None:
-    """One request makes it as it was asked for, and the outcome has its id."""
-    filled(emulator)
-    before = world(emulator)
-    [outcome] = await carried_out(client, cls("1", "new", description="d", deployments=["51"]))
+    """One request creates the object, and the outcome has its ID."""
+    populate(emulator)
+    before = snapshot(emulator)
+    [outcome] = await execute(client, cls("1", "new", description="d", deployments=["51"]))
     assert (outcome.status, outcome.requests, outcome.changed) == ("done", 1, ())
-    assert wire(emulator) == [f"POST /{kind}"]
+    assert sent_requests(emulator) == [f"POST /{kind}"]
     assert outcome.created is not None
-    after = changes(before, world(emulator))
+    after = changes(before, snapshot(emulator))
     assert {place[:2] for place in after} == {(kind, outcome.created.id)}
     made = {place[2]: value for place, value in after.items()}
     assert (made["key"], made["projectId"], made["description"], made["deployments"]) == ("new", "1", "d", ["51"])
 
 
 @pytest.mark.parametrize("case", CASES)
-async def test_what_does_not_exist(client: AsyncExperimentClient, emulator: Emulator, case: str) -> None:
-    """A flag that is not there fails its operation after one request; nothing changes."""
-    filled(emulator)
-    before = world(emulator)
-    [outcome] = await carried_out(client, CASES[case][0]("flags", "99"))
+async def test_an_unknown_flag(client: AsyncExperimentClient, emulator: Emulator, case: str) -> None:
+    """An operation on an unknown flag fails after one request and changes nothing."""
+    populate(emulator)
+    before = snapshot(emulator)
+    [outcome] = await execute(client, CASES[case][0]("flags", "99"))
     assert (outcome.status, type(outcome.error), outcome.requests) == ("failed", NotFoundError, 1)
-    assert changes(before, world(emulator)) == {}
+    assert changes(before, snapshot(emulator)) == {}
 
 
 @pytest.mark.parametrize("cls", [AddUsers, ReplaceUsers])
 async def test_more_users_than_a_variant_can_have(
     client: AsyncExperimentClient, emulator: Emulator, cls: type[Any]
 ) -> None:
-    """2,000 are checked against what is there before anything is sent; a replacement makes room first."""
-    id = filled(emulator)["flags"]
+    """The limit of 2,000 is checked before anything is written; a replacement removes first."""
+    id = populate(emulator)["flags"]
     emulator.state.add_users("flags", id, "off", [f"x{number}" for number in range(1997)])
     ids = [f"y{number}" for number in range(2000)]
-    [outcome] = await carried_out(client, cls("flags", id, "off", ids))
+    [outcome] = await execute(client, cls("flags", id, "off", ids))
     if cls is AddUsers:
         assert (outcome.status, outcome.requests, outcome.changed) == ("failed", 1, ())
         assert isinstance(outcome.error, InvalidInputError)
@@ -230,18 +230,18 @@ async def test_more_users_than_a_variant_can_have(
         assert len(emulator.state.users("flags", id, "off")) == 2000
     else:
         assert (outcome.status, outcome.requests, len(outcome.changed)) == ("done", 22, 4000)
-        assert [line.split()[0] for line in wire(emulator)] == ["GET", *["DELETE"] * 20, "POST"]
+        assert [line.split()[0] for line in sent_requests(emulator)] == ["GET", *["DELETE"] * 20, "POST"]
         assert emulator.state.users("flags", id, "off") == ids
     assert [request.body for request in emulator.requests if request.status != 200] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_many_removals(client: AsyncExperimentClient, emulator: Emulator, kind: Any) -> None:
-    """100 ids a request, each id once, only those that are there."""
-    id = filled(emulator)[kind]
+    """Removals send 100 IDs per request, each once, and only included IDs."""
+    id = populate(emulator)[kind]
     emulator.state.add_users(kind, id, "on", [f"x{number}" for number in range(400)])
     unwanted = [f"x{number}" for number in range(150, 900)]
-    [outcome] = await carried_out(client, RemoveUsers(kind, id, "on", unwanted))
+    [outcome] = await execute(client, RemoveUsers(kind, id, "on", unwanted))
     bodies = [request.body["users"] for request in emulator.requests if request.method == "DELETE"]
     assert [len(body) for body in bodies] == [100, 100, 50]
     assert (

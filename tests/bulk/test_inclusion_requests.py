@@ -1,4 +1,4 @@
-"""Which requests lead from the ids that a variant includes to those that it is to include. Pure."""
+"""The requests that lead from the included IDs to the desired ones."""
 
 from __future__ import annotations
 
@@ -26,67 +26,67 @@ CLASSES: dict[str, tuple[type[Any], type[Any], type[Any]]] = {
 ACTIONS = ("add", "remove", "replace")
 
 
-def operation_of(what: str, action: str, ids: list[str]) -> Any:
-    return CLASSES[what][ACTIONS.index(action)]("flags", "1", "on", ids)
+def operation_of(member: str, action: str, ids: list[str]) -> Any:
+    return CLASSES[member][ACTIONS.index(action)]("flags", "1", "on", ids)
 
 
 def span(first: int, end: int) -> list[str]:
     return [f"u{number}" for number in range(first, end)]
 
 
-def wanted(action: str, present: list[str], ids: list[str]) -> set[str]:
-    """The model: plain sets."""
+def desired_ids(action: str, present: list[str], ids: list[str]) -> set[str]:
+    """Return the desired IDs by the rules of sets."""
     return {"add": set(present) | set(ids), "remove": set(present) - set(ids), "replace": set(ids)}[action]
 
 
-def check(what: str, action: str, present: list[str], ids: list[str]) -> None:
-    """The requests, applied one by one as the service does, lead where they should, and none is in vain."""
-    goal = wanted(action, present, ids)
-    operation = operation_of(what, action, ids)
-    if what == "users" and len(goal) > 2000:
+def check(member: str, action: str, present: list[str], ids: list[str]) -> None:
+    """Apply the requests one by one and assert that they reach the desired IDs without a superfluous one."""
+    desired = desired_ids(action, present, ids)
+    operation = operation_of(member, action, ids)
+    if member == "users" and len(desired) > 2000:
         with pytest.raises(InvalidInputError, match="users: must leave at most 2000"):
             operation.requests(present)
         return
-    now, sent = set(present), list[str]()
-    found = operation.requests(present)
-    for step in found:
-        assert len(step.ids) == len(set(step.ids)) > 0
-        if step.action == "add":
-            assert len(step.ids) <= 2000
-            assert not now & set(step.ids), "it is there already"
-            now |= set(step.ids)
+    current, sent = set(present), list[str]()
+    requests = operation.requests(present)
+    for request in requests:
+        assert len(request.ids) == len(set(request.ids)) > 0
+        if request.action == "add":
+            assert len(request.ids) <= 2000
+            assert not current & set(request.ids), "included already"
+            current |= set(request.ids)
         else:
-            assert len(step.ids) <= 100
-            assert now >= set(step.ids), "it is not there"
-            now -= set(step.ids)
-        assert what == "cohorts" or len(now) <= 2000
-        sent += step.ids
-    assert now == goal
-    assert sorted(sent) == sorted(set(present) ^ goal), "each id is sent once at most"
-    removals = [step for step in found if step.action == "remove"]
-    additions = [step for step in found if step.action == "add"]
-    assert len(removals) == -(-len(set(present) - goal) // 100), "as few requests as can be"
-    assert len(additions) == -(-len(goal - set(present)) // 2000)
-    room = what == "cohorts" or len(set(present) | goal) <= 2000
-    assert found == (additions + removals if room else removals + additions)
+            assert len(request.ids) <= 100
+            assert current >= set(request.ids), "not included"
+            current -= set(request.ids)
+        assert member == "cohorts" or len(current) <= 2000
+        sent += request.ids
+    assert current == desired
+    assert sorted(sent) == sorted(set(present) ^ desired), "each ID is sent once"
+    removals = [request for request in requests if request.action == "remove"]
+    additions = [request for request in requests if request.action == "add"]
+    assert len(removals) == -(-len(set(present) - desired) // 100), "as few requests as can be"
+    assert len(additions) == -(-len(desired - set(present)) // 2000)
+    room = member == "cohorts" or len(set(present) | desired) <= 2000
+    assert requests == (additions + removals if room else removals + additions)
 
 
 @given(
-    what=st.sampled_from(["users", "cohorts"]),
+    member=st.sampled_from(["users", "cohorts"]),
     action=st.sampled_from(ACTIONS),
     present=st.lists(st.integers(0, 12), unique=True),
     ids=st.lists(st.integers(0, 12), min_size=1),
 )
 @settings(max_examples=300, deadline=None)
-def test_small_sets(what: str, action: str, present: list[int], ids: list[int]) -> None:
-    """The model of sets agrees, whatever is there and whatever is given, doubles included."""
-    check(what, action, [f"u{n}" for n in present], [f"u{n}" for n in ids])
+def test_small_sets(member: str, action: str, present: list[int], ids: list[int]) -> None:
+    """Small sets with duplicates agree with the model."""
+    check(member, action, [f"u{n}" for n in present], [f"u{n}" for n in ids])
 
 
 @given(
-    what=st.sampled_from(["users", "cohorts"]),
+    member=st.sampled_from(["users", "cohorts"]),
     action=st.sampled_from(ACTIONS),
-    there=st.integers(0, 2000),
+    included=st.integers(0, 2000),
     first=st.integers(0, 2500),
     count=st.integers(1, 2000),
 )
@@ -99,12 +99,12 @@ def test_small_sets(what: str, action: str, present: list[int], ids: list[int]) 
 @example("users", "remove", 2000, 0, 2000)
 @example("users", "remove", 2000, 1900, 101)
 @settings(max_examples=60, deadline=None)
-def test_large_sets(what: str, action: str, there: int, first: int, count: int) -> None:
-    """So do sets around the limits: 100 to remove, 2,000 to add, 2,000 users in a variant at any moment."""
-    check(what, action, span(0, there), span(first, first + count))
+def test_large_sets(member: str, action: str, included: int, first: int, count: int) -> None:
+    """Sets around the limits agree too: 100 removals, 2,000 additions, 2,000 users in a variant at any time."""
+    check(member, action, span(0, included), span(first, first + count))
 
 
-@pytest.mark.parametrize("what", CLASSES)
+@pytest.mark.parametrize("member", CLASSES)
 @pytest.mark.parametrize(
     ("action", "present", "ids"),
     [
@@ -115,13 +115,13 @@ def test_large_sets(what: str, action: str, there: int, first: int, count: int) 
         ("replace", [], []),
     ],
 )
-def test_nothing_is_sent_when_nothing_differs(what: str, action: str, present: list[str], ids: list[str]) -> None:
-    """No request, in whichever order and how often the ids are given."""
-    assert operation_of(what, action, ids).requests(present) == []
+def test_no_difference_no_request(member: str, action: str, present: list[str], ids: list[str]) -> None:
+    """Nothing is sent if nothing differs, regardless of order and duplicates."""
+    assert operation_of(member, action, ids).requests(present) == []
 
 
-def test_a_replacement_adds_first_where_there_is_room() -> None:
-    """So that nobody is left out meanwhile; the ids come in the order given, and in that of the list."""
+def test_a_replacement_adds_first() -> None:
+    """A replacement adds first if there is room, in the order of its IDs; it removes in the order of the list."""
     replace = ReplaceUsers("flags", "1", "on", ["e", "b", "d"])
     assert replace.requests(["c", "b", "a"]) == [
         InclusionRequest("add", ("e", "d")),
@@ -129,29 +129,29 @@ def test_a_replacement_adds_first_where_there_is_room() -> None:
     ]
 
 
-def test_a_replacement_removes_first_where_there_is_none() -> None:
-    """2,000 others take the place of 2,000: 20 removals, then one addition."""
-    found = ReplaceUsers("flags", "1", "on", span(2000, 4000)).requests(span(0, 2000))
-    assert [(step.action, len(step.ids)) for step in found] == [("remove", 100)] * 20 + [("add", 2000)]
+def test_a_replacement_removes_first_at_the_limit() -> None:
+    """A replacement removes first if there is no room: 20 removals, then one addition."""
+    requests = ReplaceUsers("flags", "1", "on", span(2000, 4000)).requests(span(0, 2000))
+    assert [(request.action, len(request.ids)) for request in requests] == [("remove", 100)] * 20 + [("add", 2000)]
 
 
 def test_too_many_cohorts_for_one_request() -> None:
-    """Cohorts have no limit but that of a request."""
-    found = AddCohorts("flags", "1", "on", span(0, 4001)).requests([])
-    assert [(step.action, len(step.ids)) for step in found] == [("add", 2000), ("add", 2000), ("add", 1)]
+    """Cohorts are limited only per request."""
+    requests = AddCohorts("flags", "1", "on", span(0, 4001)).requests([])
+    assert [(request.action, len(request.ids)) for request in requests] == [("add", 2000), ("add", 2000), ("add", 1)]
 
 
-@pytest.mark.parametrize(("there", "given"), [(2000, ["x"]), (1, span(1, 2001)), (1500, span(1000, 2600))])
-def test_too_many_users(there: int, given: list[str]) -> None:
-    """The message says how many there are, how many would come, and that nothing was sent."""
-    new = len(set(given) - set(span(0, there)))
-    message = rf"must leave at most 2000 in the variant: it has {there}, and {new} would be added.*Nothing was sent"
+@pytest.mark.parametrize(("included", "ids"), [(2000, ["x"]), (1, span(1, 2001)), (1500, span(1000, 2600))])
+def test_too_many_users(included: int, ids: list[str]) -> None:
+    """The message has the included and the added count, and says that nothing was sent."""
+    new = len(set(ids) - set(span(0, included)))
+    message = rf"must leave at most 2000 in the variant: it has {included}, and {new} would be added.*Nothing was sent"
     with pytest.raises(InvalidInputError, match=message):
-        AddUsers("flags", "1", "on", given).requests(span(0, there))
+        AddUsers("flags", "1", "on", ids).requests(span(0, included))
 
 
-def test_more_than_the_limit_is_there_already() -> None:
-    """Where somebody else has got more into a variant, removing still works, and a replacement brings it back."""
+def test_a_variant_above_the_limit() -> None:
+    """If a variant exceeds the limit already, removals work, and a replacement returns below it."""
     present = span(0, 2100)
     assert len(RemoveUsers("flags", "1", "on", ["u5"]).requests(present)) == 1
     check("users", "replace", present, span(0, 10))

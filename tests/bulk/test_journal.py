@@ -1,4 +1,4 @@
-"""The journal itself: what is written when, what is damaged, what belongs to another job, what is no journal."""
+"""The journal file: its entries, damage, journals of other jobs, and other files."""
 
 # ruff: noqa: ASYNC240 - the files are small
 
@@ -13,7 +13,7 @@ import pytest
 
 from amp_exp_async import AddUsers, AsyncExperimentClient, Edit, InvalidInputError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.emulator_snapshot import outcomes
+from tests.bulk.emulator_snapshot import collect
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def operations(emulator: Emulator) -> list[Any]:
-    """Additions to six flags; the third does not exist."""
+    """Additions to six flags, of which the third does not exist."""
     ids = [emulator.state.add_flag()["id"] for _ in range(6)]
     ids[2] = "none"
     return [AddUsers("flags", id, "on", ["a", "b"]) for id in ids]
@@ -38,8 +38,8 @@ async def generated(items: list[Any]) -> AsyncGenerator[Any, None]:
         yield item
 
 
-async def test_its_lines(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
-    """A head that names the service; then, for each operation, when it was begun and what became of it."""
+async def test_header_and_entries(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
+    """A header names the service; each operation has an entry for its start and one for its outcome."""
     await client.bulk(operations, journal=str(path))
     head, *rest = entries(path)
     assert head == {
@@ -57,25 +57,25 @@ async def test_its_lines(client: AsyncExperimentClient, operations: list[Any], p
     assert "emulator-management-key" not in path.read_text()
 
 
-async def test_a_line_is_there_before_its_outcome(
+async def test_entries_are_written_ahead(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
 ) -> None:
-    """Who sees an outcome finds it in the file; and no request is sent that is not in the file as begun."""
-    asked: list[bool] = []
+    """An outcome is in the file before it is yielded, and a start before its first request."""
+    is_in_file: list[bool] = []
     view = client.with_options(
-        on_attempt=lambda attempt: asked.append(f"{attempt.path.split('/variants')[0][1:]}/" in path.read_text())
+        on_attempt=lambda attempt: is_in_file.append(f"{attempt.path.split('/variants')[0][1:]}/" in path.read_text())
     )
     async for outcome in view.bulk(operations, journal=path):
         states = [entry["state"] for entry in entries(path)[1:] if entry["index"] == outcome.index]
         assert states == ["begun", outcome.status]
-    assert asked == [True] * len(emulator.requests)
+    assert is_in_file == [True] * len(emulator.requests)
 
 
 @pytest.mark.parametrize("source", ["list", "generator", "async generator"])
 async def test_a_rerun(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, source: str
 ) -> None:
-    """What is done is skipped without a request, and counts as done; what failed is repeated."""
+    """Completed operations are skipped without a request and count as done; failed ones are repeated."""
     ways: dict[str, Callable[[], Any]] = {
         "list": lambda: operations,
         "generator": lambda: iter(operations),
@@ -85,9 +85,9 @@ async def test_a_rerun(
     emulator.requests.clear()
     emulator.state.add_flag(id="none")
     run = client.bulk(ways[source](), journal=path)
-    found = await outcomes(run)
-    assert [outcome.status for outcome in found] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
-    assert all(outcome.ok for outcome in found)
+    outcomes = await collect(run)
+    assert [outcome.status for outcome in outcomes] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
+    assert all(outcome.ok for outcome in outcomes)
     assert {request.path.split("/")[4] for request in emulator.requests} == {"none"}
     assert (run.summary.ok, run.summary.skipped, run.summary.not_started, run.progress.done) == (True, 5, 0, 6)
     run.raise_for_failures()
@@ -96,10 +96,10 @@ async def test_a_rerun(
     assert path.stat().st_size == size
 
 
-async def test_the_last_line_cut_off_anywhere(
+async def test_a_cut_off_last_line(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
 ) -> None:
-    """A file that ends in the midst of a line, its head included, is gone on with; the result is the same."""
+    """A file that was cut off in its header or last line is continued with the same result."""
     await client.bulk(operations[:2], journal=path)
     whole = path.read_bytes()
     begun_last = whole.splitlines(keepends=True)
@@ -131,10 +131,10 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-async def test_damage(
+async def test_damaged_lines(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, damage: str
 ) -> None:
-    """A line that cannot be read is named; nothing is sent, and nothing is written."""
+    """A damaged line is named; nothing is sent or written."""
     await client.bulk(operations[:1], journal=path)
     path.write_bytes(b"".join(DAMAGES[damage](path.read_bytes().splitlines(keepends=True))))
     before = path.read_bytes()
@@ -154,7 +154,7 @@ OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
 }
 
 
-# How many a generator has is known only when there is nothing left to refuse.
+# The number of operations of a generator is known only at its end.
 @pytest.mark.parametrize(
     ("other", "source"),
     [*((other, "list") for other in OTHERS), *((other, "async generator") for other in list(OTHERS)[:3])],
@@ -162,23 +162,23 @@ OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
 async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, other: str, source: str
 ) -> None:
-    """It is refused, and left as it is; a list before anything is sent, a generator where it differs."""
+    """A journal of another job is rejected unchanged: a list at once, a generator at the first difference."""
     change, message = OTHERS[other]
     await client.bulk(operations, journal=path)
     before = path.read_bytes()
     emulator.requests.clear()
-    given = change(operations)
+    changed_operations = change(operations)
     with pytest.raises(InvalidInputError, match=rf"belongs to another job: .*{message}"):
-        await client.bulk(given if source == "list" else generated(given), journal=path)
+        await client.bulk(changed_operations if source == "list" else generated(changed_operations), journal=path)
     if source == "list":
         assert emulator.requests == []
         assert path.read_bytes() == before
 
 
-async def test_more_operations_than_before(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
-    """A job that has grown at its end is gone on with."""
+async def test_an_extended_job(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
+    """A job that was extended at its end is continued."""
     await client.bulk(operations[:2], journal=path)
-    assert [o.status for o in await outcomes(client.bulk(operations, journal=path))] == [
+    assert [o.status for o in await collect(client.bulk(operations, journal=path))] == [
         *["skipped"] * 2,
         "failed",
         *["done"] * 3,
@@ -210,10 +210,10 @@ NO_JOURNALS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", NO_JOURNALS)
-async def test_what_is_no_journal_is_not_overwritten(
+async def test_other_files_are_not_overwritten(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, content: str
 ) -> None:
-    """A file of something else is refused and left alone."""
+    """Another file is rejected and left unchanged."""
     path.write_bytes(NO_JOURNALS[content])
     with pytest.raises(InvalidInputError, match="is not a journal that this version can read"):
         await client.bulk(operations, journal=path)
@@ -233,7 +233,7 @@ async def test_a_journal_that_cannot_be_opened(
 async def test_in_use_by_another_run(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
 ) -> None:
-    """Two runs never share a journal; when the first is over, it is free."""
+    """Two runs cannot share a journal; it is free when the first run ends."""
     emulator.inject(Fault.delay(0.05))
     async with client.bulk(operations, journal=path) as first:
         await anext(aiter(first))

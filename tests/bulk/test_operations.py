@@ -1,4 +1,4 @@
-"""What each class of operation takes, refuses and tells about itself."""
+"""The arguments of each operation class, their validation, and its properties."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from amp_exp_async import (
 from amp_exp_async.bulk.operations import OPERATIONS
 from amp_exp_async.bulk.source import parse_operation
 
-# What each class needs besides the flag.
+# The required arguments besides the flag.
 NEEDED: dict[type[Any], dict[str, Any]] = {
     AddUsers: {"variant": "on", "users": ["u"]},
     RemoveUsers: {"variant": "on", "users": ["u"]},
@@ -52,15 +52,15 @@ NEEDED: dict[type[Any], dict[str, Any]] = {
 CREATIONS: dict[type[Any], str] = {CreateFlag: "flags", CreateExperiment: "experiments"}
 
 
-def test_every_operation_is_here() -> None:
-    """These tests know all operations there are."""
+def test_every_operation_is_covered() -> None:
+    """These tests cover all operations."""
     assert set(OPERATIONS) == NEEDED.keys() | CREATIONS.keys()
 
 
 @pytest.mark.parametrize("kind", ["flags", "experiments"])
 @pytest.mark.parametrize("cls", NEEDED)
-def test_the_flag_is_named_by_id_or_by_key(cls: type[Any], kind: str) -> None:
-    """By id, its order is known; by key, it is to be looked up. Both are in its words and in its JSON."""
+def test_naming_a_flag_by_id_or_key(cls: type[Any], kind: str) -> None:
+    """An ID fixes the order key; a key must be looked up. Both are in the target and the JSON."""
     by_id, by_key = cls(kind, 12, **NEEDED[cls]), cls(kind, key="k", project_id=3, **NEEDED[cls])
     assert (by_id.id, by_id.key, by_id.order_key, by_id.flag_ref) == ("12", None, f"{kind}/12", None)
     assert (by_key.id, by_key.order_key, by_key.flag_ref) == (None, None, (kind, "3", "k"))
@@ -68,10 +68,10 @@ def test_the_flag_is_named_by_id_or_by_key(cls: type[Any], kind: str) -> None:
     assert by_key.target.startswith(f"{kind}/k")
     assert by_id.target.endswith("/variants/on") == ("variant" in NEEDED[cls])
     for operation, named in ((by_id, {"id": "12"}), (by_key, {"key": "k", "project_id": "3"})):
-        told = operation.as_json()
-        assert told["operation"] == cls.__name__
-        assert {"kind": kind, **named}.items() <= told.items()
-        assert json.loads(json.dumps(told)).keys() == told.keys()
+        document = operation.as_json()
+        assert document["operation"] == cls.__name__
+        assert {"kind": kind, **named}.items() <= document.items()
+        assert json.loads(json.dumps(document)).keys() == document.keys()
 
 
 WRONG_NAMES: dict[str, tuple[dict[str, Any], str]] = {
@@ -89,17 +89,17 @@ WRONG_NAMES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("cls", NEEDED)
 @pytest.mark.parametrize("case", WRONG_NAMES)
-def test_a_wrong_name_is_refused(cls: type[Any], case: str) -> None:
-    """The message names the argument and the rule, and that nothing was sent."""
-    given, message = WRONG_NAMES[case]
+def test_invalid_flag_names(cls: type[Any], case: str) -> None:
+    """The message names the argument and the rule, and says that nothing was sent."""
+    arguments, message = WRONG_NAMES[case]
     with pytest.raises(InvalidInputError, match=message) as caught:
-        cls(**{"kind": "flags", **given, **NEEDED[cls]})
+        cls(**{"kind": "flags", **arguments, **NEEDED[cls]})
     assert str(caught.value).endswith("Nothing was sent.")
 
 
 @pytest.mark.parametrize("cls", [AddUsers, RemoveUsers, ReplaceUsers, AddCohorts, RemoveCohorts, ReplaceCohorts])
-def test_ids_are_a_set_in_the_order_given(cls: type[Any]) -> None:
-    """Doubles are dropped, a number is an id, any iterable will do; a text and a stranger are refused."""
+def test_ids_are_an_ordered_set(cls: type[Any]) -> None:
+    """IDs come from any iterable, without duplicates; numbers are converted, strings and other values rejected."""
     name = cls.member
     assert cls("flags", "1", "on", ["b", "a", 7, "b", "7"]).ids == ("b", "a", "7")
     assert cls("flags", "1", "on", iter("ab")).ids == ("a", "b")
@@ -110,7 +110,7 @@ def test_ids_are_a_set_in_the_order_given(cls: type[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cls", "fewest", "most"),
+    ("cls", "min_count", "max_count"),
     [
         (AddUsers, 1, 2000),
         (RemoveUsers, 1, None),
@@ -120,16 +120,16 @@ def test_ids_are_a_set_in_the_order_given(cls: type[Any]) -> None:
         (ReplaceCohorts, 0, None),
     ],
 )
-def test_how_many_ids(cls: type[Any], fewest: int, most: int | None) -> None:
-    """A variant can have 2,000 users; a replacement by nothing empties it; doubles do not count."""
+def test_number_of_ids(cls: type[Any], min_count: int, max_count: int | None) -> None:
+    """A variant has at most 2,000 users, duplicates not counted; an empty replacement is allowed."""
     ids = [f"i{number}" for number in range(2001)]
-    if fewest:
+    if min_count:
         with pytest.raises(InvalidInputError, match="at least one"):
             cls("flags", "1", "on", [])
     else:
         assert cls("flags", "1", "on", []).ids == ()
     assert len(cls("flags", "1", "on", ids[:2000] * 2).ids) == 2000
-    if most is None:
+    if max_count is None:
         assert len(cls("flags", "1", "on", ids).ids) == 2001
     else:
         with pytest.raises(InvalidInputError, match="2000"):
@@ -163,8 +163,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_the_call_would_refuse_is_refused_at_once(case: str) -> None:
-    """An operation that cannot work cannot be made."""
+def test_invalid_arguments(case: str) -> None:
+    """Arguments that the call would reject are rejected at creation."""
     make, message = REFUSED[case]
     with pytest.raises(InvalidInputError, match=message):
         make()
@@ -172,7 +172,7 @@ def test_what_the_call_would_refuse_is_refused_at_once(case: str) -> None:
 
 @pytest.mark.parametrize("cls", NEEDED)
 def test_unknown_arguments(cls: type[Any]) -> None:
-    """An argument that there is not is a mistake, in Python and in a file."""
+    """An unknown argument is an error, in Python and in a file."""
     with pytest.raises(TypeError, match="user_ids"):
         cls("flags", "1", user_ids=["a"], **NEEDED[cls])
     line = {"operation": cls.__name__, "kind": "flags", "id": "1", "user_ids": ["a"], **NEEDED[cls]}
@@ -181,20 +181,20 @@ def test_unknown_arguments(cls: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("cls", NEEDED)
-def test_equality_and_freezing(cls: type[Any]) -> None:
-    """Two operations are equal if all that they consist of is; none can be changed."""
-    one = cls("flags", "1", **NEEDED[cls])
-    assert one == cls("flags", 1, **NEEDED[cls])
+def test_equality_and_immutability(cls: type[Any]) -> None:
+    """Operations are equal if all their fields are, and they are immutable."""
+    operation = cls("flags", "1", **NEEDED[cls])
+    assert operation == cls("flags", 1, **NEEDED[cls])
     others = [cls("flags", "2", **NEEDED[cls]), cls("experiments", "1", **NEEDED[cls])]
     others += [cls("flags", key="1", **NEEDED[cls]), cls("flags", key="1", project_id="1", **NEEDED[cls])]
-    assert all(one != other and one.as_json() != other.as_json() for other in others)
+    assert all(operation != other and operation.as_json() != other.as_json() for other in others)
     with pytest.raises(FrozenInstanceError):
-        one.kind = "experiments"
+        operation.kind = "experiments"
 
 
 @pytest.mark.parametrize("cls", CREATIONS)
 def test_creations(cls: type[Any]) -> None:
-    """A creation keeps its order by its key, and holds the checked fields."""
+    """A creation is ordered by its key and holds the validated fields."""
     made = cls(1, "k", name=None, variants=[{"key": "on"}], deployments=["7", 7])
     assert (made.project_id, made.key, made.flag_ref) == ("1", "k", None)
     assert made.order_key == f"{CREATIONS[cls]} k"
@@ -205,34 +205,34 @@ def test_creations(cls: type[Any]) -> None:
     assert json.loads(json.dumps(made.as_json()))["fields"]["variants"] == [{"key": "on"}]
 
 
-def test_json_leaves_out_what_was_left_out() -> None:
-    """A null was given; what was not given is not there; dates and models are as the wire has them."""
-    told = CreateVariant("flags", "1", "on", payload=None).as_json()
-    assert told["payload"] is None
-    assert not {"name", "description", "rollout_weight"} & told.keys()
+def test_json_omits_omitted_fields() -> None:
+    """JSON keeps nulls and omits omitted fields; dates and models have their JSON form."""
+    document = CreateVariant("flags", "1", "on", payload=None).as_json()
+    assert document["payload"] is None
+    assert not {"name", "description", "rollout_weight"} & document.keys()
     changes = {"start_date": date(2026, 1, 2), "end_date": datetime(2026, 1, 3, tzinfo=UTC), "tags": ("a",)}
     edit = Edit("experiments", "1", {**changes, "target_segments": [Segment(name="s", conditions=[], percentage=1)]})
-    told = json.loads(json.dumps(edit.as_json()))["changes"]
-    assert (told["start_date"], told["end_date"][:10], told["tags"]) == ("2026-01-02", "2026-01-03", ["a"])
-    assert told["target_segments"][0]["name"] == "s"
+    document = json.loads(json.dumps(edit.as_json()))["changes"]
+    assert (document["start_date"], document["end_date"][:10], document["tags"]) == ("2026-01-02", "2026-01-03", ["a"])
+    assert document["target_segments"][0]["name"] == "s"
 
 
 @pytest.mark.parametrize("cls", [*NEEDED, *CREATIONS])
 @pytest.mark.parametrize("form", [lambda line: line, json.dumps, lambda line: json.dumps(line).encode()])
-def test_from_a_line(cls: type[Any], form: Any) -> None:
-    """A mapping or its JSON text makes the operation that its name and arguments say."""
+def test_parsing(cls: type[Any], form: Any) -> None:
+    """A mapping or JSON text is parsed to the operation that it names."""
     if cls in CREATIONS:
         arguments: dict[str, Any] = {"project_id": "1", "key": "k", "name": "n", "variants": [{"key": "on"}]}
     else:
         arguments = {"kind": "flags", "id": "1", **NEEDED[cls]}
-    found = parse_operation(form({"operation": cls.__name__, **arguments}))
-    assert type(found) is cls
-    assert found == cls(**arguments)
-    assert parse_operation(found) is found
+    operation = parse_operation(form({"operation": cls.__name__, **arguments}))
+    assert type(operation) is cls
+    assert operation == cls(**arguments)
+    assert parse_operation(operation) is operation
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         ("no JSON", "operations\\[3\\]: must be an Operation, or one as JSON"),
         ("[]", "operations\\[3\\]: must be an Operation, got list"),
@@ -250,13 +250,13 @@ def test_from_a_line(cls: type[Any], form: Any) -> None:
         (("flags", "1"), "operations\\[3\\]: must be an Operation, got tuple"),
     ],
 )
-def test_what_is_no_operation(given: object, message: str) -> None:
-    """What stands for no operation is refused by its place."""
+def test_parsing_other_values(value: object, message: str) -> None:
+    """A value that is not an operation is rejected with its position."""
     with pytest.raises(InvalidInputError, match=message):
-        parse_operation(given, "operations[3]")
+        parse_operation(value, "operations[3]")
 
 
-def test_the_base_class_is_no_operation() -> None:
-    """The base class cannot be made by itself."""
+def test_the_base_class_is_abstract() -> None:
+    """The base class is abstract."""
     with pytest.raises(TypeError, match="abstract"):
         Operation()

@@ -1,4 +1,4 @@
-"""What once went wrong in a run, each case by itself."""
+"""Regression tests of bulk runs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from amp_exp_async import (
 )
 from amp_exp_async.bulk.journal import Journal
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.test_rerun import write
+from tests.bulk.test_rerun import write_journal
 
 
 def flags(emulator: Emulator, count: int) -> list[str]:
-    """So many flags, keys f0, f1 and so on; their ids."""
+    """Add flags with the keys f0, f1, …, and return their IDs."""
     return [emulator.state.add_flag(key=f"f{n}", projectId="1")["id"] for n in range(count)]
 
 
-async def test_leaving_gives_up_what_waits_for_the_limit(emulator: Emulator) -> None:
-    """Operations that have sent nothing yet are left out, and closing does not wait for their permits."""
+async def test_leaving_skips_operations_that_wait_for_the_limit(emulator: Emulator) -> None:
+    """Leaving skips operations that have sent nothing, and does not wait for their permits."""
     ids = flags(emulator, 100)
     limit = RateLimit(per_second=5)
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
@@ -44,13 +44,13 @@ async def test_leaving_gives_up_what_waits_for_the_limit(emulator: Emulator) -> 
         assert run.summary.not_started == run.summary.skipped > 0
 
 
-async def test_an_archived_flag_is_found_by_its_key_again(
+async def test_an_archived_flag_is_found_by_its_key(
     client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """A rerun goes on with flags that the first run has archived."""
+    """A rerun finds the flags that the first run archived."""
     [id] = flags(emulator, 1)
     operations = [Edit("flags", key="f0", project_id="1", changes={"archive": archive}) for archive in (True, False)]
-    write(tmp_path / "journal", emulator, operations, "done", "begun")
+    write_journal(tmp_path / "journal", emulator, operations, "done", "begun")
     await client.flags.archive(id)
     outcomes = [outcome.status async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
     assert outcomes == ["skipped", "done"]
@@ -60,35 +60,33 @@ async def test_an_archived_flag_is_found_by_its_key_again(
 async def test_a_done_operation_whose_flag_cannot_be_found(
     client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """It is no success where an operation on a flag, perhaps on this one, is repeated before it."""
+    """It is not a success if an earlier operation, perhaps on this flag, is applied again."""
     [id] = flags(emulator, 1)
     operations = [
         Edit("flags", id, {"name": "first"}),
         Edit("flags", key="f0", project_id="1", changes={"name": "second"}),
         Edit("flags", key="other", project_id="1", changes={"name": "third"}),
     ]
-    write(tmp_path / "journal", emulator, operations, "failed", "done", "failed")
+    write_journal(tmp_path / "journal", emulator, operations, "failed", "done", "failed")
     emulator.inject(Fault.status(403), method="GET", path="/flags", times=None)
-    found = [outcome async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
-    assert {outcome.index: outcome.status for outcome in found} == {0: "done", 1: "skipped", 2: "failed"}
-    assert [outcome.ok for outcome in sorted(found, key=lambda outcome: outcome.index)] == [True, False, False]
+    outcomes = [outcome async for outcome in client.bulk(operations, journal=tmp_path / "journal")]
+    assert {outcome.index: outcome.status for outcome in outcomes} == {0: "done", 1: "skipped", 2: "failed"}
+    assert [outcome.ok for outcome in sorted(outcomes, key=lambda outcome: outcome.index)] == [True, False, False]
 
 
-async def test_a_rename_that_others_came_after_is_not_guessed(
-    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
-) -> None:
-    """Renamed in a circle, of which the first is unknown: sending it again would swap the variants back."""
+async def test_renames_in_a_circle(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
+    """Variants renamed in a circle are not renamed again if the first rename is unknown: it would swap them back."""
     id = emulator.state.add_flag(key="f", variants=[{"key": "b", "name": "was a"}, {"key": "a", "name": "was b"}])["id"]
     renames = [EditVariant("flags", id, old, {"key": new}) for old, new in (("a", "tmp"), ("b", "a"), ("tmp", "b"))]
-    write(tmp_path / "journal", emulator, renames, "unknown", "done", "done")
-    found = [outcome async for outcome in client.bulk(renames, journal=tmp_path / "journal")]
-    assert (found[0].status, type(found[0].error)) == ("unknown", OutcomeUnknownError)
+    write_journal(tmp_path / "journal", emulator, renames, "unknown", "done", "done")
+    outcomes = [outcome async for outcome in client.bulk(renames, journal=tmp_path / "journal")]
+    assert (outcomes[0].status, type(outcomes[0].error)) == ("unknown", OutcomeUnknownError)
     assert {variant["key"] for variant in emulator.state.flag(id)["variants"]} == {"a", "b"}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 async def test_a_pipe_is_read_once(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
-    """What comes through a pipe is carried out, though nobody can look through it first."""
+    """Operations from a pipe run without validation of the whole input."""
     [id] = flags(emulator, 1)
     line = f'{{"operation": "Edit", "kind": "flags", "id": "{id}", "changes": {{"name": "piped"}}}}\n'
     os.mkfifo(tmp_path / "pipe")
@@ -100,7 +98,7 @@ async def test_a_pipe_is_read_once(client: AsyncExperimentClient, emulator: Emul
 
 
 async def test_keys_from_an_async_generator_share_a_list(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Where nothing can be looked at ahead, the second key brings the list, and that has the others."""
+    """Without look-ahead, the second key reads the list, which has the others."""
     flags(emulator, 50)
 
     async def generated() -> AsyncGenerator[Edit, None]:
@@ -111,11 +109,11 @@ async def test_keys_from_an_async_generator_share_a_list(client: AsyncExperiment
     assert sum(request.method == "GET" for request in emulator.requests) == 2
 
 
-async def test_a_cancelled_task_ends_the_run_aloud(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Who cancels every task is told so by the run, which has handed out what it has counted."""
+async def test_cancelled_tasks_end_the_run_with_an_error(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """If all tasks are cancelled, the run raises after it has yielded all counted outcomes."""
     ids = flags(emulator, 300)
     emulator.inject(Fault.delay(0.01), times=None)
-    run, found = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids]), list[Any]()
+    run, outcomes = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids]), list[Any]()
 
     async def cancel() -> None:
         await asyncio.sleep(0.05)
@@ -125,14 +123,14 @@ async def test_a_cancelled_task_ends_the_run_aloud(client: AsyncExperimentClient
     cancelling = asyncio.create_task(cancel())
     with pytest.raises(AmpExpError, match="was cancelled"):  # noqa: PT012 - what came before it counts
         async for outcome in run:
-            found.append(outcome)
+            outcomes.append(outcome)
     await cancelling
     summary = run.summary
-    assert len(found) == summary.done + summary.failed + summary.unknown + summary.skipped
+    assert len(outcomes) == summary.done + summary.failed + summary.unknown + summary.skipped
 
 
 async def test_a_run_that_is_closed_by_its_own_source(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """It does not wait for itself."""
+    """A source that closes its own run does not wait for itself."""
     ids = flags(emulator, 10)
 
     async def generated() -> AsyncGenerator[Edit, None]:
@@ -147,7 +145,7 @@ async def test_a_run_that_is_closed_by_its_own_source(client: AsyncExperimentCli
 
 
 async def test_an_iterator_dropped_in_another_thread(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """The run ends as if it had been dropped at home, and can be closed."""
+    """An iterator collected in another thread stops the run, which can be closed."""
     ids = flags(emulator, 1)
 
     async def generated() -> AsyncGenerator[Edit, None]:
@@ -163,8 +161,8 @@ async def test_an_iterator_dropped_in_another_thread(client: AsyncExperimentClie
     assert run.summary.done == 1
 
 
-def test_a_generator_that_raises_leaves_no_success_behind(emulator_thread: Emulator) -> None:
-    """What it gave is carried out; then its error comes, and the summary says that the input was not read whole."""
+def test_a_generator_error_is_not_a_success(emulator_thread: Emulator) -> None:
+    """After the error of a generator, the summary is incomplete and not a success."""
     ids = flags(emulator_thread, 5)
 
     def generated() -> Iterator[Edit]:
@@ -181,16 +179,18 @@ def test_a_generator_that_raises_leaves_no_success_behind(emulator_thread: Emula
 async def test_operations_as_mappings_with_a_journal(
     client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """A list of mappings is compared with its journal as one of operations is."""
+    """A list of mappings is compared with its journal like a list of operations."""
     [id] = flags(emulator, 1)
-    given: list[Any] = [{"operation": "Edit", "kind": "flags", "id": id, "changes": {"name": "x"}}]
+    mappings: list[Any] = [{"operation": "Edit", "kind": "flags", "id": id, "changes": {"name": "x"}}]
     for expected in ("done", "skipped"):
-        [outcome] = [outcome async for outcome in client.bulk(given, journal=tmp_path / "journal")]
+        [outcome] = [outcome async for outcome in client.bulk(mappings, journal=tmp_path / "journal")]
         assert outcome.status == expected
 
 
-async def test_a_journal_of_a_longer_job(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
-    """A generator that ends before its journal does is noticed at its end."""
+async def test_a_generator_shorter_than_its_journal(
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path
+) -> None:
+    """A generator with fewer operations than its journal is rejected at its end."""
     operations = [Edit("flags", id, {"enabled": True}) for id in flags(emulator, 4)]
     assert (await client.bulk(operations, journal=tmp_path / "journal")).ok
     run = client.bulk(iter(operations[:2]), journal=tmp_path / "journal")
@@ -202,7 +202,7 @@ async def test_a_journal_of_a_longer_job(client: AsyncExperimentClient, emulator
 async def test_a_journal_that_cannot_be_written(
     client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line that was not written whole is taken back and nothing follows it: the rerun can go on."""
+    """A line that was written in part is removed and nothing follows it, so a rerun can continue."""
     operations = [Edit("flags", id, {"enabled": True}) for id in flags(emulator, 40)]
     writes, real = 0, os.write
 
@@ -223,8 +223,8 @@ async def test_a_journal_that_cannot_be_written(
     assert all(flag["enabled"] for flag in emulator.state.flags)
 
 
-def test_a_broken_journal_stays_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After one failed write no other is tried, since it would stand behind the wreck of the first."""
+def test_no_write_after_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed write, the journal is not written again."""
     journal = Journal(tmp_path / "journal", "service")
     before = (tmp_path / "journal").read_bytes()
 
@@ -242,6 +242,6 @@ def test_a_broken_journal_stays_broken(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def emulator_thread() -> Iterator[Emulator]:
-    """An emulator on a thread of its own, for the blocking client."""
+    """An emulator on its own thread, for the blocking client."""
     with Emulator(per_second=None, per_day=None) as emulator:
         yield emulator

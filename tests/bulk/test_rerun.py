@@ -1,4 +1,4 @@
-"""A rerun with the journal of a run that did not end well: what was in flight is settled, what failed is repeated."""
+"""Reruns with the journal of an incomplete run: operations in flight are reconciled, failed ones repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from amp_exp_async import (
 from amp_exp_async.bulk.journal import Journal, digest
 from amp_exp_async.bulk.results import Outcome
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.emulator_snapshot import KINDS, carried_out, changes, filled, outcomes, wire, world
+from tests.bulk.emulator_snapshot import KINDS, changes, collect, execute, populate, sent_requests, snapshot
 from tests.bulk.test_handlers import CASES
 
 
@@ -33,21 +33,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
-def write(path: Path, emulator: Emulator, operations: list[Any], *states: str) -> None:
-    """A journal in which the operations came so far."""
+def write_journal(path: Path, emulator: Emulator, operations: list[Any], *states: str) -> None:
+    """Write a journal with the states of the operations."""
     journal = Journal(path, f"{emulator.base_url}/api/1")
     for index, (operation, state) in enumerate(zip(operations, states, strict=False)):
-        note(journal, emulator, index, operation, state)
+        write_entries(journal, emulator, index, operation, state)
     journal.close()
 
 
-def note(journal: Journal, emulator: Emulator, index: int, operation: Any, state: str) -> None:
-    """Note how far an operation came."""
-    ids = {(kind, one["key"]): one["id"] for kind in KINDS for one in getattr(emulator.state, kind)}
+def write_entries(journal: Journal, emulator: Emulator, index: int, operation: Any, state: str) -> None:
+    """Write the entries of an operation up to its state."""
+    ids = {(kind, document["key"]): document["id"] for kind in KINDS for document in getattr(emulator.state, kind)}
     flag = operation.order_key or f"{operation.kind}/{ids.get((operation.kind, operation.key))}"
-    if state != "not begun":
+    if state != "not started":
         journal.write_start(index, digest(operation), operation, flag)
-    if state not in {"not begun", "begun"}:
+    if state not in {"not started", "begun"}:
         journal.write_outcome(digest(operation), Outcome(operation, index, state), flag)
 
 
@@ -57,34 +57,36 @@ def note(journal: Journal, emulator: Emulator, index: int, operation: Any, state
 )
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES)
-async def test_in_flight(  # noqa: PLR0917 - fixtures
+async def test_an_operation_in_flight(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient, emulator: Emulator, path: Path, case: str, kind: str, applied: bool, state: str
 ) -> None:
-    """Whether or not an operation was applied before its end was noted, after the rerun it is, once."""
+    """After the rerun an operation in flight is applied once, whether or not it was applied before."""
     make, _, _, expected = CASES[case]
-    id = filled(emulator)[kind]
-    operation, before = make(kind, id), world(emulator)
+    id = populate(emulator)[kind]
+    operation, before = make(kind, id), snapshot(emulator)
     if applied:
-        await carried_out(client, operation)
+        await execute(client, operation)
         emulator.requests.clear()
-    write(path, emulator, [operation], state)
-    [outcome] = await outcomes(client.bulk([operation], journal=path))
+    write_journal(path, emulator, [operation], state)
+    [outcome] = await collect(client.bulk([operation], journal=path))
     assert (outcome.status, outcome.error) == ("done", None)
-    assert changes(before, world(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
+    assert changes(before, snapshot(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
     if applied and case != "remove a variant":
-        assert [line for line in wire(emulator) if not line.startswith("GET")] == [], "nothing is written again"
+        assert [line for line in sent_requests(emulator) if not line.startswith("GET")] == [], (
+            "nothing is written again"
+        )
     emulator.requests.clear()
     assert (await client.bulk([operation], journal=path)).skipped == 1
     assert emulator.requests == []
 
 
 CREATIONS: dict[str, tuple[dict[str, Any] | None, str]] = {
-    "not there": (None, "done"),
-    "there and as asked": ({"name": "N", "variants": [{"key": "on"}]}, "done"),
-    "there with another name": ({"name": "M", "variants": [{"key": "on"}]}, "unknown"),
-    "there with other variants": ({"name": "N", "variants": [{"key": "off"}]}, "unknown"),
-    "there, archived since": ({"name": "N", "variants": [{"key": "on"}], "deleted": True}, "done"),
-    "there in another project": ({"name": "N", "projectId": "2"}, "done"),
+    "missing": (None, "done"),
+    "as requested": ({"name": "N", "variants": [{"key": "on"}]}, "done"),
+    "another name": ({"name": "M", "variants": [{"key": "on"}]}, "unknown"),
+    "other variants": ({"name": "N", "variants": [{"key": "off"}]}, "unknown"),
+    "archived since": ({"name": "N", "variants": [{"key": "on"}], "deleted": True}, "done"),
+    "in another project": ({"name": "N", "projectId": "2"}, "done"),
 }
 
 
@@ -93,39 +95,39 @@ CREATIONS: dict[str, tuple[dict[str, Any] | None, str]] = {
 async def test_a_creation_in_flight(
     client: AsyncExperimentClient, emulator: Emulator, path: Path, cls: type[Any], case: str
 ) -> None:
-    """It is looked for first: it may be there as it was asked for, be another one, or not be there."""
-    there, state = CREATIONS[case]
+    """A creation in flight is looked up first: it may exist as requested, differ, or not exist."""
+    existing, state = CREATIONS[case]
     kind: Any = "flags" if cls is CreateFlag else "experiments"
-    found = None if there is None else emulator.state.add(kind, {"key": "new", **there})
+    live = None if existing is None else emulator.state.add(kind, {"key": "new", **existing})
     operation = cls("1", "new", name="N", variants=[{"key": "on"}])
-    write(path, emulator, [operation], "begun")
-    [outcome] = await outcomes(client.bulk([operation], journal=path))
+    write_journal(path, emulator, [operation], "begun")
+    [outcome] = await collect(client.bulk([operation], journal=path))
     assert outcome.status == state
     assert isinstance(outcome.error, OutcomeUnknownError) == (state == "unknown")
-    sent = [line for line in wire(emulator) if line.startswith("POST")]
-    if found is None or found["projectId"] == "2":
+    sent = [line for line in sent_requests(emulator) if line.startswith("POST")]
+    if live is None or live["projectId"] == "2":
         assert (len(sent), outcome.requests) == (1, 2)
     else:
         assert sent == []
         assert (outcome.created is None) == (state == "unknown")
-        assert outcome.created is None or outcome.created.id == found["id"]
+        assert outcome.created is None or outcome.created.id == live["id"]
     made = emulator.state.flags if cls is CreateFlag else emulator.state.experiments
     assert len([document for document in made if document["projectId"] == "1"]) == 1
 
 
-async def test_a_variants_creation_in_flight(client: AsyncExperimentClient, emulator: Emulator, path: Path) -> None:
-    """A variant that is there, but not as it was asked for, is in doubt: it is neither made nor changed."""
-    id = filled(emulator)["flags"]
+async def test_a_variant_creation_in_flight(client: AsyncExperimentClient, emulator: Emulator, path: Path) -> None:
+    """A variant that exists but differs is unknown: it is neither created nor changed."""
+    id = populate(emulator)["flags"]
     operation = CreateVariant("flags", id, "on", name="Other")
-    write(path, emulator, [operation], "begun")
-    [outcome] = await outcomes(client.bulk([operation], journal=path))
+    write_journal(path, emulator, [operation], "begun")
+    [outcome] = await collect(client.bulk([operation], journal=path))
     assert (outcome.status, type(outcome.error)) == ("unknown", OutcomeUnknownError)
     assert "The variant exists, but differs" in str(outcome.error)
-    assert wire(emulator) == [f"GET /flags/{id}/variants/on"]
+    assert sent_requests(emulator) == [f"GET /flags/{id}/variants/on"]
 
 
 async def slowly(items: list[Any]) -> AsyncGenerator[Any, None]:
-    """The items, the last once everything before it has had time to be done."""
+    """Yield the items, the last after a pause in which the others finish."""
     for item in items[:-1]:
         yield item
     await asyncio.sleep(0.05)
@@ -135,10 +137,10 @@ async def slowly(items: list[Any]) -> AsyncGenerator[Any, None]:
 @pytest.mark.parametrize("slow", [False, True], ids=["list", "slow generator"])
 @pytest.mark.parametrize("naming", ["id", "key", "key of a creation"])
 @pytest.mark.parametrize("state", ["failed", "begun", "unknown"])
-async def test_what_came_after_a_repeated_operation(  # noqa: PLR0917 - fixtures
+async def test_operations_after_a_repeated_one(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient, emulator: Emulator, path: Path, naming: str, state: str, slow: bool
 ) -> None:
-    """What was done to the same flag after it is done after it once more: the last one wins, as in the input."""
+    """Later operations on the same flag are applied again, so that the last one wins."""
     document = emulator.state.add_flag(key="k")
     other = emulator.state.add_flag(key="other")
     where: dict[str, Any] = {"id": document["id"]} if naming == "id" else {"key": "k", "project_id": "1"}
@@ -148,12 +150,12 @@ async def test_what_came_after_a_repeated_operation(  # noqa: PLR0917 - fixtures
         AddUsers("flags", other["id"], "on", ["z"]),
         ReplaceUsers("flags", variant="on", users=["last"], **where),
     ]
-    write(path, emulator, operations, "done", state, "done", "done")
+    write_journal(path, emulator, operations, "done", state, "done", "done")
     emulator.state.add_users("flags", document["id"], "on", ["last"])
     emulator.inject(Fault.delay(0.005), times=None)
-    found = await outcomes(client.bulk(slowly(operations) if slow else operations, journal=path))
+    outcomes = await collect(client.bulk(slowly(operations) if slow else operations, journal=path))
     assert emulator.state.users("flags", document["id"], "on") == ["last"]
-    assert [outcome.status for outcome in found] == ["skipped", "done", "skipped", "done"]
+    assert [outcome.status for outcome in outcomes] == ["skipped", "done", "skipped", "done"]
     assert not any(other["id"] in request.path for request in emulator.requests)
 
 
@@ -185,47 +187,45 @@ SEQUENCES: dict[str, list[Any]] = {
 async def test_sequences_after_a_repeated_operation(
     client: AsyncExperimentClient, emulator: Emulator, path: Path, case: str
 ) -> None:
-    """A sequence that was done once, and is done again after an operation that had failed, ends as it did."""
-    id = filled(emulator)["flags"]
+    """A completed sequence that is applied again after a failed operation ends in the same state."""
+    id = populate(emulator)["flags"]
     operations = [Edit("flags", id, {"tags": ["t"]}), *(make(id) for make in SEQUENCES[case])]
-    assert all(outcome.ok for outcome in await carried_out(client, *operations[1:]))
-    before = world(emulator)
-    write(path, emulator, operations, "failed", *["done"] * 2)
-    found = await outcomes(client.bulk(operations, journal=path))
-    assert [(outcome.status, outcome.error) for outcome in found] == [("done", None)] * 3
-    assert changes(before, world(emulator)) == {("flags", id, "tags"): ["t"]}
+    assert all(outcome.ok for outcome in await execute(client, *operations[1:]))
+    before = snapshot(emulator)
+    write_journal(path, emulator, operations, "failed", *["done"] * 2)
+    outcomes = await collect(client.bulk(operations, journal=path))
+    assert [(outcome.status, outcome.error) for outcome in outcomes] == [("done", None)] * 3
+    assert changes(before, snapshot(emulator)) == {("flags", id, "tags"): ["t"]}
     emulator.requests.clear()
     assert (await client.bulk(operations, journal=path)).skipped == 3
     assert emulator.requests == []
 
 
-async def test_a_failure_that_fails_again(client: AsyncExperimentClient, emulator: Emulator, path: Path) -> None:
-    """What cannot be done stays failed, run after run; what was done after it is not touched."""
-    id = filled(emulator)["flags"]
+async def test_a_repeated_failure(client: AsyncExperimentClient, emulator: Emulator, path: Path) -> None:
+    """An operation that fails in every run does not cause later ones to be applied again."""
+    id = populate(emulator)["flags"]
     operations = [RemoveVariant("flags", id, "nothing"), Edit("flags", id, {"name": "x"})]
     for state in ("done", "skipped", "skipped"):
-        found = await outcomes(client.bulk(operations, journal=path))
-        assert [outcome.status for outcome in found] == ["failed", state]
-    assert wire(emulator).count(f"PATCH /flags/{id}") == 1
+        outcomes = await collect(client.bulk(operations, journal=path))
+        assert [outcome.status for outcome in outcomes] == ["failed", state]
+    assert sent_requests(emulator).count(f"PATCH /flags/{id}") == 1
 
 
 @pytest.mark.parametrize("cut", range(5))
-async def test_a_rerun_that_is_killed_itself(
-    client: AsyncExperimentClient, emulator: Emulator, path: Path, cut: int
-) -> None:
-    """Wherever a rerun of [failed, done] was killed, the next one ends with the last operation on the flag applied."""
-    id = filled(emulator)["flags"]
+async def test_a_rerun_that_is_killed(client: AsyncExperimentClient, emulator: Emulator, path: Path, cut: int) -> None:
+    """Wherever a rerun of [failed, done] is killed, the next one ends with the last operation applied."""
+    id = populate(emulator)["flags"]
     operations = [Edit("flags", id, {"description": text}) for text in ("first", "second")]
-    write(path, emulator, operations, "failed", "done")
+    write_journal(path, emulator, operations, "failed", "done")
     rerun = [(0, "begun"), (0, "done"), (1, "begun"), (1, "done")][:cut]
     journal = Journal(path, f"{emulator.base_url}/api/1")
     for index, state in rerun:
-        note(journal, emulator, index, operations[index], state)
+        write_entries(journal, emulator, index, operations[index], state)
     journal.close()
-    await client.flags.edit(id, description="first" if cut else "second")  # what that rerun has left behind
+    await client.flags.edit(id, description="first" if cut else "second")  # the state that rerun has left
 
     assert (await client.bulk(operations, journal=path)).ok
     if cut < 4:
         assert emulator.state.flag(id)["description"] == "second"
     else:
-        assert emulator.state.flag(id)["description"] == "first"  # it was done, and somebody else has edited it since
+        assert emulator.state.flag(id)["description"] == "first"  # completed, then edited by somebody else

@@ -1,4 +1,4 @@
-"""A run from the consumer's side: outcomes, summary, progress, failures, inputs, and two runs at once."""
+"""A run as its consumer sees it: inputs, outcomes, summary, progress, failures and concurrent runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.bulk.run import AsyncBulkRun
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.emulator_snapshot import outcomes
+from tests.bulk.emulator_snapshot import collect
 
 
 def ids_of(emulator: Emulator, count: int) -> list[str]:
@@ -39,7 +39,7 @@ def named(emulator: Emulator) -> list[str]:
 
 
 def lines(operations: list[Edit]) -> str:
-    """The operations as a file of lines."""
+    """Return the operations as the text of a JSON Lines file."""
     texts = [json.dumps({"operation": "Edit", "kind": "flags", "id": e.id, "changes": e.changes}) for e in operations]
     return "\n".join(["# operations", "", *texts])
 
@@ -71,53 +71,53 @@ INPUTS: dict[str, tuple[Callable[[list[Edit], Path], Any], bool]] = {
 
 @pytest.mark.parametrize("way", INPUTS)
 async def test_inputs(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, way: str) -> None:
-    """Operations come from anything that holds them; the outcomes have the operation and its place."""
+    """Operations come from any input; the outcomes have the operation and its position."""
     make, counted = INPUTS[way]
     operations = edits(ids_of(emulator, 30))
-    given = make(operations, tmp_path)
-    run = client.bulk(given)
-    found = await outcomes(run)
-    assert [(outcome.index, outcome.operation, outcome.status) for outcome in found] == [
+    operations_input = make(operations, tmp_path)
+    run = client.bulk(operations_input)
+    outcomes = await collect(run)
+    assert [(outcome.index, outcome.operation, outcome.status) for outcome in outcomes] == [
         (index, operation, "done") for index, operation in enumerate(operations)
     ]
     assert named(emulator) == [operation.id for operation in operations]
     assert (run.progress.total, run.progress.done) == (30 if counted else None, 30)
-    if isinstance(given, io.TextIOWrapper):
-        given.close()
+    if isinstance(operations_input, io.TextIOWrapper):
+        operations_input.close()
 
 
-@pytest.mark.parametrize("given", [None, 7, "operations.jsonl", b"{}", AddUsers, object()])
-def test_what_is_no_input(client: AsyncExperimentClient, given: Any) -> None:
-    """A text is no list and no path; the message says what would do."""
+@pytest.mark.parametrize("value", [None, 7, "operations.jsonl", b"{}", AddUsers, object()])
+def test_invalid_inputs(client: AsyncExperimentClient, value: Any) -> None:
+    """A string is neither a list nor a path; the message names the accepted inputs."""
     with pytest.raises(InvalidInputError, match="operations: must be operations, or the path"):
-        client.bulk(given)
+        client.bulk(value)
 
 
-def test_on_error_has_two_values(client: AsyncExperimentClient) -> None:
-    """Anything else is refused at once."""
+def test_invalid_on_error(client: AsyncExperimentClient) -> None:
+    """Any other value is rejected at once."""
     with pytest.raises(InvalidInputError, match='on_error: must be "continue", "stop" or "stop_flag"'):
         client.bulk([], on_error="raise")
 
 
-@pytest.mark.parametrize("at", [0, 1, 20])
+@pytest.mark.parametrize("index", [0, 1, 20])
 async def test_a_bad_item_of_a_list_or_file(
-    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, at: int
+    client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path, index: int
 ) -> None:
-    """It is refused by its place before anything is sent."""
+    """An invalid item is rejected with its position before anything is sent."""
     operations: list[Any] = edits(ids_of(emulator, 21))
-    operations[at] = {"operation": "Edit", "kind": "flags"}
-    with pytest.raises(InvalidInputError, match=rf"operations\[{at}\]|id: must be given"):
+    operations[index] = {"operation": "Edit", "kind": "flags"}
+    with pytest.raises(InvalidInputError, match=rf"operations\[{index}\]|id: must be given"):
         await client.bulk(operations)
     path = file(edits(ids_of(emulator, 20)), tmp_path)
     text = path.read_text(encoding="utf-8-sig").splitlines()
-    path.write_text("\n".join([*text[: at + 2], "no JSON", *text[at + 2 :]]), encoding="utf-8")
-    with pytest.raises(InvalidInputError, match=rf"operations\.jsonl, line {at + 3}: "):
+    path.write_text("\n".join([*text[: index + 2], "no JSON", *text[index + 2 :]]), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=rf"operations\.jsonl, line {index + 3}: "):
         await client.bulk(path)
     assert emulator.requests == []
 
 
 async def test_a_file_that_cannot_be_read(client: AsyncExperimentClient, tmp_path: Path) -> None:
-    """The message says which, and why."""
+    """The message has the file and the reason."""
     with pytest.raises(InvalidInputError, match=r"nothing\.jsonl: cannot be read \(.*No such file"):
         await client.bulk(tmp_path / "nothing.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b"\xe9\n")
@@ -130,7 +130,7 @@ async def test_a_file_that_cannot_be_read(client: AsyncExperimentClient, tmp_pat
 async def test_a_generator_that_fails(
     client: AsyncExperimentClient, emulator: Emulator, error: Exception, by_key: bool
 ) -> None:
-    """What it gave before has its outcomes, then comes its error."""
+    """The operations before the error have outcomes; then the error is raised."""
     ids = ids_of(emulator, 5)
 
     def failing() -> Iterator[Any]:
@@ -139,15 +139,15 @@ async def test_a_generator_that_fails(
             yield Edit("flags", changes={"name": f"named {id}"}, **where)
         raise error
 
-    reading, found = aiter(client.bulk(failing())), []
+    reading, indexes = aiter(client.bulk(failing())), []
     with pytest.raises(type(error), match=str(error)):  # noqa: PT012 - what came before it counts
         while True:
-            found.append((await anext(reading)).index)
-    assert sorted(found) == [0, 1, 2, 3, 4]
+            indexes.append((await anext(reading)).index)
+    assert sorted(indexes) == [0, 1, 2, 3, 4]
 
 
-async def test_nothing_to_do(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """A run of no operation ends well, at once."""
+async def test_no_operations(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A run without operations succeeds at once."""
     run = client.bulk([])
     assert await run == BulkSummary(
         done=0,
@@ -165,8 +165,8 @@ async def test_nothing_to_do(client: AsyncExperimentClient, emulator: Emulator) 
     assert emulator.requests == []
 
 
-async def test_the_sum(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """The summary counts what became of the operations, also in words, and the failures can be raised."""
+async def test_the_summary(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The summary counts the outcomes, also as text, and the failures can be raised."""
     ids = ids_of(emulator, 20)
     operations = [*edits(ids), AddUsers("flags", ids[0], "on", ["a", "b"]), *edits([f"none{n}" for n in range(12)])]
     emulator.inject(Fault.close(applied=True), method="PATCH", path=f"/flags/{ids[3]}", times=5)
@@ -183,19 +183,19 @@ async def test_the_sum(client: AsyncExperimentClient, emulator: Emulator) -> Non
     assert repr(run) == f"<AsyncBulkRun: {run.summary}>"
 
 
-async def test_one_failure_stops_what_is_to_stop(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """With `on_error="stop"` nothing is begun after it; what was read is left out, and says by what."""
+async def test_on_error_stop(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """With `on_error="stop"` no operation starts after a failure; those already read are skipped with the reason."""
     ids = ids_of(emulator, 300)
     emulator.inject(Fault.delay(0.02), path="/flags/*", times=None)
     operations = [*edits(ids[:10]), *edits(["none"]), *edits(ids[10:])]
     run = client.bulk(operations, on_error="stop")
-    found = {outcome.index: outcome for outcome in await outcomes(run)}
-    assert list(found) == list(range(len(found)))
-    assert isinstance(found[10].error, NotFoundError)
-    left_out = [outcome for outcome in found.values() if outcome.status == "skipped"]
-    assert run.summary.not_started == len(left_out) == run.summary.skipped > 0
-    assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in left_out)
-    done = [outcome.operation.id for outcome in found.values() if outcome.status == "done"]
+    outcomes = {outcome.index: outcome for outcome in await collect(run)}
+    assert list(outcomes) == list(range(len(outcomes)))
+    assert isinstance(outcomes[10].error, NotFoundError)
+    skipped = [outcome for outcome in outcomes.values() if outcome.status == "skipped"]
+    assert run.summary.not_started == len(skipped) == run.summary.skipped > 0
+    assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in skipped)
+    done = [outcome.operation.id for outcome in outcomes.values() if outcome.status == "done"]
     assert sorted(named(emulator)) == sorted(done)
     assert run.summary.done <= 2 * 64
     with pytest.raises(BulkError, match="#10 Edit"):
@@ -203,7 +203,7 @@ async def test_one_failure_stops_what_is_to_stop(client: AsyncExperimentClient, 
 
 
 async def test_progress(emulator: Emulator) -> None:
-    """It tells how far the run is, how fast, and how long it will take."""
+    """Progress has the counts, the rate and an estimate of the remaining time."""
     options: dict[str, Any] = {"rate_limit": RateLimit(per_second=40), "max_concurrency": 4}
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
         run = client.bulk(edits(ids_of(emulator, 60)))
@@ -219,7 +219,7 @@ async def test_progress(emulator: Emulator) -> None:
 
 
 async def test_two_runs_at_once(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Each has its own outcomes and figures; writes to one flag never overlap between them."""
+    """Concurrent runs have separate outcomes and counters; their writes to one flag never overlap."""
     ids = ids_of(emulator, 5)
     emulator.inject(Fault.delay(0.005), method="POST", times=None)
     runs = [client.bulk([AddUsers("flags", id, "on", [f"{n}-{m}"]) for m in range(4) for id in ids]) for n in range(2)]
@@ -229,16 +229,16 @@ async def test_two_runs_at_once(client: AsyncExperimentClient, emulator: Emulato
         assert len(emulator.state.users("flags", id, "on")) == 8
 
 
-async def test_read_by_several(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Several who read one run share its outcomes; awaiting it again gives the summary."""
+async def test_several_readers(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Several readers of one run share its outcomes; awaiting it again returns the summary."""
     run = client.bulk(edits(ids_of(emulator, 40)))
-    shares = await asyncio.gather(*(outcomes(run) for _ in range(3)))
+    shares = await asyncio.gather(*(collect(run) for _ in range(3)))
     assert sorted(outcome.index for share in shares for outcome in share) == list(range(40))
     assert (await run).done == 40
 
 
-async def test_a_run_that_is_never_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """It sends nothing, and says so when it is let go of; one that was closed says nothing."""
+async def test_warning_if_never_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A run that is never iterated sends nothing and warns when it is collected; a closed one does not warn."""
     run = client.bulk(edits(ids_of(emulator, 1)))
     assert "not started; iterate it, or await it" in repr(run)
     held = [run]
@@ -254,7 +254,7 @@ async def test_a_run_that_is_never_read(client: AsyncExperimentClient, emulator:
 
 
 async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_path: Path) -> None:
-    """`add_many`, `remove_many` and `replace` are runs of the operations that bear their names."""
+    """`add_many`, `remove_many` and `replace` are runs of the operations of the same name."""
     [id] = ids_of(emulator, 1)
     ids = [f"i{number}" for number in range(4500)]
     path = tmp_path / "ids.txt"
@@ -266,8 +266,8 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
         assert (await included.add_many(id, "on", (i for i in ids[:2000] * 2))).changed == 2000
         assert listed("flags", id, "on") == ids[:2000]
         run: AsyncBulkRun = included.remove_many(id, "on", path)
-        found = await outcomes(run)
-        assert [len(outcome.operation.ids) for outcome in found] == [2000, 2000, 500]
+        outcomes = await collect(run)
+        assert [len(outcome.operation.ids) for outcome in outcomes] == [2000, 2000, 500]
         assert (run.summary.changed, run.summary.requests) == (2000, 3 + 20)
         assert (await included.replace(id, "on", generated(ids[5:15]))).changed == 10
         assert (await included.replace(id, "on", ids[10:12])).changed == 8

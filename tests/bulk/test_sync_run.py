@@ -1,4 +1,4 @@
-"""Bulk runs of the blocking client: who reads the input where, and every way to leave."""
+"""Bulk runs of the blocking client: where the input is read, and every way to leave early."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_ONCE = 8
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own, whose edits take their time."""
+    """An emulator on its own thread, whose edits are slow."""
     with Emulator(per_second=None, per_day=None) as emulator:
         emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
         yield emulator
@@ -31,7 +31,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def client(emulator: Emulator) -> Iterator[ExperimentClient]:
-    """A blocking client of it, whose thread ends with it."""
+    """A blocking client whose thread ends with the test."""
     with client_of(emulator, max_concurrency=AT_ONCE) as client:
         yield client
     until(lambda: not loop_threads())
@@ -56,12 +56,12 @@ INPUTS: dict[str, Callable[[list[Edit], Path], Any]] = {
 
 @pytest.mark.parametrize("way", INPUTS)
 def test_a_run(client: ExperimentClient, emulator: Emulator, operations: list[Edit], way: str, tmp_path: Path) -> None:
-    """Each outcome once, as they come; then the sum."""
+    """A run yields each outcome once, then has a summary."""
     run = client.bulk(INPUTS[way](operations[:30], tmp_path), journal=tmp_path / "journal")
     assert "BulkRun" in repr(run)
-    found = within(lambda: list(run))
-    assert sorted(outcome.index for outcome in found) == list(range(30))
-    assert all(outcome.ok for outcome in found)
+    outcomes = within(lambda: list(run))
+    assert sorted(outcome.index for outcome in outcomes) == list(range(30))
+    assert all(outcome.ok for outcome in outcomes)
     assert len(done(emulator)) == run.summary.done == run.progress.done == 30
     run.raise_for_failures()
     assert list(run) == []
@@ -69,7 +69,7 @@ def test_a_run(client: ExperimentClient, emulator: Emulator, operations: list[Ed
 
 
 def test_a_generator_is_read_in_the_callers_thread(client: ExperimentClient, operations: list[Edit]) -> None:
-    """It may hold what belongs to that thread, and may call the client itself; it is read as it is needed."""
+    """A generator is read on demand, in the caller's thread, and may call the client itself."""
     threads, ahead, seen = set[threading.Thread](), list[int](), list[int]()
 
     def generated() -> Iterator[Edit]:
@@ -87,36 +87,36 @@ def test_a_generator_is_read_in_the_callers_thread(client: ExperimentClient, ope
 
 
 def test_a_slow_generator(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
-    """What it has given is done, and told, while it takes its time."""
-    given: list[tuple[int, int]] = []
+    """Operations run while a slow generator prepares the next one."""
+    progress: list[tuple[int, int]] = []
 
     def generated() -> Iterator[Edit]:
         for number, operation in enumerate(operations[:6]):
-            given.append((number, len(done(emulator))))
+            progress.append((number, len(done(emulator))))
             yield operation
             time.sleep(0.1)
 
     assert client.bulk(generated()).wait().done == 6
-    assert all(finished >= number - 1 for number, finished in given), "two are read before the first is sent"
+    assert all(finished >= number - 1 for number, finished in progress), "two are read before the first is sent"
 
 
 def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
-    """What it gave before is done; then its error comes, as it was raised."""
+    """The operations before the error run; then the error is raised unchanged."""
 
     def generated() -> Iterator[Edit]:
         yield from operations[:5]
         raise ZeroDivisionError("theirs")
 
-    run, found = iter(client.bulk(generated())), list[int]()
+    run, indexes = iter(client.bulk(generated())), list[int]()
     with pytest.raises(ZeroDivisionError, match="theirs"):  # noqa: PT012 - what came before it counts
         while True:
-            found.append(next(run).index)
-    assert sorted(found) == [0, 1, 2, 3, 4]
+            indexes.append(next(run).index)
+    assert sorted(indexes) == [0, 1, 2, 3, 4]
     assert len(done(emulator)) == 5
 
 
 def test_a_bad_item(client: ExperimentClient, emulator: Emulator) -> None:
-    """A list is refused before anything is sent."""
+    """A list with an invalid item is rejected before anything is sent."""
     with pytest.raises(InvalidInputError, match=r"operations\[1\]"):
         client.bulk([Edit("flags", "1", {"name": "x"}), "nonsense"]).wait()
     assert emulator.requests == []
@@ -157,7 +157,7 @@ def dropping(run: BulkRun) -> None:
 
 
 def interrupted(run: BulkRun) -> None:
-    """Ctrl-C while it waits for an outcome."""
+    """Send Ctrl-C while the run waits for an outcome."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         timer = threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGINT))
@@ -173,7 +173,7 @@ def interrupted(run: BulkRun) -> None:
 @pytest.mark.parametrize(
     "leave", [breaking, raising, closing, closing_the_run, leaving_the_block, dropping, interrupted]
 )
-def test_leaving(  # noqa: PLR0917 - fixtures
+def test_leaving_early(  # noqa: PLR0917 - fixtures
     client: ExperimentClient,
     emulator: Emulator,
     operations: list[Edit],
@@ -181,7 +181,7 @@ def test_leaving(  # noqa: PLR0917 - fixtures
     source: str,
     tmp_path: Path,
 ) -> None:
-    """When the caller goes on, what was begun has ended and is accounted for, and nothing is under way."""
+    """When the caller continues, started operations have finished and are recorded, and none is in flight."""
     run = client.bulk(INPUTS[source](operations, tmp_path), journal=tmp_path / "journal")
     leave(run)
     assert tasks(client) == []
@@ -198,19 +198,19 @@ def test_leaving(  # noqa: PLR0917 - fixtures
     assert len(emulator.requests) == 100
 
 
-def test_the_rest_can_be_read(client: ExperimentClient, operations: list[Edit]) -> None:
-    """After a loop that was left, another one gets the outcomes that the first has not seen, each once."""
-    run, found = client.bulk(operations), list[int]()
+def test_unread_outcomes_can_be_read(client: ExperimentClient, operations: list[Edit]) -> None:
+    """A second loop yields the outcomes that the first has not read, each once."""
+    run, indexes = client.bulk(operations), list[int]()
     for outcome in run:
-        found.append(outcome.index)
+        indexes.append(outcome.index)
         break
-    found += [outcome.index for outcome in run]
-    assert sorted(found) == list(range(len(found)))
-    assert 1 < len(found) < 100
+    indexes += [outcome.index for outcome in run]
+    assert sorted(indexes) == list(range(len(indexes)))
+    assert 1 < len(indexes) < 100
 
 
-def test_never_read(client: ExperimentClient, operations: list[Edit]) -> None:
-    """It says so when it is let go of; one that was closed says nothing."""
+def test_warning_if_never_read(client: ExperimentClient, operations: list[Edit]) -> None:
+    """A run that was never iterated warns when it is collected; a closed one does not."""
     held = [client.bulk(operations)]
     with pytest.warns(RuntimeWarning, match="never iterated or awaited"):
         held.clear()
@@ -218,23 +218,23 @@ def test_never_read(client: ExperimentClient, operations: list[Edit]) -> None:
 
 
 def test_a_closed_client(emulator: Emulator, operations: list[Edit]) -> None:
-    """A run cannot begin then; one that is under way in another thread ends with what is under way."""
+    """A closed client starts no run; a run in another thread finishes its operations in flight."""
     with client_of(emulator, max_concurrency=AT_ONCE) as client:
         run = client.bulk(operations)
         reading = start(lambda: list(run))
         until(lambda: emulator.requests)
     try:
-        found = reading.result(TIMEOUT)
+        outcomes = reading.result(TIMEOUT)
     except ClientClosedError:
-        found = []
+        outcomes = []
     assert len(done(emulator)) == run.summary.done == len(emulator.requests)
-    assert len(found) <= run.summary.done + run.summary.not_started
+    assert len(outcomes) <= run.summary.done + run.summary.not_started
     with pytest.raises(ClientClosedError):
         client.bulk(operations).wait()
 
 
 def test_progress_from_another_thread(client: ExperimentClient, operations: list[Edit]) -> None:
-    """Another thread sees how far it is, at any time."""
+    """Progress can be read from another thread at any time."""
     run = client.bulk(operations)
     reading, seen = start(run.wait), list[int]()
     while not reading.done():
@@ -246,7 +246,7 @@ def test_progress_from_another_thread(client: ExperimentClient, operations: list
 
 
 def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emulator) -> None:
-    """They share the client, and each has its own sum."""
+    """Runs in several threads share the client and have separate summaries."""
     ids = [emulator.state.add_flag()["id"] for _ in range(10)]
     runs = [client.bulk(iter([AddUsers("flags", id, "on", [f"u{n}"]) for id in ids])) for n in range(4)]
     sums = [reading.result(TIMEOUT) for reading in [start(run.wait) for run in runs]]
@@ -255,7 +255,7 @@ def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emu
 
 
 def test_cancel(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
-    """Requests in flight are abandoned, their outcomes are unknown, and the rest is skipped; all can be read."""
+    """`cancel` abandons requests in flight as unknown and skips the rest; all outcomes can be read."""
     emulator.inject(Fault.delay(TIMEOUT), method="PATCH", times=None)
     run = client.bulk(operations)
     outcomes: list[str] = []

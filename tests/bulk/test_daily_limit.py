@@ -1,4 +1,4 @@
-"""The budget of a day: what happens to a run when it is used up."""
+"""A run that uses up the daily request limit."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, Edit, RateLimit, RateLimitError
 from amp_exp_async.emulator import Emulator
-from tests.bulk.test_exit import AT_ONCE, done, nothing_is_left
+from tests.bulk.test_early_exit import AT_ONCE, done, nothing_is_left
 
 
 @pytest.mark.parametrize("many", [1, 30])
 @pytest.mark.parametrize("told_by", ["service", "pacer"])
-async def test_the_day_is_over(many: int, told_by: str, tmp_path: Path) -> None:
-    """When the day's requests are used up, the outcomes so far stay, the rest is left out, and the run says why.
+async def test_the_daily_limit_is_used_up(many: int, told_by: str, tmp_path: Path) -> None:
+    """At the daily limit, finished outcomes stay, the rest is skipped, and the run raises the reason.
 
-    On the next day, a rerun with the same journal does the rest.
+    On the next day, a rerun with the same journal completes the rest.
     """
     async with Emulator(per_second=None, per_day=many if told_by == "service" else None) as emulator:
         operations = [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
         limit = RateLimit(per_second=None, per_day=many if told_by == "pacer" else None)
         options: dict[str, Any] = {"base_url": emulator.base_url, "max_concurrency": AT_ONCE}
         async with AsyncExperimentClient(emulator.api_key, rate_limit=limit, **options) as client:
-            run, found = client.bulk(operations, journal=tmp_path / "journal"), []
+            run, outcomes = client.bulk(operations, journal=tmp_path / "journal"), []
             reading = aiter(run)
             with pytest.raises(RateLimitError) as caught:  # noqa: PT012 - what came before it counts
                 while True:
-                    found.append(await anext(reading))
+                    outcomes.append(await anext(reading))
             assert caught.value.daily
-            states = [outcome.status for outcome in found]
+            states = [outcome.status for outcome in outcomes]
             assert states.count("done") == len(done(emulator)) == many
             assert states.count("skipped") == len(states) - many == run.summary.not_started > 0
-            assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in found if o.status == "skipped")
+            assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in outcomes if o.status == "skipped")
             await run.aclose()
             nothing_is_left(client)
         if many == 1:

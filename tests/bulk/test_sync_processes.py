@@ -1,4 +1,4 @@
-"""Blocking streams, and bulk runs of the blocking client in a script that is interrupted and in one that forks."""
+"""Blocking streams, and blocking runs in scripts that are interrupted or fork."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.sync.timeouts import TIMEOUT, client_of, start, until
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own."""
+    """An emulator on its own thread."""
     with Emulator(per_second=None, per_day=None) as emulator:
         yield emulator
 
 
 def test_streams(emulator: Emulator, tmp_path: Path) -> None:
-    """Ids come from a generator, which is read in the caller's thread, a list, a path or an open file."""
+    """IDs come from a generator (read in the caller's thread), a list, a path or an open file."""
     id, threads = emulator.state.add_flag()["id"], set[threading.Thread]()
     ids = [f"i{number}" for number in range(2500)]
 
@@ -63,30 +63,30 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_co
 """
 
 
-def test_a_script_that_is_interrupted(emulator: Emulator) -> None:
-    """Ctrl-C ends it after what was under way, with one traceback and no warning."""
+def test_an_interrupted_script(emulator: Emulator) -> None:
+    """Ctrl-C ends a script after the operations in flight, with one traceback and no warning."""
     ids = [emulator.state.add_flag()["id"] for _ in range(100)]
     emulator.inject(Fault.delay(0.1, applied=False), times=None)
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key, "-", *ids]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: len(emulator.requests) == 8)
         script.send_signal(signal.SIGINT)
-        told, errors = script.communicate(timeout=TIMEOUT)
+        output, errors = script.communicate(timeout=TIMEOUT)
     assert script.returncode == -signal.SIGINT
     done = sum(flag["name"] == "done" for flag in emulator.state.flags)
-    assert told == f"{done} 0 0\n"
+    assert output == f"{done} 0 0\n"
     assert done == len(emulator.requests) == 8
     assert errors.count("Traceback") == errors.count("KeyboardInterrupt") == 1
     assert "Warning" not in errors
 
 
-def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C just as the waiting ends is raised like any other, and nobody waits for an end that is over."""
+def test_interrupt_at_the_end_of_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the end of a wait is raised once, and the call does not wait again."""
 
     waiting = threading.Event()
 
     class Lock:
-        """Is taken, and interrupted before it is known."""
+        """A lock that is interrupted just after it was acquired."""
 
         def __init__(self, real: Any) -> None:
             self.acquire, self.release = self._interrupted, real.release
@@ -104,7 +104,7 @@ def test_interrupted_at_the_very_end_of_a_call(emulator: Emulator, monkeypatch: 
             self._finished = Lock(self._finished)
 
         def start(self) -> None:
-            """Begin once somebody waits for the end: else it may be over before."""
+            """Start only when the caller waits; otherwise the call may be over before."""
             waiting.wait(TIMEOUT)
             super().start()
 
@@ -148,8 +148,8 @@ print("parent")
 """
 
 
-def test_a_fork_in_the_middle(emulator: Emulator) -> None:
-    """The parent goes on with its run; in the child it is refused, and a new one works."""
+def test_a_fork_during_a_run(emulator: Emulator) -> None:
+    """After a fork the parent continues its run; the child's copy is rejected, and a new run works."""
     ids = [emulator.state.add_flag()["id"] for _ in range(60)]
     emulator.inject(Fault.delay(0.02, applied=False), times=None)
     warn = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]

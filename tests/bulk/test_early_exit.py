@@ -1,4 +1,4 @@
-"""Every way to leave a run early: nothing is begun any more, what is under way is accounted for, nothing is left."""
+"""Every way to leave a run early: no further operation starts, those in flight are recorded, and no task remains."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 
 from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, BulkError, ClientClosedError, Edit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.emulator_snapshot import outcomes
+from tests.bulk.emulator_snapshot import collect
 
 AT_ONCE = 8
 
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
-    """A client that does eight things at once."""
+    """A client with a concurrency of eight."""
     options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(backoff_base=0.0), "max_concurrency": AT_ONCE}
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
         yield client
@@ -28,7 +28,7 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
 
 @pytest.fixture
 def operations(emulator: Emulator) -> list[Edit]:
-    """Edits of 200 flags, each of which takes its time."""
+    """Slow edits of 200 flags."""
     emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
     ids = [emulator.state.add_flag()["id"] for _ in range(200)]
     return [Edit("flags", id, {"name": "done"}) for id in ids]
@@ -116,7 +116,7 @@ LEAVERS: list[Leaver] = [
 
 
 def tasks() -> set[str]:
-    """What is under way, but for the emulator's own, which may be in the same loop."""
+    """Return the names of all tasks but the emulator's, which may share the loop."""
     return {task.get_name() for task in asyncio.all_tasks() if "aiohttp/web" not in repr(task)}
 
 
@@ -132,17 +132,17 @@ def nothing_is_left(client: AsyncExperimentClient) -> None:
 
 
 def written(path: Path) -> dict[str, list[str]]:
-    """The states in the journal, by their order."""
-    found: dict[str, list[str]] = {}
+    """Return the states of each flag in the journal, in order."""
+    states: dict[str, list[str]] = {}
     for line in path.read_text().splitlines()[1:]:
         entry = json.loads(line)
-        found.setdefault(entry["target"].removeprefix("flags/"), []).append(entry["state"])
-    return found
+        states.setdefault(entry["target"].removeprefix("flags/"), []).append(entry["state"])
+    return states
 
 
 @pytest.mark.parametrize("source", ["list", "async generator"])
 @pytest.mark.parametrize("leave", LEAVERS)
-async def test_leaving(  # noqa: PLR0917 - fixtures
+async def test_leaving_early(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient,
     emulator: Emulator,
     operations: list[Edit],
@@ -150,7 +150,7 @@ async def test_leaving(  # noqa: PLR0917 - fixtures
     source: str,
     tmp_path: Path,
 ) -> None:
-    """What was sent is finished, in the journal and in the sum; after `aclose` there is no task, slot or lock left."""
+    """Started operations finish and are recorded; after `aclose` no task, permit or lock is left."""
     before, closed = tasks(), []
 
     async def generated() -> AsyncGenerator[Edit, None]:
@@ -160,8 +160,8 @@ async def test_leaving(  # noqa: PLR0917 - fixtures
         finally:
             closed.append(True)
 
-    given = operations if source == "list" else generated()
-    run = client.bulk(given, journal=tmp_path / "journal")
+    source_operations = operations if source == "list" else generated()
+    run = client.bulk(source_operations, journal=tmp_path / "journal")
     await leave(run)
     begun = written(tmp_path / "journal").keys()
     await asyncio.sleep(0.05)
@@ -180,27 +180,29 @@ async def test_leaving(  # noqa: PLR0917 - fixtures
     with pytest.raises(BulkError):
         run.raise_for_failures()
     emulator.clear_faults()
-    assert (await client.bulk(given if source == "list" else operations, journal=tmp_path / "journal")).ok
+    assert (await client.bulk(source_operations if source == "list" else operations, journal=tmp_path / "journal")).ok
     assert len(done(emulator)) == len(emulator.requests) == 200, "none is done twice"
 
 
-async def test_the_rest_can_be_read(client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
-    """After leaving, the outcomes that nobody has seen are still there, each once."""
-    run = client.bulk(operations)
-    found = [await anext(aiter(run))]
-    found += [outcome async for outcome in run]
-    assert sorted(outcome.index for outcome in found) == list(range(len(found)))
-    assert {o.operation.id for o in found if o.status == "done"} == done(emulator)
-    assert len(found) < 200
-
-
-async def test_closing_before_it_began(
+async def test_unread_outcomes_can_be_read(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]
 ) -> None:
-    """Nothing is sent, not even when it is read afterwards."""
+    """After leaving, the unread outcomes can be read, each once."""
+    run = client.bulk(operations)
+    outcomes = [await anext(aiter(run))]
+    outcomes += [outcome async for outcome in run]
+    assert sorted(outcome.index for outcome in outcomes) == list(range(len(outcomes)))
+    assert {o.operation.id for o in outcomes if o.status == "done"} == done(emulator)
+    assert len(outcomes) < 200
+
+
+async def test_closing_before_the_start(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]
+) -> None:
+    """A run that was closed before it started sends nothing, even if it is read later."""
     run = client.bulk(operations)
     await run.aclose()
-    assert await outcomes(run) == []
+    assert await collect(run) == []
     assert emulator.requests == []
 
 
@@ -208,12 +210,12 @@ async def test_closing_before_it_began(
 async def test_closing_the_client(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit], reader: str
 ) -> None:
-    """What is under way finishes first; who reads on gets all outcomes that there are, and is told then."""
-    run, found = client.bulk(operations), list[Any]()
+    """Operations in flight finish first; a reader gets all outcomes, then the error."""
+    run, outcomes = client.bulk(operations), list[Any]()
 
     async def read() -> None:
         async for outcome in run:
-            found.append(outcome)
+            outcomes.append(outcome)
 
     reading = asyncio.ensure_future(read())
     await asyncio.sleep(0.03)
@@ -226,13 +228,13 @@ async def test_closing_the_client(
     if reader == "reads on":
         with pytest.raises(ClientClosedError):
             await reading
-        assert {outcome.status for outcome in found} == {"done", "skipped"}
-        assert len(found) == run.summary.done + run.summary.not_started
+        assert {outcome.status for outcome in outcomes} == {"done", "skipped"}
+        assert len(outcomes) == run.summary.done + run.summary.not_started
     assert client._transport.session._tasks == set()
 
 
 async def test_a_closed_client(client: AsyncExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
-    """A run of a closed client says so when it is read."""
+    """A run of a closed client raises when it is read."""
     run = client.bulk(operations)
     await client.aclose()
     with pytest.raises(ClientClosedError):
@@ -240,8 +242,8 @@ async def test_a_closed_client(client: AsyncExperimentClient, emulator: Emulator
     assert emulator.requests == []
 
 
-def test_collected_after_its_loop(recwarn: pytest.WarningsRecorder) -> None:
-    """An iterator that outlives its event loop ends in silence."""
+def test_collection_after_its_loop(recwarn: pytest.WarningsRecorder) -> None:
+    """An iterator that outlives its event loop is collected without a warning."""
     held: list[Any] = []
     with Emulator(per_second=None, per_day=None) as emulator:
         ids = [emulator.state.add_flag()["id"] for _ in range(300)]
@@ -261,8 +263,8 @@ def test_collected_after_its_loop(recwarn: pytest.WarningsRecorder) -> None:
     assert list(recwarn) == []
 
 
-async def test_the_source_waits_for_ever(client: AsyncExperimentClient, operations: list[Edit]) -> None:
-    """A source that does not go on is given up with the run, and closed."""
+async def test_a_source_that_blocks(client: AsyncExperimentClient, operations: list[Edit]) -> None:
+    """A source that blocks is cancelled and closed with the run."""
     closed = []
 
     async def generated() -> AsyncGenerator[Edit, None]:
