@@ -1,12 +1,10 @@
-"""The objects of the API, as immutable attrs classes."""
+"""The objects of the API as immutable attrs classes."""
 
-from ._base import Id, Maybe, Model
-from ._unset import UNSET, Unset, UnsetType
-from .exposure import ExposureEvent, ExposureFilter
+from .base import UNSET, Created, Id, Maybe, Model, Page, Unset, UnsetType
+from .deployments import Deployment
+from .flags import Experiment, ExposureEvent, ExposureFilter, Flag, FlagConfig, ParentDependencies, Variant, Version
 from .groups import Group, HoldoutGroup, MutexGroup, MutexSlot
-from .results import Created, Deployment, Page, Version
-from .targeting import Condition, Segment, Variant
-from .toggles import Experiment, Flag, FlagConfig, ParentDependencies
+from .segments import Condition, Segment
 
 __all__ = [
     "UNSET",

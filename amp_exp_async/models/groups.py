@@ -1,4 +1,4 @@
-"""Groups of experiments: those that exclude each other, and those that users are held out of."""
+"""Mutex groups, whose experiments exclude each other, and holdout groups, whose experiments some users never get."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from ._base import Id, Maybe, Model
-from ._unset import UNSET
+from .base import UNSET, Id, Maybe, Model
 
 
 @frozen(repr=False, kw_only=True)
 class MutexSlot(Model):
-    """A slot of a mutex group: a share of the users, and the experiments that only they can be in.
+    """A slot of a mutex group: a percentage of the users, and the experiments that only they can get.
 
     Attributes:
-        percentage: 1 to 100, a whole number; the slots of a group add up to 100.
-        experiments: ids of the experiments in it.
-        holdouts: ids of the holdout groups in it.
-        individuals: user and device ids that are always in it.
-        name: the name shown in the app.
-        index: its number in the group, which `edit_slot` takes; the first is 1.
-        variant_key: the key of the variant that stands for it.
-        cohorts: ids of the cohorts that are always in it.
+        percentage: an integer from 1 to 100; the percentages of a group add up to 100.
+        experiments: the IDs of its experiments.
+        holdouts: the IDs of its holdout groups.
+        individuals: user and device IDs that are always in this slot.
+        name: the name in the app.
+        index: its number in the group, from 1, which `edit_slot` takes.
+        variant_key: the key of the variant that represents it.
+        cohorts: the IDs of the cohorts that are always in this slot.
     """
 
-    shown: ClassVar[tuple[str, ...]] = ("index", "percentage", "experiments")
+    _repr_fields: ClassVar[tuple[str, ...]] = ("index", "percentage", "experiments")
 
     percentage: Maybe[float] = UNSET
     experiments: Maybe[list[Id]] = UNSET
@@ -40,9 +39,9 @@ class MutexSlot(Model):
 
 @frozen(repr=False, kw_only=True)
 class Group(Model):
-    """What both sorts of groups have."""
+    """The fields that mutex groups and holdout groups share."""
 
-    shown: ClassVar[tuple[str, ...]] = ("id", "key", "name")
+    _repr_fields: ClassVar[tuple[str, ...]] = ("id", "key", "name")
 
     id: Id
     project_id: Maybe[Id] = UNSET
@@ -57,18 +56,18 @@ class Group(Model):
 
 @frozen(repr=False, kw_only=True)
 class MutexGroup(Group):
-    """A mutual exclusion group: a user is in one of its slots, and only in experiments of that slot.
+    """A mutual exclusion group: each user is in one slot, and only gets experiments of that slot.
 
     Attributes:
-        id: the id.
-        project_id: the project's id.
-        name: the name shown in the app.
+        id: the ID.
+        project_id: the ID of the project.
+        name: the name in the app.
         key: letters, digits, `_` and `-`.
-        description: what it is for.
+        description: the description.
         evaluation_mode: `local` or `remote`.
-        bucketing_key: the property that decides who falls into which slot.
-        bucketing_salt: the salt of that decision.
-        slots: the slots, in order.
+        bucketing_key: the property that users are bucketed by.
+        bucketing_salt: the salt of the bucketing.
+        slots: the slots, in order of their index.
         deleted: whether it is archived.
     """
 
@@ -77,27 +76,27 @@ class MutexGroup(Group):
 
 @frozen(repr=False, kw_only=True)
 class HoldoutGroup(Group):
-    """A holdout group: a share of the users who are in none of its experiments.
+    """A holdout group: a percentage of the users, who get none of its experiments.
 
     Attributes:
-        id: the id.
-        project_id: the project's id.
-        name: the name shown in the app.
+        id: the ID.
+        project_id: the ID of the project.
+        name: the name in the app.
         key: letters, digits, `_` and `-`.
-        description: what it is for.
-        holdout_percentage: 1 to 99, a whole number: the share of the users who are held out.
+        description: the description.
+        holdout_percentage: an integer from 1 to 99, the percentage of the users who are held out.
         evaluation_mode: `local` or `remote`.
-        bucketing_key: the property that decides who is held out.
-        bucketing_salt: the salt of that decision.
-        variant_name: the name of the variant that stands for it.
-        experiments: ids of its experiments.
-        individual_inclusion: user and device ids that are always held out.
-        individual_exclusion: user and device ids that never are.
+        bucketing_key: the property that users are bucketed by.
+        bucketing_salt: the salt of the bucketing.
+        variant_name: the name of the variant that represents it.
+        experiments: the IDs of its experiments.
+        individual_inclusion: user and device IDs that are always held out.
+        individual_exclusion: user and device IDs that are never held out.
         deleted: whether it is archived.
-        created_by: who created it.
-        last_modified_by: who changed it last.
-        created_at: when, in UTC.
-        last_modified_at: when, in UTC.
+        created_by: the user who created it.
+        last_modified_by: the user who changed it last.
+        created_at: the time of creation, in UTC.
+        last_modified_at: the time of the last change, in UTC.
     """
 
     holdout_percentage: Maybe[float] = UNSET

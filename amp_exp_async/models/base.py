@@ -1,0 +1,82 @@
+"""The base of all models, the sentinel `UNSET`, and the results that every resource shares."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+
+from attrs import field, frozen
+
+T = TypeVar("T")
+
+
+class Unset(enum.Enum):
+    """The type of `UNSET`. An enum with one member, because type checkers narrow it by `is` and by truth."""
+
+    UNSET = enum.auto()
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+"""A field that the service did not send, or an argument that is not sent. It is falsy, and is not null (`None`)."""
+
+UnsetType: TypeAlias = Literal[Unset.UNSET]
+"""The type of `UNSET` in annotations: `str | UnsetType`."""
+
+Maybe: TypeAlias = T | UnsetType | None
+"""A field that can be null (`None`) or missing (`UNSET`)."""
+
+Id: TypeAlias = Annotated[str, "an id"]
+"""An ID: always a string, even if the service sends a number."""
+
+
+@frozen(repr=False)
+class Model:
+    """The base of the models: values that can be compared, copied and pickled. Change one with `attrs.evolve`.
+
+    Attributes:
+        extra: fields that the service sent and this version of the library does not know, by JSON field name. They are
+            written back unchanged.
+    """
+
+    _repr_fields: ClassVar[tuple[str, ...]] = ()
+
+    extra: dict[str, Any] = field(factory=dict[str, Any], kw_only=True)
+
+    def __repr__(self) -> str:
+        values = ((name, getattr(self, name)) for name in self._repr_fields)
+        fields = ", ".join(f"{name}={value!r}" for name, value in values if value is not UNSET)
+        return f"{type(self).__name__}({fields})"
+
+
+@frozen(repr=False)
+class Created(Model):
+    """The result of a creation.
+
+    Attributes:
+        id: the ID of the new object.
+        url: its page in the app; `UNSET` for a deployment, and for a flag or experiment that was found by reading back.
+    """
+
+    _repr_fields: ClassVar[tuple[str, ...]] = ("id", "url")
+
+    id: Id
+    url: Maybe[str] = UNSET
+
+
+@frozen
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        items: the items of the page.
+        next_cursor: the `cursor` of the next page; `None` on the last page.
+    """
+
+    items: list[T] = field(repr=lambda items: f"<{len(items)}>")
+    next_cursor: str | None = None
