@@ -1,4 +1,4 @@
-"""The one place where JSON and models meet."""
+"""Serialization: JSON to models, and models to JSON."""
 
 from .documents import (
     MalformedDocumentError,

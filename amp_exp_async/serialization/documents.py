@@ -1,4 +1,4 @@
-"""Documents to models and back: one object, an array, a page, a request's body and query."""
+"""Response bodies to models, and models and arguments to request bodies and queries."""
 
 from __future__ import annotations
 
@@ -11,65 +11,69 @@ from anyio.lowlevel import checkpoint
 from attrs import frozen
 
 from amp_exp_async.errors import UnexpectedResponseError
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Id, Model, Page
 
 from . import values
-from .hooks import Hooks
 from .names import NEXT_CURSOR, camel_case, field_names
+from .structure import get_structure_hook
 
 M = TypeVar("M", bound=Model)
 
-# Structuring 1,000 flags holds the event loop for several milliseconds: give way in between.
-_AT_A_TIME = 200
+# Structuring 1,000 flags takes several milliseconds: let the event loop run after this many.
+_CHUNK_SIZE = 200
 
 _SCALARS = frozenset({str, bool, int, float, type(None)})
-
-_HOOKS = Hooks()
 
 
 @frozen
 class MalformedDocumentError(Exception):
-    """A document is not what the contract says: the place in it, and the reason."""
+    """A document does not match the API reference.
+
+    Attributes:
+        location: the location in the document; empty for the whole document.
+        reason: the error at this location.
+    """
 
     location: str
     reason: str
 
 
 def parse(model: type[M], document: Any) -> M:
-    """A model from a decoded JSON object.
+    """Return the model of a decoded JSON object.
 
     Raises:
-        UnexpectedResponseError: something in the document is of a wrong type, or missing; `place` says where.
+        UnexpectedResponseError: If a value in the document is missing or has the wrong type; `location` names it.
     """
     try:
-        return _structure(model, document, "")
+        return _structure(model, document)
     except MalformedDocumentError as malformed:
+        location = f"{malformed.location}: " if malformed.location else ""
         raise UnexpectedResponseError(
-            f"no {getattr(model, '__name__', model)}: at {malformed.location or 'the top'}: {malformed.reason}",
-            location=malformed.location,
+            f"invalid {getattr(model, '__name__', model)}: {location}{malformed.reason}", location=malformed.location
         ) from None
 
 
 def to_json(value: Any) -> Any:
-    """The wire's JSON (dicts, lists, strings, numbers, booleans, None) of a model, or of a list or dict of them.
+    """Return a model, or a list or dict of models, as JSON (dicts, lists, strings, numbers, booleans, None).
 
-    Fields that are `UNSET` are left out; `extra` is written back.
+    Fields that are `UNSET` are omitted, and those in `extra` are written back.
     """
     if value.__class__ in _SCALARS:
         return value
     if isinstance(value, Model):
         cls: Any = type(value)
-        known = ((wire, getattr(value, name)) for name, wire in field_names(cls).items())
-        return value.extra | {wire: to_json(item) for wire, item in known if item is not UNSET}
+        fields = ((json_name, getattr(value, name)) for name, json_name in field_names(cls).items())
+        return value.extra | {json_name: to_json(item) for json_name, item in fields if item is not UNSET}
     if isinstance(value, Mapping):
         return {key: to_json(item) for key, item in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in cast("list[Any]", value)]
-    return values.moment_to_json(value) if isinstance(value, date) else value
+    return values.format_timestamp(value) if isinstance(value, date) else value
 
 
 def decode(body: bytes) -> Any:
-    """Any JSON text."""
+    """Return the JSON value of a body."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -77,59 +81,59 @@ def decode(body: bytes) -> Any:
 
 
 def parse_object(model: type[M], body: bytes) -> M:
-    """The model that a body holds."""
-    return _structure(model, decode(body), "")
+    """Return the model of a body."""
+    return _structure(model, decode(body))
 
 
 async def parse_list(model: type[M], body: bytes) -> list[M]:
-    """The models of a body that is an array."""
+    """Return the models of a body that is an array."""
     return await _structure_all(model, decode(body), "")
 
 
 async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
-    """The page that a body holds: an object whose field `name` is the array."""
+    """Return the page of a body, whose field `name` is the array of its items."""
     document = decode(body)
     if document.__class__ is not dict:
-        raise MalformedDocumentError("", f"expected an object with {name!r}")
+        raise MalformedDocumentError("", f"expected an object with {format_value(name)}")
     if name not in document:
         raise MalformedDocumentError(name, "missing")
-    items: list[M] = await _structure_all(model, document[name], name)
+    items = await _structure_all(model, document[name], name)
     return Page(items, _cursor(document.get(NEXT_CURSOR)))
 
 
-def expect_ok(body: bytes) -> None:
-    """The reply to a write: `OK`, or anything else but a web page, which comes from a proxy or a login."""
-    if body.lstrip()[:1] == b"<":
-        raise MalformedDocumentError("", "a web page")
-
-
 def parse_ids(body: bytes) -> list[str]:
-    """The ids of a body that is an array of them."""
+    """Return the IDs of a body that is an array of them."""
     document = decode(body)
     try:
         return values.identifiers(document)
     except TypeError:
-        raise MalformedDocumentError(*_first_fault(document, list[Id])) from None
+        raise _malformed(list[Id], document) from None
+
+
+def expect_ok(body: bytes) -> None:
+    """Accept any response to a write except a web page, which is from a proxy or a login."""
+    if body.lstrip()[:1] == b"<":
+        raise MalformedDocumentError("", "a web page")
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
-    """A request's body from snake_case fields; those that are `UNSET` are left out."""
+    """Return the request body of snake_case fields; those that are `UNSET` are omitted."""
     return orjson.dumps({camel_case(name): to_json(value) for name, value in fields.items() if value is not UNSET})
 
 
 def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """A request's query from snake_case fields; those that are `UNSET` are left out."""
+    """Return the request query of snake_case fields; those that are `UNSET` are omitted."""
     return encode_query({camel_case(name): value for name, value in fields.items() if value is not UNSET})
 
 
 def encode_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """A request's query from the wire's own names."""
-    return tuple((name, _query_text(value)) for name, value in parameters.items())
+    """Return the request query of parameters whose names are unchanged."""
+    return tuple((name, _query_value(value)) for name, value in parameters.items())
 
 
-def _query_text(value: Any) -> str:
+def _query_value(value: Any) -> str:
     if isinstance(value, date):
-        return values.moment_to_json(value)
+        return values.format_timestamp(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -139,34 +143,39 @@ def _cursor(value: Any) -> str | None:
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise MalformedDocumentError(NEXT_CURSOR, f"expected a string or a number, got {value!r:.60}")
+        raise MalformedDocumentError(NEXT_CURSOR, f"expected a string or a number, got {format_value(value)}")
     return str(value)
+
+
+def _structure(model: type[M], document: Any) -> M:
+    try:
+        return get_structure_hook(model)(document)
+    except (TypeError, ValueError):
+        raise _malformed(model, document) from None
 
 
 async def _structure_all(model: type[M], documents: Any, name: str) -> list[M]:
     if documents.__class__ is not list:
         raise MalformedDocumentError(name, "expected an array")
+    hook = get_structure_hook(model)
     models: list[M] = []
-    # Each document is let go of as soon as it is read: the next models take its memory while it is warm.
+    # Each document is dropped after it is read, so that the next models reuse its memory while it is in the cache.
     documents.reverse()
     while documents:
-        models.append(_structure(model, documents.pop(), f"{name}[{len(models)}]"))
-        if len(models) % _AT_A_TIME == 0:
+        document = documents.pop()
+        try:
+            models.append(hook(document))
+        except (TypeError, ValueError):
+            raise _malformed(model, document, f"{name}[{len(models)}]") from None
+        if len(models) % _CHUNK_SIZE == 0:
             await checkpoint()
     return models
 
 
-def _structure(model: type[M], document: Any, where: str) -> M:
-    try:
-        return _HOOKS.of(model)(document)
-    except (TypeError, ValueError):
-        place, reason = _first_fault(document, model)
-        separator = "." if where and place and not place.startswith("[") else ""
-        raise MalformedDocumentError(where + separator + place, reason) from None
+def _malformed(kind: Any, document: Any, prefix: str = "") -> MalformedDocumentError:
+    # Importing cattrs takes long, and most programs never need it.
+    from .error_location import locate_error  # noqa: PLC0415
 
-
-def _first_fault(document: Any, kind: Any) -> tuple[str, str]:
-    # cattrs takes long to import, and few programs ever meet a fault.
-    from .detailed import first_fault  # noqa: PLC0415
-
-    return first_fault(document, kind)
+    location, reason = locate_error(document, kind)
+    separator = "." if prefix and location and not location.startswith("[") else ""
+    return MalformedDocumentError(prefix + separator + location, reason)

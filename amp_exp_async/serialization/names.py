@@ -1,4 +1,4 @@
-"""The names of the wire. Nothing outside this package knows its camelCase."""
+"""JSON field names. No other package contains camelCase."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from amp_exp_async.models import ExposureEvent, ExposureFilter, Model, Version
 
 NEXT_CURSOR = "nextCursor"
 
-# The wire writes these two in snake_case.
+# The API uses snake_case in these two models.
 _SNAKE_CASE: frozenset[type[Model]] = frozenset({ExposureEvent, ExposureFilter})
 _IRREGULAR: dict[type[Model], dict[str, str]] = {Version: {"config": "flagConfig"}}
 
 
 @cache
 def camel_case(name: str) -> str:
-    """`rollout_percentage` as the wire writes it."""
+    """Return a snake_case name in camelCase."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 @cache
 def field_names(model: Hashable) -> dict[str, str]:
-    """A model's fields, with their names on the wire."""
+    """Return the JSON field name of each field of a model."""
     cls: Any = get_origin(model) or model
     irregular = _IRREGULAR.get(cls, {})
     names = (field.name for field in attrs.fields(cls) if field.name != "extra")

@@ -32,7 +32,7 @@ def body(document: Any) -> bytes:
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
-        ((12, "targetSegments", 0, "percentage"), "half", "expected a number, got a string 'half'"),
+        ((12, "targetSegments", 0, "percentage"), "half", 'expected a number, got "half"'),
         ((12, "targetSegments", 1, "conditions", 0, "values", 1), 5, "expected a string"),
         ((12, "targetSegments", 1, "rolloutWeights", "off"), None, "expected a number, got null"),
         ((12, "targetSegments", 0, "conditions"), {}, "expected an array, got an object"),
@@ -40,7 +40,7 @@ def body(document: Any) -> bytes:
         ((3, "variants", 0, "key"), UNSET, "missing"),
         ((3, "key"), UNSET, "missing"),
         ((3, "id"), None, "expected a string or an integer, got null"),
-        ((3, "deployments", 1), True, "expected a string or an integer, got a boolean"),
+        ((3, "deployments", 1), True, "expected a string or an integer, got true"),
         ((3, "createdAt"), "yesterday at noon", "yesterday at noon"),
         ((3, "createdAt"), "2023-07-29", "expected a timestamp"),
         ((0,), [], "expected an object, got an array"),

@@ -35,8 +35,8 @@ from amp_exp_async import (
     to_json,
 )
 from amp_exp_async.models import FlagConfig, Id, Model
-from amp_exp_async.serialization import detailed
-from amp_exp_async.serialization.hooks import Hooks
+from amp_exp_async.serialization import error_location
+from amp_exp_async.serialization.structure import get_structure_hook
 from tests.unit.samples import EXPERIMENT, FLAG, HOLDOUT, MUTEX, VERSION, Place, changed, spelled
 
 ALL_MODELS: list[Any] = [
@@ -90,11 +90,11 @@ def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
     mutated = changed(document, place, value)
 
     try:
-        fast = Hooks().of(model)(mutated)
+        fast = get_structure_hook(model)(mutated)
     except (TypeError, ValueError):
         fast = None
     try:
-        slow = detailed._DETAILED.structure(mutated, model)
+        slow = error_location._CONVERTER.structure(mutated, model)
     except BaseValidationError:
         slow = None
 
