@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from amp_exp_async import Outcome, ResourceChange
-from amp_exp_async.manifests.operations import operations
+from amp_exp_async.manifests.operations import operations_for
 
 Fate: TypeAlias = Literal["done", "failed", "unknown", "begun", "left"]
 
@@ -50,7 +50,7 @@ class Account:
     def __init__(self, changes: Sequence[ResourceChange]) -> None:
         self.wrong: list[WrongStep] = []
         self._changes = changes
-        self._due = [len(operations(change)) for change in changes]
+        self._due = [len(operations_for(change)) for change in changes]
         self._of = [at for at, due in enumerate(self._due) for _ in range(due)]
         self._states: list[Counter[str]] = [Counter() for _ in changes]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from amp_exp_async import Deployment, FieldChange, InvalidInputError, validation
-from amp_exp_async.manifests.present import full
+from amp_exp_async.manifests.live import to_plain
 
 from .command import command
 from .options import DryRun, Yes
@@ -34,7 +34,7 @@ def _list(
         for one in session.client.deployments.list(limit=validation.MAX_PAGE)
         if project in {None, one.project_id} and (include_archived or not one.deleted)
     ]
-    session.result = [full(one) for one in found]
+    session.result = [to_plain(one) for one in found]
     columns = {"id": "id", "project": "project_id", "label": "label"}
     if include_archived:
         columns["archived"] = "deleted"

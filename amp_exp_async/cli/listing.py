@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from amp_exp_async import UNSET, validation
-from amp_exp_async.manifests.present import full
+from amp_exp_async.manifests.live import to_plain
 from amp_exp_async.models import FlagConfig
 
 from .command import command
@@ -57,14 +57,14 @@ def add_listing(app: typer.Typer, section: Section) -> None:
             toggle for toggle in listed if enabled in {None, bool(toggle.enabled)} and tags.issubset(toggle.tags or ())
         )
         if session.json:
-            session.result = [full(toggle) for toggle in wanted]
+            session.result = [to_plain(toggle) for toggle in wanted]
             return
         columns = _WITH_ARCHIVED if include_archived else _COLUMNS
         session.table(list(columns), (_row(toggle, list(columns.values())) for toggle in wanted))
 
     @command(app, "get", help=f"Show one {section.one} with all its fields.")
     def get(session: Session, *, flag: Name, naming: Naming) -> None:
-        found = session.result = full(read(section.of(session.client), naming.of(flag)))
+        found = session.result = to_plain(read(section.of(session.client), naming.of(flag)))
         for line in lines(found):
             session.say(line)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from amp_exp_async import VersionChange
-from amp_exp_async.manifests.present import full
+from amp_exp_async.manifests.live import to_plain
 from amp_exp_async.models import FlagConfig, Version
 from amp_exp_async.resources.history import apply_version, not_restorable, version_changes
 
@@ -32,13 +32,13 @@ def add_versions(app: typer.Typer, section: Section) -> None:
         toggles = section.of(session.client)
         id = find(toggles, naming.of(flag)).id
         if version is not None:
-            one = session.result = full(toggles.versions.get(id, version))
+            one = session.result = to_plain(toggles.versions.get(id, version))
             who_and_when = {name: value for name, value in one.items() if name != "config"}
             for line in lines({**who_and_when, "config": one["config"]}):
                 session.say(line)
             return
         found: list[Version[FlagConfig]] = list(toggles.versions.list(id))
-        session.result = [full(one) for one in found]
+        session.result = [to_plain(one) for one in found]
         session.table(
             ["version", "when", "who"], ([one.version, cell(one.created_at), cell(one.created_by)] for one in found)
         )
@@ -85,6 +85,6 @@ def _document(change: VersionChange) -> dict[str, object]:
     return {
         "version": change.version,
         "created_by": change.created_by or None,
-        "created_at": full(change.created_at or None),
+        "created_at": to_plain(change.created_at or None),
         "differences": plain(in_our_words(change.differences)),
     }

@@ -9,7 +9,7 @@ import attrs
 from attrs import define
 
 from amp_exp_async import UNSET, APIStatusError, EditConflictError, FieldChange, InvalidInputError
-from amp_exp_async.manifests.present import full
+from amp_exp_async.manifests.live import to_plain
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.resources.diff import diff_flags
 from amp_exp_async.resources.optimistic import OptimisticEdit, changed_fields
@@ -62,7 +62,7 @@ def plain(differences: Mapping[str, FieldChange]) -> dict[str, Any]:
     """Differences, for `--json`; a side where the field was not there is left out."""
     return {
         name: {
-            side: full(value)
+            side: to_plain(value)
             for side, value in (("before", found.before), ("after", found.after))
             if value is not UNSET
         }

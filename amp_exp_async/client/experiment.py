@@ -212,15 +212,15 @@ class AsyncExperimentClient(AsyncClient):
         Example:
             `save(await client.export(project_id="123"), "flags.yaml")`
         """
-        depth = manifests.Depth(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
+        options = manifests.ExportOptions(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
         return await manifests.export(
-            self._transport, project_id=project_id, keys=keys, include_archived=include_archived, depth=depth
+            self._transport, project_id=project_id, keys=keys, include_archived=include_archived, options=options
         )
 
-    async def plan(self, state: Manifest, *, prune: bool = False, project_id: str | None = None) -> Plan:
-        """What would change for everything to be as a state declares it. It only reads.
+    async def plan(self, manifest: Manifest, *, prune: bool = False, project_id: str | None = None) -> Plan:
+        """What would change for everything to be as a manifest declares it. It only reads.
 
-        What the state does not mention is left alone. It reads one list for each project, that of the deployments if
+        What the manifest does not mention is left alone. It reads one list for each project, that of the deployments if
         any are declared, and what is declared and the lists do not show: users and cohorts of variants, and fields of
         a flag, a request each. Where dependencies are declared on what these lists do not show, it reads the lists of
         mutex and holdout groups, and asks for the rest by key.
@@ -229,11 +229,11 @@ class AsyncExperimentClient(AsyncClient):
         service without them, and has a warning otherwise.
 
         Args:
-            state: what is declared: from `load`, `export`, or made in code.
+            manifest: what is declared: from `load`, `export`, or made in code.
             prune: True to archive flags, and experiments, that are in the projects of those declared, and are not
                 declared themselves.
-            project_id: the project to plan for, whichever the state names: a promotion. Deployments are found there by
-                label, and dependencies by key.
+            project_id: the project to plan for, whichever the manifest names: a promotion. Deployments are found there
+                by label, and dependencies by key.
 
         Raises:
             InvalidInputError: `prune` is True for an export of some keys, which has not looked at the others.
@@ -247,7 +247,7 @@ class AsyncExperimentClient(AsyncClient):
 
             promotion = await client.plan(await client.export(project_id="123"), project_id="456")
         """
-        return await manifests.make_plan(self._transport, state, prune=prune, project_id=project_id)
+        return await manifests.make_plan(self._transport, manifest, prune=prune, project_id=project_id)
 
     def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> AsyncBulkRun:
         """Carry out a plan, and hand out what became of each step, as they finish.

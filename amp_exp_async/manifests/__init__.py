@@ -1,19 +1,18 @@
-"""Flags as files: what a file declares, how it is read and written, and what would change."""
+"""Flags as files: manifests, and the plans and diffs made from them."""
 
-from .applying import apply
+from .apply import apply
 from .change import Action, ResourceChange
-from .export import Depth, export
+from .diff import ManifestDiff, diff
+from .export import ExportOptions, export
 from .files import dumps, load, loads, save
-from .plan import Plan
-from .planning import make_plan
+from .plan import Plan, make_plan
 from .spec import Dependencies, ExperimentSpec, ExportScope, FlagConfigSpec, FlagSpec, Manifest, VariantSpec
-from .state_diff import ManifestDiff, diff
 
 __all__ = [
     "Action",
     "Dependencies",
-    "Depth",
     "ExperimentSpec",
+    "ExportOptions",
     "ExportScope",
     "FlagConfigSpec",
     "FlagSpec",

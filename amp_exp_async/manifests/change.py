@@ -1,12 +1,22 @@
-"""What a plan would change, or what differs, of one flag or experiment, as plain values."""
+"""Changes of flags and experiments, and their rendering as text, Markdown and JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import unified_diff
+from itertools import islice
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+import orjson
 from attrs import field, frozen
 
+from amp_exp_async.errors import Problem
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
@@ -14,21 +24,27 @@ from .spec import KINDS, KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 
+_MAX_INLINE = 60
+_CONTEXT_LINES = 12
+_SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+", "remove": "-"}
+_COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m", "!": "\x1b[33m"}
+_RESET = "\x1b[0m"
+
 
 @frozen(kw_only=True)
 class ResourceChange:
-    """What a plan would change of one flag or experiment, or what differs between two states.
+    """The change of one flag or experiment: planned, or the difference between two manifests.
 
     Attributes:
         kind: `flags` or `experiments`.
-        key: its key.
-        project_id: its project's id; empty where states that differ do not say it.
-        id: its id; None for one that is to be created, and where it is not known.
-        action: `create`, `edit`, `archive` or `restore`; the latter two may edit too. Between two states also `remove`,
-            for what is in the first one only.
-        fields: what changes, by field: `enabled`, `variants.on.payload`, `variants.on` for one that is added or
+        key: the key.
+        project_id: the project's ID; empty if the manifests that differ do not name it.
+        id: the ID; None if the flag is to be created, or if its ID is unknown.
+        action: `create`, `edit`, `archive` or `restore`; the last two may also edit. In a difference also `remove`:
+            only the first manifest has the flag.
+        fields: the changed fields: `enabled`, `variants.on.payload`, `variants.on` for a variant that is added or
             removed, `variants.on.users`, `rollout_weights.on`.
-        deployments: the ids of the deployments that `fields` names by label.
+        deployments: the IDs of the deployments that `fields` names by label.
     """
 
     kind: KindName
@@ -41,16 +57,16 @@ class ResourceChange:
 
     @property
     def target(self) -> str:
-        """What is changed, in words."""
+        """The changed flag or experiment: `flags/new-checkout in project 123`."""
         return f"{self.kind}/{self.key}{self.where}"
 
     @property
     def where(self) -> str:
-        """Its project, in words; empty where it is not known."""
+        """The project, with a preposition: ` in project 123`. It is empty if the project is unknown."""
         return f" in project {self.project_id}" if self.project_id else ""
 
     def as_json(self) -> dict[str, Any]:
-        """The change as plain JSON; what is not there is left out."""
+        """Return the change as plain JSON. A missing side of a field is left out."""
         fields = {
             name: {side: value for side in ("before", "after") if (value := getattr(change, side)) is not UNSET}
             for name, change in self.fields.items()
@@ -62,17 +78,117 @@ class ResourceChange:
         }
 
 
-def change_of(document: Any) -> ResourceChange:
-    """The change that was made plain.
+def parse_change(document: Any) -> ResourceChange:
+    """Return the change that `as_json` converted.
 
     Raises:
-        KeyError, TypeError, AttributeError: it is none.
+        KeyError, TypeError, AttributeError: If the document is not a change.
     """
-    given = cast("dict[str, Any]", dict(document))
-    if given["kind"] not in KINDS or given["action"] not in get_args(Action):
-        raise TypeError(f"there is no {given['action']!r} of {given['kind']!r}")
+    values = cast("dict[str, Any]", dict(document))
+    if values["kind"] not in KINDS or values["action"] not in get_args(Action):
+        raise TypeError(f"unknown change: {format_value(values['action'])} of {format_value(values['kind'])}")
     fields = {
         name: FieldChange(name, sides.get("before", UNSET), sides.get("after", UNSET))
-        for name, sides in given.pop("fields").items()
+        for name, sides in values.pop("fields").items()
     }
-    return ResourceChange(**given, fields=fields)
+    return ResourceChange(**values, fields=fields)
+
+
+def sort_changes(changes: Iterable[ResourceChange]) -> tuple[ResourceChange, ...]:
+    """Return changes in the order of plans: flags first, then by project and key."""
+    return tuple(sorted(changes, key=lambda change: (change.kind != "flags", change.project_id, change.key)))
+
+
+@frozen(kw_only=True)
+class ChangeSet:
+    """Changes of flags and experiments. It is falsy if it is empty. `print` shows a diff, in colour on a terminal.
+
+    Attributes:
+        changes: a `ResourceChange` for each flag and experiment.
+    """
+
+    changes: tuple[ResourceChange, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for change in self.changes:
+            lines.append(f"{_SIGNS[change.action]} {change.action} {change.target}")
+            lines += [f"  {line}" for line in _diff_lines(change)]
+        lines += [_format_warning(warning) for warning in self._warnings]
+        lines.append(self.summary)
+        has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        return "\n".join(_colour(line) if has_colour else line for line in lines)
+
+    @property
+    def _warnings(self) -> tuple[Problem, ...]:
+        """The warnings to show after the changes."""
+        return ()
+
+    @property
+    def summary(self) -> str:
+        """The number of changes by action: `2 to create, 1 to edit`."""
+        counts = Counter(change.action for change in self.changes)
+        return (
+            ", ".join(f"{counts[action]} to {action}" for action in get_args(Action) if counts[action]) or "no changes"
+        )
+
+    def to_markdown(self) -> str:
+        """Return the changes as Markdown, for a comment on a pull request."""
+        parts = [f"### Flags: {self.summary}\n"]
+        for change in self.changes:
+            parts.append(f"**{change.action}** `{change.kind}/{change.key}`{change.where}\n")
+            parts.append(_fence(_diff_lines(change)))
+        if warnings := _fence(map(_format_warning, self._warnings)):
+            parts += ["**Warnings**\n", warnings]
+        return "\n".join(part for part in parts if part)
+
+
+def _fence(lines: Iterable[str]) -> str:
+    """Return the lines in a code fence that is longer than any in them."""
+    body = "\n".join(lines)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
+    return f"{fence}diff\n{body}\n{fence}\n" if body else ""
+
+
+def _format_warning(warning: Problem) -> str:
+    return f"! {warning}"
+
+
+def _colour(line: str) -> str:
+    sign = line.lstrip()[:1]
+    return f"{_COLOURS[sign]}{line}{_RESET}" if sign in _COLOURS else line
+
+
+def _diff_lines(change: ResourceChange) -> Iterator[str]:
+    for name, field_change in change.fields.items():
+        before, after = _format_json(field_change.before), _format_json(field_change.after)
+        if len(before) + len(after) <= _MAX_INLINE and "\n" not in before + after:
+            if field_change.before is not UNSET:
+                yield f"- {name}: {before}"
+            if field_change.after is not UNSET:
+                yield f"+ {name}: {after}"
+        else:
+            yield f"  {name}:"
+            yield from _unified_lines(before.splitlines(), after.splitlines())
+
+
+def _unified_lines(before: list[str], after: list[str]) -> Iterator[str]:
+    """Yield the lines that differ, with some context."""
+    for line in islice(unified_diff(before, after, n=_CONTEXT_LINES, lineterm=""), 2, None):
+        if not line.startswith("@@"):
+            yield f"{line[0]}   {line[1:]}"
+        elif not line.startswith((" -0,", " -1,", " -1 "), 2):
+            yield "    ..."
+
+
+def _format_json(value: Any) -> str:
+    if value is UNSET:
+        return ""
+    text = orjson.dumps(value).decode()
+    if not text.isprintable():
+        # Escape what a terminal would execute, and what would end the line.
+        return json.dumps(value) if len(text) <= _MAX_INLINE else json.dumps(value, indent=2)
+    return text if len(text) <= _MAX_INLINE else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

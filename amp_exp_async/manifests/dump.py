@@ -77,7 +77,7 @@ def validated(state: Manifest) -> Manifest:
         InvalidInputError: it is no state.
         InvalidManifestError: it has problems.
     """
-    _refuse_others("state", state)
+    _refuse_others("manifest", state)
     parser = Parser("")
     made: list[Manifest] = []
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""From what there is to a state."""
+"""Export of live flags and experiments to a manifest."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 from attrs import evolve, frozen
 
 from amp_exp_async import validation
+from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.formatting import format_value
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, FlagConfig
 
-from .dependencies import exported, to_export
-from .names import Labels, Parents
-from .present import WHATS, Present, What, declared, present
+from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_spec
+from .references import DeploymentResolver, ParentResolver, export_dependencies, parents_to_export
 from .spec import KINDS, ExportScope, KindName, Manifest
-from .survey import Survey
 
 
 @frozen(kw_only=True)
-class Depth:
-    """What is exported besides what the lists show.
+class ExportOptions:
+    """What an export reads in addition to the lists.
 
     Attributes:
-        users: the users and devices included in the variants.
-        cohorts: the cohorts included in them.
-        variants: the variants in full.
-        server_fields: what the service makes.
+        users: whether to read the users and devices included in variants.
+        cohorts: whether to read the cohorts included in variants.
+        variants: whether to read complete variants.
+        server_fields: whether to export the fields that the service makes.
     """
 
     users: bool
@@ -42,43 +42,51 @@ async def export(
     project_id: str | None,
     keys: Iterable[str] | None,
     include_archived: bool,
-    depth: Depth,
+    options: ExportOptions,
 ) -> Manifest:
-    """The flags and experiments that there are, as a file declares them, and what was looked at."""
+    """Export live flags and experiments to a manifest with the scope of the export."""
     project = UNSET if project_id is None else validation.identifier("project_id", project_id)
-    wanted = None if keys is None else {validation.key("keys", key) for key in validation.sequence("keys", keys)}
-    if wanted is not None and not wanted:
-        validation.reject("keys", "must hold at least one key; leave it out for all")
-    survey = Survey(transport)
-    lists = [partial(survey.toggles, kind, project, wanted, include_archived=include_archived) for kind in KINDS]
-    flags, experiments = await survey.together(lists)
+    requested = None if keys is None else {validation.key("keys", key) for key in validation.sequence("keys", keys)}
+    if requested is not None and not requested:
+        validation.reject("keys", "must have at least one key; omit it to export all")
+    reader = LiveReader(transport)
+    flags, experiments = await reader.gather(
+        [partial(reader.list_flags, kind, project, requested, include_archived=include_archived) for kind in KINDS]
+    )
     listed: list[tuple[KindName, list[FlagConfig]]] = [("flags", flags), ("experiments", experiments)]
-    there: list[tuple[KindName, Present]] = [(kind, present(toggle)) for kind, toggles in listed for toggle in toggles]
-    if wanted is not None and (missing := wanted - {one.toggle.key for _, one in there}):
-        validation.reject("keys", f"must all be there, and there is no flag or experiment {', '.join(sorted(missing))}")
-    assigned = any(one.toggle.deployments for _, one in there)
-    labels = Labels(await survey.deployments() if assigned else ())
-    read = await survey.together([partial(_deepened, survey, kind, one, depth) for kind, one in there])
-    parents = Parents(await survey.parents(parent for _, one in there for parent in to_export(one.toggle)))
-    states: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    for (kind, _), one in zip(there, read, strict=True):
-        state = declared(kind, one, labels, server_fields=depth.server_fields)
-        states[kind].append(evolve(state, dependencies=exported(one.toggle, parents)))
-    for toggles in states.values():
-        toggles.sort(key=lambda toggle: (toggle.key, str(toggle.project_id)))
+    live = [(kind, LiveFlag.from_listing(flag)) for kind, configs in listed for flag in configs]
+    _reject_missing(requested, live)
+    has_deployments = any(item.flag.deployments for _, item in live)
+    deployments = DeploymentResolver(await reader.list_deployments() if has_deployments else ())
+    detailed = await reader.gather([partial(_load_details, reader, kind, item, options) for kind, item in live])
+    parents = ParentResolver(
+        await reader.list_parents(parent for _, item in live for parent in parents_to_export(item.flag))
+    )
+    specs: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for (kind, _), item in zip(live, detailed, strict=True):
+        spec = to_spec(kind, item, deployments, server_fields=options.server_fields)
+        specs[kind].append(evolve(spec, dependencies=export_dependencies(item.flag, parents)))
+    for kind_specs in specs.values():
+        kind_specs.sort(key=lambda spec: (spec.key, str(spec.project_id)))
     scope = ExportScope(
         project_id=project or None,
-        keys=None if wanted is None else frozenset(wanted),
+        keys=None if requested is None else frozenset(requested),
         include_archived=include_archived,
     )
-    return Manifest(**states, scope=scope)
+    return Manifest(**specs, scope=scope)
 
 
-async def _deepened(survey: Survey, kind: KindName, there: Present, depth: Depth) -> Present:
-    asked: tuple[What, ...] = tuple(what for what in WHATS if getattr(depth, what))
-    if depth.variants:
-        there = await survey.variants(kind, there)
-    wanted: list[tuple[str, What]] = []
-    for variant in there.variants:
-        wanted.extend((variant.key, what) for what in asked)
-    return await survey.included(kind, there, wanted)
+def _reject_missing(requested: set[str] | None, live: Iterable[tuple[KindName, LiveFlag]]) -> None:
+    """Reject requested keys that no live flag or experiment has."""
+    missing = (requested or set[str]()) - {item.flag.key for _, item in live}
+    if missing:
+        rule = f"no flag or experiment with key {', '.join(map(format_value, sorted(missing)))}"
+        raise InvalidInputError(f"keys: {rule}.", argument="keys", rule=rule)
+
+
+async def _load_details(reader: LiveReader, kind: KindName, live: LiveFlag, options: ExportOptions) -> LiveFlag:
+    requested: list[Inclusion] = [name for name in INCLUSIONS if getattr(options, name)]
+    if options.variants:
+        live = await reader.list_variants(kind, live)
+    lists = [(variant.key, name) for variant in live.variants for name in requested]
+    return await reader.list_inclusions(kind, live, lists)

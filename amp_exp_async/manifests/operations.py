@@ -1,7 +1,7 @@
-"""From a change to the operations that carry it out, in an order in which a flag is never half-enabled. Pure.
+"""The operations that carry out a change, in an order in which a flag is never half-enabled.
 
-It is: what takes the flag out of service, the creation, deployments, variants and weights, what variants include,
-segments and other fields, the removal of variants that nothing names any more, and at last what puts it into service.
+The order is: stop serving users; create the flag; deployments, variants and weights; users and cohorts; segments and
+other fields; remove variants that nothing names any longer; start serving users.
 """
 
 from __future__ import annotations
@@ -28,105 +28,116 @@ from amp_exp_async.resources import FieldChange
 
 from .change import ResourceChange
 
-_SERVICE = {"enabled": "enabled", "archived": "archive"}
+_SERVING_FIELDS = {"enabled": "enabled", "archived": "archive"}
+"""The fields that decide whether a flag serves users, and their names in an edit."""
 
 
-def operations(change: ResourceChange) -> list[Operation]:
-    """What is to be done for a change."""
-    return _Steps(change).all()
+def operations_for(change: ResourceChange) -> list[Operation]:
+    """Return the operations that carry out a change, in order."""
+    return _OperationBuilder(change).build()
 
 
-class _Steps:
+class _OperationBuilder:
+    """Turns the fields of a change into operations. Each step takes its fields out of `_fields`."""
+
     def __init__(self, change: ResourceChange) -> None:
         self._change = change
         self._fields = dict(change.fields)
-        self._at: dict[str, Any] = {"kind": change.kind}
+        self._target: dict[str, Any] = {"kind": change.kind}
         if change.id is None:
-            self._at |= {"key": change.key, "project_id": change.project_id}
+            self._target |= {"key": change.key, "project_id": change.project_id}
         else:
-            self._at["id"] = change.id
+            self._target["id"] = change.id
         self._variants = {
             name.removeprefix("variants."): self._fields.pop(name)
             for name in list(self._fields)
             if name.startswith("variants.") and name.count(".") == 1
         }
-        self._weights = self._named("rollout_weights.")
+        self._weights = self._take_values("rollout_weights.")
 
-    def all(self) -> list[Operation]:
-        """The steps, in order."""
-        out, into = self._service()
-        before = [*self._creation(), *self._deployments(), *self._of_variants()]
-        edited = {name: one.after for name, one in self._fields.items()}
-        removed = [RemoveVariant(**self._at, variant=key) for key, one in self._variants.items() if one.after is UNSET]
-        if not removed:
-            edited, into = edited | into, {}
-        if self._change.id is None or not (before or removed):
-            edited, out = out | edited, {}
-        steps = [self._edit(out), *before, self._edit(edited), *removed, self._edit(into)]
-        return [step for step in steps if step is not None]
+    def build(self) -> list[Operation]:
+        stop, start = self._serving_changes()
+        first = [*self._creation(), *self._deployment_operations(), *self._variant_operations()]
+        edits = {name: change.after for name, change in self._fields.items()}
+        removals = [
+            RemoveVariant(**self._target, variant=key)
+            for key, change in self._variants.items()
+            if change.after is UNSET
+        ]
+        # One request does for what needs no order.
+        if not removals:
+            edits, start = edits | start, {}
+        if self._change.id is None or not (first or removals):
+            edits, stop = stop | edits, {}
+        operations = [self._edit(stop), *first, self._edit(edits), *removals, self._edit(start)]
+        return [operation for operation in operations if operation is not None]
 
     def _edit(self, changes: Mapping[str, Any]) -> Edit | None:
-        return Edit(**self._at, changes=changes) if changes else None
+        return Edit(**self._target, changes=changes) if changes else None
 
-    def _named(self, prefix: str) -> dict[str, Any]:
-        """What the fields of a group become, taken out of the rest."""
+    def _take_values(self, prefix: str) -> dict[str, Any]:
+        """Remove the fields with a prefix and return their new values."""
         names = [name for name in self._fields if name.startswith(prefix)]
         return {name.removeprefix(prefix): self._fields.pop(name).after for name in names}
 
-    def _service(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What takes the flag out of service, and what puts it into service."""
-        out: dict[str, Any] = {}
-        into: dict[str, Any] = {}
-        for name, sent in _SERVICE.items():
-            one = self._fields.pop(name, None)
-            if one is not None and not (self._change.id is None and not one.after):
-                serves = bool(one.after) == (name == "enabled")
-                (into if serves else out)[sent] = one.after
-        return out, into
+    def _serving_changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the edits that stop serving users, and those that start it."""
+        stop: dict[str, Any] = {}
+        start: dict[str, Any] = {}
+        for name, edit_name in _SERVING_FIELDS.items():
+            change = self._fields.pop(name, None)
+            if change is not None and not (self._change.id is None and not change.after):
+                is_start = bool(change.after) == (name == "enabled")
+                (start if is_start else stop)[edit_name] = change.after
+        return stop, start
 
     def _creation(self) -> list[Operation]:
         if self._change.id is not None:
             return []
-        table = NEW_FLAG if self._change.kind == "flags" else NEW_EXPERIMENT
-        apart = {"variants", "deployments", "rollout_weights"}
-        names = [name for name, one in self._fields.items() if name in table and one.after is not None]
-        given: dict[str, Any] = {name: self._fields.pop(name).after for name in names if name not in apart}
+        params = NEW_FLAG if self._change.kind == "flags" else NEW_EXPERIMENT
+        converted = {"variants", "deployments", "rollout_weights"}
+        names = [
+            name
+            for name, change in self._fields.items()
+            if name in params and name not in converted and change.after is not None
+        ]
+        values: dict[str, Any] = {name: self._fields.pop(name).after for name in names}
         if self._variants or self._fields.pop("variants", None) is not None:
-            given["variants"] = [one.after for one in self._variants.values()]
+            values["variants"] = [change.after for change in self._variants.values()]
             self._variants = {}
-        if assigned := self._fields.pop("deployments", None):
-            given["deployments"] = [self._change.deployments[label] for label in assigned.after]
+        if deployments := self._fields.pop("deployments", None):
+            values["deployments"] = [self._change.deployments[label] for label in deployments.after]
         if self._weights and all(isinstance(weight, int) for weight in self._weights.values()):
-            given["rollout_weights"], self._weights = self._weights, {}
+            values["rollout_weights"], self._weights = self._weights, {}
         make = CreateFlag if self._change.kind == "flags" else CreateExperiment
-        return [make(self._change.project_id, self._change.key, **given)]
+        return [make(self._change.project_id, self._change.key, **values)]
 
-    def _deployments(self) -> list[Operation]:
-        one = self._fields.pop("deployments", FieldChange("deployments", [], []))
-        ids = self._change.deployments
-        added = [ids[label] for label in one.after if label not in (one.before or ())]
-        removed = [ids[label] for label in (one.before or ()) if label not in one.after]
-        adding: list[Operation] = [AddDeployments(**self._at, deployments=added)] if added else []
-        return adding + [RemoveDeployment(**self._at, deployment=id) for id in removed]
+    def _deployment_operations(self) -> list[Operation]:
+        change = self._fields.pop("deployments", FieldChange("deployments", [], []))
+        before, after, ids = change.before or (), change.after, self._change.deployments
+        added = [ids[label] for label in after if label not in before]
+        removed = [ids[label] for label in before if label not in after]
+        additions: list[Operation] = [AddDeployments(**self._target, deployments=added)] if added else []
+        return additions + [RemoveDeployment(**self._target, deployment=id) for id in removed]
 
-    def _of_variants(self) -> list[Operation]:
-        steps: list[Operation] = []
-        for key, one in self._variants.items():
-            if one.before is UNSET:
-                fields = {name: value for name, value in one.after.items() if name != "key"}
+    def _variant_operations(self) -> list[Operation]:
+        operations: list[Operation] = []
+        for key, change in self._variants.items():
+            if change.before is UNSET:
+                fields = {name: value for name, value in change.after.items() if name != "key"}
                 weight = self._weights.pop(key, UNSET)
-                steps.append(CreateVariant(**self._at, variant=key, **fields, rollout_weight=weight))
-        edited: dict[str, dict[str, Any]] = {}
-        included: list[Operation] = []
-        for name, value in self._named("variants.").items():
-            key, _, what = name.partition(".")
-            if what == "users":
-                included.append(ReplaceUsers(**self._at, variant=key, users=value))
-            elif what == "cohorts":
-                included.append(ReplaceCohorts(**self._at, variant=key, cohorts=value))
+                operations.append(CreateVariant(**self._target, variant=key, **fields, rollout_weight=weight))
+        edits: dict[str, dict[str, Any]] = {}
+        inclusions: list[Operation] = []
+        for path, value in self._take_values("variants.").items():
+            key, _, field = path.partition(".")
+            if field == "users":
+                inclusions.append(ReplaceUsers(**self._target, variant=key, users=value))
+            elif field == "cohorts":
+                inclusions.append(ReplaceCohorts(**self._target, variant=key, cohorts=value))
             else:
-                edited.setdefault(key, {})[what] = value
+                edits.setdefault(key, {})[field] = value
         for key, weight in self._weights.items():
-            edited.setdefault(key, {})["rollout_weight"] = weight
-        steps += [EditVariant(**self._at, variant=key, changes=changes) for key, changes in edited.items()]
-        return steps + included
+            edits.setdefault(key, {})["rollout_weight"] = weight
+        operations += [EditVariant(**self._target, variant=key, changes=changes) for key, changes in edits.items()]
+        return operations + inclusions

@@ -1,49 +1,84 @@
-"""A plan: what would change, to look at, to save and to apply."""
+"""Plans: what would change if a manifest were applied. A plan can be printed, saved and applied."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import attrs
 import orjson
-from attrs import asdict, field, frozen
+from attrs import frozen
 
+from amp_exp_async import validation
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import Transport
+from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, FlagConfig, Segment, UnsetType
+from amp_exp_async.resources import FieldChange
 
-from .change import ResourceChange, change_of
-from .changes import Changes
-from .document import locate
-from .dump import to_document
+from .change import Action, ChangeSet, ResourceChange, parse_change, sort_changes
+from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
+from .document import is_array, is_object, locate
+from .dump import to_document, validated
 from .files import write
-from .operations import operations
-from .parse import Parser
-from .spec import Manifest
+from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_live_document
+from .operations import operations_for
+from .parse import Parser, problem_at, raise_for_problems, unknown_variants
+from .references import (
+    DeploymentResolver,
+    ParentResolver,
+    Project,
+    check_dependencies,
+    cohort_warnings,
+    parents_to_plan,
+    project_of,
+    retarget,
+)
+from .schema import SCHEMAS, Array, Object, Schema
+from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 
 _FORMAT = "amp_exp_async plan 1"
+_NOT_FLAG_FIELDS = NOT_COMPARED | {
+    "dependencies",
+    "deployments",
+    "variants",
+    "rollout_weights",
+    "target_segments",
+    "location",
+}
+_VARIANT_FIELDS = ("name", "description", "payload")
+_NOUNS: dict[object, str] = {
+    Condition: "condition",
+    ExposureEvent: "exposure event",
+    ExposureFilter: "exposure filter",
+    Segment: "segment",
+}
 
 
 @frozen(kw_only=True)
-class Plan(Changes):
-    """What would change for everything to be as a file declares it. Nothing has changed yet.
+class Plan(ChangeSet):
+    """The changes that make the live flags and experiments as a manifest declares them. Nothing has changed yet.
 
-    It is falsy when nothing would. `print` it for a diff, in colour on a terminal.
+    It is falsy if nothing would change. `print` shows a diff, in colour on a terminal.
 
     Attributes:
-        service: the base URL of the service that it was made for.
-        changes: what would change, a `ResourceChange` for each flag and experiment.
-        state: what is declared of these.
-        warnings: what to look at before it is applied, each with file, line and field. It stands in no plan's way, and
-            makes none truthy.
+        service: the base URL of the service that the plan was made for.
+        changes: a `ResourceChange` for each flag and experiment that would change.
+        manifest: the specs of these flags and experiments.
+        warnings: what to check before applying the plan, each with file, line and field. A plan with warnings can be
+            applied. Warnings alone do not make it truthy.
     """
 
     service: str
-    state: Manifest = field(repr=False)
+    manifest: Manifest = attrs.field(repr=False)
     warnings: tuple[Problem, ...] = ()
 
     @property
-    def _noted(self) -> tuple[Problem, ...]:
+    def _warnings(self) -> tuple[Problem, ...]:
         return self.warnings
 
     def operations(self) -> list[tuple[ResourceChange, Operation]]:
@@ -51,21 +86,21 @@ class Plan(Changes):
 
         `Outcome.index` is an index into this list.
         """
-        return [(change, operation) for change in self.changes for operation in operations(change)]
+        return [(change, operation) for change in self.changes for operation in operations_for(change)]
 
     def to_json(self) -> str:
-        """The plan as JSON text: `changes` and `warnings` as in the attributes, and what is needed to apply it."""
-        whole: dict[str, Any] = {
+        """Return the plan as JSON text: its `changes` and `warnings`, and what is needed to apply it."""
+        document: dict[str, Any] = {
             "plan": _FORMAT,
             "service": self.service,
             "changes": [change.as_json() for change in self.changes],
-            "warnings": [asdict(warning) for warning in self.warnings],
-            "state": to_document(self.state),
+            "warnings": [attrs.asdict(warning) for warning in self.warnings],
+            "state": to_document(self.manifest),
         }
-        return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the plan to a file, to apply it later.
+        """Save the plan to a file, to apply it later.
 
         Args:
             path: the file.
@@ -74,34 +109,322 @@ class Plan(Changes):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a plan that was saved.
+        """Load a saved plan.
 
         Args:
             path: the file.
 
         Raises:
-            InvalidInputError: it holds no plan.
+            InvalidInputError: If the file is not a plan.
         """
         try:
-            whole: Any = orjson.loads(Path(path).read_bytes())
-            if whole["plan"] != _FORMAT:
-                raise _refused(path, f"it is of another version: {whole['plan']!r:.60}")
+            document: Any = orjson.loads(Path(path).read_bytes())
+            if document["plan"] != _FORMAT:
+                raise _load_error(path, f"unsupported format {format_value(document['plan'])}")
             parser = Parser(str(path))
-            state = parser.parse_manifest(locate(whole["state"]))
+            manifest = parser.parse_manifest(locate(document["state"]))
             if parser.problems:
-                raise _refused(path, str(parser.problems[0]))
+                raise _load_error(path, str(parser.problems[0]))
             return cls(
-                service=whole["service"],
-                changes=tuple(map(change_of, whole["changes"])),
-                state=state,
-                # A plan that was saved before there were any has none.
-                warnings=tuple(Problem(**warning) for warning in whole.get("warnings", ())),
+                service=document["service"],
+                changes=tuple(map(parse_change, document["changes"])),
+                manifest=manifest,
+                # The first plans had no warnings.
+                warnings=tuple(Problem(**warning) for warning in document.get("warnings", ())),
             )
         except OSError as error:
-            raise _refused(path, f"it cannot be read: {error}") from None
+            raise _load_error(path, f"cannot read the file: {error}") from None
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
-            raise _refused(path, f"it is no plan, or is damaged ({type(error).__name__}: {error})") from None
+            raise _load_error(path, f"not a plan, or damaged ({type(error).__name__}: {error})") from None
 
 
-def _refused(path: object, why: str) -> InvalidInputError:
-    return InvalidInputError(f"plan {path}: {why}. Make a new one.", argument="plan", rule=why)
+def _load_error(path: object, reason: str) -> InvalidInputError:
+    return InvalidInputError(f"plan {path}: {reason}. Create a new plan.", argument="plan", rule=reason)
+
+
+@frozen
+class _Match:
+    """A spec and its live flag; None if there is no live flag with its key."""
+
+    kind: KindName
+    desired: FlagConfigSpec
+    live: LiveFlag | None
+
+    @property
+    def flag(self) -> FlagConfig | None:
+        return self.live.flag if self.live else None
+
+    @property
+    def project_id(self) -> Project:
+        return project_of(self.desired, self.flag)
+
+
+async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, project_id: str | None = None) -> Plan:
+    """Return the changes that make the live flags as a manifest declares them, in another project if one is given."""
+    original = manifest = validated(manifest)
+    if prune:
+        _check_prunable(manifest)
+    if project_id is not None:
+        project_id = validation.identifier("project_id", project_id)
+        manifest = retarget(original, project_id)
+    reader = LiveReader(transport)
+    projects: dict[KindName, set[str | UnsetType]]
+    projects = {kind: _projects(kind, manifest, project_id if prune else None) for kind in KINDS}
+    listed = await _list_live(reader, manifest, projects, prune=prune)
+    has_deployments = any(spec.deployments is not UNSET for kind in KINDS for spec in manifest.of(kind))
+    deployments = DeploymentResolver(await reader.list_deployments() if has_deployments else ())
+    problems: list[Problem] = []
+    matches = [match for kind in KINDS for match in _match_specs(kind, manifest.of(kind), listed[kind], problems)]
+    if prune:
+        pruned = [match for kind in KINDS for match in _prune_candidates(kind, projects[kind], matches, listed[kind])]
+        manifest = merge_manifests([manifest, *(Manifest(**{match.kind: [match.desired]}) for match in pruned)])
+        matches += pruned
+    matches = await reader.gather([partial(_read_details, reader, match) for match in matches])
+    parents = await _read_parents(reader, matches)
+    changes: list[ResourceChange] = []
+    warnings: list[Problem] = []
+    for match in matches:
+        change, change_problems = _plan_change(match, deployments)
+        changes += [change] if change else []
+        dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
+        problems += [*change_problems, *dependency_problems]
+        warnings += dependency_warnings
+    raise_for_problems(problems)
+    if project_id is not None:
+        warnings += cohort_warnings(original, project_id, changes)
+    return Plan(
+        service=transport.session.endpoint.base_url,
+        changes=sort_changes(changes),
+        manifest=_subset_for(manifest, changes),
+        warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),
+    )
+
+
+def _check_prunable(manifest: Manifest) -> None:
+    """Reject an export of some keys: all other flags of its projects would be archived."""
+    if manifest.scope and manifest.scope.keys is not None:
+        rule = "must not be True for an export of some keys, because all other flags would be archived"
+        advice = "Export without keys, or declare the manifest complete with attrs.evolve(manifest, scope=None)"
+        validation.reject("prune", f"{rule}. {advice}")
+
+
+def _projects(kind: KindName, manifest: Manifest, pruned_project: str | None) -> set[str | UnsetType]:
+    """Return the projects to read: those declared, and the one to prune if the kind is declared, even as empty."""
+    projects = {spec.project_id for spec in manifest.of(kind)}
+    if pruned_project is None or getattr(manifest, kind) is UNSET:
+        return projects
+    return projects | {pruned_project}
+
+
+async def _list_live(
+    reader: LiveReader, manifest: Manifest, projects: Mapping[KindName, set[str | UnsetType]], *, prune: bool
+) -> dict[KindName, list[FlagConfig]]:
+    """Return the live flags of the projects, from one list for each, or one for all if a spec names no project."""
+    requests: list[tuple[KindName, str | UnsetType, set[str] | None]] = []
+    for kind in KINDS:
+        for project in [UNSET] if UNSET in projects[kind] else sorted(map(str, projects[kind])):
+            keys = {spec.key for spec in manifest.of(kind) if project in (UNSET, spec.project_id)}
+            requests.append((kind, project, None if prune else keys))
+    lists = await reader.gather(
+        [partial(reader.list_flags, kind, project, keys, include_archived=True) for kind, project, keys in requests]
+    )
+    listed: dict[KindName, list[FlagConfig]] = {kind: [] for kind in KINDS}
+    for (kind, _, _), flags in zip(requests, lists, strict=True):
+        listed[kind] += flags
+    return listed
+
+
+def _match_specs(
+    kind: KindName, specs: Sequence[FlagConfigSpec], listed: Iterable[FlagConfig], problems: list[Problem]
+) -> Iterator[_Match]:
+    """Match each spec with the live flag of its key and project; if there are several, add a problem."""
+    by_key: dict[str, list[FlagConfig]] = {}
+    for flag in listed:
+        by_key.setdefault(flag.key, []).append(flag)
+    for spec in specs:
+        candidates = [
+            flag
+            for flag in by_key.get(spec.key, [])
+            if spec.project_id is UNSET or flag.project_id in (UNSET, spec.project_id)
+        ]
+        flags = [flag for flag in candidates if not flag.deleted] or candidates
+        if len(flags) > 1:
+            found = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in flags)
+            reason = f"is required, because {len(flags)} flags have the key {format_value(spec.key)}: in {found}"
+            problems.append(problem_at(spec, "project_id", reason))
+        else:
+            yield _Match(kind, spec, LiveFlag.from_listing(flags[0]) if flags else None)
+
+
+def _prune_candidates(
+    kind: KindName, projects: Collection[str | UnsetType], matches: Iterable[_Match], listed: Iterable[FlagConfig]
+) -> Iterator[_Match]:
+    """Yield the live flags of the declared projects that are not declared, each with a spec that archives it."""
+    matched = [match.flag for match in matches if match.kind == kind and match.flag]
+    owned_projects = {*projects, *(flag.project_id for flag in matched)}
+    matched_ids = {flag.id for flag in matched}
+    make = FlagSpec if kind == "flags" else ExperimentSpec
+    for flag in listed:
+        if flag.project_id and flag.project_id in owned_projects and flag.id not in matched_ids and not flag.deleted:
+            spec = make(key=flag.key, project_id=flag.project_id, archived=True)
+            yield _Match(kind, spec, LiveFlag.from_listing(flag))
+
+
+async def _read_details(reader: LiveReader, match: _Match) -> _Match:
+    """Return the match with everything that is declared and that the list does not show."""
+    live = match.live
+    if live is None:
+        return match
+    if _needs_details(match.desired, live):
+        live = await reader.get_details(match.kind, live)
+    if _needs_variants(match.desired, live):
+        live = await reader.list_variants(match.kind, live)
+    if inclusions := _needed_inclusions(match.desired, live):
+        live = await reader.list_inclusions(match.kind, live, inclusions)
+    return attrs.evolve(match, live=live)
+
+
+def _needs_details(desired: FlagConfigSpec, live: LiveFlag) -> bool:
+    if desired.dependencies and live.flag.parent_dependencies is UNSET:
+        return True
+    names = (field.name for field in attrs.fields(type(desired)) if field.name not in _NOT_FLAG_FIELDS)
+    return any(getattr(desired, name) is not UNSET and getattr(live.flag, name) is UNSET for name in names)
+
+
+def _needs_variants(desired: FlagConfigSpec, live: LiveFlag) -> bool:
+    if desired.rollout_weights and live.flag.rollout_weights is UNSET:
+        return True
+    listed = {variant.key: variant for variant in live.variants}
+    return any(
+        getattr(variant, name) is not UNSET and getattr(listed[variant.key], name) is UNSET
+        for variant in desired.variants or ()
+        if variant.key in listed
+        for name in _VARIANT_FIELDS
+    )
+
+
+def _needed_inclusions(desired: FlagConfigSpec, live: LiveFlag) -> list[tuple[str, Inclusion]]:
+    """Return the declared lists of users and cohorts of live variants."""
+    keys = {variant.key for variant in live.variants}
+    return [
+        (variant.key, name)
+        for variant in desired.variants or ()
+        if variant.key in keys
+        for name in INCLUSIONS
+        if getattr(variant, name) is not UNSET
+    ]
+
+
+async def _read_parents(reader: LiveReader, matches: Sequence[_Match]) -> ParentResolver:
+    """Return a resolver of the parents that are live or to be created."""
+    references = [reference for match in matches for reference in parents_to_plan(match.desired, match.flag)]
+    pending = {(match.desired.project_id, match.desired.key) for match in matches if match.live is None}
+    live = await reader.list_parents(
+        [(name, project_id) for name, project_id in references if (project_id, name) not in pending]
+    )
+    return ParentResolver(live, pending)
+
+
+def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[ResourceChange | None, list[Problem]]:
+    """Return the change of one flag, None if nothing changes, and the problems that prevent it."""
+    desired, live, flag, project_id = match.desired, match.live, match.flag, match.project_id
+    problems: list[Problem] = []
+    if not project_id:
+        reason = "is required to create it, because no live flag or experiment has this key"
+        problems.append(problem_at(desired, "project_id", reason))
+    if desired.variants is UNSET:
+        problems += unknown_variants(desired, [variant.key for variant in live.variants] if live else [])
+    document = to_spec_document(match.kind, desired)
+    document.pop("dependencies", None)  # no request sets them
+    deployment_ids = _resolve_deployments(match, document, deployments, problems)
+    before = to_live_document(live, document, deployments) if live else None
+    fields = FlagDiffer(match.kind, before, document, before_is_live=True).changes()
+    schema = SCHEMAS[match.kind]
+    fields = {name: _merge_unset_parts(schema.fields.get(name), change) for name, change in fields.items()}
+    problems += _incomplete_values(desired, schema, fields)
+    if problems or not (fields or flag is None):
+        return None, problems
+    change = ResourceChange(
+        kind=match.kind,
+        key=desired.key,
+        project_id=str(project_id),
+        id=flag.id if flag else None,
+        action=_action(flag, fields),
+        fields=fields,
+        deployments=deployment_ids if "deployments" in fields else {},
+    )
+    return change, problems
+
+
+def _action(flag: FlagConfig | None, fields: Mapping[str, FieldChange]) -> Action:
+    if flag is None:
+        return "create"
+    if "archived" in fields:
+        return "archive" if fields["archived"].after else "restore"
+    return "edit"
+
+
+def _resolve_deployments(
+    match: _Match, document: dict[str, Any], deployments: DeploymentResolver, problems: list[Problem]
+) -> dict[str, str]:
+    """Replace the deployments in a document by their usual names. Return the IDs of live and desired ones by name."""
+    if not is_array(match.desired.deployments):
+        return {}
+    flag, project_id = match.flag, match.project_id
+    ids = {deployments.name(id, project_id): id for id in (flag.deployments or () if flag else ())}
+    live_ids = set(ids.values())
+    names: set[str] = set()
+    for index, label in enumerate(match.desired.deployments):
+        id, reason = deployments.find(label, project_id)
+        if reason and id not in live_ids:
+            problems.append(problem_at(match.desired, f"deployments[{index}]", reason))
+        name = deployments.name(id, project_id)
+        ids[name] = id
+        names.add(name)
+    document["deployments"] = sorted(names)
+    if flag is None and not names:
+        del document["deployments"]  # a new flag has none
+    return ids
+
+
+def _merge_unset_parts(schema: Schema | None, change: FieldChange) -> FieldChange:
+    """Complete an object or a list of objects with the parts of the live value that the spec leaves unset."""
+    if schema is None or change.after is UNSET:
+        return change
+    return FieldChange(change.field, change.before, merge_onto(change.after, change.before))
+
+
+def _incomplete_values(desired: FlagConfigSpec, schema: Object, fields: Mapping[str, FieldChange]) -> Iterator[Problem]:
+    """Yield a problem for each part of a changed value without which the API cannot write it."""
+    if "target_segments" in fields:
+        for index, segment in enumerate(fields["target_segments"].after):
+            if any(condition.get("type", "property") != "property" for condition in segment.get("conditions") or ()):
+                reason = "has a condition on a cohort, which the API cannot write: change the segments in the app"
+                yield problem_at(desired, f"target_segments[{index}]", reason)
+    for name, field_schema in schema.fields.items():
+        if name in fields:
+            for path, noun in _missing_fields(field_schema, fields[name].after, name):
+                yield problem_at(desired, path, f"is required when creating a new {noun}")
+
+
+def _missing_fields(schema: Schema, value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield each missing field without which an object cannot be written: its path, and a noun for the object."""
+    match schema:
+        case Array() if is_array(value):
+            for index, item in enumerate(value):
+                yield from _missing_fields(schema.of, item, f"{path}[{index}]")
+        case Object() if is_object(value):
+            yield from ((f"{path}.{name}", _NOUNS[schema.make]) for name in schema.whole if name not in value)
+            for name in (name for name in schema.fields if name in value):
+                yield from _missing_fields(schema.fields[name], value[name], f"{path}.{name}")
+        case _:
+            return
+
+
+def _subset_for(manifest: Manifest, changes: Iterable[ResourceChange]) -> Manifest:
+    """Return the specs of the flags that change."""
+    names = {(change.kind, change.key, project) for change in changes for project in (change.project_id, UNSET)}
+    specs: dict[str, list[FlagConfigSpec]] = {
+        kind: [spec for spec in manifest.of(kind) if (kind, spec.key, spec.project_id) in names] for kind in KINDS
+    }
+    return Manifest(**{kind: kept for kind, kept in specs.items() if kept})

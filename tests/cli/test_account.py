@@ -7,7 +7,7 @@ import pytest
 from amp_exp_async import AmpExpError, FieldChange, ResourceChange
 from amp_exp_async.bulk import Outcome
 from amp_exp_async.cli.account import Account
-from amp_exp_async.manifests.operations import operations
+from amp_exp_async.manifests.operations import operations_for
 
 CHANGES = [
     ResourceChange(
@@ -23,7 +23,7 @@ CHANGES = [
     )
     for key, id in (("first", "1001"), ("second", "1002"))
 ]
-STEPS = [step for change in CHANGES for step in operations(change)]
+STEPS = [step for change in CHANGES for step in operations_for(change)]
 
 
 def outcome(index: int, state: str) -> Outcome:

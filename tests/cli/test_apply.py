@@ -78,7 +78,7 @@ def test_a_saved_plan_that_fits_no_more(amp_exp: AmpExp, plan: Path, account: Em
     account.requests.clear()
     outcome = amp_exp("apply", plan, "--yes", "--json")
     assert (outcome.status, outcome.json["state"], outcome.json["left"]) == (1, "failed", 2)
-    assert "nothing was written" in outcome.err
+    assert "Nothing was written" in outcome.err
     assert "  flags/search in project" in outcome.err
     assert written(account) == []
 
@@ -161,7 +161,7 @@ def test_a_damaged_plan(amp_exp: AmpExp, plan: Path, account: Emulator, keep: in
     plan.write_text(plan.read_text()[:keep])
     outcome = amp_exp("apply", plan, "--yes")
     assert (outcome.status, account.requests) == (2, [])
-    assert "Make a new one." in outcome.err
+    assert "Create a new plan." in outcome.err
 
 
 def test_a_journal_of_another_plan(amp_exp: AmpExp, plan: Path, account: Emulator) -> None:

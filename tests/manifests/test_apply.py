@@ -174,7 +174,7 @@ async def test_a_variant_that_is_still_to_go_is_no_conflict(
             await again
     else:
         assert (await again).ok
-        assert not await client.plan(plan.state)
+        assert not await client.plan(plan.manifest)
 
 
 async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, client: AsyncExperimentClient) -> None:
@@ -264,7 +264,7 @@ async def test_what_changed_in_between_is_refused(
     await client.flags.edit(flag["id"], description="of no concern to the plan")
     emulator.requests.clear()
 
-    with pytest.raises(EditConflictError, match=r"variants\.on\.payload was .*, and is 2"):
+    with pytest.raises(EditConflictError, match=r"variants\.on\.payload was .*, is now 2"):
         await client.apply(plan)
     assert writes(emulator) == []
 
@@ -275,15 +275,15 @@ async def test_what_was_created_or_done_in_between_is_refused(
     """Also where it would be as planned."""
     plan = await client.plan(STATE)
     flag = emulator.state.add_flag(key="a")
-    with pytest.raises(EditConflictError, match="its id was none, and is"):
+    with pytest.raises(EditConflictError, match="ID was none, is now"):
         await client.apply(plan)
 
     plan = await client.plan(Manifest(flags=[FlagSpec(key="a", enabled=True, name="n")]))
     await client.flags.edit(flag["id"], enabled=True)
-    with pytest.raises(EditConflictError, match="enabled was false, and is true"):
+    with pytest.raises(EditConflictError, match="enabled was false, is now true"):
         await client.apply(plan)
     await client.flags.edit(flag["id"], name="n")
-    with pytest.raises(EditConflictError, match="it is as planned already"):
+    with pytest.raises(EditConflictError, match="already as planned"):
         await client.apply(plan)
 
 
@@ -316,7 +316,7 @@ async def test_what_a_journal_has_done_and_somebody_undid_is_refused(
     journal = tmp_path / "apply.jsonl"
     await applied(client, STATE, journal=journal)
     await client.flags.edit("1", enabled=False)
-    with pytest.raises(EditConflictError, match="this journal has done it, and enabled changed since: begin a new"):
+    with pytest.raises(EditConflictError, match="enabled changed after the run in this journal applied it"):
         await applied(client, STATE, journal=journal)
 
     variants = [VariantSpec(key="on"), VariantSpec(key="new")]
@@ -325,7 +325,7 @@ async def test_what_a_journal_has_done_and_somebody_undid_is_refused(
     half = tmp_path / "half.jsonl"
     await applied(client, state, journal=half)
     await client.flags.variants.remove("1", "new")
-    with pytest.raises(EditConflictError, match=r"has done it, and enabled, variants\.new changed since"):
+    with pytest.raises(EditConflictError, match=r"enabled, variants\.new changed after the run"):
         await applied(client, state, journal=half)
     assert not emulator.state.flag("1")["enabled"]
 
@@ -338,7 +338,7 @@ async def test_a_journal_of_a_refused_plan_says_nothing(
     plan = await client.plan(STATE)
     await client.flags.edit("1", enabled=True)
     for _ in range(2):
-        with pytest.raises(EditConflictError, match="enabled was false, and is true"):
+        with pytest.raises(EditConflictError, match="enabled was false, is now true"):
             await client.apply(plan, journal=tmp_path / "apply.jsonl")
 
 
@@ -368,7 +368,7 @@ async def test_a_plan_of_another_service_is_refused(client: AsyncExperimentClien
     """Ids of one mean nothing to the other."""
     plan = await client.plan(STATE)
     async with AsyncExperimentClient("a-key-of-no-account", base_url="https://host.invalid") as other:
-        with pytest.raises(InvalidInputError, match="must be of this service"):
+        with pytest.raises(InvalidInputError, match=r"plan: was made for .*, but this client uses https://host"):
             other.apply(plan)
 
 

@@ -449,13 +449,13 @@ flags:
 
     path = str(file)
     assert [short(problem) for problem in caught.value.problems] == [
-        (path, 5, "flags[0].deployments[0]", "there is no deployment with the label 'wep'"),
+        (path, 5, "flags[0].deployments[0]", 'no deployment with label "wep"'),
         (path, 6, "flags[0].deployments[1]", "2 deployments"),
-        (path, 7, "flags[0].deployments[2]", "there is no deployment with the id '99'"),
+        (path, 7, "flags[0].deployments[2]", 'no deployment with ID "99"'),
         (path, 8, "flags[0].rollout_weights.of", "there is no such variant; the variants are on"),
         (path, 11, "flags[0].target_segments[0].rollout_weights.onn", "there is no such variant; 'on' may be meant"),
-        (path, 12, "flags[1].project_id", "must be given, since 'both' is there 2 times:"),
-        (path, 14, "flags[2].project_id", "must be given, since there is no such key yet, and it is to be created"),
-        (path, 15, "flags[2].deployments[0]", "there is no deployment with the label 'wep'"),
+        (path, 12, "flags[1].project_id", 'is required, because 2 flags have the key "both":'),
+        (path, 14, "flags[2].project_id", "is required to create it, because no live flag or experiment has this key"),
+        (path, 15, "flags[2].deployments[0]", 'no deployment with label "wep"'),
     ]
     assert {request.method for request in emulator.requests} == {"GET"}

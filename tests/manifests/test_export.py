@@ -155,7 +155,7 @@ async def test_one_key_is_asked_for_by_itself(emulator: Emulator, client: AsyncE
 async def test_a_key_that_is_not_there_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """Rather than left out without a word."""
     fill(emulator)
-    with pytest.raises(InvalidInputError, match="no flag or experiment missing"):
+    with pytest.raises(InvalidInputError, match='keys: no flag or experiment with key "missing"'):
         await client.export(keys=["a", "missing"])
     with pytest.raises(InvalidInputError, match="at least one"):
         await client.export(keys=[])

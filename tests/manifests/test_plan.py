@@ -210,12 +210,12 @@ flags:
     with pytest.raises(InvalidManifestError) as caught:
         await client.plan(load(path))
     assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
-        "2: flags[0].project_id: must be given, since 'b' is there 2 times: in 2 (id 14), 1 (id 11)",
-        "3: flags[1].project_id: must be given, since there is no such key yet, and it is to be created",
+        '2: flags[0].project_id: is required, because 2 flags have the key "b": in 2 (ID 14), 1 (ID 11)',
+        "3: flags[1].project_id: is required to create it, because no live flag or experiment has this key",
         f"6: flags[2].target_segments[0]: {UNWRITABLE}",
-        "11: flags[3].deployments[1]: there is no deployment with the label 'wbe' in project 1; 'web' may be meant",
-        "12: flags[3].deployments[2]: 2 deployments in project 1 have the label 'twin': name one by id:52 or id:53",
-        "13: flags[3].deployments[3]: there is no deployment with the id '77'",
+        '11: flags[3].deployments[1]: no deployment with label "wbe" in project 1; did you mean "web"?',
+        '12: flags[3].deployments[2]: 2 deployments in project 1 have the label "twin": use id:52 or id:53',
+        '13: flags[3].deployments[3]: no deployment with ID "77"',
         "15: flags[3].rollout_weights.of: there is no such variant; the variants are on",
     ]
     assert {request.method for request in emulator.requests} == {"GET"}
@@ -244,11 +244,11 @@ experiments:
 """)
     with pytest.raises(InvalidManifestError) as caught:
         await client.plan(load(path))
-    none = "must be given, since there is none yet that could stay"
+    reason = "is required when creating a new"
     assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
-        f"3: experiments[0].exposure_event.filters: {none}",
-        f"8: experiments[0].target_segments[1].rollout_weights: {none}",
-        f"10: experiments[0].target_segments[1].conditions[0].values: {none}",
+        f"3: experiments[0].exposure_event.filters: {reason} exposure event",
+        f"8: experiments[0].target_segments[1].rollout_weights: {reason} segment",
+        f"10: experiments[0].target_segments[1].conditions[0].values: {reason} condition",
     ]
 
 
@@ -257,9 +257,7 @@ async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, cl
     emulator.state.add_deployment(id="61", label="web", projectId="2")
     for key, assigned in (("new", []), ("odd", ["61"])):
         emulator.state.add_flag(key=key, deployments=assigned)
-    with pytest.raises(
-        InvalidManifestError, match="'61' is of project 2, not of project 1: name one of that project by"
-    ):
+    with pytest.raises(InvalidManifestError, match='"61" belongs to project 2, not to project 1: use the label of'):
         await client.plan(Manifest(flags=[FlagSpec(key="new", project_id="1", deployments=["id:61"])]))
     assert not await client.plan(Manifest(flags=[FlagSpec(key="odd", project_id="1", deployments=["id:61"])]))
 
@@ -272,9 +270,7 @@ async def test_an_archived_deployment_is_refused(emulator: Emulator, client: Asy
         emulator.state.add_flag(key=key, deployments=assigned)
     plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[named])]))
     await client.deployments.edit("61", archive=True)
-    with pytest.raises(
-        InvalidManifestError, match=f"the deployment '{named}' is archived: restore it, or name another"
-    ):
+    with pytest.raises(InvalidManifestError, match=f'the deployment "{named}" is archived: restore it or use another'):
         await client.apply(plan)
     exported = await client.export(keys=["old"])
     assert exported.of("flags")[0].deployments == ("web",)
@@ -396,7 +392,7 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "plan.json"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(InvalidInputError, match=r"plan .*plan\.json: .* Make a new one"):
+    with pytest.raises(InvalidInputError, match=r"plan .*plan\.json: .* Create a new plan"):
         Plan.load(path)
 
 
@@ -408,7 +404,7 @@ async def test_a_plan_of_another_kind_is_refused(
     whole = json.loads((await made(emulator, client)).to_json())
     whole["changes"][0][field] = value
     (tmp_path / "plan.json").write_text(json.dumps(whole))
-    with pytest.raises(InvalidInputError, match=f"is damaged .*{value}"):
+    with pytest.raises(InvalidInputError, match=f"damaged .*{value}"):
         Plan.load(tmp_path / "plan.json")
 
 

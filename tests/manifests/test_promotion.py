@@ -120,7 +120,7 @@ async def test_flags_and_deployments_are_those_of_the_target(
         "deployments": FieldChange("deployments", [], ["web"]),
         "variants.on.payload": FieldChange("variants.on.payload", 2, 1),
     }
-    assert {toggle.project_id for toggle in plan.state.of("flags")} == {PRODUCTION}
+    assert {toggle.project_id for toggle in plan.manifest.of("flags")} == {PRODUCTION}
 
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
@@ -186,23 +186,23 @@ flags:
         await client.plan(load(path), project_id=PRODUCTION)
     assert [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems] == [
         (
-            "5: flags[0].deployments[0]: there is no deployment with the label 'ios' in project 2: "
-            "correct the label, or create the deployment first"
+            '5: flags[0].deployments[0]: no deployment with label "ios" in project 2: '
+            "correct the label or create the deployment first"
         ),
-        "7: flags[0].deployments[2]: 2 deployments in project 2 have the label 'twin': name one by id:62 or id:63",
+        '7: flags[0].deployments[2]: 2 deployments in project 2 have the label "twin": use id:62 or id:63',
         (
-            "8: flags[0].deployments[3]: the deployment with the id '51' is of project 1, not of project 2: "
-            "name one of that project by its label"
-        ),
-        (
-            "11: flags[0].dependencies.flags.gone: there is no flag, experiment or group with the key 'gone' "
-            "in project 2: correct the key, or create the flag, experiment or group first"
+            '8: flags[0].deployments[3]: the deployment with ID "51" belongs to project 1, not to project 2: '
+            "use the label of one in project 2"
         ),
         (
-            "12: flags[0].dependencies.flags.id:12: the flag, experiment or group with the id '12' is of project 1, "
-            "not of project 2: name one of that project by its key"
+            '11: flags[0].dependencies.flags.gone: no flag, experiment or group with key "gone" in project 2: '
+            "correct the key or create the flag, experiment or group first"
         ),
-        "13: flags[0].dependencies.flags.id:99: there is no flag, experiment or group with the id '99'",
+        (
+            '12: flags[0].dependencies.flags.id:12: the flag, experiment or group with ID "12" belongs to project 1, '
+            "not to project 2: use the key of one in project 2"
+        ),
+        '13: flags[0].dependencies.flags.id:99: no flag, experiment or group with ID "99"',
     ]
     assert {request.method for request in emulator.requests} == {"GET"}
 
@@ -210,7 +210,7 @@ flags:
 async def test_several_projects_are_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """Before anything is read; they are named."""
     state = Manifest(flags=[FlagSpec(key=key, project_id=project) for key, project in (("a", "1"), ("b", "3"))])
-    with pytest.raises(InvalidManifestError, match="projects 1, 3 are named: promote one at a time") as caught:
+    with pytest.raises(InvalidManifestError, match="projects 1, 3 are named: promote one project at a time") as caught:
         await client.plan(state, project_id=PRODUCTION)
     assert list(problems(caught.value)) == ["flags[1].project_id"]
     with pytest.raises(InvalidInputError, match="project_id: must not be empty"):
@@ -286,9 +286,7 @@ async def test_a_key_that_two_things_have_is_refused(emulator: Emulator, client:
     emulator.state.add_flag(id="31", key="twin")
     emulator.state.add_experiment(id="32", key="twin")
     state = Manifest(flags=[FlagSpec(key="child", project_id="1", dependencies=Dependencies(flags={"twin": ["on"]}))])
-    with pytest.raises(
-        InvalidManifestError, match=r"2 flags, experiments or groups .* 'twin': name one by id:31 or id:3"
-    ):
+    with pytest.raises(InvalidManifestError, match=r'2 flags, experiments or groups .* "twin": use id:31 or id:32'):
         await client.plan(state)
 
 
@@ -304,7 +302,8 @@ async def test_dependencies_that_are_as_declared_are_no_difference(
     assert sorted(paths(emulator)) == sorted(2 * ["/flags", "/experiments", "/mutexes", "/holdouts", "/deployments"])
 
 
-NOW = "it depends on nothing, and is to depend on"
+NO_PARENTS = "depends on nothing instead of"
+CANNOT_SET = "and the API cannot set dependencies"
 
 
 @pytest.mark.parametrize(
@@ -339,13 +338,13 @@ async def test_nothing_is_put_into_service_without_its_dependencies(
         with pytest.raises(InvalidManifestError) as caught:
             await client.plan(state, project_id=PRODUCTION)
         message = problems(caught.value)["flags[0].dependencies"]
-        assert message.startswith(f"{NOW} all of parent (on), which no request sets: ")
-        assert message.endswith("set it in the app, then enable it")
+        assert message.startswith(f"{NO_PARENTS} all of parent (on), {CANNOT_SET}: ")
+        assert message.endswith("set the dependencies in the app, then enable it")
         return
     plan = await client.plan(state, project_id=PRODUCTION)
     [warning] = plan.warnings
     assert warning.field == "flags[0].dependencies"
-    assert warning.message == f"{NOW} all of parent (on), which no request sets: set it in the app"
+    assert warning.message == f"{NO_PARENTS} all of parent (on), {CANNOT_SET}: set them in the app"
     assert all("dependencies" not in change.fields for change in plan.changes)
     assert bool(plan) is bool(plan.changes)
 
@@ -357,7 +356,7 @@ async def test_a_parent_that_the_same_plan_creates_is_found(emulator: Emulator, 
     state = Manifest(flags=[FlagSpec(key="a", project_id=STAGING), child])
     plan = await client.plan(state, project_id=PRODUCTION)
     assert [change.key for change in plan.changes] == ["a", "b"]
-    assert [warning.message for warning in plan.warnings] == [f"{NOW} a (on), which no request sets: set it in the app"]
+    assert [warning.message for warning in plan.warnings] == [f"{NO_PARENTS} a (on), {CANNOT_SET}: set them in the app"]
     await applied(client, plan)
 
     parent, made = emulator.state.flags
@@ -381,8 +380,8 @@ async def test_an_experiment_is_told_of_its_groups(emulator: Emulator, client: A
     plan = await client.plan(Manifest(experiments=[other]))
     [warning] = plan.warnings
     assert warning.message == (
-        "it depends on all of group (slot-1), and is to depend on any of group (slot-2), which no request sets: "
-        "set it with client.mutexes.edit_slot or client.holdouts.edit, or in the app"
+        f"depends on all of group (slot-1) instead of any of group (slot-2), {CANNOT_SET}: "
+        "set them with client.mutexes.edit_slot or client.holdouts.edit, or in the app"
     )
 
 
@@ -392,10 +391,10 @@ async def test_cohorts_of_another_project_are_warned_of(emulator: Emulator, clie
     variants = [VariantSpec(key="off", cohorts=[]), *(VariantSpec(key=key, cohorts=["c1"]) for key in ("on", "more"))]
     state = Manifest(flags=[FlagSpec(key=key, project_id=STAGING, variants=variants) for key in ("new", "there")])
     plan = await client.plan(state, project_id=PRODUCTION)
-    why = "these cohort ids may be of another project than 2: check them before they serve"
+    reason = "these cohort IDs may belong to a project other than 2: check them first"
     assert [(warning.field, warning.message) for warning in plan.warnings] == [
-        ("flags[0].variants[1].cohorts", why),
-        ("flags[1].variants[1].cohorts", why),
+        ("flags[0].variants[1].cohorts", reason),
+        ("flags[1].variants[1].cohorts", reason),
     ]
     await applied(client, plan)
     for options in ({}, {"project_id": STAGING}, {"project_id": PRODUCTION}):
@@ -461,7 +460,7 @@ async def test_no_dependencies_may_be_declared(emulator: Emulator, client: Async
     nothing = Dependencies(flags={})
     state = Manifest(flags=[FlagSpec(key=key, project_id=STAGING, dependencies=nothing) for key in ("child", "parent")])
     [warning] = (await client.plan(state)).warnings
-    assert warning.message.startswith("it depends on all of parent (on), and is to depend on nothing, which")
+    assert warning.message.startswith(f"depends on all of parent (on) instead of nothing, {CANNOT_SET}")
     assert not (await client.plan(Manifest(flags=[FlagSpec(key="child", project_id=STAGING)]))).warnings
 
 

@@ -1,4 +1,4 @@
-"""Fields that the service does not show: null is as good as not there; a value is written, since nobody can tell."""
+"""Fields that the service does not show: null counts as absent, and any other value is written."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from amp_exp_async import Deployment, Flag, FlagSpec, Variant, VariantSpec
-from amp_exp_async.manifests.compare import Comparison
-from amp_exp_async.manifests.names import Labels
-from amp_exp_async.manifests.present import present
+from amp_exp_async.manifests.compare import FlagDiffer, to_spec_document
+from amp_exp_async.manifests.live import LiveFlag, to_live_document
+from amp_exp_async.manifests.references import DeploymentResolver
 
-NOTHING: list[Deployment] = []
+NO_DEPLOYMENTS: list[Deployment] = []
 
 
 @pytest.mark.parametrize(
-    ("declared", "changed"),
+    ("fields", "changed"),
     [
         ({"bucketing_unit": None}, []),
         ({"bucketing_unit": "User"}, ["bucketing_unit"]),
@@ -23,8 +23,9 @@ NOTHING: list[Deployment] = []
         ({"variants": [VariantSpec(key="on", payload={}, name=None)]}, ["variants.on.payload"]),
     ],
 )
-def test_null_is_not_there(declared: dict[str, Any], changed: list[str]) -> None:
-    """So that a plan becomes empty where the service leaves nulls out."""
-    there = present(Flag(id="1", key="a", project_id="1", variants=[Variant(key="on")]))
-    change = Comparison("flags", FlagSpec(key="a", project_id="1", **declared), there, Labels(NOTHING)).change()
-    assert list(change.fields if change else []) == changed
+def test_null_equals_a_field_that_the_service_omits(fields: dict[str, Any], changed: list[str]) -> None:
+    """A plan becomes empty although the service omits nulls."""
+    live = LiveFlag.from_listing(Flag(id="1", key="a", project_id="1", variants=[Variant(key="on")]))
+    desired = to_spec_document("flags", FlagSpec(key="a", project_id="1", **fields))
+    before = to_live_document(live, desired, DeploymentResolver(NO_DEPLOYMENTS))
+    assert list(FlagDiffer("flags", before, desired, before_is_live=True).changes()) == changed

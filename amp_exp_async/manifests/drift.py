@@ -1,0 +1,100 @@
+"""Drift: live flags that changed between a plan and its application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from amp_exp_async.bulk import Operation
+from amp_exp_async.errors import EditConflictError
+from amp_exp_async.formatting import format_value
+from amp_exp_async.models import UNSET
+from amp_exp_async.resources import FieldChange
+
+from .change import ResourceChange
+from .document import is_object
+from .operations import operations_for
+
+_MAX_VALUE = 60
+
+
+def raise_for_drift(
+    planned: Sequence[ResourceChange], current: Sequence[ResourceChange], done: Sequence[Sequence[Operation] | None]
+) -> None:
+    """Raise if the live flags are not as the plan saw them.
+
+    Args:
+        planned: the changes of the plan.
+        current: the changes of a new plan for the same manifest.
+        done: for each planned change, the operations that an earlier run has done; None if there was no earlier run.
+
+    Raises:
+        EditConflictError: If a live flag changed since the plan was made.
+    """
+    current_by_key = {(change.kind, change.project_id, change.key): change for change in current}
+    lines: list[str] = []
+    for change, operations in zip(planned, done, strict=True):
+        now = current_by_key.get((change.kind, change.project_id, change.key))
+        drift = _plan_drift(change, now) if operations is None else _rerun_drift(change, now, operations)
+        lines += [f"  {change.target}: {difference}" for difference in drift]
+    if lines:
+        fact = "Live flags changed since the plan was made. Nothing was written. Create a new plan."
+        raise EditConflictError("\n".join([fact, *lines]))
+
+
+def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iterator[str]:
+    """Yield the differences from what the plan saw."""
+    if current is None:
+        yield "already as planned"
+    elif planned.id != current.id:
+        yield f"ID was {planned.id or 'none'}, is now {current.id or 'none'}"
+    else:
+        for name, then, now in _pairs(planned, current):
+            if then != now:
+                yield _format_drift(name, then, now)
+
+
+def _rerun_drift(planned: ResourceChange, current: ResourceChange | None, done: Sequence[Operation]) -> Iterator[str]:
+    """Yield the differences from what the plan saw that an unfinished run of the same plan does not explain."""
+    if current is None:
+        return
+    undone = [name for name, now in current.fields.items() if now.before is not UNSET or "." in name]
+    is_finished = len(done) == len(operations_for(planned))
+    if undone and (is_finished or any(operation in done for operation in operations_for(current))):
+        yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
+        return
+    for name, then, now in _pairs(planned, current):
+        is_done = name not in current.fields
+        is_created = planned.id is None and name in planned.fields and then.after == now.after
+        if not (is_done or is_created or _is_same(then, now) or _is_partial(name, then, now)):
+            yield _format_drift(name, then, now)
+
+
+def _pairs(planned: ResourceChange, current: ResourceChange) -> Iterator[tuple[str, FieldChange, FieldChange]]:
+    for name in dict.fromkeys([*planned.fields, *current.fields]):
+        unchanged = FieldChange(name, UNSET, UNSET)
+        yield name, planned.fields.get(name, unchanged), current.fields.get(name, unchanged)
+
+
+def _is_same(then: FieldChange, now: FieldChange) -> bool:
+    """Return whether a field is unchanged. Of a variant to be removed the plan may have read more fields."""
+    if then.after is now.after is UNSET and is_object(then.before) and is_object(now.before):
+        return all(then.before[name] == now.before[name] for name in then.before.keys() & now.before.keys())
+    return then == now
+
+
+def _is_partial(name: str, then: FieldChange, now: FieldChange) -> bool:
+    """Return whether a list of labels or IDs is partly applied: some items were added or removed."""
+    if then.after != now.after or not (name == "deployments" or name.endswith((".users", ".cohorts"))):
+        return False
+    before, live, after = (set(ids or ()) for ids in (then.before, now.before, then.after))
+    return before & after <= live <= before | after
+
+
+def _format_drift(name: str, then: FieldChange, now: FieldChange) -> str:
+    is_as_desired = now.before is now.after is UNSET  # the field no longer changes
+    live = then.after if is_as_desired else now.before
+    return f"{name} was {_format_side(then.before)}, is now {_format_side(live)}"
+
+
+def _format_side(value: object) -> str:
+    return "absent" if value is UNSET else format_value(value, _MAX_VALUE)

@@ -1,0 +1,262 @@
+"""Live flags and experiments: read with few requests, and converted to plain values and to specs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal, Self, TypeAlias, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from amp_exp_async import serialization, validation
+from amp_exp_async.errors import NotFoundError
+from amp_exp_async.http import Transport
+from amp_exp_async.models import UNSET, Deployment, FlagConfig, Group, Model, UnsetType, Variant
+from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
+from amp_exp_async.validation import MAX_PAGE
+
+from .document import is_array, locate
+from .dump import unstructure
+from .parse import Parser
+from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project
+from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema
+from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, VariantSpec
+
+T = TypeVar("T")
+
+Inclusion: TypeAlias = Literal["users", "cohorts"]
+INCLUSIONS: tuple[Inclusion, ...] = ("users", "cohorts")
+
+InclusionLists: TypeAlias = Mapping[tuple[str, Inclusion], tuple[str, ...]]
+"""The IDs that variants include, by variant key."""
+
+_CONVERTED = frozenset({"archived", "deployments", "dependencies", "variants"})
+_SERVER_FIELDS = frozenset({*READ_ONLY, "bucketing_salt"})
+
+
+@frozen
+class LiveFlag:
+    """A live flag or experiment, as far as it was read.
+
+    Attributes:
+        flag: the flag, from a list or from its details.
+        variants: its variants: complete if they were read, else as listed.
+        inclusions: the lists of included IDs that were read.
+    """
+
+    flag: FlagConfig
+    variants: tuple[Variant, ...]
+    inclusions: InclusionLists = field(factory=dict[tuple[str, Inclusion], tuple[str, ...]])
+
+    @classmethod
+    def from_listing(cls, flag: FlagConfig) -> Self:
+        """Return a live flag with the fields that a list shows."""
+        return cls(flag, tuple(flag.variants or ()))
+
+
+def to_plain(value: Any) -> Any:
+    """Return a model as plain values by snake_case names; unknown fields are under `extra`."""
+    if isinstance(value, Model):
+        values = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        if not values["extra"]:
+            del values["extra"]
+        return {name: to_plain(item) for name, item in values.items() if item is not UNSET}
+    if is_array(value):
+        return [to_plain(item) for item in value]
+    return serialization.to_json(value)
+
+
+def to_live_document(live: LiveFlag, names: Collection[str], deployments: DeploymentResolver) -> dict[str, Any]:
+    """Return the named fields of a live flag, its variants and `archived`: as in a manifest, and as plain values."""
+    flag = live.flag
+    document: dict[str, Any] = {
+        name: to_plain(value)
+        for name in names
+        if name not in _CONVERTED and (value := getattr(flag, name)) is not UNSET
+    }
+    document["archived"] = bool(flag.deleted)
+    document["variants"] = [_plain_variant(variant, live.inclusions) for variant in live.variants]
+    if "deployments" in names:
+        document["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
+    if "rollout_weights" in names and not document.get("rollout_weights"):
+        weights = {variant.key: variant.rollout_weight for variant in live.variants}
+        document["rollout_weights"] = {key: weight for key, weight in weights.items() if weight is not UNSET}
+    return document
+
+
+def _plain_variant(variant: Variant, inclusions: InclusionLists) -> dict[str, Any]:
+    document: dict[str, Any] = to_plain(variant)
+    document.pop("extra", None)
+    for name in INCLUSIONS:
+        if (variant.key, name) in inclusions:
+            document[name] = sorted(set(inclusions[variant.key, name]))
+    return document
+
+
+def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, server_fields: bool) -> FlagConfigSpec:
+    """Return a live flag as a manifest declares it, without the values that a manifest cannot hold."""
+    flag = live.flag
+    values: dict[str, Any] = {}
+    for name, schema in SCHEMAS[kind].fields.items():
+        if name in _CONVERTED or (name in _SERVER_FIELDS and not server_fields):
+            continue
+        value = _parse_value(schema, getattr(flag, name))
+        values[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value
+    if flag.deleted:
+        values["archived"] = True
+    if flag.deployments is not UNSET:
+        values["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
+    if flag.variants is not UNSET:
+        values["variants"] = [_variant_spec(variant, live.inclusions) for variant in live.variants]
+        keys = {variant.key for variant in live.variants}
+        values["rollout_weights"] = _weights_of(values["rollout_weights"], keys)
+        values["target_segments"] = values["target_segments"] and [
+            attrs.evolve(segment, rollout_weights=_weights_of(segment.rollout_weights, keys))
+            for segment in values["target_segments"]
+        ]
+    make = FlagSpec if kind == "flags" else ExperimentSpec
+    return make(**values)
+
+
+def _parse_value(schema: Schema, value: Any) -> Any:
+    """Return a value as a manifest holds it; `UNSET` if the format cannot hold it."""
+    if value is UNSET:
+        return UNSET
+    try:
+        plain = unstructure(schema, value)
+    except (AttributeError, TypeError):
+        return UNSET
+    parser = Parser("")
+    parsed = parser.parse(schema, locate(plain), "")
+    return UNSET if parser.problems else parsed
+
+
+def _weights_of(weights: Any, keys: set[str]) -> Any:
+    """Return the weights of existing variants."""
+    return weights and {key: weight for key, weight in weights.items() if key in keys}
+
+
+def _variant_spec(variant: Variant, inclusions: InclusionLists) -> VariantSpec:
+    ids: dict[str, Any] = {
+        name: _inclusion_spec(name, inclusions[variant.key, name])
+        for name in INCLUSIONS
+        if (variant.key, name) in inclusions
+    }
+    return VariantSpec(
+        key=variant.key, name=variant.name, description=variant.description, payload=variant.payload, **ids
+    )
+
+
+def _inclusion_spec(name: Inclusion, ids: Collection[str]) -> Any:
+    """Return the included IDs; `UNSET` if a manifest cannot hold them: too many users, or IDs joined by commas."""
+    unique = sorted(set(ids))
+    is_too_long = name == "users" and len(unique) > validation.MAX_ADDED
+    return UNSET if is_too_long else _parse_value(VARIANT_SCHEMA.fields[name], unique)
+
+
+class LiveReader:
+    """Reads live flags, experiments, deployments and groups.
+
+    Attributes:
+        listed: all flags and experiments that were listed so far, whether or not their keys were requested.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._max_concurrency = transport.session.max_concurrency
+        self.listed: list[FlagConfig] = []
+        self._mutexes = AsyncMutexes(transport)
+        self._holdouts = AsyncHoldouts(transport)
+        self._deployments = AsyncDeployments(transport)
+        self._flags: dict[KindName, AsyncFlags | AsyncExperiments] = {
+            "flags": AsyncFlags(transport),
+            "experiments": AsyncExperiments(transport),
+        }
+
+    async def list_flags(
+        self,
+        kind: KindName,
+        project_id: str | UnsetType,
+        keys: Collection[str] | None = None,
+        *,
+        include_archived: bool,
+    ) -> list[FlagConfig]:
+        """Return the flags or experiments with the given keys, or all; one key is requested by itself."""
+        key = next(iter(keys)) if keys is not None and len(keys) == 1 else UNSET
+        limit = MAX_PAGE if key is UNSET else UNSET
+        archived = True if include_archived else UNSET
+        flags: Sequence[FlagConfig] = await self._flags[kind].list(
+            key=key, project_id=project_id, include_archived=archived, limit=limit
+        )
+        self.listed += flags
+        return [flag for flag in flags if keys is None or flag.key in keys]
+
+    async def list_deployments(self) -> list[Deployment]:
+        """Return all deployments."""
+        return await self._deployments.list(limit=MAX_PAGE)
+
+    async def list_parents(self, references: Iterable[ParentReference]) -> list[FlagConfig | Group]:
+        """Return all objects that the references may stand for: those listed so far, and the missing ones."""
+        candidates: list[FlagConfig | Group] = [*self.listed]
+        missing = _unresolved(dict.fromkeys(references), candidates)
+        if missing:
+            candidates += await self._mutexes.list(limit=MAX_PAGE)
+            candidates += await self._holdouts.list(limit=MAX_PAGE)
+        lookups = [partial(self._find, name, project_id) for name, project_id in _unresolved(missing, candidates)]
+        for flags in await self.gather(lookups):
+            candidates += flags
+        return candidates
+
+    async def _find(self, name: str, project_id: Project) -> list[FlagConfig]:
+        """Return the flags and experiments with a key or an ID."""
+        if not name.startswith(ID_PREFIX):
+            keys, project = {name}, project_id or UNSET
+            lists = [partial(self.list_flags, kind, project, keys, include_archived=True) for kind in KINDS]
+            return [flag for flags in await self.gather(lists) for flag in flags]
+        for kind in KINDS:
+            with suppress(NotFoundError):
+                return [await self._flags[kind].get(name.removeprefix(ID_PREFIX))]
+        return []
+
+    async def get_details(self, kind: KindName, live: LiveFlag) -> LiveFlag:
+        """Return the live flag with all its fields."""
+        return attrs.evolve(live, flag=await self._flags[kind].get(live.flag.id))
+
+    async def list_variants(self, kind: KindName, live: LiveFlag) -> LiveFlag:
+        """Return the live flag with its complete variants."""
+        return attrs.evolve(live, variants=tuple(await self._flags[kind].variants.list(live.flag.id)))
+
+    async def list_inclusions(self, kind: KindName, live: LiveFlag, lists: Iterable[tuple[str, Inclusion]]) -> LiveFlag:
+        """Return the live flag with more lists of included IDs."""
+        inclusions = dict(live.inclusions)
+        for key, name in lists:
+            resource = self._flags[kind].users if name == "users" else self._flags[kind].cohorts
+            inclusions[key, name] = tuple(await resource.list(live.flag.id, key))
+        return attrs.evolve(live, inclusions=inclusions)
+
+    async def gather(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Run the calls concurrently and return their results; cancel the rest on the first error."""
+        results: list[Any] = [None] * len(calls)
+        queue = iter(enumerate(calls))
+
+        async def work() -> None:
+            for index, call in queue:
+                results[index] = await call()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._max_concurrency, len(calls))):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return results
+
+
+def _unresolved(
+    references: Iterable[ParentReference], candidates: Iterable[FlagConfig | Group]
+) -> list[ParentReference]:
+    """Return the references that no candidate matches."""
+    parents = ParentResolver(candidates)
+    return [(name, project_id) for name, project_id in references if parents.find(name, project_id)[1]]
