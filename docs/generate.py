@@ -212,7 +212,7 @@ async def rows_of(name: str, method: Callable[..., Any]) -> list[Row]:
 
 def repeated(sent: Sent) -> str:
     """What happens when the reply of a request is lost."""
-    match sent.request.repeat:
+    match sent.request.idempotency:
         case Idempotency.IDEMPOTENT:
             return "yes"
         case Idempotency.DELETE:

@@ -122,7 +122,7 @@ class BulkExecutor:
         """
         self.stats = RunStats(source.total)
         self._session = transport.session
-        self._options = attrs.evolve(transport.options, patient=True)
+        self._options = attrs.evolve(transport.options, deadline_excludes_queueing=True)
         self._resources = resources
         self._source = source
         self._journal_path = journal
@@ -151,7 +151,7 @@ class BulkExecutor:
             ClientClosedError: If the client is closed.
         """
         self._session.open()
-        self._session.finishing.add(self._on_client_close)
+        self._session.on_close.add(self._on_client_close)
         self._loop = asyncio.get_running_loop()
         self.stats.start(self._loop.time())
 
@@ -167,7 +167,7 @@ class BulkExecutor:
         await self.pool.finish()
 
     def _on_end(self) -> None:
-        self._session.finishing.discard(self._on_client_close)
+        self._session.on_close.discard(self._on_client_close)
         if self._journal is not None:
             self._journal.close()
 

@@ -118,7 +118,7 @@ class AsyncClient(ABC):
             deadline=present.deadline if deadline is UNSET else deadline,
             retry=present.retry if retry is UNSET else retry,
             on_attempt=present.on_attempt if on_attempt is UNSET else on_attempt,
-            patient=present.patient,
+            deadline_excludes_queueing=present.deadline_excludes_queueing,
         )
         view = object.__new__(type(self))
         view._use(Transport(self._transport.session, options), owner=False)
@@ -156,7 +156,7 @@ class AsyncClient(ABC):
                 path,
                 query=serialization.encode_query({} if params is None else validation.parameters("params", params)),
                 body=None if json is None else orjson.dumps(validation.json_value("json", json)),
-                repeat=Idempotency.IDEMPOTENT if verb in _HARMLESS else Idempotency.NON_IDEMPOTENT,
+                idempotency=Idempotency.IDEMPOTENT if verb in _HARMLESS else Idempotency.NON_IDEMPOTENT,
             ),
             parse=lambda response: response,
         )
@@ -165,9 +165,9 @@ class AsyncClient(ABC):
         except orjson.JSONDecodeError:
             return reply.text
 
-    def forget_parent(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: start anew, and leave the parent's connections alone."""
-        self._transport.session.forget_parent()
+        self._transport.session.after_fork()
 
     async def aclose(self) -> None:
         """Close the client. Idempotent.

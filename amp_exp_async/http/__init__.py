@@ -1,12 +1,12 @@
-"""One request and its reply: paths, attempts, retries, pacing, order."""
+"""Requests and responses: retries, rate limiting, locks and the mapping of errors."""
 
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
-from .connection import HttpOptions, HttpSession
-from .options import Attempt, CallOptions, CallStats, CancelSignal, Usage
+from .deadlines import CancelScope
+from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage
 from .request import Request, Response, build_path
-from .retry import Idempotency, RetryPolicy, http_date
-from .scope import Scope
+from .retry import Idempotency, RetryPolicy, parse_http_date
+from .session import HttpSession
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "CallAbandonedError",
     "CallOptions",
     "CallStats",
+    "CancelScope",
     "CancelSignal",
     "HttpOptions",
     "HttpSession",
@@ -25,10 +26,9 @@ __all__ = [
     "Request",
     "Response",
     "RetryPolicy",
-    "Scope",
     "SerializedWrite",
     "Transport",
     "Usage",
     "build_path",
-    "http_date",
+    "parse_http_date",
 ]

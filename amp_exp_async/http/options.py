@@ -1,52 +1,87 @@
-"""What a caller may set about how requests are made."""
+"""Options of a client and of its calls, and the counts that a client keeps."""
 
 from __future__ import annotations
 
-import inspect
-import math
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from ssl import SSLContext
 
-import attrs
+import aiohttp
 from attrs import define, field, frozen
 
-from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.ratelimit import RateLimit
+from amp_exp_async.validation.settings import (
+    instance_of,
+    optional_function,
+    optional_http_url,
+    optional_positive_seconds,
+    positive_int,
+    positive_seconds,
+)
 
+from .deadlines import CancelScope
 from .retry import RetryPolicy
-from .scope import Scope
 
 
-def _seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ConfigurationError(f"{field.name} must be a number of seconds over 0, got {value!r}")
+@frozen(kw_only=True)
+class HttpOptions:
+    """The options of a client that all its views share.
+
+    Attributes:
+        session: the caller's aiohttp session, which is never closed; None for an own session.
+        proxy: the URL of an HTTP proxy.
+        trust_env: whether to take a proxy from the environment.
+        ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
+        trace_configs: aiohttp's trace configurations for an own session.
+        max_concurrency: how many requests may be in flight at the same time.
+        rate_limit: the limits to keep.
+        share_limit: whether the limits hold together with the other clients of this process that use the same key.
+        wall_clock: returns the POSIX time.
+    """
+
+    session: aiohttp.ClientSession | None = None
+    proxy: str | None = field(default=None, validator=optional_http_url)
+    trust_env: bool = False
+    ssl: SSLContext | aiohttp.Fingerprint | bool = True
+    trace_configs: Sequence[aiohttp.TraceConfig] | None = None
+    max_concurrency: int = field(default=64, validator=positive_int)
+    rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit or None"))
+    share_limit: bool = False
+    wall_clock: Callable[[], float] = time.time
 
 
-def _seconds_or_none(instance: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _seconds(instance, field, value)
+@frozen(kw_only=True)
+class CallOptions:
+    """The options of calls: what `with_options` can change, and `deadline_excludes_queueing`.
 
+    Attributes:
+        timeout: seconds for one attempt.
+        deadline: seconds for one call, including waits and retries; None for no deadline.
+        retry: how often a request is attempted, and the waits between attempts.
+        on_attempt: called after each attempt.
+        deadline_excludes_queueing: whether the deadline starts when the first request may be sent, so that waits for
+            earlier writes, for other requests and for the rate limit do not count. Such a call fails if the daily
+            limit is reached. This is not public: it is for bulk runs, whose calls wait most of the time.
+    """
 
-def _policy(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, RetryPolicy):
-        raise ConfigurationError(f"{field.name} must be a RetryPolicy, got {value!r}")
-
-
-def _observer(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
-        raise ConfigurationError(f"{field.name} must be a plain function of one argument, got {value!r}")
+    timeout: float = field(default=30.0, validator=positive_seconds)
+    deadline: float | None = field(default=120.0, validator=optional_positive_seconds)
+    retry: RetryPolicy = field(factory=RetryPolicy, validator=instance_of(RetryPolicy, "a RetryPolicy"))
+    on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=optional_function)
+    deadline_excludes_queueing: bool = False
 
 
 @frozen(kw_only=True)
 class Attempt:
-    """One request that was sent, as `on_attempt` gets to see it.
+    """A request that was sent, as `on_attempt` receives it.
 
     Attributes:
         method: the HTTP method.
-        path: the path, without the host and without the query.
-        number: which attempt of its call it was, from 1.
-        status: the reply's status, or None when there was no complete reply.
-        error: what went wrong when there was no complete reply.
-        seconds: how long it took, without the waits before it.
+        path: the path, without host and query.
+        number: the number of the attempt in its call, from 1.
+        status: the HTTP status, or None if no complete response arrived.
+        error: what went wrong if no complete response arrived, else None.
+        seconds: how long the attempt took, without the waits before it.
     """
 
     method: str
@@ -59,15 +94,15 @@ class Attempt:
 
 @frozen(kw_only=True)
 class Usage:
-    """What a client has sent so far, views included.
+    """What a client and its views have sent so far.
 
     Attributes:
-        requests: requests sent, retries included; connections that were never made do not count.
-        requests_today: those of the present UTC day, of all clients in this process that share the key; with a
-            `RedisRateLimit` of all processes, as far as this client has heard.
-        retries: how many of them were retries.
+        requests: the requests sent, including retries; connections that were never made do not count.
+        requests_today: the requests of the current UTC day of all clients in this process that share the key; with a
+            `RedisRateLimit` those of all processes, as far as this client knows.
+        retries: how many of the requests were retries.
         rate_limited: how often the service answered 429.
-        seconds_waited: seconds that calls spent waiting for the pacer, summed over all calls.
+        seconds_waited: the seconds that calls have waited for the rate limiter, summed over all calls.
     """
 
     requests: int
@@ -83,7 +118,7 @@ class CallStats:
 
     Attributes:
         requests: the requests sent, including retries and what was read back to reconcile a write.
-        ambiguous: whether a write ended without anybody knowing whether it was applied.
+        ambiguous: whether a write ended with an unknown outcome.
     """
 
     requests: int = 0
@@ -104,7 +139,7 @@ class CancelSignal:
     """
 
     requested: bool = False
-    scope: Scope | None = None
+    scope: CancelScope | None = None
     _written: bool = False
     _in_flight: int = 0
 
@@ -117,7 +152,7 @@ class CancelSignal:
         """Stop the calls, unless something was written. A request in flight may end, and is the last one."""
         self.requested = True
         if self.scope is not None and not self._written and not self._in_flight:
-            self.scope.end()
+            self.scope.cancel()
 
     def on_send(self, *, writes: bool) -> None:
         """Record that a request is sent."""
@@ -131,24 +166,3 @@ class CancelSignal:
     def reset(self) -> None:
         """Forget what was written, for the next operation."""
         self._written = False
-
-
-@frozen(kw_only=True)
-class CallOptions:
-    """How calls are made: what `with_options` can change, and `patient`.
-
-    Attributes:
-        timeout: seconds for one attempt.
-        deadline: seconds for one call, waits and retries included; None for no end.
-        retry: how often and after which waits an attempt is repeated.
-        on_attempt: called after each attempt.
-        patient: whether the deadline begins only when the first request may be sent: waiting for earlier writes, other
-            requests and the rate limit does not count. Such a call never waits for another day. It is not for callers
-            to set: it is meant for long runs of many calls, most of which wait most of the time.
-    """
-
-    timeout: float = field(default=30.0, validator=_seconds)
-    deadline: float | None = field(default=120.0, validator=_seconds_or_none)
-    retry: RetryPolicy = field(factory=RetryPolicy, validator=_policy)
-    on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=_observer)
-    patient: bool = False

@@ -1,9 +1,9 @@
-"""A request and its reply, before and after the network."""
+"""A request and its response."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import define, field
@@ -11,45 +11,46 @@ from attrs import define, field
 from amp_exp_async import serialization
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import UnexpectedResponseError
+from amp_exp_async.formatting import truncate
 from amp_exp_async.models import Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
-from .retry import Idempotency, Outcome
+from .retry import AttemptResult, Idempotency
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 
-_BETA_CREATION = "/experiments/new"  # no object, though it looks like one
-_EXCERPT = 300  # characters of a body that a message quotes
+_BETA_CREATION = "/experiments/new"  # looks like the path of an object
+_MAX_EXCERPT = 300  # characters
 
 
 def build_path(*segments: str) -> str:
-    """A path of percent-encoded segments, each of which is checked by then."""
-    return "/" + "/".join([_quoted(segment) for segment in segments])
+    """Return a path of percent-encoded segments."""
+    return "/" + "/".join([_quote(segment) for segment in segments])
 
 
-def _quoted(segment: str) -> str:
-    # Most have nothing to encode, and `quote` takes its time to find that out.
+def _quote(segment: str) -> str:
+    # Most segments need no encoding, which `quote` finds out slowly.
     return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
 
 
 @define
 class Request:
-    """One call of the API, sent once or, by the rules of `retry.py`, several times.
+    """A request of the API, sent one or more times.
 
     Attributes:
-        method: GET, POST, PATCH or DELETE.
-        path: percent-encoded, under the API's prefix.
+        method: the HTTP method.
+        path: percent-encoded, below the API's prefix.
         query: names and values, not yet encoded.
         body: the JSON text, or None for no body.
-        repeat: what a second application would do.
+        idempotency: the effect of a second application.
     """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = field(default=None, repr=False)
-    repeat: Idempotency = Idempotency.IDEMPOTENT
+    idempotency: Idempotency = Idempotency.IDEMPOTENT
 
     @property
     def target(self) -> str:
@@ -57,8 +58,8 @@ class Request:
         return f"{self.path}?{urlencode(self.query, quote_via=quote)}" if self.query else self.path
 
     @property
-    def order_key(self) -> str | None:
-        """What writes must not overlap on: the object that the path begins with. None for a read."""
+    def lock_key(self) -> str | None:
+        """The object that the path begins with, on which writes must not overlap; None for a read."""
         if self.method == "GET" or self.path == _BETA_CREATION:
             return None
         owner = self.path.split("/", 3)[1:3]
@@ -67,15 +68,15 @@ class Request:
 
 @define
 class Response:
-    """A complete reply.
+    """A complete response.
 
     Attributes:
-        request: what was asked.
+        request: the request.
         status: the HTTP status.
-        headers: the reply's headers.
-        body: the whole of it.
-        key: the management API key, to be kept out of what is shown of a reply that echoes it.
-        attempts: how many requests were sent for this call.
+        headers: the headers.
+        body: the body.
+        key: the management API key, which is removed from everything that is shown.
+        attempts: the number of attempts of the call.
     """
 
     request: Request
@@ -86,65 +87,73 @@ class Response:
     attempts: int = 1
 
     @property
-    def outcome(self) -> Outcome:
-        """What the retry rules need to know of it."""
-        return Outcome(self.status)
+    def attempt_result(self) -> AttemptResult:
+        """The result for `decide`."""
+        return AttemptResult(self.status)
 
     @property
     def text(self) -> str:
         """The body as text, without the key."""
         return self.key.redact(self.body.decode("utf-8", "replace"))
 
-    def unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
-        """The error that says where the body is not what the contract says."""
+    def parse(self, parser: Callable[[bytes], T]) -> T:
+        """Return the parsed body.
+
+        Raises:
+            UnexpectedResponseError: If the body differs from the API reference.
+        """
+        try:
+            return parser(self.body)
+        except MalformedDocumentError as error:
+            raise self._unexpected(error) from None
+
+    def parse_object(self, model: type[M]) -> M:
+        """Return the body as a model.
+
+        Raises:
+            UnexpectedResponseError: If the body differs from the API reference.
+        """
+        try:
+            return serialization.parse_object(model, self.body)
+        except MalformedDocumentError as error:
+            raise self._unexpected(error) from None
+
+    async def parse_list(self, model: type[M]) -> list[M]:
+        """Return the body as a list of models.
+
+        Raises:
+            UnexpectedResponseError: If the body differs from the API reference.
+        """
+        try:
+            return await serialization.parse_list(model, self.body)
+        except MalformedDocumentError as error:
+            raise self._unexpected(error) from None
+
+    async def parse_page(self, model: type[M], name: str) -> Page[M]:
+        """Return the body as a page with the models in the field `name`.
+
+        Raises:
+            UnexpectedResponseError: If the body differs from the API reference.
+        """
+        try:
+            return await serialization.parse_page(model, name, self.body)
+        except MalformedDocumentError as error:
+            raise self._unexpected(error) from None
+
+    def _unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
         where = f" at {malformed.location}" if malformed.location else ""
         return UnexpectedResponseError(
-            f"{self.request.method} {self.request.path}: the reply{where} is not what the API documents: "
-            f"{self.key.redact(malformed.reason)}. Nothing of it was used; if the service changed, look for a newer "
-            f"amp_exp_async. It begins: {excerpt(self.text)}",
+            f"{self.request.method} {self.request.path} returned an unexpected response{where}: "
+            f"{self.key.redact(malformed.reason)}. It begins: {excerpt(self.text)}. None of it was used. "
+            "If the API has changed, upgrade amp_exp_async.",
             location=malformed.location,
-            body=self.text[:_EXCERPT],
+            body=self.text[:_MAX_EXCERPT],
             method=self.request.method,
             path=self.request.path,
             attempts=self.attempts,
         )
 
-    def read(self, parse: Callable[[bytes], T]) -> T:
-        """The body, parsed.
 
-        Raises:
-            UnexpectedResponseError: it is not what the contract says.
-        """
-        try:
-            return parse(self.body)
-        except MalformedDocumentError as malformed:
-            raise self.unexpected(malformed) from None
-
-    async def read_array(self, model: type[M]) -> list[M]:
-        """The body, as an array of models.
-
-        Raises:
-            UnexpectedResponseError: it is not one.
-        """
-        try:
-            return await serialization.parse_list(model, self.body)
-        except MalformedDocumentError as malformed:
-            raise self.unexpected(malformed) from None
-
-    async def read_page(self, model: type[M], name: str) -> Page[M]:
-        """The body, as a page of models in the field `name`.
-
-        Raises:
-            UnexpectedResponseError: it is not one.
-        """
-        try:
-            return await serialization.parse_page(model, name, self.body)
-        except MalformedDocumentError as malformed:
-            raise self.unexpected(malformed) from None
-
-
-def excerpt(body: Any) -> str:
-    """The beginning of a body, for a message."""
-    text = body if isinstance(body, str) else repr(body)
-    text = " ".join(text.split())
-    return (text[:_EXCERPT] + "…") if len(text) > _EXCERPT else (text or "(empty)")
+def excerpt(body: str) -> str:
+    """Return the beginning of a body on one line, for a message."""
+    return truncate(" ".join(body.split()), _MAX_EXCERPT) or "(empty)"

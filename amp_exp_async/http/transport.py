@@ -25,16 +25,24 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import LimitExceededError, seconds_to_midnight
 
-from .connection import HttpSession
-from .failures import Failure, after, connection_error, resets, status_error, what_now
+from .deadlines import CancelScope
+from .error_mapping import (
+    TransportFailure,
+    format_attempts,
+    make_connection_error,
+    make_status_error,
+    reset_advice,
+    retry_advice,
+)
 from .options import Attempt, CallOptions, CallStats, CancelSignal
 from .request import Request, Response
-from .retry import Step, is_daily, is_done, next_step, retry_after
-from .scope import Scope
+from .retry import RetryDecision, decide, is_daily, is_final, parse_retry_after
+from .session import HttpSession
 
 T = TypeVar("T")
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
+_CLOSED = "the client was closed while the call was in flight"
 _LOG = logging.getLogger("amp_exp_async")
 
 
@@ -52,7 +60,7 @@ class AmbiguousWriteError(Exception):
     """
 
     def __init__(self, write: AmbiguousWrite) -> None:
-        super().__init__(str(write.cause))
+        super().__init__(write.reason)
         self.write = write
 
 
@@ -67,6 +75,7 @@ class RetryState:
         attempts: the number of attempts that were sent.
         ambiguous: whether an attempt may have been applied, without a response that confirms it.
         in_flight: whether an attempt was sent whose outcome is not known yet.
+        received: whether the service may have received an attempt.
     """
 
     request: Request
@@ -75,11 +84,19 @@ class RetryState:
     attempts: int = 0
     ambiguous: bool = False
     in_flight: bool = False
+    received: bool = False
 
     @property
     def name(self) -> str:
         """The method and the path, for messages."""
         return f"{self.request.method} {self.request.path}"
+
+    @property
+    def failure(self) -> str:
+        """The beginning of a message about an attempt that was not sent."""
+        if not self.attempts:
+            return f"{self.name} was not sent"
+        return f"{self.name} failed{format_attempts(self.attempts) or ' after 1 attempt'}"
 
 
 class Transport:
@@ -136,7 +153,7 @@ class Transport:
                 return await write.send(parse)
             except AmbiguousWriteError as error:
                 ambiguous = error.write
-            raise ambiguous.error("This operation cannot be checked by reading back.")
+            raise ambiguous.error("")
 
     def start(self, request: Request) -> RetryState:
         """Start the clock of a call.
@@ -147,7 +164,7 @@ class Transport:
         self.session.open()
         started = asyncio.get_running_loop().time()
         # If queueing does not count, the deadline starts with the first permit.
-        seconds = None if self.options.patient else self.options.deadline
+        seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
         return RetryState(request, started, None if seconds is None else started + seconds)
 
     async def send_with_retries(self, state: RetryState) -> Response:
@@ -155,8 +172,8 @@ class Transport:
         with self.cancel_scope():
             for number in count(1):
                 result = await self._attempt(state, number)
-                if isinstance(result, Response) and is_done(
-                    result.status, state.request.repeat, lost_before=state.ambiguous
+                if isinstance(result, Response) and is_final(
+                    result.status, state.request.idempotency, ambiguous_before=state.ambiguous
                 ):
                     state.in_flight = False
                     return result if number == 1 else attrs.evolve(result, attempts=number)
@@ -164,14 +181,14 @@ class Transport:
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
         raise self.cancelled_error(state)
 
-    def cancel_scope(self) -> Scope:
+    def cancel_scope(self) -> CancelScope:
         """Return a scope that closing the client and the cancel signal can cancel."""
-        scope = Scope(self.session.scopes)
+        scope = CancelScope(self.session.in_flight)
         if self.cancel_signal is not None:
             self.cancel_signal.scope = scope
         return scope
 
-    def _next_wait(self, state: RetryState, result: Response | Failure, number: int) -> float:
+    def _next_wait(self, state: RetryState, result: Response | TransportFailure, number: int) -> float:
         """Return the seconds to wait before the next attempt.
 
         Raises:
@@ -179,8 +196,8 @@ class Transport:
             APIStatusError: If the service rejected it.
             APIConnectionError: If no complete response arrived.
         """
-        outcome, policy = result.outcome, self.options.retry
-        state.in_flight = outcome.lost
+        outcome, policy = result.attempt_result, self.options.retry
+        state.in_flight = outcome.ambiguous
         asked, daily = self._retry_after(result)
         wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
         if outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -188,45 +205,49 @@ class Transport:
             self.session.rate_limited += 1
             self.session.limiter.pause(asked or wait, daily=daily)
         left = number < policy.max_attempts
-        step = next_step(outcome, state.request.repeat, attempts_left=left, lost_before=state.ambiguous)
-        state.ambiguous = state.ambiguous or outcome.lost
-        if step is Step.SETTLE:
-            raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked)))
-        if step is Step.FAIL or (daily and self.options.patient):
+        decision = decide(outcome, state.request.idempotency, attempts_left=left, ambiguous_before=state.ambiguous)
+        state.ambiguous = state.ambiguous or outcome.ambiguous
+        if decision is RetryDecision.RECONCILE:
+            reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
+            raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked), reason))
+        if decision is RetryDecision.RAISE or (daily and self.options.deadline_excludes_queueing):
             raise self._error(state, result, asked)
         if state.deadline is not None and asyncio.get_running_loop().time() + wait >= state.deadline:
-            note = f" The deadline of {self.options.deadline} s left no time to wait {wait:.3g} s and try again."
+            note = f"The deadline of {self.options.deadline} s left no time to wait {wait:.1f} s and try again."
             raise self._error(state, result, asked, note)
         _LOG.info("%s: attempt %d failed, the next in %.2f s", state.name, number, wait)
         return wait
 
-    def _retry_after(self, result: Response | Failure) -> tuple[float | None, bool]:
+    def _retry_after(self, result: Response | TransportFailure) -> tuple[float | None, bool]:
         """Return the seconds that the service asks to wait, and whether the daily limit is reached.
 
         If the daily limit is reached and the service gives no time, these are the seconds until the day ends.
         """
         if not isinstance(result, Response):
             return None, False
-        asked = retry_after(result.headers, self.session.wall_clock)
+        asked = parse_retry_after(result.headers, self.session.wall_clock)
         daily = result.status == HTTPStatus.TOO_MANY_REQUESTS and is_daily(asked, result.text)
         return seconds_to_midnight(self.session.wall_clock()) if daily and asked is None else asked, daily
 
-    async def _attempt(self, state: RetryState, number: int) -> Response | Failure:
+    async def _attempt(self, state: RetryState, number: int) -> Response | TransportFailure:
         """Wait for a slot and a permit, and send once."""
         session, options = self.session, self.options
         if self.cancel_signal is not None and self.cancel_signal.stops_calls:
             raise CallAbandonedError
         try:
-            if not session.slots.take_free():
-                session.limiter.fail_fast(state.deadline, fail_on_daily_limit=options.patient)
-                await session.slots.wait(state.deadline)
+            if session.concurrency.value:
+                session.concurrency.acquire_nowait()
+            else:
+                session.limiter.fail_fast(state.deadline, fail_on_daily_limit=options.deadline_excludes_queueing)
+                async with asyncio.timeout_at(state.deadline):
+                    await session.concurrency.acquire()
         except TimeoutError:
-            raise self.deadline_error(state, "while it waited for other requests to end") from None
+            raise self.deadline_error(state, "while it waited for other requests") from None
         except LimitExceededError as exceeded:
             raise self._rate_limit_error(state, exceeded) from None
         try:
             try:
-                await session.limiter.acquire(state.deadline, fail_on_daily_limit=options.patient)
+                await session.limiter.acquire(state.deadline, fail_on_daily_limit=options.deadline_excludes_queueing)
             except TimeoutError:
                 raise self.deadline_error(state, "while it waited for the rate limit") from None
             except LimitExceededError as exceeded:
@@ -238,16 +259,16 @@ class Transport:
             if self.cancel_signal is not None:
                 self.cancel_signal.on_send(writes=state.request.method != "GET")
             try:
-                result = await session.attempt(state.request, seconds)
+                result = await session.send_once(state.request, seconds)
             except BaseException:
-                self._record(number)
+                self._record(state)
                 session.limiter.release(sent_at, reached=True, answered=False)
                 raise
             finally:
                 if self.cancel_signal is not None:
                     self.cancel_signal.on_response()
         finally:
-            session.slots.give_back()
+            session.concurrency.release()
         self._on_result(state, result, sent_at)
         return result
 
@@ -257,15 +278,15 @@ class Transport:
         Raises:
             APITimeoutError: If the deadline has passed.
         """
-        if number == 1 and self.options.patient and self.options.deadline is not None:
+        if number == 1 and self.options.deadline_excludes_queueing and self.options.deadline is not None:
             state.deadline = now + self.options.deadline
         seconds = self.options.timeout if state.deadline is None else min(self.options.timeout, state.deadline - now)
         if seconds <= 0:
             self.session.limiter.release(now, reached=False, answered=False)
-            raise self.deadline_error(state, "before it was sent")
+            raise self.deadline_error(state)
         return seconds
 
-    def _on_result(self, state: RetryState, result: Response | Failure, sent_at: float) -> None:
+    def _on_result(self, state: RetryState, result: Response | TransportFailure, sent_at: float) -> None:
         """Release the permit of an attempt, count it and report it."""
         if isinstance(result, Response):
             answered = reached = True
@@ -273,20 +294,21 @@ class Transport:
         else:
             answered, reached, throttled = False, result.sent, False
         if reached:
-            self._record(state.attempts)
+            self._record(state)
         self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
         if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
             self._log_attempt(state, result, asyncio.get_running_loop().time() - sent_at)
 
-    def _record(self, number: int) -> None:
-        """Count a request that the service may have received."""
+    def _record(self, state: RetryState) -> None:
+        """Count an attempt that the service may have received."""
+        state.received = True
         self.stats.requests += 1
         self.session.requests += 1
-        self.session.retries += number > 1
+        self.session.retries += state.attempts > 1
 
-    def _log_attempt(self, state: RetryState, result: Response | Failure, seconds: float) -> None:
+    def _log_attempt(self, state: RetryState, result: Response | TransportFailure, seconds: float) -> None:
         status = result.status if isinstance(result, Response) else None
-        reason = result.reason if isinstance(result, Failure) else None
+        reason = result.reason if isinstance(result, TransportFailure) else None
         _LOG.debug("%s: attempt %d: %s in %.3f s", state.name, state.attempts, status or reason, seconds)
         if self.options.on_attempt is None:
             return
@@ -304,19 +326,28 @@ class Transport:
             _LOG.exception("on_attempt raised")
 
     def _error(
-        self, state: RetryState, result: Response | Failure, asked: float | None, note: str = ""
+        self, state: RetryState, result: Response | TransportFailure, asked: float | None, note: str = ""
     ) -> APIConnectionError | APIStatusError:
-        if isinstance(result, Failure):
-            return connection_error(state.request, result, state.attempts, lost=state.ambiguous, note=note)
-        if asked is not None and self._retry_after(result)[1]:
-            note = f" {resets(self.session.wall_clock() + asked)}{note}"
-        return status_error(attrs.evolve(result, attempts=state.attempts), asked, lost=state.ambiguous, note=note)
+        if isinstance(result, TransportFailure):
+            return make_connection_error(
+                state.request,
+                result,
+                state.attempts,
+                received=state.received,
+                ambiguous=state.ambiguous,
+                note=note,
+            )
+        daily_reset = self.session.wall_clock() + asked if asked is not None and self._retry_after(result)[1] else None
+        response = attrs.evolve(result, attempts=state.attempts)
+        return make_status_error(response, asked, ambiguous=state.ambiguous, note=note, daily_reset=daily_reset)
 
-    def deadline_error(self, state: RetryState, when: str) -> APITimeoutError:
+    def deadline_error(self, state: RetryState, wait: str = "") -> APITimeoutError:
         """Return the error for a deadline that passed during a wait."""
+        is_write_ambiguous = state.ambiguous and state.request.method != "GET"
+        advice = "Raise deadline, or make fewer calls at the same time."
         return APITimeoutError(
-            f"{state.name}: the deadline of {self.options.deadline} s passed {when}, {after(state.attempts)}. "
-            f"{what_now(state.request, lost=state.ambiguous)} Raise deadline, or ask for less at once.",
+            f"{state.failure}: the deadline of {self.options.deadline} s passed{wait and f' {wait}'}. "
+            f"{retry_advice(state.request) if is_write_ambiguous else advice}",
             method=state.request.method,
             path=state.request.path,
             attempts=state.attempts,
@@ -325,13 +356,15 @@ class Transport:
 
     def _rate_limit_error(self, state: RetryState, exceeded: LimitExceededError) -> RateLimitError:
         if exceeded.daily:
-            words = f"the day's requests are used up. {resets(self.session.wall_clock() + exceeded.seconds)}"
+            reason = "the requests of the day are used up."
+            advice = reset_advice(self.session.wall_clock() + exceeded.seconds)
         else:
-            words = "the service has asked to pause."
+            reason = f"the service asks to pause for {exceeded.seconds:.0f} s, longer than the deadline allows."
+            advice = "Try again later, or raise deadline."
+        if state.ambiguous and state.request.method != "GET":
+            advice = f"An earlier attempt may have been applied. {advice}"
         return RateLimitError(
-            f"{state.name} was not sent: {words} That is in {exceeded.seconds:.0f} s, later than this call may wait. "
-            f"{what_now(state.request, lost=state.ambiguous)} Try again then"
-            f"{'' if exceeded.daily else ', or raise deadline'}.",
+            f"{state.failure}: {reason} {advice}",
             method=state.request.method,
             path=state.request.path,
             attempts=state.attempts,
@@ -344,16 +377,16 @@ class Transport:
         if self.cancel_signal is not None and self.cancel_signal.requested and not self.session.closed:
             return CallAbandonedError()
         request = state.request
-        if not request.repeat.may_repeat and state.in_flight:
+        if not request.idempotency.may_repeat and state.in_flight:
             cause = APIConnectionError(
-                f"{state.name}: the client was closed while the request was under way",
+                f"{state.name} failed{format_attempts(state.attempts)}: {_CLOSED}. {retry_advice(request)}",
                 method=request.method,
                 path=request.path,
                 attempts=state.attempts,
                 sent=True,
             )
-            return AmbiguousWrite(self, state, cause).error("Nothing was read back.")
-        return ClientClosedError(f"{state.name}: the client was closed while the call was under way: open a new one")
+            return AmbiguousWrite(self, state, cause, _CLOSED).error("")
+        return ClientClosedError(f"{state.name} failed: {_CLOSED}. Create a new client.")
 
 
 class SerializedWrite:
@@ -367,8 +400,8 @@ class SerializedWrite:
         self._state = transport.start(request)
 
     async def __aenter__(self) -> Self:
-        transport, state, key = self._transport, self._state, self._state.request.order_key
-        if transport.session.locks.take_free(key):
+        transport, state, key = self._transport, self._state, self._state.request.lock_key
+        if transport.session.locks.acquire_nowait(key):
             return self
         with transport.cancel_scope():
             try:
@@ -381,7 +414,7 @@ class SerializedWrite:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._transport.session.locks.release(self._state.request.order_key)
+        self._transport.session.locks.release(self._state.request.lock_key)
         if error is not None and (self._state.ambiguous or self._state.in_flight):
             self._transport.stats.ambiguous = True
 
@@ -400,10 +433,10 @@ class SerializedWrite:
             return parse(response)
         except UnexpectedResponseError as error:
             state.ambiguous = True
-            if state.request.repeat.may_repeat:
+            if state.request.idempotency.may_repeat:
                 raise
             cause = error
-        raise AmbiguousWriteError(AmbiguousWrite(self._transport, state, cause))
+        raise AmbiguousWriteError(AmbiguousWrite(self._transport, state, cause, "the response is not understood"))
 
 
 @frozen(eq=False)
@@ -412,11 +445,13 @@ class AmbiguousWrite:
 
     Attributes:
         cause: the error that hides the outcome.
+        reason: the same in a few words.
     """
 
     _transport: Transport
     _state: RetryState
     cause: Cause
+    reason: str
 
     @property
     def request(self) -> Request:
@@ -439,12 +474,12 @@ class AmbiguousWrite:
             remaining = self._state.deadline - asyncio.get_running_loop().time()
             if remaining <= 0:
                 raise self.error("The deadline left no time to read back.")
-            options = attrs.evolve(options, deadline=remaining, patient=False)
+            options = attrs.evolve(options, deadline=remaining, deadline_excludes_queueing=False)
         return Transport(self._transport.session, options, self._transport.stats, self._transport.cancel_signal)
 
     async def wait(self, reading: int) -> None:
         """Wait after a reading (counted from 1), no longer than the deadline allows."""
-        seconds = self._transport.options.retry.wait(reading, chance=1.0)
+        seconds = self._transport.options.retry.wait(reading, fraction=1.0)
         if self._state.deadline is not None:
             seconds = min(seconds, self._state.deadline - asyncio.get_running_loop().time())
         with self._transport.cancel_scope():  # the next reading reports that the client was closed
@@ -458,12 +493,12 @@ class AmbiguousWrite:
         """Return the error for an outcome that stays unknown.
 
         Args:
-            finding: what reading back has shown, as a sentence.
+            finding: what reading back has shown, as a sentence; empty if it was not tried.
         """
         request = self._state.request
+        fact = f"{self._state.name} may have been applied: {self.reason}{format_attempts(self.cause.attempts)}."
         error = OutcomeUnknownError(
-            f"{request.method} {request.path} may or may not have been applied. {finding} It was not repeated: look at "
-            f"the object before you do it again. What hid the outcome: {self.cause}",
+            " ".join(filter(None, [fact, finding, "Check the object before you retry."])),
             method=request.method,
             path=request.path,
             attempts=self.cause.attempts,

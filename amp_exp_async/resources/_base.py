@@ -37,12 +37,12 @@ EXPERIMENTS = Kind("experiments", Experiment, Version[Experiment])
 
 def created_by(reply: Response) -> Created:
     """What a reply to a creation says was created."""
-    return reply.read(lambda body: serialization.parse_object(Created, body))
+    return reply.parse_object(Created)
 
 
 def acknowledged(reply: Response) -> None:
     """Make sure that it is the service that says OK."""
-    reply.read(serialization.expect_ok)
+    reply.parse(serialization.expect_ok)
 
 
 class Resource:
@@ -58,31 +58,31 @@ class Resource:
 
     async def _get(self, model: type[M], path: str) -> M:
         reply = await self._transport.send(Request("GET", path))
-        return reply.read(lambda body: serialization.parse_object(model, body))
+        return reply.parse_object(model)
 
     def _send(
         self,
         method: str,
         path: str,
         fields: Mapping[str, Any] | None = None,
-        repeat: Idempotency = Idempotency.IDEMPOTENT,
+        idempotency: Idempotency = Idempotency.IDEMPOTENT,
     ) -> Coroutine[Any, Any, None]:
         body = None if fields is None else serialization.encode(fields)
-        return self._transport.write(Request(method, path, body=body, repeat=repeat), acknowledged)
+        return self._transport.write(Request(method, path, body=body, idempotency=idempotency), acknowledged)
 
     def _creation(self, path: str, fields: Mapping[str, Any]) -> Request:
-        return Request("POST", path, body=serialization.encode(fields), repeat=Idempotency.CREATE)
+        return Request("POST", path, body=serialization.encode(fields), idempotency=Idempotency.CREATE)
 
     def _array(self, model: type[M], path: str) -> AsyncPager[M]:
         async def fetch() -> list[M]:
             reply = await self._transport.send(Request("GET", path))
-            return await reply.read_array(model)
+            return await reply.parse_list(model)
 
         return single(fetch, self._transport.session.spawn)
 
     def _identifiers(self, path: str) -> AsyncPager[str]:
         async def fetch() -> list[str]:
-            return (await self._transport.send(Request("GET", path))).read(serialization.parse_ids)
+            return (await self._transport.send(Request("GET", path))).parse(serialization.parse_ids)
 
         return single(fetch, self._transport.session.spawn)
 
@@ -92,7 +92,7 @@ class Resource:
         async def fetch(cursor: str | None) -> Page[M]:
             fields = {**query, "cursor": UNSET if cursor is None else cursor}
             reply = await self._transport.send(Request("GET", path, query=serialization.query(fields)))
-            return await reply.read_page(model, name)
+            return await reply.parse_page(model, name)
 
         return AsyncPager(fetch, self._transport.session.spawn, start)
 

@@ -44,4 +44,4 @@ class AsyncFlagDeployments(KindResource[FlagConfig]):
             NotFoundError: there is no such flag, or it is not assigned to that deployment.
         """
         path = self._path(id, "deployments", validation.identifier("deployment", deployment))
-        await self._send("DELETE", path, repeat=Idempotency.DELETE)
+        await self._send("DELETE", path, idempotency=Idempotency.DELETE)

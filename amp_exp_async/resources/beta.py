@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, TypedDict, Unpack
 
-from amp_exp_async import serialization, validation
+from amp_exp_async import validation
 from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
@@ -176,4 +176,4 @@ async def _find_created(write: AmbiguousWrite, values: Mapping[str, Any]) -> Exp
 
 
 def _experiment(reply: Response) -> Experiment:
-    return reply.read(lambda body: serialization.parse_object(Experiment, body))
+    return reply.parse_object(Experiment)

@@ -75,7 +75,7 @@ class AsyncUsers(_Inclusions):
             OutcomeUnknownError: the reply was lost. Read the list before you try again.
         """
         path = self._inclusions_path(id, variant, "users", str(validation.index("index", index)))
-        await self._send("DELETE", path, repeat=Idempotency.NON_IDEMPOTENT)
+        await self._send("DELETE", path, idempotency=Idempotency.NON_IDEMPOTENT)
 
     async def remove_all(self, id: str, variant: str) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.

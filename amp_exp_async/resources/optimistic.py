@@ -128,7 +128,7 @@ class OptimisticEdit(KindResource[FlagConfigT_co]):
     @asynccontextmanager
     async def _exclusive(self, path: str) -> AsyncGenerator[None, None]:
         """Exclude the other guarded edits of this client from the same flag."""
-        guards = self._transport.session.guards
+        guards = self._transport.session.edit_locks
         await guards.acquire(path, None)
         try:
             yield

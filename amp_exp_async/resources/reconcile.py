@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, ServerError
-from amp_exp_async.http import AmbiguousWrite, Request, http_date
+from amp_exp_async.http import AmbiguousWrite, Request, parse_http_date
 from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
 from amp_exp_async.pagination import AsyncPager
@@ -65,7 +65,7 @@ async def list_matching(
         query = serialization.query({"limit": validation.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
         response = await transport.send(Request("GET", path, query=query))
         date = response.headers.get("Date", "")
-        return await response.read_page(model, name)
+        return await response.parse_page(model, name)
 
     items = [item async for item in AsyncPager(fetch, transport.session.spawn) if predicate(item)]
     return items, date
@@ -94,7 +94,7 @@ def predates(created_at: datetime | UnsetType | None, server_date: str, elapsed:
         server_date: the `Date` of the response that was read back.
         elapsed: the seconds since the call started.
     """
-    now = http_date(server_date)
+    now = parse_http_date(server_date)
     if now is None or not created_at:
         return False
     return now - created_at.timestamp() > elapsed + _SLACK

@@ -149,7 +149,7 @@ class AsyncFlagConfigs(KindResource[FlagConfigT_co]):
         key, project = fields["key"], fields["project_id"]
         query = serialization.query({"key": key, "project_id": project, "include_archived": True})
         response = await write.transport().send(Request("GET", build_path(self._kind.name), query=query))
-        page = await response.read_page(self._kind.model, self._kind.name)
+        page = await response.parse_page(self._kind.model, self._kind.name)
         flags = [flag for flag in page.items if flag.key == key and flag.project_id in (project, UNSET)]
         date = response.headers.get("Date", "")
         candidates = [flag for flag in flags if could_be_ours(flag, fields, date, write.elapsed)]

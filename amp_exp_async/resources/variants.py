@@ -113,8 +113,8 @@ class AsyncVariants(KindResource[FlagConfig]):
         fields = validation.changes(VARIANT, {"key": key, **given})
         new_path = self._variant_path(id, variant if key is UNSET else key)
         path = self._variant_path(id, variant)
-        repeat = Idempotency.IDEMPOTENT if new_path == path else Idempotency.RENAME
-        request = Request("PATCH", path, body=serialization.encode(fields), repeat=repeat)
+        idempotency = Idempotency.IDEMPOTENT if new_path == path else Idempotency.RENAME
+        request = Request("PATCH", path, body=serialization.encode(fields), idempotency=idempotency)
         async with self._transport.serialized(request) as write:
             try:
                 await write.send(acknowledged)
@@ -134,7 +134,7 @@ class AsyncVariants(KindResource[FlagConfig]):
         Raises:
             NotFoundError: there is no such flag or variant.
         """
-        await self._send("DELETE", self._variant_path(id, variant), repeat=Idempotency.DELETE)
+        await self._send("DELETE", self._variant_path(id, variant), idempotency=Idempotency.DELETE)
 
     def _variant_path(self, id: str, variant: str) -> str:
         return self._path(id, "variants", validation.key("variant", variant))
@@ -143,7 +143,7 @@ class AsyncVariants(KindResource[FlagConfig]):
 async def _find_created(write: AmbiguousWrite, path: str, fields: Mapping[str, Any]) -> Literal[True] | None:
     """Return True if an ambiguous creation has made the variant, or None if it does not exist."""
     try:
-        variant = (await write.transport().send(Request("GET", path))).read(_variant)
+        variant = (await write.transport().send(Request("GET", path))).parse_object(Variant)
     except NotFoundError:
         return None
     if not matches(variant, fields):

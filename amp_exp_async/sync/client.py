@@ -69,7 +69,7 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
 
     def _init_owner(self, client: Any) -> None:
         self._owner = True
-        self._bind(client, BlockingPortal(_repr(self, client), client.aclose, client.forget_parent))
+        self._bind(client, BlockingPortal(_repr(self, client), client.aclose, client.after_fork))
 
     def _bind(self, client: Any, portal: BlockingPortal) -> None:
         super().__init__(client, portal)

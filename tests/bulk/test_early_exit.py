@@ -122,8 +122,8 @@ def tasks() -> set[str]:
 
 def nothing_is_left(client: AsyncExperimentClient) -> None:
     connection = client._transport.session
-    assert connection.slots.free == AT_ONCE
-    assert (len(connection.locks), connection.scopes, connection._tasks, connection.finishing) == (
+    assert connection.concurrency.value == AT_ONCE
+    assert (len(connection.locks), connection.in_flight, connection._tasks, connection.on_close) == (
         0,
         set(),
         set(),
@@ -221,7 +221,7 @@ async def test_closing_the_client(
     await asyncio.sleep(0.03)
     if reader == "has left":
         reading.cancel()
-    begun = run.summary.done + AT_ONCE - client._transport.session.slots.free
+    begun = run.summary.done + AT_ONCE - client._transport.session.concurrency.value
     await client.aclose()
     assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)

@@ -94,7 +94,7 @@ def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    ("key", "status", "said"), [("wrong-key", 1, "answered 401"), ("", 2, "no management API key")]
+    ("key", "status", "said"), [("wrong-key", 1, "failed with 401"), ("", 2, "no management API key")]
 )
 def test_keys(environment: dict[str, str], key: str, status: int, said: str) -> None:
     """A wrong one, and none where nobody can be asked, are one line; neither is shown."""

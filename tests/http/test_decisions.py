@@ -13,7 +13,7 @@ from yarl import URL
 
 from amp_exp_async import APIConnectionError, APITimeoutError, AsyncExperimentClient, RetryPolicy, __version__
 from amp_exp_async.http import Idempotency, Request, build_path
-from amp_exp_async.http.retry import Outcome, Step, next_step, retry_after
+from amp_exp_async.http.retry import AttemptResult, RetryDecision, decide, parse_retry_after
 from tests.aioresponses_shim import mocked
 
 KEY = "decisions-management-key"
@@ -82,41 +82,45 @@ async def test_what_a_failure_means(failure: Exception, error: type[APIConnectio
     assert caught.value.sent is sent
 
 
-LOST = [Outcome(None), Outcome(500), Outcome(503), Outcome(599)]
+LOST = [AttemptResult(None), AttemptResult(500), AttemptResult(503), AttemptResult(599)]
 NEVER_REPEATED = {Idempotency.CREATE, Idempotency.NON_IDEMPOTENT}
-NEVER_SENT = [Outcome(None, sent=False), Outcome(429)]
+NEVER_SENT = [AttemptResult(None, sent=False), AttemptResult(429)]
 
 
 @pytest.mark.parametrize("attempts_left", [True, False])
-@pytest.mark.parametrize("repeat", Idempotency)
-@pytest.mark.parametrize("outcome", LOST + NEVER_SENT, ids=str)
-def test_what_may_be_repeated(outcome: Outcome, repeat: Idempotency, attempts_left: bool) -> None:
+@pytest.mark.parametrize("idempotency", Idempotency)
+@pytest.mark.parametrize("result", LOST + NEVER_SENT, ids=str)
+def test_what_may_be_repeated(result: AttemptResult, idempotency: Idempotency, attempts_left: bool) -> None:
     """The contract's table: what was refused or never sent always, what was lost only where it does no harm."""
-    settled = outcome in LOST and repeat in NEVER_REPEATED
-    expected = Step.SETTLE if settled else Step.AGAIN if attempts_left else Step.FAIL
-    assert next_step(outcome, repeat, attempts_left=attempts_left, lost_before=False) is expected
+    settled = result in LOST and idempotency in NEVER_REPEATED
+    expected = RetryDecision.RECONCILE if settled else RetryDecision.RETRY if attempts_left else RetryDecision.RAISE
+    assert decide(result, idempotency, attempts_left=attempts_left, ambiguous_before=False) is expected
 
 
-@pytest.mark.parametrize("lost_before", [True, False])
-@pytest.mark.parametrize("repeat", Idempotency)
-def test_what_a_404_means(repeat: Idempotency, lost_before: bool) -> None:
+@pytest.mark.parametrize("ambiguous_before", [True, False])
+@pytest.mark.parametrize("idempotency", Idempotency)
+def test_what_a_404_means(idempotency: Idempotency, ambiguous_before: bool) -> None:
     """After a lost reply it means done for a removal and is settled for a rename; else it is an error."""
-    after_loss = {Idempotency.DELETE: Step.DONE, Idempotency.RENAME: Step.SETTLE}
-    expected = after_loss.get(repeat, Step.FAIL) if lost_before else Step.FAIL
-    assert next_step(Outcome(404), repeat, attempts_left=True, lost_before=lost_before) is expected
+    after_loss = {Idempotency.DELETE: RetryDecision.RETURN, Idempotency.RENAME: RetryDecision.RECONCILE}
+    expected = after_loss.get(idempotency, RetryDecision.RAISE) if ambiguous_before else RetryDecision.RAISE
+    assert decide(AttemptResult(404), idempotency, attempts_left=True, ambiguous_before=ambiguous_before) is expected
 
 
 @given(st.integers(100, 599), st.sampled_from(Idempotency), st.booleans(), st.booleans())
-def test_every_status_is_decided(status: int, repeat: Idempotency, attempts_left: bool, lost_before: bool) -> None:
+def test_every_status_is_decided(
+    status: int, idempotency: Idempotency, attempts_left: bool, ambiguous_before: bool
+) -> None:
     """Only a 2xx is done (but for a removal's 404), and nothing goes on without attempts left."""
-    step = next_step(Outcome(status), repeat, attempts_left=attempts_left, lost_before=lost_before)
-    if step is Step.DONE:
-        assert 200 <= status < 300 or (status == 404 and lost_before and repeat is Idempotency.DELETE)
+    decision = decide(
+        AttemptResult(status), idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before
+    )
+    if decision is RetryDecision.RETURN:
+        assert 200 <= status < 300 or (status == 404 and ambiguous_before and idempotency is Idempotency.DELETE)
     else:
         assert not 200 <= status < 300
-    if step is Step.AGAIN:
+    if decision is RetryDecision.RETRY:
         assert attempts_left
-        assert status == 429 or (status >= 500 and repeat not in NEVER_REPEATED)
+        assert status == 429 or (status >= 500 and idempotency not in NEVER_REPEATED)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_every_status_is_decided(status: int, repeat: Idempotency, attempts_left
 )
 def test_retry_after(header: dict[str, str], seconds: float | None) -> None:
     """Seconds, or a date in any of HTTP's three forms against the clock; never negative, and None if unusable."""
-    assert retry_after(header, lambda: 10.0) == seconds
+    assert parse_retry_after(header, lambda: 10.0) == seconds
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
@@ -166,4 +170,4 @@ def test_paths_are_encoded(segments: list[str]) -> None:
 )
 def test_what_writes_must_not_overlap_on(request_: Request, key: Any) -> None:
     """Writes are ordered by the object that their path begins with; reads and creations are not."""
-    assert request_.order_key == key
+    assert request_.lock_key == key

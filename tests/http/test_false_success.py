@@ -62,7 +62,7 @@ async def test_the_deadline_is_named_when_it_is_the_reason(
 ) -> None:
     """A call that would have to wait beyond its deadline fails at once, and says for how long it would."""
     emulator.inject(fault)
-    with pytest.raises(error, match=r"The deadline of 2 s left no time to wait 30 s and try again"):
+    with pytest.raises(error, match=r"The deadline of 2 s left no time to wait 30.0 s and try again"):
         await client.with_options(deadline=2).flags.list()
     assert len(emulator.requests) == 1
 
@@ -80,7 +80,7 @@ async def test_the_deadline_is_not_named_when_it_is_not_the_reason(
 async def test_a_timeout_says_how_long_it_waited(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """The seconds of the attempt that ran out are in the message."""
     emulator.inject(Fault.delay(5), times=None)
-    with pytest.raises(APITimeoutError, match=r"within 0\.02 s, after 5 attempts"):
+    with pytest.raises(APITimeoutError, match=r"failed after 5 attempts: .* within 0\.02 s"):
         await client.with_options(timeout=0.02).flags.get("1")
 
 

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from amp_exp_async import APITimeoutError, AsyncExperimentClient, NotFoundError, RateLimit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.http.ordering import KeyedLocks
+from amp_exp_async.http.locks import KeyedLocks
 from tests.virtual_time import now, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]

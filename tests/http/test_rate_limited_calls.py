@@ -21,7 +21,7 @@ from amp_exp_async.http import (
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
 MIDNIGHT = 1_800_057_600.0  # 2027-01-16T00:00:00Z
-RESETS = "The day's limit resets at 2027-01-16T00:00:00Z."
+RESETS = "Continue after the daily limit resets at 2027-01-16T00:00:00Z."
 LIST = Request("GET", "/flags")
 DAILY = Answer(429, b'{"error": "daily limit"}', seconds=1.0)
 
@@ -72,7 +72,7 @@ def test_a_call_after_the_last_request_of_the_day(deadline: float | None) -> Non
             assert isinstance(result, RateLimitError)
             assert (result.daily, result.attempts, elapsed) == (True, 0, 0.0)
             assert result.retry_after == pytest.approx(3600.0)
-            assert "was not sent: the day's requests are used up" in str(result)
+            assert "was not sent: the requests of the day are used up" in str(result)
             assert (len(scripted.sent), session.usage.requests_today) == (2, 2)
         else:
             assert elapsed == pytest.approx(3600.0, abs=0.001)
@@ -100,13 +100,13 @@ def test_a_daily_429_pauses_the_next_calls() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("patient", [False, True])
-def test_a_daily_429_ends_every_call(patient: bool) -> None:
+@pytest.mark.parametrize("deadline", [600.0, None])
+def test_a_daily_429_ends_every_call(deadline: float | None) -> None:
     """Calls that are in flight or queued fail at once, and their errors say when the limit resets."""
 
     async def scenario() -> None:
         session, scripted = open_session(DAILY, limit=RateLimit(per_second=2), max_concurrency=4)
-        transport = Transport(session, CallOptions(deadline=None if patient else 600.0, patient=patient))
+        transport = Transport(session, CallOptions(deadline=deadline, deadline_excludes_queueing=deadline is None))
         results = await asyncio.gather(*(outcome(transport.send(LIST)) for _ in range(30)))
         for error, seconds in results:
             assert isinstance(error, RateLimitError)
@@ -146,7 +146,7 @@ def test_a_daily_429_with_a_time_lasts_until_then() -> None:
         error, _ = await outcome(Transport(session, CallOptions()).send(LIST))
         assert isinstance(error, RateLimitError)
         assert (error.daily, error.retry_after) == (True, 1800.0)
-        assert "The day's limit resets at 2027-01-15T23:30:00Z. The deadline of 120.0 s left no time" in str(error)
+        assert "Continue after the daily limit resets at 2027-01-15T23:30:00Z." in str(error)
         await session.close()
 
     run(scenario())
@@ -157,10 +157,10 @@ def test_a_deadline_that_excludes_queueing() -> None:
 
     async def scenario() -> None:
         session, scripted = open_session(Answer(seconds=3.0), limit=RateLimit(per_second=1), max_concurrency=2)
-        patient = Transport(session, CallOptions(deadline=5.0, patient=True))
+        queueing = Transport(session, CallOptions(deadline=5.0, deadline_excludes_queueing=True))
         ordinary = Transport(session, CallOptions(deadline=5.0))
-        write = Request("PATCH", "/flags/1", body=b"{}", repeat=Idempotency.IDEMPOTENT)
-        sends = [patient.send(write) for _ in range(2)] + [patient.send(LIST) for _ in range(4)]
+        write = Request("PATCH", "/flags/1", body=b"{}", idempotency=Idempotency.IDEMPOTENT)
+        sends = [queueing.send(write) for _ in range(2)] + [queueing.send(LIST) for _ in range(4)]
         calls = [asyncio.ensure_future(outcome(send)) for send in sends]
         await asyncio.sleep(0)
         error, seconds = await outcome(ordinary.send(LIST))
@@ -169,7 +169,7 @@ def test_a_deadline_that_excludes_queueing() -> None:
         assert not any(isinstance(result, Exception) for result, _ in await asyncio.gather(*calls))
         assert now() == 6 * 4.0 - 1.0
         scripted.answers[:] = [Answer(503, headers={"Retry-After": "9"})]
-        error, seconds = await outcome(patient.send(LIST))
+        error, seconds = await outcome(queueing.send(LIST))
         assert seconds == 1.0
         assert "deadline of 5.0 s left no time" in str(error)
         await session.close()
@@ -183,10 +183,12 @@ def test_queueing_without_a_deadline() -> None:
     async def scenario() -> None:
         slow = Answer(429, headers={"Retry-After": "50"})
         session, scripted = open_session(slow, slow, Answer(), DAILY)
-        patient = Transport(session, CallOptions(deadline=None, patient=True, retry=RetryPolicy(backoff_base=0.0)))
-        await patient.send(LIST)
+        queueing = Transport(
+            session, CallOptions(deadline=None, deadline_excludes_queueing=True, retry=RetryPolicy(backoff_base=0.0))
+        )
+        await queueing.send(LIST)
         assert now() == 100.0
-        error, seconds = await outcome(patient.send(LIST))
+        error, seconds = await outcome(queueing.send(LIST))
         assert isinstance(error, RateLimitError)
         assert (error.attempts, seconds) == (1, 1.0)
         assert len(scripted.sent) == 4
@@ -200,14 +202,14 @@ def test_reading_back_counts_queueing() -> None:
 
     async def scenario() -> None:
         session, scripted = open_session(Answer(503), limit=RateLimit(per_second=1))
-        transport = Transport(session, CallOptions(deadline=0.5, patient=True))
-        request = Request("POST", "/flags", body=b"{}", repeat=Idempotency.NON_IDEMPOTENT)
+        transport = Transport(session, CallOptions(deadline=0.5, deadline_excludes_queueing=True))
+        request = Request("POST", "/flags", body=b"{}", idempotency=Idempotency.NON_IDEMPOTENT)
 
         async with transport.serialized(request) as write:
             with pytest.raises(AmbiguousWriteError) as caught:
                 await write.send(lambda response: response)
             reader = caught.value.write.transport()
-            assert (reader.options.patient, reader.options.deadline) == (False, 0.5)
+            assert (reader.options.deadline_excludes_queueing, reader.options.deadline) == (False, 0.5)
             error, seconds = await outcome(reader.send(LIST))
             assert isinstance(error, APITimeoutError)
             assert seconds == 0.5

@@ -306,7 +306,7 @@ async def test_reading_back_fails(client: AsyncExperimentClient, emulator: Emula
         await client.flags.guarded_edit(id, turned_on)
     assert "PATCH /flags/" in caught.value.__notes__[0]
     assert emulator.state.flag(id)["name"] == "new"
-    assert not client.flags.transport.session.guards
+    assert not client.flags.transport.session.edit_locks
 
 
 async def test_there_is_no_such_flag(client: AsyncExperimentClient) -> None:
@@ -336,7 +336,7 @@ async def test_many_writers_of_one_client_lose_nothing(emulator: Emulator, seed:
             await (flags.tags.remove(id, [f"t{number}"]) if number < 3 else flags.segments.remove(id, f"s{number}"))
 
         await asyncio.gather(*map(work, range(8)))
-        assert len(client.flags.transport.session.guards) == 0
+        assert len(client.flags.transport.session.edit_locks) == 0
     flag = emulator.state.flag(id)
     assert set(flag["tags"]) == {f"new{number}" for number in range(8)}
     found = {segment["name"]: segment for segment in flag["targetSegments"]}
@@ -356,7 +356,7 @@ async def test_a_cancelled_edit_lets_others_in(client: AsyncExperimentClient, em
     await asyncio.sleep(0.05)
     first.cancel()
     assert (await waiting).tags == ["a", "b", "c"]
-    assert not client.flags.transport.session.guards
+    assert not client.flags.transport.session.edit_locks
 
 
 async def test_an_edit_of_an_earlier_reading(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:

@@ -58,7 +58,7 @@ RESOURCES = {
     )
     for name, *classes in pair
 }
-LIFETIME = {(client, method) for client in ("client", "beta") for method in ("aclose", "forget_parent")}
+LIFETIME = {(client, method) for client in ("client", "beta") for method in ("aclose", "after_fork")}
 DERIVED = [
     (name, method)
     for name, (awaited, _) in RESOURCES.items()

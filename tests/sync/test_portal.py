@@ -122,7 +122,7 @@ def test_closing_while_a_write_is_under_way(emulator: Emulator, call: Call, appl
     future = start(lambda: call(client))
     until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
     within(client.close)
-    with pytest.raises(OutcomeUnknownError, match="the client was closed while the request was under way") as caught:
+    with pytest.raises(OutcomeUnknownError, match="the client was closed while the call was in flight") as caught:
         future.result(TIMEOUT)
     assert (caught.value.attempts, len(emulator.requests)) == (1, 1)
     assert caught.value.path == emulator.requests[0].path.removeprefix("/api/1")

@@ -106,13 +106,13 @@ def test_a_query_decodes_to_its_values(query: list[tuple[str, str]]) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_writes_are_ordered_by_the_object_they_belong_to(method: str, path: str, key: str | None) -> None:
     """All writes below one object share a key; a creation belongs to no object yet."""
-    assert Request(method, path).order_key == key
+    assert Request(method, path).lock_key == key
 
 
 @pytest.mark.parametrize("path", ["/flags/12", "/flags/12/variants/on/users", "/flags"])
 def test_reads_wait_for_nobody(path: str) -> None:
     """A read has no place in the order of writes."""
-    assert Request("GET", path).order_key is None
+    assert Request("GET", path).lock_key is None
 
 
 @given(TEXTS, TEXTS, st.sampled_from(METHODS))
@@ -121,5 +121,5 @@ def test_different_objects_do_not_wait_for_each_other(one: str, other: str, meth
     below = Request(method, build_path("flags", accepted(one), "variants", "on"))
     edit = Request("PATCH", build_path("flags", accepted(other)))
 
-    assert (below.order_key == edit.order_key) == (one == other)
-    assert below.order_key != Request("PATCH", build_path("experiments", one)).order_key
+    assert (below.lock_key == edit.lock_key) == (one == other)
+    assert below.lock_key != Request("PATCH", build_path("experiments", one)).lock_key

@@ -39,60 +39,62 @@ from amp_exp_async import (
     ServerError,
     UnexpectedResponseError,
 )
-from amp_exp_async.http.failures import error_class
-from amp_exp_async.http.retry import Idempotency, Outcome, Step, is_daily, next_step, retry_after
+from amp_exp_async.http.error_mapping import error_class
+from amp_exp_async.http.retry import AttemptResult, Idempotency, RetryDecision, decide, is_daily, parse_retry_after
 from amp_exp_async.ratelimit.window import seconds_to_midnight
 
 # How an attempt can end, by what the contract makes of it.
-OUTCOMES: dict[str, list[Outcome]] = {
-    "accepted": [Outcome(200), Outcome(201), Outcome(204)],
-    "refused": [Outcome(status) for status in (301, 302, 307, 400, 401, 403, 405, 409, 418, 422)],
-    "absent": [Outcome(404)],
-    "not processed": [Outcome(429), Outcome(None, sent=False, retryable=True)],
-    "hopeless": [Outcome(None, sent=False, retryable=False)],
-    "lost": [*(Outcome(status) for status in (500, 502, 503, 504, 599)), Outcome(None, sent=True)],
+OUTCOMES: dict[str, list[AttemptResult]] = {
+    "accepted": [AttemptResult(200), AttemptResult(201), AttemptResult(204)],
+    "refused": [AttemptResult(status) for status in (301, 302, 307, 400, 401, 403, 405, 409, 418, 422)],
+    "absent": [AttemptResult(404)],
+    "not processed": [AttemptResult(429), AttemptResult(None, sent=False, retryable=True)],
+    "hopeless": [AttemptResult(None, sent=False, retryable=False)],
+    "ambiguous": [*(AttemptResult(status) for status in (500, 502, 503, 504, 599)), AttemptResult(None, sent=True)],
 }
 TABLE = [
-    (kind, outcome, repeat, attempts_left, lost_before)
+    (kind, result, idempotency, attempts_left, ambiguous_before)
     for kind, outcomes in OUTCOMES.items()
-    for outcome, repeat, attempts_left, lost_before in product(outcomes, Idempotency, (True, False), (True, False))
+    for result, idempotency, attempts_left, ambiguous_before in product(
+        outcomes, Idempotency, (True, False), (True, False)
+    )
 ]
 
 NOW = 1_700_000_000.0
 
 
-def expected(kind: str, repeat: Idempotency, *, attempts_left: bool, lost_before: bool) -> Step:
+def expected(kind: str, idempotency: Idempotency, *, attempts_left: bool, ambiguous_before: bool) -> RetryDecision:
     """The contract's words on what may be repeated."""
-    again = Step.AGAIN if attempts_left else Step.FAIL
-    match kind, repeat:
+    again = RetryDecision.RETRY if attempts_left else RetryDecision.RAISE
+    match kind, idempotency:
         case "accepted", _:
-            return Step.DONE
-        case "absent", Idempotency.DELETE if lost_before:
-            return Step.DONE
-        case "absent", Idempotency.RENAME if lost_before:
-            return Step.SETTLE
-        case "lost", Idempotency.CREATE | Idempotency.NON_IDEMPOTENT:
-            return Step.SETTLE
-        case (("lost" | "not processed"), _):
+            return RetryDecision.RETURN
+        case "absent", Idempotency.DELETE if ambiguous_before:
+            return RetryDecision.RETURN
+        case "absent", Idempotency.RENAME if ambiguous_before:
+            return RetryDecision.RECONCILE
+        case "ambiguous", Idempotency.CREATE | Idempotency.NON_IDEMPOTENT:
+            return RetryDecision.RECONCILE
+        case (("ambiguous" | "not processed"), _):
             return again
         case _:
-            return Step.FAIL
+            return RetryDecision.RAISE
 
 
-@pytest.mark.parametrize(("kind", "outcome", "repeat", "attempts_left", "lost_before"), TABLE)
+@pytest.mark.parametrize(("kind", "result", "idempotency", "attempts_left", "ambiguous_before"), TABLE)
 def test_what_follows_an_attempt(
-    kind: str, outcome: Outcome, repeat: Idempotency, *, attempts_left: bool, lost_before: bool
+    kind: str, result: AttemptResult, idempotency: Idempotency, *, attempts_left: bool, ambiguous_before: bool
 ) -> None:
-    """Every combination of outcome, request, attempts left and earlier losses leads where the contract says."""
-    step = next_step(outcome, repeat, attempts_left=attempts_left, lost_before=lost_before)
+    """Every combination of result, request, attempts left and earlier losses leads where the contract says."""
+    decision = decide(result, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
 
-    assert step is expected(kind, repeat, attempts_left=attempts_left, lost_before=lost_before)
+    assert decision is expected(kind, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [(kind, outcome) for kind in OUTCOMES for outcome in OUTCOMES[kind]])
-def test_what_counts_as_lost(kind: str, outcome: Outcome) -> None:
+@pytest.mark.parametrize(("kind", "result"), [(kind, result) for kind in OUTCOMES for result in OUTCOMES[kind]])
+def test_what_counts_as_ambiguous(kind: str, result: AttemptResult) -> None:
     """A write may have been applied after a 5xx or without a reply to what was sent, and never else."""
-    assert outcome.lost == (kind == "lost")
+    assert result.ambiguous == (kind == "ambiguous")
 
 
 @given(
@@ -139,7 +141,7 @@ def test_waits_double_up_to_the_cap() -> None:
 )
 def test_a_retry_after_is_read_in_both_forms(value: str, seconds: float) -> None:
     """Seconds, whole or not, and dates; one in the past asks for no wait."""
-    assert retry_after({"Retry-After": value}, lambda: NOW) == pytest.approx(seconds)
+    assert parse_retry_after({"Retry-After": value}, lambda: NOW) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -165,18 +167,18 @@ def test_a_retry_after_is_read_in_both_forms(value: str, seconds: float) -> None
 )
 def test_a_retry_after_that_makes_no_sense_asks_for_nothing(value: str) -> None:
     """Garbage in the header is passed over: it must not hide the refusal that came with it."""
-    assert retry_after({"Retry-After": value}, lambda: NOW) is None
+    assert parse_retry_after({"Retry-After": value}, lambda: NOW) is None
 
 
 def test_a_missing_retry_after_asks_for_nothing() -> None:
     """Most replies have none."""
-    assert retry_after({}, lambda: NOW) is None
+    assert parse_retry_after({}, lambda: NOW) is None
 
 
 @given(st.text() | st.text("0123456789.:, +-GMTWedOct"))
 def test_any_retry_after_can_be_read(value: str) -> None:
     """Whatever the header holds, there is nothing or a wait that is no less than zero."""
-    seconds = retry_after({"Retry-After": value}, lambda: NOW)
+    seconds = parse_retry_after({"Retry-After": value}, lambda: NOW)
 
     assert seconds is None or seconds >= 0.0
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from ssl import SSLContext
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import attrs
-from attrs import field, frozen
+from anyio import Semaphore
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -23,21 +20,20 @@ from amp_exp_async._version import __version__
 from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
-from amp_exp_async.ratelimit import RateLimit, create_limiter
-from amp_exp_async.validation.settings import positive_int
+from amp_exp_async.ratelimit import create_limiter
 
-from .failures import Failure, failure
-from .options import Usage
-from .ordering import KeyedLocks, Places
+from .deadlines import CancelScope, DeadlineTimer
+from .error_mapping import TransportFailure, map_exception
+from .locks import KeyedLocks
+from .options import HttpOptions, Usage
 from .request import Request, Response
-from .scope import Alarm, Scope
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 10.0
 # Connecting, with its TLS handshake, must run out of time first: then it is known that nothing was sent.
 _SHARE_TO_CONNECT = 0.9
-_NO_TYPE = ("Content-Type",)
+_CONTENT_TYPE = ("Content-Type",)
 
 
 @lru_cache(maxsize=16)
@@ -56,53 +52,15 @@ class _Headers(CIMultiDict[str]):
         return f"<headers: {', '.join(self)}>"
 
 
-def _proxy(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not (isinstance(value, str) and value.startswith(("http://", "https://"))):
-        # Without the value: a proxy's URL may hold a password.
-        raise ConfigurationError(f"{field.name} must be a URL like 'http://host:3128', or None")
-
-
-def _limit(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, RateLimit):
-        raise ConfigurationError(f"{field.name} must be a RateLimit or None, got {value!r}")
-
-
-@frozen(kw_only=True)
-class HttpOptions:
-    """How the client reaches the service.
-
-    Attributes:
-        session: the caller's aiohttp session: used, never closed; None for one of our own.
-        proxy: the URL of an HTTP proxy.
-        trust_env: whether to take a proxy from the environment.
-        ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
-        trace_configs: aiohttp's trace configurations for our own session.
-        max_concurrency: how many requests may be under way at once.
-        rate_limit: the limits to keep to.
-        share_limit: whether to keep to them together with the other clients of this process that use the same key.
-        wall_clock: POSIX time in seconds.
-    """
-
-    session: aiohttp.ClientSession | None = None
-    proxy: str | None = field(default=None, validator=_proxy)
-    trust_env: bool = False
-    ssl: SSLContext | aiohttp.Fingerprint | bool = True
-    trace_configs: Sequence[aiohttp.TraceConfig] | None = None
-    max_concurrency: int = field(default=64, validator=positive_int)
-    rate_limit: RateLimit = field(factory=RateLimit, validator=_limit)
-    share_limit: bool = False
-    wall_clock: Callable[[], float] = time.time
-
-
 class HttpSession:
     """One client's connection to the service. It opens on first use and belongs to the event loop of that moment."""
 
-    def __init__(self, endpoint: Endpoint, network: HttpOptions) -> None:
+    def __init__(self, endpoint: Endpoint, options: HttpOptions) -> None:
         self.endpoint = endpoint
-        self.max_concurrency = network.max_concurrency
-        self.wall_clock = network.wall_clock
+        self.max_concurrency = options.max_concurrency
+        self.wall_clock = options.wall_clock
         self.closed = False
-        self._network = network
+        self._options = options
         self._start()
         self._headers = _Headers(
             {
@@ -116,23 +74,23 @@ class HttpSession:
 
     def _start(self) -> None:
         self.limiter = create_limiter(
-            self._network.rate_limit,
+            self._options.rate_limit,
             self.endpoint,
             wall_clock=self.wall_clock,
-            share=self._network.share_limit,
+            share=self._options.share_limit,
         )
         self.locks = KeyedLocks()
-        self.guards = KeyedLocks()  # of guarded edits, each of several requests
-        self.slots = Places(self._network.max_concurrency)
+        self.edit_locks = KeyedLocks()  # of guarded edits, each of which takes several requests
+        self.concurrency = Semaphore(self._options.max_concurrency)
         self.requests = 0
         self.retries = 0
         self.rate_limited = 0
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.scopes: set[Scope] = set()
-        self.alarm = Alarm()
-        self.finishing: set[Callable[[], Coroutine[Any, Any, None]]] = set()
+        self.in_flight: set[CancelScope] = set()
+        self.deadline_timer = DeadlineTimer()
+        self.on_close: set[Callable[[], Coroutine[Any, Any, None]]] = set()
 
     @property
     def usage(self) -> Usage:
@@ -153,61 +111,61 @@ class HttpSession:
             ConfigurationError: the client is at home in another event loop.
         """
         if self.closed:
-            raise ClientClosedError("this client is closed: open a new one")
+            raise ClientClosedError("the client is closed. Create a new one.")
         loop = asyncio.get_running_loop()
         if self._session is None:
             self._session, self._loop = self._make_session(), loop
         elif self._loop is not loop:
             raise ConfigurationError(
-                "this client was opened in another event loop: use one client for each loop, or ExperimentClient"
+                "the client belongs to another event loop. Use one client for each loop, or ExperimentClient."
             )
         if self._session.closed:
-            raise ClientClosedError("the session that this client was given is closed: give it an open one")
+            raise ClientClosedError("the session of the client is closed. Pass an open one.")
         return self._session
 
     def _make_session(self) -> aiohttp.ClientSession:
-        if self._network.session is None:
+        if self._options.session is None:
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._network.max_concurrency),
-                trace_configs=list(self._network.trace_configs or ()),
+                connector=aiohttp.TCPConnector(limit=self._options.max_concurrency),
+                trace_configs=list(self._options.trace_configs or ()),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         else:
             # A shallow copy shares the caller's connector and settings, and leaves their session as it is.
-            session = copy.copy(self._network.session)
+            session = copy.copy(self._options.session)
         # aiohttp would resend an idempotent request by itself when a kept-alive connection drops: a removal by index
         # would be applied twice, and nobody would count or pace the second request.
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return session
 
-    async def attempt(self, request: Request, seconds: float) -> Response | Failure:
+    async def send_once(self, request: Request, seconds: float) -> Response | TransportFailure:
         """Send one request, now, and read its reply."""
         session = self.open()
         try:
-            with self.alarm.within(seconds):
+            with self.deadline_timer.scope(seconds):
                 response = await session.request(
                     request.method,
                     URL(self.endpoint.base_url + request.target, encoded=True),
                     data=request.body,
                     headers=self._headers if request.body is None else self._body_headers,
                     # Without a body aiohttp would say that it is a stream of bytes.
-                    skip_auto_headers=_NO_TYPE if request.body is None else None,
+                    skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
                     timeout=_timeout(seconds),
                     allow_redirects=False,
                     raise_for_status=False,
-                    proxy=self._network.proxy or self._proxy_of_environment(),
-                    ssl=self._network.ssl,
+                    proxy=self._options.proxy or self._proxy_of_environment(),
+                    ssl=self._options.ssl,
                 )
                 # Reading to the end, or failing to, lets go of the network connection.
                 body = await response.read()
                 return Response(request, response.status, response.headers, body, self.endpoint.key)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return failure(error, self.endpoint.key, seconds)
-        return failure(TimeoutError(), self.endpoint.key, seconds)
+            return map_exception(error, self.endpoint.key, seconds)
+        return map_exception(TimeoutError(), self.endpoint.key, seconds)
 
     def _proxy_of_environment(self) -> str | None:
         # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.
-        if not self._network.trust_env:
+        if not self._options.trust_env:
             return None
         parts = urlsplit(self.endpoint.base_url)
         if proxy_bypass(parts.netloc):
@@ -218,15 +176,15 @@ class HttpSession:
         """Start a task that ends with the connection at the latest."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._on_task_done)
         return task
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waits for the task gets it; when nobody does, it does not matter
 
-    def forget_parent(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: start anew, and leave the parent's session alone."""
         self.limiter.after_fork()
         leak((self._session, self._tasks, self.limiter))
@@ -234,19 +192,19 @@ class HttpSession:
 
     async def close(self) -> None:
         """End what is under way and close the session, unless it is the caller's. Idempotent."""
-        while self.finishing:
-            await self.finishing.pop()()
+        while self.on_close:
+            await self.on_close.pop()()
         self.closed = True
         self.limiter.close()
-        self.alarm.close()
-        for scope in self.scopes:
-            scope.end()
+        self.deadline_timer.close()
+        for scope in self.in_flight:
+            scope.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.limiter.wait_closed()
         session, self._session = self._session, None
         if session is None:
             return
-        if self._network.session is None:
+        if self._options.session is None:
             await session.close()
         else:
             session.detach()

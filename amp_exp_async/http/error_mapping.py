@@ -1,0 +1,244 @@
+"""Map aiohttp's exceptions and HTTP statuses to the errors of this library."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+import orjson
+from attrs import frozen
+from multidict import CIMultiDict
+
+from amp_exp_async.config import Secret
+from amp_exp_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    MethodNotAllowedError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from amp_exp_async.ratelimit import SECONDS_PER_DAY
+
+from .request import Request, Response, excerpt
+from .retry import AttemptResult, Idempotency
+
+_MAX_CLOCK_ERROR = 5  # seconds: a `Retry-After` has whole seconds, and clocks differ
+
+_ERROR_CLASSES: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    405: MethodNotAllowedError,
+    409: ConflictError,
+    429: RateLimitError,
+}
+_ADVICE = {
+    400: "Correct the input as the response says.",
+    401: "Check the management API key (not a deployment key) and the region: keys of the EU need the region eu.",
+    403: "Use a key that has access to this project.",
+    404: "Check the ID (not the key), the region, and whether the object was deleted.",
+    405: "Edit web experiments, guides and surveys in the app.",
+    409: "Read the object again and repeat the change.",
+    429: "Wait, and lower rate_limit if others use the same key.",
+}
+_RETRY_ADVICE = {
+    Idempotency.IDEMPOTENT: "The change may have been applied. Retrying is safe unless the object was changed since.",
+    Idempotency.DELETE: "The removal may have been applied. Retrying is safe: a 404 then confirms it.",
+    Idempotency.RENAME: "The change may have been applied. Look for the new key before you retry.",
+    Idempotency.CREATE: "The object may have been created. Look for it before you retry.",
+    Idempotency.NON_IDEMPOTENT: "The request may have been applied. Check the object before you retry.",
+}
+
+
+def error_class(status: int) -> type[APIStatusError]:
+    """Return the class of error for an HTTP status."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return ServerError
+    return _ERROR_CLASSES.get(status, APIStatusError)
+
+
+@frozen
+class TransportFailure:
+    """An attempt without a complete response.
+
+    Attributes:
+        reason: what happened, in words.
+        sent: whether the service may have received the request.
+        retryable: whether another attempt may succeed.
+        timeout: whether a timeout expired.
+        cause: the underlying exception.
+    """
+
+    reason: str
+    sent: bool
+    retryable: bool = True
+    timeout: bool = False
+    cause: BaseException | None = None
+
+    @property
+    def attempt_result(self) -> AttemptResult:
+        """The result for `decide`."""
+        return AttemptResult(None, sent=self.sent, retryable=self.retryable)
+
+
+def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFailure:  # noqa: PLR0911 - one return for each kind
+    """Return what an exception of aiohttp says about an attempt.
+
+    Args:
+        error: the exception.
+        key: the key to remove from its text.
+        seconds: the timeout of the attempt.
+    """
+    # The tracebacks of aiohttp lead to the request's headers, which contain the key.
+    text = key.redact(str(error))
+    error.__cause__ = error.__context__ = None
+    shows_headers = isinstance(error, aiohttp.ClientResponseError) or text != str(error)
+    cause = None if shows_headers else error.with_traceback(None)
+    details = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    match error:
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
+            return TransportFailure(f"TLS failed ({details})", sent=False, retryable=False, cause=cause)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False, cause=cause)
+        case aiohttp.ConnectionTimeoutError():
+            return TransportFailure(f"no connection within {seconds:.3g} s", sent=False, timeout=True, cause=cause)
+        case aiohttp.ClientConnectorError():
+            return TransportFailure(f"could not connect ({details})", sent=False, cause=cause)
+        case aiohttp.ClientHttpProxyError():
+            is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return TransportFailure(
+                f"the proxy answered {error.status}", sent=False, retryable=is_retryable, cause=cause
+            )
+        case TimeoutError():
+            return TransportFailure(
+                f"no complete response within {seconds:.3g} s", sent=True, timeout=True, cause=cause
+            )
+        case aiohttp.ClientPayloadError():
+            return TransportFailure(f"the response was cut off ({details})", sent=True, cause=cause)
+        case aiohttp.ClientError() | OSError():
+            return TransportFailure(f"the connection was lost ({details})", sent=True, cause=cause)
+        case _:
+            return TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False, cause=cause)
+
+
+def retry_advice(request: Request) -> str:
+    """Return what an ambiguous request may have done, and how to continue."""
+    return _RETRY_ADVICE[request.idempotency]
+
+
+def format_attempts(attempts: int) -> str:
+    """Return how many attempts were made, if several were."""
+    return f" after {attempts} attempts" if attempts > 1 else ""
+
+
+def reset_advice(time: float) -> str:
+    """Return the advice for a daily limit that resets at a POSIX time. A time close to midnight is rounded."""
+    midnight = round(time / SECONDS_PER_DAY) * SECONDS_PER_DAY
+    reset = midnight if abs(time - midnight) < _MAX_CLOCK_ERROR else round(time)
+    return f"Continue after the daily limit resets at {datetime.fromtimestamp(reset, UTC):%Y-%m-%dT%H:%M:%SZ}."
+
+
+def make_connection_error(
+    request: Request,
+    failure: TransportFailure,
+    attempts: int,
+    *,
+    received: bool,
+    ambiguous: bool,
+    note: str = "",
+) -> APIConnectionError:
+    """Return the error for a call without a complete response.
+
+    Args:
+        request: the request.
+        failure: how the last attempt failed.
+        attempts: the number of attempts.
+        received: whether the service may have received any of them.
+        ambiguous: whether any of them may have been applied.
+        note: why no further attempt was made, as a sentence, unless the policy forbids it.
+    """
+    if ambiguous and request.method != "GET":
+        advice = retry_advice(request)
+    elif failure.sent or ambiguous:
+        advice = "Try again, or raise timeout, deadline or retry."
+    else:
+        advice = f"Nothing was {'written' if received else 'sent'}. Check the network, base_url, proxy and ssl."
+    error = (APITimeoutError if failure.timeout else APIConnectionError)(
+        _join(f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}", note, advice),
+        method=request.method,
+        path=request.path,
+        attempts=attempts,
+        sent=ambiguous,
+    )
+    error.__cause__ = failure.cause
+    return error
+
+
+def make_status_error(
+    response: Response,
+    retry_after: float | None,
+    *,
+    ambiguous: bool,
+    note: str = "",
+    daily_reset: float | None = None,
+) -> APIStatusError:
+    """Return the error for a response that rejects the request.
+
+    Args:
+        response: the response.
+        retry_after: the seconds that it asks to wait.
+        ambiguous: whether any attempt may have been applied.
+        note: why no further attempt was made, as a sentence, unless the policy forbids it.
+        daily_reset: the POSIX time at which the daily limit resets, if that is the reason.
+    """
+    request, status, text = response.request, response.status, response.text
+    details: dict[str, Any] = {
+        "status": status,
+        "body": _json_or_text(text),
+        "headers": CIMultiDict((name, response.key.redact(value)) for name, value in response.headers.items()),
+        "method": request.method,
+        "path": request.path,
+        "attempts": response.attempts,
+    }
+    advice = _status_advice(status) if daily_reset is None else reset_advice(daily_reset)
+    if ambiguous and request.method != "GET":
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            advice = retry_advice(request)
+        else:
+            advice = f"An earlier attempt may have been applied. {advice}".rstrip()
+    body = f": {excerpt(text)}" if text.strip() else ""
+    fact = f"{request.method} {request.path} failed with {status}{format_attempts(response.attempts)}{body}"
+    message = _join(fact, note, advice)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimitError(message, **details, retry_after=retry_after, daily=daily_reset is not None)
+    return error_class(status)(message, **details)
+
+
+def _status_advice(status: int) -> str:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "Try again later."
+    if 300 <= status < 400:
+        return "Redirects are not followed. Check base_url."
+    return _ADVICE.get(status, "")
+
+
+def _join(fact: str, *sentences: str) -> str:
+    """Return a fact, with a full stop, and the sentences that are not empty."""
+    return " ".join([fact if fact.endswith((".", "!", "?")) else f"{fact}.", *filter(None, sentences)])
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
