@@ -1,7 +1,9 @@
-"""What is refused before anything is sent. A check takes an argument's name and value and gives the value to send."""
+"""Validators of arguments: each takes an argument's name and value, and returns the value to send.
 
-from .groups import holdout_percentage, number_id, number_ids, slots
-from .models import condition, exposure_event, exposure_filter, list_of, segment, variant, variants
+What is invalid is rejected with `InvalidInputError` before a request is sent.
+"""
+
+from .models import condition, exposure_event, segment, slots, variants
 from .values import (
     MAX_ADDED,
     MAX_PAGE,
@@ -13,6 +15,7 @@ from .values import (
     cursor,
     date_or_datetime,
     fields,
+    holdout_percentage,
     id_set,
     identifier,
     ids,
@@ -22,10 +25,13 @@ from .values import (
     key,
     known_names,
     limit,
+    list_of,
     listed_id,
     mapping,
     nullable,
     number,
+    number_id,
+    number_ids,
     one_of,
     parameters,
     percentage,
@@ -48,7 +54,6 @@ __all__ = [
     "cursor",
     "date_or_datetime",
     "exposure_event",
-    "exposure_filter",
     "fields",
     "holdout_percentage",
     "id_set",
@@ -76,7 +81,6 @@ __all__ = [
     "slots",
     "string",
     "strings",
-    "variant",
     "variants",
     "weights",
 ]

@@ -1,4 +1,4 @@
-"""The checks of models, and of mappings that stand for them."""
+"""Validators of models, which also accept mappings of their fields."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import Any, TypeVar
 
 import attrs
 
-from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, Segment, Variant
+from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, MutexSlot, Segment, Variant
 
 from .values import (
     Validator,
+    id_set,
+    integer,
     is_mapping,
     json_value,
     key,
     known_names,
+    list_of,
     nullable,
     number,
+    number_ids,
     percentage,
     reject,
-    sequence,
     string,
     strings,
     weights,
@@ -27,9 +30,95 @@ from .values import (
 
 M = TypeVar("M", bound=Model)
 
+_MAX_SLOTS = 20
 
-def model(cls: type[M], argument: str, value: Any) -> M:
-    """A model, or a mapping with the same names."""
+
+def condition(argument: str, value: Any) -> Condition:
+    """Require a condition on a property."""
+    model = _to_model(Condition, argument, value)
+    if model.type == "cohort":
+        reject(f"{argument}.type", "conditions on cohorts cannot be written: the API would drop them")
+    return _validate(model, argument, {"prop": string, "op": string, "values": strings, "type": string})
+
+
+def segment(argument: str, value: Any) -> Segment:
+    """Require a segment."""
+    validators: dict[str, Validator] = {
+        "name": string,
+        "conditions": list_of(condition),
+        "percentage": percentage,
+        "rollout_weights": weights,
+        "bucketing_key": string,
+    }
+    return _validate(_to_model(Segment, argument, value), argument, validators)
+
+
+def variant(argument: str, value: Any) -> Variant:
+    """Require a variant."""
+    model = _to_model(Variant, argument, value)
+    key(f"{argument}.key", model.key)
+    validators: dict[str, Validator] = {
+        "name": string,
+        "payload": json_value,
+        "description": string,
+        "rollout_weight": number,
+    }
+    return _validate(model, argument, validators)
+
+
+def variants(argument: str, value: Any) -> list[Variant]:
+    """Require a list of variants with unique keys."""
+    models: list[Variant] = list_of(variant)(argument, value)
+    keys = [model.key for model in models]
+    for index, name in enumerate(keys):
+        if name in keys[:index]:
+            reject(f"{argument}[{index}].key", "must be unique", name)
+    return models
+
+
+def exposure_filter(argument: str, value: Any) -> ExposureFilter:
+    """Require a filter of an exposure event."""
+    validators = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), string)
+    return _validate(_to_model(ExposureFilter, argument, value), argument, validators | {"subprop_value": strings})
+
+
+def exposure_event(argument: str, value: Any) -> ExposureEvent:
+    """Require an exposure event."""
+    validators: dict[str, Validator] = {"event_type": string, "filters": list_of(exposure_filter)}
+    return _validate(_to_model(ExposureEvent, argument, value), argument, validators)
+
+
+def slots(argument: str, value: Any) -> list[dict[str, Any]]:
+    """Require the slots of a new mutex group: 1 to 20, whose percentages add up to 100."""
+    valid: list[dict[str, Any]] = list_of(_slot)(argument, value)
+    if not 1 <= len(valid) <= _MAX_SLOTS:
+        reject(argument, f"must contain 1 to {_MAX_SLOTS} slots, got {len(valid)}")
+    total = sum(slot["percentage"] for slot in valid)
+    if total != 100:
+        reject(argument, f"must have percentages that add up to 100, got {total}")
+    return valid
+
+
+_SLOT: dict[str, Validator] = {
+    "percentage": lambda argument, value: integer(argument, value, 1, 100),
+    "experiments": number_ids,
+    "holdouts": number_ids,
+    "individuals": id_set,
+}
+
+
+def _slot(argument: str, value: Any) -> dict[str, Any]:
+    model = _to_model(MutexSlot, argument, value)
+    names = [name for name in attrs.fields_dict(MutexSlot) if name != "extra"]
+    fields = {name: item for name in names if (item := getattr(model, name)) is not UNSET}
+    known_names(argument, _SLOT, fields)
+    if "percentage" not in fields:
+        reject(argument, "must have a percentage")
+    return {name: _SLOT[name](f"{argument}.{name}", item) for name, item in fields.items()}
+
+
+def _to_model(cls: type[M], argument: str, value: Any) -> M:
+    """Return a model, or the model of a mapping of its fields."""
     if isinstance(value, cls):
         return value
     if not is_mapping(value):
@@ -42,68 +131,14 @@ def model(cls: type[M], argument: str, value: Any) -> M:
         reject(argument, f"must have {', '.join(missing)}")
 
 
-def _with(value: M, argument: str, checked: Mapping[str, Validator]) -> M:
-    """A copy of a model with each field checked."""
-    given = {name: getattr(value, name) for name in checked}
-    sent = {
-        name: nullable(checked[name])(f"{argument}.{name}", item) for name, item in given.items() if item is not UNSET
+def _validate(model: M, argument: str, validators: Mapping[str, Validator]) -> M:
+    """Return a copy of a model with valid fields."""
+    values = {name: getattr(model, name) for name in validators}
+    valid = {
+        name: nullable(validators[name])(f"{argument}.{name}", value)
+        for name, value in values.items()
+        if value is not UNSET
     }
-    if not is_mapping(value.extra):
-        reject(f"{argument}.extra", "must be a mapping of JSON field names", value.extra)
-    return attrs.evolve(value, **sent, extra=json_value(f"{argument}.extra", value.extra))
-
-
-def list_of(validator: Validator) -> Validator:
-    return lambda argument, value: [
-        validator(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))
-    ]
-
-
-def condition(argument: str, value: Any) -> Condition:
-    checked = model(Condition, argument, value)
-    if checked.type == "cohort":
-        reject(f"{argument}.type", "conditions on cohorts cannot be written: the API would drop them")
-    return _with(checked, argument, {"prop": string, "op": string, "values": strings, "type": string})
-
-
-def segment(argument: str, value: Any) -> Segment:
-    checks: dict[str, Validator] = {
-        "name": string,
-        "conditions": list_of(condition),
-        "percentage": percentage,
-        "rollout_weights": weights,
-        "bucketing_key": string,
-    }
-    return _with(model(Segment, argument, value), argument, checks)
-
-
-def variant(argument: str, value: Any) -> Variant:
-    given = model(Variant, argument, value)
-    key(f"{argument}.key", given.key)
-    checks: dict[str, Validator] = {
-        "name": string,
-        "payload": json_value,
-        "description": string,
-        "rollout_weight": number,
-    }
-    return _with(given, argument, checks)
-
-
-def variants(argument: str, value: Any) -> list[Variant]:
-    """Variants, each key once."""
-    checked = [variant(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))]
-    keys = [given.key for given in checked]
-    for index, name in enumerate(keys):
-        if name in keys[:index]:
-            reject(f"{argument}[{index}].key", "must be unique", name)
-    return checked
-
-
-def exposure_filter(argument: str, value: Any) -> ExposureFilter:
-    words = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), string)
-    return _with(model(ExposureFilter, argument, value), argument, words | {"subprop_value": strings})
-
-
-def exposure_event(argument: str, value: Any) -> ExposureEvent:
-    checks: dict[str, Validator] = {"event_type": string, "filters": list_of(exposure_filter)}
-    return _with(model(ExposureEvent, argument, value), argument, checks)
+    if not is_mapping(model.extra):
+        reject(f"{argument}.extra", "must be a mapping of JSON field names", model.extra)
+    return attrs.evolve(model, **valid, extra=json_value(f"{argument}.extra", model.extra))

@@ -1,4 +1,4 @@
-"""The checks of single values, of lists of them, and of the fields of a request."""
+"""Validators of single values, of lists of them, and of the fields of a request."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET
 
 Validator: TypeAlias = Callable[[str, Any], Any]
+"""Takes the name of an argument and its value, and returns the value to send or raises `InvalidInputError`."""
 
 MAX_PAGE = 1000
 MAX_ADDED = 2000
 MAX_REMOVED = 100
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
+_MAX_ID_DIGITS = 19  # every such number fits into 64 bits, the maximum of JSON integers here
 _INT64 = 2**63
 _UINT64 = 2**64
-_DEEPEST = 100
+_MAX_DEPTH = 100
 
 
 def reject(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
@@ -32,6 +34,7 @@ def reject(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether the value is a mapping."""
     return isinstance(value, Mapping)
 
 
@@ -44,89 +47,105 @@ def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
 
 
 def string(argument: str, value: Any) -> str:
+    """Require a string of valid Unicode."""
     if not isinstance(value, str):
         reject(argument, "must be a string", value)
     try:
         value.encode()
     except UnicodeEncodeError:
         reject(argument, "must be valid Unicode", value)
-    return str.__str__(value)  # an enum's own str() is another text
+    return str.__str__(value)  # the str() of an enum member is another text
 
 
 def identifier(argument: str, value: Any) -> str:
-    """An id in a path: any text but none, `.` and `..`, which would lead to another path. A number is made a string."""
+    """Require an ID for a path: a number, or a string except "", "." and "..", which would select another path."""
     if type(value) is int:
         return str(number(argument, value))
-    given = string(argument, value)
-    if not given:
+    text = string(argument, value)
+    if not text:
         reject(argument, "must not be empty")
-    if given in {".", ".."}:
-        reject(argument, 'must not be "." or ".."', given)
-    return given
+    if text in {".", ".."}:
+        reject(argument, 'must not be "." or ".."', text)
+    return text
 
 
-def is_key(given: str) -> bool:
-    return _KEY.fullmatch(given) is not None
+def is_key(text: str) -> bool:
+    """Return whether a text is a valid key."""
+    return _KEY.fullmatch(text) is not None
 
 
 def key(argument: str, value: Any) -> str:
-    given = string(argument, value)
-    if not is_key(given):
-        reject(argument, 'must consist of letters, digits, "_" and "-"', given)
-    return given
+    """Require a key."""
+    text = string(argument, value)
+    if not is_key(text):
+        reject(argument, 'must consist of letters, digits, "_" and "-"', text)
+    return text
 
 
 def boolean(argument: str, value: Any) -> bool:
+    """Require True or False."""
     return value if isinstance(value, bool) else reject(argument, "must be true or false", value)
 
 
-def integer(argument: str, value: Any, least: int, most: float) -> int:
-    if type(value) is not int or not least <= value <= most:
-        span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+def integer(argument: str, value: Any, min_value: int, max_value: float) -> int:
+    """Require an integer in a range that includes both bounds."""
+    if type(value) is not int or not min_value <= value <= max_value:
+        span = f"of at least {min_value}" if max_value == math.inf else f"from {min_value} to {max_value}"
         reject(argument, f"must be an integer {span}", value)
     return value
 
 
 def limit(argument: str, value: Any) -> int:
+    """Require a page size."""
     return integer(argument, value, 1, MAX_PAGE)
 
 
 def index(argument: str, value: Any) -> int:
+    """Require an index from 0."""
     return integer(argument, value, 0, math.inf)
 
 
-def number(argument: str, value: Any, most: float = math.inf) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value >= _UINT64:
-        span = "of at least 0, of at most 64 bits" if most == math.inf else f"from 0 to {most:g}"
+def number(argument: str, value: Any, max_value: float = math.inf) -> float:
+    """Require a number from 0 to a maximum, or of at most 64 bits."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= max_value or value >= _UINT64:
+        span = "of at least 0, of at most 64 bits" if max_value == math.inf else f"from 0 to {max_value:g}"
         reject(argument, f"must be a number {span}", value)
-    return value
+    return cast("float", value)
 
 
 def percentage(argument: str, value: Any) -> float:
+    """Require a number from 0 to 100."""
     return number(argument, value, 100)
 
 
+def holdout_percentage(argument: str, value: Any) -> int:
+    """Require an integer from 1 to 99."""
+    return integer(argument, value, 1, 99)
+
+
 def cursor(argument: str, value: Any) -> str | None:
-    """Where to go on in a list; None is its beginning."""
+    """Require the cursor of a page, or None for the first page."""
     if value is None:
         return None
     return identifier(argument, value)
 
 
 def one_of(*choices: str) -> Validator:
+    """Return a validator that accepts these strings."""
     quoted = [format_value(choice) for choice in choices]
     rule = f"must be {', '.join(quoted[:-1])} or {quoted[-1]}"
 
-    def check(argument: str, value: Any) -> str:
+    def validator(argument: str, value: Any) -> str:
         if value not in choices:
             reject(argument, rule, value)
         return cast("str", value)
 
-    return check
+    return validator
 
 
 def date_or_datetime(argument: str, value: Any) -> datetime | date:
-    """A date, or a moment with its time zone, to the millisecond; also as ISO 8601 text."""
+    """Require a date, or a time with a time zone, also as ISO 8601 text; return a time in UTC with milliseconds."""
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value) if len(value) == len("2023-07-29") else datetime.fromisoformat(value)
@@ -145,67 +164,88 @@ def date_or_datetime(argument: str, value: Any) -> datetime | date:
 
 
 def aware_datetime(argument: str, value: Any) -> datetime:
-    """A moment with its time zone, to the millisecond; also as ISO 8601 text."""
-    checked = date_or_datetime(argument, value)
-    return checked if isinstance(checked, datetime) else reject(argument, "must have a time, not only a date", value)
+    """Require a time with a time zone, also as ISO 8601 text; return it in UTC with milliseconds."""
+    time = date_or_datetime(argument, value)
+    return time if isinstance(time, datetime) else reject(argument, "must have a time, not only a date", value)
 
 
 def sequence(argument: str, value: Any) -> list[Any]:
-    """A list of anything, where a lone string is meant to be one item and would be taken for its letters."""
+    """Require an iterable, but not a string or mapping, whose characters or keys would become the items."""
     if isinstance(value, str | bytes) or is_mapping(value) or not _is_iterable(value):
         reject(argument, "must be a list", value)
     return list(value)
 
 
+def list_of(validator: Validator) -> Validator:
+    """Return a validator of lists with valid items."""
+    return lambda argument, value: [
+        validator(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))
+    ]
+
+
 def strings(argument: str, value: Any) -> list[str]:
-    return [string(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))]
-
-
-def id_set(argument: str, value: Any) -> list[str]:
-    """A set of ids: each once, in the order given."""
-    return list(
-        dict.fromkeys(listed_id(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value)))
-    )
-
-
-def ids(argument: str, value: Any, most: float = math.inf) -> list[str]:
-    """A set of ids: at least one, at most so many."""
-    distinct = id_set(argument, value)
-    if not distinct:
-        reject(argument, "must contain at least one ID")
-    if len(distinct) > most:
-        reject(argument, f"must contain at most {most} IDs per request, got {len(distinct)}")
-    return distinct
+    """Require a list of strings."""
+    return cast("list[str]", list_of(string)(argument, value))
 
 
 def listed_id(argument: str, value: Any) -> str:
+    """Require the ID of a user, device, cohort or deployment."""
     if type(value) is int:
         return str(number(argument, value))
-    given = string(argument, value)
-    if not given:
+    text = string(argument, value)
+    if not text:
         reject(argument, "must not be empty")
-    if "," in given:
-        reject(argument, "must not contain a comma: pass each ID as its own item", given)
-    if given != given.strip():
-        reject(argument, "must not begin or end with white space", given)
-    if not given.isprintable():
-        reject(
-            argument, "must not contain line breaks or other control characters: pass each ID as its own item", given
-        )
-    return given
+    if "," in text:
+        reject(argument, "must not contain a comma: pass each ID as its own item", text)
+    if text != text.strip():
+        reject(argument, "must not begin or end with white space", text)
+    if not text.isprintable():
+        reject(argument, "must not contain line breaks or other control characters: pass each ID as its own item", text)
+    return text
+
+
+def id_set(argument: str, value: Any) -> list[str]:
+    """Require a list of IDs; return them without duplicates."""
+    return list(dict.fromkeys(list_of(listed_id)(argument, value)))
+
+
+def ids(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
+    """Require a non-empty list of IDs; return them without duplicates."""
+    distinct = id_set(argument, value)
+    if not distinct:
+        reject(argument, "must contain at least one ID")
+    if len(distinct) > max_count:
+        reject(argument, f"must contain at most {max_count} IDs per request, got {len(distinct)}")
+    return distinct
+
+
+def number_id(argument: str, value: Any) -> int:
+    """Require an ID that is sent as a number."""
+    if type(value) is int:
+        return int(number(argument, value))
+    text = string(argument, value)
+    digits = text.lstrip("0")
+    if not (text.isascii() and text.isdigit()) or len(digits) > _MAX_ID_DIGITS:
+        reject(argument, f"must be a numeric ID of at most {_MAX_ID_DIGITS} digits", text)
+    return int(digits or "0")
+
+
+def number_ids(argument: str, value: Any) -> list[int]:
+    """Require a list of IDs that are sent as numbers; return them without duplicates."""
+    return list(dict.fromkeys(list_of(number_id)(argument, value)))
 
 
 def weights(argument: str, value: Any) -> dict[str, float]:
-    """Variant key to weight."""
+    """Require a mapping of variant keys to weights."""
     if not is_mapping(value):
         reject(argument, "must map variant keys to weights", value)
     return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
 
 
-def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one line for each kind of JSON
-    """Any JSON value, as plain dicts, lists and scalars. What JSON cannot hold is refused, not made null or text."""
-    if depth > _DEEPEST:
-        reject(argument[:40], f"must be JSON with at most {_DEEPEST} levels of nesting")
+def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return for each type of JSON
+    """Require a JSON value, and return it as plain dicts, lists and scalars."""
+    if depth > _MAX_DEPTH:
+        reject(argument[:40], f"must be JSON with at most {_MAX_DEPTH} levels of nesting")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -227,42 +267,43 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
     return reject(argument, "must be JSON: an object, array, string, number, boolean or null", value)
 
 
-def nullable(check: Validator) -> Validator:
-    """The check of a field that may be sent as null."""
-    return lambda argument, value: None if value is None else check(argument, value)
+def nullable(validator: Validator) -> Validator:
+    """Return a validator that also accepts None, which is sent as null."""
+    return lambda argument, value: None if value is None else validator(argument, value)
 
 
 def known_names(argument: str, names: Collection[str], values: Iterable[str], *, noun: str = "field") -> None:
-    """Raise `InvalidInputError` for a name that does not exist."""
+    """Raise `InvalidInputError` for the first of the values that is not one of the names."""
     for name in values:
         if name not in names:
             reject(f"{argument}.{name}" if argument else name, f"unknown {noun}; {suggest(name, names)}")
 
 
 def mapping(argument: str, value: Any) -> Mapping[str, Any]:
+    """Require a mapping."""
     return value if is_mapping(value) else reject(argument, "must be a mapping", value)
 
 
 def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
-    """The query of a raw request."""
-    checked: dict[str, str | int | float | bool] = {}
+    """Require the query parameters of a raw request."""
+    valid: dict[str, str | int | float | bool] = {}
     for name, item in mapping(argument, value).items():
-        place = f"{argument}.{string(f'{argument} name', name)}"
+        location = f"{argument}.{string(f'{argument} name', name)}"
         if not isinstance(item, str | bool | int | float):
-            reject(place, "must be a string, a number or a boolean", item)
-        checked[string(place, name)] = json_value(place, item)
-    return checked
+            reject(location, "must be a string, a number or a boolean", item)
+        valid[string(location, name)] = json_value(location, item)
+    return valid
 
 
-def fields(checks: Mapping[str, Validator], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a request, each checked."""
-    known_names("", checks, given)
-    return {name: checks[name](name, value) for name, value in given.items() if value is not UNSET}
+def fields(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Require the fields of a request; return them without those that are `UNSET`."""
+    known_names("", validators, values)
+    return {name: validators[name](name, value) for name, value in values.items() if value is not UNSET}
 
 
-def changes(checks: Mapping[str, Validator], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an edit, each checked. One that changes nothing is a mistake of the caller."""
-    checked = fields(checks, given)
-    if not checked:
-        reject("changes", f"must change something: pass at least one of {', '.join(checks)}")
-    return checked
+def changes(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Require the fields of an edit, at least one of which must change."""
+    valid = fields(validators, values)
+    if not valid:
+        reject("changes", f"must change something: pass at least one of {', '.join(validators)}")
+    return valid
