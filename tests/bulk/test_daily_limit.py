@@ -12,7 +12,7 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, Edit, RateLimit, RateLimitError
 from amp_exp_async.emulator import Emulator
-from tests.bulk.test_early_exit import AT_ONCE, done, nothing_is_left
+from tests.bulk.test_early_exit import MAX_CONCURRENCY, assert_idle, done
 
 
 @pytest.mark.parametrize("many", [1, 30])
@@ -25,11 +25,11 @@ async def test_the_daily_limit_is_used_up(many: int, told_by: str, tmp_path: Pat
     async with Emulator(per_second=None, per_day=many if told_by == "service" else None) as emulator:
         operations = [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
         limit = RateLimit(per_second=None, per_day=many if told_by == "pacer" else None)
-        options: dict[str, Any] = {"base_url": emulator.base_url, "max_concurrency": AT_ONCE}
+        options: dict[str, Any] = {"base_url": emulator.base_url, "max_concurrency": MAX_CONCURRENCY}
         async with AsyncExperimentClient(emulator.api_key, rate_limit=limit, **options) as client:
             run, outcomes = client.bulk(operations, journal=tmp_path / "journal"), []
             reading = aiter(run)
-            with pytest.raises(RateLimitError) as caught:  # noqa: PT012 - what came before it counts
+            with pytest.raises(RateLimitError) as caught:  # noqa: PT012 - collects the outcomes before it
                 while True:
                     outcomes.append(await anext(reading))
             assert caught.value.daily
@@ -38,7 +38,7 @@ async def test_the_daily_limit_is_used_up(many: int, told_by: str, tmp_path: Pat
             assert states.count("skipped") == len(states) - many == run.summary.not_started > 0
             assert all(isinstance(o.error, RateLimitError) and o.error.daily for o in outcomes if o.status == "skipped")
             await run.aclose()
-            nothing_is_left(client)
+            assert_idle(client)
         if many == 1:
             return
         emulator.reset()

@@ -14,14 +14,19 @@ import pytest
 from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, BulkError, ClientClosedError, Edit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.emulator_snapshot import collect
+from tests.sync.timeouts import TIMEOUT
 
-AT_ONCE = 8
+MAX_CONCURRENCY = 8
 
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
     """A client with a concurrency of eight."""
-    options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(backoff_base=0.0), "max_concurrency": AT_ONCE}
+    options: dict[str, Any] = {
+        "rate_limit": None,
+        "retry": RetryPolicy(backoff_base=0.0),
+        "max_concurrency": MAX_CONCURRENCY,
+    }
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options) as client:
         yield client
 
@@ -44,7 +49,7 @@ async def breaking(run: AsyncBulkRun) -> None:
 
 
 async def raising(run: AsyncBulkRun) -> None:
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - it is raised in the loop
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - raised in the loop
         async for _ in run:
             raise ZeroDivisionError
 
@@ -55,31 +60,46 @@ async def closing(run: AsyncBulkRun) -> None:
     await reading.aclose()
 
 
-async def cancelled(run: AsyncBulkRun) -> None:
+async def first_outcome(run: AsyncBulkRun) -> None:
+    """Wait until an operation is done, whether or not its outcome was read."""
+    async with asyncio.timeout(TIMEOUT):
+        while not run.summary.done:  # noqa: ASYNC110 - a run has no event for it
+            await asyncio.sleep(0.001)
+
+
+async def expire(run: AsyncBulkRun, scope: asyncio.Timeout) -> None:
+    """Let a timeout expire once an operation is done."""
+    await first_outcome(run)
+    scope.reschedule(asyncio.get_running_loop().time())
+
+
+async def cancelling(run: AsyncBulkRun) -> None:
     async def read() -> None:
         async for outcome in run:
             del outcome
 
-    task = asyncio.ensure_future(read())
-    await asyncio.sleep(0.03)
+    task = asyncio.create_task(read())
+    await first_outcome(run)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def waiting_cancelled(run: AsyncBulkRun) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.03):
+async def timing_out(run: AsyncBulkRun) -> None:
+    with pytest.raises(TimeoutError):  # noqa: PT012 - the timeout expires in the block
+        async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as group:
+            group.create_task(expire(run, scope))
             await run
 
 
 HELD: list[Any] = []
 
 
-async def cancelled_and_held(run: AsyncBulkRun) -> None:
+async def timing_out_with_a_held_iterator(run: AsyncBulkRun) -> None:
     HELD[:] = [aiter(run)]
-    with pytest.raises(TimeoutError):  # noqa: PT012 - it is raised in the loop
-        async with asyncio.timeout(0.03):
+    with pytest.raises(TimeoutError):  # noqa: PT012 - the timeout expires in the loop
+        async with asyncio.timeout(None) as scope, asyncio.TaskGroup() as group:
+            group.create_task(expire(run, scope))
             while True:
                 await anext(HELD[0])
 
@@ -106,9 +126,9 @@ LEAVERS: list[Leaver] = [
     breaking,
     raising,
     closing,
-    cancelled,
-    waiting_cancelled,
-    cancelled_and_held,
+    cancelling,
+    timing_out,
+    timing_out_with_a_held_iterator,
     leaving_the_block,
     stopping,
     dropping,
@@ -120,10 +140,10 @@ def tasks() -> set[str]:
     return {task.get_name() for task in asyncio.all_tasks() if "aiohttp/web" not in repr(task)}
 
 
-def nothing_is_left(client: AsyncExperimentClient) -> None:
-    connection = client._transport.session
-    assert connection.concurrency.value == AT_ONCE
-    assert (len(connection.locks), connection.in_flight, connection._tasks, connection.on_close) == (
+def assert_idle(client: AsyncExperimentClient) -> None:
+    session = client._transport.session
+    assert session.concurrency.value == MAX_CONCURRENCY
+    assert (len(session.locks), session.in_flight, session._tasks, session.on_close) == (
         0,
         set(),
         set(),
@@ -169,8 +189,8 @@ async def test_leaving_early(  # noqa: PLR0917 - fixtures
     await run.aclose()
     await run.aclose()
     assert tasks() == before
-    nothing_is_left(client)
-    assert len(emulator.requests) == len(begun) <= 3 * AT_ONCE
+    assert_idle(client)
+    assert len(emulator.requests) == len(begun) <= 3 * MAX_CONCURRENCY
     assert all(request.status == 200 for request in emulator.requests)
     assert begun == done(emulator)
     assert run.summary.done == len(begun)
@@ -217,11 +237,11 @@ async def test_closing_the_client(
         async for outcome in run:
             outcomes.append(outcome)
 
-    reading = asyncio.ensure_future(read())
-    await asyncio.sleep(0.03)
+    reading = asyncio.create_task(read())
+    await first_outcome(run)
     if reader == "has left":
         reading.cancel()
-    begun = run.summary.done + AT_ONCE - client._transport.session.concurrency.value
+    begun = run.summary.done + MAX_CONCURRENCY - client._transport.session.concurrency.value
     await client.aclose()
     assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)
@@ -277,4 +297,4 @@ async def test_a_source_that_blocks(client: AsyncExperimentClient, operations: l
     async with client.bulk(generated()) as run:
         assert (await anext(aiter(run))).ok
     assert closed == [True]
-    nothing_is_left(client)
+    assert_idle(client)

@@ -234,7 +234,7 @@ async def test_in_use_by_another_run(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
 ) -> None:
     """Two runs cannot share a journal; it is free when the first run ends."""
-    emulator.inject(Fault.delay(0.05))
+    emulator.inject(Fault.delay(0.5))
     async with client.bulk(operations, journal=path) as first:
         await anext(aiter(first))
         with pytest.raises(InvalidInputError, match="is in use by another run"):

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-
-TIMEOUT = 60.0
+from tests.sync.timeouts import TIMEOUT
 
 # Prints a line when it is ready. The alarm ends a job that hangs.
 SCRIPT = """

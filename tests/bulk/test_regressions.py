@@ -23,6 +23,7 @@ from amp_exp_async import (
 from amp_exp_async.bulk.journal import Journal
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.test_rerun import write_journal
+from tests.sync.timeouts import TIMEOUT
 
 
 def flags(emulator: Emulator, count: int) -> list[str]:
@@ -36,7 +37,7 @@ async def test_leaving_skips_operations_that_wait_for_the_limit(emulator: Emulat
     limit = RateLimit(per_second=5)
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
         run = client.bulk([Edit("flags", id, {"enabled": True}) for id in ids])
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(TIMEOUT):
             async for _ in run:
                 break
             await run.aclose()
@@ -121,7 +122,7 @@ async def test_cancelled_tasks_end_the_run_with_an_error(client: AsyncExperiment
             task.cancel()
 
     cancelling = asyncio.create_task(cancel())
-    with pytest.raises(AmpExpError, match="was cancelled"):  # noqa: PT012 - what came before it counts
+    with pytest.raises(AmpExpError, match="was cancelled"):  # noqa: PT012 - collects the outcomes before it
         async for outcome in run:
             outcomes.append(outcome)
     await cancelling
@@ -139,7 +140,7 @@ async def test_a_run_that_is_closed_by_its_own_source(client: AsyncExperimentCli
         await run.aclose()
 
     run = client.bulk(generated())
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(TIMEOUT):
         await run.wait()
     assert not run.summary.failed
 
@@ -150,13 +151,13 @@ async def test_an_iterator_dropped_in_another_thread(client: AsyncExperimentClie
 
     async def generated() -> AsyncGenerator[Edit, None]:
         yield Edit("flags", ids[0], {"enabled": True})
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
     run = client.bulk(generated())
-    box = [aiter(run)]
-    await anext(box[0])
-    await asyncio.to_thread(box.clear)
-    async with asyncio.timeout(5.0):
+    held = [aiter(run)]
+    await anext(held[0])
+    await asyncio.to_thread(held.clear)
+    async with asyncio.timeout(TIMEOUT):
         await run.aclose()
     assert run.summary.done == 1
 
@@ -167,11 +168,11 @@ def test_a_generator_error_is_not_a_success(emulator_thread: Emulator) -> None:
 
     def generated() -> Iterator[Edit]:
         yield from (Edit("flags", id, {"enabled": True}) for id in ids)
-        raise LookupError("mine")
+        raise LookupError("of the caller")
 
     with ExperimentClient(emulator_thread.api_key, base_url=emulator_thread.base_url) as client:
         run = client.bulk(generated())
-        with pytest.raises(LookupError, match="mine"):
+        with pytest.raises(LookupError, match="of the caller"):
             run.wait()
         assert (run.summary.done, run.summary.complete, run.summary.ok) == (5, False, False)
 

@@ -66,7 +66,8 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_co
 def test_an_interrupted_script(emulator: Emulator) -> None:
     """Ctrl-C ends a script after the operations in flight, with one traceback and no warning."""
     ids = [emulator.state.add_flag()["id"] for _ in range(100)]
-    emulator.inject(Fault.delay(0.1, applied=False), times=None)
+    emulator.inject(Fault.delay(0.05, applied=False), times=4)
+    emulator.inject(Fault.delay(1.0, applied=False), times=None)
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key, "-", *ids]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: len(emulator.requests) == 8)
@@ -119,15 +120,15 @@ def test_interrupt_at_the_end_of_a_call(emulator: Emulator, monkeypatch: pytest.
 FORKING = """
 import gc, os, signal, sys
 from amp_exp_async import ConfigurationError, Edit, ExperimentClient
-signal.alarm(15)
+signal.alarm(60)
 client = ExperimentClient(sys.argv[2], base_url=sys.argv[1], rate_limit=None, max_concurrency=4)
 ids = sys.argv[4:]
 run = client.bulk(Edit("flags", id, {"name": "parent"}) for id in ids)
 reading = iter(run)
-found = [next(reading).index]
+indexes = [next(reading).index]
 pid = os.fork()
 if pid == 0:
-    signal.alarm(10)
+    signal.alarm(60)
     try:
         while True:
             next(reading)
@@ -140,8 +141,8 @@ if pid == 0:
     print("child")
     sys.exit(0)
 assert os.waitpid(pid, 0)[1] == 0
-found += [outcome.index for outcome in reading]
-assert sorted(found) == list(range(len(ids))), found
+indexes += [outcome.index for outcome in reading]
+assert sorted(indexes) == list(range(len(ids))), indexes
 assert run.summary.ok
 client.close()
 print("parent")
