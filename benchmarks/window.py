@@ -1,4 +1,4 @@
-"""A server that keeps a strict sliding window, behind networks of several kinds."""
+"""A server with a strict moving window, behind several kinds of networks."""
 
 from __future__ import annotations
 
@@ -12,96 +12,96 @@ import orjson
 from serving import Service
 
 NETWORKS: dict[str, Callable[[random.Random], tuple[float, float]]] = {
-    "10 to 40 ms each way": lambda chance: (chance.uniform(0.010, 0.040), chance.uniform(0.010, 0.040)),
-    "20 to 80 ms split at random": lambda chance: _split(chance.uniform(0.020, 0.080), chance.random()),
+    "10 to 40 ms each way": lambda rng: (rng.uniform(0.010, 0.040), rng.uniform(0.010, 0.040)),
+    "20 to 80 ms split at random": lambda rng: _split(rng.uniform(0.020, 0.080), rng.random()),
     "loopback latency only": lambda _: (0.0, 0.0),
 }
 
 
-def _split(seconds: float, there: float) -> tuple[float, float]:
-    return seconds * there, seconds * (1 - there)
+def _split(seconds: float, share: float) -> tuple[float, float]:
+    return seconds * share, seconds * (1 - share)
 
 
 @dataclass(frozen=True)
 class Others:
-    """Other users of the key.
+    """Other processes that use the key.
 
     Attributes:
-        rate: their requests a second.
-        seconds: how long they stay.
-        evenly: whether each comes as long after the last one, or at random.
+        rate: Their requests a second.
+        seconds: How long they send.
+        evenly: Whether their requests are evenly spaced, or independent of each other.
     """
 
     rate: float
     seconds: float
     evenly: bool
 
-    def wait(self, chance: random.Random) -> float:
-        """Seconds from one of their requests to the next."""
-        return 1 / self.rate if self.evenly else chance.expovariate(self.rate)
+    def interval(self, rng: random.Random) -> float:
+        """Return the seconds from one of their requests to the next."""
+        return 1 / self.rate if self.evenly else rng.expovariate(self.rate)
 
 
 class StrictWindow(Service):
-    """So many requests in any one second, by the time of arrival; `/report` tells what arrived."""
+    """A service that accepts a number of requests in any one second; `/report` returns when they arrived."""
 
     def __init__(self, limit: int, network: str, seed: int) -> None:
         self._limit = limit
         self._network = network
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._window: deque[float] = deque()
         self._arrivals: list[float] = []
-        self._refused: list[float] = []
+        self._rejected: list[float] = []
 
     def delays(self) -> tuple[float, float]:
-        return NETWORKS[self._network](self._chance)
+        return NETWORKS[self._network](self._rng)
 
     def answer(self, target: str) -> tuple[int, bytes]:
         if target.endswith("/report"):
             return 200, orjson.dumps(self.report())
         now = time.monotonic()
-        if not self.arrive(now):
-            self._refused.append(now)
+        if not self.accept(now):
+            self._rejected.append(now)
             return 429, b'{"message": "too many requests"}'
         self._arrivals.append(now)
         return 200, b"{}"
 
     def report(self) -> dict[str, list[float]]:
-        """When requests arrived that were accepted, and that were refused."""
-        return {"arrivals": self._arrivals, "refused": self._refused}
+        """Return when the accepted and the rejected requests arrived."""
+        return {"arrivals": self._arrivals, "rejected": self._rejected}
 
-    def arrive(self, at: float) -> bool:
-        """Whether the window had room for a request at that time."""
-        while self._window and self._window[0] <= at - 1.0:
+    def accept(self, now: float) -> bool:
+        """Return whether the window has room for a request."""
+        while self._window and self._window[0] <= now - 1.0:
             self._window.popleft()
         if len(self._window) >= self._limit:
             return False
-        self._window.append(at)
+        self._window.append(now)
         return True
 
 
-class ContestedWindow(StrictWindow):
-    """The same, used by others too, who retry nothing, from the first request on and until they are gone."""
+class SharedWindow(StrictWindow):
+    """The same service while other processes use the key, from the first request on and without retries."""
 
     def __init__(self, limit: int, network: str, seed: int, others: Others, retry_after: int | None) -> None:
         super().__init__(limit, network, seed)
         self._pattern = others
-        self._others_chance = random.Random(seed + 1000)
+        self._others_rng = random.Random(seed + 1000)
         self._retry_after = retry_after
-        self._next = 0.0
-        self._gone_at = 0.0
+        self._next_at = 0.0
+        self._stopped_at = 0.0
         self._others: list[float] = []
 
-    def arrive(self, at: float) -> bool:
-        if not self._gone_at:
-            self._next, self._gone_at = at, at + self._pattern.seconds
-        while self._next <= min(at, self._gone_at):
-            if super().arrive(self._next):
-                self._others.append(self._next)
-            self._next += self._pattern.wait(self._others_chance)
-        return super().arrive(at)
+    def accept(self, now: float) -> bool:
+        if not self._stopped_at:
+            self._next_at, self._stopped_at = now, now + self._pattern.seconds
+        while self._next_at <= min(now, self._stopped_at):
+            if super().accept(self._next_at):
+                self._others.append(self._next_at)
+            self._next_at += self._pattern.interval(self._others_rng)
+        return super().accept(now)
 
     def headers(self, status: int) -> str:
         return f"Retry-After: {self._retry_after}\r\n" if status == 429 and self._retry_after is not None else ""
 
     def report(self) -> dict[str, list[float]]:
-        return super().report() | {"others": self._others, "gone": [self._gone_at]}
+        return super().report() | {"others": self._others, "stopped_at": [self._stopped_at]}
