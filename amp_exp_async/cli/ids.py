@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from amp_exp_async import InvalidInputError
+from amp_exp_async import InvalidInputError, find_emails
 from amp_exp_async.bulk.source import read_ids
-from amp_exp_async.lint.emails import describe_emails, find_emails
+from amp_exp_async.lint.rules import describe_emails
 
 _SHOWN = 5
 

@@ -1,7 +1,6 @@
-"""What is likely a mistake in a state, or is there for nothing."""
+"""Lint: likely mistakes and leftovers in a manifest."""
 
-from .emails import find_emails
-from .finding import Finding
-from .rules import LINT_RULES, lint
+from .context import Finding
+from .rules import LINT_RULES, find_emails, lint
 
 __all__ = ["LINT_RULES", "Finding", "find_emails", "lint"]

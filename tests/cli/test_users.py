@@ -193,9 +193,9 @@ def test_emails(users: Users) -> None:
     """They are sent, with one warning that counts them and shows the first."""
     outcome = users("add", "user\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
     assert outcome.json["added"] == 4
-    assert outcome.err.startswith("Warning: 2 ids look like e-mail addresses, such as ann@example.com.")
+    assert outcome.err.startswith("Warning: 2 IDs look like e-mail addresses, such as ann@example.com.")
     assert outcome.err.count("\n") == 1
-    assert "1 id looks like an e-mail address" in users("remove", "ann@example.com", "--dry-run").err
+    assert "1 ID looks like an e-mail address" in users("remove", "ann@example.com", "--dry-run").err
 
 
 def test_more_than_a_variant_can_have(account: Emulator, users: Users) -> None:

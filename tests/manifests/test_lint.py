@@ -92,16 +92,16 @@ def without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (ROLLED_OUT, "everybody gets 'on': remove it from the code, then archive it. Nothing has changed for 31 days"),
-        (ROLLED_OUT | BOTH, "everybody gets 'on': "),
-        (without(ROLLED_OUT, "variants"), "everybody but users who are included elsewhere gets 'on': "),
-        (ROLLED_OUT | BOTH | {"variants": [ON, VariantSpec(key="off")]}, "everybody but users who are included else"),
-        (ROLLED_OUT | {"variants": [VariantSpec(key="on", users=["u"])]}, "everybody gets 'on': "),
-        (ROLLED_OUT | BOTH | {"target_segments": [rolled(on=2, off=0)]}, "everybody gets 'on': "),
-        (ROLLED_OUT | {"dependencies": Dependencies(flags={})}, "everybody gets 'on': "),
-        (ROLLED_BACK | {"dependencies": Dependencies(flags={"parent": ["on"]})}, "nobody gets a variant: "),
-        (ROLLED_BACK, "nobody gets a variant: roll it out, or archive it. Nothing has changed for 31 days"),
-        (without(ROLLED_BACK, "variants", "rollout_weights"), "nobody but users who are included gets a variant: "),
+        (ROLLED_OUT, 'all users get "on" and nothing has changed for 31 days: remove the flag from your code, '),
+        (ROLLED_OUT | BOTH, 'all users get "on" and nothing'),
+        (without(ROLLED_OUT, "variants"), 'all users except those included in other variants get "on" and'),
+        (ROLLED_OUT | BOTH | {"variants": [ON, VariantSpec(key="off")]}, "all users except those included in other"),
+        (ROLLED_OUT | {"variants": [VariantSpec(key="on", users=["u"])]}, 'all users get "on" and nothing'),
+        (ROLLED_OUT | BOTH | {"target_segments": [rolled(on=2, off=0)]}, 'all users get "on" and nothing'),
+        (ROLLED_OUT | {"dependencies": Dependencies(flags={})}, 'all users get "on" and nothing'),
+        (ROLLED_BACK | {"dependencies": Dependencies(flags={"parent": ["on"]})}, "no user gets a variant and "),
+        (ROLLED_BACK, "no user gets a variant and nothing has changed for 31 days: roll it out or archive it"),
+        (without(ROLLED_BACK, "variants", "rollout_weights"), "no user except included users gets a variant and "),
     ],
 )
 def test_a_settled_rollout(fields: dict[str, Any], message: str) -> None:
@@ -345,7 +345,7 @@ def test_e_mail_addresses_among_inclusions() -> None:
     variants = [VariantSpec(key="on", users=["u1", "a@b.co", "c@d.org"]), VariantSpec(key="off", users=["u@x", "@"])]
     [finding] = lint(Manifest(flags=[FlagSpec(key="a", variants=variants)]))
     assert (finding.rule, finding.field) == ("email-inclusion", "a.variants[0].users[1]")
-    assert finding.message.startswith("2 ids look like e-mail addresses, such as a@b.co. Inclusions match user ids")
+    assert finding.message.startswith("2 IDs look like e-mail addresses, such as a@b.co. Inclusions match user IDs")
 
 
 UNUSED = {"variants": [ON, OFF], "rollout_weights": {"on": 1, "off": 0}, "target_segments": []}
@@ -354,14 +354,14 @@ UNUSED = {"variants": [ON, OFF], "rollout_weights": {"on": 1, "off": 0}, "target
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (UNUSED, "'off' has no weight, so nobody gets it: give it one, or remove it"),
+        (UNUSED, '"off" has no weight, so no user gets it; set a weight or remove the variant'),
         (
             UNUSED | {"rollout_weights": {"on": 1}},
-            "'off' is given no weight here, and if it has none, nobody gets it: ",
+            '"off" has no declared weight: if it is 0, no user gets it; ',
         ),
-        (UNUSED | {"variants": [ON, VariantSpec(key="off")]}, "'off' has no weight, so only users who are included"),
-        (UNUSED | {"variants": [ON, VariantSpec(key="off", users=[])]}, "'off' has no weight, so only users who are"),
-        (UNUSED | {"target_segments": [rolled(on=1, off=0)]}, "'off' has no weight, so nobody gets it: "),
+        (UNUSED | {"variants": [ON, VariantSpec(key="off")]}, '"off" has no weight, so only included users'),
+        (UNUSED | {"variants": [ON, VariantSpec(key="off", users=[])]}, '"off" has no weight, so only included users'),
+        (UNUSED | {"target_segments": [rolled(on=1, off=0)]}, '"off" has no weight, so no user gets it; '),
     ],
 )
 def test_a_variant_that_is_not_used(fields: dict[str, Any], message: str) -> None:
@@ -487,7 +487,7 @@ def test_findings_have_file_line_and_field(tmp_path: Path) -> None:
         (10, "flags[0].variants[0].users[1]", "flags", "a"),
         (13, "experiments[0].enabled", "experiments", "b"),
     ]
-    why = "is true, and there is no deployment, so no application gets it: assign one, or disable it"
+    why = "is true without a deployment, so no application receives it: assign a deployment or disable it"
     assert str(findings[0]) == f"{path}:4: flags[0].enabled: {why} (enabled-without-deployment)"
     assert json.loads(json.dumps(findings[0].as_json())) == {
         "rule": "enabled-without-deployment",
