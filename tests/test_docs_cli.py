@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from amp_exp_async.cli.app import app
-from tests.cli.commands import ALL
+from tests.cli.commands import COMMANDS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
 EXAMPLES = sorted(set(re.findall(r"`(amp-exp [^`]+)`|^(?:\$ |id=\$\()?(amp-exp [^|\n)]+)", PAGE, re.MULTILINE)))
 # Trying this one would install it.
 LINES = [line for line in map("".join, EXAMPLES) if "--install-completion" not in line]
-MANAGING = [command for command in ALL if command[0] in {"flags", "experiments", "deployments"}]
+MANAGING = [command for command in COMMANDS if command[0] in {"flags", "experiments", "deployments"}]
 
 
 @pytest.mark.parametrize("line", LINES)

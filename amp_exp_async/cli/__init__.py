@@ -11,29 +11,29 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run `amp-exp`."""
-    _open_streams()
+    _open_closed_streams()
     output: object = sys.stdout
     if isinstance(output, io.TextIOWrapper):
-        # What the output cannot hold must not end the command half way.
+        # A character that the output's encoding lacks must not end a command half-way.
         output.reconfigure(errors="backslashreplace")
     try:
-        from typer.main import get_command  # noqa: PLC0415 - what the extra brings may be missing
+        from typer.main import get_command  # noqa: PLC0415 - the extra may be missing
 
         from .app import app  # noqa: PLC0415
 
         command = get_command(app)
-    except ModuleNotFoundError as missing:
-        if missing.name not in {"rich", "typer"}:
+    except ModuleNotFoundError as error:
+        if error.name not in {"rich", "typer"}:
             raise
-        sys.exit(f"amp-exp needs {missing.name}: install it with  pip install 'amp_exp_async[cli]'")
+        sys.exit(f"amp-exp needs {error.name}. Install it with: pip install 'amp_exp_async[cli]'")
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted. Nothing was changed.\n")
         sys.exit(_INTERRUPTED)
     command(prog_name="amp-exp")
 
 
-def _open_streams() -> None:
-    """Where the caller has closed a stream (`>&-`) there is nothing to read, and what is said goes nowhere."""
+def _open_closed_streams() -> None:
+    """Open the null device for streams that the caller closed (`>&-`)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until exit

@@ -1,97 +1,99 @@
-"""`amp-exp deployments`: what flags and experiments are delivered to."""
+"""`amp-exp deployments`."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import Deployment, FieldChange, InvalidInputError, validation
-from amp_exp_async.manifests.live import to_plain
+from amp_exp_async import Deployment, ExperimentClient, FieldChange, InvalidInputError
 
-from .command import command
-from .options import DryRun, Yes
-from .session import Session
-from .shown import cell, printable
-from .writing import Write, carry_out
+from .context import CommandContext, command
+from .edits import PendingEdit, apply_edits
+from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .output import format_cell, format_value, printable, to_json
+from .targets import PAGE_SIZE
 
-_SHOWN_AS = {"label": "label", "archive": "archived"}
-_LABEL = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.")
-app = typer.Typer(name="deployments", help="What flags and experiments are delivered to.", no_args_is_help=True)
+_OUTPUT_NAMES = {"label": "label", "archive": "archived"}
+_LABEL = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _check_label(label: str | None) -> str | None:
+    if label is not None and not _LABEL.fullmatch(label):
+        raise typer.BadParameter(
+            f"must contain only letters, digits, '_' and '-', at least one, got {format_value(label)}"
+        )
+    return label
+
+
+_LABEL_OPTION = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.", callback=_check_label)
+app = typer.Typer(name="deployments", help="Show and change deployments.", no_args_is_help=True)
 
 
 @command(app, "list")
-def _list(
-    session: Session,
-    *,
-    project_id: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this project.")] = None,
-    include_archived: Annotated[bool, typer.Option("--include-archived", help="Archived ones too.")] = False,
-) -> None:
+def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_archived: IncludeArchived = False) -> None:
     """List deployments."""
-    project = None if project_id is None else validation.identifier("--project-id", project_id)
-    found = [
-        one
-        for one in session.client.deployments.list(limit=validation.MAX_PAGE)
-        if project in {None, one.project_id} and (include_archived or not one.deleted)
+    deployments = [
+        deployment
+        for deployment in ctx.client.deployments.list(limit=PAGE_SIZE)
+        if project_id in {None, deployment.project_id} and (include_archived or not deployment.deleted)
     ]
-    session.result = [to_plain(one) for one in found]
+    ctx.result = [to_json(deployment) for deployment in deployments]
     columns = {"id": "id", "project": "project_id", "label": "label"}
     if include_archived:
         columns["archived"] = "deleted"
-    session.table(list(columns), ([cell(getattr(one, field)) for field in columns.values()] for one in found))
+    rows = ([format_cell(getattr(deployment, name)) for name in columns.values()] for deployment in deployments)
+    ctx.table(list(columns), rows)
 
 
 @command(app, "create")
 def _create(
-    session: Session,
+    ctx: CommandContext,
     *,
     project_id: Annotated[str, typer.Option(metavar="ID", help="The project.")],
-    label: Annotated[str, _LABEL],
-    type: Annotated[Literal["client", "server"], typer.Option(help="Where it evaluates.")],
+    label: Annotated[str, _LABEL_OPTION],
+    type: Annotated[Literal["client", "server"], typer.Option(help="Where variants are evaluated.")],
 ) -> None:
-    """Create a deployment, and print its id."""
-    project, label = validation.identifier("--project-id", project_id), validation.key("--label", label)
-    client = session.client
-    with session.changing(f"deployment {label}", "created"):
-        created = client.deployments.create(project_id=project, label=label, type=type)
-    session.result = {"id": created.id}
-    session.say(created.id)
+    """Create a deployment and print its ID."""
+    client = ctx.client
+    with ctx.mutation(f"deployment {label}", "created"):
+        created = client.deployments.create(project_id=project_id, label=label, type=type)
+    ctx.result = {"id": created.id}
+    ctx.echo(created.id)
 
 
 @command(app, "edit")
 def _edit(
-    session: Session,
+    ctx: CommandContext,
     *,
-    id: Annotated[str, typer.Argument(metavar="ID", help="The deployment's id.")],
-    label: Annotated[str | None, _LABEL] = None,
-    archive: Annotated[
-        bool | None, typer.Option("--archive/--restore", help="Archive it, or take it out of the archive.")
-    ] = None,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Deployment ID.")],
+    label: Annotated[str | None, _LABEL_OPTION] = None,
+    archive: Annotated[bool | None, typer.Option("--archive/--restore", help="Archive or restore it.")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Change a deployment's label, archive it, or take it out of the archive. It asks before it archives."""
+    """Rename, archive or restore a deployment. Asks for confirmation before it archives."""
     if label is None and archive is None:
-        raise InvalidInputError("nothing is to be changed: pass --label, --archive or --restore.")
-    wanted = {"label": None if label is None else validation.key("--label", label), "archive": archive}
-    before = _found(session, validation.identifier("ID", id))
-    present = {"label": before.label, "archive": bool(before.deleted)}
-    due: dict[str, Any] = {name: value for name, value in wanted.items() if value not in {None, present[name]}}
-    client = session.client
-    write = Write(
-        printable(f"deployment {before.id} ({cell(before.label)})"),
-        {"id": before.id, "label": before.label or None, "project_id": before.project_id or None},
-        {_SHOWN_AS[name]: FieldChange(_SHOWN_AS[name], present[name], value) for name, value in due.items()},
-        lambda: client.deployments.edit(before.id, **due),
+        raise InvalidInputError("no change given. Pass --label, --archive or --restore.")
+    client = ctx.client
+    deployment = _get(client, id)
+    current = {"label": deployment.label, "archive": bool(deployment.deleted)}
+    desired = {"label": label, "archive": archive}
+    changes: dict[str, Any] = {name: value for name, value in desired.items() if value not in {None, current[name]}}
+    differences = [FieldChange(_OUTPUT_NAMES[name], current[name], value) for name, value in changes.items()]
+    edit = PendingEdit(
+        printable(f"deployment {deployment.id} ({format_cell(deployment.label)})"),
+        {"id": deployment.id, "label": deployment.label or None, "project_id": deployment.project_id or None},
+        {difference.field: difference for difference in differences},
+        lambda: client.deployments.edit(deployment.id, **changes),
     )
-    question = "Archive this deployment?" if due.get("archive") else None
-    carry_out(session, [write], dry_run=dry_run, question=question, yes=yes)
+    question = "Archive this deployment?" if changes.get("archive") else None
+    apply_edits(ctx, [edit], dry_run=dry_run, question=question, yes=yes)
 
 
-def _found(session: Session, id: str) -> Deployment:
-    for one in session.client.deployments.list(limit=validation.MAX_PAGE):
-        if one.id == id:
-            return one
-    raise InvalidInputError(
-        f"there is no deployment with the id {id!r}. amp-exp deployments list shows which there are."
-    )
+def _get(client: ExperimentClient, id: str) -> Deployment:
+    for deployment in client.deployments.list(limit=PAGE_SIZE):
+        if deployment.id == id:
+            return deployment
+    raise InvalidInputError(f"no deployment with ID {format_value(id)}. List all with: amp-exp deployments list")

@@ -1,39 +1,275 @@
-"""`amp-exp flags edit`, and that of experiments."""
+"""Edits: the options that describe one, its preview, its confirmation, and its outcome."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+import attrs
 import typer
+from attrs import define, frozen
 
-from .command import command
-from .fields import ExperimentFields, FlagFields
-from .naming import Name, Named, Naming, read
-from .options import DryRun
-from .section import FLAGS, Section
-from .session import Session
-from .writing import carry_out, edit_of
+from amp_exp_async import UNSET, APIStatusError, Edit, EditConflictError, FieldChange, FlagConfig, InvalidInputError
+
+from .context import CommandContext
+from .options import OptionGroup
+from .output import format_value, to_json
+from .targets import FlagKind, FlagTarget
+
+EditStatus: TypeAlias = Literal["planned", "unchanged", "changed", "failed", "unknown"]
+OptionalText: TypeAlias = str | None
+
+_EXPERIMENT_TYPES = ("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit")
 
 
-def add_edit(app: typer.Typer, section: Section) -> None:
-    """Add the command that changes fields of a flag, or of an experiment."""
-    does = f"Change fields of one {section.one}. What others change meanwhile is kept."
+def _complete_type(incomplete: str) -> list[str]:
+    return [name for name in _EXPERIMENT_TYPES if name.startswith(incomplete)]
 
-    def edit(session: Session, name: Named, fields: FlagFields, *, dry_run: bool) -> None:
-        change = fields.change(section.table)
-        before = read(section.of(session.client), name)
-        carry_out(session, [edit_of(session, section, before, change(before))], dry_run=dry_run)
 
-    if section is FLAGS:
+@frozen(kw_only=True)
+class FlagFieldOptions(OptionGroup):
+    """Options that set fields of a flag; None leaves a field unchanged."""
 
-        @command(app, "edit", help=does)
-        def edit_flag(
-            session: Session, *, flag: Name, fields: FlagFields, naming: Naming, dry_run: DryRun = False
-        ) -> None:
-            edit(session, naming.of(flag), fields, dry_run=dry_run)
+    name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None
+    description: Annotated[OptionalText, typer.Option(help="Description shown in the app.")] = None
+    enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Whether it is active.")] = None
+    rollout_percentage: Annotated[
+        float | None, typer.Option(metavar="0-100", help="Share of the users that no segment targets.")
+    ] = None
+    evaluation_mode: Annotated[Literal["local", "remote"] | None, typer.Option(help="Where variants are assigned.")] = (
+        None
+    )
+    bucketing_key: Annotated[OptionalText, typer.Option(help="Property that determines a user's bucket.")] = None
+    bucketing_salt: Annotated[OptionalText, typer.Option(help="Salt of the bucketing hash.")] = None
+    bucketing_unit: Annotated[OptionalText, typer.Option(help="User, or a group type.")] = None
+    add_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag. Repeatable.")] = None
+    remove_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Remove a tag. Repeatable.")] = None
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=JSON", help="Set any editable field, also to null. Repeatable."),
+    ] = None
 
-    else:
+    def make_change(self, target: FlagTarget) -> Callable[[Any], Any]:
+        """Return the function that makes the changed copy.
 
-        @command(app, "edit", help=does)
-        def edit_experiment(
-            session: Session, *, flag: Name, fields: ExperimentFields, naming: Naming, dry_run: DryRun = False
-        ) -> None:
-            edit(session, naming.of(flag), fields, dry_run=dry_run)
+        Args:
+            target: The flag or experiment.
+
+        Raises:
+            InvalidInputError: If a value is invalid, a field is unknown or given twice, or nothing would change.
+        """
+        values = {name: value for name in target.kind.editable if (value := getattr(self, name, None)) is not None}
+        for assignment in self.set or ():
+            name, value = _parse_assignment(assignment)
+            if name in values:
+                raise InvalidInputError(f"{name} is given twice. Nothing was sent.", argument=name)
+            values[name] = value
+        added, removed = self.add_tag or [], self.remove_tag or []
+        if "tags" in values and (added or removed):
+            raise InvalidInputError(
+                "tags is given twice: --set replaces all tags, so it excludes --add-tag and --remove-tag. "
+                "Nothing was sent.",
+                argument="tags",
+            )
+        if both := {*added} & {*removed}:
+            raise InvalidInputError(
+                f"tag {format_value(min(both))} cannot be added and removed at once. Nothing was sent.",
+                argument="tags",
+            )
+        if not (values or added or removed):
+            raise InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
+        replaced_tags = {"tags": [*added, *removed]} if added or removed else {}
+        changes = dict(Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes)
+        if replaced_tags:
+            del changes["tags"]  # it was there to be validated
+
+        def change(flag: FlagConfig) -> FlagConfig:
+            if replaced_tags:
+                kept = [tag for tag in flag.tags or () if tag not in removed]
+                return attrs.evolve(flag, tags=list(dict.fromkeys([*kept, *added])), **changes)
+            return attrs.evolve(flag, **changes)
+
+        return change
+
+
+@frozen(kw_only=True)
+class ExperimentFieldOptions(FlagFieldOptions):
+    """Options that set fields of an experiment; None leaves a field unchanged."""
+
+    experiment_type: Annotated[
+        OptionalText,
+        typer.Option(help="hypothesis-testing, no-harm, multi-arm-bandit, or another.", autocompletion=_complete_type),
+    ] = None
+    sticky_bucketing: Annotated[bool | None, typer.Option(help="Whether users keep their first variant.")] = None
+    start_date: Annotated[
+        OptionalText, typer.Option(metavar="DATE", help="Such as 2026-11-03, or a time with its time zone.")
+    ] = None
+    end_date: Annotated[
+        OptionalText, typer.Option(metavar="DATE", help="Such as 2026-11-03, or a time with its time zone.")
+    ] = None
+    decision: Annotated[
+        Literal["rollout", "rollback", "continue-running"] | None, typer.Option(help="Decision about the experiment.")
+    ] = None
+    decision_reason: Annotated[OptionalText, typer.Option(help="Reason for the decision.")] = None
+    rolled_out_variant: Annotated[OptionalText, typer.Option(metavar="VARIANT", help="Variant that is rolled out.")] = (
+        None
+    )
+
+
+def _integers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with whole floats as integers, because JSON distinguishes 20 from 20.0."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
+    }
+
+
+def _parse_assignment(assignment: str) -> tuple[str, Any]:
+    name, equals, text = assignment.partition("=")
+    if not (name and equals):
+        raise InvalidInputError(
+            f"--set takes FIELD=JSON, such as --set rollout_percentage=20; got {format_value(assignment)}."
+        )
+    if name == "archive":
+        raise InvalidInputError("archive cannot be set. Use the commands archive and restore. Nothing was sent.")
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        raise InvalidInputError(
+            f"--set {name}: {text} is not JSON. Quote text twice, for JSON and for the shell: "
+            f"--set '{name}={json.dumps(text)}'"
+        ) from None
+
+
+@define
+class PendingEdit:
+    """An edit that is shown, confirmed and made.
+
+    Attributes:
+        name: The name of the edited object in messages.
+        identity: What identifies it, for `--json`.
+        changes: The changed fields by name.
+        apply: Makes the edit.
+        unchanged: The message if nothing changes.
+        status: `planned` if not started; `unchanged` if there was nothing to change; `changed`; `failed`; or `unknown`
+            if the edit was interrupted or its response was lost.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    changes: Mapping[str, FieldChange]
+    apply: Callable[[], object]
+    unchanged: str = "nothing to change"
+    status: EditStatus = "planned"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.changes:
+            self.status = "unchanged"
+
+    def __str__(self) -> str:
+        lines = [str(change) for change in self.changes.values()]
+        if len(lines) > 1:
+            return "\n  ".join([f"{self.name}:", *lines])
+        return f"{self.name}: {lines[0] if lines else self.unchanged}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the edit for `--json`."""
+        return {**self.identity, "state": self.status, "differences": changes_to_json(self.changes)}
+
+
+def flag_edit(
+    ctx: CommandContext, kind: FlagKind, before: FlagConfig, edited: FlagConfig, *, unchanged: str = "nothing to change"
+) -> PendingEdit:
+    """Return the guarded edit that makes a flag or experiment equal to its changed copy.
+
+    Args:
+        ctx: The command's context.
+        kind: Flags or experiments.
+        before: The flag or experiment as it was read.
+        edited: The changed copy.
+        unchanged: The message if nothing changes.
+    """
+    resource, copy = kind.resource(ctx.client), cast("Any", edited)
+    names = [field.name for field in attrs.fields(type(before))]
+    pairs = {name: (getattr(before, name), getattr(edited, name)) for name in names}
+    changes = {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
+    return PendingEdit(
+        kind.label(before),
+        {"kind": kind.name, "id": before.id, "key": before.key, "project_id": before.project_id or None},
+        rename_fields(changes),
+        lambda: resource.guarded_edit(before.id, lambda _: copy, base=before),
+        unchanged,
+    )
+
+
+def rename_fields(changes: Mapping[str, FieldChange]) -> dict[str, FieldChange]:
+    """Return changes with the command line's names: a flag that is `deleted` is called archived."""
+    renamed = {"archived" if name == "deleted" else name: change for name, change in changes.items()}
+    return {name: attrs.evolve(change, field=name) for name, change in renamed.items()}
+
+
+def changes_to_json(changes: Mapping[str, FieldChange]) -> dict[str, Any]:
+    """Return changes as plain JSON, without a side on which the field does not exist."""
+    return {
+        name: {
+            side: to_json(value)
+            for side, value in (("before", change.before), ("after", change.after))
+            if value is not UNSET
+        }
+        for name, change in changes.items()
+    }
+
+
+def apply_edits(
+    ctx: CommandContext, edits: Sequence[PendingEdit], *, dry_run: bool, question: str | None = None, yes: bool = False
+) -> None:
+    """Make edits one after another and report each. An edit that changes nothing is not sent.
+
+    Args:
+        ctx: The command's context.
+        edits: The edits.
+        dry_run: Whether to show the edits only.
+        question: The question to confirm; None to ask nothing.
+        yes: Whether the question is answered already.
+
+    Raises:
+        InvalidInputError: If the user cannot be asked.
+        Exit: If the user did not confirm.
+        AmpExpError: If an edit failed; later edits were not started.
+    """
+    ctx.result = lambda: {"changes": [edit.to_json() for edit in edits]}
+    asks = question is not None and not yes and any(edit.changes for edit in edits)
+    if dry_run or asks:
+        for edit in edits:
+            ctx.echo(str(edit))
+    if dry_run:
+        ctx.echo("Dry run: nothing was changed.")
+        return
+    if asks:
+        ctx.confirm(question or "", yes=yes)
+    for edit in edits:
+        if edit.changes:
+            _apply(ctx, edit)
+        if not asks:
+            ctx.echo(str(edit))
+        elif edit.changes:
+            ctx.echo(f"{edit.name}: done")
+
+
+def _apply(ctx: CommandContext, edit: PendingEdit) -> None:
+    edit.status = "unknown"
+    try:
+        with ctx.mutation(edit.name):
+            edit.apply()
+    except (APIStatusError, EditConflictError, InvalidInputError) as error:
+        if _is_rejection(error):
+            edit.status = "failed"
+        raise
+    edit.status = "changed"
+
+
+def _is_rejection(error: Exception) -> bool:
+    """Return whether nothing has changed for certain; an error of reading back does not say so."""
+    if isinstance(error, APIStatusError):
+        return error.method == "PATCH" and error.status < 500
+    return not (isinstance(error, EditConflictError) and error.written)

@@ -1,19 +1,210 @@
-"""The commands that keep flags as files."""
+"""`amp-exp export`, `plan`, `apply`, `lint` and `diff`: flags as files."""
 
 from __future__ import annotations
 
+import json as json_text
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
 import typer
 
-from .apply import apply
-from .command import command
-from .diff import diff
-from .export import export
-from .lint import lint
-from .plan import plan
+from amp_exp_async import LINT_RULES, UNSET, InvalidInputError, Manifest, dumps, save
+from amp_exp_async import diff as diff_manifests
+from amp_exp_async import lint as lint_manifest
+
+from .context import CommandContext, command
+from .errors import Exit, ExitCode
+from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
+from .options import IncludeArchived, ProjectFilter
+from .plan import DetailedExitcode, Markdown, apply, plan, reject_both
+
+Format: TypeAlias = Literal["yaml", "json"]
+
+_FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
+_PROJECT_PREFIX = "project:"
+_SIDE_HELP = "File, folder, - for standard input, or project:ID."
+
+WithInclusions: TypeAlias = Annotated[
+    bool, typer.Option("--with-inclusions", help="Include users and cohorts: two requests per variant.")
+]
+WithVariants: TypeAlias = Annotated[
+    bool, typer.Option("--with-variants", help="Include all fields of variants: one request per flag.")
+]
 
 app = typer.Typer()
-command(app, "export")(export)
+
+
+@command(app, "export")
+def _export(
+    ctx: CommandContext,
+    *,
+    project_id: ProjectFilter = None,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="Only this key. Repeatable.")] = None,
+    include_archived: IncludeArchived = False,
+    with_inclusions: WithInclusions = False,
+    with_variants: WithVariants = False,
+    server_fields: Annotated[
+        bool, typer.Option("--server-fields", help="Include IDs, salts, authors and times.")
+    ] = False,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PATH", help="File or folder; - for standard output.")
+    ] = STDIN,
+    format: Annotated[Format | None, typer.Option(help="Default: by the name of PATH, else YAML.")] = None,
+) -> None:
+    """Export flags and experiments to a file, a folder or standard output."""
+    output_format = _output_format(output, format)
+    manifest = export_manifest(
+        ctx,
+        project_id,
+        keys=key or None,
+        include_archived=include_archived,
+        users=with_inclusions,
+        cohorts=with_inclusions,
+        variants=with_variants,
+        server_fields=server_fields,
+    )
+    if output == STDIN:
+        _print_manifest(ctx, manifest, output_format)
+        return
+    with writing("--output", output):
+        save(manifest, output, format=output_format)
+    counts = {"flags": len(manifest.flags or ()), "experiments": len(manifest.experiments or ())}
+    ctx.result = {**counts, "output": output}
+    flags, experiments = _count(counts["flags"], "flag"), _count(counts["experiments"], "experiment")
+    ctx.echo(f"Wrote {flags} and {experiments} to {output}.")
+
+
+def _print_manifest(ctx: CommandContext, manifest: Manifest, format: Format) -> None:
+    if ctx.json:
+        ctx.result = json_text.loads(dumps(manifest, format="json"))
+    else:
+        ctx.write(dumps(manifest, format=format).rstrip("\n"))
+
+
+def _output_format(output: str, format: Format | None) -> Format:
+    """Return the format to write.
+
+    Raises:
+        InvalidInputError: If the file's name does not match it.
+    """
+    suffix = Path(output).suffix.lower()
+    named = _FORMATS.get(suffix)
+    if output == STDIN or Path(output).is_dir() or not suffix:
+        return format or "yaml"
+    if named is None:
+        raise InvalidInputError(
+            f"--output {output}: must be a folder, or end with .yaml, .yml or .json. Nothing was written."
+        )
+    if format not in {None, named}:
+        raise InvalidInputError(
+            f"--output {output} is a name for {named}, but --format is {format}. Nothing was written. Omit --format."
+        )
+    return named
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 command(app, "plan")(plan)
 command(app, "apply")(apply)
-command(app, "lint")(lint)
-command(app, "diff")(diff)
+
+
+@command(app, "lint")
+def _lint(
+    ctx: CommandContext,
+    *,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help=FILES_HELP)] = None,
+    project_id: Annotated[str | None, typer.Option(metavar="ID", help="Check this project instead of files.")] = None,
+    disable: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Disable a rule. Repeatable.")] = None,
+    days: Annotated[float, typer.Option(help="Days without a change after which a rollout counts as settled.")] = 30,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules only.")] = False,
+) -> None:
+    """Check files or a project for likely mistakes. Exits with 1 if any are found."""
+    if rules:
+        ctx.result = dict(LINT_RULES)
+        ctx.table(("RULE", "FINDS"), LINT_RULES.items())
+        return
+    lint_manifest(Manifest(), disable=disable or (), days=days)  # rejects invalid options before anything is read
+    findings = lint_manifest(_manifest_to_lint(ctx, files or [], project_id), disable=disable or (), days=days)
+    ctx.result = {"findings": [finding.as_json() for finding in findings]}
+    for finding in findings:
+        ctx.echo(str(finding))
+    if not findings:
+        ctx.echo("No findings.")
+        return
+    if not ctx.json:
+        ctx.echo_err(f"{_count(len(findings), 'finding')}.")
+    raise Exit(None, ExitCode.FAILED)
+
+
+def _manifest_to_lint(ctx: CommandContext, files: Sequence[str], project_id: str | None) -> Manifest:
+    if bool(files) == (project_id is not None):
+        raise InvalidInputError("lint takes either files or --project-id ID.")
+    if files:
+        return load_manifest(files)
+    return export_manifest(ctx, project_id, include_archived=True, users=True, cohorts=True, server_fields=True)
+
+
+@command(app, "diff")
+def _diff(
+    ctx: CommandContext,
+    *,
+    a: Annotated[str, typer.Argument(metavar="A", help=_SIDE_HELP)],
+    b: Annotated[str, typer.Argument(metavar="B", help=_SIDE_HELP)],
+    include_archived: IncludeArchived = False,
+    with_inclusions: WithInclusions = False,
+    with_variants: WithVariants = False,
+    markdown: Markdown = False,
+    detailed_exitcode: DetailedExitcode = False,
+) -> None:
+    """Show the changes that turn A into B."""
+    reject_both(ctx, markdown=markdown)
+    if a == b == STDIN:
+        raise InvalidInputError("A and B cannot both be standard input.")
+    options = {
+        "server_fields": False,
+        "include_archived": include_archived,
+        "users": with_inclusions,
+        "cohorts": with_inclusions,
+        "variants": with_variants,
+    }
+    difference = diff_manifests(*_load_sides(ctx, (a, b), options))
+    ctx.result = json_text.loads(difference.to_json())
+    text = str(difference) if difference else "No differences."
+    ctx.write(difference.to_markdown().rstrip("\n") if markdown else text)
+    if difference and detailed_exitcode:
+        raise Exit(None, ExitCode.CHANGES)
+
+
+def _load_sides(ctx: CommandContext, sides: Sequence[str], options: Mapping[str, bool]) -> list[Manifest]:
+    """Return both sides. Files are read first, so that no request is sent if they are invalid."""
+    manifests = {side: load_manifest([side]) for side in sides if _project_of(side) is None}
+    for manifest in manifests.values():
+        options = {name: options[name] or is_needed for name, is_needed in _needed_options(manifest).items()}
+    for side in sides:
+        if side not in manifests:
+            manifests[side] = export_manifest(ctx, _project_of(side), **options)
+    return [manifests[side] for side in sides]
+
+
+def _project_of(side: str) -> str | None:
+    """Return the ID of the project that a side names; None if it names a file."""
+    if side.startswith(_PROJECT_PREFIX):
+        return side.removeprefix(_PROJECT_PREFIX)
+    is_id = side.isascii() and side.isdigit() and not Path(side).exists()
+    return side if is_id else None
+
+
+def _needed_options(manifest: Manifest) -> dict[str, bool]:
+    """Return the options of an export that reads all fields which a manifest declares."""
+    flags = [*(manifest.flags or ()), *(manifest.experiments or ())]
+    variants = [variant for flag in flags for variant in flag.variants or ()]
+    return {
+        "include_archived": any(flag.archived for flag in flags),
+        "server_fields": any(flag.bucketing_salt is not UNSET for flag in flags),
+        "users": any(variant.users is not UNSET for variant in variants),
+        "cohorts": any(variant.cohorts is not UNSET for variant in variants),
+        "variants": any(UNSET not in (variant.name, variant.description) for variant in variants),
+    }

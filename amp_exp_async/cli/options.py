@@ -1,15 +1,41 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-
-class Options:
-    """Options that belong together: the arguments of its constructor are options of each command that takes one."""
+KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 
 
-DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+class OptionGroup:
+    """Options that belong together. The constructor's parameters become options of each command that takes a group."""
+
+
+def _reject_empty(value: str | None) -> str | None:
+    if value == "":
+        raise typer.BadParameter("must not be empty")
+    return value
+
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON only.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+KeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--api-key-file", metavar="PATH", help=f"File that holds the management API key. Default: ${KEY_VARIABLE}."
+    ),
+]
+Region: TypeAlias = Annotated[Literal["us", "eu"] | None, typer.Option(help="Region of your account.")]
+BaseUrl: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="URL", help="Scheme and host of the service, instead of a region.")
+]
+
+ProjectFilter: TypeAlias = Annotated[
+    str | None, typer.Option("--project-id", metavar="ID", help="Only this project.", callback=_reject_empty)
+]
+IncludeArchived: TypeAlias = Annotated[bool, typer.Option("--include-archived", help="Include archived ones.")]
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -1,100 +1,244 @@
-"""`amp-exp plan`: what would change."""
+"""`amp-exp plan` and `amp-exp apply`."""
 
 from __future__ import annotations
 
 import json as json_text
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
+from attrs import define, field
+from rich.console import Console
 
-from amp_exp_async import InvalidInputError, Plan
+from amp_exp_async import EditConflictError, InvalidInputError, Plan
 
-from .declared import INPUT, Files, declared, is_plan, writing
-from .reading import reading
-from .session import CHANGES, Session, Stopped
+from .context import CommandContext
+from .errors import Exit, ExitCode, describe_error
+from .inputs import STDIN, Files, is_plan, load_manifest, reading, writing
+from .interrupt import RunEnd, run_interruptibly
+from .options import DryRun, Yes
+from .output import make_reporter
+from .plan_progress import FailedStep, PlanProgress
+
+ApplyStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
 ToProject: TypeAlias = Annotated[
-    str | None, typer.Option("--project-id", metavar="ID", help="Promote: bring it all into this project.")
+    str | None, typer.Option("--project-id", metavar="ID", help="Promote everything to this project.")
 ]
 Prune: TypeAlias = Annotated[
-    bool, typer.Option("--prune", help="Archive what is in the same projects and not in the files.")
+    bool, typer.Option("--prune", help="Archive what is in the same projects but not in the files.")
 ]
-Markdown: TypeAlias = Annotated[bool, typer.Option("--markdown", help="For a comment on a pull request.")]
+Markdown: TypeAlias = Annotated[bool, typer.Option("--markdown", help="Print Markdown for a pull request.")]
 DetailedExitcode: TypeAlias = Annotated[
-    bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} where there are differences.")
+    bool, typer.Option("--detailed-exitcode", help=f"Exit with {ExitCode.CHANGES:d} if there are changes.")
+]
+FilesOrPlan: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE|PLAN", help="YAML or JSON files, folders, - for standard input; or a saved plan."),
+]
+Journal: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--journal", help="With a PLAN: file that records outcomes; a rerun continues from it."),
 ]
 
 
 def plan(
-    session: Session,
+    ctx: CommandContext,
     *,
     files: Files,
     project_id: ToProject = None,
     prune: Prune = False,
-    out: Annotated[str | None, typer.Option(metavar="PLAN", help="Save the plan here, to apply it later.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="PLAN", help="Save the plan, to apply it later.")] = None,
     markdown: Markdown = False,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
-    """Show what would change for everything to be as files declare it. It changes nothing."""
-    refuse_both(session, markdown=markdown)
+    """Show what would change to match the files. Changes nothing."""
+    reject_both(ctx, markdown=markdown)
     if out is not None and Path(out).exists() and not is_plan(out):
-        raise InvalidInputError(f"--out {out}: is there, and is no plan. It was left alone.")
-    made = planned(session, files, project_id, prune=prune)
-    session.result = json_text.loads(made.to_json())
+        raise InvalidInputError(f"--out {out}: file exists and is not a saved plan; not overwritten.")
+    plan = build_plan(ctx, files, project_id, prune=prune)
+    ctx.result = json_text.loads(plan.to_json())
     if out is not None:
         with writing("--out", out):
-            made.save(out)
-    show(session, made, markdown=markdown)
+            plan.save(out)
+    show_plan(ctx, plan, markdown=markdown)
     if out is not None:
-        session.tell(f"To make exactly these changes: {session.line('apply', out)}")
-    elif made and INPUT not in files:
-        session.tell(f"To make these changes: {session.line('apply', *_options(files, project_id, prune=prune))}")
-    if made and detailed_exitcode:
-        raise Stopped(None, CHANGES)
+        ctx.echo_err(f"To make exactly these changes: {ctx.command_line('apply', out)}")
+    elif plan and STDIN not in files:
+        options = [] if project_id is None else ["--project-id", project_id]
+        options += ["--prune"] if prune else []
+        ctx.echo_err(f"To make these changes: {ctx.command_line('apply', *files, *options)}")
+    if plan and detailed_exitcode:
+        raise Exit(None, ExitCode.CHANGES)
 
 
-def planned(session: Session, files: Sequence[str], project_id: str | None, *, prune: bool) -> Plan:
-    """What would change for everything to be as the files declare it.
+def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None, *, prune: bool) -> Plan:
+    """Return the plan that makes the account match the files.
 
     Args:
-        session: the run of the command.
-        files: what declares it.
-        project_id: the project that it is brought into, if it is another one.
-        prune: whether to archive what is not declared.
+        ctx: The command's context.
+        files: The files.
+        project_id: The project to promote to; None for the projects in the files.
+        prune: Whether to archive what is not in the files.
 
     Raises:
-        InvalidInputError: it cannot be as declared, or the files are wrong.
-        AmpExpError: a request failed.
+        InvalidInputError: If a file is invalid or a saved plan, or the account cannot match the files.
+        AmpExpError: If a request failed.
     """
     for file in files:
         if is_plan(file):
             raise InvalidInputError(
-                f"{file} is a saved plan: it is applied by itself, without files and their options. "
-                f"Nothing was changed. Apply it: {session.line('apply', file)}"
+                f"{file} is a saved plan, which takes no other files or their options. Nothing was changed. "
+                f"Apply it: {ctx.command_line('apply', file)}"
             )
-    state = declared(files)
-    with reading(session, "Reading what there is") as client:
-        return client.plan(state, prune=prune, project_id=project_id)
+    manifest = load_manifest(files)
+    with reading(ctx, "Reading flags and experiments") as client:
+        return client.plan(manifest, prune=prune, project_id=project_id)
 
 
-def show(session: Session, plan: Plan, *, markdown: bool = False) -> None:
-    """Print a plan, and what is to be known about it."""
+def show_plan(ctx: CommandContext, plan: Plan, *, markdown: bool = False) -> None:
+    """Print a plan and its warnings."""
     if markdown:
-        session.print(plan.to_markdown().rstrip("\n"))
+        ctx.write(plan.to_markdown().rstrip("\n"))
     elif plan or plan.warnings:
-        session.print(str(plan))
+        ctx.write(str(plan))
     else:
-        session.say("Nothing to change: everything is as declared.")
+        ctx.echo("Nothing to change: everything matches the files.")
 
 
-def refuse_both(session: Session, *, markdown: bool) -> None:
-    """Refuse to print both JSON and Markdown."""
-    if session.json and markdown:
-        raise InvalidInputError("--json and --markdown exclude each other.")
+def reject_both(ctx: CommandContext, *, markdown: bool) -> None:
+    """Raise if both JSON and Markdown are requested."""
+    if ctx.json and markdown:
+        raise InvalidInputError("--json and --markdown exclude each other. Pass one of them.")
 
 
-def _options(files: Sequence[str], project_id: str | None, *, prune: bool) -> list[str]:
-    promoted = [] if project_id is None else ["--project-id", project_id]
-    return [*files, *promoted, *(["--prune"] if prune else [])]
+@define
+class ApplyResult:
+    """The result of `apply`. The attributes are the keys that `--json` prints.
+
+    Attributes:
+        changes: The number of flags and experiments to change.
+        done: How many are changed as planned.
+        failed: How many have a step that failed.
+        unknown: How many have a step that may or may not have been applied.
+        begun: How many have some steps done and none failed.
+        left: How many were not started.
+        requests: The number of requests sent.
+        seconds: The duration of the changes.
+        state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
+        wrong: The steps that failed or are unknown.
+        error: The first error; None if there is none.
+    """
+
+    changes: int = 0
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    begun: int = 0
+    left: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    state: ApplyStatus = "failed"
+    wrong: list[FailedStep] = field(factory=list[FailedStep])
+    error: str | None = None
+
+
+def apply(
+    ctx: CommandContext,
+    *,
+    files: FilesOrPlan,
+    project_id: ToProject = None,
+    prune: Prune = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    journal: Journal = None,
+) -> None:
+    """Show what would change to match the files, ask for confirmation, and make the changes."""
+    is_saved = len(files) == 1 and is_plan(files[0])
+    _reject_useless_options(files, project_id, journal, prune=prune, is_saved=is_saved)
+    ctx.result = result = ApplyResult()
+    try:
+        plan = Plan.load(files[0]) if is_saved else build_plan(ctx, files, project_id, prune=prune)
+        result.changes = result.left = len(plan.changes)
+        show_plan(ctx, plan)
+        if plan and not dry_run:
+            ctx.confirm("Make these changes?", yes=yes)
+            _apply_plan(ctx, plan, journal, how_to_continue=_how_to_continue(journal, is_saved=is_saved))
+        elif plan:
+            result.state = "planned"
+            ctx.echo("Dry run: nothing was changed.")
+        else:
+            result.state = "unchanged"
+    except BrokenPipeError:
+        ctx.echo_err("The output was closed. Nothing was changed.")
+        raise
+    finally:
+        result.requests = ctx.requests
+
+
+def _reject_useless_options(
+    files: Sequence[str], project_id: str | None, journal: Path | None, *, prune: bool, is_saved: bool
+) -> None:
+    """Raise if an option would have no effect."""
+    if is_saved and (project_id is not None or prune):
+        raise InvalidInputError(
+            f"{files[0]} is a saved plan, so --project-id and --prune have no effect. Nothing was changed. "
+            "Omit them, or create a new plan."
+        )
+    if journal is not None and not is_saved and all(Path(file).exists() for file in files):
+        raise InvalidInputError(
+            "--journal requires a saved plan (plan --out PLAN, then apply PLAN --journal PATH). Nothing was changed. "
+            "With files, run the same command again to make the remaining changes."
+        )
+
+
+def _how_to_continue(journal: Path | None, *, is_saved: bool) -> str:
+    if not is_saved:
+        return "Run the same command again to make the remaining changes."
+    if journal is None:
+        return "The plan is out of date. Create a new plan to continue."
+    return "Run the same command again to continue from the journal."
+
+
+def _apply_plan(ctx: CommandContext, plan: Plan, journal: Path | None, *, how_to_continue: str) -> None:
+    progress = PlanProgress(plan)
+    run = ctx.client.apply(plan, journal=journal)
+    ctx.uncertain = "It is unknown what was changed."
+    # On stderr, so that a closed stdout does not end the run.
+    with make_reporter(Console(stderr=True), silent=ctx.json).watch("Steps", run):
+        end = run_interruptibly(run, on_outcome=progress.record, echo_err=ctx.echo_err)
+    _record(ctx, end, progress)
+    error = end.error
+    if not progress.is_started and isinstance(error, InvalidInputError | EditConflictError):
+        raise error
+    if error is not None and ctx.debug:
+        traceback.print_exception(error)
+    _report(ctx, progress, how_to_continue if progress.is_started else "Run the same command again.")
+    if end.interrupted or error is not None:
+        message = None if progress.failed_steps and not end.interrupted else ctx.result.error
+        raise Exit(message, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
+
+
+def _record(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> None:
+    result: ApplyResult = ctx.result
+    for status, count in progress.counts.items():
+        setattr(result, status, count)
+    result.wrong, result.seconds, result.requests = progress.failed_steps, end.summary.seconds, ctx.requests
+    result.state = "unknown" if result.unknown else "done" if result.done == result.changes else "failed"
+    if end.interrupted:
+        result.error = "Interrupted." if progress.is_started else "Interrupted. Nothing was changed."
+    elif end.error is not None:
+        result.error = describe_error(end.error, sent=True)
+
+
+def _report(ctx: CommandContext, progress: PlanProgress, how_to_continue: str) -> None:
+    result: ApplyResult = ctx.result
+    for line in [*progress.failed_steps, *progress.partly_done]:
+        ctx.echo_err(str(line))
+    verdict = {"done": "Done", "unknown": "Unknown"}.get(result.state, "Not done")
+    advice = "" if result.state == "done" else f" {how_to_continue}"
+    if progress.is_started:
+        ctx.changed.append(str(progress))
+    ctx.echo_final(f"{verdict}: {progress}; {result.requests} requests in {result.seconds:.1f} s.{advice}")

@@ -1,123 +1,296 @@
-"""`amp-exp users`: who is included in a variant by id."""
+"""`amp-exp users`: users and devices included in a variant by ID."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
+from attrs import define, field
 from rich.console import Console
 
-from amp_exp_async import InvalidInputError
+from amp_exp_async import (
+    AddUsers,
+    Attempt,
+    BulkRun,
+    ExperimentClient,
+    FlagConfig,
+    InclusionRequest,
+    InvalidInputError,
+    NotFoundError,
+    RemoveUsers,
+    ReplaceUsers,
+)
 
-from .changing import Action, Order, ResourceChange, Result
-from .command import command
-from .ids import email_warning, ids_of
-from .naming import Name, Naming
+from .context import CommandContext, command
+from .errors import Exit, ExitCode
+from .inputs import email_warning, read_ids
+from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
-from .progress import reporter
-from .running import Ending
-from .section import EXPERIMENTS, FLAGS
-from .session import FAILED, INTERRUPTED, Session, Stopped
+from .output import Advance, format_value, make_reporter
+from .targets import EXPERIMENTS, FLAGS, FlagTarget, Target, TargetOptions, resolve
 
-VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="The variant's key.")]
+InclusionAction: TypeAlias = Literal["add", "remove", "replace"]
+InclusionStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
+
+VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Variant key.")]
 IdFile: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--file", "-f", help="One user or device id a line; - for standard input. Blank lines and # comments are fine."
+        "--file", "-f", help="File with one user or device ID per line; - for standard input. # starts a comment line."
     ),
 ]
 IsExperiment: TypeAlias = Annotated[bool, typer.Option("--experiment", help="FLAG is an experiment.")]
 JournalPath: TypeAlias = Annotated[
-    Path | None, typer.Option("--journal", help="A file of what was done, which a rerun goes on from.")
+    Path | None, typer.Option("--journal", help="File that records outcomes; a rerun continues from it.")
 ]
 AllowEmpty: TypeAlias = Annotated[
-    bool, typer.Option("--allow-empty", help="A file without ids is no mistake: replace then removes everybody.")
+    bool, typer.Option("--allow-empty", help="Accept a file without IDs; replace then removes all users.")
 ]
-app = typer.Typer(
-    name="users",
-    help="Users and devices that are included in a variant by id.",
-    no_args_is_help=True,
-)
+
+_OPERATIONS: dict[InclusionAction, type[AddUsers | RemoveUsers | ReplaceUsers]] = {
+    "add": AddUsers,
+    "remove": RemoveUsers,
+    "replace": ReplaceUsers,
+}
+
+app = typer.Typer(name="users", help="Users and devices included in a variant by ID.", no_args_is_help=True)
 
 
-def _add(action: Action, does: str) -> None:
-    """Add a command: they take the same options."""
+@define
+class InclusionResult:
+    """The result of a command. The attributes are the keys that `--json` prints.
 
-    @command(app, action, help=does)
-    def change(
-        session: Session,
+    Attributes:
+        kind: `flags` or `experiments`.
+        id: The ID of the flag or experiment.
+        key: Its key.
+        variant: The variant's key.
+        to_add: The number of IDs to add.
+        to_remove: The number of IDs to remove.
+        already: The number of IDs in the file that need no change.
+        added: The number of IDs added.
+        removed: The number of IDs removed.
+        unknown: The number of IDs that may have been added or removed.
+        requests: The number of requests sent.
+        state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
+        error: The error; None if there is none.
+    """
+
+    kind: Literal["flags", "experiments"]
+    id: str | None = None
+    key: str | None = None
+    variant: str = ""
+    to_add: int = 0
+    to_remove: int = 0
+    already: int = 0
+    added: int = 0
+    removed: int = 0
+    unknown: int = 0
+    requests: int = 0
+    state: InclusionStatus = "failed"
+    error: str | None = None
+
+    @property
+    def left(self) -> int:
+        """The number of IDs that were neither added nor removed for certain."""
+        return max(0, self.to_add + self.to_remove - self.added - self.removed)
+
+    def __str__(self) -> str:
+        name = f"{self.kind[:-1]} {self.id} ({self.key}), variant {self.variant}"
+        return f"{name}: {self.to_add} to add, {self.to_remove} to remove, {self.already} unchanged"
+
+
+@define
+class InclusionChange:
+    """A change of the IDs that a variant includes.
+
+    Attributes:
+        action: What to do with the IDs.
+        target: The flag or experiment.
+        variant: The variant's key.
+        ids: The IDs.
+        client: The client.
+        result: The result so far.
+    """
+
+    action: InclusionAction
+    target: FlagTarget
+    variant: str
+    ids: Sequence[str]
+    client: ExperimentClient
+    result: InclusionResult
+    _requests: list[InclusionRequest] = field(factory=list[InclusionRequest])
+
+    def preview(self) -> bool:
+        """Read the current IDs, count the changes, and return whether there are any.
+
+        Raises:
+            InvalidInputError: If an argument is invalid, no flag or variant matches, or the variant would include too
+                many users.
+            AmpExpError: If a request failed.
+        """
+        result = self.result
+        operation = self._operation()
+        flag = resolve(self.client, self.target)
+        result.id, result.key = flag.id, flag.key
+        included = self._list_included(flag)
+        self._requests = [] if operation is None else operation.requests(included)
+        result.to_add = sum(len(request.ids) for request in self._requests if request.action == "add")
+        result.to_remove = sum(len(request.ids) for request in self._requests if request.action == "remove")
+        result.already = len(self.ids) - (result.to_remove if self.action == "remove" else result.to_add)
+        return bool(self._requests)
+
+    def apply(
+        self,
+        journal: Path | None,
+        show_progress: Callable[[int], AbstractContextManager[Advance]],
+        echo_err: Callable[[str], None],
+    ) -> RunEnd:
+        """Make the change.
+
+        Args:
+            journal: The journal to continue from.
+            show_progress: Shows the progress of a number of requests.
+            echo_err: Prints a message.
+
+        Raises:
+            InvalidInputError: If the journal cannot be used. Nothing was sent.
+        """
+        advances: list[Advance] = []
+        changed: list[str] = []
+
+        def count(attempt: Attempt) -> None:
+            if attempt.status is not None and attempt.status < 300:
+                advances[0](1)
+
+        run = self._start(self.client.with_options(on_attempt=count), journal)
+        self.result.state = "unknown"  # until the run has ended
+        # Each operation reads the list again before it changes it.
+        with show_progress((run.progress.total or 0) + len(self._requests)) as advance:
+            advances.append(advance)
+            end = run_interruptibly(run, on_outcome=lambda outcome: changed.extend(outcome.changed), echo_err=echo_err)
+        if isinstance(end.error, InvalidInputError) and not end.summary.requests:
+            self.result.state = "failed"
+            raise end.error
+        self._record(end, changed, is_done=end.error is None and run.progress.done == run.progress.total)
+        return end
+
+    def _operation(self) -> AddUsers | RemoveUsers | ReplaceUsers | None:
+        """Return the validated operation; None if there are no IDs to add or remove."""
+        if not self.ids and self.action != "replace":
+            return None
+        make = _OPERATIONS[self.action]
+        return make(**self.target.operation_args, variant=self.variant, users=self.ids)
+
+    def _list_included(self, flag: FlagConfig) -> list[str]:
+        try:
+            return self.target.kind.resource(self.client).users.list(flag.id, self.variant)
+        except NotFoundError as error:
+            keys = ", ".join(variant.key for variant in flag.variants or ()) or "none"
+            raise InvalidInputError(
+                f"{self.target.kind.label(flag)} has no variant {format_value(self.variant)}. Its variants: {keys}. "
+                "Nothing was changed."
+            ) from error
+
+    def _start(self, client: ExperimentClient, journal: Path | None) -> BulkRun:
+        users = self.target.kind.resource(client).users
+        streams = {"add": users.add_many, "remove": users.remove_many, "replace": users.replace}
+        return streams[self.action](self.result.id or "", self.variant, self.ids, journal=journal)
+
+    def _record(self, end: RunEnd, changed: Sequence[str], *, is_done: bool) -> None:
+        """Record what was done."""
+        result, summary = self.result, end.summary
+        result.requests = self.client.usage.requests
+        ids = set(self.ids)
+        result.added = 0 if self.action == "remove" else sum(id in ids for id in changed)
+        result.removed = len(changed) - result.added
+        if summary.unknown:
+            result.state, result.unknown = "unknown", min(self._count_in_flight(len(changed)), result.left)
+        else:
+            result.state = "done" if is_done else "failed"
+        if summary.skipped and result.left and is_done:
+            result.state = "failed"
+            result.error = "The journal marks this change as done, but the list was changed since. Use a new journal."
+        elif end.error is not None:
+            result.error = f"Interrupted: {end.error}" if end.interrupted else str(end.error)
+
+    def _count_in_flight(self, changed: int) -> int:
+        """Return the number of IDs in the request after those that changed so many IDs."""
+        for request in self._requests:
+            if changed < len(request.ids):
+                return len(request.ids) - changed
+            changed -= len(request.ids)
+        return 0
+
+
+def _add_command(action: InclusionAction, help: str) -> None:
+    @command(app, action, help=help)
+    def run(
+        ctx: CommandContext,
         *,
-        flag: Name,
+        flag: Target,
         variant: VariantKey,
         file: IdFile,
-        naming: Naming,
+        options: TargetOptions,
         experiment: IsExperiment = False,
         dry_run: DryRun = False,
         yes: Yes = False,
         journal: JournalPath = None,
         allow_empty: AllowEmpty = False,
     ) -> None:
-        section = EXPERIMENTS if experiment else FLAGS
-        session.result = result = Result(section.kind, variant=variant)
-        if session.json and not (yes or dry_run):
-            raise InvalidInputError("--json asks nothing: pass --yes to make the changes, or --dry-run to see them.")
-        ids = _read(file, session, allow_empty=allow_empty)
-        order = Order(action, section, naming.of(flag), variant, ids)
-        client = session.client
+        kind = EXPERIMENTS if experiment else FLAGS
+        ctx.result = result = InclusionResult(kind.name, variant=variant)
+        if ctx.json and not (yes or dry_run):
+            raise InvalidInputError("--json does not ask. Pass --yes to make the changes, or --dry-run to see them.")
+        ids = read_ids(file, allow_empty=allow_empty)
+        if warning := email_warning(ids):
+            ctx.echo_err(warning)
+        target = options.target(kind, flag)
+        client = ctx.client
         try:
-            wanted = ResourceChange(order, client, result)
-            if _is_to_go_on(wanted, session, dry_run=dry_run, yes=yes):
-                console = Console(stderr=True)  # so that it goes on where nobody reads the output any more
-                report = reporter(console, silent=session.json or not console.is_terminal)
-                session.doubt = "It is not known what was changed."
-                ending = wanted.send(journal, lambda total: report.step("Requests", total), session.tell)
-                _sum_up(ending, result, session)
+            change = InclusionChange(action, target, variant, ids, client, result)
+            if confirm_preview(ctx, change, dry_run=dry_run, yes=yes):
+                console = Console(stderr=True)  # so that a closed stdout does not end the run
+                reporter = make_reporter(console, silent=ctx.json or not console.is_terminal)
+                ctx.uncertain = "It is unknown what was changed."
+                end = change.apply(journal, lambda total: reporter.step("Requests", total), ctx.echo_err)
+                _report(ctx, end, result)
         finally:
             result.requests = client.usage.requests
 
 
-def _read(file: Path, session: Session, *, allow_empty: bool) -> list[str]:
-    ids = ids_of(file, allow_empty=allow_empty)
-    warning = email_warning(ids)
-    if warning is not None:
-        session.tell(warning)
-    return ids
-
-
-def _is_to_go_on(change: ResourceChange, session: Session, *, dry_run: bool, yes: bool) -> bool:
-    """Look, say what would change, and get the user's consent."""
-    result = change.result
-    wanted = change.look()
-    session.say(str(result))
-    if not wanted or dry_run:
-        result.state = "planned" if wanted else "unchanged"
-        session.say("Dry run: nothing was changed." if wanted else "Nothing to change.")
+def confirm_preview(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool) -> bool:
+    """Show the change, ask for confirmation, and return whether to make it."""
+    has_changes = change.preview()
+    ctx.echo(str(change.result))
+    if not has_changes or dry_run:
+        change.result.state = "planned" if has_changes else "unchanged"
+        ctx.echo("Dry run: nothing was changed." if has_changes else "Nothing to change.")
         return False
-    session.confirm("Make these changes?", yes=yes)
+    ctx.confirm("Make these changes?", yes=yes)
     return True
 
 
-def _sum_up(ending: Ending, result: Result, session: Session) -> None:
-    doubt = f", {result.unknown} not known" if result.unknown else ""
+def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
+    unknown = f", {result.unknown} unknown" if result.unknown else ""
     left = result.left - result.unknown
     rest = f", {left} left" if left and result.state != "done" else ""
-    verdict = {"done": "Done", "unknown": "Not known"}.get(result.state, "Not done")
-    did = f"{result.added} added, {result.removed} removed{doubt}{rest}"
-    again = " The same command again looks at what is there, and sends only what is missing."
+    verdict = {"done": "Done", "unknown": "Unknown"}.get(result.state, "Not done")
+    counts = f"{result.added} added, {result.removed} removed{unknown}{rest}"
+    rerun = "" if end.error is None else " Run the same command again to send only what is missing."
     if result.added or result.removed:
-        session.changed.append(f"{result.kind[:-1]} {result.id} ({result.key}), variant {result.variant}: {did}")
-    session.conclude(
-        f"{verdict}: {did}; {result.requests} requests in {ending.summary.seconds:.1f} s."
-        f"{'' if ending.error is None else again}"
-    )
-    if ending.error is not None and session.debug:
-        traceback.print_exception(ending.error)
-    if ending.interrupted or result.state != "done":
-        raise Stopped(result.error, INTERRUPTED if ending.interrupted else FAILED)
+        ctx.changed.append(f"{result.kind[:-1]} {result.id} ({result.key}), variant {result.variant}: {counts}")
+    ctx.echo_final(f"{verdict}: {counts}; {result.requests} requests in {end.summary.seconds:.1f} s.{rerun}")
+    if end.error is not None and ctx.debug:
+        traceback.print_exception(end.error)
+    if end.interrupted or result.state != "done":
+        raise Exit(result.error, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
 
 
-_add("add", "Include ids: those that are not included yet are added.")
-_add("remove", "Remove ids: those that are included are removed.")
-_add("replace", "Make a variant include these ids and no others.")
+_add_command("add", "Include the IDs of a file in a variant.")
+_add_command("remove", "Remove the IDs of a file from a variant.")
+_add_command("replace", "Make a variant include exactly the IDs of a file.")

@@ -1,4 +1,4 @@
-"""The commands that there are."""
+"""The names of all commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 from amp_exp_async.cli.app import app
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """All commands, each with the groups that it stands in."""
-    below = getattr(group, "commands", None)
-    if below is None:
+def command_names(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the commands of a group, each with the names of its groups."""
+    commands = getattr(group, "commands", None)
+    if commands is None:
         return [path]
-    return [found for name, one in below.items() for found in commands(one, (*path, name))]
+    return [name for key, command in commands.items() for name in command_names(command, (*path, key))]
 
 
-ALL = commands(typer.main.get_command(app))
+COMMANDS = command_names(typer.main.get_command(app))

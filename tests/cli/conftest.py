@@ -1,4 +1,4 @@
-"""An account for the command line, found through the environment."""
+"""An account that commands find through the environment."""
 
 from __future__ import annotations
 
@@ -9,51 +9,53 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import amp_exp_async.cli.connecting
+import amp_exp_async.cli.context
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.cli.app import app
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import AmpExp, Outcome, Users
+from tests.cli.cli_result import CommandResult, RunCommand
 
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator with one flag, `1001`, and its variant `on`; retries do not wait."""
+    """An emulator with flag `1001` and its variant `on`; retries do not wait."""
     with Emulator() as emulator:
         emulator.state.add_flag(key="new-checkout")
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
-        at_once = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
-        monkeypatch.setattr(amp_exp_async.cli.connecting, "ExperimentClient", at_once)
+        without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
+        monkeypatch.setattr(amp_exp_async.cli.context, "ExperimentClient", without_backoff)
         yield emulator
 
 
 @pytest.fixture
-def amp_exp() -> AmpExp:
-    """Runs `amp-exp` with these arguments, in this process."""
+def amp_exp() -> RunCommand:
+    """Run `amp-exp` with these arguments in this process."""
 
-    def run(*arguments: object, given: str = "") -> Outcome:
-        result = CliRunner().invoke(app, list(map(str, arguments)), input=given)
+    def run(*arguments: object, stdin: str = "") -> CommandResult:
+        result = CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert "Traceback" not in result.output or "--debug" in arguments
-        return Outcome(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     return run
 
 
 @pytest.fixture
-def users(amp_exp: AmpExp) -> Users:
-    """Runs `amp-exp users ACTION 1001 on --file -`, or what else is given, with these ids."""
+def users(amp_exp: RunCommand) -> RunCommand:
+    """Run `amp-exp users ACTION 1001 on --file -` with these IDs."""
 
-    def run(action: str, ids: str, *options: str, flag: str = "1001", variant: str = "on", file: str = "-") -> Outcome:
-        return amp_exp("users", action, flag, variant, "--file", file, *options, given=ids)
+    def run(
+        action: str, ids: str, *options: str, flag: str = "1001", variant: str = "on", file: str = "-"
+    ) -> CommandResult:
+        return amp_exp("users", action, flag, variant, "--file", file, *options, stdin=ids)
 
     return run
 
 
 @pytest.fixture
-def file(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> Path:
-    """A file of the account's flag `new-checkout` and two more, as they are."""
+def file(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> Path:
+    """A file of the account's flag `new-checkout` and two more, as exported."""
     account.state.add_flag(key="search", name="Search")
     account.state.add_flag(key="theme", name="Theme")
     path = tmp_path / "flags.yaml"
@@ -64,15 +66,15 @@ def file(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edited(file: Path) -> Path:
-    """The file, with other names for two flags."""
+    """The file, with new names for two flags."""
     text = file.read_text()
     file.write_text(text.replace("name: Search", "name: Find").replace("name: Theme", "name: Colours"))
     return file
 
 
 @pytest.fixture
-def plan(amp_exp: AmpExp, edited: Path, account: Emulator) -> Path:
-    """The saved plan of that."""
+def plan(amp_exp: RunCommand, edited: Path, account: Emulator) -> Path:
+    """A saved plan of the edited file."""
     path = edited.parent / "plan.json"
     assert amp_exp("plan", edited, "--out", path).status == 0
     account.requests.clear()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import amp_exp_async
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import Outcome
+from tests.cli.cli_result import CommandResult
 from tests.sync.timeouts import TIMEOUT, until
 
 AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
@@ -45,23 +45,23 @@ def run_piped(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
-    given: str = "",
+    stdin: str = "",
     interrupt: Condition | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Run `amp-exp` without a terminal.
 
     Args:
         arguments: the command and its options.
         environment: see `environment_of`.
-        given: what it reads from standard input.
+        stdin: what it reads from standard input.
         interrupt: sends it SIGINT once this is true.
     """
     with started(arguments, environment) as process:
         if interrupt is not None:
             until(interrupt)
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(given, timeout=TIMEOUT)
-    return Outcome(process.returncode, out, err)
+        out, err = process.communicate(stdin, timeout=TIMEOUT)
+    return CommandResult(process.returncode, out, err)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def run_on_terminal(
     *,
     typed: Mapping[str, str] | None = None,
     interrupt: Condition | None = None,
-) -> Outcome:
+) -> CommandResult:
     """Run `amp-exp` on a pseudo-terminal. All it shows is `out`, without the terminal's control sequences.
 
     Args:
@@ -108,7 +108,7 @@ def run_on_terminal(
         finally:
             process.kill()
             os.close(terminal)
-    return Outcome(status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown).replace("\r\n", "\n"), "")
+    return CommandResult(status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown).replace("\r\n", "\n"), "")
 
 
 def _watch(terminal: int, waiting: dict[str, str], interrupt: Condition | None) -> str:

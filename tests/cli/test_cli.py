@@ -48,8 +48,8 @@ def test_demo_prints_plain_lines_when_piped() -> None:
     """Without a terminal each step is one line without control characters, and the summary follows."""
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0
-    assert "Editing 200 flags at once: 200 of 200" in result.stdout
-    assert "Every change arrived." in result.stdout
+    assert "Editing 200 flags concurrently: 200 of 200" in result.stdout
+    assert "All changes were applied." in result.stdout
     assert "\x1b" not in result.stdout
 
 
@@ -71,8 +71,8 @@ def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(demo, "_EDITED", 5)
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 1
-    assert "1 missing or too many" in result.output
-    assert "The check does not hold." in result.stdout
+    assert "1 missing or unexpected" in result.output
+    assert "The check failed." in result.stdout
 
 
 def test_version() -> None:
@@ -140,7 +140,7 @@ def test_emulator_refuses_a_wrong_latency(latency: str) -> None:
     """The message says what it should look like, with the status of a wrong option."""
     result = CliRunner().invoke(app, ["emulator", "--port", "0", "--latency", latency])
     assert result.exit_code == 2
-    assert "neither seconds nor" in result.output
+    assert "neither a number of seconds nor" in result.output
 
 
 def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
     file.write_text("[1, 2")
     result = CliRunner().invoke(app, ["emulator", "--state", str(file)])
     assert result.exit_code == 1
-    assert "The emulator cannot serve" in result.output
+    assert "The emulator cannot start" in result.output
     assert "Traceback" not in result.output
 
 
@@ -159,7 +159,7 @@ def test_emulator_refuses_a_taken_port() -> None:
         port = emulator.base_url.rsplit(":", 1)[1]
         result = CliRunner().invoke(app, ["emulator", "--port", port])
     assert result.exit_code == 1
-    assert "The emulator cannot serve" in result.output
+    assert "The emulator cannot start" in result.output
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,11 +190,11 @@ def test_bars_on_a_terminal() -> None:
     """On a terminal the steps are drawn as bars."""
     from rich.console import Console  # the extra's own
 
-    from amp_exp_async.cli.progress import reporter
+    from amp_exp_async.cli.output import make_reporter
 
     console = Console(force_terminal=True, width=100, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     with console.file:
-        with reporter(console, silent=False).step("Counting", 3) as advance:
+        with make_reporter(console, silent=False).step("Counting", 3) as advance:
             started = time.monotonic()
             advance(2)
             advance(1)
@@ -206,8 +206,8 @@ def test_emulator_refuses_a_file_that_it_cannot_write(tmp_path: Path) -> None:
     """A file that could not be saved at the end is refused at the beginning."""
     result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(tmp_path / "missing" / "state.json")])
     assert result.exit_code == 1
-    assert "The emulator cannot serve" in result.output
-    assert "serves on" not in result.output
+    assert "The emulator cannot start" in result.output
+    assert "running at" not in result.output
 
 
 def test_a_start_that_fails_leaves_the_file_alone(tmp_path: Path) -> None:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import AmpExp, written
+from tests.cli.cli_result import RunCommand, writes
 
 
 @pytest.fixture
-def id(account: Emulator, amp_exp: AmpExp) -> str:
+def id(account: Emulator, amp_exp: RunCommand) -> str:
     """The id of a deployment, `web` in project 1."""
     created: str = amp_exp("deployments", "create", "--project-id", "1", "--label", "web", "--type", "client").out
     account.reset()
     return created.strip()
 
 
-def test_create(account: Emulator, amp_exp: AmpExp) -> None:
+def test_create(account: Emulator, amp_exp: RunCommand) -> None:
     """It prints the id, and nothing else, so that a script can take it."""
     arguments = ["deployments", "create", "--project-id", "1", "--type", "server", "--label"]
-    outcome = amp_exp(*arguments, "web")
-    assert (outcome.status, outcome.err, outcome.out) == (0, "", f"{account.state.deployments[0]['id']}\n")
+    result = amp_exp(*arguments, "web")
+    assert (result.status, result.err, result.out) == (0, "", f"{account.state.deployments[0]['id']}\n")
     assert amp_exp(*arguments, "ios", "--json").json == {"id": account.state.deployments[1]["id"]}
 
 
-def test_list(account: Emulator, amp_exp: AmpExp, id: str) -> None:
+def test_list(account: Emulator, amp_exp: RunCommand, id: str) -> None:
     """Archived ones, and those of other projects, as the options say."""
     for label, project, archived in (("b", "1", True), ("c", "8", False)):
         made = amp_exp("deployments", "create", "--project-id", project, "--label", label, "--type", "client").out
@@ -41,50 +41,50 @@ def test_list(account: Emulator, amp_exp: AmpExp, id: str) -> None:
     assert f"{id}\t1\tweb" in amp_exp("deployments", "list").out.splitlines()
 
 
-def test_edit(account: Emulator, amp_exp: AmpExp, id: str) -> None:
+def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
     """It sends what differs, shows it, and asks before it archives."""
-    outcome = amp_exp("deployments", "edit", id, "--label", "site", "--restore")
-    assert (outcome.status, outcome.out) == (0, f'deployment {id} (web): label: "web" -> "site"\n')
+    result = amp_exp("deployments", "edit", id, "--label", "site", "--restore")
+    assert (result.status, result.out) == (0, f'deployment {id} (web): label: "web" -> "site"\n')
     assert account.requests[-1].body == {"label": "site"}
     assert "Pass --yes" in amp_exp("deployments", "edit", id, "--archive").err
     assert "archived: false -> true" in amp_exp("deployments", "edit", id, "--archive", "--dry-run").out
-    assert written(account) == ["PATCH"]
+    assert writes(account) == ["PATCH"]
     assert amp_exp("deployments", "edit", id, "--archive", "--yes", "--json").json["changes"][0]["state"] == "changed"
     assert account.requests[-1].body == {"archive": True}
     assert "nothing to change" in amp_exp("deployments", "edit", id, "--archive").out
     assert amp_exp("deployments", "edit", id, "--restore").status == 0
-    assert written(account) == ["PATCH"] * 3
+    assert writes(account) == ["PATCH"] * 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must consist of letters"),
+        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must contain only letters"),
         (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
         (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
         (["create", "--label", "a", "--type", "client"], "Missing option '--project-id'"),
-        (["edit", "1"], "pass --label, --archive or --restore"),
-        (["edit", "1", "--label", "a b"], "must consist of letters"),
+        (["edit", "1"], "Pass --label, --archive or --restore"),
+        (["edit", "1", "--label", "a b"], "must contain only letters"),
     ],
 )
-def test_bad_input(account: Emulator, amp_exp: AmpExp, arguments: list[str], said: str) -> None:
+def test_bad_input(account: Emulator, amp_exp: RunCommand, arguments: list[str], said: str) -> None:
     """It is refused in one line, before anything is sent."""
-    outcome = amp_exp("deployments", *arguments)
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert said in outcome.err
+    result = amp_exp("deployments", *arguments)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert said in result.err
     assert account.requests == []
 
 
-def test_no_such_deployment(account: Emulator, amp_exp: AmpExp) -> None:
+def test_no_such_deployment(account: Emulator, amp_exp: RunCommand) -> None:
     """It is found out by reading."""
-    outcome = amp_exp("deployments", "edit", "999", "--label", "a")
-    assert (outcome.status, "no deployment with the id '999'" in outcome.err) == (2, True)
-    assert written(account) == []
+    result = amp_exp("deployments", "edit", "999", "--label", "a")
+    assert (result.status, 'no deployment with ID "999"' in result.err) == (2, True)
+    assert writes(account) == []
 
 
-def test_a_creation_that_nobody_knows_of(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_creation_that_nobody_knows_of(account: Emulator, amp_exp: RunCommand) -> None:
     """It is no success, and no id is printed."""
     account.inject(Fault.close(), method="POST", times=None)
     account.inject(Fault.status(503), method="GET", times=None)
-    outcome = amp_exp("deployments", "create", "--project-id", "1", "--label", "a", "--type", "client")
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)
+    result = amp_exp("deployments", "create", "--project-id", "1", "--label", "a", "--type", "client")
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)

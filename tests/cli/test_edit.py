@@ -7,10 +7,10 @@ from typing import Any
 import attrs
 import pytest
 
-from amp_exp_async.cli.fields import ExperimentFields, FlagFields
+from amp_exp_async.cli.edits import ExperimentFieldOptions, FlagFieldOptions
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, OptimisticEdit
-from tests.cli.outcome import AmpExp, written
+from tests.cli.cli_result import RunCommand, writes
 
 OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "name": (["--name", "New"], {"name": "New"}),
@@ -42,32 +42,32 @@ EXPERIMENT_OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = OPTIONS | {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_options_of_flags(account: Emulator, amp_exp: AmpExp, option: str) -> None:
+def test_options_of_flags(account: Emulator, amp_exp: RunCommand, option: str) -> None:
     """Each sends its field alone, and a second time nothing; `--dry-run` shows the same."""
     _hold(account, amp_exp, "flags", *OPTIONS[option])
 
 
 @pytest.mark.parametrize("option", EXPERIMENT_OPTIONS)
-def test_options_of_experiments(account: Emulator, amp_exp: AmpExp, option: str) -> None:
+def test_options_of_experiments(account: Emulator, amp_exp: RunCommand, option: str) -> None:
     """They have those of flags, and their own."""
     _hold(account, amp_exp, "experiments", *EXPERIMENT_OPTIONS[option])
 
 
-def _hold(account: Emulator, amp_exp: AmpExp, kind: str, options: list[str], sent: dict[str, Any]) -> None:
+def _hold(account: Emulator, amp_exp: RunCommand, kind: str, options: list[str], sent: dict[str, Any]) -> None:
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
     add(key="edited", description="old", tags=["a", "b"])
     dry = amp_exp(kind, "edit", "edited", *options, "--dry-run")
-    assert (dry.status, dry.err, written(account)) == (0, "", [])
-    outcome = amp_exp(kind, "edit", "edited", *options)
-    assert (outcome.status, outcome.err) == (0, "")
+    assert (dry.status, dry.err, writes(account)) == (0, "", [])
+    result = amp_exp(kind, "edit", "edited", *options)
+    assert (result.status, result.err) == (0, "")
     assert [request.body for request in account.requests if request.method == "PATCH"] == [sent]
-    assert dry.out == f"{outcome.out}Dry run: nothing was changed.\n"
+    assert dry.out == f"{result.out}Dry run: nothing was changed.\n"
     assert "nothing to change" in amp_exp(kind, "edit", "edited", *options).out
-    assert written(account) == ["PATCH"]
+    assert writes(account) == ["PATCH"]
 
 
 @pytest.mark.parametrize(
-    ("group", "table"), [(FlagFields, FLAG_EDIT_PARAMS), (ExperimentFields, EXPERIMENT_EDIT_PARAMS)]
+    ("group", "table"), [(FlagFieldOptions, FLAG_EDIT_PARAMS), (ExperimentFieldOptions, EXPERIMENT_EDIT_PARAMS)]
 )
 def test_options_name_fields(group: type, table: dict[str, object]) -> None:
     """Every option is a field that an edit can set; what has no option goes by `--set`."""
@@ -76,12 +76,12 @@ def test_options_name_fields(group: type, table: dict[str, object]) -> None:
     assert set(table) - options <= {"tags", "target_segments", "archive", "exposure_event"}
 
 
-def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
+def test_the_difference(account: Emulator, amp_exp: RunCommand) -> None:
     """Field by field, before and after; `--json` has both as plain values."""
     account.state.add_experiment(key="edited", name="old", tags=["a"])
     options = ["--name", "new", "--start-date", "2026-01-02", "--add-tag", "b"]
-    outcome = amp_exp("experiments", "edit", "edited", *options, "--dry-run")
-    assert outcome.out.splitlines() == [
+    result = amp_exp("experiments", "edit", "edited", *options, "--dry-run")
+    assert result.out.splitlines() == [
         "experiment 1002 (edited):",
         '  name: "old" -> "new"',
         '  tags: +"b"',
@@ -109,17 +109,17 @@ def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "nothing is to be changed"),
+        ([], "no change given"),
         (["--set", "nme=1"], 'did you mean "name"?'),
         (["--set", "rolloutPercentage=1"], 'did you mean "rollout_percentage"?'),
         (["--set", "name"], "takes FIELD=JSON"),
         (["--set", "=1"], "takes FIELD=JSON"),
         (["--set", "name=foo"], """--set 'name="foo"'"""),
-        (["--set", "archive=true"], "commands of its own"),
+        (["--set", "archive=true"], "the commands archive and restore"),
         (["--set", "name=1"], "name: must be a string"),
-        (["--set", 'name="a"', "--name", "b"], "name: is given twice"),
-        (["--set", "enabled=true", "--set", "enabled=false"], "enabled: is given twice"),
-        (["--set", "tags=[]", "--add-tag", "a"], "tags: is given twice"),
+        (["--set", 'name="a"', "--name", "b"], "name is given twice"),
+        (["--set", "enabled=true", "--set", "enabled=false"], "enabled is given twice"),
+        (["--set", "tags=[]", "--add-tag", "a"], "tags is given twice"),
         (["--add-tag", "a", "--remove-tag", "a"], "at once"),
         (["--rollout-percentage", "101"], "from 0 to 100"),
         (["--rollout-percentage", "nan"], "from 0 to 100"),
@@ -128,25 +128,25 @@ def test_the_difference(account: Emulator, amp_exp: AmpExp) -> None:
         (["--decision", "rollout"], "--decision"),
     ],
 )
-def test_bad_input(account: Emulator, amp_exp: AmpExp, options: list[str], said: str) -> None:
+def test_bad_input(account: Emulator, amp_exp: RunCommand, options: list[str], said: str) -> None:
     """It is refused before anything is sent, in one line that says what is wrong."""
-    outcome = amp_exp("flags", "edit", "1001", *options)
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert said in outcome.err
+    result = amp_exp("flags", "edit", "1001", *options)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert said in result.err
     assert account.requests == []
 
 
-def test_what_an_edit_would_lose(account: Emulator, amp_exp: AmpExp) -> None:
+def test_what_an_edit_would_lose(account: Emulator, amp_exp: RunCommand) -> None:
     """Segments with a condition on a cohort are not overwritten, and a dry run says so too."""
     condition = {"type": "cohort", "prop": "userdata_cohort", "op": "is", "values": ["c"]}
     account.state.add_flag(key="cohorts", targetSegments=[{"name": "A", "conditions": [condition], "percentage": 1}])
     for more in ([], ["--dry-run"]):
-        outcome = amp_exp("flags", "edit", "cohorts", "--set", "target_segments=[]", *more)
-        assert (outcome.status, "cohort condition" in outcome.err) == (2, True)
-    assert written(account) == []
+        result = amp_exp("flags", "edit", "cohorts", "--set", "target_segments=[]", *more)
+        assert (result.status, "cohort condition" in result.err) == (2, True)
+    assert writes(account) == []
 
 
-def test_what_others_change_is_kept(account: Emulator, amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_change_is_kept(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tags that somebody else adds after the flag was read stay; what both have changed is left to them."""
     flag = account.state.stored_flag("flags", "1001")
     write = OptimisticEdit.write
@@ -159,8 +159,8 @@ def test_what_others_change_is_kept(account: Emulator, amp_exp: AmpExp, monkeypa
     assert amp_exp("flags", "edit", "1001", "--add-tag", "ours").status == 0
     assert sorted(flag.document["tags"]) == ["ours", "theirs"]
     flag.document["name"] = "as it was"
-    outcome = amp_exp("flags", "edit", "1001", "--name", "ours")
-    assert (outcome.status, "someone else changed the same values" in outcome.err) == (1, True)
+    result = amp_exp("flags", "edit", "1001", "--name", "ours")
+    assert (result.status, "someone else changed the same values" in result.err) == (1, True)
     assert flag.document["name"] == "theirs"
 
 
@@ -174,19 +174,19 @@ def test_what_others_change_is_kept(account: Emulator, amp_exp: AmpExp, monkeypa
         (["roll-back", "price", "--reason", "worse"], {"decision": "rollback", "enabled": False}),
     ],
 )
-def test_decisions(account: Emulator, amp_exp: AmpExp, command: list[str], expected: dict[str, Any]) -> None:
+def test_decisions(account: Emulator, amp_exp: RunCommand, command: list[str], expected: dict[str, Any]) -> None:
     """They show what they change, ask, and set all that ends an experiment."""
     id = account.state.add_experiment(key="price", enabled=True)["id"]
-    outcome = amp_exp("experiments", *command)
-    assert (outcome.status, "decision: null -> " in outcome.out, "Pass --yes" in outcome.err) == (2, True, True)
-    assert written(account) == []
+    result = amp_exp("experiments", *command)
+    assert (result.status, "decision: null -> " in result.out, "Pass --yes" in result.err) == (2, True, True)
+    assert writes(account) == []
     assert amp_exp("experiments", *command, "--yes").status == 0
     assert account.state.experiment(id).items() >= expected.items()
 
 
-def test_a_variant_that_there_is_not(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_variant_that_there_is_not(account: Emulator, amp_exp: RunCommand) -> None:
     """It is refused with those that there are."""
     account.state.add_experiment(key="price")
-    outcome = amp_exp("experiments", "roll-out", "price", "on", "--reason", "better", "--yes")
-    assert (outcome.status, "only control, treatment" in outcome.err) == (2, True)
-    assert written(account) == []
+    result = amp_exp("experiments", "roll-out", "price", "on", "--reason", "better", "--yes")
+    assert (result.status, "only control, treatment" in result.err) == (2, True)
+    assert writes(account) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import Outcome, written
+from tests.cli.cli_result import CommandResult, writes
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
 from tests.sync.timeouts import TIMEOUT, until
 
@@ -27,10 +27,10 @@ class Account:
         self.folder = folder
         self.environment = environment_of(emulator)
 
-    def __call__(self, command: str, given: str = "") -> Outcome:
-        return run_piped(self._in_folder(command), self.environment, given=given)
+    def __call__(self, command: str, stdin: str = "") -> CommandResult:
+        return run_piped(self._in_folder(command), self.environment, stdin=stdin)
 
-    def on_terminal(self, command: str, answer: str | None = None) -> Outcome:
+    def on_terminal(self, command: str, answer: str | None = None) -> CommandResult:
         typed = {} if answer is None else {ASKED: answer}
         return run_on_terminal(self._in_folder(command), self.environment, typed=typed)
 
@@ -77,7 +77,7 @@ def test_the_whole_story(amp: Account) -> None:
     assert (refused.status, "no terminal" in refused.err) == (2, True)
     for answer in ("n\n", "\x03"):
         assert "Nothing was changed." in amp.on_terminal("apply @flags.yaml", answer).out
-    assert written(amp.emulator) == []
+    assert writes(amp.emulator) == []
     applied = amp.on_terminal("apply @flags.yaml", "y\n")
     assert (applied.status, "Done: 1 of 1 flags and experiments;" in applied.out) == (0, True)
     assert amp.flags("1")["search"] == ("Search", True, 0)
@@ -118,13 +118,13 @@ def test_ctrl_c_amid_the_changes(many: Account) -> None:
     """What it says is done is what the emulator holds; the same command goes on from there, and sends each once."""
     assert many("plan @flags.yaml --out @plan.json").status == 0
     command = many._in_folder("apply @plan.json --yes --journal @journal.jsonl")
-    outcome = run_piped(command, many.environment, interrupt=lambda: len(written(many.emulator)) >= 20)
+    result = run_piped(command, many.environment, interrupt=lambda: len(writes(many.emulator)) >= 20)
     done = renamed(many)
-    assert outcome.status == 130
+    assert result.status == 130
     assert 20 <= done < MANY
-    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not begun;" in outcome.out
-    assert "The same command again goes on from the journal." in outcome.out
-    assert outcome.err.endswith("Interrupted.\n")
+    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not started;" in result.out
+    assert "Run the same command again to continue from the journal." in result.out
+    assert result.err.endswith("Interrupted.\n")
     many.emulator.latency = 0
     assert f"Done: {MANY} of {MANY}" in run_piped(command, many.environment).out
     assert (renamed(many), applied(many)) == (MANY, MANY)
@@ -133,10 +133,10 @@ def test_ctrl_c_amid_the_changes(many: Account) -> None:
 def test_ctrl_c_on_a_terminal(many: Account) -> None:
     """Likewise for files, which need no journal."""
     command = many._in_folder("apply @flags.yaml --yes")
-    outcome = run_on_terminal(command, many.environment, interrupt=lambda: len(written(many.emulator)) >= 20)
+    result = run_on_terminal(command, many.environment, interrupt=lambda: len(writes(many.emulator)) >= 20)
     done = renamed(many)
-    assert outcome.status == 130
-    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not begun;" in outcome.out
+    assert result.status == 130
+    assert f"Not done: {done} of {MANY} flags and experiments, {MANY - done} not started;" in result.out
     many.emulator.latency = 0
     assert f"Done: {MANY - done} of {MANY - done}" in run_piped(command, many.environment).out
     assert applied(many) == MANY
@@ -153,20 +153,20 @@ def test_ctrl_c_twice(many: Account) -> None:
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=TIMEOUT)
-    found = Outcome(process.returncode, out, err)
+    found = CommandResult(process.returncode, out, err)
     assert (found.status, found.json["state"], found.json["error"]) == (130, "unknown", "Interrupted.")
     assert (found.json["done"], found.json["unknown"], found.json["left"]) == (MANY - 1, 1, 0)
     assert found.json["requests"] == len(many.emulator.requests)
-    assert "not known whether it was done" in err
+    assert "unknown whether it was applied" in err
 
 
 def test_ctrl_c_before_anything_was_changed(many: Account) -> None:
     """It says that nothing was."""
     many.emulator.inject(Fault.delay(LATE), times=None)
-    outcome = run_piped(
+    result = run_piped(
         many._in_folder("apply @flags.yaml --yes"), many.environment, interrupt=lambda: many.emulator.requests
     )
-    assert (outcome.status, outcome.err) == (130, "Interrupted. Nothing was changed.\n")
+    assert (result.status, result.err) == (130, "Interrupted. Nothing was changed.\n")
 
 
 def unread(account: Account, command: str) -> str:
@@ -220,16 +220,16 @@ def test_a_half_written_file(many: Account) -> None:
     """It is refused with file and line, and nothing is asked."""
     path = many.folder / "flags.yaml"
     path.write_text(path.read_text()[:-5])
-    outcome = many("apply @flags.yaml --yes")
-    assert outcome.status == 2
-    assert f"flags.yaml:{MANY + 2}: is no YAML, or is cut off" in outcome.err
+    result = many("apply @flags.yaml --yes")
+    assert result.status == 2
+    assert f"flags.yaml:{MANY + 2}: is no YAML, or is cut off" in result.err
     assert many.emulator.requests == []
 
 
 def test_a_wrong_key(many: Account) -> None:
     """One line says what may be wrong, without the key."""
     many.environment["AMPLITUDE_MANAGEMENT_API_KEY"] = "not-the-key"
-    outcome = many("plan @flags.yaml")
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (1, "", 1)
-    assert "401" in outcome.err
-    assert "not-the-key" not in outcome.err
+    result = many("plan @flags.yaml")
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "401" in result.err
+    assert "not-the-key" not in result.err

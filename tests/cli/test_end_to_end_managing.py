@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import Outcome, written
+from tests.cli.cli_result import CommandResult, writes
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
 from tests.sync.timeouts import TIMEOUT
 
@@ -24,35 +24,35 @@ def environment(account: Emulator) -> dict[str, str]:
     return environment_of(account)
 
 
-def writes(account: Emulator, count: int) -> Callable[[], bool]:
-    """Whether there have been so many writes."""
-    return lambda: len(written(account)) >= count
+def has_writes(account: Emulator, count: int) -> Callable[[], bool]:
+    """Return a condition: the emulator received this number of writes."""
+    return lambda: len(writes(account)) >= count
 
 
 def test_piped(environment: dict[str, str]) -> None:
     """Columns have tabs between them, and an output that cannot hold a name shows it in another way."""
-    outcome = run_piped(["flags", "list", "--key", "second"], environment | {"PYTHONIOENCODING": "latin-1"})
-    assert (outcome.status, outcome.err) == (0, "")
-    header, row = outcome.out.splitlines()
+    result = run_piped(["flags", "list", "--key", "second"], environment | {"PYTHONIOENCODING": "latin-1"})
+    assert (result.status, result.err) == (0, "")
+    header, row = result.out.splitlines()
     assert header.count("\t") == row.count("\t") == 8
     assert "\\u6b8b" in row
 
 
 def test_a_terminal_that_is_narrow(environment: dict[str, str]) -> None:
     """What there is no room for is left out whole, and named."""
-    outcome = run_on_terminal(["flags", "list"], environment | {"COLUMNS": "60"})
-    header, *rows, left_out = outcome.out.splitlines()
+    result = run_on_terminal(["flags", "list"], environment | {"COLUMNS": "60"})
+    header, *rows, left_out = result.out.splitlines()
     assert header.split() == ["id", "project", "key", "enabled", "rollout"]
     assert [row.split()[2] for row in rows] == ["third", "second", "new-checkout"]
-    assert left_out == "There was no room for: last modified, name, variants, tags."
+    assert left_out == "Terminal too narrow for: last modified, name, variants, tags."
 
 
 def test_consent_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
     """What would change is shown before the question."""
-    outcome = run_on_terminal(["flags", "archive", "second", "third"], environment, typed={"[y/N]": "y\n"})
-    assert outcome.status == 0
-    shown, asked = outcome.out.index("flag 1003 (third): archived"), outcome.out.index("Archive these 2 flags?")
-    assert shown < asked < outcome.out.index("flag 1003 (third): done")
+    result = run_on_terminal(["flags", "archive", "second", "third"], environment, typed={"[y/N]": "y\n"})
+    assert result.status == 0
+    shown, asked = result.out.index("flag 1003 (third): archived"), result.out.index("Archive these 2 flags?")
+    assert shown < asked < result.out.index("flag 1003 (third): done")
     assert account.state.flag("1003")["deleted"]
 
 
@@ -60,10 +60,10 @@ def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) ->
     """The last line tells what was changed, and of what nobody knows; at once, and with status 130."""
     account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003"]
-    outcome = run_on_terminal(arguments, environment, interrupt=writes(account, 2))
-    assert outcome.status == 130
-    assert outcome.out.splitlines()[-1] == (
-        "Interrupted. It is not known whether flag 1002 (second) was changed. Changed before: flag 1001 (new-checkout)."
+    result = run_on_terminal(arguments, environment, interrupt=has_writes(account, 2))
+    assert result.status == 130
+    assert result.out.splitlines()[-1] == (
+        "Interrupted. It is unknown whether flag 1002 (second) was changed. Changed before: flag 1001 (new-checkout)."
     )
     assert not account.state.flag("1003")["enabled"]
 
@@ -72,25 +72,25 @@ def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> Non
     """Standard output is still one document, which tells the same."""
     account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003", "--json"]
-    outcome = run_piped(arguments, environment, interrupt=writes(account, 2))
-    assert outcome.status == 130
-    assert [change["state"] for change in outcome.json["changes"]] == ["changed", "unknown", "planned"]
-    assert outcome.json["error"] == outcome.err.strip()
+    result = run_piped(arguments, environment, interrupt=has_writes(account, 2))
+    assert result.status == 130
+    assert [change["state"] for change in result.json["changes"]] == ["changed", "unknown", "planned"]
+    assert result.json["error"] == result.err.strip()
 
 
 def test_ctrl_c_before_anything_was_changed(account: Emulator, environment: dict[str, str]) -> None:
     """It says so."""
     account.inject(Fault.delay(LATE), path="/flags/1001")
-    outcome = run_on_terminal(["flags", "enable", "1001"], environment, interrupt=lambda: account.requests)
-    assert (outcome.status, outcome.out.splitlines()[-1]) == (130, "Interrupted. Nothing was changed.")
+    result = run_on_terminal(["flags", "enable", "1001"], environment, interrupt=lambda: account.requests)
+    assert (result.status, result.out.splitlines()[-1]) == (130, "Interrupted. Nothing was changed.")
 
 
 def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -> None:
     """`| head` gets its lines, and there is no traceback."""
     for number in range(3000):
         account.state.add_flag(key=f"flag-{number}")
-    outcome = in_a_shell("amp-exp flags list | head -n 2", environment)
-    assert (outcome.out.count("\n"), outcome.err) == (2, "")
+    result = in_a_shell("amp-exp flags list | head -n 2", environment)
+    assert (result.out.count("\n"), result.err) == (2, "")
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -
 )
 def test_keys(environment: dict[str, str], key: str, status: int, said: str) -> None:
     """A wrong one, and none where nobody can be asked, are one line; neither is shown."""
-    outcome = run_piped(["flags", "list"], environment | {"AMPLITUDE_MANAGEMENT_API_KEY": key})
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (status, "", 1)
-    assert said in outcome.err
-    assert "wrong-key" not in outcome.err
+    result = run_piped(["flags", "list"], environment | {"AMPLITUDE_MANAGEMENT_API_KEY": key})
+    assert (result.status, result.out, result.err.count("\n")) == (status, "", 1)
+    assert said in result.err
+    assert "wrong-key" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -124,29 +124,27 @@ def test_completion(environment: dict[str, str], words: str, expected: set[str])
     assert set(run_piped([], environment | asked).out.split()) == expected
 
 
-def in_a_shell(command: str, environment: dict[str, str], given: str = "") -> Outcome:
+def in_a_shell(command: str, environment: dict[str, str], stdin: str = "") -> CommandResult:
     """Run a shell's line with `amp-exp` in it."""
     line = command.replace("amp-exp", shlex.join(AMP_EXP))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
         env=environment,
-        input=given,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
         check=False,
     )
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_pipe_that_is_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
     """Nobody reads what was changed any more: nothing else is changed, and standard error tells what was."""
     account.latency = 0.02
-    outcome = in_a_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
-    assert outcome.out == "flag 1001 (new-checkout): enabled: False -> True\n"
-    assert outcome.err.startswith(
-        "Nobody reads the output any more: nothing else was changed. Changed before: flag 1001 "
-    )
+    result = in_a_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
+    assert result.out == "flag 1001 (new-checkout): enabled: false -> true\n"
+    assert result.err.startswith("The output was closed. Nothing else was changed. Changed before: flag 1001 ")
     assert not account.state.flag("1003")["enabled"]
 
 
@@ -173,8 +171,8 @@ def test_an_output_that_cannot_be_written(
 ) -> None:
     """One line on standard error says so, and what was changed all the same."""
     account.latency = 0.1
-    outcome = in_a_shell(f"amp-exp {command}", environment, given="a")
-    assert (outcome.status, outcome.err.count("\n"), said in outcome.err) == (status, 1, True), outcome.err
+    result = in_a_shell(f"amp-exp {command}", environment, stdin="a")
+    assert (result.status, result.err.count("\n"), said in result.err) == (status, 1, True), result.err
 
 
 @pytest.mark.parametrize(
@@ -182,12 +180,12 @@ def test_an_output_that_cannot_be_written(
     [
         ("flags list >&-", 0, ""),
         ("flags archive 1001 <&-", 2, "there is no terminal to ask on. Pass --yes"),
-        ("users add 1001 on --file - --yes <&-", 2, "standard input: there are no ids in it"),
+        ("users add 1001 on --file - --yes <&-", 2, "standard input: contains no IDs"),
         ("flags enable 1001 >&- <&-", 0, ""),
         ("flags get none 2>&-", 2, ""),
     ],
 )
 def test_streams_that_are_closed(environment: dict[str, str], command: str, status: int, said: str) -> None:
     """As in a job without a terminal: nothing is read from them, and what is said goes nowhere."""
-    outcome = in_a_shell(f"amp-exp {command}", environment)
-    assert (outcome.status, outcome.err.count("\n"), said in outcome.err) == (status, bool(said), True), outcome.err
+    result = in_a_shell(f"amp-exp {command}", environment)
+    assert (result.status, result.err.count("\n"), said in result.err) == (status, bool(said), True), result.err

@@ -8,28 +8,28 @@ import pytest
 
 from amp_exp_async import load
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import AmpExp
+from tests.cli.cli_result import RunCommand
 
 pytestmark = pytest.mark.usefixtures("account")
 
 
 @pytest.mark.parametrize("format", ["yaml", "json"])
-def test_export_to_standard_output(amp_exp: AmpExp, tmp_path: Path, format: str) -> None:
+def test_export_to_standard_output(amp_exp: RunCommand, tmp_path: Path, format: str) -> None:
     """Standard output is a file that can be loaded; nothing else is on it."""
-    outcome = amp_exp("export", "--format", format)
+    result = amp_exp("export", "--format", format)
     file = tmp_path / f"flags.{format}"
-    file.write_text(outcome.out)
-    assert (outcome.status, outcome.err) == (0, "")
+    file.write_text(result.out)
+    assert (result.status, result.err) == (0, "")
     assert [flag.key for flag in load(file).flags] == ["new-checkout"]
 
 
-def test_export_as_json(amp_exp: AmpExp) -> None:
+def test_export_as_json(amp_exp: RunCommand) -> None:
     """`--json` is the same document on one line."""
     assert amp_exp("export", "--json").json == amp_exp("export", "--format", "json").json
 
 
 @pytest.mark.parametrize(("name", "made"), [("flags.yml", "flags.yml"), ("folder", "folder/flags/new-checkout.yaml")])
-def test_export_to_a_file_or_folder(amp_exp: AmpExp, tmp_path: Path, name: str, made: str) -> None:
+def test_export_to_a_file_or_folder(amp_exp: RunCommand, tmp_path: Path, name: str, made: str) -> None:
     """It says how many went where, in words or as JSON."""
     path = tmp_path / name
     assert amp_exp("export", "-o", path).out == f"Wrote 1 flag and 0 experiments to {path}.\n"
@@ -46,7 +46,7 @@ def test_export_to_a_file_or_folder(amp_exp: AmpExp, tmp_path: Path, name: str, 
         ("--with-variants", "variants.0.description"),
     ],
 )
-def test_export_shows_more_if_wished(amp_exp: AmpExp, account: Emulator, option: str, field: str) -> None:
+def test_export_shows_more_if_wished(amp_exp: RunCommand, account: Emulator, option: str, field: str) -> None:
     """What costs requests, or is of little use, is there only if it is asked for."""
     account.state.add_users("flags", "1001", "on", ["ada"])
     account.state.add_flag(key="archived", deleted=True)
@@ -55,7 +55,7 @@ def test_export_shows_more_if_wished(amp_exp: AmpExp, account: Emulator, option:
     assert [text.count(f"'{name}'") > ("description" in name) for text in shown] == [False, True]
 
 
-def test_export_of_some_keys(amp_exp: AmpExp, account: Emulator) -> None:
+def test_export_of_some_keys(amp_exp: RunCommand, account: Emulator) -> None:
     """Only these; one that is not there is refused."""
     account.state.add_flag(key="search")
     account.state.add_flag(key="theme")
@@ -66,31 +66,31 @@ def test_export_of_some_keys(amp_exp: AmpExp, account: Emulator) -> None:
     assert amp_exp("export", "--key", "serach").status == 2
 
 
-def test_export_of_nothing_says_so(amp_exp: AmpExp) -> None:
+def test_export_of_nothing_says_so(amp_exp: RunCommand) -> None:
     """A wrong project is no error of the API's, so a line on standard error says that there is nothing."""
-    outcome = amp_exp("export", "--project-id", "99", "--json")
-    assert outcome.json["flags"] == []
-    assert outcome.err == "There are no flags and no experiments in project 99 that this key can see.\n"
+    result = amp_exp("export", "--project-id", "99", "--json")
+    assert result.json["flags"] == []
+    assert result.err == "No flags and no experiments in project 99 visible to this API key.\n"
 
 
 @pytest.mark.parametrize("options", [["-o", "flags.txt"], ["-o", "flags.yaml", "--format", "json"]])
-def test_export_refuses_a_name_that_does_not_fit(amp_exp: AmpExp, account: Emulator, options: list[str]) -> None:
+def test_export_refuses_a_name_that_does_not_fit(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
     """Before anything is read."""
-    outcome = amp_exp("export", *options)
-    assert (outcome.status, account.requests) == (2, [])
-    assert options[1] in outcome.err
+    result = amp_exp("export", *options)
+    assert (result.status, account.requests) == (2, [])
+    assert options[1] in result.err
 
 
-def test_export_into_a_place_that_cannot_be(amp_exp: AmpExp, file: Path) -> None:
+def test_export_into_a_place_that_cannot_be(amp_exp: RunCommand, file: Path) -> None:
     """One line, with the option."""
-    outcome = amp_exp("export", "-o", file / "flags.yaml")
-    assert outcome.status == 2
-    assert outcome.err == f"--output {file}/flags.yaml: cannot be written (File exists).\n"
+    result = amp_exp("export", "-o", file / "flags.yaml")
+    assert result.status == 2
+    assert result.err == f"--output {file}/flags.yaml: cannot be written (File exists).\n"
 
 
-def test_inclusions_that_no_file_can_hold(account: Emulator, amp_exp: AmpExp) -> None:
+def test_inclusions_that_no_file_can_hold(account: Emulator, amp_exp: RunCommand) -> None:
     """What is left out is told."""
     account.state.add_users("flags", "1001", "on", ["a,b"])
-    outcome = amp_exp("export", "--with-inclusions")
-    assert outcome.err == "Left out, since no file can hold it: what is included in flags/new-checkout, variant on.\n"
-    assert "users" not in outcome.out
+    result = amp_exp("export", "--with-inclusions")
+    assert result.err == "Omitted, because a file cannot hold them: the inclusions of flags/new-checkout, variant on.\n"
+    assert "users" not in result.out

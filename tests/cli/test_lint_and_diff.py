@@ -8,7 +8,7 @@ import pytest
 
 from amp_exp_async import LINT_RULES
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import AmpExp
+from tests.cli.cli_result import RunCommand
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -21,18 +21,18 @@ def doubtful(file: Path) -> Path:
     return file
 
 
-def test_lint(amp_exp: AmpExp, doubtful: Path, account: Emulator) -> None:
+def test_lint(amp_exp: RunCommand, doubtful: Path, account: Emulator) -> None:
     """A line for each finding, with file and line, and status 1; nothing is sent."""
-    outcome = amp_exp("lint", doubtful)
-    assert (outcome.status, outcome.err) == (1, "1 finding.\n")
-    assert outcome.out.startswith(f"{doubtful}:")
-    assert outcome.out.endswith("(enabled-without-deployment)\n")
+    result = amp_exp("lint", doubtful)
+    assert (result.status, result.err) == (1, "1 finding.\n")
+    assert result.out.startswith(f"{doubtful}:")
+    assert result.out.endswith("(enabled-without-deployment)\n")
     assert amp_exp("lint", doubtful, "--json").json["findings"][0]["rule"] == "enabled-without-deployment"
-    assert amp_exp("lint", doubtful, "--disable", "enabled-without-deployment").out == "Nothing was found.\n"
+    assert amp_exp("lint", doubtful, "--disable", "enabled-without-deployment").out == "No findings.\n"
     assert account.requests == []
 
 
-def test_lint_of_a_project(amp_exp: AmpExp, account: Emulator) -> None:
+def test_lint_of_a_project(amp_exp: RunCommand, account: Emulator) -> None:
     """What there is is read as deep as the rules need it."""
     account.state.add_flag(key="a", projectId="7", enabled=True)
     account.state.add_users("flags", "1002", "on", ["ada@example.com"])
@@ -40,45 +40,45 @@ def test_lint_of_a_project(amp_exp: AmpExp, account: Emulator) -> None:
     assert rules >= {"enabled-without-deployment", "email-inclusion"}
 
 
-def test_lint_tells_its_rules(amp_exp: AmpExp) -> None:
+def test_lint_tells_its_rules(amp_exp: RunCommand) -> None:
     """As a table, and as JSON."""
     assert "\nstale-tag\t" in amp_exp("lint", "--rules").out
     assert amp_exp("lint", "--rules", "--json").json == dict(LINT_RULES)
 
 
 @pytest.mark.parametrize("options", [[], ["flags.yaml", "--project-id", "1"], ["--project-id", "1", "--disable", "no"]])
-def test_lint_refuses_what_it_cannot_do(amp_exp: AmpExp, account: Emulator, options: list[str]) -> None:
+def test_lint_refuses_what_it_cannot_do(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
     """Before anything is read."""
     assert (amp_exp("lint", *options).status, account.requests) == (2, [])
 
 
-def test_lint_and_diff_refuse_a_wrong_file(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> None:
+def test_lint_and_diff_refuse_a_wrong_file(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
     """With its problems and status 2, as everywhere; nothing is asked."""
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"flags": [{"key": "a"')
     for arguments in (["lint", wrong], ["diff", wrong, "project:1"], ["diff", "1", tmp_path / "none"]):
-        outcome = amp_exp(*arguments)
-        assert (outcome.status, outcome.err.splitlines()[0]) == (2, "1 problem. Nothing was changed.")
+        result = amp_exp(*arguments)
+        assert (result.status, result.err.splitlines()[0]) == (2, "1 problem. Nothing was changed.")
     assert account.requests == []
 
 
-def test_diff_of_files(amp_exp: AmpExp, file: Path, account: Emulator) -> None:
+def test_diff_of_files(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
     """What the second has and the first has not; nothing is sent."""
     other = file.parent / "other.yaml"
     other.write_text(file.read_text().replace("name: Search", "name: Find"))
-    outcome = amp_exp("diff", file, other)
-    assert (outcome.status, '- name: "Search"\n  + name: "Find"' in outcome.out) == (0, True)
+    result = amp_exp("diff", file, other)
+    assert (result.status, '- name: "Search"\n  + name: "Find"' in result.out) == (0, True)
     assert amp_exp("diff", file, other, "--detailed-exitcode").status == 3
     assert amp_exp("diff", file, other, "--json").json["changes"][0]["key"] == "search"
     assert amp_exp("diff", file, other, "--markdown").out.startswith("### ")
     assert amp_exp("diff", file, file, "--detailed-exitcode").out == "No differences.\n"
-    assert amp_exp("diff", "-", file, given=other.read_text()).out.startswith("~ edit flags/search")
+    assert amp_exp("diff", "-", file, stdin=other.read_text()).out.startswith("~ edit flags/search")
     assert amp_exp("diff", "-", "-").status == 2
     assert account.requests == []
 
 
 @pytest.mark.parametrize("name", ["project:7", "7"])
-def test_diff_with_a_project(amp_exp: AmpExp, account: Emulator, tmp_path: Path, name: str) -> None:
+def test_diff_with_a_project(amp_exp: RunCommand, account: Emulator, tmp_path: Path, name: str) -> None:
     """It is read as deep as the file goes: what the file declares is compared."""
     account.state.add_flag(key="a", projectId="7")
     account.state.add_users("flags", "1002", "on", ["ada"])
@@ -89,18 +89,18 @@ def test_diff_with_a_project(amp_exp: AmpExp, account: Emulator, tmp_path: Path,
     }
 
 
-def test_diff_of_projects(amp_exp: AmpExp, account: Emulator) -> None:
+def test_diff_of_projects(amp_exp: RunCommand, account: Emulator) -> None:
     """Inclusions count if they are asked for; a project where there is nothing is said to have nothing."""
     for project in ("7", "8"):
         account.state.add_flag(key="a", projectId=project)
     account.state.add_users("flags", "1002", "on", ["ada"])
     assert amp_exp("diff", "project:7", "project:8").out == "No differences.\n"
     assert "variants.on.users" in amp_exp("diff", "project:7", "project:8", "--with-inclusions").out
-    assert "no experiments in project 9 that this key can see" in amp_exp("diff", "project:9", "project:8").err
+    assert "no experiments in project 9 visible to this API key" in amp_exp("diff", "project:9", "project:8").err
 
 
 def test_digits_are_a_file_where_there_is_one(
-    amp_exp: AmpExp, account: Emulator, file: Path, monkeypatch: pytest.MonkeyPatch
+    amp_exp: RunCommand, account: Emulator, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder named like a project is meant as it stands there."""
     monkeypatch.chdir(file.parent)

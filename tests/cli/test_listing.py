@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from amp_exp_async.cli.tables import room
+from amp_exp_async.cli.output import fit_columns
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import AmpExp
+from tests.cli.cli_result import RunCommand
 
 EVIL = "\x1b[31mred\nline\u202e\tend"
 
@@ -35,18 +35,18 @@ def several(account: Emulator) -> Emulator:
         (["--key", "nope"], []),
     ],
 )
-def test_which_are_listed(amp_exp: AmpExp, options: list[str], keys: list[str]) -> None:
+def test_which_are_listed(amp_exp: RunCommand, options: list[str], keys: list[str]) -> None:
     """Each option leaves out what it says, in the table and in JSON alike."""
-    outcome = amp_exp("flags", "list", *options)
-    assert (outcome.status, outcome.err) == (0, "")
-    header, *rows = [line.split("\t") for line in outcome.out.splitlines()]
+    result = amp_exp("flags", "list", *options)
+    assert (result.status, result.err) == (0, "")
+    header, *rows = [line.split("\t") for line in result.out.splitlines()]
     assert header[:4] == ["id", "project", "key", "enabled"]
     assert [row[2] for row in rows] == keys
     assert [flag["key"] for flag in amp_exp("flags", "list", "--json", *options).json] == keys
 
 
 @pytest.mark.usefixtures("several")
-def test_what_a_row_shows(amp_exp: AmpExp) -> None:
+def test_what_a_row_shows(amp_exp: RunCommand) -> None:
     """What tells flags apart, in words that read alike on any machine."""
     out = amp_exp("flags", "list", "--key", "on-one", "--include-archived").out
     header, row = (line.split("\t") for line in out.splitlines())
@@ -65,7 +65,7 @@ def test_what_a_row_shows(amp_exp: AmpExp) -> None:
     }
 
 
-def test_a_list_of_many_pages(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_list_of_many_pages(account: Emulator, amp_exp: RunCommand) -> None:
     """All pages are read."""
     for number in range(1500):
         account.state.add_flag(key=f"flag-{number}")
@@ -73,24 +73,24 @@ def test_a_list_of_many_pages(account: Emulator, amp_exp: AmpExp) -> None:
     assert len(amp_exp("flags", "list", "--json").json) == 1501
 
 
-def test_a_list_that_breaks_off(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_list_that_breaks_off(account: Emulator, amp_exp: RunCommand) -> None:
     """A page that cannot be read is a failure, and no shorter list; JSON has the error alone."""
     for number in range(1500):
         account.state.add_flag(key=f"flag-{number}")
     account.inject(Fault.status(403), nth=2, times=1)
-    outcome = amp_exp("flags", "list")
-    assert (outcome.status, "403" in outcome.err) == (1, True)
+    result = amp_exp("flags", "list")
+    assert (result.status, "403" in result.err) == (1, True)
     account.inject(Fault.status(403), nth=2, times=1)
     assert list(amp_exp("flags", "list", "--json").json) == ["error"]
 
 
-def test_a_list_that_cannot_be_read(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_list_that_cannot_be_read(account: Emulator, amp_exp: RunCommand) -> None:
     """There is no header then, which would look like an empty table."""
     account.inject(Fault.status(403))
     assert amp_exp("flags", "list").out == ""
 
 
-def test_get(account: Emulator, amp_exp: AmpExp) -> None:
+def test_get(account: Emulator, amp_exp: RunCommand) -> None:
     """One line for each field, and what is inside of it below; `--json` has the same by the library's names."""
     account.state.add_flag(
         key="full",
@@ -128,7 +128,7 @@ def test_get(account: Emulator, amp_exp: AmpExp) -> None:
     assert found["extra"] == {"newToUs": "kept"}
 
 
-def test_nothing_moves_the_cursor(account: Emulator, amp_exp: AmpExp) -> None:
+def test_nothing_moves_the_cursor(account: Emulator, amp_exp: RunCommand) -> None:
     """Control characters of a name are in no output: neither of a table, nor of a flag, its edit or its history."""
     account.state.add_flag(key="evil", name=EVIL, description=EVIL)
     outputs = [
@@ -148,21 +148,21 @@ def test_nothing_moves_the_cursor(account: Emulator, amp_exp: AmpExp) -> None:
     ("name", "said"),
     [
         (["999"], "If 999 is a key, pass --key."),
-        (["nope"], "none with the key 'nope'"),
+        (["nope"], 'no flag with key "nope"'),
         (["no pe"], "must consist of letters"),
-        (["twice"], "Say which with --project-id."),
+        (["twice"], "Choose one with --project-id."),
         (["1001", "--project-id", "1"], "pass --key"),
         (["2024"], "If 2024 is a key, pass --key."),
     ],
 )
-def test_names_that_name_none(account: Emulator, amp_exp: AmpExp, name: list[str], said: str) -> None:
+def test_names_that_name_none(account: Emulator, amp_exp: RunCommand, name: list[str], said: str) -> None:
     """One line says why, and what to pass."""
     account.state.add_flag(key="2024")
     for project in ("7", "8"):
         account.state.add_flag(key="twice", projectId=project)
-    outcome = amp_exp("flags", "get", *name)
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
-    assert said in outcome.err
+    result = amp_exp("flags", "get", *name)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert said in result.err
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_names_that_name_none(account: Emulator, amp_exp: AmpExp, name: list[str
         (["again"], "1007"),
     ],
 )
-def test_names(account: Emulator, amp_exp: AmpExp, name: list[str], id: str) -> None:
+def test_names(account: Emulator, amp_exp: RunCommand, name: list[str], id: str) -> None:
     """A key names the one that has it; one that is archived only where there is no other."""
     account.state.add_flag(key="2024")
     for project in ("7", "8"):
@@ -185,7 +185,7 @@ def test_names(account: Emulator, amp_exp: AmpExp, name: list[str], id: str) -> 
     assert amp_exp("flags", "get", *name, "--json").json["id"] == id
 
 
-def test_experiments(account: Emulator, amp_exp: AmpExp) -> None:
+def test_experiments(account: Emulator, amp_exp: RunCommand) -> None:
     """They have the same commands, and their own fields."""
     account.state.add_experiment(key="price")
     assert [one["key"] for one in amp_exp("experiments", "list", "--json").json] == ["price"]
@@ -195,4 +195,4 @@ def test_experiments(account: Emulator, amp_exp: AmpExp) -> None:
 @pytest.mark.parametrize(("width", "columns"), [(1, 0), (3, 1), (7, 1), (8, 2), (100, 3)])
 def test_room_in_a_table(width: int, columns: int) -> None:
     """Columns count as wide as their widest cell, with two spaces between them; wide characters count twice."""
-    assert room(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns
+    assert fit_columns(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns

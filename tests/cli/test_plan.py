@@ -7,30 +7,30 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import AmpExp, written
+from tests.cli.cli_result import RunCommand, writes
 
 pytestmark = pytest.mark.usefixtures("account")
 
 
-def test_plan(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
+def test_plan(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
     """The diff goes to standard output, and what to do next to standard error; nothing is changed."""
-    outcome = amp_exp("plan", edited)
-    assert outcome.status == 0
-    assert "~ edit flags/search in project" in outcome.out
-    assert '- name: "Search"\n  + name: "Find"' in outcome.out
-    assert "\x1b" not in outcome.out
-    assert outcome.err == f"To make these changes: amp-exp apply {edited}\n"
-    assert written(account) == []
+    result = amp_exp("plan", edited)
+    assert result.status == 0
+    assert "~ edit flags/search in project" in result.out
+    assert '- name: "Search"\n  + name: "Find"' in result.out
+    assert "\x1b" not in result.out
+    assert result.err == f"To make these changes: amp-exp apply {edited}\n"
+    assert writes(account) == []
 
 
-def test_what_to_do_next_keeps_the_options(amp_exp: AmpExp, edited: Path, account: Emulator) -> None:
+def test_what_to_do_next_keeps_the_options(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
     """The line to go on with is for the same account, and means the same."""
-    outcome = amp_exp("plan", edited, "--prune", "--base-url", account.base_url)
-    assert outcome.err == f"To make these changes: amp-exp apply {edited} --prune --base-url {account.base_url}\n"
+    result = amp_exp("plan", edited, "--prune", "--base-url", account.base_url)
+    assert result.err == f"To make these changes: amp-exp apply {edited} --prune --base-url {account.base_url}\n"
 
 
 @pytest.mark.parametrize(("change", "status"), [("name: Find", 3), ("name: Search", 0)])
-def test_plan_tells_changes_by_its_status(amp_exp: AmpExp, file: Path, change: str, status: int) -> None:
+def test_plan_tells_changes_by_its_status(amp_exp: RunCommand, file: Path, change: str, status: int) -> None:
     """With `--detailed-exitcode`: 3 where there are changes."""
     file.write_text(file.read_text().replace("name: Search", change))
     assert amp_exp("plan", file, "--detailed-exitcode").status == status
@@ -38,62 +38,62 @@ def test_plan_tells_changes_by_its_status(amp_exp: AmpExp, file: Path, change: s
     assert amp_exp("plan", file).status == 0
 
 
-def test_plan_as_json_and_markdown(amp_exp: AmpExp, edited: Path) -> None:
+def test_plan_as_json_and_markdown(amp_exp: RunCommand, edited: Path) -> None:
     """Standard output has it, and nothing else; not both at once."""
     assert [change["key"] for change in amp_exp("plan", edited, "--json").json["changes"]] == ["search", "theme"]
     assert amp_exp("plan", edited, "--markdown").out.startswith("### Flags: 2 to edit\n")
     assert amp_exp("plan", edited, "--markdown", "--json").status == 2
 
 
-def test_plan_of_nothing(amp_exp: AmpExp, file: Path) -> None:
+def test_plan_of_nothing(amp_exp: RunCommand, file: Path) -> None:
     """It says so, and names no next step."""
-    assert amp_exp("plan", file).out == "Nothing to change: everything is as declared.\n"
+    assert amp_exp("plan", file).out == "Nothing to change: everything matches the files.\n"
     assert amp_exp("plan", file).err == ""
 
 
-def test_plan_of_several_files(amp_exp: AmpExp, file: Path, tmp_path: Path) -> None:
+def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) -> None:
     """They count as one; what stands in two of them is refused with both places."""
     other = tmp_path / "other.json"
     other.write_text('{"project_id": "1",\n "flags": [{"key": "brand-new"}]}')
     assert [one["key"] for one in amp_exp("plan", file, other, "--json").json["changes"]] == ["brand-new"]
     other.write_text('{"flags": [\n {"key": "search"}]}')
-    outcome = amp_exp("plan", file, other, "--json")
-    assert outcome.status == 2
-    assert [problem["line"] for problem in outcome.json["problems"]] == [2]
-    assert f"first in {file}:" in outcome.err
+    result = amp_exp("plan", file, other, "--json")
+    assert result.status == 2
+    assert [problem["line"] for problem in result.json["problems"]] == [2]
+    assert f"first in {file}:" in result.err
 
 
 @pytest.mark.parametrize("text", ["flags:\n  - key: brand-new\n", '{"flags": [{"key": "brand-new"}]}'])
-def test_plan_of_standard_input(amp_exp: AmpExp, text: str) -> None:
+def test_plan_of_standard_input(amp_exp: RunCommand, text: str) -> None:
     """YAML or JSON; problems in it name it."""
     given = text.replace("brand-new", "new-checkout")
-    assert amp_exp("plan", "-", given=given).out == "Nothing to change: everything is as declared.\n"
-    assert "standard input:" in amp_exp("plan", "-", given=text.replace("key", "kee")).err
+    assert amp_exp("plan", "-", stdin=given).out == "Nothing to change: everything matches the files.\n"
+    assert "standard input:" in amp_exp("plan", "-", stdin=text.replace("key", "kee")).err
 
 
-def test_problems_of_all_files_at_once(amp_exp: AmpExp, account: Emulator, tmp_path: Path) -> None:
+def test_problems_of_all_files_at_once(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
     """A line each, with file and line; nothing is asked of the service."""
-    for name in ("a.yaml", "b.yaml"):
-        (tmp_path / name).write_text("flags:\n  - key: a\n    nmae: x\n")
-    outcome = amp_exp("plan", tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml")
-    assert (outcome.status, account.requests) == (2, [])
-    assert outcome.err.startswith("3 problems. Nothing was changed.\n")
-    assert outcome.err.count(".yaml:") == 3
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"flags:\n  - key: {name}\n    nmae: x\n")
+    result = amp_exp("plan", tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml")
+    assert (result.status, account.requests) == (2, [])
+    assert result.err.startswith("3 problems. Nothing was changed.\n")
+    assert result.err.count(".yaml:") == 3
 
 
 @pytest.mark.parametrize("content", [None, "project_id: '1'\n"])
 def test_a_folder_that_declares_nothing(
-    amp_exp: AmpExp, account: Emulator, tmp_path: Path, content: str | None
+    amp_exp: RunCommand, account: Emulator, tmp_path: Path, content: str | None
 ) -> None:
     """It is refused: `no changes` would be taken for a success."""
     if content is not None:
         (tmp_path / "flags.yaml").write_text(content)
-    outcome = amp_exp("plan", tmp_path)
-    assert (outcome.status, account.requests) == (2, [])
-    assert "no flags and no experiments" in outcome.err
+    result = amp_exp("plan", tmp_path)
+    assert (result.status, account.requests) == (2, [])
+    assert "no flags and no experiments" in result.err
 
 
-def test_out_takes_the_place_of_plans_only(amp_exp: AmpExp, edited: Path) -> None:
+def test_out_takes_the_place_of_plans_only(amp_exp: RunCommand, edited: Path) -> None:
     """A plan is saved over another plan, and over nothing else."""
     out = edited.parent / "new.json"
     assert amp_exp("plan", edited, "--out", out).err == f"To make exactly these changes: amp-exp apply {out}\n"
@@ -104,12 +104,12 @@ def test_out_takes_the_place_of_plans_only(amp_exp: AmpExp, edited: Path) -> Non
     assert "cannot be written" in amp_exp("plan", edited, "--out", edited.parent / "none" / "plan.json").err
 
 
-def test_a_saved_plan_is_not_planned(amp_exp: AmpExp, plan: Path) -> None:
+def test_a_saved_plan_is_not_planned(amp_exp: RunCommand, plan: Path) -> None:
     """The refusal says what to do with it."""
-    outcome = amp_exp("plan", plan)
-    assert (outcome.status, outcome.err.endswith(f"amp-exp apply {plan}\n")) == (2, True)
+    result = amp_exp("plan", plan)
+    assert (result.status, result.err.endswith(f"amp-exp apply {plan}\n")) == (2, True)
 
 
-def test_a_plan_on_standard_input(amp_exp: AmpExp, plan: Path) -> None:
+def test_a_plan_on_standard_input(amp_exp: RunCommand, plan: Path) -> None:
     """It is known for what it is."""
-    assert "it is a saved plan" in amp_exp("plan", "-", given=plan.read_text()).err
+    assert "is a saved plan" in amp_exp("plan", "-", stdin=plan.read_text()).err

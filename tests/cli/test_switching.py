@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from amp_exp_async.cli import session as module
+from amp_exp_async.cli import context as module
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import AmpExp, written
+from tests.cli.cli_result import RunCommand, writes
 
 
 @pytest.fixture
@@ -28,61 +30,61 @@ def three(account: Emulator) -> Emulator:
 )
 @pytest.mark.parametrize("kind", ["flags", "experiments"])
 def test_switches(
-    account: Emulator, amp_exp: AmpExp, *, kind: str, command: str, field: str, before: bool, after: bool
+    account: Emulator, amp_exp: RunCommand, *, kind: str, command: str, field: str, before: bool, after: bool
 ) -> None:
     """Each writes one field, says so in a line, and a second time writes nothing."""
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
     id = add(key="switched", **{field: before})["id"]
     yes = ["--yes"] if command == "archive" else []
     word = "archived" if field == "deleted" else field
-    outcome = amp_exp(kind, command, id, *yes)
-    assert (outcome.status, outcome.err) == (0, "")
-    assert outcome.out == f"{kind[:-1]} {id} (switched): {word}: {before} -> {after}\n"
+    result = amp_exp(kind, command, id, *yes)
+    assert (result.status, result.err) == (0, "")
+    assert result.out == f"{kind[:-1]} {id} (switched): {word}: {json.dumps(before)} -> {json.dumps(after)}\n"
     assert account.requests[-2].body == {"archive" if field == "deleted" else field: after}
     again = amp_exp(kind, command, "switched", *yes)
     assert (again.status, again.out.count("already") + again.out.count("not archived")) == (0, 1)
-    assert written(account) == ["PATCH"]
+    assert writes(account) == ["PATCH"]
 
 
-def test_several(three: Emulator, amp_exp: AmpExp) -> None:
+def test_several(three: Emulator, amp_exp: RunCommand) -> None:
     """Ids and keys go together; one that is named twice is changed once; one that is as wanted is not sent."""
-    outcome = amp_exp("flags", "enable", "1001", "new-checkout", "1002", "third")
-    assert outcome.out.splitlines() == [
-        "flag 1001 (new-checkout): enabled: False -> True",
+    result = amp_exp("flags", "enable", "1001", "new-checkout", "1002", "third")
+    assert result.out.splitlines() == [
+        "flag 1001 (new-checkout): enabled: false -> true",
         "flag 1002 (2024): already enabled",
-        "flag 1003 (third): enabled: False -> True",
+        "flag 1003 (third): enabled: false -> true",
     ]
-    assert written(three) == ["PATCH", "PATCH"]
+    assert writes(three) == ["PATCH", "PATCH"]
 
 
-def test_all_are_looked_up_first(three: Emulator, amp_exp: AmpExp) -> None:
+def test_all_are_looked_up_first(three: Emulator, amp_exp: RunCommand) -> None:
     """A name that there is not keeps all from being changed."""
-    outcome = amp_exp("flags", "enable", "1001", "nope", "third")
-    assert (outcome.status, "'nope'" in outcome.err) == (2, True)
-    assert written(three) == []
+    result = amp_exp("flags", "enable", "1001", "nope", "third")
+    assert (result.status, '"nope"' in result.err) == (2, True)
+    assert writes(three) == []
 
 
-def test_a_dry_run(three: Emulator, amp_exp: AmpExp) -> None:
+def test_a_dry_run(three: Emulator, amp_exp: RunCommand) -> None:
     """It shows the same, and writes nothing; `archive` does not ask then."""
-    outcome = amp_exp("flags", "archive", "1001", "1003", "--dry-run")
-    assert outcome.status == 0
-    assert outcome.out.splitlines() == [
-        "flag 1001 (new-checkout): archived: False -> True",
-        "flag 1003 (third): archived: False -> True",
+    result = amp_exp("flags", "archive", "1001", "1003", "--dry-run")
+    assert result.status == 0
+    assert result.out.splitlines() == [
+        "flag 1001 (new-checkout): archived: false -> true",
+        "flag 1003 (third): archived: false -> true",
         "Dry run: nothing was changed.",
     ]
     states = [one["state"] for one in amp_exp("flags", "enable", "1001", "1002", "--dry-run", "--json").json["changes"]]
     assert states == ["planned", "unchanged"]
-    assert written(three) == []
+    assert writes(three) == []
 
 
-def test_a_failure_in_the_middle(three: Emulator, amp_exp: AmpExp) -> None:
+def test_a_failure_in_the_middle(three: Emulator, amp_exp: RunCommand) -> None:
     """It tells what was changed before it; those after it are not begun."""
     three.state.add_flag(key="last")
     three.inject(Fault.status(403), method="PATCH", nth=2)
-    outcome = amp_exp("flags", "enable", "1001", "1003", "1004")
-    assert (outcome.status, outcome.out.count("\n"), outcome.err.count("\n")) == (1, 1, 1)
-    assert outcome.err.endswith("Changed before: flag 1001 (new-checkout).\n")
+    result = amp_exp("flags", "enable", "1001", "1003", "1004")
+    assert (result.status, result.out.count("\n"), result.err.count("\n")) == (1, 1, 1)
+    assert result.err.endswith("Changed before: flag 1001 (new-checkout).\n")
     three.inject(Fault.status(403), method="PATCH", nth=1)
     found = amp_exp("flags", "enable", "1001", "1003", "1004", "--json").json
     assert [change["state"] for change in found["changes"]] == ["unchanged", "failed", "planned"]
@@ -98,43 +100,43 @@ def test_a_failure_in_the_middle(three: Emulator, amp_exp: AmpExp) -> None:
     ],
 )
 def test_what_is_known_of_a_failure(
-    account: Emulator, amp_exp: AmpExp, *, fault: Fault, method: str, nth: int, state: str
+    account: Emulator, amp_exp: RunCommand, *, fault: Fault, method: str, nth: int, state: str
 ) -> None:
     """A change that may have arrived is not called failed; the line says what is known."""
     account.inject(fault, method=method, nth=nth, times=None)
-    outcome = amp_exp("flags", "enable", "1001", "--json")
-    assert (outcome.status, outcome.json["changes"][0]["state"]) == (1, state)
-    assert outcome.err.count("\n") == 1
+    result = amp_exp("flags", "enable", "1001", "--json")
+    assert (result.status, result.json["changes"][0]["state"]) == (1, state)
+    assert result.err.count("\n") == 1
     if method == "GET":
-        assert "was carried out; only reading it back has failed" in outcome.err
+        assert "succeeded. Only the read that verifies it failed." in result.err
 
 
-def test_archive_asks(account: Emulator, amp_exp: AmpExp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archive_asks(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a yes archives; where there is nobody to ask, it says what to pass."""
-    outcome = amp_exp("flags", "archive", "1001")
-    assert (outcome.status, "Pass --yes" in outcome.err) == (2, True)
+    result = amp_exp("flags", "archive", "1001")
+    assert (result.status, "Pass --yes" in result.err) == (2, True)
     assert "Pass --yes" in amp_exp("flags", "archive", "1001", "--json").json["error"]
     monkeypatch.setattr(module, "is_terminal", lambda: True)
     for answer, status in (("n\n", 1), ("", 130)):
-        outcome = amp_exp("flags", "archive", "1001", given=answer)
-        assert (outcome.status, "Archive this flag?" in outcome.out) == (status, True)
-        assert "Nothing was changed." in outcome.err
-    assert written(account) == []
-    outcome = amp_exp("flags", "archive", "1001", given="y\n")
-    assert (outcome.status, outcome.out.splitlines()[-1]) == (0, "flag 1001 (new-checkout): done")
+        result = amp_exp("flags", "archive", "1001", stdin=answer)
+        assert (result.status, "Archive this flag?" in result.out) == (status, True)
+        assert "Nothing was changed." in result.err
+    assert writes(account) == []
+    result = amp_exp("flags", "archive", "1001", stdin="y\n")
+    assert (result.status, result.out.splitlines()[-1]) == (0, "flag 1001 (new-checkout): done")
     assert account.state.flag("1001")["deleted"]
 
 
-def test_restore_prefers_what_is_archived(account: Emulator, amp_exp: AmpExp) -> None:
+def test_restore_prefers_what_is_archived(account: Emulator, amp_exp: RunCommand) -> None:
     """Of two with one key it takes the one that can be restored."""
     account.state.add_flag(key="new-checkout", projectId="7", deleted=True)
-    outcome = amp_exp("flags", "restore", "new-checkout")
-    assert outcome.out.startswith("flag 1002 ")
+    result = amp_exp("flags", "restore", "new-checkout")
+    assert result.out.startswith("flag 1002 ")
     assert not account.state.flag("1002")["deleted"]
 
 
-def test_what_only_the_app_can_edit(account: Emulator, amp_exp: AmpExp) -> None:
+def test_what_only_the_app_can_edit(account: Emulator, amp_exp: RunCommand) -> None:
     """The service's refusal is one line."""
     id = account.state.add_experiment(key="web", _type="web-experiment")["id"]
-    outcome = amp_exp("experiments", "enable", id)
-    assert (outcome.status, "405" in outcome.err, outcome.err.count("\n")) == (1, True, 1)
+    result = amp_exp("experiments", "enable", id)
+    assert (result.status, "405" in result.err, result.err.count("\n")) == (1, True, 1)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from amp_exp_async.cli import session as module
+from amp_exp_async.cli import context as module
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import Users, written
+from tests.cli.cli_result import RunCommand, writes
 
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 
@@ -18,22 +18,22 @@ def included(emulator: Emulator, id: str = "1001") -> list[str]:
     return emulator.state.users("flags", id, "on")
 
 
-def test_add(account: Emulator, users: Users) -> None:
+def test_add(account: Emulator, users: RunCommand) -> None:
     """Only ids that are missing are sent; the summary counts them."""
     account.state.add_users("flags", "1001", "on", ["a"])
-    outcome = users("add", "# who\n\na\n b \nc\nc\n", "--yes")
-    assert (outcome.status, outcome.err) == (0, "")
-    assert "flag 1001 (new-checkout), variant on: 2 to add, 0 to remove, 1 already as wanted\n" in outcome.out
-    assert "Done: 2 added, 0 removed; 4 requests in 0." in outcome.out
+    result = users("add", "# who\n\na\n b \nc\nc\n", "--yes")
+    assert (result.status, result.err) == (0, "")
+    assert "flag 1001 (new-checkout), variant on: 2 to add, 0 to remove, 1 unchanged\n" in result.out
+    assert "Done: 2 added, 0 removed; 4 requests in 0." in result.out
     assert included(account) == ["a", "b", "c"]
     assert account.requests[-1].body == {"inclusions": ["b", "c"]}
 
 
-def test_remove(account: Emulator, users: Users) -> None:
+def test_remove(account: Emulator, users: RunCommand) -> None:
     """Ids that are not included are as wanted already; any number goes, 100 a request."""
     account.state.add_users("flags", "1001", "on", [*MANY.split(), "kept"])
-    outcome = users("remove", f"{MANY}\nnever-there", "--yes", "--json")
-    assert outcome.json | {"requests": 0} == {
+    result = users("remove", f"{MANY}\nnever-there", "--yes", "--json")
+    assert result.json | {"requests": 0} == {
         "kind": "flags",
         "id": "1001",
         "key": "new-checkout",
@@ -48,42 +48,42 @@ def test_remove(account: Emulator, users: Users) -> None:
         "state": "done",
         "error": None,
     }
-    assert outcome.json["requests"] == len(account.requests) == 3 + 15
+    assert result.json["requests"] == len(account.requests) == 3 + 15
     assert included(account) == ["kept"]
 
 
-def test_replace(account: Emulator, users: Users) -> None:
+def test_replace(account: Emulator, users: RunCommand) -> None:
     """Afterwards the variant has the ids of the file and no others."""
     account.state.add_users("flags", "1001", "on", ["a", "b", "c"])
-    outcome = users("replace", "c\nd", "--yes")
-    assert "1 to add, 2 to remove, 1 already as wanted" in outcome.out
-    assert "Done: 1 added, 2 removed;" in outcome.out
+    result = users("replace", "c\nd", "--yes")
+    assert "1 to add, 2 to remove, 1 unchanged" in result.out
+    assert "Done: 1 added, 2 removed;" in result.out
     assert included(account) == ["c", "d"]
 
 
 @pytest.mark.parametrize("action", ["add", "remove", "replace"])
-def test_a_dry_run_writes_nothing(account: Emulator, users: Users, action: str) -> None:
+def test_a_dry_run_writes_nothing(account: Emulator, users: RunCommand, action: str) -> None:
     """It says what would change, and that nothing was."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
-    outcome = users(action, "b\nc", "--dry-run")
-    assert outcome.status == 0
-    assert "Dry run: nothing was changed." in outcome.out
+    result = users(action, "b\nc", "--dry-run")
+    assert result.status == 0
+    assert "Dry run: nothing was changed." in result.out
     assert users(action, "b\nc", "--dry-run", "--json").json["state"] == "planned"
-    assert written(account) == []
+    assert writes(account) == []
 
 
 @pytest.mark.parametrize(("action", "ids"), [("add", "a"), ("remove", "c"), ("replace", "b\na")])
-def test_nothing_to_change(account: Emulator, users: Users, action: str, ids: str) -> None:
+def test_nothing_to_change(account: Emulator, users: RunCommand, action: str, ids: str) -> None:
     """It says so, asks nothing, and is done."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
-    outcome = users(action, ids)
-    assert (outcome.status, outcome.err) == (0, "")
-    assert "Nothing to change." in outcome.out
+    result = users(action, ids)
+    assert (result.status, result.err) == (0, "")
+    assert "Nothing to change." in result.out
     assert users(action, ids, "--json", "--yes").json["state"] == "unchanged"
-    assert written(account) == []
+    assert writes(account) == []
 
 
-def test_by_key(account: Emulator, users: Users) -> None:
+def test_by_key(account: Emulator, users: RunCommand) -> None:
     """What is not all digits is a key, and so is what `--key` says."""
     account.state.add_flag(key="2024")
     assert users("add", "a", "--yes", flag="new-checkout").status == 0
@@ -91,30 +91,30 @@ def test_by_key(account: Emulator, users: Users) -> None:
     assert included(account) == included(account, "1002") == ["a"]
 
 
-def test_a_key_in_several_projects(account: Emulator, users: Users) -> None:
+def test_a_key_in_several_projects(account: Emulator, users: RunCommand) -> None:
     """It is refused with the projects that have it, until one is named."""
     for project in ("7", "8"):
         account.state.add_flag(key="twice", projectId=project)
-    outcome = users("add", "a", "--yes", flag="twice")
-    assert outcome.status == 2
-    assert "--project-id" in outcome.err
-    assert "7 (id 1002)" in outcome.err
+    result = users("add", "a", "--yes", flag="twice")
+    assert result.status == 2
+    assert "--project-id" in result.err
+    assert "7 (ID 1002)" in result.err
     assert users("add", "a", "--yes", "--project-id", "8", flag="twice").status == 0
     assert (included(account, "1002"), included(account, "1003")) == ([], ["a"])
 
 
-def test_a_project_for_an_id(account: Emulator, users: Users) -> None:
+def test_a_project_for_an_id(account: Emulator, users: RunCommand) -> None:
     """A project names nothing where the flag is named by id: one of the two is a mistake."""
-    outcome = users("add", "a", "--yes", "--project-id", "1")
-    assert (outcome.status, "pass --key" in outcome.err) == (2, True)
+    result = users("add", "a", "--yes", "--project-id", "1")
+    assert (result.status, "pass --key" in result.err) == (2, True)
     assert account.requests == []
 
 
-def test_experiments(account: Emulator, users: Users) -> None:
+def test_experiments(account: Emulator, users: RunCommand) -> None:
     """`--experiment` names an experiment by the same argument."""
     id = account.state.add_experiment(key="price")["id"]
-    outcome = users("add", "a", "--yes", "--experiment", flag="price", variant="treatment")
-    assert f"experiment {id} (price), variant treatment: 1 to add" in outcome.out
+    result = users("add", "a", "--yes", "--experiment", flag="price", variant="treatment")
+    assert f"experiment {id} (price), variant treatment: 1 to add" in result.out
     assert account.state.users("experiments", id, "treatment") == ["a"]
 
 
@@ -123,65 +123,65 @@ def test_experiments(account: Emulator, users: Users) -> None:
     [
         ("999", "on", "No flag has ID 999"),
         ("999", "on", "If 999 is a key, pass --key."),
-        ("nope", "on", "none with the key 'nope'"),
+        ("nope", "on", 'no flag with key "nope"'),
         ("no pe", "on", "must consist of letters"),
-        ("1001", "onn", "flag 1001 (new-checkout) has no variant 'onn'. Its variants: on."),
-        ("1001", "o n", "variant: must consist of letters"),
+        ("1001", "onn", 'flag 1001 (new-checkout) has no variant "onn". Its variants: on.'),
+        ("1001", "o n", "VARIANT: must consist of letters"),
     ],
 )
-def test_unknown_flag_or_variant(account: Emulator, users: Users, flag: str, variant: str, said: str) -> None:
+def test_unknown_flag_or_variant(account: Emulator, users: RunCommand, flag: str, variant: str, said: str) -> None:
     """One line says what there is none of; nothing was written."""
-    outcome = users("add", "a", "--yes", flag=flag, variant=variant)
-    assert outcome.status == 2
-    assert said in outcome.err
-    assert outcome.err.count("\n") == 1
-    assert written(account) == []
+    result = users("add", "a", "--yes", flag=flag, variant=variant)
+    assert result.status == 2
+    assert said in result.err
+    assert result.err.count("\n") == 1
+    assert writes(account) == []
 
 
-def test_bad_lines(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_bad_lines(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """All of them are named by file and line, before anything is sent."""
     file = tmp_path / "ids.txt"
     file.write_text("good\na,b\n\nc\x01d\n")
-    outcome = users("add", "", "--yes", file=str(file))
-    assert outcome.status == 2
-    assert outcome.err.startswith(
-        f"{file}, line 2: 'a,b' must not contain a comma: pass each ID as its own item; line 4: "
+    result = users("add", "", "--yes", file=str(file))
+    assert result.status == 2
+    assert result.err.startswith(
+        f'{file}, line 2: "a,b" must not contain a comma: pass each ID as its own item; line 4: '
     )
-    assert outcome.err.count("\n") == 1
+    assert result.err.count("\n") == 1
     assert account.requests == []
 
 
-def test_many_bad_lines(account: Emulator, users: Users) -> None:
+def test_many_bad_lines(account: Emulator, users: RunCommand) -> None:
     """The first few are named, the others counted."""
-    outcome = users("add", "a,b\n" * 20, "--yes")
-    assert "standard input, line 1: " in outcome.err
-    assert "and 15 more lines" in outcome.err
+    result = users("add", "a,b\n" * 20, "--yes")
+    assert "standard input, line 1: " in result.err
+    assert "and 15 more lines" in result.err
     assert account.requests == []
 
 
-def test_files_that_cannot_be_read(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """None, a folder, and text that is no UTF-8 are refused in one line."""
     (tmp_path / "utf16.txt").write_text("a", encoding="utf-16")
-    for name, said in (("missing", "No such file"), ("", "Is a directory"), ("utf16.txt", "is not UTF-8 text")):
-        outcome = users("add", "", "--yes", file=str(tmp_path / name))
-        assert (outcome.status, said in outcome.err, outcome.err.count("\n")) == (2, True, 1), outcome.err
+    for name, said in (("missing", "No such file"), ("", "Is a directory"), ("utf16.txt", "not UTF-8 text")):
+        result = users("add", "", "--yes", file=str(tmp_path / name))
+        assert (result.status, said in result.err, result.err.count("\n")) == (2, True, 1), result.err
     assert account.requests == []
 
 
-def test_a_byte_order_mark_is_no_part_of_an_id(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_no_part_of_an_id(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """Windows programs put one before the first line."""
     (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\r\n")
     assert users("add", "", "--yes", file=str(tmp_path / "ids.txt")).status == 0
     assert included(account) == ["a", "b"]
 
 
-def test_an_empty_file(account: Emulator, users: Users) -> None:
+def test_an_empty_file(account: Emulator, users: RunCommand) -> None:
     """It is taken for a mistake: as a replacement it would remove everybody."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     for action in ("add", "remove", "replace"):
-        outcome = users(action, "# nobody\n", "--yes")
-        assert (outcome.status, "--allow-empty" in outcome.err) == (2, True)
-        assert outcome.err.startswith("standard input: there are no ids in it.")
+        result = users(action, "# nobody\n", "--yes")
+        assert (result.status, "--allow-empty" in result.err) == (2, True)
+        assert result.err.startswith("standard input: contains no IDs.")
     assert account.requests == []
     assert "Nothing to change." in users("remove", "", "--yes", "--allow-empty").out
     assert "Done: 0 added, 2 removed" in users("replace", "", "--yes", "--allow-empty").out
@@ -189,115 +189,117 @@ def test_an_empty_file(account: Emulator, users: Users) -> None:
 
 
 @pytest.mark.usefixtures("account")
-def test_emails(users: Users) -> None:
+def test_emails(users: RunCommand) -> None:
     """They are sent, with one warning that counts them and shows the first."""
-    outcome = users("add", "user\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
-    assert outcome.json["added"] == 4
-    assert outcome.err.startswith("Warning: 2 IDs look like e-mail addresses, such as ann@example.com.")
-    assert outcome.err.count("\n") == 1
+    result = users("add", "user\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
+    assert result.json["added"] == 4
+    assert result.err.startswith("Warning: 2 IDs look like e-mail addresses, such as ann@example.com.")
+    assert result.err.count("\n") == 1
     assert "1 ID looks like an e-mail address" in users("remove", "ann@example.com", "--dry-run").err
 
 
-def test_more_than_a_variant_can_have(account: Emulator, users: Users) -> None:
+def test_more_than_a_variant_can_have(account: Emulator, users: RunCommand) -> None:
     """2,000 is the limit, of a file and of what would come of it; nothing was written."""
-    outcome = users("add", "\n".join(map(str, range(2001))), "--yes")
-    assert (outcome.status, "at most 2000" in outcome.err, account.requests) == (2, True, [])
+    result = users("add", "\n".join(map(str, range(2001))), "--yes")
+    assert (result.status, "at most 2000" in result.err, account.requests) == (2, True, [])
     account.state.add_users("flags", "1001", "on", map(str, range(1999)))
-    outcome = users("add", "a\nb", "--yes", "--json")
-    assert outcome.status == 2
-    assert "must leave at most 2000 in the variant" in outcome.json["error"]
-    assert written(account) == []
+    result = users("add", "a\nb", "--yes", "--json")
+    assert result.status == 2
+    assert "must leave at most 2000 in the variant" in result.json["error"]
+    assert writes(account) == []
 
 
-def test_without_a_terminal_it_needs_a_yes(account: Emulator, users: Users) -> None:
+def test_without_a_terminal_it_needs_a_yes(account: Emulator, users: RunCommand) -> None:
     """It shows what would change, asks nobody, and says what to pass."""
-    outcome = users("add", "a")
-    assert outcome.status == 2
-    assert "1 to add" in outcome.out
-    assert "Pass --yes" in outcome.err
-    assert written(account) == []
+    result = users("add", "a")
+    assert result.status == 2
+    assert "1 to add" in result.out
+    assert "Pass --yes" in result.err
+    assert writes(account) == []
 
 
-def test_json_never_asks(account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_never_asks(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on a terminal."""
     monkeypatch.setattr(module, "is_terminal", lambda: True)
-    outcome = users("add", "a", "--json")
-    assert (outcome.status, "--yes" in outcome.json["error"], account.requests) == (2, True, [])
+    result = users("add", "a", "--json")
+    assert (result.status, "--yes" in result.json["error"], account.requests) == (2, True, [])
 
 
-def test_a_refusal_half_way(account: Emulator, users: Users) -> None:
+def test_a_refusal_half_way(account: Emulator, users: RunCommand) -> None:
     """What arrived is counted, what is left too, and the error is one line; a rerun does the rest."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.status(403), method="DELETE", nth=4)
-    outcome = users("remove", MANY, "--yes")
-    assert outcome.status == 1
-    assert "Not done: 0 added, 300 removed, 1200 left; 7 requests in" in outcome.out
-    assert "sends only what is missing" in outcome.out
-    assert outcome.err.startswith("DELETE /flags/1001/variants/on/bulk-delete-users failed with 403")
-    assert outcome.err.count("\n") == 1
+    result = users("remove", MANY, "--yes")
+    assert result.status == 1
+    assert "Not done: 0 added, 300 removed, 1200 left; 7 requests in" in result.out
+    assert "send only what is missing" in result.out
+    assert result.err.startswith("DELETE /flags/1001/variants/on/bulk-delete-users failed with 403")
+    assert result.err.count("\n") == 1
     assert users("remove", MANY, "--yes", "--json").json["removed"] == 1200
     assert included(account) == []
 
 
-def test_a_reply_that_is_lost_for_good(account: Emulator, users: Users) -> None:
+def test_a_reply_that_is_lost_for_good(account: Emulator, users: RunCommand) -> None:
     """What nobody knows is told apart from what arrived and from what was not sent."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.close(applied=True), method="DELETE", nth=3, times=None)
-    outcome = users("remove", MANY, "--yes")
-    assert outcome.status == 1
-    assert "Not known: 0 added, 200 removed, 100 not known, 1200 left;" in outcome.out
-    assert "may have been applied." in outcome.err
+    result = users("remove", MANY, "--yes")
+    assert result.status == 1
+    assert "Unknown: 0 added, 200 removed, 100 unknown, 1200 left;" in result.out
+    assert "may have been applied." in result.err
 
 
-def test_a_wrong_key(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_a_wrong_key(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """The service's refusal is one line, in JSON too; the key itself is in none."""
     (tmp_path / "key").write_text("wrong-management-key\n")
-    outcome = users("add", "a", "--yes", "--json", "--api-key-file", str(tmp_path / "key"))
-    assert (outcome.status, outcome.json["state"]) == (1, "failed")
-    assert "401" in outcome.json["error"]
-    assert "wrong-management-key" not in outcome.out + outcome.err
+    result = users("add", "a", "--yes", "--json", "--api-key-file", str(tmp_path / "key"))
+    assert (result.status, result.json["state"]) == (1, "failed")
+    assert "401" in result.json["error"]
+    assert "wrong-management-key" not in result.out + result.err
     assert len(account.requests) == 1
 
 
-def test_debug_shows_the_traceback(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """Of an error before the run and of one in it; the line stays the last, and no key is shown."""
     (tmp_path / "key").write_text("wrong-management-key\n")
-    outcome = users("add", "a", "--yes", "--debug", "--api-key-file", str(tmp_path / "key"))
-    assert "Traceback" in outcome.err
-    assert "wrong-management-key" not in outcome.err
+    result = users("add", "a", "--yes", "--debug", "--api-key-file", str(tmp_path / "key"))
+    assert "Traceback" in result.err
+    assert "wrong-management-key" not in result.err
     account.inject(Fault.status(403), method="POST")
-    outcome = users("add", "a", "--yes", "--debug")
-    assert "PermissionDeniedError" in outcome.err
-    assert "403" in outcome.err.splitlines()[-1]
+    result = users("add", "a", "--yes", "--debug")
+    assert "PermissionDeniedError" in result.err
+    assert "403" in result.err.splitlines()[-1]
 
 
-def test_the_key_in_a_file(account: Emulator, users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_in_a_file(
+    account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is used without its line's end, and the mark that Windows begins a file with; there must be just one key."""
     monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
     file = tmp_path / "key"
     for content, status, said in (
-        ("", 2, "it is empty"),
+        ("", 2, "file is empty"),
         ("key\nkey\n", 2, "more than one word"),
         (f"{account.api_key}\n", 0, ""),
         (f"\ufeff{account.api_key}\r\n", 0, ""),
     ):
         file.write_bytes(content.encode())
-        outcome = users("add", "a", "--yes", "--api-key-file", str(file))
-        assert (outcome.status, said in outcome.err) == (status, True)
-    outcome = users("add", "a", "--yes", "--api-key-file", str(tmp_path / "missing"))
-    assert (outcome.status, "cannot be read" in outcome.err) == (2, True)
+        result = users("add", "a", "--yes", "--api-key-file", str(file))
+        assert (result.status, said in result.err) == (status, True)
+    result = users("add", "a", "--yes", "--api-key-file", str(tmp_path / "missing"))
+    assert (result.status, "cannot be read" in result.err) == (2, True)
 
 
-def test_no_key(account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal to ask on, it says where a key would be looked for."""
     monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
-    outcome = users("add", "a", "--yes")
-    assert outcome.status == 2
-    assert "set AMPLITUDE_MANAGEMENT_API_KEY, or pass --api-key-file" in outcome.err
+    result = users("add", "a", "--yes")
+    assert result.status == 2
+    assert "set AMPLITUDE_MANAGEMENT_API_KEY, or pass --api-key-file" in result.err
     assert account.requests == []
 
 
-def test_region_and_base_url(account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_region_and_base_url(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """They go to the client, which refuses what cannot be."""
     assert "'mars' is not one of 'us', 'eu'" in users("add", "a", "--yes", "--region", "mars").err
     monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
@@ -305,27 +307,27 @@ def test_region_and_base_url(account: Emulator, users: Users, monkeypatch: pytes
     assert included(account) == ["a"]
 
 
-def test_a_journal(account: Emulator, users: Users, tmp_path: Path) -> None:
+def test_a_journal(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
     """It is written; one of another job is refused; what it has as done is not done again behind the user's back."""
     journal = str(tmp_path / "journal.jsonl")
     assert users("add", "a", "--yes", "--journal", journal).status == 0
     lines = [json.loads(line) for line in Path(journal).read_text().splitlines()]
     assert [line["state"] for line in lines[1:]] == ["begun", "done"]
-    outcome = users("add", "b", "--yes", "--journal", journal)
-    assert (outcome.status, "belongs to another job" in outcome.err) == (2, True)
+    result = users("add", "b", "--yes", "--journal", journal)
+    assert (result.status, "belongs to another job" in result.err) == (2, True)
     account.state.stored_flag("flags", "1001").inclusions.clear()
-    outcome = users("add", "a", "--yes", "--journal", journal, "--json")
-    assert (outcome.status, outcome.json["state"]) == (1, "failed")
-    assert "use a new journal" in outcome.json["error"]
-    assert written(account) == ["POST"]
+    result = users("add", "a", "--yes", "--journal", journal, "--json")
+    assert (result.status, result.json["state"]) == (1, "failed")
+    assert "Use a new journal" in result.json["error"]
+    assert writes(account) == ["POST"]
 
 
-def test_consent(account: Emulator, users: Users, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consent(account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal only a yes changes anything; the end of input is no answer."""
     monkeypatch.setattr(module, "is_terminal", lambda: True)
     (tmp_path / "ids.txt").write_text("a")
     for answer, status in (("n\n", 1), ("", 130), ("y\n", 0)):
-        outcome = users("add", answer, file=str(tmp_path / "ids.txt"))
-        assert outcome.status == status
-        assert ("Nothing was changed." in outcome.err) == (status != 0)
-    assert written(account) == ["POST"]
+        result = users("add", answer, file=str(tmp_path / "ids.txt"))
+        assert result.status == status
+        assert ("Nothing was changed." in result.err) == (status != 0)
+    assert writes(account) == ["POST"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from amp_exp_async.emulator import Emulator
-from tests.cli.outcome import AmpExp, written
+from tests.cli.cli_result import RunCommand, writes
 
 
 @pytest.fixture
-def edited(account: Emulator, amp_exp: AmpExp) -> Emulator:
+def edited(account: Emulator, amp_exp: RunCommand) -> Emulator:
     """A flag with three versions; the second and third changed its name and tags, and enabled it."""
     amp_exp("flags", "edit", "1001", "--name", "second", "--add-tag", "a")
     amp_exp("flags", "enable", "1001")
@@ -18,7 +18,7 @@ def edited(account: Emulator, amp_exp: AmpExp) -> Emulator:
 
 
 @pytest.mark.usefixtures("edited")
-def test_versions(amp_exp: AmpExp) -> None:
+def test_versions(amp_exp: RunCommand) -> None:
     """A table of them, newest first; one of them in full; both as JSON."""
     header, *rows = [line.split("\t") for line in amp_exp("flags", "versions", "new-checkout").out.splitlines()]
     assert header == ["version", "when", "who"]
@@ -32,7 +32,7 @@ def test_versions(amp_exp: AmpExp) -> None:
 
 
 @pytest.mark.usefixtures("edited")
-def test_history(amp_exp: AmpExp) -> None:
+def test_history(amp_exp: RunCommand) -> None:
     """What each version has changed, field by field: who, when, what."""
     lines = amp_exp("flags", "history", "1001").out.splitlines()
     heads = [line.split("  ") for line in lines if not line.startswith(" ")]
@@ -49,7 +49,7 @@ def test_history(amp_exp: AmpExp) -> None:
     assert (oldest["version"], oldest["differences"]) == (1, {})
 
 
-def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: AmpExp) -> None:
+def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: RunCommand) -> None:
     """It is not taken for the oldest one."""
     amp_exp("flags", "archive", "1001", "--yes")
     assert account.state.flag("1001")["deleted"]
@@ -60,32 +60,32 @@ def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: AmpExp) 
     ]
 
 
-def test_restore_version(edited: Emulator, amp_exp: AmpExp) -> None:
+def test_restore_version(edited: Emulator, amp_exp: RunCommand) -> None:
     """It shows what differs, asks, and writes what an edit can set; a second time there is nothing to do."""
     dry = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
     assert dry.out.splitlines()[0] == "flag 1001 (new-checkout):"
     assert dry.out.splitlines()[-1] == "Dry run: nothing was changed."
-    outcome = amp_exp("flags", "restore-version", "1001", "1")
-    assert (outcome.status, "Pass --yes" in outcome.err) == (2, True)
-    assert written(edited) == []
+    result = amp_exp("flags", "restore-version", "1001", "1")
+    assert (result.status, "Pass --yes" in result.err) == (2, True)
+    assert writes(edited) == []
     assert amp_exp("flags", "restore-version", "1001", "1", "--yes").status == 0
     flag = edited.state.flag("1001")
     assert (flag["name"], flag["tags"], flag["enabled"]) == ("new-checkout", [], False)
-    assert "nothing that an edit can set differs" in amp_exp("flags", "restore-version", "1001", "1").out
-    assert written(edited) == ["PATCH"]
+    assert "all editable fields are as in this version" in amp_exp("flags", "restore-version", "1001", "1").out
+    assert writes(edited) == ["PATCH"]
 
 
-def test_what_cannot_be_restored(account: Emulator, amp_exp: AmpExp) -> None:
+def test_what_cannot_be_restored(account: Emulator, amp_exp: RunCommand) -> None:
     """What an edit cannot set is named, and stays."""
     account.state.stored_flag("flags", "1001").document["variants"] = [{"key": "on"}, {"key": "later"}]
-    outcome = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
-    assert outcome.err.startswith("An edit cannot set this, and it stays: variants")
+    result = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
+    assert result.err.startswith("Not restored, because an edit cannot set it: variants")
 
 
 @pytest.mark.parametrize(("version", "status"), [("99", 1), ("0", 2), ("first", 2)])
 @pytest.mark.parametrize("command", ["versions", "restore-version"])
 @pytest.mark.usefixtures("account")
-def test_no_such_version(amp_exp: AmpExp, command: str, version: str, status: int) -> None:
+def test_no_such_version(amp_exp: RunCommand, command: str, version: str, status: int) -> None:
     """One line says so."""
-    outcome = amp_exp("flags", command, "1001", version)
-    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (status, "", 1)
+    result = amp_exp("flags", command, "1001", version)
+    assert (result.status, result.out, result.err.count("\n")) == (status, "", 1)

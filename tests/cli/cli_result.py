@@ -1,4 +1,4 @@
-"""What came of a command."""
+"""The result of a command, and the types of the fixtures that run commands."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from amp_exp_async.emulator import Emulator
 
 
-class Outcome:
-    """What a command has printed, and its exit status."""
+class CommandResult:
+    """The exit status and the output of a command."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status = status
@@ -19,14 +19,13 @@ class Outcome:
 
     @property
     def json(self) -> Any:
-        """Standard output, which is one JSON object and nothing else."""
+        """Standard output, which must be one JSON document."""
         return json.loads(self.out)
 
 
-AmpExp: TypeAlias = Callable[..., Outcome]
-Users: TypeAlias = Callable[..., Outcome]
+RunCommand: TypeAlias = Callable[..., CommandResult]
 
 
-def written(emulator: Emulator) -> list[str]:
-    """The methods of the requests that were no reading."""
+def writes(emulator: Emulator) -> list[str]:
+    """Return the methods of the requests that may write."""
     return [request.method for request in emulator.requests if request.method != "GET"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from amp_exp_async.cli import running
+from amp_exp_async.cli import interrupt
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.outcome import Users, written
+from tests.cli.cli_result import RunCommand, writes
 from tests.cli.terminal import environment_of, run_on_terminal, started
 from tests.sync.timeouts import TIMEOUT, until
 
@@ -29,12 +29,12 @@ def _usual_handler() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def press_after(emulator: Emulator, *writes: int) -> threading.Thread:
+def press_after(emulator: Emulator, *counts: int) -> threading.Thread:
     """Press Ctrl-C as soon as there have been so many writes; once for each number."""
 
     def press() -> None:
-        for count in writes:
-            until(lambda count=count: len(written(emulator)) >= count)
+        for count in counts:
+            until(lambda count=count: len(writes(emulator)) >= count)
             time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -61,12 +61,12 @@ def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], f
     """For the key, hidden, where there is none, and for consent; then bars show how far it is."""
     environment["AMPLITUDE_MANAGEMENT_API_KEY"] = ""
     typed = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
-    outcome = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, typed=typed)
-    assert outcome.status == 0, outcome.out
-    assert account.api_key not in outcome.out
-    assert "1500 to add, 0 to remove" in outcome.out
-    assert "2/2" in outcome.out
-    assert "Done: 1500 added" in outcome.out
+    result = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, typed=typed)
+    assert result.status == 0, result.out
+    assert account.api_key not in result.out
+    assert "1500 to add, 0 to remove" in result.out
+    assert "2/2" in result.out
+    assert "Done: 1500 added" in result.out
     assert len(account.state.users("flags", "1001", "on")) == 1500
 
 
@@ -74,9 +74,9 @@ def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], f
 def test_no_consent(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
     """Anything but a yes changes nothing, and says so."""
     arguments = ["users", "add", "1001", "on", "--file", file]
-    outcome = run_on_terminal(arguments, environment, typed={"[y/N]": answer})
-    assert (outcome.status, outcome.out.count("Nothing was changed.")) == (status, 1), outcome.out
-    assert written(account) == []
+    result = run_on_terminal(arguments, environment, typed={"[y/N]": answer})
+    assert (result.status, result.out.count("Nothing was changed.")) == (status, 1), result.out
+    assert writes(account) == []
 
 
 def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> None:
@@ -89,60 +89,60 @@ def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> 
         process.stdin.write(MANY)
         process.stdin.close()
         process.stdin = None
-        until(lambda: len(written(account)) == 3)
+        until(lambda: len(writes(account)) == 3)
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
-    assert "Not known: 0 added, 200 removed, 100 not known, 1200 left;" in out
+    assert "Unknown: 0 added, 200 removed, 100 unknown, 1200 left;" in out
     assert err.count("\n") == 1
     assert "Traceback" not in err
 
 
-def test_what_is_under_way_ends(account: Emulator, users: Users) -> None:
+def test_what_is_under_way_ends(account: Emulator, users: RunCommand) -> None:
     """After one Ctrl-C the operation under way ends, and no other begins."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.delay(0.3), method="DELETE", nth=2)
     ids = "\n".join(map(str, range(2000)))
     presser = press_after(account, 2)
-    outcome = users("remove", f"{MANY}\n{ids}\nlast", "--yes")
+    result = users("remove", f"{MANY}\n{ids}\nlast", "--yes")
     presser.join(TIMEOUT)
-    assert outcome.status == 130
-    assert "Not done: 0 added, 1500 removed;" in outcome.out
-    assert "Interrupted: skipped" in outcome.err
-    assert written(account) == ["DELETE"] * 15
+    assert result.status == 130
+    assert "Not done: 0 added, 1500 removed;" in result.out
+    assert "Interrupted: skipped" in result.err
+    assert writes(account) == ["DELETE"] * 15
 
 
-def test_all_was_done_nevertheless(account: Emulator, users: Users) -> None:
+def test_all_was_done_nevertheless(account: Emulator, users: RunCommand) -> None:
     """If Ctrl-C came too late to leave anything out, the summary says so."""
     account.inject(Fault.delay(0.3), method="POST")
     presser = press_after(account, 1)
-    outcome = users("add", "a", "--yes", "--json")
+    result = users("add", "a", "--yes", "--json")
     presser.join(TIMEOUT)
-    assert (outcome.status, outcome.json["state"], outcome.json["added"]) == (130, "done", 1)
+    assert (result.status, result.json["state"], result.json["added"]) == (130, "done", 1)
 
 
 @pytest.mark.parametrize("presses", [1, 2])
 def test_what_takes_too_long_is_given_up(
-    account: Emulator, users: Users, monkeypatch: pytest.MonkeyPatch, presses: int
+    account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch, presses: int
 ) -> None:
     """After its grace, or a second Ctrl-C: one request is not known, in a replacement too."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.delay(LATE), method="DELETE", nth=2)
-    monkeypatch.setattr(running, "_GRACE", 0.2 if presses == 1 else LATE)
+    monkeypatch.setattr(interrupt, "_GRACE", 0.2 if presses == 1 else LATE)
     presser = press_after(account, *[3] * presses)
     began = time.monotonic()
-    outcome = users("replace", "a\nb", "--yes", "--json")
+    result = users("replace", "a\nb", "--yes", "--json")
     presser.join(TIMEOUT)
     assert time.monotonic() - began < TIMEOUT
-    found = outcome.json
-    assert (outcome.status, found["state"]) == (130, "unknown")
+    found = result.json
+    assert (result.status, found["state"]) == (130, "unknown")
     assert (found["added"], found["removed"], found["unknown"]) == (2, 100, 100)
     assert found["requests"] == len(account.requests)
 
 
-def test_before_anything_was_sent(account: Emulator, users: Users) -> None:
+def test_before_anything_was_sent(account: Emulator, users: RunCommand) -> None:
     """Ctrl-C while it looks changes nothing, and it says so."""
     account.inject(Fault.delay(LATE))
 
@@ -152,7 +152,7 @@ def test_before_anything_was_sent(account: Emulator, users: Users) -> None:
 
     presser = threading.Thread(target=press, daemon=True)
     presser.start()
-    outcome = users("add", "a", "--yes", "--json")
+    result = users("add", "a", "--yes", "--json")
     presser.join(TIMEOUT)
-    assert (outcome.status, outcome.json["error"]) == (130, "Interrupted. Nothing was changed.")
-    assert written(account) == []
+    assert (result.status, result.json["error"]) == (130, "Interrupted. Nothing was changed.")
+    assert writes(account) == []

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from amp_exp_async import AddUsers, ExperimentClient, Progress, RetryPolicy
-from amp_exp_async.cli import progress
+from amp_exp_async.cli import output
 from amp_exp_async.emulator import Emulator, Fault
 from tests.sync.timeouts import until
 
@@ -36,15 +36,15 @@ class Run:
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test waits ten seconds for a line."""
-    monkeypatch.setattr(progress, "_NEXT_LINE", 0.01)
-    monkeypatch.setattr(progress, "_REDRAWN", 0.01)
+    monkeypatch.setattr(output, "_LOG_INTERVAL", 0.01)
+    monkeypatch.setattr(output, "_REFRESH_INTERVAL", 0.01)
     return
 
 
 def test_lines() -> None:
     """When piped: a line now and then, without control characters, and one at the end."""
     console, run = Console(file=io.StringIO(), width=40), Run()
-    with progress.reporter(console, silent=False).watch("Editing [flags] of a project that has many", run):
+    with output.make_reporter(console, silent=False).watch("Editing [flags] of a project that has many", run):
         run.come_to(3, 0, None, None)
         run.come_to(10, 2, 20, 1.2)
         run.come_to(17, 3, 20, 0.0)
@@ -59,7 +59,7 @@ def test_lines() -> None:
 def test_bars() -> None:
     """On a terminal: a bar with the count, what failed, the rate and the time left."""
     console, run = Console(file=io.StringIO(), width=140, force_terminal=True), Run()
-    with progress.reporter(console, silent=False).watch("Editing", run):
+    with output.make_reporter(console, silent=False).watch("Editing", run):
         run.come_to(3, 0, None, None)
         run.come_to(10, 2, 20, 1.2)
         until(lambda: "98 a second, 1 s left" in str(getattr(console.file, "getvalue")()))  # noqa: B009
@@ -75,9 +75,9 @@ def test_bars() -> None:
 def test_silence() -> None:
     """Where only JSON is wanted nothing is shown, and nobody looks."""
     console, run = Console(file=io.StringIO()), Run()
-    with progress.reporter(console, silent=True).watch("Editing", run):
+    with output.make_reporter(console, silent=True).watch("Editing", run):
         pass
-    with progress.reporter(console, silent=True).step("Counting", 3) as advance:
+    with output.make_reporter(console, silent=True).step("Counting", 3) as advance:
         advance(3)
     assert isinstance(console.file, io.StringIO)
     assert (console.file.getvalue(), run.looked) == ("", 0)
@@ -88,7 +88,7 @@ def test_a_run_that_raises() -> None:
     console, run = Console(file=io.StringIO()), Run()
 
     def interrupted() -> None:
-        with progress.reporter(console, silent=False).watch("Editing", run):
+        with output.make_reporter(console, silent=False).watch("Editing", run):
             run.come_to(3, 0, 5, None)
             raise KeyboardInterrupt
 
@@ -108,7 +108,7 @@ def test_a_bulk_run() -> None:
             emulator.api_key, base_url=emulator.base_url, retry=RetryPolicy(backoff_base=0.0)
         ) as client:
             run = client.bulk([AddUsers("flags", id, "on", ["a"]) for id in ids])
-            with progress.reporter(console, silent=False).watch("Adding", run):
+            with output.make_reporter(console, silent=False).watch("Adding", run):
                 run.wait()
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines()[-1].startswith("Adding: 5 of 5, 1 failed in")

@@ -1,0 +1,328 @@
+"""The context of one command: its client, its output and its exit status; and the decorator that adds a command."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import json as json_text
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import typer
+
+from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
+
+from .errors import Exit, ExitCode, exit_for
+from .options import KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
+from .output import is_object, printable, printable_lines, render_table
+
+CommandT = TypeVar("CommandT", bound=Callable[..., None])
+
+
+class CommandContext(OptionGroup):
+    """The context of one command. Its parameters are the options of all commands that use a client.
+
+    Attributes:
+        json: Whether standard output is reserved for JSON.
+        debug: Whether errors come with their traceback.
+        result: What `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
+            end.
+        uncertain: What is unknown if the command is interrupted now; None if nothing is.
+        changed: What was changed so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: Json = False,
+        api_key_file: KeyFile = None,
+        region: Region = None,
+        base_url: BaseUrl = None,
+        debug: Debug = False,
+    ) -> None:
+        self.json = json
+        self.debug = debug
+        self.result: Any = None
+        self.uncertain: str | None = None
+        self.changed: list[str] = []
+        self._connection: tuple[Path | None, str | None, str | None] = (api_key_file, region, base_url)
+        self._client: ExperimentClient | None = None
+
+    @property
+    def client(self) -> ExperimentClient:
+        """The client, created on first use.
+
+        Raises:
+            ConfigurationError: If there is no key, or the configuration is invalid.
+        """
+        if self._client is None:
+            self._client = create_client(*self._connection, ask=self.is_interactive)
+        return self._client
+
+    @property
+    def requests(self) -> int:
+        """The number of requests sent."""
+        return 0 if self._client is None else self._client.usage.requests
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether the user can be asked."""
+        return is_terminal() and not self.json
+
+    def command_line(self, *arguments: str) -> str:
+        """Return a command line for the same account.
+
+        Args:
+            arguments: The command and its options.
+        """
+        names = ("--api-key-file", "--region", "--base-url")
+        options = [
+            part for name, value in zip(names, self._connection, strict=True) if value for part in (name, str(value))
+        ]
+        return shlex.join(["amp-exp", *arguments, *options])
+
+    def echo(self, text: str) -> None:
+        """Print to stdout, unless it is reserved for JSON."""
+        self.write(printable_lines(text))
+
+    def write(self, text: str) -> None:
+        """Print text that is already formatted to stdout, unless it is reserved for JSON."""
+        if not self.json:
+            typer.echo(text)
+
+    def echo_final(self, text: str) -> None:
+        """Print the command's summary to stdout, or to stderr if stdout is closed."""
+        try:
+            self.echo(text)
+        except BrokenPipeError:
+            self.echo_err(text)
+            with Path(os.devnull).open("wb") as null:  # for the text that is still buffered
+                os.dup2(null.fileno(), sys.stdout.fileno())
+
+    def echo_err(self, text: str) -> None:
+        """Print to stderr."""
+        typer.echo(printable_lines(text), err=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print rows: in columns on a terminal, tab-separated elsewhere, not at all with `--json`.
+
+        Args:
+            columns: The columns' names. Those that do not fit on a terminal are left out from the right.
+            rows: The cells.
+        """
+        if self.json:
+            return
+        cells = ([printable(cell) for cell in row] for row in rows)
+        first = list(itertools.islice(cells, 1))  # if reading fails, no header must suggest an empty table
+        if not sys.stdout.isatty():
+            for row in itertools.chain([columns], first, cells):
+                typer.echo("\t".join(row))
+            return
+        if hidden := render_table(columns, [*first, *cells]):
+            self.echo_err(f"Terminal too narrow for: {', '.join(hidden)}.")
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask the user to confirm changes that were shown.
+
+        Raises:
+            InvalidInputError: If the user cannot be asked.
+            Exit: If the user did not confirm.
+        """
+        if yes:
+            return
+        if not self.is_interactive:
+            reason = "--json does not ask" if self.json else "there is no terminal to ask on"
+            raise InvalidInputError(f"Nothing was changed: {reason}. Pass --yes to make the changes.")
+        if not typer.confirm(printable(question)):
+            raise Exit("Nothing was changed.")
+
+    @contextmanager
+    def mutation(self, name: str, participle: str = "changed") -> Generator[None, None, None]:
+        """Mark a block that changes something, for the message of a Ctrl-C.
+
+        Args:
+            name: What is changed.
+            participle: What happens to it.
+        """
+        self.uncertain = f"It is unknown whether {name} was {participle}."
+        yield
+        self.uncertain = None
+        self.changed.append(name)
+
+    @contextmanager
+    def exit_handling(self) -> Generator[None, None, None]:
+        """Run the command in the block; then close the client, report errors, print JSON, and exit."""
+        end = Exit(None, ExitCode.OK)
+        try:
+            try:
+                with self._closing():
+                    yield
+            except Exit as exit:
+                end = exit
+            except (KeyboardInterrupt, typer.Abort):
+                end = self._interrupted()
+            except BrokenPipeError:
+                raise
+            except (AmpExpError, OSError) as error:
+                end = self._failed(error)
+            if end.message is not None:
+                self.echo_err(end.message)
+            if self.json:
+                end = self._print_json(end)
+        except BrokenPipeError:
+            if self.changed:  # the lines that said so were lost
+                self.echo_err(f"The output was closed. Nothing else was changed.{self._changed_before()}")
+            raise
+        raise typer.Exit(end.status)
+
+    def _print_json(self, end: Exit) -> Exit:
+        try:
+            typer.echo(json_text.dumps(_json_document(self.result, end)))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            end = self._failed(error)
+            self.echo_err(str(end))
+        return end
+
+    @contextmanager
+    def _closing(self) -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            if self._client is not None:
+                self._client.close()
+
+    def _interrupted(self) -> Exit:
+        if is_terminal():
+            self.echo_err("")  # below the ^C
+        uncertain = self.uncertain or ("Nothing else was changed." if self.changed else "Nothing was changed.")
+        return Exit(f"Interrupted. {uncertain}{self._changed_before()}", ExitCode.INTERRUPTED)
+
+    def _failed(self, error: Exception) -> Exit:
+        if self.debug:
+            traceback.print_exc()
+        end = exit_for(error, sent=bool(self.requests))
+        return Exit(f"{end.message}{self._changed_before()}", end.status, end.problems)
+
+    def _changed_before(self) -> str:
+        return f" Changed before: {', '.join(self.changed)}." if self.changed else ""
+
+
+def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable[[CommandT], CommandT]:
+    """Return a decorator that adds a function as a command.
+
+    The function takes a `CommandContext` and its own options. If a parameter is an `OptionGroup`, the command has the
+    options of that group.
+
+    Args:
+        app: The group of commands.
+        name: The command's name.
+        help: The command's help; by default the function's docstring.
+    """
+
+    def add(function: CommandT) -> CommandT:
+        context, *own = _parameters(function).values()
+        groups = {parameter.name: parameter.annotation for parameter in own if _is_group(parameter.annotation)}
+        options = [
+            option
+            for parameter in own
+            for option in (_parameters(groups[parameter.name]).values() if parameter.name in groups else [parameter])
+        ]
+
+        def run(**values: Any) -> None:
+            ctx = _make_group(CommandContext, values)
+            with ctx.exit_handling():
+                made = {parameter: _make_group(group, values) for parameter, group in groups.items()}
+                function(ctx, **values, **made)
+
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in [*options, *_parameters(context.annotation).values()]
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, help=help or inspect.getdoc(function))(run)
+        return function
+
+    return add
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function, eval_str=True).parameters
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, OptionGroup)
+
+
+def _make_group(group: Any, values: dict[str, Any]) -> Any:
+    """Return a group of options, made of its own values, which are removed from `values`."""
+    return group(**{option: values.pop(option) for option in _parameters(group)})
+
+
+def create_client(key_file: Path | None, region: str | None, base_url: str | None, *, ask: bool) -> ExperimentClient:
+    """Return a client whose key comes from a file, the environment or a hidden prompt.
+
+    Args:
+        key_file: The file that holds the key.
+        region: `us` or `eu`.
+        base_url: The service's URL instead of a region.
+        ask: Whether to ask for a missing key.
+
+    Raises:
+        ConfigurationError: If there is no key, or the configuration is invalid.
+    """
+    return ExperimentClient(_find_key(key_file, ask=ask), region=region, base_url=base_url)
+
+
+def is_terminal() -> bool:
+    """Return whether both standard input and output are a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _find_key(file: Path | None, *, ask: bool) -> str | None:
+    """Return the key, or None if the client finds it in the environment."""
+    if file is not None:
+        return _read_key(file)
+    if os.environ.get(KEY_VARIABLE):
+        return None
+    if not ask:
+        raise ConfigurationError(
+            f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file. "
+            "Create a key in Amplitude under Experiment > Management API."
+        )
+    key: str = typer.prompt("Management API key (input is hidden)", hide_input=True, err=True)
+    return key
+
+
+def _read_key(file: Path) -> str:
+    try:
+        words = file.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({error})") from error
+    if len(words) != 1:
+        fact = "contains more than one word" if words else "is empty"
+        raise ConfigurationError(f"--api-key-file {file}: file {fact}. It must contain the management API key only.")
+    return words[0]
+
+
+def _json_document(result: Any, end: Exit) -> Any:
+    """Return what `--json` prints."""
+    if callable(result):
+        result = result()
+    document: Any = attrs.asdict(result) if attrs.has(type(result)) else result
+    if end.message is None:
+        return document
+    with_error: dict[str, Any] = {**document} if is_object(document) else {}
+    with_error["error"] = end.message
+    if end.problems:
+        with_error["problems"] = [attrs.asdict(problem) for problem in end.problems]
+    return with_error

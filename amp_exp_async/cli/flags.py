@@ -1,0 +1,304 @@
+"""`amp-exp flags` and `amp-exp experiments`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, TypeAlias
+
+import attrs
+import typer
+from attrs import frozen
+
+from amp_exp_async import UNSET, FlagConfig, VersionChange
+
+from .context import CommandContext, command
+from .edits import ExperimentFieldOptions, FlagFieldOptions, apply_edits, changes_to_json, flag_edit, rename_fields
+from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .output import format_cell, format_fields, printable, to_json
+from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
+
+_FIRST_COLUMNS = {"id": "id", "project": "project_id", "key": "key", "enabled": "enabled"}
+_LAST_COLUMNS = {
+    "rollout": "rollout_percentage",
+    "last modified": "last_modified_at",
+    "name": "name",
+    "variants": "variants",
+    "tags": "tags",
+}
+_COLUMNS = _FIRST_COLUMNS | _LAST_COLUMNS
+_COLUMNS_WITH_ARCHIVED = _FIRST_COLUMNS | {"archived": "deleted"} | _LAST_COLUMNS
+_VERSION = typer.Argument(metavar="VERSION", min=1, help="Version number.")
+
+Reason: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="Reason for the decision.")]
+
+
+@frozen
+class FlagSwitch:
+    """A command that sets one field of any number of flags.
+
+    Attributes:
+        name: The command's name.
+        help: The command's help, with the place of what is switched.
+        values: The field that it sets, with its value.
+        unchanged: The message about a flag that has this value already.
+        asks: Whether it asks for confirmation.
+    """
+
+    name: str
+    help: str
+    values: Mapping[str, Any]
+    unchanged: str
+    asks: bool = False
+
+
+_SWITCHES = (
+    FlagSwitch("enable", "Enable {}", {"enabled": True}, "already enabled"),
+    FlagSwitch("disable", "Disable {}", {"enabled": False}, "already disabled"),
+    FlagSwitch("restore", "Restore {} from the archive", {"deleted": False}, "not archived"),
+)
+_ARCHIVE = FlagSwitch("archive", "Archive {}", {"deleted": True}, "already archived", asks=True)
+
+
+def _make_app(kind: FlagKind) -> typer.Typer:
+    app = typer.Typer(name=kind.name, help=f"Show and change {kind.name}.", no_args_is_help=True)
+    _add_reading(app, kind)
+    _add_switches(app, kind)
+    _add_edit(app, kind)
+    _add_versions(app, kind)
+    return app
+
+
+def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
+    @command(app, "list", help=f"List {kind.name}.")
+    def list_(
+        ctx: CommandContext,
+        *,
+        project_id: ProjectFilter = None,
+        key: Annotated[str | None, typer.Option(metavar="KEY", help="Only this key.")] = None,
+        include_archived: IncludeArchived = False,
+        enabled: Annotated[
+            bool | None, typer.Option("--enabled/--disabled", help="Only enabled or only disabled ones.")
+        ] = None,
+        tag: Annotated[
+            list[str] | None, typer.Option(metavar="TAG", help="Only with this tag. Repeatable: with all of them.")
+        ] = None,
+    ) -> None:
+        listed = kind.resource(ctx.client).list(
+            project_id=UNSET if project_id is None else project_id,
+            key=UNSET if key is None else key,
+            include_archived=include_archived or UNSET,
+            limit=PAGE_SIZE,
+        )
+        tags = set(tag or ())
+        flags = (flag for flag in listed if enabled in {None, bool(flag.enabled)} and tags.issubset(flag.tags or ()))
+        if ctx.json:
+            ctx.result = [to_json(flag) for flag in flags]
+            return
+        columns = _COLUMNS_WITH_ARCHIVED if include_archived else _COLUMNS
+        ctx.table(list(columns), (_format_row(flag, list(columns.values())) for flag in flags))
+
+    @command(app, "get", help=f"Show all fields of one {kind.noun}.")
+    def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
+        ctx.result = to_json(load(ctx.client, options.target(kind, flag)))
+        for line in format_fields(ctx.result):
+            ctx.echo(line)
+
+
+def _format_row(flag: FlagConfig, fields: Sequence[str]) -> list[str]:
+    return [
+        format_cell([variant.key for variant in flag.variants or ()] if field == "variants" else getattr(flag, field))
+        for field in fields
+    ]
+
+
+def _add_switches(app: typer.Typer, kind: FlagKind) -> None:
+    for switch in _SWITCHES:
+        _add_switch(app, kind, switch)
+
+    @command(app, _ARCHIVE.name, help=f"{_ARCHIVE.help.format(kind.name)}. Asks for confirmation.")
+    def archive(
+        ctx: CommandContext, *, flag: Targets, options: TargetOptions, dry_run: DryRun = False, yes: Yes = False
+    ) -> None:
+        _switch(ctx, kind, _ARCHIVE, [options.target(kind, name) for name in flag], dry_run=dry_run, yes=yes)
+
+
+def _add_switch(app: typer.Typer, kind: FlagKind, switch: FlagSwitch) -> None:
+    @command(app, switch.name, help=f"{switch.help.format(kind.name)}.")
+    def run(ctx: CommandContext, *, flag: Targets, options: TargetOptions, dry_run: DryRun = False) -> None:
+        _switch(ctx, kind, switch, [options.target(kind, name) for name in flag], dry_run=dry_run)
+
+
+def _switch(
+    ctx: CommandContext,
+    kind: FlagKind,
+    switch: FlagSwitch,
+    targets: Sequence[FlagTarget],
+    *,
+    dry_run: bool,
+    yes: bool = False,
+) -> None:
+    """Look up all targets, then edit them."""
+    loaded = (load(ctx.client, target, prefer_archived=switch.name == "restore") for target in targets)
+    flags = {flag.id: flag for flag in loaded}
+    edits = [
+        flag_edit(ctx, kind, flag, attrs.evolve(flag, **switch.values), unchanged=switch.unchanged)
+        for flag in flags.values()
+    ]
+    count = sum(bool(edit.changes) for edit in edits)
+    which = f"this {kind.noun}" if count == 1 else f"these {count} {kind.name}"
+    question = f"{switch.help.format(which)}?" if switch.asks else None
+    apply_edits(ctx, edits, dry_run=dry_run, question=question, yes=yes)
+
+
+def _add_edit(app: typer.Typer, kind: FlagKind) -> None:
+    help = f"Edit fields of one {kind.noun}. Concurrent changes to other fields are kept."
+
+    def edit(ctx: CommandContext, target: FlagTarget, fields: FlagFieldOptions, *, dry_run: bool) -> None:
+        change = fields.make_change(target)
+        before = load(ctx.client, target)
+        edited = kind.resource(ctx.client).guarded_edit(before.id, change, base=before, dry_run=True)
+        apply_edits(ctx, [flag_edit(ctx, kind, before, edited)], dry_run=dry_run)
+
+    if kind is FLAGS:
+
+        @command(app, "edit", help=help)
+        def edit_flag(
+            ctx: CommandContext,
+            *,
+            flag: Target,
+            fields: FlagFieldOptions,
+            options: TargetOptions,
+            dry_run: DryRun = False,
+        ) -> None:
+            edit(ctx, options.target(kind, flag), fields, dry_run=dry_run)
+
+    else:
+
+        @command(app, "edit", help=help)
+        def edit_experiment(
+            ctx: CommandContext,
+            *,
+            flag: Target,
+            fields: ExperimentFieldOptions,
+            options: TargetOptions,
+            dry_run: DryRun = False,
+        ) -> None:
+            edit(ctx, options.target(kind, flag), fields, dry_run=dry_run)
+
+
+def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
+    @command(app, "versions", help=f"List the versions of one {kind.noun}, or show one version.")
+    def versions(
+        ctx: CommandContext, *, flag: Target, version: Annotated[int | None, _VERSION] = None, options: TargetOptions
+    ) -> None:
+        resource = kind.resource(ctx.client)
+        id = resolve(ctx.client, options.target(kind, flag)).id
+        if version is None:
+            listed = list(resource.versions.list(id))
+            ctx.result = [to_json(item) for item in listed]
+            rows = ([item.version, format_cell(item.created_at), format_cell(item.created_by)] for item in listed)
+            ctx.table(["version", "when", "who"], rows)
+            return
+        document = ctx.result = to_json(resource.versions.get(id, version))
+        for line in format_fields({**_without_config(document), "config": document["config"]}):
+            ctx.echo(line)
+
+    @command(app, "history", help=f"Show what each version of one {kind.noun} changed.")
+    def history(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
+        changes = ctx.client.history(kind.name, resolve(ctx.client, options.target(kind, flag)).id)
+        ctx.result = [_change_to_json(change) for change in changes]
+        for change in changes[:-1]:
+            ctx.echo(_format_change(change, "no difference that the service shows"))
+        for oldest in changes[-1:]:
+            ctx.echo(_format_change(oldest, "the oldest version"))
+
+    @command(app, "restore-version", help=f"Restore the editable fields of one {kind.noun} from a version. Asks first.")
+    def restore_version(
+        ctx: CommandContext,
+        *,
+        flag: Target,
+        version: Annotated[int, _VERSION],
+        options: TargetOptions,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        id = resolve(ctx.client, options.target(kind, flag)).id
+        preview = ctx.client.restore_version(kind.name, id, version, dry_run=True)
+        values = {name: change.after for name, change in preview.differences.items()}
+        edited = attrs.evolve(preview.flag_config, **values)
+        for change in rename_fields(preview.not_restorable).values():
+            ctx.echo_err(f"Not restored, because an edit cannot set it: {change}")
+        edit = flag_edit(ctx, kind, preview.flag_config, edited, unchanged="all editable fields are as in this version")
+        apply_edits(ctx, [edit], dry_run=dry_run, question=f"Restore version {version}?", yes=yes)
+
+
+def _without_config(version: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in version.items() if name != "config"}
+
+
+def _format_change(change: VersionChange, no_difference: str) -> str:
+    author = f"  {printable(change.created_by)}" if change.created_by else ""
+    time = f"  {change.created_at:%Y-%m-%d %H:%M:%S} UTC" if change.created_at else ""
+    lines = [str(difference) for difference in rename_fields(change.differences).values()]
+    return "\n  ".join([f"version {change.version}{time}{author}", *(lines or [no_difference])])
+
+
+def _change_to_json(change: VersionChange) -> dict[str, object]:
+    return {
+        "version": change.version,
+        "created_by": change.created_by or None,
+        "created_at": to_json(change.created_at or None),
+        "differences": changes_to_json(rename_fields(change.differences)),
+    }
+
+
+def _add_decisions(app: typer.Typer) -> None:
+    @command(app, "roll-out")
+    def roll_out(
+        ctx: CommandContext,
+        *,
+        flag: Target,
+        variant: Annotated[str, typer.Argument(metavar="VARIANT", help="Key of the winning variant.")],
+        reason: Reason,
+        everyone: Annotated[bool, typer.Option("--everyone", help="Include users that no segment targets.")] = False,
+        options: TargetOptions,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """End an experiment and roll out one variant to all targeted users. Asks for confirmation."""
+
+        def preview(before: FlagConfig) -> FlagConfig:
+            experiments = ctx.client.experiments
+            return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=True)
+
+        _decide(ctx, options.target(EXPERIMENTS, flag), preview, dry_run=dry_run, yes=yes)
+
+    @command(app, "roll-back")
+    def roll_back(
+        ctx: CommandContext,
+        *,
+        flag: Target,
+        reason: Reason,
+        options: TargetOptions,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+    ) -> None:
+        """End an experiment and disable it, so that no user gets a variant. Asks for confirmation."""
+
+        def preview(before: FlagConfig) -> FlagConfig:
+            return ctx.client.experiments.roll_back(before.id, reason, base=before, dry_run=True)
+
+        _decide(ctx, options.target(EXPERIMENTS, flag), preview, dry_run=dry_run, yes=yes)
+
+
+def _decide(
+    ctx: CommandContext, target: FlagTarget, preview: Callable[[FlagConfig], FlagConfig], *, dry_run: bool, yes: bool
+) -> None:
+    before = load(ctx.client, target)
+    edit = flag_edit(ctx, EXPERIMENTS, before, preview(before))
+    apply_edits(ctx, [edit], dry_run=dry_run, question="End this experiment?", yes=yes)
+
+
+flags = _make_app(FLAGS)
+experiments = _make_app(EXPERIMENTS)
+_add_decisions(experiments)

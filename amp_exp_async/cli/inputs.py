@@ -1,0 +1,181 @@
+"""What commands read: manifests and user IDs from files and standard input, and exports of the account."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+
+from amp_exp_async import UNSET, ExperimentClient, InvalidInputError, Manifest, RemoveUsers, find_emails
+from amp_exp_async import load as load_files
+
+from .context import CommandContext
+from .output import format_value, make_reporter
+
+STDIN = "-"
+_PLAN = re.compile(rb'\s*\{\s*"plan"\s*:')
+_PLAN_PREFIX = 200
+_MAX_LISTED = 5
+
+FILES_HELP = "YAML or JSON files, folders, or - for standard input."
+Files: TypeAlias = Annotated[list[str], typer.Argument(metavar="FILE", help=FILES_HELP)]
+
+
+def load_manifest(files: Sequence[str]) -> Manifest:
+    """Return the manifest that files declare together.
+
+    Args:
+        files: Files, folders, or `-` for standard input.
+
+    Raises:
+        InvalidManifestError: If the files have problems; the error lists all of them.
+        InvalidInputError: If they declare no flags and no experiments.
+    """
+    distinct = dict.fromkeys(files)
+    manifest = load_files(*(_open_stdin() if file == STDIN else file for file in distinct))
+    if manifest.flags is UNSET and manifest.experiments is UNSET:
+        raise InvalidInputError(f"{', '.join(distinct)}: no flags and no experiments found. Nothing was changed.")
+    return manifest
+
+
+def is_plan(file: str) -> bool:
+    """Return whether a file holds a saved plan, even a damaged one."""
+    path = Path(file)
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return _PLAN.match(stream.read(_PLAN_PREFIX)) is not None
+
+
+def _open_stdin() -> io.StringIO:
+    content = sys.stdin.buffer.read()
+    if _PLAN.match(content):
+        raise InvalidInputError("standard input: is a saved plan. Save it to a file and apply that.")
+    try:
+        stream = io.StringIO(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"standard input: not UTF-8 text ({error.reason} at byte {error.start}). Nothing was changed."
+        ) from error
+    stream.name = "standard input"
+    return stream
+
+
+@contextmanager
+def writing(option: str, path: str) -> Generator[None, None, None]:
+    """Report an `OSError` in the block as a mistake in an option.
+
+    Raises:
+        InvalidInputError: If the file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(f"{option} {path}: cannot be written ({error.strerror}).") from error
+
+
+@contextmanager
+def reading(ctx: CommandContext, title: str) -> Generator[ExperimentClient, None, None]:
+    """Give a client whose responses are counted on the terminal while the block runs.
+
+    Args:
+        ctx: The command's context.
+        title: What is read.
+    """
+    client = ctx.client
+    console = Console(stderr=True)
+    reporter = make_reporter(console, silent=ctx.json or not console.is_terminal, transient=True)
+    with reporter.step(title, None) as advance:
+        yield client.with_options(on_attempt=lambda _: advance(1))
+
+
+def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any) -> Manifest:
+    """Export flags and experiments, and warn if there are none or if a file cannot hold all of them.
+
+    Args:
+        ctx: The command's context.
+        project_id: The project; None for all.
+        options: Other arguments of `client.export`.
+    """
+    with reading(ctx, "Reading flags and experiments") as client:
+        manifest = client.export(project_id=project_id, **options)
+    if not (manifest.flags or manifest.experiments):
+        where = "any project" if project_id is None else f"project {project_id}"
+        ctx.echo_err(f"No flags and no experiments in {where} visible to this API key.")
+    if options.get("users") and (omitted := list(_without_inclusions(manifest))):
+        ctx.echo_err(f"Omitted, because a file cannot hold them: the inclusions of {', '.join(omitted)}.")
+    return manifest
+
+
+def _without_inclusions(manifest: Manifest) -> Iterator[str]:
+    """Yield the variants whose inclusions were read but could not be kept."""
+    for kind, flags in (("flags", manifest.flags), ("experiments", manifest.experiments)):
+        for flag in flags or ():
+            for variant in flag.variants or ():
+                if UNSET in (variant.users, variant.cohorts):
+                    yield f"{kind}/{flag.key}, variant {variant.key}"
+
+
+def read_ids(file: Path, *, allow_empty: bool) -> list[str]:
+    """Return the distinct user IDs in a file, or in standard input for `-`: one per line.
+
+    Blank lines and lines that start with `#` are ignored.
+
+    Args:
+        file: The file.
+        allow_empty: Whether the file may hold no IDs. A failed query leaves an empty file, too.
+
+    Raises:
+        InvalidInputError: If the file cannot be read, has invalid lines, or holds no IDs.
+    """
+    name = "standard input" if str(file) == STDIN else str(file)
+    stripped = ((number, line.strip()) for number, line in enumerate(_read_lines(file, name), 1))
+    lines = {number: line for number, line in stripped if line and not line.startswith("#")}
+    if lines and _broken_rule(*lines.values()):
+        rules = ((number, line, _broken_rule(line)) for number, line in lines.items())
+        errors = [f"line {number}: {format_value(line[:80])} {rule}" for number, line, rule in rules if rule]
+        more = f"; and {len(errors) - _MAX_LISTED} more lines" if len(errors) > _MAX_LISTED else ""
+        raise InvalidInputError(f"{name}, {'; '.join(errors[:_MAX_LISTED])}{more}. Nothing was sent.", argument="file")
+    if not lines and not allow_empty:
+        raise InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
+    return list(dict.fromkeys(lines.values()))
+
+
+def email_warning(ids: Sequence[str]) -> str | None:
+    """Return a warning if some IDs look like e-mail addresses, else None."""
+    emails = find_emails(ids)
+    if not emails:
+        return None
+    count = "1 ID looks like an e-mail address" if len(emails) == 1 else f"{len(emails)} IDs look like e-mail addresses"
+    return (
+        f"Warning: {count}, such as {emails[0]}. Inclusions match user IDs and device IDs; an e-mail address matches "
+        "no user unless your user IDs are e-mail addresses."
+    )
+
+
+def _broken_rule(*ids: str) -> str:
+    """Return the rule that an ID breaks; empty text if all are valid."""
+    try:
+        RemoveUsers("flags", "1", "on", ids)
+    except InvalidInputError as error:
+        return error.rule
+    return ""
+
+
+def _read_lines(file: Path, name: str) -> io.StringIO:
+    try:
+        content = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+        return io.StringIO(content.decode("utf-8-sig"), newline=None)
+    except OSError as error:
+        raise InvalidInputError(f"{name}: cannot be read ({error.strerror}). Nothing was sent.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(
+            f"{name}: not UTF-8 text ({error.reason} at byte {error.start}). Nothing was sent."
+        ) from error

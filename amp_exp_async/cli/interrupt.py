@@ -1,0 +1,91 @@
+"""Bulk runs that Ctrl-C ends without losing track of what was done."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from amp_exp_async import BulkError, BulkRun, BulkSummary, Outcome
+
+_POLL_INTERVAL = 0.1
+_GRACE = 5.0  # seconds for requests in flight
+
+
+@frozen
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        summary: The counts of the run.
+        error: The first error; None if there is none.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    summary: BulkSummary
+    error: Exception | None
+    interrupted: bool
+
+
+def run_interruptibly(
+    run: BulkRun, *, on_outcome: Callable[[Outcome], object], echo_err: Callable[[str], None]
+) -> RunEnd:
+    """Carry out a run. On Ctrl-C, start nothing more and wait a few seconds for requests in flight.
+
+    Args:
+        run: The run.
+        on_outcome: Called with each outcome, also of abandoned operations, in another thread.
+        echo_err: Prints a message.
+    """
+    with _count_ctrl_c() as presses, ThreadPoolExecutor() as pool:
+        reader = pool.submit(_read, run, on_outcome)
+        _wait(reader, lambda: not presses)
+        if presses:
+            echo_err(f"Interrupted. Waiting up to {_GRACE:.0f} s for requests in flight; Ctrl-C again abandons them.")
+            pool.submit(run.close)
+            _wait(reader, lambda: len(presses) == 1, _GRACE)
+        if not reader.done():
+            run.cancel()
+    return RunEnd(run.summary, _exception(reader) or _first_error(run), bool(presses))
+
+
+@contextmanager
+def _count_ctrl_c() -> Generator[list[int], None, None]:
+    """Count Ctrl-C instead of raising, because an exception anywhere in the block could leave a lock held."""
+    presses: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: presses.append(number))
+    try:
+        yield presses
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _wait(reader: Future[None], is_waiting: Callable[[], bool], seconds: float = math.inf) -> None:
+    deadline = time.monotonic() + seconds
+    while is_waiting() and not reader.done() and time.monotonic() < deadline:
+        wait([reader], _POLL_INTERVAL)
+
+
+def _read(run: BulkRun, on_outcome: Callable[[Outcome], object]) -> None:
+    for outcome in run:
+        on_outcome(outcome)
+
+
+def _exception(reader: Future[None]) -> Exception | None:
+    error = reader.exception()
+    if error is None or isinstance(error, Exception):
+        return error
+    raise error
+
+
+def _first_error(run: BulkRun) -> Exception | None:
+    try:
+        run.raise_for_failures()
+    except BulkError as error:
+        return error.errors[0]
+    return None

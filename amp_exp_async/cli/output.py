@@ -1,0 +1,303 @@
+"""Output: values as text and as JSON, tables, and progress."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import accumulate
+from typing import Any, Protocol, TypeAlias, TypeGuard
+
+import attrs
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressDisplay
+from rich.table import Table
+from rich.text import Text
+
+from amp_exp_async import UNSET, Progress
+from amp_exp_async import to_json as to_wire_json
+
+Advance: TypeAlias = Callable[[int], None]
+
+_COLUMN_GAP = 2
+_REFRESH_INTERVAL = 0.1
+_LOG_INTERVAL = 10.0  # seconds; a log needs a sign of life, not every step
+
+
+def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether a value is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether a value is a list or tuple."""
+    return isinstance(value, list | tuple)
+
+
+def to_json(value: Any) -> Any:
+    """Return a model, or anything made of models, as plain JSON with the library's field names.
+
+    Fields that are `UNSET` are left out. Fields that the library does not know are under `extra`.
+    """
+    if attrs.has(type(value)):
+        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+        known = {name: item for name, item in fields.items() if item is not UNSET and (item or name != "extra")}
+        return {name: to_json(item) for name, item in known.items()}
+    if is_array(value):
+        return [to_json(item) for item in value]
+    return to_wire_json(value)
+
+
+def printable(value: object) -> str:
+    """Return the text of a value on one line, without characters that control a terminal or split cells."""
+    return "".join(character if character.isprintable() else " " for character in str(value))
+
+
+def printable_lines(text: str) -> str:
+    """Return a text whose lines are printable."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def format_value(value: Any) -> str:
+    """Return a plain value as JSON on one line."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
+
+
+def format_cell(value: Any) -> str:
+    """Return a value for a table; empty text for null and for a field that the service did not send."""
+    if value is None or value is UNSET:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if is_array(value):
+        return ",".join(map(format_cell, value))
+    return f"{value:%Y-%m-%d %H:%M}" if hasattr(value, "strftime") else str(value)
+
+
+def format_fields(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield plain fields as lines; the content of an object or list of objects is indented below its name."""
+    for name, value in fields.items():
+        if name == "payload":
+            yield f"{name}: {format_value(value)}"
+        elif is_object(value) and value:
+            yield f"{name}:"
+            yield from (f"  {line}" for line in format_fields(value))
+        elif is_array(value) and any(map(is_object, value)):
+            yield f"{name}:"
+            for item in value:
+                first, *others = format_fields(item) if is_object(item) else [_format_scalar(item)]
+                yield f"  - {first}"
+                yield from (f"    {line}" for line in others)
+        else:
+            yield f"{name}: {_format_scalar(value)}"
+
+
+def _format_scalar(value: Any) -> str:
+    if isinstance(value, str) and value.isprintable() and value:
+        return value
+    if is_array(value) and value:
+        return ", ".join(map(_format_scalar, value))
+    return format_value(value)
+
+
+def render_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Print a table on the terminal, and return the columns that did not fit.
+
+    Args:
+        columns: The columns' names. Those that do not fit are left out from the right.
+        rows: Printable cells.
+    """
+    console = Console()
+    count = max(1, fit_columns(columns, rows, console.width))
+    table = Table(*columns[:count], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, row[:count]))
+    console.print(table)
+    return columns[count:]
+
+
+def fit_columns(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return how many columns fit into a width, each as wide as its widest cell."""
+    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
+    return sum(end - _COLUMN_GAP <= width for end in accumulate(own + _COLUMN_GAP for own in widths))
+
+
+class WatchedRun(Protocol):
+    """A run whose progress is shown: an `AsyncBulkRun` or a `BulkRun`."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is; read from another thread."""
+        ...
+
+
+class Reporter(Protocol):
+    """Shows the progress of one step after the other."""
+
+    def step(self, title: str, total: int | None) -> AbstractContextManager[Advance]:
+        """Show a step that the caller counts.
+
+        Args:
+            title: The name of the step.
+            total: The final count; None if it is not known.
+
+        Returns:
+            A context manager that gives the function to count with.
+        """
+        ...
+
+    def watch(self, title: str, run: WatchedRun) -> AbstractContextManager[None]:
+        """Show a bulk run while it is iterated or awaited in the block.
+
+        Args:
+            title: The name of the step.
+            run: The run.
+        """
+        ...
+
+
+def make_reporter(console: Console, *, silent: bool, transient: bool = False) -> Reporter:
+    """Return the reporter for a console: bars on a terminal, lines elsewhere.
+
+    Args:
+        console: The console.
+        silent: Whether to show nothing.
+        transient: Whether to remove bars at the end.
+    """
+    if silent:
+        return NullReporter()
+    return BarReporter(console, transient=transient) if console.is_terminal else LogReporter(console)
+
+
+class NullReporter:
+    """A reporter that shows nothing."""
+
+    @contextmanager
+    def step(self, title: str, total: int | None) -> Generator[Advance, None, None]:  # noqa: ARG002 - the protocol's
+        """See `Reporter.step`."""
+        yield lambda _: None
+
+    @contextmanager
+    def watch(self, title: str, run: WatchedRun) -> Generator[None, None, None]:  # noqa: ARG002 - the protocol's
+        """See `Reporter.watch`."""
+        yield
+
+
+class LogReporter:
+    """A reporter that prints lines without control characters."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, title: str, total: int | None) -> Generator[Advance, None, None]:
+        """See `Reporter.step`."""
+        counts: list[int] = []
+        started = time.monotonic()
+        yield counts.append
+        self._print(title, _format_count(sum(counts), total), started)
+
+    @contextmanager
+    def watch(self, title: str, run: WatchedRun) -> Generator[None, None, None]:
+        """See `Reporter.watch`."""
+        started = time.monotonic()
+
+        def show() -> None:
+            progress = run.progress
+            self._print(title, f"{_format_progress(progress)}{_format_rate(progress)}", started)
+
+        try:
+            with _repeating(_LOG_INTERVAL, show):
+                yield
+        finally:
+            self._print(title, _format_progress(run.progress), started)
+
+    def _print(self, title: str, count: str, started: float) -> None:
+        line = f"{title}: {count} in {time.monotonic() - started:.2f} s"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class BarReporter:
+    """A reporter that draws bars on a terminal."""
+
+    def __init__(self, console: Console, *, transient: bool) -> None:
+        self._console = console
+        self._transient = transient
+
+    @contextmanager
+    def step(self, title: str, total: int | None) -> Generator[Advance, None, None]:
+        """See `Reporter.step`."""
+        with self._display() as display:
+            task = display.add_task(title, total=total, note="")
+            yield lambda count: display.advance(task, count)
+            if total is None:
+                display.update(task, total=display.tasks[task].completed)
+
+    @contextmanager
+    def watch(self, title: str, run: WatchedRun) -> Generator[None, None, None]:
+        """See `Reporter.watch`."""
+        with self._display() as display:
+            task = display.add_task(title, total=run.progress.total, note="")
+
+            def show(*, is_finished: bool = False) -> None:
+                progress = run.progress
+                note = _format_failed(progress) + ("" if is_finished else _format_rate(progress))
+                display.update(task, completed=progress.done + progress.failed, total=progress.total, note=note)
+
+            try:
+                with _repeating(_REFRESH_INTERVAL, show):
+                    yield
+            finally:
+                show(is_finished=True)
+
+    def _display(self) -> ProgressDisplay:
+        return ProgressDisplay(
+            SpinnerColumn(),
+            TextColumn("{task.description:<44}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            transient=self._transient,
+        )
+
+
+@contextmanager
+def _repeating(seconds: float, show: Callable[[], None]) -> Generator[None, None, None]:
+    """Call a function repeatedly in another thread, because this one may be blocked."""
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(seconds):
+            show()
+
+    thread = threading.Thread(target=repeat, name="amp-exp progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _format_count(count: int, total: int | None) -> str:
+    return f"{count}" if total is None else f"{count} of {total}"
+
+
+def _format_progress(progress: Progress) -> str:
+    return _format_count(progress.done + progress.failed, progress.total) + _format_failed(progress)
+
+
+def _format_failed(progress: Progress) -> str:
+    return f", {progress.failed} failed" if progress.failed else ""
+
+
+def _format_rate(progress: Progress) -> str:
+    left = progress.seconds_left
+    return f", {progress.rate:.0f} a second" + ("" if left is None else f", {left:.0f} s left")
