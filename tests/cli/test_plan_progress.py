@@ -10,7 +10,7 @@ from amp_exp_async.cli.plan_progress import PlanProgress
 FIELDS = {"name": FieldChange("name", "a", "b"), "variants.on.users": FieldChange("variants.on.users", [], ["ada"])}
 PLAN = Plan(
     service="https://example.com",
-    state=Manifest(),
+    manifest=Manifest(),
     changes=tuple(
         ResourceChange(kind="flags", key=key, project_id="1", id=id, action="edit", fields=FIELDS)
         for key, id in (("first", "1001"), ("second", "1002"))
