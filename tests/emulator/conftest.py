@@ -1,4 +1,4 @@
-"""A settable clock, a served emulator, and a bare HTTP client that knows nothing of the library's own."""
+"""Fixtures: a settable clock, a running emulator, and an HTTP client that is independent of the library."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ from amp_exp_async.emulator import Emulator
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -24,8 +24,8 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-class Answer(NamedTuple):
-    """A reply: JSON is parsed, anything else is a text."""
+class ApiResponse(NamedTuple):
+    """A response, with its JSON or text."""
 
     status: int
     body: Any
@@ -50,34 +50,38 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def sender(emulator: Emulator, session: aiohttp.ClientSession, base: str) -> Callable[..., Awaitable[Answer]]:
-    async def send(method: str, path: str, json: Any = None, *, key: str = emulator.api_key, **options: Any) -> Answer:
+def sender(emulator: Emulator, session: aiohttp.ClientSession, base: str) -> Callable[..., Awaitable[ApiResponse]]:
+    async def send(
+        method: str, path: str, json: Any = None, *, key: str = emulator.api_key, **options: Any
+    ) -> ApiResponse:
         options.setdefault("headers", {"Authorization": f"Bearer {key}"})
         async with session.request(method, base + path, json=json, allow_redirects=False, **options) as response:
             is_json = response.content_type == "application/json"
-            return Answer(response.status, await (response.json() if is_json else response.text()), response.headers)
+            return ApiResponse(
+                response.status, await (response.json() if is_json else response.text()), response.headers
+            )
 
     return send
 
 
 @pytest.fixture
-def api(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
-    """Send a request to a path below `/api/1`."""
+def api(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[ApiResponse]]:
+    """Return a function that sends a request to a path below `/api/1`."""
     return sender(emulator, session, f"{emulator.base_url}/api/1")
 
 
 @pytest.fixture
-def beta(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[Answer]]:
-    """Send a request to a path of the Beta API."""
+def beta(emulator: Emulator, session: aiohttp.ClientSession) -> Callable[..., Awaitable[ApiResponse]]:
+    """Return a function that sends a request to a path of the Beta API."""
     return sender(emulator, session, emulator.beta_base_url)
 
 
 @pytest.fixture
 def arrival() -> Callable[[Emulator], Awaitable[None]]:
-    """Wait until the emulator has got its first request."""
+    """Return a function that waits for the emulator's first request."""
 
     async def wait(emulator: Emulator) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not emulator.requests:  # noqa: ASYNC110 - the log has no event to wait for
                 await asyncio.sleep(0.001)
 
@@ -90,7 +94,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def toggle(emulator: Emulator, kind: Any) -> str:
-    """The path of a flag or an experiment with the variants `on` and `off`."""
+def flag_path(emulator: Emulator, kind: Any) -> str:
+    """Return the path of a flag or experiment with the variants `on` and `off`."""
     document = emulator.state.add(kind, {"key": "checkout", "variants": [{"key": "on"}, {"key": "off"}]})
     return f"/{kind}/{document['id']}"

@@ -13,13 +13,13 @@ Api = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def path(emulator: Emulator) -> str:
-    """An experiment's path."""
+    """Return the path of an experiment."""
     return f"/experiments/{emulator.state.add_experiment(key='x')['id']}"
 
 
 @pytest.mark.parametrize("envelope", ["flags", "experiments", "deployments"])
 async def test_lists(api: Api, beta: Api, emulator: Emulator, envelope: str) -> None:
-    """The same objects as version 1 lists, newest first, in pages; a key sees its projects'."""
+    """The Beta API lists the objects of version 1, newest first, in pages, and only those that the key can see."""
     add = {
         "flags": emulator.state.add_flag,
         "experiments": emulator.state.add_experiment,
@@ -38,14 +38,14 @@ async def test_lists(api: Api, beta: Api, emulator: Emulator, envelope: str) -> 
 
 
 async def test_lists_have_no_filters(beta: Api, emulator: Emulator, kind: Any) -> None:
-    """Parameters of version 1 mean nothing here, and archived objects are not listed."""
+    """The filters of version 1 are ignored, and archived objects are not listed."""
     ids = [emulator.state.add(kind, {"key": key, "deleted": key == "c"})["id"] for key in "abc"]
     body = (await beta("GET", f"/{kind}/list?key=a&projectId=9&includeArchived=true")).body
     assert [document["id"] for document in body[kind]] == ids[1::-1]
 
 
 async def test_numeric_cursors(session: aiohttp.ClientSession) -> None:
-    """The emulator's setting holds for both APIs."""
+    """The cursor setting holds for both APIs."""
     async with Emulator(cursor_type="number", last_cursor="null") as emulator:
         for _ in range(2):
             emulator.state.add_flag()
@@ -56,19 +56,19 @@ async def test_numeric_cursors(session: aiohttp.ClientSession) -> None:
         assert (type(first["nextCursor"]), second["nextCursor"]) == (int, None)
 
 
-async def test_details_and_versions(api: Api, beta: Api, kind: str, toggle: str) -> None:
-    """They are those of version 1."""
-    await api("PATCH", toggle, {"name": "second"})
+async def test_details_and_versions(api: Api, beta: Api, kind: str, flag_path: str) -> None:
+    """The details and versions are the same as in version 1."""
+    await api("PATCH", flag_path, {"name": "second"})
     for below in ("", "/versions", "/versions/1", "/versions/2"):
-        answer = await beta("GET", toggle + below)
-        assert answer.status == 200
-        assert answer.body == (await api("GET", toggle + below)).body
-    assert (await beta("GET", f"{toggle}/versions/3")).status == 404
+        response = await beta("GET", flag_path + below)
+        assert response.status == 200
+        assert response.body == (await api("GET", flag_path + below)).body
+    assert (await beta("GET", f"{flag_path}/versions/3")).status == 404
     assert (await beta("GET", f"/{kind}/404")).status == 404
 
 
-async def test_create_answers_the_experiment(beta: Api, emulator: Emulator) -> None:
-    """All fields of the contract stand in it, segments may be incomplete, and version 1 shows the same."""
+async def test_create_returns_the_experiment(beta: Api, emulator: Emulator) -> None:
+    """The response has all fields of the experiment, segments may be incomplete, and version 1 returns the same."""
     deployment = emulator.state.add_deployment()["id"]
     condition = {"type": "property", "prop": "country", "op": "is", "values": ["Norway"]}
     fields = {
@@ -82,11 +82,11 @@ async def test_create_answers_the_experiment(beta: Api, emulator: Emulator) -> N
         "stickyBucketing": True,
         "deployments": [deployment],
     }
-    answer = await beta("POST", "/experiments/new", fields)
-    assert answer.status == 200
-    assert fields.items() <= answer.body.items()
-    assert answer.body == emulator.state.experiment(answer.body["id"])
-    assert (await beta("GET", f"/experiments/{answer.body['id']}")).body == answer.body
+    response = await beta("POST", "/experiments/new", fields)
+    assert response.status == 200
+    assert fields.items() <= response.body.items()
+    assert response.body == emulator.state.experiment(response.body["id"])
+    assert (await beta("GET", f"/experiments/{response.body['id']}")).body == response.body
 
 
 @pytest.mark.parametrize(
@@ -108,22 +108,22 @@ async def test_create_answers_the_experiment(beta: Api, emulator: Emulator) -> N
     ],
 )
 @pytest.mark.usefixtures("path")
-async def test_create_refuses_what_will_not_do(beta: Api, emulator: Emulator, change: Any) -> None:
-    """400, and nothing is created; fields that only version 1 has are unknown here."""
+async def test_create_rejects_invalid_fields(beta: Api, emulator: Emulator, change: Any) -> None:
+    """Invalid fields, and those of version 1 only, are rejected with 400, and nothing is created."""
     assert (await beta("POST", "/experiments/new", {"projectId": "1", "key": "new", **change})).status == 400
     assert len(emulator.state.experiments) == 1
 
 
 @pytest.mark.parametrize("body", [None, {}, {"anything": 1}])
 async def test_activate_and_deactivate(beta: Api, emulator: Emulator, path: str, body: Any) -> None:
-    """The experiment is enabled or not, whatever it was; there needs to be no body."""
+    """An experiment is enabled or disabled, whatever it was before, with or without a body."""
     for below, enabled in (("activate", True), ("activate", True), ("deactivate", False), ("deactivate", False)):
         assert (await beta("POST", f"{path}/{below}", body)).body == "OK"
         assert emulator.state.experiments[0]["enabled"] is enabled
 
 
 async def test_rollout_weights(beta: Api, emulator: Emulator, path: str) -> None:
-    """They are replaced as a whole, in a new version."""
+    """The weights are replaced, in a new version."""
     assert (await beta("POST", f"{path}/rollout-weights", {"rolloutWeights": {"treatment": 3}})).body == "OK"
     (experiment,) = emulator.state.experiments
     assert experiment["rolloutWeights"] == {"treatment": 3}
@@ -134,8 +134,8 @@ async def test_rollout_weights(beta: Api, emulator: Emulator, path: str) -> None
     "body",
     [None, {}, {"rolloutWeights": [1]}, {"rolloutWeights": {"a": -1}}, {"rolloutWeights": {"a": "1"}}, {"weights": {}}],
 )
-async def test_rollout_weights_that_will_not_do(beta: Api, emulator: Emulator, path: str, body: Any) -> None:
-    """400, and the weights stay."""
+async def test_invalid_rollout_weights(beta: Api, emulator: Emulator, path: str, body: Any) -> None:
+    """Invalid weights are rejected with 400, and the old ones stay."""
     assert (await beta("POST", f"{path}/rollout-weights", body)).status == 400
     assert emulator.state.experiments[0]["rolloutWeights"] == {"control": 1, "treatment": 1}
 
@@ -148,8 +148,8 @@ WRITES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("below", "body"), WRITES)
-async def test_what_may_not_be_edited(beta: Api, emulator: Emulator, below: str, body: Any) -> None:
-    """404 for an unknown experiment, 403 for another project's, 405 for a web experiment."""
+async def test_experiments_that_cannot_be_edited(beta: Api, emulator: Emulator, below: str, body: Any) -> None:
+    """The status is 404 for an unknown experiment, 403 for another project's, 405 for a web experiment."""
     other = emulator.state.add_experiment(projectId="2")["id"]
     web = emulator.state.add_experiment(_type="web-experiment")["id"]
     assert (await beta("POST", f"/experiments/404/{below}", body)).status == 404
@@ -159,7 +159,7 @@ async def test_what_may_not_be_edited(beta: Api, emulator: Emulator, below: str,
 
 
 async def test_an_unknown_key(beta: Api) -> None:
-    """The keys are the same, and so is the refusal."""
+    """Both APIs have the same keys, and reject unknown ones the same way."""
     assert (await beta("GET", "/flags/list", key="wrong")).status == 401
     fields = {"projectId": "2", "key": "x"}
     assert (await beta("POST", "/experiments/new", fields, key="narrow-key")).status == 403
@@ -182,21 +182,21 @@ async def test_an_unknown_key(beta: Api) -> None:
         ("GET", "/experiments/1/activate", 405),
     ],
 )
-async def test_what_the_beta_api_does_not_have(beta: Api, *, method: str, path: str, status: int) -> None:
-    """Version 1's other paths and methods are unknown below this address."""
-    answer = await beta(method, path)
-    assert answer.status == status
-    assert f"/beta{path}" in answer.body["error"]
+async def test_paths_of_version_1_only(beta: Api, *, method: str, path: str, status: int) -> None:
+    """The other paths and methods of version 1 do not exist in the Beta API."""
+    response = await beta(method, path)
+    assert response.status == status
+    assert f"/beta{path}" in response.body["error"]
 
 
-async def test_the_beta_paths_are_not_in_version_1(api: Api, path: str) -> None:
-    """A list's path names an object there, and an activation nothing."""
+async def test_paths_of_the_beta_api_only(api: Api, path: str) -> None:
+    """In version 1 a Beta list is the path of an object, and an activation does not exist."""
     assert (await api("GET", "/flags/list")).status == 404
     assert (await api("POST", f"{path}/activate")).status == 404
 
 
-async def test_the_log_and_the_faults(api: Api, beta: Api, emulator: Emulator, path: str) -> None:
-    """Both APIs are in one log, and a fault meant for a path of the one leaves the other alone."""
+async def test_log_and_faults(api: Api, beta: Api, emulator: Emulator, path: str) -> None:
+    """One log contains the requests of both APIs, and a fault for a path of one does not affect the other."""
     emulator.inject(Fault.status(503, applied=True), path="/beta/experiments/*/activate")
     emulator.inject(Fault.status(502), path="/experiments/*")
     assert (await beta("GET", path)).status == 200
@@ -210,8 +210,8 @@ async def test_the_log_and_the_faults(api: Api, beta: Api, emulator: Emulator, p
     assert emulator.state.experiments[0]["enabled"] is True
 
 
-async def test_the_limits_hold_for_both_together(session: aiohttp.ClientSession, clock: Any) -> None:
-    """A request to either counts."""
+async def test_shared_limits(session: aiohttp.ClientSession, clock: Any) -> None:
+    """Requests to either API count."""
     async with Emulator(clock=clock, per_second=2) as emulator:
         headers = {"Authorization": f"Bearer {emulator.api_key}"}
         urls = [f"{emulator.base_url}/api/1/versions", f"{emulator.beta_base_url}/flags/list"] * 2
@@ -219,7 +219,7 @@ async def test_the_limits_hold_for_both_together(session: aiohttp.ClientSession,
         assert emulator.refused == 2
 
 
-def test_it_has_no_address_before_it_is_started() -> None:
-    """The error says why."""
+def test_no_base_url_before_start() -> None:
+    """The base URL is not available before the start."""
     with pytest.raises(RuntimeError, match="not been started"):
         _ = Emulator().beta_base_url

@@ -23,17 +23,17 @@ def groups(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def experiment(emulator: Emulator) -> int:
-    """An experiment of project 1; its id as requests have it."""
+    """Return the ID of an experiment in project 1, as a number."""
     return int(emulator.state.add_experiment(id="50", key="child", projectId="1")["id"])
 
 
 def parents(emulator: Emulator, experiment: int) -> Any:
-    """What the experiment depends on."""
+    """Return the experiment's parent dependencies."""
     return emulator.state.experiment(str(experiment)).get("parentDependencies")
 
 
 async def test_create_and_get_a_mutex_group(api: Api, emulator: Emulator, experiment: int) -> None:
-    """Create answers id and url; get shows the fields of the contract and no others, with complete slots."""
+    """Create returns ID and URL; get returns the documented fields only, with complete slots."""
     holdout = int(emulator.state.add_holdout(projectId=1)["id"])
     first = {"percentage": 95, "experiments": [experiment], "holdouts": [holdout], "individuals": ["u"]}
     fields = {
@@ -48,19 +48,19 @@ async def test_create_and_get_a_mutex_group(api: Api, emulator: Emulator, experi
     created = await api("POST", "/mutexes", {**fields, "slots": [first, {"percentage": 5}]})
     id = created.body["id"]
     assert created.body == {"id": id, "url": URL}
-    nobody: dict[str, Any] = {"experiments": [], "holdouts": [], "individuals": [], "cohorts": []}
+    no_members: dict[str, Any] = {"experiments": [], "holdouts": [], "individuals": [], "cohorts": []}
     assert (await api("GET", f"/mutexes/{id}")).body == {
         "id": id,
         **fields,
         "slots": [
-            {"name": "SLOT 1", "index": 1, "variantKey": "slot-1", **nobody, **first},
-            {"name": "SLOT 2", "index": 2, "variantKey": "slot-2", **nobody, "percentage": 5},
+            {"name": "SLOT 1", "index": 1, "variantKey": "slot-1", **no_members, **first},
+            {"name": "SLOT 2", "index": 2, "variantKey": "slot-2", **no_members, "percentage": 5},
         ],
     }
 
 
 async def test_create_and_get_a_holdout_group(api: Api, experiment: int) -> None:
-    """The same, with who made it and when."""
+    """Create returns ID and URL; get also returns the creator and the times."""
     fields = {
         "projectId": 1,
         "name": "Example",
@@ -76,10 +76,10 @@ async def test_create_and_get_a_holdout_group(api: Api, experiment: int) -> None
     created = await api("POST", "/holdouts", fields)
     id = created.body["id"]
     assert created.body == {"id": id, "url": URL}
-    found = (await api("GET", f"/holdouts/{id}")).body
-    assert len(found.pop("bucketingSalt")) == 8
+    holdout = (await api("GET", f"/holdouts/{id}")).body
+    assert len(holdout.pop("bucketingSalt")) == 8
     now, user = "2026-03-01T12:00:00.000Z", "emulator@example.com"
-    assert found == {
+    assert holdout == {
         "id": id,
         **fields,
         "variantName": "on",
@@ -92,7 +92,7 @@ async def test_create_and_get_a_holdout_group(api: Api, experiment: int) -> None
 
 
 async def test_defaults(api: Api, groups: str) -> None:
-    """A key is made from the name, another one if that is taken; the rest is as the vendor documents it."""
+    """The default key is made from the name, and is unique; the other defaults are the documented ones."""
     ids = [(await api("POST", f"/{groups}", NEW[groups])).body["id"] for _ in range(2)]
     first, second = [(await api("GET", f"/{groups}/{id}")).body for id in ids]
     assert (first["key"], second["key"]) == ("big-test", "big-test-2")
@@ -102,10 +102,10 @@ async def test_defaults(api: Api, groups: str) -> None:
 
 @pytest.mark.parametrize("taker", ["flag", "experiment", "mutex", "holdout"])
 async def test_keys_are_unique_in_a_project(api: Api, emulator: Emulator, groups: str, taker: str) -> None:
-    """A key of a flag, an experiment or any group of the project is taken, archived or not; of another it is not."""
+    """A key must not equal that of a flag, experiment or group of the project; other projects do not matter."""
     getattr(emulator.state, f"add_{taker}")(key="taken", projectId="1")
-    answer = await api("POST", f"/{groups}", {**NEW[groups], "key": "taken"})
-    assert (answer.status, answer.body["error"]) == (400, "The key taken already exists in project 1")
+    response = await api("POST", f"/{groups}", {**NEW[groups], "key": "taken"})
+    assert (response.status, response.body["error"]) == (400, "The key taken already exists in project 1")
     assert (await api("POST", f"/{groups}", {**NEW[groups], "key": "taken", "projectId": 2})).status == 200
 
 
@@ -125,7 +125,7 @@ BOTH = [
 
 
 @pytest.mark.parametrize(
-    ("groups", "change", "place"),
+    ("groups", "change", "location"),
     [
         *(("mutexes", *case) for case in BOTH),
         *(("holdouts", *case) for case in BOTH),
@@ -160,14 +160,14 @@ BOTH = [
         ("holdouts", {"slots": HALVES}, "slots"),
     ],
 )
-async def test_create_refuses_what_will_not_do(
-    api: Api, emulator: Emulator, experiment: int, *, groups: str, change: Any, place: str
+async def test_create_rejects_invalid_fields(
+    api: Api, emulator: Emulator, experiment: int, *, groups: str, change: Any, location: str
 ) -> None:
-    """400 names the place, and neither a group nor a dependency is made."""
+    """The status is 400 with the location, and no group or dependency is created."""
     emulator.state.add_experiment(id="51", projectId="2")
-    answer = await api("POST", f"/{groups}", {**NEW[groups], **change})
-    assert answer.status == 400
-    assert place in answer.body["error"]
+    response = await api("POST", f"/{groups}", {**NEW[groups], **change})
+    assert response.status == 400
+    assert location in response.body["error"]
     assert emulator.state.mutexes == emulator.state.holdouts == []
     assert parents(emulator, experiment) is None
 
@@ -176,20 +176,20 @@ async def test_create_refuses_what_will_not_do(
     ("groups", "missing"),
     [(groups, name) for groups, fields in NEW.items() for name in fields],
 )
-async def test_what_create_needs(api: Api, groups: str, missing: str) -> None:
-    """A create without one of them is refused with its name."""
-    answer = await api("POST", f"/{groups}", {name: value for name, value in NEW[groups].items() if name != missing})
-    assert (answer.status, answer.body) == (400, {"error": f'"{missing}" is missing'})
+async def test_create_requires_fields(api: Api, groups: str, missing: str) -> None:
+    """A create without a required field is rejected."""
+    response = await api("POST", f"/{groups}", {name: value for name, value in NEW[groups].items() if name != missing})
+    assert (response.status, response.body) == (400, {"error": f'"{missing}" is missing'})
 
 
 async def test_twenty_slots(api: Api, emulator: Emulator) -> None:
-    """The most that may be."""
+    """A group can have 20 slots."""
     assert (await api("POST", "/mutexes", {**NEW["mutexes"], "slots": [{"percentage": 5}] * 20})).status == 200
     assert emulator.state.mutexes[0]["slots"][19]["variantKey"] == "slot-20"
 
 
 async def test_edit(api: Api, emulator: Emulator, clock: Any, groups: Any) -> None:
-    """Fields that were sent are set, null to null; a holdout group remembers when."""
+    """The fields that were sent are set, null included; a holdout group records the time."""
     path = f"/{groups}/{emulator.state.add_group(groups, {'description': 'd'})['id']}"
     before = (await api("GET", path)).body
     clock.move(5)
@@ -199,12 +199,12 @@ async def test_edit(api: Api, emulator: Emulator, clock: Any, groups: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("groups", "changes", "place"),
+    ("groups", "changes", "location"),
     [
         *(
-            (groups, changes, place)
+            (groups, changes, location)
             for groups in NEW
-            for changes, place in (
+            for changes, location in (
                 ({}, "no field"),
                 ({"name": None}, "name"),
                 ({"name": ""}, "name"),
@@ -223,19 +223,19 @@ async def test_edit(api: Api, emulator: Emulator, clock: Any, groups: Any) -> No
         ("holdouts", {"individualInclusion": None}, "individualInclusion"),
     ],
 )
-async def test_edit_refuses_what_will_not_do(
-    api: Api, emulator: Emulator, groups: Any, changes: Any, place: str
+async def test_edit_rejects_invalid_fields(
+    api: Api, emulator: Emulator, groups: Any, changes: Any, location: str
 ) -> None:
-    """400 names the place, and the good fields of the same request are not set either."""
+    """The status is 400 with the location, and the valid fields are not set."""
     group = emulator.state.add_group(groups, {})
-    answer = await api("PATCH", f"/{groups}/{group['id']}", {"description": "new", **changes} if changes else {})
-    assert answer.status == 400
-    assert place in answer.body["error"]
+    response = await api("PATCH", f"/{groups}/{group['id']}", {"description": "new", **changes} if changes else {})
+    assert response.status == 400
+    assert location in response.body["error"]
     assert getattr(emulator.state, groups) == [group]
 
 
 async def test_edit_a_slot(api: Api, emulator: Emulator, experiment: int) -> None:
-    """A list that was sent replaces the slot's; the slot is named by its index, which counts from 1."""
+    """A list that was sent replaces that of the slot, which is identified by its index from 1."""
     holdout = int(emulator.state.add_holdout(projectId=1)["id"])
     path = f"/mutexes/{emulator.state.add_mutex(projectId=1)['id']}"
     first, second = (await api("GET", path)).body["slots"]
@@ -261,17 +261,17 @@ async def test_edit_a_slot(api: Api, emulator: Emulator, experiment: int) -> Non
         ("1", {"cohorts": []}, 400),
     ],
 )
-async def test_edit_a_slot_refuses_what_will_not_do(
+async def test_edit_a_slot_rejects_invalid_fields(
     api: Api, emulator: Emulator, slot: str, changes: Any, status: int
 ) -> None:
-    """A slot that is not there is 404, anything else 400, and nothing is set."""
+    """An unknown slot is 404, an invalid field 400, and nothing is set."""
     group = emulator.state.add_mutex()
     assert (await api("PATCH", f"/mutexes/{group['id']}/slots/{slot}", changes)).status == status
     assert emulator.state.mutexes == [group]
 
 
 async def test_experiments_depend_on_their_groups(api: Api, emulator: Emulator, experiment: int) -> None:
-    """Each group adds itself with the variants that let users through, in a new version of the experiment."""
+    """Each group adds itself with the variants that admit users, in a new version of the experiment."""
     slots = [{"percentage": 50, "experiments": [experiment, experiment]}, {"percentage": 50}]
     mutex = (await api("POST", "/mutexes", {**NEW["mutexes"], "slots": slots})).body["id"]
     assert parents(emulator, experiment) == {"flags": {mutex: ["slot-1"]}, "operator": "all"}
@@ -282,24 +282,24 @@ async def test_experiments_depend_on_their_groups(api: Api, emulator: Emulator, 
     await api("PATCH", f"/holdouts/{holdout}", {"experiments": []})
     await api("PATCH", f"/holdouts/{holdout}", {"name": "no new version"})
     assert parents(emulator, experiment)["flags"] == {mutex: ["slot-1", "slot-2"]}
-    found = (await api("GET", f"/experiments/{experiment}/versions")).body
-    assert [len(version["flagConfig"].get("parentDependencies", {}).get("flags", [])) for version in found] == [
+    versions = (await api("GET", f"/experiments/{experiment}/versions")).body
+    assert [len(version["flagConfig"].get("parentDependencies", {}).get("flags", [])) for version in versions] == [
         1, 2, 2, 1, 0
     ]  # fmt: skip
 
 
 async def test_other_parents_stay(api: Api, emulator: Emulator) -> None:
-    """A dependency that no group made is left alone."""
-    there = {"flags": {"12345": ["on"]}, "operator": "any"}
-    child = int(emulator.state.add_experiment(projectId=1, parentDependencies=there)["id"])
+    """Dependencies that no group made are not changed."""
+    dependencies = {"flags": {"12345": ["on"]}, "operator": "any"}
+    child = int(emulator.state.add_experiment(projectId=1, parentDependencies=dependencies)["id"])
     holdout = emulator.state.add_holdout(projectId=1, experiments=[child])["id"]
     assert parents(emulator, child) == {"flags": {"12345": ["on"], holdout: ["on"]}, "operator": "any"}
     await api("PATCH", f"/holdouts/{holdout}", {"archive": True})
-    assert parents(emulator, child) == there
+    assert parents(emulator, child) == dependencies
 
 
 async def test_archive_and_restore_a_mutex_group(api: Api, emulator: Emulator, experiment: int) -> None:
-    """Archived, it leaves its children and the list, and the rest of the request is not even looked at."""
+    """An archived group has no children and is not listed; the other fields of the request are ignored."""
     slots = [{"percentage": 100, "experiments": [experiment]}]
     id = emulator.state.add_mutex(projectId=1, name="old", slots=slots)["id"]
     path = f"/mutexes/{id}"
@@ -315,7 +315,7 @@ async def test_archive_and_restore_a_mutex_group(api: Api, emulator: Emulator, e
 
 
 async def test_archive_and_restore_a_holdout_group(api: Api, emulator: Emulator, experiment: int) -> None:
-    """Archived, it leaves its children and says so in the list; the rest of the request is set as usual."""
+    """An archived group has no children and is listed as deleted; the other fields of the request are set."""
     id = emulator.state.add_holdout(projectId=1, experiments=[experiment])["id"]
     path = f"/holdouts/{id}"
     assert (await api("PATCH", path, {"archive": True, "name": 5})).status == 400
@@ -329,11 +329,11 @@ async def test_archive_and_restore_a_holdout_group(api: Api, emulator: Emulator,
 
 @pytest.mark.parametrize(("method", "below"), [("GET", ""), ("PATCH", ""), ("PATCH", "/slots/1")])
 async def test_an_unknown_group(api: Api, emulator: Emulator, groups: str, method: str, below: str) -> None:
-    """404 names the id; a group of the other kind is no group of this one."""
+    """The status is 404; the ID of a holdout group is not the ID of a mutex group."""
     other = emulator.state.add_holdout() if groups == "mutexes" else emulator.state.add_mutex()
-    answer = await api(method, f"/{groups}/{other['id']}{below}", {"name": "n"})
-    assert answer.status == 404
-    assert other["id"] in answer.body["error"]
+    response = await api(method, f"/{groups}/{other['id']}{below}", {"name": "n"})
+    assert response.status == 404
+    assert other["id"] in response.body["error"]
 
 
 async def test_a_key_sees_only_its_projects_groups(api: Api, emulator: Emulator, groups: Any) -> None:
@@ -352,8 +352,8 @@ async def test_a_key_sees_only_its_projects_groups(api: Api, emulator: Emulator,
         assert (await api("PATCH", f"/mutexes/{other}/slots/1", {"experiments": []}, key="narrow-key")).status == 403
 
 
-async def test_the_log_tells_what_changed(api: Api, emulator: Emulator, groups: str) -> None:
-    """A write is applied or not, like any other."""
+async def test_the_log_records_changes(api: Api, emulator: Emulator, groups: str) -> None:
+    """The log records whether a write was applied."""
     await api("POST", f"/{groups}", NEW[groups])
     await api("POST", f"/{groups}", {**NEW[groups], "name": ""})
     assert [(request.status, request.applied) for request in emulator.requests] == [(200, True), (400, False)]

@@ -1,4 +1,4 @@
-"""Users and cohorts that a variant includes by id."""
+"""Users and cohorts that a variant includes by ID."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,8 +11,8 @@ Api = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
-def variant(toggle: str) -> str:
-    return f"{toggle}/variants/on"
+def variant(flag_path: str) -> str:
+    return f"{flag_path}/variants/on"
 
 
 @pytest.fixture(params=["users", "cohorts"])
@@ -21,7 +21,7 @@ def member(request: pytest.FixtureRequest) -> str:
 
 
 async def test_inclusions_are_an_ordered_set(api: Api, variant: str, member: str) -> None:
-    """Ids stay in the order in which they were first added, each once."""
+    """IDs stay in the order in which they were first added, without duplicates."""
     assert (await api("POST", f"{variant}/{member}", {"inclusions": ["b", "a", "b"]})).body == "OK"
     assert (await api("POST", f"{variant}/{member}", {"inclusions": ["c", "a"]})).body == "OK"
     assert (await api("GET", f"{variant}/{member}")).body == ["b", "a", "c"]
@@ -30,7 +30,7 @@ async def test_inclusions_are_an_ordered_set(api: Api, variant: str, member: str
 
 
 async def test_a_comma_joined_string_is_one_id(api: Api, variant: str, member: str) -> None:
-    """The service takes it without a word, and nobody is matched."""
+    """The service accepts it as one ID, which matches no user."""
     assert (await api("POST", f"{variant}/{member}", {"inclusions": ["id1, id2, id3"]})).status == 200
     assert (await api("GET", f"{variant}/{member}")).body == ["id1, id2, id3"]
 
@@ -38,15 +38,15 @@ async def test_a_comma_joined_string_is_one_id(api: Api, variant: str, member: s
 @pytest.mark.parametrize(
     "body", [{}, {"inclusions": "a"}, {"inclusions": [""]}, {"inclusions": [1]}, {"inclusions": None}, {"users": ["a"]}]
 )
-async def test_add_refuses_what_is_no_list_of_ids(api: Api, variant: str, member: str, body: Any) -> None:
-    """400, and nothing is added."""
+async def test_add_rejects_invalid_lists(api: Api, variant: str, member: str, body: Any) -> None:
+    """The status is 400, and nothing is added."""
     assert (await api("POST", f"{variant}/{member}", body)).status == 400
     assert (await api("GET", f"{variant}/{member}")).body == []
 
 
-async def test_the_limit_of_users(api: Api, emulator: Emulator, kind: Any, toggle: str, variant: str) -> None:
-    """2,000 fit; one more is refused with everything else in the request, while repeated ids are no more."""
-    id = toggle.split("/")[2]
+async def test_the_limit_of_users(api: Api, emulator: Emulator, kind: Any, flag_path: str, variant: str) -> None:
+    """2,000 users fit; with one more the request is rejected, and duplicates do not count."""
+    id = flag_path.split("/")[2]
     emulator.state.add_users(kind, id, "on", [str(number) for number in range(1998)])
     assert (await api("POST", f"{variant}/users", {"inclusions": ["a", "b", "c"]})).status == 400
     assert len(emulator.state.users(kind, id, "on")) == 1998
@@ -54,47 +54,47 @@ async def test_the_limit_of_users(api: Api, emulator: Emulator, kind: Any, toggl
     assert len(emulator.state.users(kind, id, "on")) == 2000
 
 
-async def test_remove_by_index_shifts_the_rest(api: Api, emulator: Emulator, kind: Any, toggle: str) -> None:
-    """The same index twice removes two different users."""
-    id = toggle.split("/")[2]
+async def test_remove_by_index_shifts_the_rest(api: Api, emulator: Emulator, kind: Any, flag_path: str) -> None:
+    """The same index twice removes two users."""
+    id = flag_path.split("/")[2]
     emulator.state.add_users(kind, id, "on", ["a", "b", "c"])
     for _ in range(2):
-        assert (await api("DELETE", f"{toggle}/variants/on/users/1")).body == "OK"
+        assert (await api("DELETE", f"{flag_path}/variants/on/users/1")).body == "OK"
     assert emulator.state.users(kind, id, "on") == ["a"]
 
 
 @pytest.mark.parametrize(("index", "status"), [("0", 404), ("7", 404), ("-1", 400), ("a", 400), ("1.0", 400)])
-async def test_indexes_that_name_nobody(api: Api, variant: str, index: str, status: int) -> None:
-    """404 out of range, 400 where it is no index at all."""
+async def test_invalid_indexes(api: Api, variant: str, index: str, status: int) -> None:
+    """The status is 404 for an index out of range, 400 for an invalid one."""
     assert (await api("DELETE", f"{variant}/users/{index}")).status == status
 
 
-async def test_remove_all_users(api: Api, emulator: Emulator, kind: Any, toggle: str) -> None:
-    """The users are gone, the cohorts stay; with no users left it still succeeds."""
-    id = toggle.split("/")[2]
+async def test_remove_all_users(api: Api, emulator: Emulator, kind: Any, flag_path: str) -> None:
+    """The users are removed, the cohorts stay; a second call succeeds too."""
+    id = flag_path.split("/")[2]
     emulator.state.add_users(kind, id, "on", ["a", "b"])
     emulator.state.add_cohorts(kind, id, "on", ["c"])
     for _ in range(2):
-        assert (await api("DELETE", f"{toggle}/variants/on/users")).status == 200
+        assert (await api("DELETE", f"{flag_path}/variants/on/users")).status == 200
     assert emulator.state.users(kind, id, "on") == []
     assert emulator.state.cohorts(kind, id, "on") == ["c"]
 
 
 async def test_bulk_remove(api: Api, variant: str, member: str) -> None:
-    """Ids that are there are removed, others are passed over; the field is users for cohorts too."""
+    """Included IDs are removed, and others ignored; the field is `users` for cohorts too."""
     await api("POST", f"{variant}/{member}", {"inclusions": ["a", "b", "c"]})
     assert (await api("DELETE", f"{variant}/bulk-delete-{member}", {"users": ["c", "x", "a"]})).body == "OK"
     assert (await api("GET", f"{variant}/{member}")).body == ["b"]
 
 
 @pytest.mark.parametrize("body", [{}, {"cohorts": ["a"]}, {"users": "a"}, {"users": [1]}, {"users": ["a"] * 101}, None])
-async def test_bulk_remove_refuses_what_will_not_do(api: Api, variant: str, member: str, body: Any) -> None:
-    """A list of at most 100 ids in the field users, nothing else."""
+async def test_bulk_remove_rejects_invalid_lists(api: Api, variant: str, member: str, body: Any) -> None:
+    """Only a list of at most 100 IDs in the field `users` is accepted."""
     assert (await api("DELETE", f"{variant}/bulk-delete-{member}", body)).status == 400
 
 
-async def test_a_hundred_are_removed_at_once(api: Api, variant: str, member: str) -> None:
-    """The limit itself is allowed."""
+async def test_bulk_remove_of_100(api: Api, variant: str, member: str) -> None:
+    """The maximum is accepted."""
     ids = [str(number) for number in range(100)]
     await api("POST", f"{variant}/{member}", {"inclusions": ids})
     assert (await api("DELETE", f"{variant}/bulk-delete-{member}", {"users": ids})).status == 200
@@ -114,18 +114,18 @@ async def test_a_hundred_are_removed_at_once(api: Api, variant: str, member: str
         ("DELETE", "bulk-delete-cohorts"),
     ],
 )
-async def test_an_unknown_variant(api: Api, toggle: str, method: str, path: str) -> None:
-    """404 before the body is looked at."""
-    assert (await api(method, f"{toggle}/variants/none/{path}")).status == 404
+async def test_an_unknown_variant(api: Api, flag_path: str, method: str, path: str) -> None:
+    """The status is 404, whatever the body."""
+    assert (await api(method, f"{flag_path}/variants/none/{path}")).status == 404
 
 
 async def test_cohorts_cannot_be_removed_all_at_once(api: Api, variant: str) -> None:
-    """The contract has that operation for users only."""
+    """The API has this operation for users only."""
     assert (await api("DELETE", f"{variant}/cohorts")).status == 405
 
 
-async def test_writes_of_inclusions_make_versions(api: Api, toggle: str, variant: str) -> None:
-    """Inclusions stand outside the document, yet every write of them is a version."""
+async def test_writes_of_inclusions_make_versions(api: Api, flag_path: str, variant: str) -> None:
+    """Every write of inclusions makes a version, although the document does not contain them."""
     await api("POST", f"{variant}/users", {"inclusions": ["a"]})
     await api("DELETE", f"{variant}/users/0")
-    assert (await api("GET", f"{toggle}/versions")).body[0]["version"] == 3
+    assert (await api("GET", f"{flag_path}/versions")).body[0]["version"] == 3

@@ -1,4 +1,4 @@
-"""Lists in pages."""
+"""Pages of lists."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ ENVELOPES = ["flags", "experiments", "deployments", "mutexes", "holdouts"]
 
 
 def fill(emulator: Emulator, envelope: str, count: int) -> list[str]:
-    """Add some objects; returns their ids, the newest first."""
+    """Add some objects, and return their IDs, newest first."""
     state = emulator.state
     add = {
         "flags": state.add_flag,
@@ -26,14 +26,14 @@ def fill(emulator: Emulator, envelope: str, count: int) -> list[str]:
 
 
 async def pages(api: Api, envelope: str, query: str) -> list[list[str]]:
-    """The ids of every page, cursors followed."""
+    """Return the IDs of every page."""
     result: list[list[str]] = []
     cursor: Any = None
     while not result or cursor:
-        answer = await api("GET", f"/{envelope}?{query}" + (f"&cursor={cursor}" if cursor else ""))
-        assert answer.status == 200
-        result.append([document["id"] for document in answer.body[envelope]])
-        cursor = answer.body.get("nextCursor")
+        response = await api("GET", f"/{envelope}?{query}" + (f"&cursor={cursor}" if cursor else ""))
+        assert response.status == 200
+        result.append([document["id"] for document in response.body[envelope]])
+        cursor = response.body.get("nextCursor")
     return result
 
 
@@ -42,15 +42,15 @@ async def pages(api: Api, envelope: str, query: str) -> list[list[str]]:
 async def test_pages_are_full_and_newest_first(
     api: Api, emulator: Emulator, envelope: str, count: int, sizes: list[int]
 ) -> None:
-    """Every object comes once, the newest first; a last page that is full is not followed by an empty one."""
+    """Every object is listed once, newest first; a full last page is not followed by an empty one."""
     ids = fill(emulator, envelope, count)
     result = await pages(api, envelope, "limit=2")
     assert [len(page) for page in result] == sizes
     assert [id for page in result for id in page] == ids
 
 
-async def test_what_is_created_meanwhile_shifts_nothing(api: Api, emulator: Emulator) -> None:
-    """The second page goes on where the first ended, though the list has grown at its head."""
+async def test_a_new_object_does_not_shift_pages(api: Api, emulator: Emulator) -> None:
+    """The second page continues after the first, although the list has grown at its head."""
     ids = fill(emulator, "flags", 4)
     first = (await api("GET", "/flags?limit=2")).body
     fill(emulator, "flags", 3)
@@ -59,7 +59,7 @@ async def test_what_is_created_meanwhile_shifts_nothing(api: Api, emulator: Emul
 
 
 async def test_filters_hold_over_pages(api: Api, emulator: Emulator) -> None:
-    """A page is filled with matching objects however far apart they are."""
+    """A page is filled with matching objects, however far apart they are."""
     for number in range(9):
         emulator.state.add_flag(projectId=str(number % 3))
     assert [len(page) for page in await pages(api, "flags", "limit=2&projectId=1")] == [2, 1]
@@ -73,14 +73,14 @@ async def test_limits_out_of_range(api: Api, envelope: str, limit: str) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "7", "before-", "before-99", "nonsense"])
-async def test_cursors_that_were_never_given(api: Api, emulator: Emulator, cursor: str) -> None:
-    """Only a cursor of this list will do."""
+async def test_invalid_cursors(api: Api, emulator: Emulator, cursor: str) -> None:
+    """Only a cursor of this list is accepted."""
     fill(emulator, "flags", 3)
     assert (await api("GET", f"/flags?cursor={cursor}")).status == 400
 
 
 async def test_include_archived_is_true_or_false(api: Api, kind: str) -> None:
-    """Any other word is refused."""
+    """Other values are rejected."""
     assert (await api("GET", f"/{kind}?includeArchived=yes")).status == 400
 
 
@@ -89,10 +89,10 @@ async def test_include_archived_is_true_or_false(api: Api, kind: str) -> None:
 )
 @pytest.mark.parametrize(("cursor_type", "type_"), [("string", str), ("number", int)])
 @pytest.mark.parametrize("envelope", ["flags", "holdouts"])
-async def test_the_shapes_of_cursors_that_the_service_may_send(
+async def test_cursor_settings(
     session: aiohttp.ClientSession, *, cursor_type: Any, type_: type, last: Any, end: dict[str, Any], envelope: str
 ) -> None:
-    """The size of a page, the type of a cursor and the mark of the last page are the emulator's options."""
+    """Page size, cursor type and the end of the list are options of the emulator."""
     async with Emulator(default_limit=2, cursor_type=cursor_type, last_cursor=last) as emulator:
         fill(emulator, envelope, 3)
         session.headers["Authorization"] = f"Bearer {emulator.api_key}"
@@ -106,6 +106,6 @@ async def test_the_shapes_of_cursors_that_the_service_may_send(
 
 
 async def test_the_largest_page(api: Api, emulator: Emulator) -> None:
-    """A thousand objects fit on one page."""
+    """A page can have 1000 objects."""
     ids = fill(emulator, "experiments", 1001)
     assert await pages(api, "experiments", "limit=1000") == [ids[:1000], ids[1000:]]

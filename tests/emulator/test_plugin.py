@@ -1,4 +1,4 @@
-"""The pytest plugin, in a project of its own."""
+"""The pytest plugin."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ import pytest
 def get(emulator):
     headers = {"Authorization": f"Bearer {emulator.api_key}"}
     request = urllib.request.Request(f"{emulator.base_url}/api/1/flags", headers=headers)
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
@@ -36,7 +36,7 @@ async def test_async(experiment_emulator):
 
 
 def test_the_fixture_in_another_project(tmp_path: Path) -> None:
-    """Each test gets an empty emulator; blocking and async tests alike, with warnings as errors."""
+    """Each test gets an empty emulator, in blocking and async tests, with warnings as errors."""
     (tmp_path / "test_project.py").write_text(TESTS)
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
@@ -49,13 +49,13 @@ def test_the_fixture_in_another_project(tmp_path: Path) -> None:
 
 
 def test_the_fixture_here(experiment_emulator: Emulator) -> None:
-    """The fixture is served already, with a state to fill and a log that is empty."""
+    """The emulator is running, with an empty state and log."""
     assert experiment_emulator.base_url.startswith("http://127.0.0.1:")
     assert experiment_emulator.state.flags == []
     assert experiment_emulator.requests == []
 
 
 def test_the_entry_point_names_the_plugin() -> None:
-    """The project declares the module that pytest loads."""
+    """The project's entry point is the plugin's module."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert f'amp_exp_async = "{plugin.__name__}"' in text

@@ -1,4 +1,4 @@
-"""The state: helpers without HTTP, and files."""
+"""The state, and state files."""
 
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,18 @@ def state() -> EmulatorState:
     return EmulatorState()
 
 
-def test_fields_that_nobody_knows_are_kept(state: EmulatorState) -> None:
-    """A document holds whatever it was given."""
+def test_unknown_fields_are_kept(state: EmulatorState) -> None:
+    """A document keeps unknown fields and types."""
     flag = state.add_flag(key="x", later={"a": [1]}, projectId=5)
     assert (flag["later"], flag["projectId"]) == ({"a": [1]}, 5)
     assert state.flag(flag["id"]) == flag
 
 
-def test_what_is_handed_out_is_a_copy(state: EmulatorState) -> None:
-    """Changing a document that was returned, or one that was given, changes nothing inside."""
-    given = {"key": "on", "payload": {"a": 1}}
-    flag = state.add_flag(variants=[given])
-    given["payload"] = None
+def test_documents_are_copied(state: EmulatorState) -> None:
+    """Changing an argument or a returned document does not change the state."""
+    variant = {"key": "on", "payload": {"a": 1}}
+    flag = state.add_flag(variants=[variant])
+    variant["payload"] = None
     flag["variants"].clear()
     state.flags[0]["variants"].clear()
     state.users("flags", flag["id"], "on").append("u")
@@ -34,8 +34,8 @@ def test_what_is_handed_out_is_a_copy(state: EmulatorState) -> None:
     assert state.versions("flags", flag["id"])[0]["flagConfig"]["key"] == flag["key"]
 
 
-def test_ids_are_given_out_upwards_and_never_twice(state: EmulatorState) -> None:
-    """An own id may be a number or any text; the next one is above all numbers so far."""
+def test_ids_increase_and_are_unique(state: EmulatorState) -> None:
+    """An ID can be any number or text; the next one is greater than all numbers."""
     assert state.add_flag(id=5000)["id"] == 5000
     assert state.add_experiment(id="abc")["id"] == "abc"
     assert state.add_deployment()["id"] == "5001"
@@ -58,7 +58,7 @@ def test_documents_in_order_of_creation(state: EmulatorState) -> None:
 
 
 def test_unknown_objects_are_key_errors(state: EmulatorState) -> None:
-    """The message names what is missing."""
+    """The error names what is missing."""
     flag = state.add_flag()["id"]
     with pytest.raises(KeyError, match='no experiment has ID "7"'):
         state.experiment("7")
@@ -72,8 +72,8 @@ def test_unknown_objects_are_key_errors(state: EmulatorState) -> None:
         state.add_cohorts("flags", flag, "off", ["c"])
 
 
-def test_a_state_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
-    """Documents, private fields, inclusions and versions survive, and so does a second save."""
+def test_save_and_load(tmp_path: Path) -> None:
+    """Documents, private fields, inclusions and versions survive, and a second save writes the same file."""
     first = Emulator()
     flag = first.state.add_flag(key="x", _type="guide", extra=1)["id"]
     first.state.add_experiment(variants=[{"key": "a", "payload": None}])
@@ -103,8 +103,22 @@ def test_a_state_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
 
 
+def test_the_format_of_state_files_is_stable(tmp_path: Path) -> None:
+    """A stored file loads with all its parts, and is written back unchanged."""
+    path = Path(__file__).parent / "state_file.json"
+    emulator = Emulator(path)
+    state = emulator.state
+    assert (state.flag("1001")["_type"], state.flag("1001")["extra"]) == ("guide", 1)
+    assert state.users("flags", "1001", "on") == ["u", "v"]
+    assert state.experiment("1002")["parentDependencies"]["flags"] == {"1005": ["on"]}
+    assert [version["version"] for version in state.versions("experiments", "1002")] == [2, 1]
+    assert state.mutex("1004")["_deleted"] is True
+    emulator.save(tmp_path / "copy.json")
+    assert (tmp_path / "copy.json").read_bytes() == path.read_bytes()
+
+
 def test_load_replaces_the_state(tmp_path: Path) -> None:
-    """What was there before is gone."""
+    """The old state is gone."""
     emulator = Emulator({"flags": [{"key": "old"}]})
     path = tmp_path / "state.json"
     path.write_text('{"flags": [{"key": "new"}]}')
@@ -112,8 +126,8 @@ def test_load_replaces_the_state(tmp_path: Path) -> None:
     assert [flag["key"] for flag in emulator.state.flags] == ["new"]
 
 
-def test_a_state_that_cannot_be_written_leaves_the_file_alone(tmp_path: Path) -> None:
-    """The old file stays, and no other one is left beside it."""
+def test_a_failed_save_keeps_the_file(tmp_path: Path) -> None:
+    """The old file stays, without another file beside it."""
     emulator = Emulator()
     path = tmp_path / "state.json"
     emulator.save(path)
@@ -125,8 +139,8 @@ def test_a_state_that_cannot_be_written_leaves_the_file_alone(tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_versions_may_be_left_out() -> None:
-    """Version 1 is made from the document, with defaults for what it leaves out."""
+def test_missing_versions() -> None:
+    """Version 1 is made from the document, with its defaults."""
     emulator = Emulator({"flags": [{"id": "9", "key": "x"}], "inclusions": {"flags": {"9": {"on": {"users": ["u"]}}}}})
     (version,) = emulator.state.versions("flags", "9")
     assert (version["version"], version["flagConfig"]["rolloutWeights"]) == (1, {"on": 1})
@@ -151,8 +165,8 @@ OLD_FILE = {
 """What the emulator wrote before it knew groups."""
 
 
-def test_an_old_state_file() -> None:
-    """It loads as before, with no groups in it."""
+def test_state_file_without_groups() -> None:
+    """It loads, with no groups."""
     state = Emulator(OLD_FILE).state
     assert state.versions("flags", "1001") == OLD_FILE["versions"]["flags"]["1001"]
     assert state.users("flags", "1001", "on") == ["u"]
@@ -161,10 +175,10 @@ def test_an_old_state_file() -> None:
 
 
 def test_versions_are_ordered_by_their_time_after_loading() -> None:
-    """Those of all flags and experiments together; one without a time was made when it was loaded."""
+    """The versions of all flags and experiments are in order of time; one without a time is the newest."""
 
     def versions(*moments: str) -> list[dict[str, Any]]:
-        return [{"version": 9 - place, "createdAt": moment} for place, moment in enumerate(moments)]
+        return [{"version": 9 - location, "createdAt": moment} for location, moment in enumerate(moments)]
 
     emulator = Emulator(
         {
@@ -181,7 +195,7 @@ def test_versions_are_ordered_by_their_time_after_loading() -> None:
     ]  # fmt: skip
 
 
-def test_groups_may_leave_fields_out() -> None:
+def test_missing_fields_of_groups() -> None:
     """Defaults are filled in, slots are numbered, and the experiments of a group depend on it."""
     groups = {"mutexes": [{"slots": [{"experiments": [5]}]}], "holdouts": [{"name": "My Group", "experiments": ["5"]}]}
     state = Emulator({"experiments": [{"id": "5", "key": "e"}], **groups}).state
@@ -204,7 +218,7 @@ def test_groups_may_leave_fields_out() -> None:
 
 
 def test_keys_made_from_names(state: EmulatorState) -> None:
-    """A key that is taken in the project gets a number, and a name without usable letters gives way to the id."""
+    """A duplicate key gets a number, and a name without allowed characters gives the default."""
     state.add_flag(key="big-test")
     names = ["Big Test!", " big, test ", "Größe", "***"]
     keys = [state.add_holdout(name=name, id=str(number))["key"] for number, name in enumerate(names)]
@@ -248,8 +262,8 @@ FLAG = {"id": "1", "key": "x"}
         ),
     ],
 )
-def test_what_is_no_state(parts: Any, message: str) -> None:
-    """The error names the place in the document."""
+def test_invalid_state(parts: Any, message: str) -> None:
+    """The error names the location."""
     with pytest.raises(StateError, match=message):
         Emulator(parts)
 
@@ -257,8 +271,8 @@ def test_what_is_no_state(parts: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"), [("{", "not valid JSON"), ("[]", "must be an object"), ('{"flags": [{}]}', "has no key")]
 )
-def test_what_is_no_state_file(tmp_path: Path, text: str, message: str) -> None:
-    """The error begins with the file's path."""
+def test_invalid_state_file(tmp_path: Path, text: str, message: str) -> None:
+    """The error begins with the path of the file."""
     path = tmp_path / "wrong.json"
     path.write_text(text)
     with pytest.raises(StateError, match=message) as caught:
@@ -266,21 +280,21 @@ def test_what_is_no_state_file(tmp_path: Path, text: str, message: str) -> None:
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_state_file_that_does_not_exist(tmp_path: Path) -> None:
-    """The usual error for files."""
+def test_missing_state_file(tmp_path: Path) -> None:
+    """The error is `FileNotFoundError`."""
     with pytest.raises(FileNotFoundError):
         Emulator(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize("add", ["add_flag", "add_experiment", "add_deployment", "add_mutex", "add_holdout"])
-def test_a_name_in_snake_case_is_refused(add: str) -> None:
-    """A helper that kept `project_id` as an unknown field would give the flag the default project."""
+def test_snake_case_names_are_rejected(add: str) -> None:
+    """Otherwise `project_id` would be kept as an unknown field."""
     with pytest.raises(ValueError, match='did you mean "projectId"'):
         getattr(EmulatorState(), add)(project_id="5")
 
 
-def test_a_lone_string_is_no_list_of_users() -> None:
-    """A string is not taken for its letters."""
+def test_a_string_is_not_a_list_of_users() -> None:
+    """A string is not a list of characters."""
     state = EmulatorState()
     with pytest.raises(TypeError, match="must be a list of IDs"):
         state.add_users("flags", state.add_flag()["id"], "on", "abc")

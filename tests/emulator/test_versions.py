@@ -13,7 +13,7 @@ Api = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def history(emulator: Emulator, clock: Any) -> list[tuple[str, int]]:
-    """Five versions, one a second from 12:00:00 on; their objects' keys and their numbers, the newest first."""
+    """Make five versions, one per second from 12:00:00; return their keys and numbers, newest first."""
     state = emulator.state
     state.add_flag(key="a", projectId="1")
     clock.move(1)
@@ -27,45 +27,45 @@ def history(emulator: Emulator, clock: Any) -> list[tuple[str, int]]:
     return [("b", 2), ("c", 1), ("a", 2), ("b", 1), ("a", 1)]
 
 
-def shown(versions: Any) -> list[tuple[str, int]]:
-    """What tells versions apart."""
+def identities(versions: Any) -> list[tuple[str, int]]:
+    """Return the key and number of each version."""
     return [(version["flagConfig"]["key"], version["version"]) for version in versions]
 
 
-async def test_all_versions_of_all_projects(api: Api, emulator: Emulator, history: list[tuple[str, int]]) -> None:
-    """Flags and experiments together, the newest first, archived ones too, each as its own list shows it."""
+async def test_all_versions(api: Api, emulator: Emulator, history: list[tuple[str, int]]) -> None:
+    """Versions of flags and experiments are listed together, newest first, archived ones included."""
     body = (await api("GET", "/versions")).body
     assert set(body) == {"versions"}
-    assert shown(body["versions"]) == history
+    assert identities(body["versions"]) == history
     own = (await api("GET", f"/flags/{emulator.state.flags[0]['id']}/versions")).body
     assert [version for version in body["versions"] if version["flagConfig"]["key"] == "a"] == own
     assert set(own[0]) == {"createdAt", "createdBy", "version", "flagConfig"}
 
 
 async def test_a_key_sees_only_its_projects_versions(api: Api, history: list[tuple[str, int]]) -> None:
-    """Those of other projects are absent."""
+    """Versions of other projects are absent."""
     body = (await api("GET", "/versions", key="narrow-key")).body
-    assert shown(body["versions"]) == [version for version in history if version[0] == "a"]
+    assert identities(body["versions"]) == [version for version in history if version[0] == "a"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
 async def test_pages_with_numeric_cursors(api: Api, history: list[tuple[str, int]], limit: int) -> None:
-    """The cursor is a number whatever the other lists send, and what is made meanwhile shifts nothing."""
-    found: list[tuple[str, int]] = []
+    """The cursor is always a number, and new versions do not shift the pages."""
+    versions: list[tuple[str, int]] = []
     cursor = ""
     while True:
         body = (await api("GET", f"/versions?limit={limit}{cursor}")).body
-        found += shown(body["versions"])
-        await api("POST", "/flags", {"projectId": "1", "key": f"new-{len(found)}"})
+        versions += identities(body["versions"])
+        await api("POST", "/flags", {"projectId": "1", "key": f"new-{len(versions)}"})
         if "nextCursor" not in body:
             break
         assert type(body["nextCursor"]) is int
         cursor = f"&cursor={body['nextCursor']}"
-    assert found == history
+    assert versions == history
 
 
 @pytest.mark.parametrize(
-    ("query", "wanted"),
+    ("query", "expected"),
     [
         ("start=2026-03-01T12:00:02.000Z", slice(0, 3)),
         ("end=2026-03-01T12:00:02.000Z", slice(3, 5)),
@@ -77,18 +77,18 @@ async def test_pages_with_numeric_cursors(api: Api, history: list[tuple[str, int
         ("start=2026-03-01T12:00:02.001Z&end=2026-03-01T12:00:02Z", slice(0, 0)),
     ],
 )
-async def test_from_start_to_end(api: Api, history: list[tuple[str, int]], query: str, wanted: slice) -> None:
-    """The start is included, the end is not; a moment without a zone and a bare date are in UTC."""
+async def test_from_start_to_end(api: Api, history: list[tuple[str, int]], query: str, expected: slice) -> None:
+    """The start is included, the end is not; a time without a zone and a date are in UTC."""
     body = (await api("GET", f"/versions?{query}")).body
-    assert shown(body["versions"]) == history[wanted]
+    assert identities(body["versions"]) == history[expected]
 
 
-async def test_pages_within_a_stretch(api: Api, history: list[tuple[str, int]]) -> None:
-    """A page is filled from the stretch alone, and the last one says so."""
+async def test_pages_from_start_to_end(api: Api, history: list[tuple[str, int]]) -> None:
+    """A page contains versions of the period only, and the last page has no cursor."""
     query = "limit=2&start=2026-03-01T12:00:00Z&end=2026-03-01T12:00:03Z"
     first = (await api("GET", f"/versions?{query}")).body
     second = (await api("GET", f"/versions?{query}&cursor={first['nextCursor']}")).body
-    assert shown(first["versions"] + second["versions"]) == history[2:]
+    assert identities(first["versions"] + second["versions"]) == history[2:]
     assert "nextCursor" not in second
 
 
@@ -97,17 +97,15 @@ async def test_pages_within_a_stretch(api: Api, history: list[tuple[str, int]]) 
     ["start=yesterday", "end=", "start=1772366400", "end=01.03.2026", "limit=0", "limit=1001", "cursor=x", "cursor=99"],
 )
 @pytest.mark.usefixtures("history")
-async def test_what_will_not_do(api: Api, query: str) -> None:
-    """400 names the parameter."""
-    answer = await api("GET", f"/versions?{query}")
-    assert answer.status == 400
-    assert query.split("=", maxsplit=1)[0] in answer.body["error"]
+async def test_invalid_parameters(api: Api, query: str) -> None:
+    """The status is 400 with the parameter."""
+    response = await api("GET", f"/versions?{query}")
+    assert response.status == 400
+    assert query.split("=", maxsplit=1)[0] in response.body["error"]
 
 
-async def test_it_comes_back_from_a_file(
-    api: Api, emulator: Emulator, history: list[tuple[str, int]], tmp_path: Path
-) -> None:
-    """A saved and loaded state lists the same versions in the same order."""
+async def test_save_and_load(api: Api, emulator: Emulator, history: list[tuple[str, int]], tmp_path: Path) -> None:
+    """A loaded state lists the same versions in the same order."""
     emulator.save(tmp_path / "state.json")
     emulator.load(tmp_path / "state.json")
-    assert shown((await api("GET", "/versions")).body["versions"]) == history
+    assert identities((await api("GET", "/versions")).body["versions"]) == history

@@ -1,4 +1,4 @@
-"""Requests that are refused whatever the operation: keys, paths, methods, bodies, and what may not be edited."""
+"""Requests that are rejected for every operation: keys, paths, methods, bodies, and read-only types."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,8 @@ from amp_exp_async.emulator.routes import BETA_PREFIX, PREFIX, ROUTES
 Api = Callable[..., Awaitable[Any]]
 
 
-def test_the_operations_of_the_contract() -> None:
-    """22 operations on flags and on experiments, 3 on deployments, 1 on versions, 5 and 4 on groups; 13 of the Beta."""
+def test_number_of_operations() -> None:
+    """22 for flags and experiments, 3 for deployments, 1 for versions, 5 and 4 for groups; 13 of the Beta API."""
     shared = [route for route in ROUTES[PREFIX] if route.path.startswith("/{kind}")]
     assert (len(shared), len(ROUTES[PREFIX])) == (22, 22 + 3 + 1 + 5 + 4)
     assert sum(2 if route.path.startswith("/{kind}") else 1 for route in ROUTES[BETA_PREFIX]) == 13
@@ -30,11 +30,11 @@ def test_the_operations_of_the_contract() -> None:
     ],
 )
 async def test_a_missing_or_unknown_key(api: Api, emulator: Emulator, headers: dict[str, str]) -> None:
-    """401, on unknown paths too, and the log shows that the key was not known, never the key."""
+    """The status is 401, also for unknown paths, and the log contains no key."""
     for path in ("/flags", "/nothing"):
-        answer = await api("GET", path, headers=headers)
-        assert answer.status == 401
-        assert "key" in answer.body["error"]
+        response = await api("GET", path, headers=headers)
+        assert response.status == 401
+        assert "key" in response.body["error"]
     assert [request.authorized for request in emulator.requests] == [False, False]
     assert not any("wrong" in str(request) for request in emulator.requests)
 
@@ -53,13 +53,13 @@ async def test_a_key_sees_only_its_projects(api: Api, emulator: Emulator, kind: 
         ("POST", f"/{kind}", {"projectId": "2", "key": "new"}),
         ("DELETE", f"/{kind}/{other}/variants/on/users", None),
     ):
-        answer = await api(method, path, body, key="narrow-key")
-        assert answer.status == 403
-        assert "project 2" in answer.body["error"]
+        response = await api(method, path, body, key="narrow-key")
+        assert response.status == 403
+        assert "project 2" in response.body["error"]
 
 
 async def test_a_key_sees_only_its_projects_deployments(api: Api, emulator: Emulator) -> None:
-    """The same holds for deployments, listed, edited, created or assigned."""
+    """Deployments of other projects cannot be listed, edited, created or added."""
     flag = emulator.state.add_flag(projectId="1")["id"]
     other = emulator.state.add_deployment(projectId="2")["id"]
     assert (await api("GET", "/deployments", key="narrow-key")).body == {"deployments": []}
@@ -72,8 +72,8 @@ async def test_a_key_sees_only_its_projects_deployments(api: Api, emulator: Emul
 
 
 @pytest.mark.parametrize("type_", ["web-experiment", "guide", "survey"])
-async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, kind: Any, type_: str) -> None:
-    """Web experiments, guides and surveys can be read, and refuse every write with 405, whatever its body."""
+async def test_read_only_types(api: Api, emulator: Emulator, kind: Any, type_: str) -> None:
+    """Web experiments, guides and surveys can be read, and every write is rejected with 405, whatever its body."""
     deployment = emulator.state.add_deployment()["id"]
     fields = {"variants": [{"key": "on"}], "deployments": [deployment], "_type": type_}
     id = emulator.state.add(kind, fields)["id"]
@@ -84,9 +84,9 @@ async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, kind: An
         if route.path.startswith("/{kind}/{id}"):
             method = route.method
             path = route.path.format(kind=kind, id=id, variant="on", index="0", deployment=deployment, version="1")
-            answer = await api(method, path, None if method == "GET" else {})
-            assert answer.status == (200 if method == "GET" else 405)
-            assert method == "GET" or type_ in answer.body["error"]
+            response = await api(method, path, None if method == "GET" else {})
+            assert response.status == (200 if method == "GET" else 405)
+            assert method == "GET" or type_ in response.body["error"]
     assert [request.status for request in emulator.requests].count(405) == 12
     assert emulator.state.revision == revision
     assert "_type" not in (await api("GET", f"/{kind}/{id}")).body
@@ -94,14 +94,14 @@ async def test_what_this_api_may_not_edit(api: Api, emulator: Emulator, kind: An
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 async def test_an_unknown_object(api: Api, kind: str, method: str) -> None:
-    """404 names the id, decoded."""
-    answer = await api(method, f"/{kind}/a%2Fb", {"name": "n"})
-    assert answer.status == 404
-    assert "a/b" in answer.body["error"]
+    """The status is 404 with the decoded ID."""
+    response = await api(method, f"/{kind}/a%2Fb", {"name": "n"})
+    assert response.status == 404
+    assert "a/b" in response.body["error"]
 
 
-async def test_flags_and_experiments_are_apart(api: Api, emulator: Emulator) -> None:
-    """A flag's id names no experiment."""
+async def test_a_flag_is_not_an_experiment(api: Api, emulator: Emulator) -> None:
+    """The ID of a flag is not the ID of an experiment."""
     assert (await api("GET", f"/experiments/{emulator.state.add_flag()['id']}")).status == 404
 
 
@@ -110,18 +110,18 @@ async def test_flags_and_experiments_are_apart(api: Api, emulator: Emulator) -> 
     ["/", "/nothing", "/flags/1/nothing", "/flags/1/variants/on/users/0/more", "/holdouts/1/slots/1", "/versions/1"],
 )
 async def test_an_unknown_path(api: Api, path: str) -> None:
-    """404 with JSON for a path that the API does not have."""
-    answer = await api("GET", path)
-    assert answer.status == 404
-    assert path in answer.body["error"]
+    """The status is 404 with JSON."""
+    response = await api("GET", path)
+    assert response.status == 404
+    assert path in response.body["error"]
 
 
 @pytest.mark.parametrize("path", ["/../../flags", "/../1flags", "/../../"])
 async def test_a_path_outside_the_prefix(api: Api, emulator: Emulator, path: str) -> None:
-    """404 that names the prefix, for paths as they arrive."""
-    answer = await api("GET", path)
-    assert answer.status == 404
-    assert "/api/1 or /beta" in answer.body["error"]
+    """The status is 404 with the prefixes."""
+    response = await api("GET", path)
+    assert response.status == 404
+    assert "/api/1 or /beta" in response.body["error"]
     assert not emulator.requests[-1].path.startswith("/api/1/")
 
 
@@ -142,17 +142,17 @@ async def test_a_path_outside_the_prefix(api: Api, emulator: Emulator, path: str
     ],
 )
 async def test_a_wrong_method(api: Api, method: str, path: str, allowed: str) -> None:
-    """405 with JSON names the methods that the path has."""
-    answer = await api(method, path)
-    assert answer.status == 405
-    assert answer.body["error"].endswith(f"only {allowed}")
+    """The status is 405 with JSON that names the methods of the path."""
+    response = await api(method, path)
+    assert response.status == 405
+    assert response.body["error"].endswith(f"only {allowed}")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"text"', b"null", b"\xff", b"{'a': 1}"])
-async def test_a_body_that_is_no_json_object(api: Api, emulator: Emulator, toggle: str, content: bytes) -> None:
-    """400, and the log shows what came."""
+async def test_invalid_json_body(api: Api, emulator: Emulator, flag_path: str, content: bytes) -> None:
+    """The status is 400, and the log contains the body."""
     headers = {"Authorization": f"Bearer {emulator.api_key}", "Content-Type": "application/json"}
-    assert (await api("PATCH", toggle, headers=headers, data=content)).status == 400
+    assert (await api("PATCH", flag_path, headers=headers, data=content)).status == 400
     try:
         expected = json.loads(content) if content else None
     except ValueError:
@@ -160,9 +160,9 @@ async def test_a_body_that_is_no_json_object(api: Api, emulator: Emulator, toggl
     assert emulator.requests[-1].body == expected
 
 
-async def test_a_body_of_another_type(api: Api, emulator: Emulator, toggle: str) -> None:
-    """400 for JSON that is not declared as JSON."""
+async def test_body_with_another_content_type(api: Api, emulator: Emulator, flag_path: str) -> None:
+    """The status is 400 for JSON that is not declared as JSON."""
     headers = {"Authorization": f"Bearer {emulator.api_key}", "Content-Type": "text/plain"}
-    answer = await api("PATCH", toggle, headers=headers, data='{"name": "n"}')
-    assert answer.status == 400
-    assert "Content-Type" in answer.body["error"]
+    response = await api("PATCH", flag_path, headers=headers, data='{"name": "n"}')
+    assert response.status == 400
+    assert "Content-Type" in response.body["error"]

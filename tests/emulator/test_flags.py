@@ -10,28 +10,33 @@ from amp_exp_async.emulator import Emulator
 Api = Callable[..., Awaitable[Any]]
 
 
-async def test_a_new_object_is_found_as_it_was_created(api: Api, kind: str) -> None:
-    """Create answers id and url, and get shows the fields that were sent beside the defaults."""
+async def test_create_and_get(api: Api, kind: str) -> None:
+    """Create returns ID and URL; get returns the fields that were sent, and the defaults."""
     created = await api("POST", f"/{kind}", {"projectId": "7", "key": "checkout", "description": "d"})
     id = created.body["id"]
     assert created.body == {"id": id, "url": f"http://experiment.amplitude.com/amplitude/7/config/{id}"}
-    found = (await api("GET", f"/{kind}/{id}")).body
-    assert (found["key"], found["name"], found["description"], found["projectId"]) == ("checkout", "checkout", "d", "7")
-    assert found["createdAt"] == "2026-03-01T12:00:00.000Z"
-    assert found["deleted"] is found["enabled"] is False
+    document = (await api("GET", f"/{kind}/{id}")).body
+    assert (document["key"], document["name"], document["description"], document["projectId"]) == (
+        "checkout",
+        "checkout",
+        "d",
+        "7",
+    )
+    assert document["createdAt"] == "2026-03-01T12:00:00.000Z"
+    assert document["deleted"] is document["enabled"] is False
 
 
 async def test_default_variants(api: Api) -> None:
-    """A flag begins with on, an experiment with control and treatment, each with weight 1."""
+    """A flag has the variant on, an experiment control and treatment, each with weight 1."""
     for kind, keys in (("flags", ["on"]), ("experiments", ["control", "treatment"])):
         created = await api("POST", f"/{kind}", {"projectId": "1", "key": "x"})
-        found = (await api("GET", f"/{kind}/{created.body['id']}")).body
-        assert [variant["key"] for variant in found["variants"]] == keys
-        assert found["rolloutWeights"] == dict.fromkeys(keys, 1)
+        document = (await api("GET", f"/{kind}/{created.body['id']}")).body
+        assert [variant["key"] for variant in document["variants"]] == keys
+        assert document["rolloutWeights"] == dict.fromkeys(keys, 1)
 
 
 async def test_only_experiments_have_experiment_fields(api: Api, emulator: Emulator) -> None:
-    """A flag's document shows none of the fields that belong to experiments."""
+    """A flag's document has no field of experiments."""
     flag = (await api("GET", f"/flags/{emulator.state.add_flag()['id']}")).body
     experiment = (await api("GET", f"/experiments/{emulator.state.add_experiment()['id']}")).body
     assert set(experiment) - set(flag) == {
@@ -41,8 +46,8 @@ async def test_only_experiments_have_experiment_fields(api: Api, emulator: Emula
     assert experiment["state"] == "planning"
 
 
-async def test_create_takes_every_field_of_the_contract(api: Api, emulator: Emulator) -> None:
-    """Variants, weights, segments, deployments and the rest stand in the document afterwards."""
+async def test_create_accepts_every_documented_field(api: Api, emulator: Emulator) -> None:
+    """The document contains the variants, weights, segments, deployments and the other fields."""
     deployment = emulator.state.add_deployment()["id"]
     segment = {
         "name": "Segment 1",
@@ -69,7 +74,7 @@ async def test_create_takes_every_field_of_the_contract(api: Api, emulator: Emul
 
 
 @pytest.mark.parametrize(
-    ("change", "place"),
+    ("change", "location"),
     [
         ({"projectId": 5}, "projectId"),
         ({"projectId": ""}, "projectId"),
@@ -89,28 +94,28 @@ async def test_create_takes_every_field_of_the_contract(api: Api, emulator: Emul
         ({"key": "taken"}, "already exists"),
     ],
 )
-async def test_create_refuses_what_will_not_do(
-    api: Api, emulator: Emulator, kind: Any, change: Any, place: str
+async def test_create_rejects_invalid_fields(
+    api: Api, emulator: Emulator, kind: Any, change: Any, location: str
 ) -> None:
-    """400 names the place, and nothing is created."""
+    """The status is 400 with the location, and nothing is created."""
     emulator.state.add(kind, {"key": "taken"})
-    answer = await api("POST", f"/{kind}", {"projectId": "1", "key": "x", **change})
-    assert answer.status == 400
-    assert place in answer.body["error"]
+    response = await api("POST", f"/{kind}", {"projectId": "1", "key": "x", **change})
+    assert response.status == 400
+    assert location in response.body["error"]
     assert len(emulator.state.flags + emulator.state.experiments) == 1
 
 
 @pytest.mark.parametrize("missing", ["projectId", "key"])
-async def test_create_needs_a_project_and_a_key(api: Api, kind: str, missing: str) -> None:
-    """A create without one of the two is refused with its name."""
+async def test_create_requires_a_project_and_a_key(api: Api, kind: str, missing: str) -> None:
+    """A create without a required field is rejected."""
     fields = {"projectId": "1", "key": "x"}
     del fields[missing]
-    answer = await api("POST", f"/{kind}", fields)
-    assert (answer.status, answer.body) == (400, {"error": f'"{missing}" is missing'})
+    response = await api("POST", f"/{kind}", fields)
+    assert (response.status, response.body) == (400, {"error": f'"{missing}" is missing'})
 
 
-async def test_a_key_may_exist_in_several_projects(api: Api, kind: str) -> None:
-    """Only within one project is a key taken."""
+async def test_keys_are_unique_in_a_project(api: Api, kind: str) -> None:
+    """The same key can exist in several projects."""
     for project in "12":
         assert (await api("POST", f"/{kind}", {"projectId": project, "key": "x"})).status == 200
     assert len((await api("GET", f"/{kind}?key=x")).body[kind]) == 2
@@ -134,17 +139,18 @@ async def test_a_key_may_exist_in_several_projects(api: Api, kind: str) -> None:
         {"enabled": None, "tags": None, "targetSegments": None},
     ],
 )
-async def test_edit_sets_what_was_sent_and_nothing_else(api: Api, clock: Any, toggle: str, changes: Any) -> None:
-    """Fields that were sent are set, null to null; the others stay; the modification time moves."""
-    before = (await api("GET", toggle)).body
+async def test_edit(api: Api, clock: Any, flag_path: str, changes: Any) -> None:
+    """The fields that were sent are set, null included, and the others stay, except the modification time."""
+    before = (await api("GET", flag_path)).body
     clock.move(5)
-    answer = await api("PATCH", toggle, changes)
-    assert (answer.status, answer.body, answer.headers["Content-Type"]) == (200, "OK", "text/plain; charset=utf-8")
-    assert (await api("GET", toggle)).body == before | changes | {"lastModifiedAt": "2026-03-01T12:00:05.000Z"}
+    response = await api("PATCH", flag_path, changes)
+    assert (response.status, response.body) == (200, "OK")
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert (await api("GET", flag_path)).body == before | changes | {"lastModifiedAt": "2026-03-01T12:00:05.000Z"}
 
 
 async def test_edit_of_an_experiment(api: Api, emulator: Emulator) -> None:
-    """An experiment has more fields to edit; dates may be moments, bare dates or null."""
+    """An experiment has more fields; dates can be timestamps, dates or null."""
     path = f"/experiments/{emulator.state.add_experiment()['id']}"
     changes = {
         "experimentType": "no-harm",
@@ -175,7 +181,7 @@ async def test_edit_of_an_experiment(api: Api, emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "place"),
+    ("changes", "location"),
     [
         ({}, "no field"),
         ({"key": "other"}, "key"),
@@ -207,15 +213,15 @@ async def test_edit_of_an_experiment(api: Api, emulator: Emulator) -> None:
         ),
     ],
 )
-async def test_edit_refuses_what_will_not_do(
-    api: Api, emulator: Emulator, toggle: str, changes: Any, place: str
+async def test_edit_rejects_invalid_fields(
+    api: Api, emulator: Emulator, flag_path: str, changes: Any, location: str
 ) -> None:
-    """400 names the place, and the good fields of the same request are not set either."""
-    answer = await api("PATCH", toggle, {"description": "new", **changes} if changes else {})
-    assert answer.status == 400
-    assert place in answer.body["error"]
+    """The status is 400 with the location, and the valid fields are not set."""
+    response = await api("PATCH", flag_path, {"description": "new", **changes} if changes else {})
+    assert response.status == 400
+    assert location in response.body["error"]
     assert emulator.requests[-1].applied is False
-    assert (await api("GET", toggle)).body["description"] == ""
+    assert (await api("GET", flag_path)).body["description"] == ""
 
 
 @pytest.mark.parametrize(
@@ -228,43 +234,43 @@ async def test_edit_refuses_what_will_not_do(
         {"exposureEvent": {"event_type": "_active", "filters": [{"subpropKey": "k"}]}},
     ],
 )
-async def test_edit_of_an_experiment_refuses_what_will_not_do(api: Api, emulator: Emulator, changes: Any) -> None:
-    """The exposure event is snake_case, dates are ISO 8601, decisions are three words."""
+async def test_edit_of_an_experiment_rejects_invalid_fields(api: Api, emulator: Emulator, changes: Any) -> None:
+    """The exposure event is in snake_case, dates are ISO 8601, and a decision has three values."""
     path = f"/experiments/{emulator.state.add_experiment()['id']}"
     assert (await api("PATCH", path, changes)).status == 400
 
 
-async def test_flags_take_no_experiment_fields(api: Api, emulator: Emulator) -> None:
-    """A field that only experiments have is unknown to a flag."""
+async def test_flags_have_no_experiment_fields(api: Api, emulator: Emulator) -> None:
+    """A field of experiments is unknown for a flag."""
     path = f"/flags/{emulator.state.add_flag()['id']}"
     assert (await api("PATCH", path, {"stickyBucketing": True})).status == 400
 
 
-async def test_archive_hides_from_the_list_only(api: Api, kind: str, toggle: str) -> None:
-    """An archived object is listed on demand, can be read, and comes back when restored."""
-    await api("PATCH", toggle, {"archive": True})
-    assert (await api("GET", toggle)).body["deleted"] is True
+async def test_archive_hides_from_the_list_only(api: Api, kind: str, flag_path: str) -> None:
+    """An archived object can be read, is listed with `includeArchived`, and can be restored."""
+    await api("PATCH", flag_path, {"archive": True})
+    assert (await api("GET", flag_path)).body["deleted"] is True
     assert (await api("GET", f"/{kind}")).body[kind] == []
     assert (await api("GET", f"/{kind}?includeArchived=false")).body[kind] == []
     assert len((await api("GET", f"/{kind}?includeArchived=true")).body[kind]) == 1
-    await api("PATCH", toggle, {"archive": False})
+    await api("PATCH", flag_path, {"archive": False})
     assert len((await api("GET", f"/{kind}")).body[kind]) == 1
 
 
-async def test_every_write_makes_a_version(api: Api, toggle: str) -> None:
-    """Versions are numbered from 1 and listed the newest first, each with the configuration of its time."""
-    await api("PATCH", toggle, {"description": "second"})
-    await api("POST", f"{toggle}/variants", {"key": "third"})
-    versions = (await api("GET", f"{toggle}/versions")).body
+async def test_every_write_makes_a_version(api: Api, flag_path: str) -> None:
+    """Versions are numbered from 1 and listed newest first, with the configuration of their time."""
+    await api("PATCH", flag_path, {"description": "second"})
+    await api("POST", f"{flag_path}/variants", {"key": "third"})
+    versions = (await api("GET", f"{flag_path}/versions")).body
     assert [version["version"] for version in versions] == [3, 2, 1]
     assert [version["flagConfig"]["description"] for version in versions] == ["second", "second", ""]
     assert [len(version["flagConfig"]["variants"]) for version in versions] == [3, 2, 2]
     assert set(versions[0]) == {"createdAt", "createdBy", "version", "flagConfig"}
     assert not {"deleted", "createdAt", "lastModifiedAt"} & set(versions[0]["flagConfig"])
-    assert (await api("GET", f"{toggle}/versions/2")).body == versions[1]
+    assert (await api("GET", f"{flag_path}/versions/2")).body == versions[1]
 
 
 @pytest.mark.parametrize("version", ["9", "0", "latest"])
-async def test_a_version_that_does_not_exist(api: Api, toggle: str, version: str) -> None:
-    """404 for a version that was never made."""
-    assert (await api("GET", f"{toggle}/versions/{version}")).status == 404
+async def test_a_version_that_does_not_exist(api: Api, flag_path: str, version: str) -> None:
+    """The status is 404."""
+    assert (await api("GET", f"{flag_path}/versions/{version}")).status == 404

@@ -19,21 +19,21 @@ Api = Callable[..., Awaitable[Any]]
 
 
 def get(emulator: Emulator, path: str) -> Any:
-    """A blocking request."""
+    """Send a blocking request."""
     headers = {"Authorization": f"Bearer {emulator.api_key}"}
     request = urllib.request.Request(f"{emulator.base_url}/api/1{path}", headers=headers)
-    with urllib.request.urlopen(request, timeout=5) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
-def test_it_has_no_address_before_it_is_started() -> None:
-    """The error says why."""
+def test_no_base_url_before_start() -> None:
+    """The base URL is not available before the start."""
     with pytest.raises(RuntimeError, match="not been started"):
         _ = Emulator().base_url
 
 
 async def test_stop_is_idempotent_and_start_keeps_the_port(session: aiohttp.ClientSession) -> None:
-    """A stopped emulator refuses connections, and comes back at the same address with the same state."""
+    """A stopped emulator refuses connections, and restarts at the same address with the same state."""
     emulator = Emulator(api_key="k")
     await emulator.stop()
     await emulator.start()
@@ -45,19 +45,19 @@ async def test_stop_is_idempotent_and_start_keeps_the_port(session: aiohttp.Clie
         await session.get(f"{url}/api/1/flags")
     async with emulator:
         assert emulator.base_url == url
-        answer = await session.get(f"{url}/api/1/flags", headers={"Authorization": "Bearer k"})
-        assert len((await answer.json())["flags"]) == 1
+        response = await session.get(f"{url}/api/1/flags", headers={"Authorization": "Bearer k"})
+        assert len((await response.json())["flags"]) == 1
 
 
-async def test_it_is_started_once() -> None:
-    """A second start is an error, and the first goes on."""
+async def test_a_second_start_is_an_error() -> None:
+    """The first start is not affected."""
     async with Emulator() as emulator:
         with pytest.raises(RuntimeError, match="already running"):
             await emulator.start()
 
 
-async def test_a_port_that_is_taken() -> None:
-    """The system's error comes through, in the loop and from the thread, and nothing is left running."""
+async def test_a_port_in_use() -> None:
+    """The system's error is raised, in the loop and from the thread, and nothing is left running."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         emulator = Emulator(port=taken.getsockname()[1])
         with pytest.raises(OSError, match="address"):
@@ -67,21 +67,21 @@ async def test_a_port_that_is_taken() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
 
 
-def test_on_a_thread_of_its_own() -> None:
-    """Blocking code is served too, and the thread ends with the block."""
+def test_server_thread() -> None:
+    """Blocking code can use the emulator, and the thread ends with the block."""
     with Emulator() as emulator:
         id = emulator.state.add_flag(key="x")["id"]
         assert get(emulator, f"/flags/{id}")["key"] == "x"
     assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
 
 
-def test_leaving_without_having_entered() -> None:
-    """There is nothing to end."""
+def test_exit_without_enter() -> None:
+    """Nothing happens."""
     Emulator().__exit__(None, None, None)
 
 
 async def test_stop_and_start_from_another_loop() -> None:
-    """An emulator on its own thread can be stopped and started again from a test's loop; the block still ends it."""
+    """An emulator on its own thread can be stopped and restarted from another loop, and the block ends it."""
     with Emulator() as emulator:
         await emulator.stop()
         with pytest.raises(OSError, match="refused"):
@@ -91,14 +91,14 @@ async def test_stop_and_start_from_another_loop() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
 
 
-async def test_an_address_of_the_sixth_version() -> None:
-    """The host stands in brackets."""
+async def test_ipv6_address() -> None:
+    """The base URL has the host in brackets."""
     async with Emulator(host="::1") as emulator:
         assert emulator.base_url.startswith("http://[::1]:")
 
 
 async def test_the_log(api: Api, emulator: Emulator) -> None:
-    """Requests in order of arrival, paths still encoded, the key masked."""
+    """The log has the requests in order of arrival, with encoded paths and masked keys."""
     await api("POST", "/flags?a=1%202", {"projectId": "1", "key": "x"})
     await api("GET", "/flags/a%2Fb%20c")
     first, second = emulator.requests
@@ -111,8 +111,8 @@ async def test_the_log(api: Api, emulator: Emulator) -> None:
     assert (second.path, second.body, second.status, second.applied) == ("/api/1/flags/a%2Fb%20c", None, 404, False)
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_request(emulator: Emulator, arrival: Any) -> None:
-    """The request is logged without an answer, changes nothing, and the emulator goes on."""
+async def test_client_that_sends_half_a_request(emulator: Emulator, arrival: Any) -> None:
+    """The request is logged without a status, changes nothing, and the emulator continues."""
     host, port = emulator.base_url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -125,7 +125,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_request(emulator: Emula
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_serving_until_a_signal(tmp_path: Path, number: signal.Signals) -> None:
-    """It says when it is ready, ends on the signal, and saves what it knows."""
+    """`serve` calls `on_ready`, ends on the signal, and saves the state."""
     path = tmp_path / "state.json"
     ready: list[str] = []
     emulator = Emulator()
@@ -141,7 +141,7 @@ async def test_serving_until_a_signal(tmp_path: Path, number: signal.Signals) ->
 
 
 async def test_serving_without_a_file() -> None:
-    """What cancels it ends it just as well as a signal, and there is nothing to write."""
+    """Cancelling ends it like a signal, and no file is written."""
     ready = asyncio.Event()
     serving = asyncio.ensure_future(serve(Emulator(), state_file=None, on_ready=lambda _: ready.set()))
     await ready.wait()
