@@ -11,8 +11,7 @@ from types import MappingProxyType
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import format_value
-from amp_exp_async.manifests.dump import validated_values
-from amp_exp_async.manifests.parse import problem_at, unknown_variants
+from amp_exp_async.manifests.parse import problem_at, unknown_variants, validated_values
 from amp_exp_async.manifests.spec import KINDS, ExperimentSpec, FlagConfigSpec, Manifest, VariantSpec
 from amp_exp_async.models import UNSET, Condition, Segment, UnsetType
 

@@ -108,7 +108,7 @@ class FlagDiffer:
         match schema:
             case Array() if is_array(before) and is_array(after):
                 return len(before) == len(after) and all(
-                    self._is_equal(schema.of, *pair) for pair in zip(before, after, strict=True)
+                    self._is_equal(schema.items, *pair) for pair in zip(before, after, strict=True)
                 )
             case Object() if is_object(before) and is_object(after):
                 if schema is CONDITION and not self.before_is_live:

@@ -12,7 +12,7 @@ from amp_exp_async.models import UNSET
 
 from .change import Action, ChangeSet, ResourceChange, sort_changes
 from .compare import FlagDiffer, to_spec_document
-from .dump import validated_values
+from .parse import validated_values
 from .spec import KINDS, FlagConfigSpec, KindName, Manifest
 
 _Pair: TypeAlias = tuple[FlagConfigSpec | None, FlagConfigSpec | None]

@@ -1,123 +1,196 @@
-"""From what is declared to the plain document that a file holds. Pure."""
+"""Write manifests as plain documents, and as YAML or JSON text that keeps what an existing file looks like."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
+import orjson
 
-from amp_exp_async import serialization, validation
+from amp_exp_async import serialization
 from amp_exp_async.models import UNSET, Condition, UnsetType
 
-from .document import is_array, locate
-from .parse import Parser, cross_checks, raise_for_problems
+from .document import DocumentError, is_array
+from .merging import same
+from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
-from .spec import KINDS, FlagConfigSpec, Manifest, merge_manifests
+from .spec import KINDS, FlagConfigSpec, Manifest
+from .yaml import read_yaml, update_yaml, write_yaml
+
+_HEADER = "# yaml-language-server: $schema"
 
 
-def unstructure(shape: Schema, value: Any) -> Any:
-    """A value as plain JSON, its fields in the order of the format."""
-    match shape:
+def unstructure(schema: Schema, value: Any) -> Any:
+    """Return a value as plain JSON, with its fields in the order of the schema."""
+    match schema:
         case Scalar():
             return serialization.to_json(value)
         case Array():
-            return [unstructure(shape.of, item) for item in value] if is_array(value) else value
-        case Object() if not hasattr(value, "__attrs_attrs__"):
-            return serialization.to_json(value)
+            return [unstructure(schema.items, item) for item in value] if is_array(value) else value
+        case Object() if isinstance(value, schema.make):
+            fields = {
+                name: unstructure(field, item)
+                for name, field in schema.fields.items()
+                if (item := getattr(value, name)) is not UNSET
+            }
+            if schema is CONDITION and value.type == Condition().type:
+                fields.pop("type")
+            return fields
         case Object():
-            given = {name: getattr(value, name) for name in shape.fields}
-            if shape is CONDITION and value.type == Condition().type:
-                given.pop("type")
-            return {name: unstructure(shape.fields[name], item) for name, item in given.items() if item is not UNSET}
+            return serialization.to_json(value)
 
 
-def to_document(state: Manifest, schema: str | None = None, present: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The document of a state. A project that all its flags and experiments are of is named once.
+def to_document(
+    manifest: Manifest, schema: str | None = None, existing: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the document of a manifest. A project that all flags and experiments share is named once.
 
     Args:
-        state: the state.
-        schema: where the schema is, to be named.
-        present: the document that it takes the place of: it names projects where that does.
+        manifest: the manifest.
+        schema: the path of the JSON Schema, if the document shall name it.
+        existing: the document that it replaces: flags and experiments that name their project there still do.
     """
-    present = present or {}
-    named = {
+    existing = existing or {}
+    with_project = {
         (kind, entry["key"], str(entry["project_id"]))
         for kind in KINDS
-        for entry in present.get(kind, ())
+        for entry in existing.get(kind, ())
         if "project_id" in entry
     }
-    shared = _shared(state, present.get("project_id"), apart=bool(named))
-    written: dict[str, Any] = {} if schema is None else {SCHEMA_KEY: schema}
+    shared = _shared_project(manifest, existing.get("project_id"), has_own=bool(with_project))
+    document: dict[str, Any] = {} if schema is None else {SCHEMA_KEY: schema}
     if shared is not UNSET:
-        written["project_id"] = shared
+        document["project_id"] = shared
     for kind in KINDS:
-        if getattr(state, kind) is not UNSET:
-            written[kind] = [unstructure(SCHEMAS[kind], toggle) for toggle in state.of(kind)]
-            for entry in written[kind]:
-                if entry.get("project_id") == shared and (kind, entry["key"], shared) not in named:
+        if getattr(manifest, kind) is not UNSET:
+            document[kind] = [unstructure(SCHEMAS[kind], flag) for flag in manifest.of(kind)]
+            for entry in document[kind]:
+                if entry.get("project_id") == shared and (kind, entry["key"], shared) not in with_project:
                     del entry["project_id"]
-    return written
+    return document
 
 
-def _shared(state: Manifest, named: object, *, apart: bool) -> str | UnsetType:
-    """The project to name once: the one that is named so already, or the only one where none is named apart."""
-    projects = {toggle.project_id for kind in KINDS for toggle in state.of(kind)}
+def _shared_project(manifest: Manifest, existing: object, *, has_own: bool) -> str | UnsetType:
+    """Return the project to name once: the existing document's, or the only one if no entry has its own."""
+    projects = {flag.project_id for kind in KINDS for flag in manifest.of(kind)}
     if UNSET in projects:
         return UNSET
-    if named is not None and str(named) in projects:
-        return str(named)
-    return projects.pop() if len(projects) == 1 and (named is not None or not apart) else UNSET
+    if existing is not None and str(existing) in projects:
+        return str(existing)
+    return projects.pop() if len(projects) == 1 and (existing is not None or not has_own) else UNSET
 
 
-def validated(state: Manifest) -> Manifest:
-    """A state that may have been made in code, checked as a file would be.
-
-    Raises:
-        InvalidInputError: it is no state.
-        InvalidManifestError: it has problems.
-    """
-    _refuse_others("manifest", state)
-    parser = Parser("")
-    made: list[Manifest] = []
-    for kind in KINDS:
-        if getattr(state, kind) is UNSET:
-            continue
-        fresh = [toggle for toggle in state.of(kind) if toggle.location is None]
-        read = parser.parse_manifest(locate({kind: [unstructure(SCHEMAS[kind], toggle) for toggle in fresh]}))
-        placed = [toggle for toggle in state.of(kind) if toggle.location is not None]
-        made += [Manifest(**{kind: placed}), read]
-    whole = evolve(merge_manifests(made), scope=state.scope)
-    raise_for_problems([*parser.problems, *cross_checks(whole)])
-    return whole
-
-
-def validated_values(argument: str, state: Manifest) -> Manifest:
-    """A state that may have been made in code, each value checked as a file's would be, and not how they go together.
+def dump_text(manifest: Manifest, format: Format, schema: str | None = None, existing: ParsedFile | None = None) -> str:
+    """Return a manifest as text.
 
     Args:
-        argument: what the caller knows it by.
-        state: the state.
-
-    Raises:
-        InvalidInputError: it is no state.
-        InvalidManifestError: a value in it cannot be.
+        manifest: the manifest.
+        format: `yaml` or `json`.
+        schema: the path of the JSON Schema, if the text shall name it.
+        existing: the text that it replaces: its comments, quotes and order are kept if possible.
     """
-    _refuse_others(argument, state)
-    parser = Parser("")
-    read: dict[str, list[FlagConfigSpec]] = {}
+    value = None if existing is None else existing.value
+    if format == "json":
+        return orjson.dumps(to_document(manifest, schema, value), option=orjson.OPT_INDENT_2).decode() + "\n"
+    desired = to_document(manifest, existing=value)
+    text = (existing and _update_text(existing, desired)) or write_yaml(desired)
+    return text if schema is None or _HEADER in text else f"{_HEADER}={schema}\n{text}"
+
+
+def _update_text(existing: ParsedFile, desired: dict[str, Any]) -> str | None:
+    """Return a YAML text with the desired content, or None if the existing text cannot be updated."""
+    desired = _keep_spelling(existing, desired)
+    if same(_sorted(existing.value), _sorted(desired)):
+        return existing.text
+    text = update_yaml(existing.text, desired)
+    return text if text is not None and _has_content(text, desired) else None
+
+
+def _has_content(text: str, desired: dict[str, Any]) -> bool:
+    try:
+        return same(_sorted(read_yaml(text, "").value), _sorted(desired))
+    except DocumentError:
+        return False
+
+
+def _keep_spelling(existing: ParsedFile, desired: dict[str, Any]) -> dict[str, Any]:
+    """Return the desired document with entries of the same meaning spelled as before: an ID may be a number."""
+    normalized = to_document(existing.manifest, existing=existing.value)
+    document = {name: existing.value[name] for name in (SCHEMA_KEY,) if name in existing.value} | desired
+    if "project_id" in desired and normalized.get("project_id") == desired["project_id"]:
+        document["project_id"] = existing.value["project_id"]
     for kind in KINDS:
-        if getattr(state, kind) is not UNSET:
-            given = state.of(kind)
-            found = parser.parse_manifest(locate({kind: [unstructure(SCHEMAS[kind], toggle) for toggle in given]})).of(
-                kind
-            )
-            raise_for_problems(parser.problems)
-            read[kind] = [evolve(toggle, location=one.location) for toggle, one in zip(found, given, strict=True)]
-    return evolve(state, **read)
+        if kind not in desired:
+            continue
+        raw_entries = {
+            _key_and_project(entry): (entry, raw)
+            for entry, raw in zip(normalized.get(kind, ()), existing.value.get(kind, ()), strict=True)
+        }
+        document[kind] = [
+            known[1] if (known := raw_entries.get(_key_and_project(entry))) and _equivalent(known[0], entry) else entry
+            for entry in desired[kind]
+        ]
+    return document
 
 
-def _refuse_others(argument: str, state: object) -> None:
-    """Refuse what is no state: a path is a likely mistake."""
-    if not isinstance(state, Manifest):
-        validation.reject(argument, "must be a Manifest, as load(path) makes one", state)
+def _equivalent(entry: dict[str, Any], other: dict[str, Any]) -> bool:
+    return same(_sorted_flag(entry), _sorted_flag(other))
+
+
+def _sorted(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with everything sorted that has no order, for comparison."""
+    return dict(document) | {
+        kind: sorted(map(_sorted_flag, document[kind]), key=_key_and_project) for kind in KINDS if kind in document
+    }
+
+
+def _key_and_project(entry: Mapping[str, Any]) -> tuple[str, str]:
+    return entry["key"], str(entry.get("project_id", ""))
+
+
+def _sorted_flag(entry: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {name: _sorted_set(entry[name]) for name in ("tags", "deployments") if name in entry}
+    if "variants" in entry:
+        variants = map(_sorted_variant, entry["variants"])
+        values["variants"] = sorted(variants, key=lambda variant: str(variant["key"]))
+    return entry | values
+
+
+def _sorted_variant(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {name: _sorted_set(entry[name]) for name in ("users", "cohorts") if name in entry}
+
+
+def _sorted_set(values: list[Any]) -> list[str]:
+    return sorted(set(map(str, values)))
+
+
+def keep_out_of_scope(manifest: Manifest, existing: Manifest) -> Manifest:
+    """Return an export with the existing flags and experiments outside its scope, in the existing order.
+
+    Args:
+        manifest: the export; a manifest without a scope is complete, and is returned unchanged.
+        existing: the manifest that it replaces.
+    """
+    scope = manifest.scope
+    if scope is None:
+        return manifest
+    merged: dict[str, list[FlagConfigSpec]] = {}
+    for kind in KINDS:
+        exported = {id(flag): flag for flag in manifest.of(kind)}
+        by_key: dict[str, list[FlagConfigSpec]] = {}
+        for flag in exported.values():
+            by_key.setdefault(flag.key, []).append(flag)
+        flags: list[FlagConfigSpec] = []
+        for old in existing.of(kind):
+            matching = [flag for flag in by_key.get(old.key, ()) if _is_same_flag(old, flag)]
+            flags += [exported.pop(id(flag)) for flag in matching if id(flag) in exported]
+            if not (matching or scope.covers(old)):
+                flags.append(old)
+        if flags or exported or UNSET not in (getattr(manifest, kind), getattr(existing, kind)):
+            merged[kind] = [*flags, *exported.values()]
+    return Manifest(**merged, scope=scope)
+
+
+def _is_same_flag(old: FlagConfigSpec, new: FlagConfigSpec) -> bool:
+    """Return whether two specs with one key are of one flag. A spec without a project matches any project."""
+    return old.project_id == new.project_id or UNSET in (old.project_id, new.project_id)

@@ -18,8 +18,7 @@ from amp_exp_async.models import UNSET, Deployment, FlagConfig, Group, Model, Un
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.validation import MAX_PAGE
 
-from .document import is_array, locate
-from .dump import unstructure
+from .document import ManifestDocument, is_array
 from .parse import Parser
 from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project
 from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema
@@ -125,12 +124,8 @@ def _parse_value(schema: Schema, value: Any) -> Any:
     """Return a value as a manifest holds it; `UNSET` if the format cannot hold it."""
     if value is UNSET:
         return UNSET
-    try:
-        plain = unstructure(schema, value)
-    except (AttributeError, TypeError):
-        return UNSET
-    parser = Parser("")
-    parsed = parser.parse(schema, locate(plain), "")
+    parser = Parser(ManifestDocument("", value))
+    parsed = parser.parse(schema, value, "")
     return UNSET if parser.problems else parsed
 
 

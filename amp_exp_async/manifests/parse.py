@@ -1,185 +1,412 @@
-"""From a document to what it declares, with everything that is wrong in it. Pure."""
+"""Parse manifest documents, and validate manifests that were made in code, in the same way."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
-from typing import Any
+from functools import partial
+from json import JSONDecodeError
+from typing import Any, Literal, TypeAlias
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError, InvalidManifestError, Problem
+from amp_exp_async.formatting import format_value, suggest, truncate
 from amp_exp_async.models import UNSET, Segment
 
-from .document import Fields, LocatedValue
-from .schema import FILE, SCHEMA_KEY, Array, Object, Scalar, Schema
-from .spec import KINDS, FlagConfigSpec, KindName, Manifest, SourceLocation
+from .document import (
+    MAX_DEPTH,
+    DocumentError,
+    ManifestDocument,
+    SourceLines,
+    duplicate_key,
+    is_array,
+    is_object,
+    join_path,
+)
+from .schema import FILE, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
+from .spec import KINDS, FlagConfigSpec, Manifest, SourceLocation
+from .yaml import json_lines, read_yaml
+
+Format: TypeAlias = Literal["yaml", "json"]
+
+validate_format = validation.one_of("yaml", "json")
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def raise_for_problems(problems: Iterable[Problem]) -> None:
-    """Raise if there are problems, all of them at once."""
-    found = sorted(problems, key=lambda problem: (problem.file, problem.line))
-    if found:
-        lines = "\n".join(f"  {problem}" for problem in found)
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        raise InvalidManifestError(f"{count}. Nothing was changed.\n{lines}", problems=found)
+    """Raise `InvalidManifestError` with all problems, if there are any."""
+    by_line = sorted(problems, key=lambda problem: (problem.file, problem.line))
+    if by_line:
+        lines = "\n".join(f"  {problem}" for problem in by_line)
+        count = "1 problem" if len(by_line) == 1 else f"{len(by_line)} problems"
+        raise InvalidManifestError(f"{count}. Nothing was changed.\n{lines}", problems=by_line)
+
+
+@frozen
+class ParsedFile:
+    """A parsed text.
+
+    Attributes:
+        text: the text.
+        value: its content as plain values.
+        manifest: the manifest.
+    """
+
+    text: str
+    value: Mapping[str, Any]
+    manifest: Manifest
+
+
+def parse_text(text: str, format: Format, file: str, problems: list[Problem]) -> ParsedFile | None:
+    """Parse a text. Return None if it is not an object in the format.
+
+    Args:
+        text: the text.
+        format: `yaml` or `json`.
+        file: the file that problems name.
+        problems: a list to which the problems are added.
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        document = read_yaml(text, file) if format == "yaml" else read_json(text, file)
+    except DocumentError as error:
+        problems.append(Problem(file, error.line, "", error.message))
+        return None
+    manifest = parse_document(document, problems)
+    return ParsedFile(text, document.value, manifest) if is_object(document.value) else None
+
+
+def parse_document(document: ManifestDocument, problems: list[Problem]) -> Manifest:
+    """Parse a document as far as it is valid, and add its problems to the list."""
+    parser = Parser(document)
+    manifest = parser.parse_manifest()
+    problems += [*document.problems, *parser.problems]
+    return manifest
+
+
+def read_json(text: str, file: str) -> ManifestDocument:
+    """Parse a JSON text.
+
+    Args:
+        text: the text.
+        file: the file that problems name.
+
+    Raises:
+        DocumentError: If the text is not JSON.
+    """
+    return _JsonReader(text, file).read()
+
+
+class _NotJson(str):
+    """The text of a number that JSON does not have, such as `NaN`."""
+
+    __slots__ = ()
+
+
+class _DuplicateKeys(dict[str, Any]):
+    """An object whose text contains keys twice."""
+
+    duplicates: tuple[str, ...] = ()
+
+
+class _JsonReader:
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+        self._lines = SourceLines(partial(json_lines, text))
+        self._is_valid = True
+        self._problems: list[Problem] = []
+
+    def read(self) -> ManifestDocument:
+        try:
+            value = json.loads(
+                self._text,
+                object_pairs_hook=self._to_object,
+                parse_int=self._to_integer,
+                parse_float=self._to_float,
+                parse_constant=self._to_invalid_number,
+            )
+        except JSONDecodeError as error:
+            self._check_depth(error.pos)
+            reason = f"is not JSON, or is cut off: {error.msg} (column {error.colno})"
+            raise DocumentError(reason, error.lineno) from None
+        except RecursionError:
+            self._check_depth()
+            raise
+        if _is_deep(value):
+            self._check_depth()
+        if not self._is_valid:
+            value = self._without_invalid(value, "")
+        return ManifestDocument(self._file, value, self._lines, problems=self._problems)
+
+    def _check_depth(self, end: int | None = None) -> None:
+        """Raise `DocumentError` if the text, up to an index, is nested too deeply."""
+        depth = 0
+        for token in _BRACKETS.finditer(self._text[:end]):
+            depth += (token[0] in "{[") - (token[0] in "}]")
+            if depth > MAX_DEPTH:
+                line = self._text.count("\n", 0, token.start()) + 1
+                raise DocumentError(f"more than {MAX_DEPTH} levels of nesting", line)
+
+    def _to_object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
+        self._is_valid = False
+        counts = Counter(name for name, _ in pairs)
+        duplicated = _DuplicateKeys(value)
+        duplicated.duplicates = tuple(name for name, count in counts.items() if count > 1)
+        return duplicated
+
+    def _to_integer(self, text: str) -> int | _NotJson:
+        try:
+            return int(text)
+        except ValueError:  # Python converts at most 4,300 digits
+            return self._to_invalid_number(text)
+
+    def _to_float(self, text: str) -> float | _NotJson:
+        return value if math.isfinite(value := float(text)) else self._to_invalid_number(text)
+
+    def _to_invalid_number(self, text: str) -> _NotJson:
+        self._is_valid = False
+        return _NotJson(text)
+
+    def _without_invalid(self, value: Any, path: str) -> Any:
+        """Return a value without what JSON does not have, and add the problems."""
+        if isinstance(value, _NotJson):
+            message = f"must be JSON, which has no {truncate(value)}"
+            self._problems.append(Problem(self._file, self._lines.line_of(path), path, message))
+            return None
+        if isinstance(value, _DuplicateKeys):
+            for name in value.duplicates:
+                where = join_path(path, name)
+                line, first_line = self._lines.line_of(where), self._lines.first_line_of(where)
+                self._problems.append(duplicate_key(self._file, where, line, first_line))
+        if is_object(value):
+            return {name: self._without_invalid(item, join_path(path, name)) for name, item in value.items()}
+        if is_array(value):
+            return [self._without_invalid(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether a value is nested more deeply than is allowed."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        arrays = [item for item in level if is_array(item)]
+        arrays += [list(item.values()) for item in level if is_object(item)]
+        level = [item for items in arrays for item in items]
+    return bool(level)
 
 
 class Parser:
-    """Reads one document.
+    """Parses plain values, and validates specs that were made in code. It reports problems by file, line and path.
 
     Attributes:
-        problems: what is wrong in it.
+        problems: the problems found so far.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, document: ManifestDocument) -> None:
         self.problems: list[Problem] = []
-        self._file = file
+        self._document = document
 
-    def parse_manifest(self, document: LocatedValue) -> Manifest:
-        """What the document declares, as far as it can be read."""
-        if document.fields is None:
-            self._add(document, "", "must be an object with flags or experiments: the file is empty or of another kind")
+    def parse_manifest(self) -> Manifest:
+        """Parse the document as far as it is valid."""
+        document = self._document.value
+        if not is_object(document):
+            self._add("", "must be an object with flags or experiments: the file is empty or has other content")
             return Manifest()
-        given: dict[str, Any] = self._fields(FILE, document, document.fields, "")
-        given.pop(SCHEMA_KEY, None)
-        project_id = given.pop("project_id", UNSET)
+        values = self._parse_fields(FILE, document, "")
+        values.pop(SCHEMA_KEY, None)
+        project_id = values.pop("project_id", UNSET)
         for kind in KINDS:
-            if kind in given:
-                nodes = document.fields[kind].items or []
-                given[kind] = list(self._placed(kind, given[kind], nodes, project_id))
-        return Manifest(**given)
+            if kind in values:
+                values[kind] = [
+                    self._with_source(flag, f"{kind}[{index}]", project_id)
+                    for index, flag in enumerate(values[kind])
+                    if flag is not UNSET
+                ]
+        return Manifest(**values)
 
-    def _placed(
-        self, kind: KindName, toggles: list[Any], nodes: list[LocatedValue], project_id: Any
-    ) -> Iterator[FlagConfigSpec]:
-        """The flags or experiments, each with its location and its project."""
-        for at, (toggle, node) in enumerate(zip(toggles, nodes, strict=True)):
-            if toggle is UNSET:
-                continue
-            location = SourceLocation(self._file, dict(_lines(node)), f"{kind}[{at}]")
-            project = project_id if toggle.project_id is UNSET else toggle.project_id
-            yield evolve(toggle, project_id=project, location=location)
+    def _with_source(self, flag: FlagConfigSpec, path: str, project_id: Any) -> FlagConfigSpec:
+        """Return a flag or experiment with its location, and with the project of the file if it has none."""
+        return evolve(
+            flag,
+            project_id=project_id if flag.project_id is UNSET else flag.project_id,
+            location=SourceLocation(self._document.file, path, self._document.lines),
+        )
 
-    def _add(self, node: LocatedValue, where: str, message: str) -> None:
-        self.problems.append(Problem(self._file, node.line, where, message))
-
-    def parse(self, shape: Schema, node: LocatedValue, where: str) -> Any:
-        """What a node declares, as far as it can be read: `UNSET` stands for what has problems."""
-        match shape:
+    def parse(self, schema: Schema, value: Any, path: str) -> Any:
+        """Return a value as far as it is valid; `UNSET` stands for an invalid one."""
+        match schema:
             case Scalar():
-                return self._leaf(shape, node, where)
+                return self._parse_scalar(schema, value, path)
             case Array():
-                if node.items is None:
-                    self._add(node, where, "must be a list")
+                if not is_array(value):
+                    self._add(path, "must be a list")
                     return UNSET
-                return [self.parse(shape.of, item, f"{where}[{at}]") for at, item in enumerate(node.items)]
+                return [self.parse(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value)]
             case Object():
-                if node.value is None and shape.nullable:
+                if value is None and schema.nullable:
                     return None
-                if node.fields is None:
-                    self._add(node, where, f"must be an object with {', '.join(shape.fields)}")
+                fields = _fields_of(schema, value)
+                if fields is None:
+                    self._add(path, f"must be an object with {', '.join(schema.fields)}")
                     return UNSET
-                given = dict.fromkeys(shape.required, UNSET) | self._fields(shape, node, node.fields, where)
-                return shape.make(**given)
+                return schema.make(**dict.fromkeys(schema.required, UNSET) | self._parse_fields(schema, fields, path))
 
-    def _leaf(self, leaf: Scalar, node: LocatedValue, where: str) -> Any:
-        if node.spelt and leaf.is_id:
-            self._add(node, where, f"must be in quotes: {node.spelt} is the number {node.value}")
+    def _parse_scalar(self, schema: Scalar, value: Any, path: str) -> Any:
+        raw = self._document.raw_integers.get(path) if schema.is_id else None
+        if raw is not None:
+            self._add(path, f"must be in quotes: {raw} is the number {value}")
             return UNSET
         try:
-            return leaf.check(where, node.plain)
+            return schema.validator(path, value)
         except InvalidInputError as error:
             message = str(error).removeprefix(f"{error.argument}: ").removesuffix(" Nothing was sent.")
-            self._add(node, error.argument, message.removesuffix("."))
+            self._add(error.argument, message.removesuffix("."))
             return UNSET
 
-    def _fields(self, shape: Object, node: LocatedValue, nodes: Fields, where: str) -> dict[str, Any]:
-        prefix = f"{where}." if where else ""
-        for name in shape.required:
-            if name not in nodes:
-                self._add(node, f"{prefix}{name}", "is missing")
-        given: dict[str, Any] = {}
-        for name, item in nodes.items():
-            if name not in shape.fields:
-                self._add(item, f"{prefix}{name}", f"there is no such field{_hint(name, shape.fields)}")
-            elif (value := self.parse(shape.fields[name], item, f"{prefix}{name}")) is not UNSET:
-                given[name] = value
-        return given
+    def _parse_fields(self, schema: Object, fields: Mapping[str, Any], path: str) -> dict[str, Any]:
+        prefix = f"{path}." if path else ""
+        for name in schema.required:
+            if name not in fields:
+                self._add(f"{prefix}{name}", "is missing")
+        values: dict[str, Any] = {}
+        for name, item in fields.items():
+            where = f"{prefix}{name}"
+            if (field := schema.fields.get(name)) is None:
+                known = [field for field in schema.fields if field != SCHEMA_KEY]
+                self._add(where, f"unknown field; {suggest(name, known)}")
+            elif (value := self.parse(field, item, where)) is not UNSET:
+                values[name] = value
+        return values
+
+    def _add(self, path: str, message: str) -> None:
+        self.problems.append(Problem(self._document.file, self._document.lines.line_of(path), path, message))
 
 
-def _hint(name: str, names: Mapping[str, object]) -> str:
-    snake = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
-    near = get_close_matches(snake, names, n=1, cutoff=0.65)
-    return f"; {near[0]!r} may be meant" if near else f"; there are {', '.join(n for n in names if n != SCHEMA_KEY)}"
+def _fields_of(schema: Object, value: Any) -> Mapping[str, Any] | None:
+    """Return the fields of an object, or of an instance of its class; None for any other value."""
+    if is_object(value):
+        return value
+    if isinstance(value, schema.make):
+        return {name: item for name in schema.fields if (item := getattr(value, name)) is not UNSET}
+    return value if isinstance(value, Mapping) else None
 
 
-def _lines(node: LocatedValue, where: str = "") -> Iterator[tuple[str, int]]:
-    yield where, node.line
-    for name, item in (node.fields or {}).items():
-        yield from _lines(item, f"{where}.{name}" if where else name)
-    for at, item in enumerate(node.items or ()):
-        yield from _lines(item, f"{where}[{at}]")
+def validated(manifest: Manifest) -> Manifest:
+    """Return a manifest that may have been made in code, with its values normalized.
+
+    Flags and experiments with a location were validated when their file was parsed; the others get a location.
+
+    Raises:
+        InvalidInputError: If it is not a manifest.
+        InvalidManifestError: If a value is invalid, or values contradict each other.
+    """
+    problems: list[Problem] = []
+    manifest = _validate_values("manifest", manifest, problems, only_unlocated=True)
+    raise_for_problems([*problems, *cross_checks(manifest)])
+    return manifest
 
 
-def problem_at(toggle: FlagConfigSpec, field: str, message: str) -> Problem:
-    """A problem of a flag or experiment, with the line of the field, or of what it stands in."""
-    location = toggle.location or SourceLocation("", {}, toggle.key)
-    known = field
-    while known and known not in location.lines:
-        known = known[: max(known.rfind("."), known.rfind("["), 0)]
-    whole = ".".join(part for part in (location.name, field) if part)
-    return Problem(location.file, location.lines.get(known, 0), whole, message)
+def validated_values(argument: str, manifest: Manifest) -> Manifest:
+    """Return a manifest with its values normalized, but without cross-checks.
+
+    Args:
+        argument: the name of the caller's argument.
+        manifest: the manifest.
+
+    Raises:
+        InvalidInputError: If it is not a manifest.
+        InvalidManifestError: If a value is invalid.
+    """
+    problems: list[Problem] = []
+    manifest = _validate_values(argument, manifest, problems, only_unlocated=False)
+    raise_for_problems(problems)
+    return manifest
 
 
-def _within(toggle: FlagConfigSpec) -> Iterator[Problem]:
-    """What is wrong between the fields of one flag or experiment."""
-    if toggle.variants is UNSET:
+def _validate_values(argument: str, manifest: Manifest, problems: list[Problem], *, only_unlocated: bool) -> Manifest:
+    if not isinstance(manifest, Manifest):  # pyright: ignore[reportUnnecessaryIsInstance] - a path is a likely mistake
+        validation.reject(argument, "must be a Manifest, as load(path) returns", manifest)
+    values: dict[str, list[FlagConfigSpec]] = {}
+    for kind in KINDS:
+        if getattr(manifest, kind) is UNSET:
+            continue
+        values[kind] = []
+        for index, flag in enumerate(manifest.of(kind)):
+            location: SourceLocation | None = getattr(flag, "location", None)
+            if location and only_unlocated:
+                values[kind].append(flag)
+                continue
+            source = location or SourceLocation("", f"{kind}[{index}]")
+            parser = Parser(ManifestDocument(source.file, flag, source.lines))
+            spec = parser.parse(SCHEMAS[kind], flag, source.path)
+            problems += parser.problems
+            if spec is not UNSET:
+                values[kind].append(evolve(spec, location=source if only_unlocated else location))
+    return evolve(manifest, **values)
+
+
+def problem_at(flag: FlagConfigSpec, field: str, message: str) -> Problem:
+    """Return a problem of a flag or experiment, with the line of the field or of the closest value around it."""
+    location = flag.location or SourceLocation("", flag.key)
+    path = join_path(location.path, field)
+    return Problem(location.file, location.lines.line_of(path), path, message)
+
+
+def cross_checks(manifest: Manifest) -> Iterator[Problem]:
+    """Yield the contradictions between valid values: inside a flag, and duplicate keys of a project."""
+    for kind in KINDS:
+        by_key: dict[str, list[FlagConfigSpec]] = {}
+        for flag in manifest.of(kind):
+            yield from _check_flag(flag)
+            if not flag.key:  # an invalid key is a problem already
+                continue
+            for other in by_key.setdefault(flag.key, []):
+                if UNSET in (other.project_id, flag.project_id) or other.project_id == flag.project_id:
+                    first = problem_at(other, "key", "")
+                    where = f", first in {first.location or first.field}"
+                    yield problem_at(flag, "key", f"duplicate key {format_value(flag.key)}{where}: keep only one")
+                    break
+            by_key[flag.key].append(flag)
+
+
+def _check_flag(flag: FlagConfigSpec) -> Iterator[Problem]:
+    """Yield the contradictions between the fields of a flag or experiment."""
+    if flag.variants is UNSET:
         return
-    for at, variant in enumerate(toggle.variants):
+    for index, variant in enumerate(flag.variants):
         users = getattr(variant, "users", UNSET) or ()
         if (count := len(set(users))) > validation.MAX_ADDED:
-            why = (
-                f"must hold at most {validation.MAX_ADDED:,} ids, got {count:,}: include a cohort, or target a segment"
-            )
-            yield problem_at(toggle, f"variants[{at}].users", why)
-    keys = [getattr(variant, "key", "") or "" for variant in toggle.variants]
-    if "" in keys:  # one of them cannot be read, and may be the one that is meant
+            rule = f"must contain at most {validation.MAX_ADDED:,} IDs, got {count:,}"
+            yield problem_at(flag, f"variants[{index}].users", f"{rule}: include a cohort, or target a segment")
+    keys = [getattr(variant, "key", "") or "" for variant in flag.variants]
+    if "" in keys:  # an invalid variant may have any key
         return
-    for at, key in enumerate(keys):
-        if key in keys[:at]:
-            yield problem_at(toggle, f"variants[{at}].key", f"the variant {key!r} is there twice: keep one of them")
-    yield from unknown_variants(toggle, keys)
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            message = f"duplicate variant {format_value(key)}: keep only one"
+            yield problem_at(flag, f"variants[{index}].key", message)
+    yield from unknown_variants(flag, keys)
 
 
-def unknown_variants(toggle: FlagConfigSpec, keys: Iterable[str]) -> Iterator[Problem]:
-    """Weights for variants that are not there."""
+def unknown_variants(flag: FlagConfigSpec, keys: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem for each weight of a variant whose key is not among the keys."""
     keys = list(keys)
-    weights = [("rollout_weights", toggle.rollout_weights or {})]
-    for at, segment in enumerate(toggle.target_segments or ()):
-        if isinstance(segment, Segment):  # pyright: ignore[reportUnnecessaryIsInstance] - one that cannot be read is not
-            weights.append((f"target_segments[{at}].rollout_weights", segment.rollout_weights or {}))
-    for where, by_key in weights:
+    weights = [("rollout_weights", flag.rollout_weights or {})]
+    for index, segment in enumerate(flag.target_segments or ()):
+        if isinstance(segment, Segment):  # pyright: ignore[reportUnnecessaryIsInstance] - UNSET if it is invalid
+            weights.append((f"target_segments[{index}].rollout_weights", segment.rollout_weights or {}))
+    for path, by_key in weights:
         for key in by_key:
             if key not in keys:
-                near = get_close_matches(key, keys, n=1)
-                hint = f"; {near[0]!r} may be meant" if near else f"; the variants are {', '.join(keys) or 'none'}"
-                yield problem_at(toggle, f"{where}.{key}", f"there is no such variant{hint}")
-
-
-def cross_checks(state: Manifest) -> Iterator[Problem]:
-    """What is wrong between values that are right by themselves: inside a flag, and one key twice in a project."""
-    for kind in KINDS:
-        first: dict[str, list[FlagConfigSpec]] = {}
-        for toggle in state.of(kind):
-            yield from _within(toggle)
-            if not toggle.key:  # it cannot be read, and is refused for that
-                continue
-            for other in first.setdefault(toggle.key, []):
-                if UNSET in (other.project_id, toggle.project_id) or other.project_id == toggle.project_id:
-                    where = f", first in {problem_at(other, 'key', '').location}" if other.location else ""
-                    yield problem_at(toggle, "key", f"{toggle.key!r} is there twice{where}: keep one of them")
-                    break
-            first[toggle.key].append(toggle)
+                hint = suggest(key, keys) if keys else "the flag has no variants"
+                yield problem_at(flag, f"{path}.{key}", f"unknown variant; {hint}")

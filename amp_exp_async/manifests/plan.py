@@ -22,12 +22,12 @@ from amp_exp_async.resources import FieldChange
 
 from .change import Action, ChangeSet, ResourceChange, parse_change, sort_changes
 from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
-from .document import is_array, is_object, locate
-from .dump import to_document, validated
+from .document import ManifestDocument, is_array, is_object
+from .dump import to_document
 from .files import write
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_live_document
 from .operations import operations_for
-from .parse import Parser, problem_at, raise_for_problems, unknown_variants
+from .parse import parse_document, problem_at, raise_for_problems, unknown_variants, validated
 from .references import (
     DeploymentResolver,
     ParentResolver,
@@ -121,10 +121,10 @@ class Plan(ChangeSet):
             document: Any = orjson.loads(Path(path).read_bytes())
             if document["plan"] != _FORMAT:
                 raise _load_error(path, f"unsupported format {format_value(document['plan'])}")
-            parser = Parser(str(path))
-            manifest = parser.parse_manifest(locate(document["state"]))
-            if parser.problems:
-                raise _load_error(path, str(parser.problems[0]))
+            problems: list[Problem] = []
+            manifest = parse_document(ManifestDocument(str(path), document["state"]), problems)
+            if problems:
+                raise _load_error(path, str(problems[0]))
             return cls(
                 service=document["service"],
                 changes=tuple(map(parse_change, document["changes"])),
@@ -412,9 +412,11 @@ def _missing_fields(schema: Schema, value: Any, path: str) -> Iterator[tuple[str
     match schema:
         case Array() if is_array(value):
             for index, item in enumerate(value):
-                yield from _missing_fields(schema.of, item, f"{path}[{index}]")
+                yield from _missing_fields(schema.items, item, f"{path}[{index}]")
         case Object() if is_object(value):
-            yield from ((f"{path}.{name}", _NOUNS[schema.make]) for name in schema.whole if name not in value)
+            yield from (
+                (f"{path}.{name}", _NOUNS[schema.make]) for name in schema.required_to_create if name not in value
+            )
             for name in (name for name in schema.fields if name in value):
                 yield from _missing_fields(schema.fields[name], value[name], f"{path}.{name}")
         case _:

@@ -1,10 +1,10 @@
-"""The shape of the file format: which fields there are, and the check of each."""
+"""The schema of manifest files: their fields with a validator for each, and the JSON Schema made from them."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -24,95 +24,101 @@ JsonSchema: TypeAlias = dict[str, Any]
 
 @frozen
 class Scalar:
-    """A value that is checked as a whole.
+    """The schema of a value that one validator checks. It may be any JSON value, such as a payload.
 
     Attributes:
-        check: what refuses it, and gives the value to keep.
-        schema: what editors are told of it.
-        is_id: whether a number stands for its digits.
+        validator: the validator; it returns the value to keep.
+        json_schema: the JSON Schema.
+        is_id: whether it is an ID, which may be written as a number.
     """
 
-    check: Validator
-    schema: JsonSchema
+    validator: Validator
+    json_schema: JsonSchema
     is_id: bool = field(default=False, kw_only=True)
 
 
 @frozen
 class Array:
-    """A list.
+    """The schema of a list.
 
     Attributes:
-        of: each of its items.
+        items: the schema of its items.
     """
 
-    of: Schema
+    items: Schema
 
 
 @frozen
 class Object:
-    """An object with fields of its own.
+    """The schema of an object.
 
     Attributes:
         make: the class that it becomes.
-        fields: its fields.
-        required: those that must be there.
-        whole: those that must be there to write one; where a file leaves one out, it stays as it is.
-        nullable: whether null may stand in its place.
-        documented_by: the classes whose docstrings tell of the fields.
+        fields: the schema of each field.
+        documented_by: the classes whose docstrings describe the fields.
+        required: the required fields.
+        required_to_create: the fields that are required if no live object exists whose values could be kept.
+        nullable: whether null is allowed instead of an object.
     """
 
-    make: Callable[..., Any]
+    make: type[Any]
     fields: Mapping[str, Schema]
     documented_by: tuple[type, ...]
     required: tuple[str, ...] = ()
-    whole: tuple[str, ...] = field(default=(), kw_only=True)
+    required_to_create: tuple[str, ...] = field(default=(), kw_only=True)
     nullable: bool = field(default=False, kw_only=True)
 
 
 Schema: TypeAlias = Scalar | Array | Object
 
 
-def _nullable(schema: JsonSchema) -> JsonSchema:
-    return {**schema, "type": [schema["type"], "null"]}
+def _nullable(json_schema: JsonSchema) -> JsonSchema:
+    return {**json_schema, "type": [json_schema["type"], "null"]}
 
 
-_TEXT: JsonSchema = {"type": "string"}
-_MAYBE_TEXT = _nullable(_TEXT)
+_STRING: JsonSchema = {"type": "string"}
+_NULLABLE_STRING = _nullable(_STRING)
 _ID: JsonSchema = {"type": ["string", "integer"]}
 _KEY: JsonSchema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-_NAME: JsonSchema = {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"}
+_KEY_OR_ID: JsonSchema = {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"}
 _NUMBER: JsonSchema = {"type": "number", "minimum": 0}
 _PERCENTAGE: JsonSchema = {"type": "number", "minimum": 0, "maximum": 100}
 _BOOLEAN: JsonSchema = {"type": "boolean"}
+
+_TEXT = Scalar(validation.string, _STRING)
+_NULLABLE_TEXT = Scalar(validation.nullable(validation.string), _NULLABLE_STRING)
+_TEXTS = Array(_TEXT)
 _WEIGHTS = Scalar(validation.weights, {"type": "object", "additionalProperties": _NUMBER})
-_WORDS = Scalar(validation.nullable(validation.string), _MAYBE_TEXT)
-_TEXTS = Array(Scalar(validation.string, _TEXT))
+_RESOURCE_ID = Scalar(validation.identifier, _ID, is_id=True)
 _IDS = Array(Scalar(validation.listed_id, _ID, is_id=True))
-_MOMENT = Scalar(validation.nullable(validation.aware_datetime), _MAYBE_TEXT)
+_TIME = Scalar(validation.nullable(validation.aware_datetime), _NULLABLE_STRING)
+_AUTHOR = Scalar(validation.nullable(validation.identifier), _NULLABLE_STRING)
 
 
-def _suggesting(*values: str) -> JsonSchema:
-    """Any text; an editor offers these."""
-    return {**_MAYBE_TEXT, "examples": list(values)}
+def _with_examples(*values: str) -> JsonSchema:
+    """Return the JSON Schema of a string for which editors suggest the values."""
+    return {**_NULLABLE_STRING, "examples": list(values)}
 
 
-def _named(argument: str, value: Any) -> str:
-    given = validation.string(argument, value)
-    if given.startswith("id:"):
-        validation.identifier(argument, given.removeprefix("id:"))
-        return given
-    return validation.key(argument, given)
+def _validate_key_or_id(argument: str, value: Any) -> str:
+    name = validation.string(argument, value)
+    if name.startswith("id:"):
+        validation.identifier(argument, name.removeprefix("id:"))
+        return name
+    return validation.key(argument, name)
 
 
-def _parents(argument: str, value: Any) -> dict[str, list[str]]:
-    given = validation.mapping(argument, value)
-    return {_named(f"{argument}.{name}", name): validation.strings(f"{argument}.{name}", given[name]) for name in given}
+def _validate_dependencies(argument: str, value: Any) -> dict[str, list[str]]:
+    return {
+        _validate_key_or_id(f"{argument}.{name}", name): validation.strings(f"{argument}.{name}", variants)
+        for name, variants in validation.mapping(argument, value).items()
+    }
 
 
 CONDITION = Object(
     Condition,
     {
-        "prop": Scalar(validation.string, _TEXT),
+        "prop": _TEXT,
         "op": Scalar(
             validation.string,
             {
@@ -121,29 +127,29 @@ CONDITION = Object(
             },
         ),
         "values": _TEXTS,
-        "type": Scalar(validation.string, _TEXT),
+        "type": _TEXT,
     },
     (Condition,),
-    whole=("prop", "op", "values"),
+    required_to_create=("prop", "op", "values"),
 )
 SEGMENT = Object(
     Segment,
     {
-        "name": _WORDS,
+        "name": _NULLABLE_TEXT,
         "conditions": Array(CONDITION),
         "percentage": Scalar(validation.percentage, _PERCENTAGE),
         "rollout_weights": _WEIGHTS,
-        "bucketing_key": _WORDS,
+        "bucketing_key": _NULLABLE_TEXT,
     },
     (Segment,),
-    whole=("name", "conditions", "percentage", "rollout_weights"),
+    required_to_create=("name", "conditions", "percentage", "rollout_weights"),
 )
 VARIANT_SCHEMA = Object(
     VariantSpec,
     {
         "key": Scalar(validation.key, _KEY),
-        "name": _WORDS,
-        "description": _WORDS,
+        "name": _NULLABLE_TEXT,
+        "description": _NULLABLE_TEXT,
         "payload": Scalar(VARIANT["payload"], {}),
         "users": _IDS,
         "cohorts": _IDS,
@@ -151,132 +157,133 @@ VARIANT_SCHEMA = Object(
     (VariantSpec,),
     required=("key",),
 )
-_FILTER = Object(
+_EXPOSURE_FILTER = Object(
     ExposureFilter,
     {
-        "subprop_key": _WORDS,
-        "subprop_op": _WORDS,
-        "subprop_type": _WORDS,
+        "subprop_key": _NULLABLE_TEXT,
+        "subprop_op": _NULLABLE_TEXT,
+        "subprop_type": _NULLABLE_TEXT,
         "subprop_value": _TEXTS,
-        "group_type": _WORDS,
+        "group_type": _NULLABLE_TEXT,
     },
     (ExposureFilter,),
-    whole=("subprop_key", "subprop_op", "subprop_type", "subprop_value"),
+    required_to_create=("subprop_key", "subprop_op", "subprop_type", "subprop_value"),
 )
-_EXPOSURE = Object(
+_EXPOSURE_EVENT = Object(
     ExposureEvent,
-    {"event_type": Scalar(validation.string, _TEXT), "filters": Array(_FILTER)},
+    {"event_type": _TEXT, "filters": Array(_EXPOSURE_FILTER)},
     (ExposureEvent,),
-    whole=("event_type", "filters"),
+    required_to_create=("event_type", "filters"),
     nullable=True,
 )
 _DEPENDENCIES = Object(
     Dependencies,
     {
-        "flags": Scalar(_parents, {"type": "object", "additionalProperties": {"type": "array", "items": _TEXT}}),
-        "operator": Scalar(validation.string, {**_TEXT, "examples": ["all"]}),
+        "flags": Scalar(
+            _validate_dependencies,
+            {"type": "object", "additionalProperties": {"type": "array", "items": _STRING}},
+        ),
+        "operator": Scalar(validation.string, {**_STRING, "examples": ["all"]}),
     },
     (Dependencies,),
     required=("flags",),
 )
 
 READ_ONLY = ("id", "created_by", "created_at", "last_modified_by", "last_modified_at")
-"""What the service makes: it may stand in a file, and no plan looks at it."""
+"""The fields that the service sets: a file may contain them, and plans ignore them."""
 
-_TOGGLE: dict[str, Schema] = {
+_FLAG_FIELDS: dict[str, Schema] = {
     "key": Scalar(validation.key, _KEY),
-    "project_id": Scalar(validation.identifier, _ID, is_id=True),
-    "name": Scalar(FLAG_EDIT_PARAMS["name"], _MAYBE_TEXT),
-    "description": Scalar(FLAG_EDIT_PARAMS["description"], _MAYBE_TEXT),
+    "project_id": _RESOURCE_ID,
+    "name": Scalar(FLAG_EDIT_PARAMS["name"], _NULLABLE_STRING),
+    "description": Scalar(FLAG_EDIT_PARAMS["description"], _NULLABLE_STRING),
     "enabled": Scalar(FLAG_EDIT_PARAMS["enabled"], _BOOLEAN),
     "archived": Scalar(FLAG_EDIT_PARAMS["archive"], _BOOLEAN),
-    "evaluation_mode": Scalar(FLAG_EDIT_PARAMS["evaluation_mode"], _suggesting("local", "remote")),
-    "bucketing_key": Scalar(FLAG_EDIT_PARAMS["bucketing_key"], _MAYBE_TEXT),
-    "bucketing_salt": Scalar(FLAG_EDIT_PARAMS["bucketing_salt"], _MAYBE_TEXT),
-    "bucketing_unit": Scalar(FLAG_EDIT_PARAMS["bucketing_unit"], _MAYBE_TEXT),
+    "evaluation_mode": Scalar(FLAG_EDIT_PARAMS["evaluation_mode"], _with_examples("local", "remote")),
+    "bucketing_key": Scalar(FLAG_EDIT_PARAMS["bucketing_key"], _NULLABLE_STRING),
+    "bucketing_salt": Scalar(FLAG_EDIT_PARAMS["bucketing_salt"], _NULLABLE_STRING),
+    "bucketing_unit": Scalar(FLAG_EDIT_PARAMS["bucketing_unit"], _NULLABLE_STRING),
     "tags": _TEXTS,
-    "deployments": Array(Scalar(_named, _NAME)),
+    "deployments": Array(Scalar(_validate_key_or_id, _KEY_OR_ID)),
     "variants": Array(VARIANT_SCHEMA),
     "rollout_percentage": Scalar(FLAG_EDIT_PARAMS["rollout_percentage"], _PERCENTAGE),
     "rollout_weights": _WEIGHTS,
     "target_segments": Array(SEGMENT),
     "dependencies": _DEPENDENCIES,
-    "id": Scalar(validation.identifier, _ID, is_id=True),
-    "created_by": Scalar(validation.nullable(validation.identifier), _nullable(_TEXT)),
-    "created_at": _MOMENT,
-    "last_modified_by": Scalar(validation.nullable(validation.identifier), _nullable(_TEXT)),
-    "last_modified_at": _MOMENT,
+    "id": _RESOURCE_ID,
+    "created_by": _AUTHOR,
+    "created_at": _TIME,
+    "last_modified_by": _AUTHOR,
+    "last_modified_at": _TIME,
 }
-_EXPERIMENT: dict[str, Schema] = {
+_EXPERIMENT_FIELDS: dict[str, Schema] = {
     "experiment_type": Scalar(
         EXPERIMENT_EDIT_PARAMS["experiment_type"],
-        _suggesting("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit"),
+        _with_examples("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit"),
     ),
     "sticky_bucketing": Scalar(EXPERIMENT_EDIT_PARAMS["sticky_bucketing"], _BOOLEAN),
-    "start_date": Scalar(EXPERIMENT_EDIT_PARAMS["start_date"], _MAYBE_TEXT),
-    "end_date": Scalar(EXPERIMENT_EDIT_PARAMS["end_date"], _MAYBE_TEXT),
-    "exposure_event": _EXPOSURE,
-    "decision": Scalar(EXPERIMENT_EDIT_PARAMS["decision"], _suggesting("rollout", "rollback", "continue-running")),
-    "decision_reason": Scalar(EXPERIMENT_EDIT_PARAMS["decision_reason"], _MAYBE_TEXT),
-    "rolled_out_variant": Scalar(EXPERIMENT_EDIT_PARAMS["rolled_out_variant"], _MAYBE_TEXT),
+    "start_date": Scalar(EXPERIMENT_EDIT_PARAMS["start_date"], _NULLABLE_STRING),
+    "end_date": Scalar(EXPERIMENT_EDIT_PARAMS["end_date"], _NULLABLE_STRING),
+    "exposure_event": _EXPOSURE_EVENT,
+    "decision": Scalar(EXPERIMENT_EDIT_PARAMS["decision"], _with_examples("rollout", "rollback", "continue-running")),
+    "decision_reason": Scalar(EXPERIMENT_EDIT_PARAMS["decision_reason"], _NULLABLE_STRING),
+    "rolled_out_variant": Scalar(EXPERIMENT_EDIT_PARAMS["rolled_out_variant"], _NULLABLE_STRING),
 }
-FLAG = Object(FlagSpec, _TOGGLE, (FlagConfigSpec,), required=("key",))
-EXPERIMENT = Object(ExperimentSpec, _TOGGLE | _EXPERIMENT, (FlagConfigSpec, ExperimentSpec), required=("key",))
-
-SCHEMAS: dict[KindName, Object] = {"flags": FLAG, "experiments": EXPERIMENT}
+SCHEMAS: dict[KindName, Object] = {
+    "flags": Object(FlagSpec, _FLAG_FIELDS, (FlagConfigSpec,), required=("key",)),
+    "experiments": Object(
+        ExperimentSpec, _FLAG_FIELDS | _EXPERIMENT_FIELDS, (FlagConfigSpec, ExperimentSpec), required=("key",)
+    ),
+}
 
 SCHEMA_KEY = "$schema"
 FILE = Object(
     Manifest,
     {
-        SCHEMA_KEY: Scalar(validation.string, _TEXT),
-        "project_id": Scalar(validation.identifier, _ID, is_id=True),
-        "flags": Array(FLAG),
-        "experiments": Array(EXPERIMENT),
+        SCHEMA_KEY: _TEXT,
+        "project_id": _RESOURCE_ID,  # the default of the flags and experiments
+        **{kind: Array(schema) for kind, schema in SCHEMAS.items()},
     },
     (Manifest,),
 )
-"""A file: `project_id` is that of all flags and experiments that name none."""
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 
 
 def schema_text() -> str:
-    """The schema that ships in the package."""
+    """Return the JSON Schema that the package contains."""
     return files("amp_exp_async.manifests").joinpath("schema.json").read_text(encoding="utf-8")
 
 
 def generate() -> str:
-    """The schema, made anew."""
-    whole: dict[str, Any] = {"$schema": _DIALECT, "title": "Flags and experiments as files (amp_exp_async)"}
-    whole |= _schema(FILE)
-    return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode() + "\n"
+    """Generate the JSON Schema."""
+    json_schema: JsonSchema = {"$schema": _DIALECT, "title": "Flags and experiments as files (amp_exp_async)"}
+    json_schema |= _to_json_schema(FILE)
+    return orjson.dumps(json_schema, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def _schema(shape: Schema) -> JsonSchema:
-    match shape:
+def _to_json_schema(schema: Schema) -> JsonSchema:
+    match schema:
         case Scalar():
-            return dict(shape.schema)
+            return dict(schema.json_schema)
         case Array():
-            return {"type": "array", "items": _schema(shape.of)}
+            return {"type": "array", "items": _to_json_schema(schema.items)}
         case Object():
-            told = {name: text for cls in shape.documented_by for name, text in _told(cls).items()}
-            fields = {name: {**_schema(item), **_described(told.get(name))} for name, item in shape.fields.items()}
-            schema: JsonSchema = {
-                "type": ["object", "null"] if shape.nullable else "object",
-                "properties": fields,
+            descriptions = {name: text for cls in schema.documented_by for name, text in _descriptions(cls).items()}
+            properties = {name: _to_json_schema(item) for name, item in schema.fields.items()}
+            for name in properties.keys() & descriptions.keys():
+                properties[name]["description"] = descriptions[name]
+            json_schema: JsonSchema = {
+                "type": ["object", "null"] if schema.nullable else "object",
+                "properties": properties,
                 "additionalProperties": False,
             }
-            return schema | ({"required": list(shape.required)} if shape.required else {})
-
-
-def _described(text: str | None) -> JsonSchema:
-    return {"description": text} if text else {}
+            return json_schema | ({"required": list(schema.required)} if schema.required else {})
 
 
 @cache
-def _told(cls: type) -> dict[str, str]:
-    """What a class's docstring tells of its attributes."""
+def _descriptions(cls: type) -> dict[str, str]:
+    """Return the descriptions of attributes in a class's docstring."""
     _, _, attributes = (inspect.getdoc(cls) or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE)
     return {name: re.sub(r"\s+", " ", text) for name, text in entries}

@@ -1,4 +1,4 @@
-"""What a file declares: flags and experiments, each with the fields that are to be as the file says."""
+"""Manifests: the desired state of flags and experiments, as files declare it."""
 
 from __future__ import annotations
 
@@ -8,64 +8,67 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, ExposureEvent, Maybe, Segment, UnsetType
+
+from .document import NO_LINES, SourceLines
 
 KindName: TypeAlias = Literal["flags", "experiments"]
 KINDS: tuple[KindName, ...] = ("flags", "experiments")
 
 
-def _tuple(value: Any) -> Any:
+def _to_tuple(value: Any) -> Any:
     return value if value is UNSET or value is None or isinstance(value, str) else tuple(value)
 
 
-def _set(value: Any) -> Any:
-    """What is compared of a list that is in no order."""
+def _to_set(value: Any) -> Any:
+    """Return the value by which lists without an order are compared."""
     return value if value is UNSET or isinstance(value, str) else frozenset(value)
 
 
 @frozen
 class SourceLocation:
-    """Where something stands in a file.
+    """The location of a flag or experiment in a file.
 
     Attributes:
         file: the file.
-        lines: the line of each field inside it, by its path: `variants[0].payload`.
-        name: what it is called there: `flags[3]`.
+        path: the path of its entry in the document: `flags[3]`.
+        lines: the lines of the document.
     """
 
     file: str
-    lines: Mapping[str, int]
-    name: str
+    path: str
+    lines: SourceLines = field(default=NO_LINES, eq=False, repr=False)
 
 
 @frozen(kw_only=True)
 class VariantSpec:
-    """A variant, as a file declares it. A field that is `UNSET` is left as it is.
+    """The desired state of a variant. A field that is `UNSET` stays as it is.
 
     Attributes:
         key: letters, digits, `_` and `-`.
         name: the name shown in the app.
         description: what it is for.
         payload: any JSON value; `None` is a payload of null.
-        users: the ids of all users and devices included in it, in no order.
-        cohorts: the ids of all cohorts included in it, in no order.
+        users: the IDs of all users and devices included in it, in any order.
+        cohorts: the IDs of all cohorts included in it, in any order.
     """
 
     key: str
     name: Maybe[str] = UNSET
     description: Maybe[str] = UNSET
     payload: Any = UNSET
-    users: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_tuple, eq=_set)
-    cohorts: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_tuple, eq=_set)
+    users: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_to_tuple, eq=_to_set)
+    cohorts: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_to_tuple, eq=_to_set)
 
 
 @frozen(kw_only=True)
 class Dependencies:
-    """What a flag or experiment depends on, as a file declares it. No request sets it: a plan tells where it differs.
+    """The desired dependencies of a flag or experiment. The API cannot set them; a plan reports differences.
 
     Attributes:
-        flags: for each flag, experiment, mutex group or holdout group, by key, the variants of it that a user must
-            have; `id:1001` names one by id.
+        flags: the variants that a user must have, for each flag, experiment, mutex group or holdout group, by its key;
+            `id:1001` stands for an ID.
         operator: `all`.
     """
 
@@ -75,32 +78,32 @@ class Dependencies:
 
 @frozen(kw_only=True)
 class FlagConfigSpec:
-    """What the declarations of a flag and of an experiment have in common. A field that is `UNSET` is left as it is.
+    """The fields that `FlagSpec` and `ExperimentSpec` share. A field that is `UNSET` stays as it is.
 
     Attributes:
         key: letters, digits, `_` and `-`.
-        project_id: the project's id; needed to create it, and where the key exists in several projects.
+        project_id: the project's ID; required to create it, and if the key exists in several projects.
         name: the name shown in the app.
         description: what it is for.
         enabled: whether it is active.
-        archived: whether it is archived. One that is declared without it is taken out of the archive.
+        archived: whether it is archived. If left out, an archived flag or experiment is restored.
         evaluation_mode: `local` or `remote`.
-        bucketing_key: the property that decides who falls into which bucket.
-        bucketing_salt: the salt of that decision.
+        bucketing_key: the property by which users are assigned to buckets.
+        bucketing_salt: the salt of this assignment.
         bucketing_unit: `User`, or a group type.
-        tags: all its tags, in no order.
-        deployments: the labels of all deployments that it is assigned to, in no order; `id:1001` names one by id.
+        tags: all its tags, in any order.
+        deployments: the labels of all deployments that it is assigned to, in any order; `id:1001` stands for an ID.
         variants: all its variants.
-        rollout_percentage: 0 to 100, the share of users whom no segment targets who get a variant.
-        rollout_weights: variant key to weight, for users whom no segment targets; a variant left out keeps its weight.
+        rollout_percentage: 0 to 100, the share of the users outside all segments who get a variant.
+        rollout_weights: variant key to weight, for users outside all segments; a variant left out keeps its weight.
         target_segments: all its segments, in the order of evaluation.
-        dependencies: all that it depends on, by key. It is compared only, since no request sets it.
-        id: the id, for information.
-        created_by: who created it, for information.
-        created_at: when, for information.
-        last_modified_by: who changed it last, for information.
-        last_modified_at: when, for information.
-        location: where it stands in a file.
+        dependencies: all its dependencies, by key. They are only compared, since the API cannot set them.
+        id: the ID (read-only).
+        created_by: who created it (read-only).
+        created_at: when it was created (read-only).
+        last_modified_by: who changed it last (read-only).
+        last_modified_at: when it was changed last (read-only).
+        location: its location in a file, if it was read from one.
     """
 
     key: str
@@ -113,12 +116,12 @@ class FlagConfigSpec:
     bucketing_key: Maybe[str] = UNSET
     bucketing_salt: Maybe[str] = UNSET
     bucketing_unit: Maybe[str] = UNSET
-    tags: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_tuple, eq=_set)
-    deployments: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_tuple, eq=_set)
-    variants: tuple[VariantSpec, ...] | UnsetType = field(default=UNSET, converter=_tuple)
+    tags: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_to_tuple, eq=_to_set)
+    deployments: tuple[str, ...] | UnsetType = field(default=UNSET, converter=_to_tuple, eq=_to_set)
+    variants: tuple[VariantSpec, ...] | UnsetType = field(default=UNSET, converter=_to_tuple)
     rollout_percentage: float | UnsetType = UNSET
     rollout_weights: Mapping[str, float] | UnsetType = UNSET
-    target_segments: tuple[Segment, ...] | UnsetType = field(default=UNSET, converter=_tuple)
+    target_segments: tuple[Segment, ...] | UnsetType = field(default=UNSET, converter=_to_tuple)
     dependencies: Dependencies | UnsetType = UNSET
     id: str | UnsetType = UNSET
     created_by: Maybe[str] = UNSET
@@ -130,21 +133,21 @@ class FlagConfigSpec:
 
 @frozen(kw_only=True)
 class FlagSpec(FlagConfigSpec):
-    """A flag, as a file declares it. A field that is `UNSET` is left as it is; `FlagConfigSpec` has the fields."""
+    """The desired state of a flag. A field that is `UNSET` stays as it is; `FlagConfigSpec` documents the fields."""
 
 
 @frozen(kw_only=True)
 class ExperimentSpec(FlagConfigSpec):
-    """An experiment, as a file declares it: the fields of `FlagConfigSpec`, and more.
+    """The desired state of an experiment: the fields of `FlagConfigSpec`, and more.
 
     Attributes:
         experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
         sticky_bucketing: whether users keep the variant that they got first.
-        start_date: a date, or a moment with its time zone; null for none.
-        end_date: likewise.
+        start_date: a date, or a time with its time zone; null removes it.
+        end_date: a date, or a time with its time zone; null removes it.
         exposure_event: the event that counts as exposure; null for Amplitude's own.
         decision: `rollout`, `rollback` or `continue-running`.
-        decision_reason: why.
+        decision_reason: the reason for the decision.
         rolled_out_variant: the variant that is rolled out.
     """
 
@@ -160,68 +163,71 @@ class ExperimentSpec(FlagConfigSpec):
 
 @frozen(kw_only=True)
 class ExportScope:
-    """What an export has looked at. What a file declares outside of it is kept when the export is saved over it.
+    """The part of the account that an export covers. `save` keeps what a file declares outside this scope.
 
     Attributes:
-        project_id: the project's id; None for all projects.
+        project_id: the project's ID; None for all projects.
         keys: the keys; None for all.
-        include_archived: whether archived ones too.
+        include_archived: whether archived flags and experiments are included.
 
     Example:
-        `state.scope  # ExportScope(project_id="123", keys=None, include_archived=False)`
+        `manifest.scope  # ExportScope(project_id="123", keys=None, include_archived=False)`
     """
 
     project_id: str | None = None
     keys: frozenset[str] | None = None
     include_archived: bool = False
 
-    def covers(self, toggle: FlagConfigSpec) -> bool:
-        """Whether the export would have found what is declared so. One that names no project may be of another."""
+    def covers(self, flag: FlagConfigSpec) -> bool:
+        """Return whether an export of this scope would contain the flag or experiment, if it exists.
+
+        One without a project may belong to a project outside the scope.
+        """
         return (
-            self.project_id in (None, toggle.project_id)
-            and (self.keys is None or toggle.key in self.keys)
-            and (self.include_archived or toggle.archived is not True)
+            self.project_id in (None, flag.project_id)
+            and (self.keys is None or flag.key in self.keys)
+            and (self.include_archived or flag.archived is not True)
         )
 
 
-def _scope(value: Any) -> ExportScope | None:
+def _check_scope(value: Any) -> ExportScope | None:
     if value is None or isinstance(value, ExportScope):
         return value
-    raise TypeError(f"scope must be a ExportScope or None, got {value!r}")
+    raise TypeError(f"scope must be an ExportScope or None, got {format_value(value)}")
 
 
 @frozen
 class Manifest:
-    """What a file declares. Make one with `load` or `client.export`, or from its parts.
+    """The desired state of flags and experiments. Make one with `load` or `client.export`, or from its parts.
 
     Attributes:
-        flags: the flags; `UNSET` where the file says nothing of flags.
-        experiments: the experiments; likewise.
-        scope: what `client.export` has looked at: `save` keeps what a file declares outside of it. None where the state
-            is the whole, as from `load`.
+        flags: the flags; `UNSET` if the manifest does not declare flags.
+        experiments: the experiments; `UNSET` if the manifest does not declare experiments.
+        scope: what `client.export` covered: `save` keeps what a file declares outside this scope. None if the manifest
+            is complete, as from `load`.
     """
 
-    flags: tuple[FlagSpec, ...] | UnsetType = field(default=UNSET, converter=_tuple)
-    experiments: tuple[ExperimentSpec, ...] | UnsetType = field(default=UNSET, converter=_tuple)
-    scope: ExportScope | None = field(default=None, eq=False, kw_only=True, converter=_scope)
+    flags: tuple[FlagSpec, ...] | UnsetType = field(default=UNSET, converter=_to_tuple)
+    experiments: tuple[ExperimentSpec, ...] | UnsetType = field(default=UNSET, converter=_to_tuple)
+    scope: ExportScope | None = field(default=None, eq=False, kw_only=True, converter=_check_scope)
 
     def of(self, kind: KindName) -> tuple[FlagConfigSpec, ...]:
-        """The flags or the experiments."""
-        toggles = self.flags if kind == "flags" else self.experiments
-        return () if toggles is UNSET else toggles
+        """Return the flags or the experiments."""
+        flags = self.flags if kind == "flags" else self.experiments
+        return () if flags is UNSET else flags
 
     def __repr__(self) -> str:
-        counted = [f"{kind}=<{len(self.of(kind))}>" for kind in KINDS if getattr(self, kind) is not UNSET]
-        return f"Manifest({', '.join(counted)})"
+        counts = [f"{kind}=<{len(self.of(kind))}>" for kind in KINDS if getattr(self, kind) is not UNSET]
+        return f"Manifest({', '.join(counts)})"
 
 
-def merge_manifests(states: Iterable[Manifest]) -> Manifest:
-    """One state of several; its scope is the one that they all have."""
-    parts = list(states)
-    given: dict[str, list[FlagConfigSpec]] = {}
+def merge_manifests(manifests: Iterable[Manifest]) -> Manifest:
+    """Return one manifest with the flags and experiments of several. It keeps their scope if they share one."""
+    parts = list(manifests)
+    flags: dict[str, list[FlagConfigSpec]] = {}
     for part in parts:
         for kind in KINDS:
             if getattr(part, kind) is not UNSET:
-                given.setdefault(kind, []).extend(part.of(kind))
+                flags.setdefault(kind, []).extend(part.of(kind))
     scopes = {part.scope for part in parts}
-    return Manifest(**given, scope=scopes.pop() if len(scopes) == 1 else None)
+    return Manifest(**flags, scope=scopes.pop() if len(scopes) == 1 else None)

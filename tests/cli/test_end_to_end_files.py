@@ -222,7 +222,7 @@ def test_a_half_written_file(many: Account) -> None:
     path.write_text(path.read_text()[:-5])
     result = many("apply @flags.yaml --yes")
     assert result.status == 2
-    assert f"flags.yaml:{MANY + 2}: is no YAML, or is cut off" in result.err
+    assert f"flags.yaml:{MANY + 2}: is not YAML, or is cut off" in result.err
     assert many.emulator.requests == []
 
 

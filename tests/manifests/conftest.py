@@ -1,10 +1,10 @@
-"""Hypothesis, as these tests use it."""
+"""The settings of Hypothesis for these tests."""
 
 from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "declarative", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow], database=None
+    "manifests", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow], database=None
 )
-settings.load_profile("declarative")
+settings.load_profile("manifests")

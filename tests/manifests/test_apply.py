@@ -31,8 +31,8 @@ from amp_exp_async import (
     VariantSpec,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.manifests.accounts import account
-from tests.manifests.states import LABELS, PROJECTS, states
+from tests.manifests.fixtures import account
+from tests.manifests.strategies import LABELS, PROJECTS, manifests
 
 
 def writes(emulator: Emulator) -> list[str]:
@@ -106,7 +106,7 @@ def assert_has(now: Any, declared: Any, was: Any) -> None:
             assert getattr(now, name) == getattr(was, name)
 
 
-@given(before=states(), after=states())
+@given(before=manifests(), after=manifests())
 def test_everything_becomes_as_declared(before: Manifest, after: Manifest) -> None:
     """From nothing, and from any other state; a second plan is empty, and so is the plan of what is exported."""
 
@@ -127,7 +127,7 @@ def test_everything_becomes_as_declared(before: Manifest, after: Manifest) -> No
     asyncio.run(journey())
 
 
-@given(before=states(), after=states(), fault=st.sampled_from(FAULTS), seed=st.integers(0, 99))
+@given(before=manifests(), after=manifests(), fault=st.sampled_from(FAULTS), seed=st.integers(0, 99))
 def test_a_run_that_fails_anywhere_goes_on_by_its_journal(
     before: Manifest, after: Manifest, fault: Fault, seed: int
 ) -> None:

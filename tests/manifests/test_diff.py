@@ -24,7 +24,7 @@ from amp_exp_async import (
     VariantSpec,
     diff,
 )
-from tests.manifests.states import segments, states, toggles
+from tests.manifests.strategies import flag_specs, manifests, segments
 
 CONDITION = Condition("gp:a", "is", ["1"])
 SEGMENT = Segment(name="s", conditions=[CONDITION], percentage=5, rollout_weights={"on": 1})
@@ -232,7 +232,7 @@ def test_what_is_no_state_is_refused() -> None:
         diff(Manifest(flags=[FlagSpec(key="a b")]), Manifest())
 
 
-@given(state=states(depending=True))
+@given(state=manifests(with_dependencies=True))
 def test_nothing_differs_from_itself(state: Manifest) -> None:
     """Whatever it declares, in any order."""
     assert not diff(state, state)
@@ -240,7 +240,7 @@ def test_nothing_differs_from_itself(state: Manifest) -> None:
     assert not diff(state, Manifest(**turned))
 
 
-@given(before=states(depending=True), after=states(depending=True))
+@given(before=manifests(with_dependencies=True), after=manifests(with_dependencies=True))
 def test_a_difference_is_one_from_both_sides(before: Manifest, after: Manifest) -> None:
     """Turned round, each change is the other way."""
     there, back = diff(before, after), diff(after, before)
@@ -258,7 +258,11 @@ SIMPLE = {
 }
 
 
-@given(state=states(depending=True), flag=toggles(FlagSpec, "the-one", "1", depending=True), data=st.data())
+@given(
+    state=manifests(with_dependencies=True),
+    flag=flag_specs(FlagSpec, "the-one", "1", with_dependencies=True),
+    data=st.data(),
+)
 def test_exactly_the_field_that_is_changed_is_named(state: Manifest, flag: FlagSpec, data: st.DataObject) -> None:
     """Of exactly the flag that has it."""
     name = data.draw(st.sampled_from(sorted(SIMPLE)))

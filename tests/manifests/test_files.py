@@ -1,9 +1,11 @@
-"""Files: what is saved is loaded again, and every problem is told with file, line and field."""
+"""Files: loading returns what was saved, and saving keeps what did not change."""
 
 from __future__ import annotations
 
 import io
 import json
+import pickle
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,38 +27,38 @@ from amp_exp_async import (
     save,
 )
 from amp_exp_async.manifests.schema import generate, schema_text
-from tests.manifests.states import states
+from tests.manifests.strategies import manifests
 
 NAMES = ("flags.yaml", "flags.json", "folder")
 
 
-def in_order(state: Manifest) -> Manifest:
-    """A state with its flags and variants in one order, to compare."""
-    given: dict[str, Any] = {}
+def in_order(manifest: Manifest) -> Manifest:
+    """Return a manifest with its flags and variants sorted, for comparison."""
+    specs: dict[str, Any] = {}
     for kind in ("flags", "experiments"):
-        if getattr(state, kind):
-            toggles = [
-                attrs.evolve(one, variants=sorted(one.variants, key=lambda variant: variant.key))
-                if one.variants
-                else one
-                for one in state.of(kind)
+        if getattr(manifest, kind):
+            flags = [
+                attrs.evolve(flag, variants=sorted(flag.variants, key=lambda variant: variant.key))
+                if flag.variants
+                else flag
+                for flag in manifest.of(kind)
             ]
-            given[kind] = sorted(toggles, key=lambda one: (one.key, str(one.project_id)))
-    return Manifest(**given)
+            specs[kind] = sorted(flags, key=lambda flag: (flag.key, str(flag.project_id)))
+    return Manifest(**specs)
 
 
-@given(state=states(depending=True), name=st.sampled_from(NAMES))
-def test_what_is_saved_is_loaded(state: Manifest, name: str) -> None:
+@given(manifest=manifests(with_dependencies=True), name=st.sampled_from(NAMES))
+def test_loading_returns_what_was_saved(manifest: Manifest, name: str) -> None:
     """As YAML, as JSON and as a folder."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        save(state, path)
-        assert in_order(load(path)) == in_order(state)
+        save(manifest, path)
+        assert in_order(load(path)) == in_order(manifest)
 
 
-@given(before=states(depending=True), after=states(depending=True), name=st.sampled_from(NAMES))
-def test_saving_over_a_file_leaves_nothing_of_it(before: Manifest, after: Manifest, name: str) -> None:
-    """What a file held before is changed to what it is to hold, and nothing else stays."""
+@given(before=manifests(with_dependencies=True), after=manifests(with_dependencies=True), name=st.sampled_from(NAMES))
+def test_saving_replaces_the_content_of_a_file(before: Manifest, after: Manifest, name: str) -> None:
+    """Nothing of the old content remains."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         save(before, path)
@@ -64,39 +66,39 @@ def test_saving_over_a_file_leaves_nothing_of_it(before: Manifest, after: Manife
         assert in_order(load(path)) == in_order(after)
 
 
-@given(state=states(depending=True), name=st.sampled_from(NAMES[:2]))
-def test_saving_again_changes_no_byte(state: Manifest, name: str) -> None:
+@given(manifest=manifests(with_dependencies=True), name=st.sampled_from(NAMES[:2]))
+def test_saving_twice_changes_no_byte(manifest: Manifest, name: str) -> None:
     """The order is stable."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        save(state, path)
-        save(load(path), path)  # some numbers are spelt otherwise the first time
+        save(manifest, path)
+        save(load(path), path)  # some numbers are spelled differently the first time
         text = path.read_text(encoding="utf-8")
         save(load(path), path)
         assert path.read_text(encoding="utf-8") == text
 
 
-@given(state=states(depending=True))
-def test_what_is_saved_keeps_to_the_schema(state: Manifest) -> None:
-    """The schema that editors check with allows what the library writes."""
+@given(manifest=manifests(with_dependencies=True))
+def test_saved_files_match_the_json_schema(manifest: Manifest) -> None:
+    """The JSON Schema that editors use accepts what the library writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "flags.json"
-        save(state, path)
+        save(manifest, path)
         jsonschema.validate(json.loads(path.read_text()), json.loads(schema_text()))
 
 
-def test_the_schema_is_up_to_date() -> None:
-    """The schema that ships is the one that the format gives."""
+def test_the_json_schema_is_up_to_date() -> None:
+    """The packaged JSON Schema is the generated one."""
     assert schema_text() == generate()
     jsonschema.Draft7Validator.check_schema(json.loads(schema_text()))
 
 
-def test_a_file_names_its_schema_and_the_schema_is_there(tmp_path: Path) -> None:
-    """Editors find the schema beside the file, also from a folder's depth."""
-    state = Manifest(flags=[FlagSpec(key="a", project_id="1")])
-    save(state, tmp_path / "flags.yaml")
-    save(state, tmp_path / "flags.json")
-    save(state, tmp_path / "folder")
+def test_a_file_refers_to_the_json_schema_next_to_it(tmp_path: Path) -> None:
+    """Also from a subfolder."""
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id="1")])
+    save(manifest, tmp_path / "flags.yaml")
+    save(manifest, tmp_path / "flags.json")
+    save(manifest, tmp_path / "folder")
 
     yaml = (tmp_path / "flags.yaml").read_text()
     assert yaml.splitlines()[0] == "# yaml-language-server: $schema=./.amp-exp.schema.json"
@@ -123,15 +125,12 @@ flags:
 
 
 def test_comments_quotes_and_order_are_kept(tmp_path: Path) -> None:
-    """A rewrite touches what changed."""
+    """Saving changes only the lines whose content changes."""
     path = tmp_path / "flags.yaml"
     path.write_text(COMMENTED)
-    state = load(path)
-    first, second = state.of("flags")
-    save(
-        Manifest(flags=[FlagSpec(key="c", project_id="1"), attrs.evolve(second, enabled=False, tags=["y"]), first]),
-        path,
-    )
+    first, second = load(path).of("flags")
+    changed = attrs.evolve(second, enabled=False, tags=["y"])
+    save(Manifest(flags=[FlagSpec(key="c", project_id="1"), changed, first]), path)
 
     assert path.read_text() == (
         "# yaml-language-server: $schema=./.amp-exp.schema.json\n"
@@ -141,7 +140,7 @@ def test_comments_quotes_and_order_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_folder_keeps_flags_where_they_are(tmp_path: Path) -> None:
-    """A flag stays in the file that has it, a new one gets its own, and one that is gone is taken out."""
+    """A flag stays in its file, a new flag gets its own file, and a file without flags is deleted."""
     (tmp_path / "team").mkdir()
     (tmp_path / "team/mine.yaml").write_text(COMMENTED)
     (tmp_path / "gone.json").write_text('{"project_id": "1", "flags": [{"key": "gone"}]}')
@@ -152,18 +151,18 @@ def test_a_folder_keeps_flags_where_they_are(tmp_path: Path) -> None:
     assert "# The old one." in (tmp_path / "team/mine.yaml").read_text()
 
 
-def test_names_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
-    """On some file systems one would overwrite the other."""
-    state = Manifest(flags=[FlagSpec(key="a", project_id="1"), FlagSpec(key="A", project_id="1")])
+def test_file_names_that_differ_only_in_case_are_rejected(tmp_path: Path) -> None:
+    """On a case-insensitive file system one would overwrite the other."""
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id="1"), FlagSpec(key="A", project_id="1")])
     with pytest.raises(InvalidInputError, match="would be one file"):
-        save(state, tmp_path / "folder")
+        save(manifest, tmp_path / "folder")
     save(Manifest(flags=[FlagSpec(key="a")]), tmp_path)
     with pytest.raises(InvalidInputError, match=r"a\.yaml and .*A\.yaml would be one file"):
         save(Manifest(flags=[FlagSpec(key="a"), FlagSpec(key="A")]), tmp_path)
 
 
 def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is replaced at once or not at all, and no draft stays."""
+    """Files are replaced atomically, and no draft remains."""
     path = tmp_path / "flags.json"
     save(Manifest(flags=[FlagSpec(key="a", project_id="1")]), path)
     before = path.read_bytes()
@@ -175,11 +174,11 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(OSError, match="disk is full"):
         save(Manifest(flags=[]), path)
     assert path.read_bytes() == before
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".amp-exp.schema.json", "flags.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".amp-exp.schema.json", "flags.json"]
 
 
-def test_files_of_a_folder_clash(tmp_path: Path) -> None:
-    """One key of one project in two files."""
+def test_one_key_in_two_files_of_a_folder_is_rejected(tmp_path: Path) -> None:
+    """If both are of one project."""
     for name in ("a.yaml", "b.json"):
         (tmp_path / name).write_text('{"flags": [{"key": "x", "project_id": 1}]}')
     with pytest.raises(InvalidManifestError) as caught:
@@ -189,7 +188,7 @@ def test_files_of_a_folder_clash(tmp_path: Path) -> None:
 
 
 def test_merged_objects_are_read(tmp_path: Path) -> None:
-    """Anchors, aliases and `<<` are YAML's own way not to repeat."""
+    """Anchors, aliases and `<<` avoid repetition in YAML."""
     (tmp_path / "flags.yaml").write_text(
         "flags:\n  - &base {key: a, project_id: 1, enabled: true}\n  - {<<: *base, key: b}\n  - {<<: [*base], key: c}\n"
     )
@@ -200,36 +199,42 @@ def test_merged_objects_are_read(tmp_path: Path) -> None:
     ]
 
 
-def test_a_state_made_in_code_is_checked_when_saved(tmp_path: Path) -> None:
+def test_a_manifest_made_in_code_is_validated_when_saved(tmp_path: Path) -> None:
     """As a file would be."""
-    state = Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on")], rollout_weights={"of": 1})])
-    with pytest.raises(
-        InvalidManifestError, match=r"rollout_weights\.of: there is no such variant; the variants are on"
-    ):
-        save(state, tmp_path / "flags.yaml")
+    manifest = Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on")], rollout_weights={"of": 1})])
+    with pytest.raises(InvalidManifestError, match=r"rollout_weights\.of: unknown variant; expected one of: on"):
+        save(manifest, tmp_path / "flags.yaml")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_yaml_without_its_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install; JSON works."""
-    monkeypatch.setitem(__import__("sys").modules, "ruamel.yaml", None)
-    state = Manifest(flags=[FlagSpec(key="a", project_id="1")])
+def test_yaml_without_its_library_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install. JSON works."""
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id="1")])
     with pytest.raises(ConfigurationError, match=r"amp_exp_async\[files\]"):
-        save(state, tmp_path / "flags.yaml")
-    save(state, tmp_path / "flags.json")
-    assert load(tmp_path / "flags.json") == state
+        save(manifest, tmp_path / "flags.yaml")
+    save(manifest, tmp_path / "flags.json")
+    assert load(tmp_path / "flags.json") == manifest
 
 
-def test_a_state_that_was_changed_after_loading_is_checked_again(tmp_path: Path) -> None:
-    """How its fields go together, with the line where they were."""
+def test_a_manifest_that_was_changed_after_loading_is_checked_again(tmp_path: Path) -> None:
+    """Contradictions between its fields are reported with the line in the file."""
     path = tmp_path / "flags.yaml"
     path.write_text('flags:\n  - key: a\n    variants: [{key: "on"}]\n    rollout_weights: {"on": 1}\n')
     [flag] = load(path).of("flags")
     changed = Manifest(flags=[attrs.evolve(flag, rollout_weights={"off": 1})])
-    with pytest.raises(
-        InvalidManifestError, match=r"flags\.yaml:4: flags\[0\]\.rollout_weights\.off: there is no such"
-    ):
+    with pytest.raises(InvalidManifestError, match=r"flags\.yaml:4: flags\[0\]\.rollout_weights\.off: unknown variant"):
         save(changed, tmp_path / "other.yaml")
+
+
+@pytest.mark.parametrize("name", ["flags.yaml", "flags.json"])
+def test_a_loaded_manifest_can_be_pickled(tmp_path: Path, name: str) -> None:
+    """With the locations of its flags."""
+    save(Manifest(flags=[FlagSpec(key="a"), FlagSpec(key="b", name="B")]), tmp_path / name)
+    manifest = load(tmp_path / name)
+    copy = pickle.loads(pickle.dumps(manifest))
+    assert copy == manifest
+    assert [flag.location for flag in copy.of("flags")] == [flag.location for flag in manifest.of("flags")]
 
 
 def test_several_sources(tmp_path: Path) -> None:

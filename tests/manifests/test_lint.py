@@ -27,7 +27,7 @@ from amp_exp_async import (
     load,
 )
 from amp_exp_async.lint.conditions import contradiction
-from tests.manifests.states import states
+from tests.manifests.strategies import manifests
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 PAGE = Path(__file__).parents[2] / "docs/lint.md"
@@ -533,7 +533,7 @@ def test_what_is_no_state_is_refused() -> None:
         lint(Manifest(flags=[FlagSpec(key="a", rollout_percentage=101)]))
 
 
-@given(state=states(), off=st.sets(st.sampled_from(sorted(LINT_RULES))))
+@given(state=manifests(), off=st.sets(st.sampled_from(sorted(LINT_RULES))))
 def test_rules_do_not_depend_on_each_other(state: Manifest, off: set[str]) -> None:
     """Switching some off leaves what the others find."""
     findings = lint(state, now=NOW)

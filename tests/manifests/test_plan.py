@@ -216,7 +216,7 @@ flags:
         '11: flags[3].deployments[1]: no deployment with label "wbe" in project 1; did you mean "web"?',
         '12: flags[3].deployments[2]: 2 deployments in project 1 have the label "twin": use id:52 or id:53',
         '13: flags[3].deployments[3]: no deployment with ID "77"',
-        "15: flags[3].rollout_weights.of: there is no such variant; the variants are on",
+        "15: flags[3].rollout_weights.of: unknown variant; expected one of: on",
     ]
     assert {request.method for request in emulator.requests} == {"GET"}
 
@@ -289,7 +289,7 @@ async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) ->
     [
         ({"tags": "abc"}, r"flags\[0\]\.tags: must be a list"),
         ({"variants": None}, r"flags\[0\]\.variants: must be a list"),
-        ({"variants": [{"kee": "on"}]}, r"variants\[0\]\.kee: there is no such field; 'key' may be meant"),
+        ({"variants": [{"kee": "on"}]}, r"variants\[0\]\.kee: unknown field; did you mean \"key\""),
         ({"variants": [5]}, r"variants\[0\]: must be an object"),
         ({"rollout_weights": {"on": "1"}}, r"rollout_weights\.on: must be a number"),
         ({"created_at": 5}, r"created_at: must be"),
@@ -303,7 +303,7 @@ async def test_mistakes_in_code_are_told(client: AsyncExperimentClient, fields: 
 
 async def test_a_path_is_no_state(client: AsyncExperimentClient) -> None:
     """The message says what makes one."""
-    with pytest.raises(InvalidInputError, match=r"must be a Manifest, as load\(path\) makes one"):
+    with pytest.raises(InvalidInputError, match=r"must be a Manifest, as load\(path\) returns"):
         await client.plan("flags.yaml")
 
 

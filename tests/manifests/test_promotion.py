@@ -27,8 +27,8 @@ from amp_exp_async import (
     save,
 )
 from amp_exp_async.emulator import Emulator
-from tests.manifests.accounts import account
-from tests.manifests.states import states
+from tests.manifests.fixtures import account
+from tests.manifests.strategies import manifests
 from tests.manifests.test_plan import paths
 
 STAGING, PRODUCTION, EMPTY = "1", "2", "3"
@@ -66,7 +66,7 @@ def problems(error: InvalidManifestError) -> dict[str, str]:
     return {problem.field: problem.message for problem in error.problems}
 
 
-@given(before=states(), staging=states())
+@given(before=manifests(), staging=manifests())
 def test_a_promotion_makes_one_project_like_the_other(before: Manifest, staging: Manifest) -> None:
     """From whatever is there, and a second plan is empty; what only the target has is archived with `prune`."""
 
@@ -445,7 +445,7 @@ async def test_warnings_are_shown_and_kept(
         ({"flags": ["a"]}, r"dependencies\.flags: must be a mapping"),
         ({"flags": {"a": "on"}}, r"dependencies\.flags\.a: must be a list"),
         ({"flags": {"a b": []}}, r"dependencies\.flags\.a b: must consist of letters"),
-        ({"flags": {}, "operater": "all"}, r"operater: there is no such field; 'operator' may be meant"),
+        ({"flags": {}, "operater": "all"}, r"operater: unknown field; did you mean \"operator\""),
     ],
 )
 async def test_mistakes_in_dependencies_are_told(client: AsyncExperimentClient, dependencies: Any, said: str) -> None:

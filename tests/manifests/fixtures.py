@@ -1,4 +1,4 @@
-"""An account of its own for each example of a property."""
+"""An emulated account for each example of a property test."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 
 from amp_exp_async import AsyncExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator
-from tests.manifests.states import LABELS
+from tests.manifests.strategies import LABELS
 
-AT_ONCE = RetryPolicy(backoff_base=0.0)
+NO_BACKOFF = RetryPolicy(backoff_base=0.0)
 
 
 @asynccontextmanager
 async def account(
-    projects: Iterable[str], *, retry: RetryPolicy = AT_ONCE, seed: int = 0
+    projects: Iterable[str], *, retry: RetryPolicy = NO_BACKOFF, seed: int = 0
 ) -> AsyncGenerator[tuple[Emulator, AsyncExperimentClient], None]:
-    """An emulator without limits, whose projects have the same deployments, and a client of it."""
+    """Yield an emulator without limits, whose projects have the same deployments, and a client of it."""
     async with (
         Emulator(per_second=None, per_day=None, seed=seed) as emulator,
         AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=retry) as client,

@@ -1,4 +1,4 @@
-"""Random states, as a file may declare them."""
+"""Hypothesis strategies for manifests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ids = st.text("abcdef-_@.0123456789", min_size=1, max_size=8)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """What may be left out."""
+    """Return a strategy for a field that may be left out."""
     return st.just(UNSET) | strategy
 
 
@@ -46,14 +46,14 @@ conditions = st.builds(
 )
 
 
-def segments(keys: list[str]) -> st.SearchStrategy[Segment]:
-    """Segments over variants."""
+def segments(variant_keys: list[str]) -> st.SearchStrategy[Segment]:
+    """Return a strategy for segments with weights of the variants."""
     return st.builds(
         Segment,
         name=names,
         conditions=st.lists(conditions, max_size=2),
         percentage=st.integers(0, 100),
-        rollout_weights=st.fixed_dictionaries({}, optional={key: st.integers(0, 10) for key in keys}),
+        rollout_weights=st.fixed_dictionaries({}, optional={key: st.integers(0, 10) for key in variant_keys}),
     )
 
 
@@ -62,12 +62,22 @@ dependencies = st.builds(
     flags=st.dictionaries(st.sampled_from([*KEYS, "id:7"]), st.lists(st.sampled_from(KEYS), max_size=2), max_size=2),
     operator=maybe(st.just("all")),
 )
+exposure_filters = st.builds(
+    ExposureFilter,
+    subprop_key=names,
+    subprop_op=st.just("is"),
+    subprop_type=st.just("event"),
+    subprop_value=st.lists(names, max_size=2),
+)
+exposure_events = st.builds(
+    ExposureEvent, event_type=names.map("e{}".format), filters=st.lists(exposure_filters, max_size=2)
+)
 
 
 @st.composite
-def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, depending: bool) -> Any:
-    """A flag or experiment; its weights name its own variants."""
-    keys = draw(st.lists(st.sampled_from(KEYS[1:4]), max_size=3, unique=True))
+def flag_specs(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, with_dependencies: bool) -> Any:
+    """Draw a flag or experiment whose weights refer to its own variants."""
+    variant_keys = draw(st.lists(st.sampled_from(KEYS[1:4]), max_size=3, unique=True))
     variants = [
         VariantSpec(
             key=variant,
@@ -77,8 +87,9 @@ def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, depen
             users=draw(maybe(st.lists(ids, max_size=3))),
             cohorts=draw(maybe(st.lists(ids, max_size=3))),
         )
-        for variant in keys
+        for variant in variant_keys
     ]
+    weights = st.fixed_dictionaries({}, optional={key: st.integers(0, 9) | st.just(0.5) for key in variant_keys})
     fields: dict[str, Any] = {
         "name": draw(maybe(names)),
         "description": draw(maybe(st.none() | names)),
@@ -91,45 +102,32 @@ def toggles(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, depen
         "deployments": draw(maybe(st.lists(st.sampled_from(LABELS), max_size=3))),
         "rollout_percentage": draw(maybe(st.integers(0, 100) | st.floats(0, 100))),
         "variants": variants,
-        "rollout_weights": draw(
-            maybe(st.fixed_dictionaries({}, optional={one: st.integers(0, 9) | st.just(0.5) for one in keys}))
-        ),
-        "target_segments": draw(maybe(st.lists(segments(keys), max_size=3))),
+        "rollout_weights": draw(maybe(weights)),
+        "target_segments": draw(maybe(st.lists(segments(variant_keys), max_size=3))),
     }
-    if depending:
+    if with_dependencies:
         fields["dependencies"] = draw(maybe(dependencies))
     if cls is ExperimentSpec:
-        event = st.builds(
-            ExposureEvent,
-            event_type=names.map("e{}".format),
-            filters=st.lists(
-                st.builds(
-                    ExposureFilter,
-                    subprop_key=names,
-                    subprop_op=st.just("is"),
-                    subprop_type=st.just("event"),
-                    subprop_value=st.lists(names, max_size=2),
-                ),
-                max_size=2,
-            ),
-        )
         fields |= {
             "experiment_type": draw(maybe(st.sampled_from(["no-harm", "hypothesis-testing"]))),
             "sticky_bucketing": draw(maybe(st.booleans())),
             "start_date": draw(maybe(st.none() | st.dates())),
-            "exposure_event": draw(maybe(st.none() | event)),
+            "exposure_event": draw(maybe(st.none() | exposure_events)),
             "decision": draw(maybe(st.sampled_from(["rollout", "rollback"]))),
         }
     return cls(key=key, project_id=project_id, **fields)
 
 
 @st.composite
-def states(draw: st.DrawFn, *, depending: bool = False) -> Manifest:
-    """A state of few flags and experiments, over two projects. No request makes what depends on something."""
-    given: dict[str, Any] = {}
+def manifests(draw: st.DrawFn, *, with_dependencies: bool = False) -> Manifest:
+    """Draw a manifest of few flags and experiments in two projects. Plans cannot create dependencies."""
+    specs: dict[str, Any] = {}
     for kind, cls in (("flags", FlagSpec), ("experiments", ExperimentSpec)):
-        pairs = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(KEYS[:3]))  # few, so that states share some
-        chosen = draw(maybe(st.lists(pairs, max_size=3, unique=True)))
+        # Few keys, so that manifests have some in common.
+        identities = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(KEYS[:3]))
+        chosen = draw(maybe(st.lists(identities, max_size=3, unique=True)))
         if chosen is not UNSET:
-            given[kind] = [draw(toggles(cls, key, project, depending=depending)) for project, key in chosen]
-    return Manifest(**given)
+            specs[kind] = [
+                draw(flag_specs(cls, key, project, with_dependencies=with_dependencies)) for project, key in chosen
+            ]
+    return Manifest(**specs)
