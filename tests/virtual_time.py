@@ -1,4 +1,4 @@
-"""Time that jumps: an event loop without waits, and a session that answers by script instead of over a network."""
+"""Virtual time: an event loop that does not wait, and a session with scripted responses instead of a network."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-    """Instead of waiting it moves the clock on by as long as it would have waited."""
+    """A selector that advances its clock instead of waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
         if timeout is None:
-            raise RuntimeError("nothing is ready, and no timer will ever make it so: the test waits for ever")
+            raise RuntimeError("no callback is ready and no timer is set: the test would wait forever")
         self.now += max(0.0, timeout)
         return super().select(0)
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time stands still while anything can run, and then jumps to the next timer."""
+    """An event loop whose time stands still while a callback is ready, and then jumps to the next timer."""
 
     def __init__(self) -> None:
         self._jumping = _JumpingSelector()
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Return the virtual seconds since the loop was created."""
         return self._jumping.now
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in virtual time."""
+    """Run a coroutine in virtual time, and return its result."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(coroutine)
 
 
 def now() -> float:
-    """The running loop's time."""
+    """Return the time of the running loop."""
     return asyncio.get_running_loop().time()
 
 
 @frozen
 class Answer:
-    """What a scripted session answers, or raises, after so many seconds."""
+    """A response of a scripted session, or the error that it raises, after some seconds."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -59,13 +59,13 @@ class Answer:
     error: Exception | None = None
 
     async def read(self) -> bytes:
-        """The body, as aiohttp's response hands it out."""
+        """Return the body, as a response of aiohttp does."""
         return self.body
 
 
 @define(eq=False, slots=False)
 class ScriptedSession:
-    """Stands in for an aiohttp session: the n-th request gets the n-th answer, and the last one from then on."""
+    """A replacement for an aiohttp session: the n-th request gets the n-th answer, later requests the last one."""
 
     answers: list[Answer]
     sent: list[tuple[float, str]] = field(factory=list[tuple[float, str]])
@@ -77,10 +77,10 @@ class ScriptedSession:
         method: str,
         _url: object,
         *,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp calls it that
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the name in aiohttp
         **_: object,
     ) -> Answer:
-        """Answer by the script, within the attempt's timeout."""
+        """Return the next answer within the timeout of the attempt."""
         answer = self.answers[min(len(self.sent), len(self.answers) - 1)]
         self.sent.append((now(), method))
         async with asyncio.timeout(timeout.total):
@@ -90,19 +90,19 @@ class ScriptedSession:
         return answer
 
     def detach(self) -> None:
-        """Nothing is held that could be let go."""
+        """Do nothing: there is no connector to detach."""
 
     @property
     def times(self) -> list[float]:
         """When each request was sent."""
-        return [at for at, _ in self.sent]
+        return [time for time, _ in self.sent]
 
 
 async def outcome(work: Awaitable[T]) -> tuple[T | Exception, float]:
-    """What came of it, result or error, and after how many seconds."""
+    """Return the result or the error of an awaitable, and the seconds that it took."""
     started = now()
     try:
         result: T | Exception = await work
-    except Exception as error:  # noqa: BLE001 - whatever it was is what the test asks for
+    except Exception as error:  # noqa: BLE001 - the test inspects the error
         result = error
     return result, now() - started

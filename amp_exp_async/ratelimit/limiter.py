@@ -403,11 +403,9 @@ class LocalRateLimiter:
 
     @property
     def requests_today(self) -> int:
-        """The number of requests sent in the current UTC day by all clients that share the limits."""
         return self._shared.window.requests_today
 
     async def acquire(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> None:
-        """Wait for a permit, as in `RateLimiter`."""
         loop = asyncio.get_running_loop()
         if self._client.loop is not loop:
             self._bind_loop(loop)
@@ -416,30 +414,26 @@ class LocalRateLimiter:
             await self._wait(loop, now, deadline, fail_on_daily_limit=fail_on_daily_limit)
 
     def fail_fast(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> None:
-        """Raise if it is certain that `acquire` would, as in `RateLimiter`."""
         if deadline is not None or fail_on_daily_limit:
             now = asyncio.get_running_loop().time()
             self._shared.fail_fast(now, deadline, fail_on_daily_limit=fail_on_daily_limit)
 
     def release(self, sent_at: float, *, reached: bool, answered: bool, throttled: bool = False) -> None:
-        """Return a permit, as in `RateLimiter`."""
         client = self._client
         if client.loop is not None:
             now = client.loop.time()
             self._shared.release(client, now, sent_at, reached=reached, answered=answered, throttled=throttled)
 
     def pause(self, seconds: float, *, daily: bool = False) -> None:
-        """Send nothing for some seconds, as in `RateLimiter`."""
         self._shared.pause(asyncio.get_running_loop().time(), seconds, daily=daily)
 
     def close(self) -> None:
-        """Unregister the client and stop its timer."""
         self._shared.unregister(self._client)
         self._client.closed = True
         self._client.stop_timer()
 
     async def wait_closed(self) -> None:
-        """Do nothing: `close` leaves nothing to wait for."""
+        """Return at once: `close` leaves nothing to wait for."""
 
     def after_fork(self) -> None:
         """Unregister the client in a forked child. Its timer belongs to the parent's loop."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Protocol
 
@@ -203,11 +203,14 @@ class PermitWindow:
         for _ in range(permits if self._limit.per_second is not None else 0):
             heappush(self._cooling, now + WINDOW_SECONDS + _MAX_TRANSIT)
 
-    def take_cooled(self, now: float) -> list[float]:
+    def take_cooled(self, now: float) -> Sequence[float]:
         """Remove the permits that have cooled down, and return since when each has been available, in order."""
+        cooling = self._cooling
+        if not cooling or cooling[0] > now:
+            return ()
         cooled = []
-        while self._cooling and self._cooling[0] <= now:
-            cooled.append(heappop(self._cooling))
+        while cooling and cooling[0] <= now:
+            cooled.append(heappop(cooling))
         return cooled
 
     def pause(self, now: float, seconds: float, *, daily: bool) -> None:

@@ -73,7 +73,7 @@ class LeasedWindow:
         if window.is_paused(now):
             return False
         self._collect_cooled(now)
-        if now >= self.expires_at or window.in_use >= self.capacity or not self._may_count():
+        if now >= self.expires_at or window.in_use >= self.capacity or not (self.unmetered or self.reserved > 0):
             if not self.starved:
                 self.starved = True
                 self.on_starved()
@@ -94,9 +94,10 @@ class LeasedWindow:
         self.acquired -= 1
 
     def release(self, now: float, sent_at: float, *, answered: bool, throttled: bool) -> None:
-        self._collect_cooled(now)
-        self._window.release(now, sent_at, answered=answered, throttled=throttled)
-        self._max_rtt_credit = max(self._max_rtt_credit, self._window.rtt_credit)
+        window = self._window
+        self._collect_cooled(now)  # a 429 removes the cooled permits from the window
+        window.release(now, sent_at, answered=answered, throttled=throttled)
+        self._max_rtt_credit = max(self._max_rtt_credit, window.rtt_credit)
 
     def forfeit(self, now: float, permits: int) -> None:
         self._window.forfeit(now, permits)
@@ -112,7 +113,7 @@ class LeasedWindow:
         resume_at, _ = self._window.resume_at(now)
         if resume_at > now:
             return resume_at
-        if now >= self.expires_at or not self._may_count():
+        if now >= self.expires_at or not (self.unmetered or self.reserved > 0):
             return math.inf
         if self._window.in_use >= self.capacity:
             return self._window.next_cooled_at
@@ -165,8 +166,6 @@ class LeasedWindow:
         """Return the seconds until the service allows requests again, if the limit of the day is reached; else 0."""
         return max(0.0, self._window.day_paused_until - now)
 
-    def _may_count(self) -> bool:
-        return self.unmetered or self.reserved > 0
-
     def _collect_cooled(self, now: float) -> None:
-        self._available_since.extend(self._window.take_cooled(now))
+        if cooled := self._window.take_cooled(now):
+            self._available_since.extend(cooled)
