@@ -11,10 +11,9 @@ from attrs import frozen
 from amp_exp_async.models import UNSET, Condition
 from amp_exp_async.resources import FieldChange
 
-from .document import is_array, is_object
+from .document import is_array, is_object, json_equal
 from .dump import unstructure
 from .live import INCLUSIONS
-from .merging import same
 from .schema import CONDITION, READ_ONLY, SCHEMAS, Array, Object, Schema
 from .spec import FlagConfigSpec, KindName
 
@@ -115,7 +114,7 @@ class FlagDiffer:
                     before, after = ({"type": Condition().type} | side for side in (before, after))
                 return all(self._is_equal(schema.fields[name], *pair) for name, *pair in self._pairs(before, after))
             case _:
-                return same(before, after)
+                return json_equal(before, after)
 
     def _compare_variants(self, before: Any, after: Any) -> Iterator[Difference]:
         if self.before is None and self.before_is_live and not after:
@@ -132,7 +131,7 @@ class FlagDiffer:
         for name, old, new in self._pairs(before, after):
             if name in INCLUSIONS:
                 yield from _compare_sets(f"{path}.{name}", old or [], new or [])
-            elif before and after and not (self._is_absent(old, new) or same(old, new)):
+            elif before and after and not (self._is_absent(old, new) or json_equal(old, new)):
                 yield f"{path}.{name}", old, new
 
     def _compare_weights(self, before: Any, after: Any) -> Iterator[Difference]:
@@ -141,7 +140,7 @@ class FlagDiffer:
         for key, weight, desired in self._pairs(old, new):
             # A live variant without a weight has the weight 0. A weight without a live variant must be written.
             live_equal = key in live_keys and (weight or 0) == desired
-            if not (live_equal if self.before_is_live else same(weight, desired)):
+            if not (live_equal if self.before_is_live else json_equal(weight, desired)):
                 yield f"rollout_weights.{key}", weight, desired
 
     def _compare_segments(self, before: Any, after: Any) -> Iterator[Difference]:
@@ -179,7 +178,7 @@ def _is_same_date(before: Any, after: Any) -> bool:
     """Return whether two dates are equal; a date without a time is midnight UTC."""
     if isinstance(before, str) and isinstance(after, str):
         return before.removesuffix(_MIDNIGHT) == after.removesuffix(_MIDNIGHT)
-    return same(before, after)
+    return json_equal(before, after)
 
 
 def is_subset(desired: Any, live: Any) -> bool:
@@ -188,7 +187,7 @@ def is_subset(desired: Any, live: Any) -> bool:
         return all(name in live and is_subset(value, live[name]) for name, value in desired.items())
     if is_array(desired) and is_array(live):
         return len(desired) == len(live) and all(map(is_subset, desired, live))
-    return same(desired, live)
+    return json_equal(desired, live)
 
 
 def merge_onto(desired: Any, live: Any) -> Any:

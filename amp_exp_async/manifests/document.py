@@ -24,6 +24,15 @@ def is_array(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list | tuple)
 
 
+def json_equal(value: object, other: object) -> bool:
+    """Return whether two JSON values are equal: 1 equals 1.0, but not true."""
+    if is_object(value) and is_object(other):
+        return value.keys() == other.keys() and all(json_equal(item, other[name]) for name, item in value.items())
+    if is_array(value) and is_array(other):
+        return len(value) == len(other) and all(map(json_equal, value, other))
+    return isinstance(value, bool) == isinstance(other, bool) and value == other
+
+
 def join_path(path: str, name: str) -> str:
     """Return the path of a field: `flags[0]` and `key` make `flags[0].key`."""
     return f"{path}.{name}" if path and name else path or name

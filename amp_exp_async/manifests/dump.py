@@ -10,8 +10,7 @@ import orjson
 from amp_exp_async import serialization
 from amp_exp_async.models import UNSET, Condition, UnsetType
 
-from .document import DocumentError, is_array
-from .merging import same
+from .document import DocumentError, is_array, json_equal
 from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest
@@ -100,7 +99,7 @@ def dump_text(manifest: Manifest, format: Format, schema: str | None = None, exi
 def _update_text(existing: ParsedFile, desired: dict[str, Any]) -> str | None:
     """Return a YAML text with the desired content, or None if the existing text cannot be updated."""
     desired = _keep_spelling(existing, desired)
-    if same(_sorted(existing.value), _sorted(desired)):
+    if json_equal(_sorted(existing.value), _sorted(desired)):
         return existing.text
     text = update_yaml(existing.text, desired)
     return text if text is not None and _has_content(text, desired) else None
@@ -108,7 +107,7 @@ def _update_text(existing: ParsedFile, desired: dict[str, Any]) -> str | None:
 
 def _has_content(text: str, desired: dict[str, Any]) -> bool:
     try:
-        return same(_sorted(read_yaml(text, "").value), _sorted(desired))
+        return json_equal(_sorted(read_yaml(text, "").value), _sorted(desired))
     except DocumentError:
         return False
 
@@ -134,7 +133,7 @@ def _keep_spelling(existing: ParsedFile, desired: dict[str, Any]) -> dict[str, A
 
 
 def _equivalent(entry: dict[str, Any], other: dict[str, Any]) -> bool:
-    return same(_sorted_flag(entry), _sorted_flag(other))
+    return json_equal(_sorted_flag(entry), _sorted_flag(other))
 
 
 def _sorted(document: Mapping[str, Any]) -> dict[str, Any]:

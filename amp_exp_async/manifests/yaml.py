@@ -22,8 +22,8 @@ from .document import (
     is_array,
     is_object,
     join_path,
+    json_equal,
 )
-from .merging import same
 
 _TAG: Final = "tag:yaml.org,2002:"
 _COLLECTION_TAGS = frozenset({f"{_TAG}map", f"{_TAG}seq"})
@@ -297,7 +297,7 @@ class _Updater:
         """Update an object or a list in place. Return whether that was possible."""
         if is_object(node) and is_object(desired):
             if getattr(node, "merge", None):  # fields merged with << belong to another object
-                return same(node, desired)
+                return json_equal(node, desired)
             self.update(node, desired)
             return True
         return is_array(node) and is_array(desired) and self._update_list(name, node, desired)
