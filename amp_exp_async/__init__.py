@@ -24,7 +24,6 @@ from .bulk import (
     ReplaceCohorts,
     ReplaceUsers,
 )
-from .bulk.streams import AsyncExperiments, AsyncFlags
 from .client import AsyncBetaClient, AsyncExperimentClient
 from .errors import (
     AmpExpError,
@@ -91,13 +90,12 @@ from .models import (
     Version,
 )
 from .pagination import AsyncPager
+from .params import ExperimentCreateParams, ExperimentEditParams, FlagCreateParams, FlagEditParams
 from .resources import (
+    AsyncExperiments,
+    AsyncFlags,
     BetaExperimentCreateParams,
-    ExperimentCreateParams,
-    ExperimentEditParams,
     FieldChange,
-    FlagCreateParams,
-    FlagEditParams,
     RestoreResult,
     SegmentEditParams,
     VersionChange,

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 
 from amp_exp_async import manifests, validation
 from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
-from amp_exp_async.bulk.streams import AsyncExperiments, AsyncFlags
 from amp_exp_async.config import V1
 from amp_exp_async.http import Transport
 from amp_exp_async.manifests import Manifest, Plan
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.resources import (
     AsyncDeployments,
+    AsyncExperiments,
+    AsyncFlags,
     AsyncHoldouts,
     AsyncMutexes,
     AsyncProjectVersions,
@@ -142,7 +143,7 @@ class AsyncExperimentClient(AsyncClient):
         Example::
 
             for change in await client.history("flags", "123"):
-                print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: False -> True
+                print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: false -> true
         """
         return version_changes(await self._section(kind).versions.list(id))
 

@@ -1,18 +1,6 @@
-"""The sections of the API."""
+"""The resources of the API: the operations of the async clients."""
 
-from amp_exp_async.params import (
-    EXPERIMENT_EDIT_PARAMS,
-    FLAG_EDIT_PARAMS,
-    ExperimentCreateParams,
-    ExperimentEditParams,
-    FlagCreateParams,
-    FlagEditParams,
-    SegmentLike,
-)
-
-from ._base import Kind, KindResource, Resource
-from .all_versions import AsyncProjectVersions
-from .assignments import AsyncFlagDeployments
+from .base import ApiOperation, Collection, FlagSubresource, Resource, list_operations, operation, operation_of
 from .beta import (
     AsyncBetaDeployments,
     AsyncBetaExperiments,
@@ -20,23 +8,19 @@ from .beta import (
     AsyncBetaFlags,
     BetaExperimentCreateParams,
 )
-from .deployments import AsyncDeployments
+from .deployments import AsyncDeployments, AsyncFlagDeployments
 from .diff import FieldChange, diff_flags
-from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags
-from .groups import Groups
+from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resources
+from .groups import AsyncHoldouts, AsyncMutexes, Groups, SlotLike
 from .history import RestoreResult, VersionChange, apply_version, not_restorable, restore_version, version_changes
-from .holdouts import AsyncHoldouts
 from .inclusions import AsyncCohorts, AsyncUsers
-from .mutexes import AsyncMutexes, SlotLike
 from .optimistic import OptimisticEdit, changed_fields
 from .segments import AsyncSegments, AsyncTags, SegmentEditParams
-from .toggles import flag_resources
 from .variants import AsyncVariants
-from .versions import AsyncVersions
+from .versions import AsyncProjectVersions, AsyncVersions
 
 __all__ = [
-    "EXPERIMENT_EDIT_PARAMS",
-    "FLAG_EDIT_PARAMS",
+    "ApiOperation",
     "AsyncBetaDeployments",
     "AsyncBetaExperiments",
     "AsyncBetaFlagConfigs",
@@ -56,26 +40,24 @@ __all__ = [
     "AsyncVariants",
     "AsyncVersions",
     "BetaExperimentCreateParams",
-    "ExperimentCreateParams",
-    "ExperimentEditParams",
+    "Collection",
     "FieldChange",
-    "FlagCreateParams",
-    "FlagEditParams",
+    "FlagSubresource",
     "Groups",
-    "Kind",
-    "KindResource",
     "OptimisticEdit",
     "Resource",
     "RestoreResult",
     "SegmentEditParams",
-    "SegmentLike",
     "SlotLike",
     "VersionChange",
     "apply_version",
     "changed_fields",
     "diff_flags",
     "flag_resources",
+    "list_operations",
     "not_restorable",
+    "operation",
+    "operation_of",
     "restore_version",
     "version_changes",
 ]

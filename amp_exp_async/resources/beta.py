@@ -1,4 +1,4 @@
-"""The Beta API: the few operations that it has, on paths of its own."""
+"""The resources of the Beta API: fewer operations, on paths of their own."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from amp_exp_async import validation
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Response, Transport, build_path
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Response, Transport
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import NEW_FLAG, SegmentLike, VariantLike
 from amp_exp_async.validation import Validator
 
-from ._base import EXPERIMENTS, FLAGS, FlagConfigT_co, Kind, KindResource, Resource
-from .reconcile import could_be_ours, list_matching, poll
+from .base import EXPERIMENTS, FLAGS, Collection, FlagConfigT_co, FlagSubresource, Resource, operation
+from .reconcile import could_be_ours, list_matching, send_creation
 from .versions import AsyncVersions
 
 
 class BetaExperimentCreateParams(TypedDict, total=False):
-    """What `experiments.create` of the Beta API takes besides `project_id` and `key`.
+    """The fields that `experiments.create` of the Beta API takes in addition to `project_id` and `key`.
 
     Attributes:
-        description: what it is for.
+        description: the experiment's purpose.
         variants: the variants, each with its `key`.
-        bucketing_key: the user property that decides who falls into which bucket.
+        bucketing_key: the user property that assigns users to buckets.
         rollout_weights: variant key to integer weight, for users whom no segment targets.
-        target_segments: who is targeted, in the order of evaluation.
-        sticky_bucketing: whether users keep the variant that they got first.
-        deployments: ids of the deployments to assign it to.
+        target_segments: the targeted users, in the order of evaluation.
+        sticky_bucketing: whether users keep their first variant.
+        deployments: the IDs of the deployments to assign the experiment to.
     """
 
     description: str | UnsetType | None
@@ -40,41 +41,47 @@ class BetaExperimentCreateParams(TypedDict, total=False):
     deployments: Iterable[str] | UnsetType
 
 
-_NAMES = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
-_NEW: dict[str, Validator] = {name: NEW_FLAG[name] for name in _NAMES} | {"sticky_bucketing": validation.boolean}
+_SHARED = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
+_CREATE: dict[str, Validator] = {name: NEW_FLAG[name] for name in _SHARED} | {"sticky_bucketing": validation.boolean}
 
 
-class AsyncBetaFlagConfigs(KindResource[FlagConfigT_co]):
-    """What flags and experiments of the Beta API have in common.
+class AsyncBetaFlagConfigs(FlagSubresource[FlagConfigT_co]):
+    """The operations that flags and experiments of the Beta API share.
 
     Attributes:
-        versions: its versions.
+        versions: the versions.
     """
 
-    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
-        super().__init__(transport, kind)
-        self.versions = AsyncVersions(transport, kind)
+    def __init__(self, transport: Transport, collection: Collection[FlagConfigT_co]) -> None:
+        super().__init__(transport, collection)
+        self.versions = AsyncVersions(transport, collection)
 
+    @operation("GET", "/{kind}/list")
     def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[FlagConfigT_co]:
-        """All of them, newest first: `GET /{kind}/list`, page by page.
+        """List flags or experiments, newest first: `GET /{kind}/list`, page by page.
+
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#list-flags
 
         Args:
-            limit: the size of a page, 1 to 1,000; without it the service decides.
-            cursor: a page's `next_cursor`, to go on from there.
+            limit: the page size, 1 to 1,000. By default the service decides.
+            cursor: the `next_cursor` of a page, to continue from there.
         """
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paged(self._kind.model, self._kind.name, build_path(self._kind.name, "list"), query, cursor)
+        return self._paginate(self.list, self._collection.model, self._kind, query, cursor)
 
+    @operation("GET", "/{kind}/{id}")
     async def get(self, id: str) -> FlagConfigT_co:
-        """One of them: `GET /{kind}/{id}`.
+        """Get a flag or experiment by ID: `GET /{kind}/{id}`.
+
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#get-flag-details
 
         Args:
-            id: the id, as in the URL of the app.
+            id: the ID, as in the URL of the app.
 
         Raises:
-            NotFoundError: there is none of this id.
+            NotFoundError: If no flag or experiment has this ID.
         """
-        return await self._get(self._kind.model, self._path(id))
+        return await self._get(self.get, self._collection.model, id=id)
 
 
 class AsyncBetaFlags(AsyncBetaFlagConfigs[Flag]):
@@ -90,13 +97,16 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, EXPERIMENTS)
 
+    @operation("POST", "/{kind}/new", Idempotency.CREATE)
     async def create(self, *, project_id: str, key: str, **fields: Unpack[BetaExperimentCreateParams]) -> Experiment:
         """Create an experiment: `POST /experiments/new`.
 
-        It is never sent twice. When the reply is lost, the experiments are read back to settle whether it was created.
+        It is never sent twice. If the response is lost, the experiments are read back to determine the outcome.
+
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#create-experiment
 
         Args:
-            project_id: the project's id.
+            project_id: the project's ID.
             key: letters, digits, `_` and `-`.
             **fields: see `BetaExperimentCreateParams`.
 
@@ -104,76 +114,84 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
             The new experiment.
 
         Raises:
-            BadRequestError: the service refused it, for example since the key exists.
-            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-        project, key = validation.identifier("project_id", project_id), validation.key("key", key)
-        values = {"project_id": project, "key": key, **validation.fields(_NEW, fields)}
+        project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
+        values = {"project_id": project_id, "key": key, **validation.fields(_CREATE, fields)}
+        request = self._request(self.create, values)
+        find = partial(_find_created, self._request(self.list).path, values)
+        description = f"experiment with key {format_value(key)} in project {project_id}"
+        return await send_creation(self._transport, request, _parse_experiment, find, description)
 
-        async with self._transport.serialized(self._creation(build_path("experiments", "new"), values)) as write:
-            try:
-                return await write.send(_experiment)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            find_created = partial(_find_created, ambiguous, values)
-            return await poll(ambiguous, find_created, f"key {key!r} in project {project}")
-
+    @operation("POST", "/{kind}/{id}/activate")
     async def activate(self, id: str) -> None:
         """Activate an experiment: `POST /experiments/{id}/activate`.
 
-        Args:
-            id: the experiment's id.
-        """
-        await self._send("POST", self._path(id, "activate"))
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#activate-experiment
 
+        Args:
+            id: the experiment's ID.
+        """
+        await self._send(self.activate, id=id)
+
+    @operation("POST", "/{kind}/{id}/deactivate")
     async def deactivate(self, id: str) -> None:
         """Deactivate an experiment: `POST /experiments/{id}/deactivate`.
 
-        Args:
-            id: the experiment's id.
-        """
-        await self._send("POST", self._path(id, "deactivate"))
+        API reference:
+        https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#deactivate-experiment
 
+        Args:
+            id: the experiment's ID.
+        """
+        await self._send(self.deactivate, id=id)
+
+    @operation("POST", "/{kind}/{id}/rollout-weights")
     async def set_rollout_weights(self, id: str, rollout_weights: Mapping[str, float]) -> None:
         """Set the weights of the variants: `POST /experiments/{id}/rollout-weights`.
 
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#rollout-weights
+
         Args:
-            id: the experiment's id.
+            id: the experiment's ID.
             rollout_weights: variant key to integer weight.
         """
         fields = {"rollout_weights": validation.weights("rollout_weights", rollout_weights)}
-        await self._send("POST", self._path(id, "rollout-weights"), fields)
+        await self._send(self.set_rollout_weights, fields, id=id)
 
 
 class AsyncBetaDeployments(Resource):
     """`deployments` of the Beta API."""
 
+    @operation("GET", "/deployments/list")
     def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[Deployment]:
-        """All deployments of the projects that the key sees: `GET /deployments/list`, page by page.
+        """List deployments of all projects visible to the API key: `GET /deployments/list`, page by page.
+
+        API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#list-deployments
 
         Args:
-            limit: the size of a page, 1 to 1,000.
-            cursor: a page's `next_cursor`, to go on from there.
+            limit: the page size, 1 to 1,000.
+            cursor: the `next_cursor` of a page, to continue from there.
         """
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paged(Deployment, "deployments", build_path("deployments", "list"), query, cursor)
+        return self._paginate(self.list, Deployment, "deployments", query, cursor)
 
 
-async def _find_created(write: AmbiguousWrite, values: Mapping[str, Any]) -> Experiment | None:
-    """Return the experiment that an ambiguous creation has made, or None if no experiment has its key."""
-    key, project = values["key"], values["project_id"]
+async def _find_created(path: str, fields: Mapping[str, Any], write: AmbiguousWrite) -> Experiment | None:
+    """Return the experiment that an ambiguous creation made, or None if no experiment has its key."""
+    key, project_id = fields["key"], fields["project_id"]
 
     def is_match(experiment: Experiment) -> bool:
-        return experiment.key == key and experiment.project_id in (project, UNSET)
+        return experiment.key == key and experiment.project_id in (project_id, UNSET)
 
-    path = build_path("experiments", "list")
     experiments, date = await list_matching(write, Experiment, "experiments", path, is_match)
-    candidates = [item for item in experiments if could_be_ours(item, values, date, write.elapsed)]
+    candidates = [experiment for experiment in experiments if could_be_ours(experiment, fields, date, write.elapsed)]
     if experiments and len(candidates) != 1:
         ids = ", ".join(experiment.id for experiment in experiments)
-        raise write.error(f"The key {key!r} exists in project {project} with id {ids}.")
+        raise write.error(f"The key {format_value(key)} exists in project {project_id} with ID {ids}.")
     return candidates[0] if candidates else None
 
 
-def _experiment(reply: Response) -> Experiment:
-    return reply.parse_object(Experiment)
+def _parse_experiment(response: Response) -> Experiment:
+    return response.parse_object(Experiment)

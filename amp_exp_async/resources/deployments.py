@@ -1,107 +1,154 @@
-"""The deployments of the projects."""
+"""Deployments: of the projects, and those that a flag or experiment is assigned to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal
 
 from amp_exp_async import validation
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, build_path
-from amp_exp_async.models import UNSET, Created, Deployment, UnsetType
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import AmbiguousWrite, Idempotency
+from amp_exp_async.models import UNSET, Created, Deployment, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import DEPLOYMENT_CHANGES
 
-from ._base import Resource, created_by
-from .reconcile import poll
-
-_NAME = "deployments"
+from .base import FlagSubresource, Resource, operation, parse_created
+from .reconcile import send_creation
 
 
 class AsyncDeployments(Resource):
-    """`client.deployments`: what flags and experiments can be assigned to."""
+    """`client.deployments`: the deployments that flags and experiments can be assigned to."""
 
+    @operation("GET", "/deployments")
     def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[Deployment]:
-        """All deployments of the projects that the key sees: `GET /deployments`, page by page.
+        """List deployments of all projects visible to the API key: `GET /deployments`, page by page.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#list-deployments
 
         Args:
-            limit: the size of a page, 1 to 1,000.
-            cursor: a page's `next_cursor`, to go on from there.
+            limit: the page size, 1 to 1,000.
+            cursor: the `next_cursor` of a page, to continue from there.
         """
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paged(Deployment, _NAME, build_path(_NAME), query, cursor)
+        return self._paginate(self.list, Deployment, "deployments", query, cursor)
 
+    @operation("POST", "/deployments", Idempotency.CREATE)
     async def create(self, *, project_id: str, label: str, type: Literal["client", "server"]) -> Created:
         """Create a deployment: `POST /deployments`.
 
-        It is never sent twice. When the reply is lost, the deployments are read back to settle whether it was created.
-        The service tells neither age nor type of a deployment: use a label that the project does not have yet, since
-        one of the same label cannot be told apart then.
+        It is never sent twice. If the response is lost, the deployments are read back to determine the outcome. The
+        service gives neither the age nor the type of a deployment, so choose a label that the project does not have
+        yet: an older deployment with the same label would be taken for the new one.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#create-deployment
 
         Args:
-            project_id: the project's id.
+            project_id: the project's ID.
             label: letters, digits, `_` and `-`.
             type: `client` or `server`.
 
         Returns:
-            The new deployment's id; the service tells no URL.
+            The new deployment's ID. The service gives no URL.
 
         Raises:
-            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-        project = validation.identifier("project_id", project_id)
-        label = validation.key("label", label)
-        fields = {
-            "project_id": project,
-            "label": label,
-            "type": validation.one_of("client", "server")("type", type),
-        }
+        project_id, label = validation.identifier("project_id", project_id), validation.key("label", label)
+        side = validation.one_of("client", "server")("type", type)
+        request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
+        find = partial(_find_created, project_id, label)
+        return await send_creation(self._transport, request, parse_created, find, f"deployment {format_value(label)}")
 
-        async with self._transport.serialized(self._creation(build_path(_NAME), fields)) as write:
-            try:
-                return await write.send(created_by)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            return await poll(ambiguous, partial(_find_created, ambiguous, project, label), f"deployment {label!r}")
-
+    @operation("PATCH", "/deployments/{id}")
     async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
-        """Change a deployment: `PATCH /deployments/{id}`. A field left out is unchanged.
+        """Edit a deployment: `PATCH /deployments/{id}`. An omitted field is unchanged.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
-            id: the deployment's id.
+            id: the deployment's ID.
             label: a new label: letters, digits, `_` and `-`.
-            archive: True archives it, False restores it.
+            archive: true archives the deployment, false restores it.
 
         Raises:
-            InvalidInputError: nothing would change.
-            NotFoundError: there is no such deployment.
+            InvalidInputError: If nothing would change.
+            NotFoundError: If the deployment does not exist.
         """
-        fields = validation.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive})
-        await self._send("PATCH", build_path(_NAME, validation.identifier("id", id)), fields)
+        await self._send(self.edit, validation.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive}), id=id)
 
+    @operation("PATCH", "/deployments/{id}")
     async def archive(self, id: str) -> None:
         """Archive a deployment: `PATCH /deployments/{id}` with `archive`.
 
-        Args:
-            id: the deployment's id.
-        """
-        await self.edit(id, archive=True)
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
+        Args:
+            id: the deployment's ID.
+        """
+        await self._send(self.archive, {"archive": True}, id=id)
+
+    @operation("PATCH", "/deployments/{id}")
     async def restore(self, id: str) -> None:
-        """Take a deployment out of the archive: `PATCH /deployments/{id}` with `archive`.
+        """Restore an archived deployment: `PATCH /deployments/{id}` with `archive`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
-            id: the deployment's id.
+            id: the deployment's ID.
         """
-        await self.edit(id, archive=False)
+        await self._send(self.restore, {"archive": False}, id=id)
 
 
-async def _find_created(write: AmbiguousWrite, project_id: str, label: str) -> Created | None:
-    """Return the deployment that an ambiguous creation has made, or None if no deployment has its label."""
+async def _find_created(project_id: str, label: str, write: AmbiguousWrite) -> Created | None:
+    """Return the deployment that an ambiguous creation made, or None if no deployment has its label."""
     deployments = [
         deployment
         async for deployment in AsyncDeployments(write.transport()).list(limit=validation.MAX_PAGE)
         if deployment.label == label and deployment.project_id in (project_id, UNSET) and not deployment.deleted
     ]
     if len(deployments) > 1:
-        raise write.error(f"There are {len(deployments)} deployments of that label.")
+        raise write.error(f"{len(deployments)} deployments have this label.")
     return Created(deployments[0].id) if deployments else None
+
+
+class AsyncFlagDeployments(FlagSubresource[FlagConfig]):
+    """`client.flags.deployments` and `client.experiments.deployments`."""
+
+    @operation("GET", "/{kind}/{id}/deployments")
+    def list(self, id: str) -> AsyncPager[Deployment]:
+        """List the assigned deployments: `GET /{kind}/{id}/deployments`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-deployments
+
+        Args:
+            id: the flag's or experiment's ID.
+        """
+        return self._list(self.list, Deployment, id=id)
+
+    @operation("POST", "/{kind}/{id}/deployments")
+    async def add(self, id: str, deployments: Iterable[str]) -> None:
+        """Assign a flag or experiment to more deployments: `POST /{kind}/{id}/deployments`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#create-deployment
+
+        Args:
+            id: the flag's or experiment's ID.
+            deployments: deployment IDs, at least one.
+        """
+        await self._send(self.add, {"deployments": validation.ids("deployments", deployments)}, id=id)
+
+    @operation("DELETE", "/{kind}/{id}/deployments/{deployment}", Idempotency.DELETE)
+    async def remove(self, id: str, deployment: str) -> None:
+        """Remove a flag or experiment from a deployment: `DELETE /{kind}/{id}/deployments/{deployment}`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-deployment
+
+        Args:
+            id: the flag's or experiment's ID.
+            deployment: the deployment's ID.
+
+        Raises:
+            NotFoundError: If the flag does not exist or is not assigned to the deployment.
+        """
+        await self._send(self.remove, id=id, deployment=deployment)

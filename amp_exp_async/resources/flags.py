@@ -1,35 +1,150 @@
-"""Flags and experiments."""
+"""Flags and experiments: `client.flags` and `client.experiments`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Literal, Unpack
 
 from amp_exp_async import validation
-from amp_exp_async.http import Transport
-from amp_exp_async.models import Experiment, Flag, FlagConfig
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
+from amp_exp_async.matching import exactly_one
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
+from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import (
+    EXPERIMENT_EDIT_PARAMS,
+    FLAG_EDIT_PARAMS,
+    NEW_EXPERIMENT,
+    NEW_FLAG,
+    ExperimentCreateParams,
+    ExperimentEditParams,
+    FlagCreateParams,
+    FlagEditParams,
+)
+from amp_exp_async.validation import Validator
 
-from . import toggles
-from ._base import Kind
+from .base import EXPERIMENTS, FLAGS, Collection, FlagConfigT_co, FlagSubresource, operation, parse_created
+from .deployments import AsyncFlagDeployments
+from .inclusions import AsyncCohorts, AsyncUsers
 from .optimistic import OptimisticEdit
+from .reconcile import could_be_ours, send_creation
 from .rollout import with_rollback, with_rollout
 from .segments import AsyncSegments, AsyncTags
+from .variants import AsyncVariants
+from .versions import AsyncVersions
 
-FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
+_FILTERS: dict[str, Validator] = {
+    "key": validation.key,
+    "project_id": validation.identifier,
+    "limit": validation.limit,
+    "include_archived": validation.boolean,
+}
 
 
-class AsyncFlagConfigs(toggles.AsyncFlagConfigs[FlagConfigT_co]):
+class AsyncFlagConfigs(FlagSubresource[FlagConfigT_co]):
     """The operations that `client.flags` and `client.experiments` share.
 
     Attributes:
+        variants: the variants.
+        users: the users and devices that a variant includes by ID.
+        cohorts: the cohorts that a variant includes by ID.
+        deployments: the deployments that a flag or experiment is assigned to.
+        versions: the versions.
         segments: single target segments.
         tags: single tags.
     """
 
-    def __init__(self, transport: Transport, kind: Kind[FlagConfigT_co]) -> None:
-        super().__init__(transport, kind)
-        self.segments = AsyncSegments(transport, kind)
-        self.tags = AsyncTags(transport, kind)
+    def __init__(self, transport: Transport, collection: Collection[FlagConfigT_co]) -> None:
+        super().__init__(transport, collection)
+        self.variants = AsyncVariants(transport, collection)
+        self.users = AsyncUsers(transport, collection, flag_resources)
+        self.cohorts = AsyncCohorts(transport, collection, flag_resources)
+        self.deployments = AsyncFlagDeployments(transport, collection)
+        self.versions = AsyncVersions(transport, collection)
+        self.segments = AsyncSegments(transport, collection)
+        self.tags = AsyncTags(transport, collection)
+
+    @operation("GET", "/{kind}")
+    def list(
+        self,
+        *,
+        key: str | UnsetType = UNSET,
+        project_id: str | UnsetType = UNSET,
+        include_archived: bool | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        cursor: str | int | None = None,
+    ) -> AsyncPager[FlagConfigT_co]:
+        """List flags or experiments, newest first: `GET /{kind}`, page by page.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list
+
+        Args:
+            key: only those with exactly this key.
+            project_id: only those of this project.
+            include_archived: true includes archived ones.
+            limit: the page size, 1 to 1,000. By default the service decides.
+            cursor: the `next_cursor` of a page, to continue from there.
+
+        Example:
+            `async for flag in client.flags.list(project_id="123"): print(flag.key)`
+        """
+        values = {"key": key, "project_id": project_id, "include_archived": include_archived, "limit": limit}
+        query = validation.fields(_FILTERS, values)
+        return self._paginate(self.list, self._collection.model, self._kind, query, cursor)
+
+    @operation("GET", "/{kind}/{id}")
+    async def get(self, id: str) -> FlagConfigT_co:
+        """Get a flag or experiment by ID: `GET /{kind}/{id}`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-details
+
+        Args:
+            id: the ID, as in the URL of the app. To look up a key, use `find`.
+
+        Raises:
+            NotFoundError: If no flag or experiment has this ID.
+        """
+        return await self._get(self.get, self._collection.model, id=id)
+
+    @operation("GET", "/{kind}")
+    async def find(self, key: str, *, project_id: str | None = None) -> FlagConfigT_co:
+        """Get a flag or experiment by key: `GET /{kind}` with `key`. Archived ones are ignored.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list
+
+        Args:
+            key: the key.
+            project_id: the project's ID; required if the key exists in several projects.
+
+        Raises:
+            NotFoundError: If no flag or experiment has this key.
+            InvalidInputError: If several projects have one with this key.
+        """
+        pager = self.list(key=key, project_id=UNSET if project_id is None else project_id)
+        return exactly_one(self._kind, [flag_config async for flag_config in pager], key, project_id)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def archive(self, id: str) -> None:
+        """Archive a flag or experiment: `PATCH /{kind}/{id}` with `archive`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
+
+        Args:
+            id: the flag's or experiment's ID.
+        """
+        await self._send(self.archive, {"archive": True}, id=id)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def restore(self, id: str) -> None:
+        """Restore an archived flag or experiment: `PATCH /{kind}/{id}` with `archive`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
+
+        Args:
+            id: the flag's or experiment's ID.
+        """
+        await self._send(self.restore, {"archive": False}, id=id)
 
     async def guarded_edit(
         self,
@@ -74,15 +189,144 @@ class AsyncFlagConfigs(toggles.AsyncFlagConfigs[FlagConfigT_co]):
             `await client.flags.guarded_edit("123", lambda flag: attrs.evolve(flag, rollout_percentage=20))`
         """
         checked = validation.boolean("dry_run", dry_run)
-        return await OptimisticEdit(self.transport, self.kind).edit(id, change, base=base, dry_run=checked)
+        return await OptimisticEdit(self._transport, self._collection).edit(id, change, base=base, dry_run=checked)
+
+    async def _create(
+        self,
+        method: Callable[..., object],
+        validators: Mapping[str, Validator],
+        project_id: str,
+        key: str,
+        values: Mapping[str, Any],
+    ) -> Created:
+        project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
+        fields = {"project_id": project_id, "key": key, **validation.fields(validators, values)}
+        request = self._request(method, fields)
+        find = partial(self._find_created, fields)
+        description = f"{self._kind[:-1]} with key {format_value(key)} in project {project_id}"
+        return await send_creation(self._transport, request, parse_created, find, description)
+
+    async def _find_created(self, fields: Mapping[str, Any], write: AmbiguousWrite) -> Created | None:
+        """Return the flag that an ambiguous creation made, or None if no flag has its key."""
+        key, project_id = fields["key"], fields["project_id"]
+        query = {"key": key, "project_id": project_id, "include_archived": True}
+        response = await write.transport().send(self._request(self.list, None, query))
+        page = await response.parse_page(self._collection.model, self._kind)
+        flags = [flag for flag in page.items if flag.key == key and flag.project_id in (project_id, UNSET)]
+        date = response.headers.get("Date", "")
+        candidates = [flag for flag in flags if could_be_ours(flag, fields, date, write.elapsed)]
+        if len(candidates) == 1:
+            return Created(candidates[0].id)
+        if flags:
+            ids = ", ".join(flag.id for flag in flags)
+            raise write.error(
+                f"The key {format_value(key)} exists in project {project_id} with ID {ids}, and "
+                f"{len(candidates) or 'none'} of them could be the one that this call created."
+            )
+        return None
 
 
-class AsyncFlags(toggles.AsyncFlags, AsyncFlagConfigs[Flag]):
+class AsyncFlags(AsyncFlagConfigs[Flag]):
     """The flags of an account: `client.flags`."""
 
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, FLAGS)
 
-class AsyncExperiments(toggles.AsyncExperiments, AsyncFlagConfigs[Experiment]):
+    @operation("POST", "/{kind}", Idempotency.CREATE)
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> Created:
+        """Create a flag: `POST /flags`.
+
+        It is never sent twice. If the response is lost, the flag is read back by key and project to determine the
+        outcome.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#create
+
+        Args:
+            project_id: the project's ID.
+            key: letters, digits, `_` and `-`.
+            **fields: see `FlagCreateParams`.
+
+        Returns:
+            The new flag's ID and its page in the app.
+
+        Raises:
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
+
+        Example:
+            `created = await client.flags.create(project_id="123", key="new-checkout", variants=[Variant(key="on")])`
+        """
+        return await self._create(self.create, NEW_FLAG, project_id, key, fields)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def edit(self, id: str, **changes: Unpack[FlagEditParams]) -> None:
+        """Edit a flag: `PATCH /flags/{id}`. An omitted field is unchanged; `None` is sent as null.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
+
+        Args:
+            id: the flag's ID.
+            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list.
+
+        Raises:
+            InvalidInputError: If nothing would change, or a change breaks a rule.
+            NotFoundError: If no flag has this ID.
+            MethodNotAllowedError: If it belongs to a guide or survey, which can only be edited in the Amplitude app.
+
+        Example:
+            `await client.flags.edit("123", enabled=True, rollout_percentage=50)`
+        """
+        await self._send(self.edit, validation.changes(FLAG_EDIT_PARAMS, changes), id=id)
+
+
+class AsyncExperiments(AsyncFlagConfigs[Experiment]):
     """The experiments of an account: `client.experiments`."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, EXPERIMENTS)
+
+    @operation("POST", "/{kind}", Idempotency.CREATE)
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> Created:
+        """Create an experiment: `POST /experiments`.
+
+        It is never sent twice. If the response is lost, the experiment is read back by key and project to determine the
+        outcome.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments#create
+
+        Args:
+            project_id: the project's ID.
+            key: letters, digits, `_` and `-`.
+            **fields: see `ExperimentCreateParams`.
+
+        Returns:
+            The new experiment's ID and its page in the app.
+
+        Raises:
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
+        """
+        return await self._create(self.create, NEW_EXPERIMENT, project_id, key, fields)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def edit(self, id: str, **changes: Unpack[ExperimentEditParams]) -> None:
+        """Edit an experiment: `PATCH /experiments/{id}`. An omitted field is unchanged; `None` is sent as null.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments#edit
+
+        Args:
+            id: the experiment's ID.
+            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list.
+
+        Raises:
+            InvalidInputError: If nothing would change, or a change breaks a rule.
+            NotFoundError: If no experiment has this ID.
+            MethodNotAllowedError: If it is a web experiment, which can only be edited in the Amplitude app.
+
+        Example:
+            `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
+        """
+        await self._send(self.edit, validation.changes(EXPERIMENT_EDIT_PARAMS, changes), id=id)
 
     async def roll_out(
         self,
@@ -158,3 +402,8 @@ class AsyncExperiments(toggles.AsyncExperiments, AsyncFlagConfigs[Experiment]):
         return await self.guarded_edit(
             id, lambda experiment: with_rollback(experiment, text), base=base, dry_run=dry_run
         )
+
+
+def flag_resources(transport: Transport) -> dict[Literal["flags", "experiments"], AsyncFlags | AsyncExperiments]:
+    """Return the resources that bulk operations use."""
+    return {"flags": AsyncFlags(transport), "experiments": AsyncExperiments(transport)}

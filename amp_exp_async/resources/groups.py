@@ -1,106 +1,370 @@
-"""What mutex groups and holdout groups have in common."""
+"""Mutex groups and holdout groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from amp_exp_async import validation
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Transport, build_path
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
 from amp_exp_async.matching import matches
-from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, MutexGroup, UnsetType
+from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import NULLABLE_TEXT
+from amp_exp_async.validation import Validator
 
-from ._base import Resource, created_by
-from .reconcile import list_matching, poll, predates
-
-_COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
+from .base import Resource, operation, parse_created
+from .reconcile import list_matching, predates, send_creation
 
 GroupT_co = TypeVar("GroupT_co", bound=Group, covariant=True)
+SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]
+
+_COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
+_CREATE: dict[str, Validator] = {
+    "key": validation.key,
+    "description": NULLABLE_TEXT,
+    "evaluation_mode": NULLABLE_TEXT,
+    "bucketing_key": NULLABLE_TEXT,
+}
+_EDIT: dict[str, Validator] = {
+    "name": validation.string,
+    "description": NULLABLE_TEXT,
+    "archive": validation.boolean,
+}
+_MUTEX_CREATE: dict[str, Validator] = _CREATE | {"bucketing_salt": NULLABLE_TEXT}
+_SLOT_EDIT: dict[str, Validator] = {
+    "experiments": validation.number_ids,
+    "holdouts": validation.number_ids,
+    "individuals": validation.id_set,
+}
+_HOLDOUT_MEMBERS: dict[str, Validator] = {
+    "experiments": validation.number_ids,
+    "individual_inclusion": validation.id_set,
+    "individual_exclusion": validation.id_set,
+}
+_HOLDOUT_CREATE: dict[str, Validator] = _CREATE | _HOLDOUT_MEMBERS
+_HOLDOUT_EDIT: dict[str, Validator] = _EDIT | _HOLDOUT_MEMBERS
 
 
 class Groups(Resource, Generic[GroupT_co]):
-    """A list of groups under one word of the path."""
+    """The operations that mutex groups and holdout groups share."""
 
-    def __init__(self, transport: Transport, name: str, model: type[GroupT_co]) -> None:
-        super().__init__(transport)
-        self._name = name
+    def __init__(self, transport: Transport, kind: str, model: type[GroupT_co]) -> None:
+        super().__init__(transport, kind)
         self._model = model
 
+    @operation("GET", "/{kind}")
     def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[GroupT_co]:
-        """All groups of the projects that the key sees: `GET /{groups}`, page by page.
+        """List groups of all projects visible to the API key: `GET /{kind}`, page by page.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#list-mutex-groups and
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#list
 
         Args:
-            limit: the size of a page, 1 to 1,000.
-            cursor: a page's `next_cursor`, to go on from there.
+            limit: the page size, 1 to 1,000.
+            cursor: the `next_cursor` of a page, to continue from there.
         """
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paged(self._model, self._name, build_path(self._name), query, cursor)
+        return self._paginate(self.list, self._model, self._kind, query, cursor)
 
+    @operation("GET", "/{kind}/{id}")
     async def get(self, id: str) -> GroupT_co:
-        """One group: `GET /{groups}/{id}`.
+        """Get a group: `GET /{kind}/{id}`.
+
+        API reference:
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#get-mutex-group-details and
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#get-details
 
         Args:
-            id: the group's id.
+            id: the group's ID.
 
         Raises:
-            NotFoundError: there is no such group.
+            NotFoundError: If the group does not exist.
         """
-        return await self._get(self._model, self._path(id))
+        return await self._get(self.get, self._model, id=id)
 
+    @operation("PATCH", "/{kind}/{id}")
     async def archive(self, id: str) -> None:
-        """Archive a group: `PATCH /{groups}/{id}` with `archive`. Its experiments are free of it then.
+        """Archive a group: `PATCH /{kind}/{id}` with `archive`. Its experiments no longer depend on it.
+
+        API reference:
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#edit-a-mutex-group and
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#edit
 
         Args:
-            id: the group's id.
+            id: the group's ID.
         """
-        await self._send("PATCH", self._path(id), {"archive": True})
+        await self._send(self.archive, {"archive": True}, id=id)
 
+    @operation("PATCH", "/{kind}/{id}")
     async def restore(self, id: str) -> None:
-        """Take a group out of the archive: `PATCH /{groups}/{id}` with `archive`.
+        """Restore an archived group: `PATCH /{kind}/{id}` with `archive`.
+
+        API reference:
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#edit-a-mutex-group and
+        https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#edit
 
         Args:
-            id: the group's id.
+            id: the group's ID.
         """
-        await self._send("PATCH", self._path(id), {"archive": False})
+        await self._send(self.restore, {"archive": False}, id=id)
 
-    def _path(self, id: str, *rest: str) -> str:
-        return build_path(self._name, validation.identifier("id", id), *rest)
-
-    async def _create(self, fields: Mapping[str, Any]) -> Created:
-        """Create a group; where the reply is lost, look for it by its key, else by its name."""
+    async def _create(self, request: Request, fields: Mapping[str, Any]) -> Created:
+        """Create a group. If the response is lost, look for its key, or for its name if it has no key."""
         field = "key" if "key" in fields else "name"
-        async with self._transport.serialized(self._creation(build_path(self._name), fields)) as write:
-            try:
-                return await write.send(created_by)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            find_created = partial(self._find_created, ambiguous, fields, field)
-            return await poll(ambiguous, find_created, f"group of the {field} {fields[field]!r}")
+        find = partial(self._find_created, request.path, fields, field)
+        description = f"group with the {field} {format_value(fields[field])}"
+        return await send_creation(self._transport, request, parse_created, find, description)
 
-    async def _find_created(self, write: AmbiguousWrite, fields: Mapping[str, Any], field: str) -> Created | None:
-        """Return the group that an ambiguous creation has made, or None if no group has its key or name."""
+    async def _find_created(
+        self, path: str, fields: Mapping[str, Any], field: str, write: AmbiguousWrite
+    ) -> Created | None:
+        """Return the group that an ambiguous creation made, or None if no group has its key or name."""
 
         def is_match(group: Group) -> bool:
             same_project = group.project_id in (str(fields["project_id"]), UNSET)
             return same_project and getattr(group, field) == fields[field] and not group.deleted
 
-        groups, date = await list_matching(write, self._model, self._name, build_path(self._name), is_match)
+        groups, date = await list_matching(write, self._model, self._kind, path, is_match)
         candidates = [group for group in groups if _could_be_ours(group, fields, date, write.elapsed)]
         if len(candidates) == 1:
             return Created(candidates[0].id)
         if groups:
             ids = ", ".join(group.id for group in groups)
-            raise write.error(f"There is one of that {field} with id {ids}; it cannot be told if it is this one.")
+            raise write.error(f"A group with this {field} exists with ID {ids}, but may be another one.")
         return None
 
 
-def _could_be_ours(group: Group, values: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
-    """Return whether an ambiguous write may have created a group: it is neither different nor older."""
-    if not matches(group, {name: value for name, value in values.items() if name in _COMPARED}):
+def _could_be_ours(group: Group, fields: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+    """Return whether an ambiguous creation may have made a group: the group is neither different nor older."""
+    if not matches(group, {name: value for name, value in fields.items() if name in _COMPARED}):
         return False
     if isinstance(group, HoldoutGroup):
         return not predates(group.created_at, server_date, elapsed)
-    shares = [slot.percentage for slot in group.slots or ()] if isinstance(group, MutexGroup) else []
-    return not shares or shares == [slot["percentage"] for slot in values["slots"]]
+    percentages = [slot.percentage for slot in group.slots or ()] if isinstance(group, MutexGroup) else []
+    return not percentages or percentages == [slot["percentage"] for slot in fields["slots"]]
+
+
+class AsyncMutexes(Groups[MutexGroup]):
+    """`client.mutexes`: groups of experiments that exclude each other."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, "mutexes", MutexGroup)
+
+    @operation("POST", "/{kind}", Idempotency.CREATE)
+    async def create(
+        self,
+        *,
+        project_id: str,
+        name: str,
+        slots: Iterable[SlotLike],
+        key: str | UnsetType = UNSET,
+        description: Maybe[str] = UNSET,
+        evaluation_mode: Maybe[str] = UNSET,
+        bucketing_key: Maybe[str] = UNSET,
+        bucketing_salt: Maybe[str] = UNSET,
+    ) -> Created:
+        """Create a mutex group: `POST /mutexes`.
+
+        It is never sent twice. If the response is lost, the groups are read back to determine the outcome. The service
+        does not give the age of a mutex group: an older group with the same key (or name) and percentages would be
+        taken for the new one.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#create-a-mutex-group
+
+        Args:
+            project_id: the project's ID.
+            name: the name shown in the app.
+            slots: 1 to 20 slots in order, each with a `percentage` (integers that add up to 100) and optionally
+                `experiments`, `holdouts` and `individuals`.
+            key: letters, digits, `_` and `-`.
+            description: the group's purpose.
+            evaluation_mode: `local` or `remote`.
+            bucketing_key: the property that assigns users to slots.
+            bucketing_salt: the salt of that assignment.
+
+        Returns:
+            The new group's ID and its page in the app.
+
+        Raises:
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
+
+        Example:
+            `await client.mutexes.create(project_id="1", name="Prices", slots=[{"percentage": 50}, {"percentage": 50}])`
+        """
+        values = {
+            "key": key,
+            "description": description,
+            "evaluation_mode": evaluation_mode,
+            "bucketing_key": bucketing_key,
+            "bucketing_salt": bucketing_salt,
+        }
+        fields = {
+            "project_id": validation.number_id("project_id", project_id),
+            "name": validation.string("name", name),
+            **validation.fields(_MUTEX_CREATE, values),
+            "slots": validation.slots("slots", slots),
+        }
+        return await self._create(self._request(self.create, fields), fields)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def edit(
+        self,
+        id: str,
+        *,
+        name: str | UnsetType = UNSET,
+        description: Maybe[str] = UNSET,
+        archive: bool | UnsetType = UNSET,
+    ) -> None:
+        """Edit a mutex group: `PATCH /mutexes/{id}`. An omitted field is unchanged.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#edit-a-mutex-group
+
+        Args:
+            id: the group's ID.
+            name: the name shown in the app.
+            description: the group's purpose.
+            archive: true archives the group, and the service would ignore other changes; false restores it.
+
+        Raises:
+            InvalidInputError: If nothing would change, or if other changes come with `archive=True`.
+            NotFoundError: If the group does not exist.
+        """
+        fields = validation.changes(_EDIT, {"name": name, "description": description, "archive": archive})
+        if archive is True and len(fields) > 1:
+            validation.reject("archive", "must not come with other changes, which the service would ignore")
+        await self._send(self.edit, fields, id=id)
+
+    @operation("PATCH", "/{kind}/{id}/slots/{index}")
+    async def edit_slot(
+        self,
+        id: str,
+        index: int,
+        *,
+        experiments: Iterable[str] | UnsetType = UNSET,
+        holdouts: Iterable[str] | UnsetType = UNSET,
+        individuals: Iterable[str] | UnsetType = UNSET,
+    ) -> None:
+        """Edit a slot of a mutex group: `PATCH /mutexes/{id}/slots/{index}`. Each list replaces the old one.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#edit-mutex-group-slots
+
+        Args:
+            id: the group's ID.
+            index: the slot's `index`, as shown by `get`; the first is 1.
+            experiments: the IDs of its experiments.
+            holdouts: the IDs of its holdout groups.
+            individuals: user and device IDs that are always in the slot.
+
+        Raises:
+            InvalidInputError: If nothing would change.
+            NotFoundError: If the group or the slot does not exist.
+        """
+        values = {"experiments": experiments, "holdouts": holdouts, "individuals": individuals}
+        await self._send(self.edit_slot, validation.changes(_SLOT_EDIT, values), id=id, index=index)
+
+
+class AsyncHoldouts(Groups[HoldoutGroup]):
+    """`client.holdouts`: groups of users who take part in none of some experiments."""
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__(transport, "holdouts", HoldoutGroup)
+
+    @operation("POST", "/{kind}", Idempotency.CREATE)
+    async def create(
+        self,
+        *,
+        project_id: str,
+        name: str,
+        holdout_percentage: int,
+        key: str | UnsetType = UNSET,
+        description: Maybe[str] = UNSET,
+        evaluation_mode: Maybe[str] = UNSET,
+        bucketing_key: Maybe[str] = UNSET,
+        experiments: Iterable[str] | UnsetType = UNSET,
+        individual_inclusion: Iterable[str] | UnsetType = UNSET,
+        individual_exclusion: Iterable[str] | UnsetType = UNSET,
+    ) -> Created:
+        """Create a holdout group: `POST /holdouts`.
+
+        It is never sent twice. If the response is lost, the groups are read back to determine the outcome.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#create
+
+        Args:
+            project_id: the project's ID.
+            name: the name shown in the app.
+            holdout_percentage: the share of the users who are held out: an integer from 1 to 99.
+            key: letters, digits, `_` and `-`.
+            description: the group's purpose.
+            evaluation_mode: `local` or `remote`.
+            bucketing_key: the property that decides who is held out.
+            experiments: the IDs of its experiments.
+            individual_inclusion: user and device IDs that are always held out.
+            individual_exclusion: user and device IDs that are never held out.
+
+        Returns:
+            The new group's ID and its page in the app.
+
+        Raises:
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
+        """
+        values = {
+            "key": key,
+            "description": description,
+            "evaluation_mode": evaluation_mode,
+            "bucketing_key": bucketing_key,
+            "experiments": experiments,
+            "individual_inclusion": individual_inclusion,
+            "individual_exclusion": individual_exclusion,
+        }
+        fields = {
+            "project_id": validation.number_id("project_id", project_id),
+            "name": validation.string("name", name),
+            "holdout_percentage": validation.holdout_percentage("holdout_percentage", holdout_percentage),
+            **validation.fields(_HOLDOUT_CREATE, values),
+        }
+        return await self._create(self._request(self.create, fields), fields)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def edit(
+        self,
+        id: str,
+        *,
+        name: str | UnsetType = UNSET,
+        description: Maybe[str] = UNSET,
+        experiments: Iterable[str] | UnsetType = UNSET,
+        individual_inclusion: Iterable[str] | UnsetType = UNSET,
+        individual_exclusion: Iterable[str] | UnsetType = UNSET,
+        archive: bool | UnsetType = UNSET,
+    ) -> None:
+        """Edit a holdout group: `PATCH /holdouts/{id}`. An omitted field is unchanged; a list replaces the old one.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-holdouts#edit
+
+        Args:
+            id: the group's ID.
+            name: the name shown in the app.
+            description: the group's purpose.
+            experiments: the IDs of its experiments.
+            individual_inclusion: user and device IDs that are always held out.
+            individual_exclusion: user and device IDs that are never held out.
+            archive: true archives the group, false restores it.
+
+        Raises:
+            InvalidInputError: If nothing would change.
+            NotFoundError: If the group does not exist.
+        """
+        values = {
+            "name": name,
+            "description": description,
+            "experiments": experiments,
+            "individual_inclusion": individual_inclusion,
+            "individual_exclusion": individual_exclusion,
+            "archive": archive,
+        }
+        await self._send(self.edit, validation.changes(_HOLDOUT_EDIT, values), id=id)

@@ -94,7 +94,7 @@ async def restore_version(
     resource: AsyncFlagConfigs[FlagConfigT_co], id: str, version: int | str, *, dry_run: bool
 ) -> RestoreResult[FlagConfigT_co]:
     """Restore the editable fields of a version."""
-    editor = OptimisticEdit(resource.transport, resource.kind)
+    editor = OptimisticEdit(resource.transport, resource.collection)
     desired = (await resource.versions.get(id, version)).config
     live = await editor.read(id)
     restored = apply_version(live, desired)

@@ -1,120 +1,351 @@
-"""Who gets a variant by name: users and devices, and cohorts."""
+"""The users, devices and cohorts that a variant includes by ID: single requests, and runs of any number of IDs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import Collection as SizedIterable
+from typing import TypeAlias, cast
 
 from amp_exp_async import validation
-from amp_exp_async.http import Idempotency
+from amp_exp_async.bulk import (
+    AddCohorts,
+    AddUsers,
+    AsyncBulkRun,
+    OnError,
+    Operations,
+    RemoveCohorts,
+    RemoveUsers,
+    ReplaceCohorts,
+    ReplaceUsers,
+    ResourceFactory,
+)
+from amp_exp_async.bulk.operations import InclusionOperation
+from amp_exp_async.bulk.source import File, is_file, read_ids
+from amp_exp_async.http import Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
 
-from ._base import KindResource
+from .base import Collection, FlagSubresource, operation
+
+Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | File
+"""IDs; or a file (its path, or open) with one ID per line. Blank lines and lines that begin with `#` are skipped."""
+JournalPath: TypeAlias = str | os.PathLike[str]
+
+# As many as a variant can have: one operation reads the list once and sends at most 20 requests.
+_MAX_REMOVED_PER_OPERATION = 2000
 
 
-class _Inclusions(KindResource[FlagConfig]):
-    def _inclusions_path(self, id: str, variant: str, *rest: str) -> str:
-        return self._path(id, "variants", validation.key("variant", variant), *rest)
+class _Inclusions(FlagSubresource[FlagConfig]):
+    """The IDs that variants include.
 
-    async def _add(self, id: str, variant: str, what: str, ids: Iterable[str]) -> None:
-        fields = {"inclusions": validation.ids(what, ids, validation.MAX_ADDED)}
-        await self._send("POST", self._inclusions_path(id, variant, what), fields)
+    Args:
+        transport: sends the requests.
+        collection: flags or experiments.
+        resources: makes the resources that bulk runs use.
+    """
 
-    async def _remove(self, id: str, variant: str, what: str, ids: Iterable[str]) -> None:
-        # The field is named `users` for cohorts too.
-        fields = {"users": validation.ids(what, ids, validation.MAX_REMOVED)}
-        await self._send("DELETE", self._inclusions_path(id, variant, f"bulk-delete-{what}"), fields)
+    def __init__(self, transport: Transport, collection: Collection[FlagConfig], resources: ResourceFactory) -> None:
+        super().__init__(transport, collection)
+        self._resources = resources
+
+    def _run(
+        self,
+        make: type[InclusionOperation],
+        id: str,
+        variant: str,
+        ids: Ids,
+        *,
+        journal: JournalPath | None,
+        on_error: OnError,
+    ) -> AsyncBulkRun:
+        """Return the run of an operation on IDs of any number."""
+        operations = _operations(make, (self._collection.name, id, variant), ids)
+        return AsyncBulkRun(self._transport, operations, resources=self._resources, journal=journal, on_error=on_error)
 
 
 class AsyncUsers(_Inclusions):
-    """`client.flags.users` and `client.experiments.users`: the users and devices included in a variant, by id."""
+    """`client.flags.users` and `client.experiments.users`: the users and devices that a variant includes by ID."""
 
+    @operation("GET", "/{kind}/{id}/variants/{variant}/users")
     def list(self, id: str, variant: str) -> AsyncPager[str]:
-        """The ids included: `GET /{kind}/{id}/variants/{variant}/users`, one request.
+        """List the included IDs: `GET /{kind}/{id}/variants/{variant}/users`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-inclusions
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
         """
-        return self._identifiers(self._inclusions_path(id, variant, "users"))
+        return self._list_ids(self.list, id=id, variant=variant)
 
+    @operation("POST", "/{kind}/{id}/variants/{variant}/users")
     async def add(self, id: str, variant: str, users: Iterable[str]) -> None:
-        """Include users or devices: `POST /{kind}/{id}/variants/{variant}/users`. Those already included stay.
+        """Include users or devices: `POST /{kind}/{id}/variants/{variant}/users`. Included IDs stay included.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-users-to-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
-            users: user or device ids (not e-mail addresses, unless these are your user ids), 1 to 2,000 of them.
+            users: 1 to 2,000 user or device IDs. E-mail addresses match only if they are your user IDs.
 
         Raises:
-            BadRequestError: the variant would have more than 2,000 inclusions. None was added.
+            BadRequestError: If the variant would include more than 2,000 IDs. None was added.
         """
-        await self._add(id, variant, "users", users)
+        fields = {"inclusions": validation.ids("users", users, validation.MAX_ADDED)}
+        await self._send(self.add, fields, id=id, variant=variant)
 
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-users")
     async def remove(self, id: str, variant: str, users: Iterable[str]) -> None:
-        """Remove users or devices by id: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-users`, one request.
+        """Remove users or devices by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-users`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-users-from-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
-            users: user or device ids, 1 to 100 of them.
+            users: 1 to 100 user or device IDs.
         """
-        await self._remove(id, variant, "users", users)
+        fields = {"users": validation.ids("users", users, validation.MAX_REMOVED)}
+        await self._send(self.remove, fields, id=id, variant=variant)
 
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/users/{index}", Idempotency.NON_IDEMPOTENT)
     async def remove_at(self, id: str, variant: str, index: int) -> None:
-        """Remove the user at a place of the list: `DELETE /{kind}/{id}/variants/{variant}/users/{index}`.
+        """Remove the user at an index of the list: `DELETE /{kind}/{id}/variants/{variant}/users/{index}`.
 
-        Prefer `remove`: places shift when anybody else changes the list. It is never sent twice.
+        It is never sent twice. Prefer `remove`: indices shift if anyone else changes the list.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-users-from-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
-            index: the place in `list`, from 0.
+            index: the index in `list`, from 0.
 
         Raises:
-            OutcomeUnknownError: the reply was lost. Read the list before you try again.
+            OutcomeUnknownError: If the response was lost. Read the list before you try again.
         """
-        path = self._inclusions_path(id, variant, "users", str(validation.index("index", index)))
-        await self._send("DELETE", path, idempotency=Idempotency.NON_IDEMPOTENT)
+        await self._send(self.remove_at, id=id, variant=variant, index=index)
 
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/users")
     async def remove_all(self, id: str, variant: str) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.
 
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-all-users-from-variant
+
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
         """
-        await self._send("DELETE", self._inclusions_path(id, variant, "users"))
+        await self._send(self.remove_all, id=id, variant=variant)
+
+    def add_many(
+        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Include users or devices: read the list, and send the IDs that are not included yet in one request.
+
+        If the variant would include more than 2,000 IDs, none is added.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            users: 1 to 2,000 distinct user or device IDs.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run of one `AddUsers` operation.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+
+        Example:
+            `summary = await client.flags.users.add_many("123", "on", pathlib.Path("ids.txt"))`
+        """
+        return self._run(AddUsers, id, variant, users, journal=journal, on_error=on_error)
+
+    def remove_many(
+        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Remove users or devices by ID: read the list, and remove the included IDs, 100 per request.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            users: any number of user or device IDs.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run with a `RemoveUsers` operation for every 2,000 IDs.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+        """
+        return self._run(RemoveUsers, id, variant, users, journal=journal, on_error=on_error)
+
+    def replace(
+        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Make a variant include exactly these users and devices: read the list, and send the difference.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            users: at most 2,000 distinct user or device IDs. An empty list removes all.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run of one `ReplaceUsers` operation.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+        """
+        return self._run(ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
 
 
 class AsyncCohorts(_Inclusions):
-    """`client.flags.cohorts` and `client.experiments.cohorts`: the cohorts included in a variant, by id."""
+    """`client.flags.cohorts` and `client.experiments.cohorts`: the cohorts that a variant includes by ID."""
 
+    @operation("GET", "/{kind}/{id}/variants/{variant}/cohorts")
     def list(self, id: str, variant: str) -> AsyncPager[str]:
-        """The cohort ids included: `GET /{kind}/{id}/variants/{variant}/cohorts`, one request.
+        """List the included cohort IDs: `GET /{kind}/{id}/variants/{variant}/cohorts`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-cohort-inclusions
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
         """
-        return self._identifiers(self._inclusions_path(id, variant, "cohorts"))
+        return self._list_ids(self.list, id=id, variant=variant)
 
+    @operation("POST", "/{kind}/{id}/variants/{variant}/cohorts")
     async def add(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
-        """Include cohorts: `POST /{kind}/{id}/variants/{variant}/cohorts`. Those already included stay.
+        """Include cohorts: `POST /{kind}/{id}/variants/{variant}/cohorts`. Included cohorts stay included.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-cohorts-to-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
-            cohorts: cohort ids, 1 to 2,000 of them.
+            cohorts: 1 to 2,000 cohort IDs.
         """
-        await self._add(id, variant, "cohorts", cohorts)
+        fields = {"inclusions": validation.ids("cohorts", cohorts, validation.MAX_ADDED)}
+        await self._send(self.add, fields, id=id, variant=variant)
 
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-cohorts")
     async def remove(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
-        """Remove cohorts by id: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-cohorts`, one request.
+        """Remove cohorts by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-cohorts`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-cohorts-from-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
-            cohorts: cohort ids, 1 to 100 of them.
+            cohorts: 1 to 100 cohort IDs.
         """
-        await self._remove(id, variant, "cohorts", cohorts)
+        # The JSON field is `users` for cohorts too.
+        fields = {"users": validation.ids("cohorts", cohorts, validation.MAX_REMOVED)}
+        await self._send(self.remove, fields, id=id, variant=variant)
+
+    def add_many(
+        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Include cohorts: read the list, and send the cohorts that are not included yet.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            cohorts: cohort IDs, at least one.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run of one `AddCohorts` operation.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+        """
+        return self._run(AddCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+
+    def remove_many(
+        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Remove cohorts by ID: read the list, and remove the included cohorts, 100 per request.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            cohorts: any number of cohort IDs.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run with a `RemoveCohorts` operation for every 2,000 IDs.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+        """
+        return self._run(RemoveCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+
+    def replace(
+        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
+    ) -> AsyncBulkRun:
+        """Make a variant include exactly these cohorts: read the list, and send the difference.
+
+        Args:
+            id: the flag's or experiment's ID.
+            variant: the variant's key.
+            cohorts: cohort IDs. An empty list removes all.
+            journal: a file to resume from; see `client.bulk`.
+            on_error: see `client.bulk`.
+
+        Returns:
+            A run of one `ReplaceCohorts` operation.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+        """
+        return self._run(ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+
+
+def _operations(cls: type[InclusionOperation], target: tuple[str, str, str], ids: Ids) -> Operations:
+    """Return the operations on IDs of any number: removals in parts, other operations as one."""
+    make = cast("Callable[..., InclusionOperation]", cls)
+    size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
+    values: Iterable[str] | AsyncIterable[str] = list(read_ids(ids)) if is_file(ids) else cast("Iterable[str]", ids)
+    if isinstance(values, AsyncIterable) or not isinstance(values, SizedIterable):
+        # Adding or replacing too many is rejected, so one more than allowed is enough to read.
+        limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
+        return (make(*target, chunk) async for chunk in _chunks(_validated(cls.member, values), size, limit))
+    listed = validation.sequence(cls.member, values)
+    step = len(listed) or 1 if math.isinf(size) else int(size)
+    return [make(*target, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
+
+
+async def _chunks(ids: AsyncIterable[str], size: float, limit: float) -> AsyncGenerator[list[str], None]:
+    """Yield chunks of distinct IDs, and stop after `limit` IDs."""
+    chunk: dict[str, None] = {}
+    count = 0
+    async for id in ids:
+        chunk[id] = None
+        if len(chunk) >= min(size, limit):
+            count += len(chunk)
+            yield list(chunk)
+            chunk = {}
+            if count >= limit:
+                return
+    if chunk or not count:
+        yield list(chunk)
+
+
+async def _validated(argument: str, ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
+    if isinstance(ids, AsyncIterable):
+        async for id in ids:
+            yield validation.listed_id(argument, id)
+    else:
+        for id in ids:
+            yield validation.listed_id(argument, id)

@@ -17,7 +17,7 @@ from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segme
 from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from amp_exp_async.validation import Validator
 
-from ._base import KindResource
+from .base import FlagSubresource, operation
 from .diff import format_diff, json_equal
 from .three_way_merge import MergeConflict, find_lost, merge
 
@@ -39,12 +39,17 @@ _ALTERNATIVES = {
 }
 
 
-class OptimisticEdit(KindResource[FlagConfigT_co]):
+class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
     """Edits that reject conflicting changes instead of overwriting them."""
 
+    @operation("GET", "/{kind}/{id}")
     async def read(self, id: str) -> FlagConfigT_co:
         """Return the live flag or experiment."""
-        return await self._get(self.kind.model, self._path(id))
+        return await self._get(self.read, self._collection.model, id=id)
+
+    @operation("PATCH", "/{kind}/{id}")
+    async def _patch(self, id: str, fields: Mapping[str, Any]) -> None:
+        await self._send(self._patch, fields, id=id)
 
     async def edit(
         self,
@@ -86,8 +91,8 @@ class OptimisticEdit(KindResource[FlagConfigT_co]):
         Raises:
             InvalidInputError: If it is not a reading of this flag or experiment.
         """
-        if not isinstance(base, self.kind.model) or base.id != validation.identifier("id", id):
-            validation.reject("base", f"must be the {self.kind.model.__name__} with the ID {id}, as it was read")
+        if not isinstance(base, self._collection.model) or base.id != validation.identifier("id", id):
+            validation.reject("base", f"must be the {self._collection.model.__name__} with the ID {id}, as it was read")
         return base
 
     async def write(
@@ -109,14 +114,14 @@ class OptimisticEdit(KindResource[FlagConfigT_co]):
             ours = changed_fields(base, edited)
         if not ours:
             return cast("FlagConfigT_co", base)
-        path = self._path(id)
+        path = self._request(self.read, id=id).path
         async with self._exclusive(path):
             live = await self.read(id)
             with _nothing_written():
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
-            await self._send("PATCH", path, validation.changes(editable_fields(base), desired))
+            await self._patch(id, validation.changes(editable_fields(base), desired))
             try:
                 written = await self.read(id)
             except AmpExpError as error:
@@ -128,12 +133,12 @@ class OptimisticEdit(KindResource[FlagConfigT_co]):
     @asynccontextmanager
     async def _exclusive(self, path: str) -> AsyncGenerator[None, None]:
         """Exclude the other guarded edits of this client from the same flag."""
-        guards = self._transport.session.edit_locks
-        await guards.acquire(path, None)
+        locks = self._transport.session.edit_locks
+        await locks.acquire(path, None)
         try:
             yield
         finally:
-            guards.release(path)
+            locks.release(path)
 
 
 def editable_fields(flag_config: FlagConfig) -> dict[str, Validator]:

@@ -8,42 +8,62 @@ from typing import Any, TypeVar
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, ServerError
-from amp_exp_async.http import AmbiguousWrite, Request, parse_http_date
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Request, Response, Transport, parse_http_date
 from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
 from amp_exp_async.pagination import AsyncPager
 
-T = TypeVar("T")
-M = TypeVar("M", bound=Model)
+ResultT = TypeVar("ResultT")
+ModelT = TypeVar("ModelT", bound=Model)
 
 _MAX_READS = 3
-_SLACK = 2.0  # seconds: a `Date` header has whole seconds, and the service has several clocks
+_CLOCK_SLACK = 2.0  # seconds: a `Date` header has whole seconds, and the service has several clocks
 # A gateway answers with these, and the service behind it may still be working.
 _GATEWAY_STATUSES = frozenset({502, 503, 504})
 
 
-async def poll(write: AmbiguousWrite, find: Callable[[], Awaitable[T | None]], description: str) -> T:
-    """Look a few times for what an ambiguous write was to create: the service may still be working on it.
+async def send_creation(
+    transport: Transport,
+    request: Request,
+    parse: Callable[[Response], ResultT],
+    find: Callable[[AmbiguousWrite], Awaitable[ResultT | None]],
+    description: str,
+) -> ResultT:
+    """Send a creation. If its outcome is ambiguous, read back under the same lock to determine it.
 
     Args:
-        write: the write.
+        transport: sends the requests.
+        request: the creation.
+        parse: parses the response.
         find: reads, and returns what the write created, or None if it does not exist. It raises `write.error()` if
             something exists and it is unclear whether the write created it.
-        description: what is looked for, in words.
+        description: the created object, in words.
 
     Raises:
         ServerError: If the service itself reported a failure and the object does not exist: it was not created.
-        OutcomeUnknownError: If the object does not exist but may still appear, or if reading failed.
+        OutcomeUnknownError: If the outcome cannot be determined.
     """
+    async with transport.serialized(request) as write:
+        try:
+            return await write.send(parse)
+        except AmbiguousWriteError as error:
+            ambiguous = error.write
+        return await _poll(ambiguous, find, description)
+
+
+async def _poll(
+    write: AmbiguousWrite, find: Callable[[AmbiguousWrite], Awaitable[ResultT | None]], description: str
+) -> ResultT:
+    """Read a few times: the service may still be working on the write."""
     for reading in range(1, _MAX_READS + 1):
         try:
-            result = await find()
+            result = await find(write)
         except OutcomeUnknownError:
             raise
         except ClientClosedError:
-            raise write.error("Nothing was read back: the client was closed while the call was under way.") from None
+            raise write.error("Nothing was read back: the client was closed while the call was in flight.") from None
         except AmpExpError as error:
-            raise write.error(f"Reading back failed as well ({type(error).__name__}).") from write.cause
+            raise write.error(f"Reading back failed too ({type(error).__name__}).") from write.cause
         if result is not None:
             return result
         if reading < _MAX_READS:
@@ -51,16 +71,16 @@ async def poll(write: AmbiguousWrite, find: Callable[[], Awaitable[T | None]], d
     if isinstance(write.cause, ServerError) and write.cause.status not in _GATEWAY_STATUSES:
         write.mark_not_applied()
         raise write.cause
-    raise write.error(f"There is no {description} yet, though the request may still be under way.")
+    raise write.error(f"No {description} exists yet, but the request may still be in flight.")
 
 
 async def list_matching(
-    write: AmbiguousWrite, model: type[M], name: str, path: str, predicate: Callable[[M], bool]
-) -> tuple[list[M], str]:
-    """Read a whole list; return the items that match, and the `Date` of its last response."""
+    write: AmbiguousWrite, model: type[ModelT], name: str, path: str, predicate: Callable[[ModelT], bool]
+) -> tuple[list[ModelT], str]:
+    """Read a whole list. Return the items that match, and the `Date` of its last response."""
     transport, date = write.transport(), ""
 
-    async def fetch(cursor: str | None) -> Page[M]:
+    async def fetch(cursor: str | None) -> Page[ModelT]:
         nonlocal date
         query = serialization.query({"limit": validation.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
         response = await transport.send(Request("GET", path, query=query))
@@ -71,19 +91,19 @@ async def list_matching(
     return items, date
 
 
-def could_be_ours(flag: FlagConfig, values: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
+def could_be_ours(flag_config: FlagConfig, values: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
     """Return whether an ambiguous write may have created a flag or experiment.
 
     It did not if the flag differs from the request or is older than the call. Both times are of the service's clock:
     the creation time of the flag, and the `Date` of the response. If the service gives no time, the flag may be ours.
 
     Args:
-        flag: the flag or experiment that was read back.
+        flag_config: the flag or experiment that was read back.
         values: the fields of the request.
         server_date: the `Date` of the response that was read back.
         elapsed: the seconds since the call started.
     """
-    return could_be_created_with(flag, values) and not predates(flag.created_at, server_date, elapsed)
+    return could_be_created_with(flag_config, values) and not predates(flag_config.created_at, server_date, elapsed)
 
 
 def predates(created_at: datetime | UnsetType | None, server_date: str, elapsed: float) -> bool:
@@ -97,4 +117,4 @@ def predates(created_at: datetime | UnsetType | None, server_date: str, elapsed:
     now = parse_http_date(server_date)
     if now is None or not created_at:
         return False
-    return now - created_at.timestamp() > elapsed + _SLACK
+    return now - created_at.timestamp() > elapsed + _CLOCK_SLACK

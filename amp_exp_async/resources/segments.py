@@ -13,7 +13,7 @@ from amp_exp_async.models import Condition, FlagConfig, Maybe, Segment, UnsetTyp
 from amp_exp_async.params import SegmentLike
 from amp_exp_async.validation import Validator
 
-from ._base import KindResource
+from .base import FlagSubresource
 from .optimistic import OptimisticEdit
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
@@ -50,7 +50,7 @@ _EDIT: dict[str, Validator] = {
 _case_policy = validation.one_of("exact", "ignore", "lower")
 
 
-class AsyncSegments(KindResource[FlagConfigT_co]):
+class AsyncSegments(FlagSubresource[FlagConfigT_co]):
     """`client.flags.segments` and `client.experiments.segments`: single target segments, changed by guarded edits.
 
     An edit replaces all target segments at once. These methods read the segments, change one, and write them back,
@@ -162,10 +162,10 @@ class AsyncSegments(KindResource[FlagConfigT_co]):
         def changed(flag_config: FlagConfigT_co) -> FlagConfigT_co:  # type: ignore[misc]  # called, never overridden
             return attrs.evolve(flag_config, target_segments=change(list(flag_config.target_segments or ())))
 
-        return await OptimisticEdit(self.transport, self.kind).edit(id, changed, reapply=reapply)
+        return await OptimisticEdit(self._transport, self._collection).edit(id, changed, reapply=reapply)
 
 
-class AsyncTags(KindResource[FlagConfigT_co]):
+class AsyncTags(FlagSubresource[FlagConfigT_co]):
     """`client.flags.tags` and `client.experiments.tags`: single tags, changed by guarded edits.
 
     An edit replaces all tags at once. These methods read the tags, and write them back merged with the changes that
@@ -214,7 +214,7 @@ class AsyncTags(KindResource[FlagConfigT_co]):
             desired = change(live)
             return flag_config if desired == live else attrs.evolve(flag_config, tags=desired)
 
-        return await OptimisticEdit(self.transport, self.kind).edit(id, changed)
+        return await OptimisticEdit(self._transport, self._collection).edit(id, changed)
 
 
 def _tags(tags: Iterable[str]) -> list[str]:

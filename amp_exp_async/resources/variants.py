@@ -1,4 +1,4 @@
-"""The variants of a flag or experiment."""
+"""The variants of flags and experiments."""
 
 from __future__ import annotations
 
@@ -6,41 +6,51 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
-from amp_exp_async import serialization, validation
+import attrs
+
+from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, ClientClosedError, NotFoundError
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request
+from amp_exp_async.formatting import format_value
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import VARIANT
 
-from ._base import KindResource, acknowledged
-from .reconcile import poll
+from .base import FlagSubresource, expect_ok, operation
+from .reconcile import send_creation
 
 
-class AsyncVariants(KindResource[FlagConfig]):
+class AsyncVariants(FlagSubresource[FlagConfig]):
     """`client.flags.variants` and `client.experiments.variants`."""
 
+    @operation("GET", "/{kind}/{id}/variants")
     def list(self, id: str) -> AsyncPager[Variant]:
-        """All variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
+        """List variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-variants
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
         """
-        return self._array(Variant, self._path(id, "variants"))
+        return self._list(self.list, Variant, id=id)
 
+    @operation("GET", "/{kind}/{id}/variants/{variant}")
     async def get(self, id: str, variant: str) -> Variant:
-        """One variant: `GET /{kind}/{id}/variants/{variant}`.
+        """Get a variant: `GET /{kind}/{id}/variants/{variant}`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-details
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
 
         Raises:
-            NotFoundError: there is no such flag or variant.
+            NotFoundError: If the flag or the variant does not exist.
         """
-        return await self._get(Variant, self._variant_path(id, variant))
+        return await self._get(self.get, Variant, id=id, variant=variant)
 
+    @operation("POST", "/{kind}/{id}/variants", Idempotency.CREATE)
     async def create(
         self,
         id: str,
@@ -53,36 +63,33 @@ class AsyncVariants(KindResource[FlagConfig]):
     ) -> None:
         """Create a variant: `POST /{kind}/{id}/variants`.
 
-        It is never sent twice. When the reply is lost, the variant is read back to settle whether it was created.
+        It is never sent twice. If the response is lost, the variant is read back to determine the outcome.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#create-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             key: the new variant's key: letters, digits, `_` and `-`.
             name: the name shown in the app.
-            description: what it is for.
+            description: the variant's purpose.
             payload: any JSON value; `None` is a payload of null.
-            rollout_weight: its share of the users whom no segment targets.
+            rollout_weight: the variant's share of the users whom no segment targets.
 
         Raises:
-            BadRequestError: the service refused it, for example since the key exists.
-            OutcomeUnknownError: the reply was lost and reading back could not settle it.
+            BadRequestError: If the service rejected it, for example because the key exists.
+            OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
 
         Example:
             `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
         """
         key = validation.key("key", key)
-        given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT, given)}
-        path = self._variant_path(id, key)
-        async with self._transport.serialized(self._creation(self._path(id, "variants"), fields)) as write:
-            try:
-                await write.send(acknowledged)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            else:
-                return
-            await poll(ambiguous, partial(_find_created, ambiguous, path, fields), f"variant {key!r}")
+        values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
+        fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT, values)}
+        request = self._request(self.create, fields, id=id)
+        find = partial(_find_created, self._request(self.get, id=id, variant=key), fields)
+        await send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
 
+    @operation("PATCH", "/{kind}/{id}/variants/{variant}", Idempotency.RENAME)
     async def edit(
         self,
         id: str,
@@ -94,74 +101,75 @@ class AsyncVariants(KindResource[FlagConfig]):
         payload: Any = UNSET,
         rollout_weight: float | UnsetType = UNSET,
     ) -> None:
-        """Change a variant: `PATCH /{kind}/{id}/variants/{variant}`. A field left out is unchanged.
+        """Edit a variant: `PATCH /{kind}/{id}/variants/{variant}`. An omitted field is unchanged.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
             key: a new key.
             name: the name shown in the app.
-            description: what it is for.
+            description: the variant's purpose.
             payload: any JSON value, which replaces the old payload; `None` is a payload of null.
-            rollout_weight: its share of the users whom no segment targets.
+            rollout_weight: the variant's share of the users whom no segment targets.
 
         Raises:
-            InvalidInputError: nothing would change.
-            NotFoundError: there is no such flag or variant.
+            InvalidInputError: If nothing would change.
+            NotFoundError: If the flag or the variant does not exist.
         """
-        given = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields = validation.changes(VARIANT, {"key": key, **given})
-        new_path = self._variant_path(id, variant if key is UNSET else key)
-        path = self._variant_path(id, variant)
-        idempotency = Idempotency.IDEMPOTENT if new_path == path else Idempotency.RENAME
-        request = Request("PATCH", path, body=serialization.encode(fields), idempotency=idempotency)
+        values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
+        fields = validation.changes(VARIANT, {"key": key, **values})
+        request = self._request(self.edit, fields, id=id, variant=variant)
+        renamed = self._request(self.get, id=id, variant=variant if key is UNSET else key)
+        if renamed.path == request.path:
+            request = attrs.evolve(request, idempotency=Idempotency.IDEMPOTENT)
         async with self._transport.serialized(request) as write:
             try:
-                await write.send(acknowledged)
+                return await write.send(expect_ok)
             except AmbiguousWriteError as error:
                 ambiguous = error.write
-            else:
-                return
-            await _confirm_rename(ambiguous, new_path)
+            return await _confirm_rename(renamed, ambiguous)
 
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
     async def remove(self, id: str, variant: str) -> None:
-        """Remove a variant, its inclusions with it: `DELETE /{kind}/{id}/variants/{variant}`.
+        """Remove a variant and its inclusions: `DELETE /{kind}/{id}/variants/{variant}`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-variant
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             variant: the variant's key.
 
         Raises:
-            NotFoundError: there is no such flag or variant.
+            NotFoundError: If the flag or the variant does not exist.
         """
-        await self._send("DELETE", self._variant_path(id, variant), idempotency=Idempotency.DELETE)
-
-    def _variant_path(self, id: str, variant: str) -> str:
-        return self._path(id, "variants", validation.key("variant", variant))
+        await self._send(self.remove, id=id, variant=variant)
 
 
-async def _find_created(write: AmbiguousWrite, path: str, fields: Mapping[str, Any]) -> Literal[True] | None:
-    """Return True if an ambiguous creation has made the variant, or None if it does not exist."""
-    try:
-        variant = (await write.transport().send(Request("GET", path))).parse_object(Variant)
-    except NotFoundError:
-        return None
-    if not matches(variant, fields):
-        raise write.error(f"A variant {fields['key']!r} exists, and is not as it was to be created.")
+def _parse_created(response: Response) -> Literal[True]:
+    expect_ok(response)
     return True
 
 
-async def _confirm_rename(write: AmbiguousWrite, path: str) -> None:
-    """Raise the 404 of a repeated rename, unless the variant has its new key: an earlier attempt has renamed it."""
+async def _find_created(read: Request, fields: Mapping[str, Any], write: AmbiguousWrite) -> Literal[True] | None:
+    """Return True if an ambiguous creation made the variant, or None if the variant does not exist."""
     try:
-        await write.transport().send(Request("GET", path))
+        response = await write.transport().send(read)
+    except NotFoundError:
+        return None
+    if not matches(response.parse_object(Variant), fields):
+        raise write.error(f"A variant {format_value(fields['key'])} exists, but differs from the request.")
+    return True
+
+
+async def _confirm_rename(read: Request, write: AmbiguousWrite) -> None:
+    """Raise the 404 of a repeated rename, unless the variant has its new key: then an earlier attempt renamed it."""
+    try:
+        await write.transport().send(read)
     except NotFoundError:
         raise write.cause from None
     except ClientClosedError:
         raise
     except AmpExpError as error:
-        raise write.error(f"Looking for the new key failed ({type(error).__name__}).") from write.cause
-
-
-def _variant(body: bytes) -> Variant:
-    return serialization.parse_object(Variant, body)
+        raise write.error(f"Reading back by the new key failed ({type(error).__name__}).") from write.cause

@@ -1,35 +1,81 @@
-"""The versions of a flag or experiment."""
+"""Versions: of one flag or experiment, and of all projects."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from amp_exp_async import validation
-from amp_exp_async.models import Version
+from amp_exp_async.models import UNSET, FlagConfig, UnsetType, Version
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.validation import Validator
 
-from ._base import FlagConfigT_co, KindResource
+from .base import FlagConfigT_co, FlagSubresource, Resource, operation
+
+_FILTERS: dict[str, Validator] = {
+    "start": validation.aware_datetime,
+    "end": validation.aware_datetime,
+    "limit": validation.limit,
+}
 
 
-class AsyncVersions(KindResource[FlagConfigT_co]):
+class AsyncVersions(FlagSubresource[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`."""
 
+    @operation("GET", "/{kind}/{id}/versions")
     def list(self, id: str) -> AsyncPager[Version[FlagConfigT_co]]:
-        """All versions, newest first: `GET /{kind}/{id}/versions`, one request.
+        """List versions, newest first: `GET /{kind}/{id}/versions`, one request.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-versions
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
         """
-        return self._array(self._kind.version, self._path(id, "versions"))
+        return self._list(self.list, self._collection.version, id=id)
 
+    @operation("GET", "/{kind}/{id}/versions/{version}")
     async def get(self, id: str, version: int | str) -> Version[FlagConfigT_co]:
-        """One version: `GET /{kind}/{id}/versions/{version}`.
+        """Get a version: `GET /{kind}/{id}/versions/{version}`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-version-details
 
         Args:
-            id: the flag's or experiment's id.
+            id: the flag's or experiment's ID.
             version: the version's number.
 
         Raises:
-            NotFoundError: there is no such flag or version.
+            NotFoundError: If the flag or the version does not exist.
         """
-        return await self._get(
-            self._kind.version, self._path(id, "versions", validation.identifier("version", version))
-        )
+        return await self._get(self.get, self._collection.version, id=id, version=version)
+
+
+class AsyncProjectVersions(Resource):
+    """`client.versions`: the changes in all projects visible to the API key."""
+
+    @operation("GET", "/versions")
+    def list(
+        self,
+        *,
+        start: datetime | UnsetType = UNSET,
+        end: datetime | UnsetType = UNSET,
+        limit: int | UnsetType = UNSET,
+        cursor: str | int | None = None,
+    ) -> AsyncPager[Version[FlagConfig]]:
+        """List versions of all flags and experiments, newest first: `GET /versions`, page by page.
+
+        The `config` of a version is an `Experiment` if it has fields that only experiments have, otherwise a `Flag`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-version-endpoints#list-versions
+
+        Args:
+            start: only versions created at this time or later; an aware datetime.
+            end: only versions created before this time; an aware datetime.
+            limit: the page size, 1 to 1,000. By default the service decides.
+            cursor: the `next_cursor` of a page, to continue from there.
+
+        Example:
+            `async for version in client.versions.list(start=datetime(2026, 11, 1, tzinfo=UTC)): print(version)`
+        """
+        query = validation.fields(_FILTERS, {"start": start, "end": end, "limit": limit})
+        if "start" in query and "end" in query and query["start"] >= query["end"]:
+            validation.reject("end", "must be after start", end)
+        return self._paginate(self.list, Version[FlagConfig], "versions", query, cursor)

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from amp_exp_async import validation
-from amp_exp_async.bulk.streams import AsyncCohorts, AsyncExperiments, AsyncFlagConfigs, AsyncFlags, AsyncUsers
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import (
+    AsyncCohorts,
     AsyncDeployments,
+    AsyncExperiments,
+    AsyncFlagConfigs,
     AsyncFlagDeployments,
+    AsyncFlags,
     AsyncHoldouts,
     AsyncMutexes,
     AsyncProjectVersions,
     AsyncSegments,
     AsyncTags,
+    AsyncUsers,
     AsyncVariants,
     AsyncVersions,
     OptimisticEdit,
@@ -141,7 +145,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
         validation.boolean("dry_run", dry_run)
-        editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(self._resource.transport, self._resource.kind)
+        editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(self._resource.transport, self._resource.collection)
         before = self._portal.call(lambda: editor.read(id)) if base is None else editor.checked_base(id, base)
         edited = change(copy.deepcopy(before))
         if inspect.isawaitable(edited):

@@ -9,7 +9,8 @@ import pytest
 
 from amp_exp_async.cli.edits import ExperimentFieldOptions, FlagFieldOptions
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.resources import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, OptimisticEdit
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
+from amp_exp_async.resources import OptimisticEdit
 from tests.cli.cli_result import RunCommand, writes
 
 OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = {

@@ -97,7 +97,7 @@ async def test_somebody_else_made_one_just_now(
     result, _ = await outcome(client.flags.create(project_id="1", key="new", **asked))
     if theirs:
         assert isinstance(result, errors.OutcomeUnknownError)
-        assert "id 900, and none of them may be" in str(result)
+        assert "ID 900, and none of them could be" in str(result)
     else:
         assert getattr(result, "id", None) == "900"
 
@@ -117,7 +117,9 @@ async def test_a_rename_that_cannot_be_looked_for(client: AsyncExperimentClient,
     """The old name is gone and the new one cannot be read: unknown."""
     emulator.inject(Fault.close(applied=True), method="PATCH")
     emulator.inject(Fault.status(503), method="GET", times=None)
-    with pytest.raises(errors.OutcomeUnknownError, match=r"Looking for the new key failed \(ServerError\)") as caught:
+    with pytest.raises(
+        errors.OutcomeUnknownError, match=r"Reading back by the new key failed \(ServerError\)"
+    ) as caught:
         await SAFE_WRITES["rename"](client.with_options(retry=THREE_ATTEMPTS))
     assert isinstance(caught.value.__cause__, errors.NotFoundError)
     assert (caught.value.method, caught.value.attempts) == ("PATCH", 2)

@@ -158,7 +158,7 @@ async def test_one_of_that_key_from_long_ago(
     for kind in ("flags", "experiments"):
         emulator.state.add(kind, {"id": "900", "key": "new", "createdAt": LONG_AGO, "deleted": archived})
     emulator.inject(fault, method="POST")
-    with pytest.raises(OutcomeUnknownError, match="id 900, and none of them"):
+    with pytest.raises(OutcomeUnknownError, match="ID 900, and none of them"):
         await call(client)
     assert posts(emulator) == 1
 
@@ -188,7 +188,7 @@ async def test_a_variant_that_is_not_as_asked(
     """A variant of that key with other content was made by somebody else: unknown."""
     emulator.state.add_flag(id="700", variants=[{"key": "new", **other}])
     emulator.inject(Fault.close(), method="POST")
-    with pytest.raises(OutcomeUnknownError, match="is not as it was to be created"):
+    with pytest.raises(OutcomeUnknownError, match="differs from the request"):
         await client.flags.variants.create("700", key="new", payload={"a": [1, None]}, rollout_weight=3)
     assert posts(emulator) == 1
 
@@ -198,7 +198,7 @@ async def test_two_deployments_of_that_label(client: AsyncExperimentClient, emul
     emulator.state.add_deployment(label="new", projectId="2")
     emulator.state.add_deployment(label="new")
     emulator.inject(Fault.close(applied=True), method="POST")
-    with pytest.raises(OutcomeUnknownError, match="There are 2 deployments of that label"):
+    with pytest.raises(OutcomeUnknownError, match="2 deployments have this label"):
         await CREATIONS["deployment"](client)
     assert posts(emulator) == 1
 

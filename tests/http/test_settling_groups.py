@@ -127,7 +127,7 @@ async def test_applied_and_lost_is_found(emulator: Emulator, create: Any, creati
 async def test_closed_before_it_was_applied(emulator: Emulator, create: Any, creation: Creation) -> None:
     """Nothing is there, but it may still come: unknown, with the lost connection as its cause, and sent once."""
     emulator.inject(Fault.close(), method="POST")
-    with pytest.raises(OutcomeUnknownError, match=r"There is no .*'new'") as caught:
+    with pytest.raises(OutcomeUnknownError, match=r'No .*"new"') as caught:
         await create()
     assert isinstance(caught.value.__cause__, APIConnectionError)
     assert (caught.value.method, caught.value.attempts, posts(emulator)) == ("POST", 1, 1)
@@ -192,7 +192,7 @@ async def test_one_from_long_ago(emulator: Emulator, create: Any, creation: Crea
     """An old one, though it is just as was asked, is never taken for the new one."""
     id = add(emulator, creation.section, **(BOTH if not creation.beta else {"key": "new"}), createdAt=LONG_AGO)
     emulator.inject(fault, method="POST")
-    with pytest.raises(OutcomeUnknownError, match=f"id {id}"):
+    with pytest.raises(OutcomeUnknownError, match=f"ID {id}"):
         await create()
     assert posts(emulator) == 1
 
@@ -215,7 +215,7 @@ async def test_one_that_is_not_as_asked(
     creation = CREATIONS[name]
     id = add(emulator, creation.section, **{**BOTH, **other})
     emulator.inject(Fault.close(), method="POST")
-    with pytest.raises(OutcomeUnknownError, match=f"one of that {creation.by} with id {id}; it cannot be told"):
+    with pytest.raises(OutcomeUnknownError, match=f"with this {creation.by} exists with ID {id}, but may be another"):
         await creation.call(client)
     assert posts(emulator) == 1
 
@@ -227,7 +227,7 @@ async def test_an_experiment_that_is_not_as_asked(
     """So is an experiment of that key: unknown."""
     id = add(emulator, "experiments", key="new", **fields)
     emulator.inject(Fault.close(), method="POST")
-    with pytest.raises(OutcomeUnknownError, match=f"id {id}"):
+    with pytest.raises(OutcomeUnknownError, match=f"ID {id}"):
         await clients[True].experiments.create(
             project_id="1", key="new", description="mine", variants=[{"key": "control"}, {"key": "treatment"}]
         )
@@ -242,7 +242,7 @@ async def test_several_of_that_name(emulator: Emulator, create: Any, creation: C
     made = await create()
     assert made.id == ids(emulator, creation.section)[-1]
     emulator.inject(Fault.close(applied=True), method="POST")
-    with pytest.raises(OutcomeUnknownError, match="cannot be told") as caught:
+    with pytest.raises(OutcomeUnknownError, match="may be another one") as caught:
         await create()
     assert all(id in str(caught.value) for id in ids(emulator, creation.section))
 
@@ -262,7 +262,7 @@ async def test_an_archived_group(client: AsyncExperimentClient, emulator: Emulat
     """An archived group is not the one that was just to be created."""
     add(emulator, "holdouts", **BOTH, deleted=True)
     emulator.inject(Fault.close(), method="POST")
-    with pytest.raises(OutcomeUnknownError, match="There is no group"):
+    with pytest.raises(OutcomeUnknownError, match="No group"):
         await CREATIONS["holdout by key"].call(client)
 
 

@@ -55,7 +55,7 @@ async def test_a_moment_without_a_zone_is_refused(name: str, refused: Refused) -
 @pytest.mark.parametrize("end", [NOON, NOON - timedelta(seconds=1), NOON.astimezone(timezone(timedelta(hours=2)))])
 async def test_an_end_before_the_start_is_refused(end: datetime, refused: Refused) -> None:
     """Nothing lies between them; the moments are compared, not the clocks' hands."""
-    await refused(lambda c: c.versions.list(start=NOON, end=end), "end", "must come after start")
+    await refused(lambda c: c.versions.list(start=NOON, end=end), "end", "must be after start")
 
 
 async def test_it_is_refused_at_once(client: AsyncExperimentClient) -> None:

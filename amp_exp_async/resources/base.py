@@ -1,0 +1,242 @@
+"""The base classes of resources, and the declaration of the request that each operation sends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from attrs import field, frozen
+
+from amp_exp_async import serialization, validation
+from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
+from amp_exp_async.pagination import AsyncPager, single
+from amp_exp_async.validation import Validator
+
+F = TypeVar("F", bound=Callable[..., Any])
+ModelT = TypeVar("ModelT", bound=Model)
+FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
+
+# Every other path variable is an ID. A resource fills in its own kind.
+_PATH_VALIDATORS: dict[str, Validator] = {
+    "kind": lambda _, kind: kind,
+    "variant": validation.key,
+    "index": validation.index,
+}
+_DOCS_LINK = re.compile(r"https://\S+amplitude\.com/\S+")
+
+
+@frozen
+class ApiOperation:
+    """An operation of the API: the request that a method sends.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path below the API's prefix, with variables in braces, such as `/{kind}/{id}`.
+        idempotency: what happens if the request is applied twice.
+        docs: the page in the vendor's API reference, from the method's docstring.
+    """
+
+    method: str
+    path: str
+    idempotency: Idempotency
+    docs: str
+    _segments: list[tuple[str, Validator | None]] = field(init=False, repr=False, eq=False)
+
+    @_segments.default
+    def _parse_path(self) -> list[tuple[str, Validator | None]]:
+        return [_parse_segment(segment) for segment in self.path[1:].split("/")]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def build_path(self, variables: Mapping[str, object]) -> str:
+        """Return the path with its variables filled in and percent-encoded.
+
+        Raises:
+            InvalidInputError: If a variable breaks a rule.
+        """
+        return build_path(
+            *[name if validate is None else str(validate(name, variables[name])) for name, validate in self._segments]
+        )
+
+
+def _parse_segment(segment: str) -> tuple[str, Validator | None]:
+    """Return a fixed segment, or the name of a variable and its validator."""
+    if not segment.startswith("{"):
+        return segment, None
+    name = segment[1:-1]
+    return name, _PATH_VALIDATORS.get(name, validation.identifier)
+
+
+def operation(method: str, path: str, idempotency: Idempotency = Idempotency.IDEMPOTENT) -> Callable[[F], F]:
+    """Declare the request that a resource method sends.
+
+    The declaration is an attribute of the function; a call does nothing more. The method passes itself to a helper of
+    `Resource`, such as `_send`, which builds the declared request.
+
+    Args:
+        method: the HTTP method.
+        path: the path below the API's prefix. Its variables are arguments; the resource fills in `{kind}`.
+        idempotency: what happens if the request is applied twice.
+
+    Example::
+
+        @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
+        async def remove(self, id: str, variant: str) -> None:
+            await self._send(self.remove, id=id, variant=variant)
+    """
+
+    def declare(function: F) -> F:
+        link = _DOCS_LINK.search(function.__doc__ or "")
+        cast("Any", function).api_operation = ApiOperation(method, path, idempotency, link.group() if link else "")
+        return function
+
+    return declare
+
+
+def operation_of(method: Callable[..., object]) -> ApiOperation | None:
+    """Return the declared operation of a method, or None if the method sends other operations' requests."""
+    return getattr(method, "api_operation", None)
+
+
+def list_operations(resources: object) -> dict[str, ApiOperation]:
+    """Return the declared operations of a client or resource, by the dotted name of the method.
+
+    Args:
+        resources: an async client, or any object with resources as attributes.
+    """
+    return dict(_walk(resources, ""))
+
+
+def _walk(owner: object, prefix: str) -> Iterator[tuple[str, ApiOperation]]:
+    for name, resource in vars(owner).items():
+        if isinstance(resource, Resource) and not name.startswith("_"):
+            # In the order in which the methods are written, those of base classes first.
+            for method in dict.fromkeys(method for cls in reversed(type(resource).__mro__) for method in vars(cls)):
+                declared = operation_of(getattr(type(resource), method))
+                if declared is not None:
+                    yield f"{prefix}{name}.{method}", declared
+            yield from _walk(resource, f"{prefix}{name}.")
+
+
+class Resource:
+    """A group of operations on a client, such as `client.deployments`.
+
+    Args:
+        transport: sends the requests.
+        kind: fills `{kind}` in paths: `flags`, `experiments`, `mutexes` or `holdouts`.
+    """
+
+    def __init__(self, transport: Transport, kind: str = "") -> None:
+        self._transport = transport
+        self._kind = kind
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that sends the requests."""
+        return self._transport
+
+    def _request(
+        self,
+        method: Callable[..., object],
+        fields: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        /,
+        **variables: object,
+    ) -> Request:
+        """Return the declared request of a method, with its body, query and path variables."""
+        declared: ApiOperation = cast("Any", method).api_operation
+        path = declared.build_path({"kind": self._kind, **variables})
+        return Request(
+            declared.method,
+            path,
+            () if query is None else serialization.query(query),
+            None if fields is None else serialization.encode(fields),
+            declared.idempotency,
+        )
+
+    def _send(
+        self, method: Callable[..., object], fields: Mapping[str, Any] | None = None, /, **variables: object
+    ) -> Coroutine[Any, Any, None]:
+        """Send a write whose response is OK."""
+        return self._transport.write(self._request(method, fields, **variables), expect_ok)
+
+    async def _get(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> ModelT:
+        """Read one object."""
+        response = await self._transport.send(self._request(method, **variables))
+        return response.parse_object(model)
+
+    def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:
+        """Read an array of objects, in one request."""
+        request = self._request(method, **variables)
+
+        async def fetch() -> list[ModelT]:
+            return await (await self._transport.send(request)).parse_list(model)
+
+        return single(fetch, self._transport.session.spawn)
+
+    def _list_ids(self, method: Callable[..., object], /, **variables: object) -> AsyncPager[str]:
+        """Read an array of IDs, in one request."""
+        request = self._request(method, **variables)
+
+        async def fetch() -> list[str]:
+            return (await self._transport.send(request)).parse(serialization.parse_ids)
+
+        return single(fetch, self._transport.session.spawn)
+
+    def _paginate(
+        self, method: Callable[..., object], model: type[ModelT], name: str, query: Mapping[str, Any], cursor: object
+    ) -> AsyncPager[ModelT]:
+        """Read a list page by page; `name` is the list's JSON field in a page."""
+        start = validation.cursor("cursor", cursor)
+
+        async def fetch(cursor: str | None) -> Page[ModelT]:
+            position = {"cursor": UNSET if cursor is None else cursor}
+            response = await self._transport.send(self._request(method, None, {**query, **position}))
+            return await response.parse_page(model, name)
+
+        return AsyncPager(fetch, self._transport.session.spawn, start)
+
+
+@frozen
+class Collection(Generic[FlagConfigT_co]):
+    """Flags or experiments: the same operations on different paths.
+
+    Attributes:
+        name: `flags` or `experiments`: the path segment, and the JSON field of a list.
+        model: the model of an item.
+        version: the model of a version of an item.
+    """
+
+    name: str
+    model: type[FlagConfigT_co]
+    version: type[Version[FlagConfigT_co]]
+
+
+FLAGS = Collection("flags", Flag, Version[Flag])
+EXPERIMENTS = Collection("experiments", Experiment, Version[Experiment])
+
+
+class FlagSubresource(Resource, Generic[FlagConfigT_co]):
+    """A group of operations on flags or experiments, such as `client.flags.variants`."""
+
+    def __init__(self, transport: Transport, collection: Collection[FlagConfigT_co]) -> None:
+        super().__init__(transport, collection.name)
+        self._collection = collection
+
+    @property
+    def collection(self) -> Collection[FlagConfigT_co]:
+        """Flags or experiments."""
+        return self._collection
+
+
+def parse_created(response: Response) -> Created:
+    """Return the object that a response says was created."""
+    return response.parse_object(Created)
+
+
+def expect_ok(response: Response) -> None:
+    """Raise `UnexpectedResponseError` unless the service acknowledges a write."""
+    response.parse(serialization.expect_ok)
