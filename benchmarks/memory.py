@@ -1,4 +1,4 @@
-"""The peak memory of reading a list of 20,000 flags in pages of 500, against a list of 2,000."""
+"""Peak memory of reading a list of 20,000 flags in pages of 500, compared with a list of 2,000."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from serving import Service, serving
 
 from amp_exp_async import AsyncExperimentClient
 
-_PAGE = 500
+_PAGE_SIZE = 500
 
 
-class _Lists(Service):
-    """Lists whose length is asked for as the project: `projectId=2000` has 2,000 flags."""
+class _ListService(Service):
+    """A service whose project `2000` has 2,000 flags, and so on."""
 
     def answer(self, target: str) -> tuple[int, bytes]:
-        asked = parse_qs(urlsplit(target).query)
-        start, total = int(asked.get("cursor", ["0"])[0]), int(asked["projectId"][0])
-        page = flags(_PAGE, seed=start)
-        cursor = str(start + _PAGE) if start + _PAGE < total else None
+        query = parse_qs(urlsplit(target).query)
+        start, total = int(query.get("cursor", ["0"])[0]), int(query["projectId"][0])
+        page = flags(_PAGE_SIZE, seed=start)
+        cursor = str(start + _PAGE_SIZE) if start + _PAGE_SIZE < total else None
         return 200, orjson.dumps({"flags": page, "nextCursor": cursor})
 
 
 async def _peak(client: AsyncExperimentClient, total: int) -> float:
-    """Bytes at the most, over what was there before."""
+    """Return the peak memory of reading a list, in bytes above the level before."""
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     count = 0
-    async for _ in client.flags.list(project_id=str(total), limit=_PAGE):
+    async for _ in client.flags.list(project_id=str(total), limit=_PAGE_SIZE):
         count += 1
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -43,11 +43,11 @@ async def _peak(client: AsyncExperimentClient, total: int) -> float:
 
 
 def main() -> None:
-    """Compare."""
+    """Compare the peak memory of a long list with that of a short one."""
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--flags", type=int, default=20_000, help="length of the long list (default 20000)")
     options = parser.parse_args()
-    with serving(_Lists()) as base_url, asyncio.Runner() as runner:
+    with serving(_ListService()) as base_url, asyncio.Runner() as runner:
         client = AsyncExperimentClient("benchmark-key", base_url=base_url, rate_limit=None)
         pairs = alternate(
             lambda: runner.run(_peak(client, options.flags)),

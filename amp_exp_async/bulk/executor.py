@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 from attrs import define, frozen
@@ -184,8 +185,8 @@ class BulkExecutor:
                     self._journal.check(index, task.digest)
                     task.already_done = self._journal.is_done(index)
                     task.in_doubt = self._journal.is_in_doubt(index)
-                if operation.flag_ref is not None:
-                    await self._resolve(task, operation.flag_ref)
+                if task.key is None and (ref := operation.flag_ref) is not None:
+                    await self._resolve(task, ref)
                 yield task.key, task
                 index += 1
             if self._journal is not None:
@@ -240,7 +241,7 @@ class BulkExecutor:
         worker.reset()
         created: Created | None = None
         error: AmpExpError | None = None
-        failed = self._failed_flags.get(flag_of(task.operation))
+        failed = self._failed_flags.get(flag_of(task.operation)) if self._failed_flags else None
         if failed is not None and not self._is_done(task):
             reason = AmpExpError(f"skipped: an earlier operation on this flag failed ({format_outcome(failed)})")
             return self._count(Outcome(task.operation, task.index, "skipped", reason))
@@ -270,21 +271,21 @@ class BulkExecutor:
             task.id = await self._resolver.resolve(task.operation.flag_ref)
         return task.id
 
-    async def _send(self, handler: OperationHandler, task: _Task, id: str | None) -> Created | None:
+    def _send(self, handler: OperationHandler, task: _Task, id: str | None) -> Coroutine[Any, Any, Created | None]:
         journal = self._journal
         if journal is None:
-            return await handler.handle(task.operation, id)
+            return handler.handle(task.operation, id)
         journal.write_start(task.index, task.digest, task.operation, task.flag_key)
         if not (task.in_doubt or task.already_done):
-            return await handler.handle(task.operation, id)
+            return handler.handle(task.operation, id)
         has_successor = journal.replay.has_successor(task.flag_key, task.index)
         prior = PriorRun(is_rerun=True, already_done=task.already_done, has_successor=has_successor)
-        return await handler.handle(task.operation, id, prior)
+        return handler.handle(task.operation, id, prior)
 
     def _finish(self, task: _Task, outcome: Outcome) -> Outcome:
         """Record an outcome, and stop the run or the flag if the outcome requires it."""
         operation = outcome.operation
-        if isinstance(operation, CreateFlag | CreateExperiment) and outcome.created is not None:
+        if outcome.created is not None and isinstance(operation, CreateFlag | CreateExperiment):
             self._resolver.add(FlagRef(operation.kind, operation.project_id, operation.key), outcome.created.id)
         if self._journal is not None:
             self._record(self._journal, task, outcome)

@@ -18,14 +18,13 @@ from .operations import (
     CreateVariant,
     Edit,
     EditVariant,
-    FlagOperation,
     InclusionOperation,
     Operation,
     RemoveAllUsers,
     RemoveDeployment,
     RemoveVariant,
 )
-from .protocols import FlagResource, Resources
+from .protocols import Resources
 
 
 @frozen
@@ -70,37 +69,32 @@ class OperationHandler:
         Raises:
             AmpExpError: If the operation failed, or its outcome is unknown. `changed` lists what was applied.
         """
-        if isinstance(operation, CreateFlag | CreateExperiment):
+        if id is None:
             return self._create(operation, prior)
-        if isinstance(operation, FlagOperation) and id is not None:
-            return self._change(self._resources[operation.kind], operation, id, prior)
-        raise TypeError(f"unsupported operation: {operation!r}")
-
-    def _change(
-        self, flags: FlagResource, operation: FlagOperation, id: str, prior: PriorRun
-    ) -> Coroutine[Any, Any, None]:
-        match operation:
+        match operation:  # an exact class is matched without a slow check of the abstract base
             case Edit():
-                work: Coroutine[Any, Any, None] = _edit(flags, operation, id, prior)
+                work: Coroutine[Any, Any, None] = self._edit(operation, id, prior)
             case InclusionOperation():
-                work = self._change_inclusions(flags, operation, id)
+                work = self._change_inclusions(operation, id)
             case RemoveAllUsers():
-                work = self._remove_all_users(flags, operation, id)
+                work = self._remove_all_users(operation, id)
             case CreateVariant():
-                work = _create_variant(flags, operation, id, prior)
+                work = self._create_variant(operation, id, prior)
             case EditVariant():
-                work = _edit_variant(flags, operation, id, prior)
+                work = self._edit_variant(operation, id, prior)
             case RemoveVariant():
-                work = _remove_variant(flags, operation, id, prior)
+                work = self._remove_variant(operation, id, prior)
             case AddDeployments():
-                work = self._add_deployments(flags, operation, id)
+                work = self._add_deployments(operation, id)
             case RemoveDeployment():
-                work = self._remove_deployment(flags, operation, id)
+                work = self._remove_deployment(operation, id)
             case _:
                 raise TypeError(f"unsupported operation: {operation!r}")
         return work
 
-    async def _create(self, operation: CreateFlag | CreateExperiment, prior: PriorRun) -> Created:
+    async def _create(self, operation: Operation, prior: PriorRun) -> Created:
+        if not isinstance(operation, CreateFlag | CreateExperiment):
+            raise TypeError(f"unsupported operation: {operation!r}")
         flags, key = self._resources[operation.kind], operation.key
         if prior.is_rerun:
             listing = flags.list(key=key, project_id=operation.project_id, include_archived=True)
@@ -112,76 +106,80 @@ class OperationHandler:
                 raise _exists_error(operation, f"{operation.kind.removesuffix('s')} (ID {ids})")
         return await flags.create(project_id=operation.project_id, key=key, **operation.fields)
 
-    async def _change_inclusions(self, flags: FlagResource, operation: InclusionOperation, id: str) -> None:
+    async def _edit(self, operation: Edit, id: str, prior: PriorRun) -> None:
+        flags = self._resources[operation.kind]
+        if prior.is_rerun:
+            desired = dict(operation.changes)
+            if "archive" in desired:
+                desired["deleted"] = desired.pop("archive")
+            if matches(await flags.get(id), desired):
+                return
+        await flags.edit(id, **operation.changes)
+
+    async def _change_inclusions(self, operation: InclusionOperation, id: str) -> None:
+        flags = self._resources[operation.kind]
         inclusions = flags.users if operation.member == "users" else flags.cohorts
         for request in operation.requests(await inclusions.list(id, operation.variant)):
             send = inclusions.add if request.action == "add" else inclusions.remove
             await send(id, operation.variant, request.ids)
             self.changed += request.ids
 
-    async def _remove_all_users(self, flags: FlagResource, operation: RemoveAllUsers, id: str) -> None:
-        if live := await flags.users.list(id, operation.variant):
-            await flags.users.remove_all(id, operation.variant)
+    async def _remove_all_users(self, operation: RemoveAllUsers, id: str) -> None:
+        users = self._resources[operation.kind].users
+        if live := await users.list(id, operation.variant):
+            await users.remove_all(id, operation.variant)
             self.changed += live
 
-    async def _add_deployments(self, flags: FlagResource, operation: AddDeployments, id: str) -> None:
-        live = {deployment.id for deployment in await flags.deployments.list(id)}
+    async def _create_variant(self, operation: CreateVariant, id: str, prior: PriorRun) -> None:
+        variants = self._resources[operation.kind].variants
+        if prior.is_rerun:
+            try:
+                live = await variants.get(id, operation.variant)
+            except NotFoundError:
+                pass
+            else:
+                if prior.already_done or matches(live, operation.fields):
+                    return
+                raise _exists_error(operation, "variant")
+        await variants.create(id, key=operation.variant, **operation.fields)
+
+    async def _edit_variant(self, operation: EditVariant, id: str, prior: PriorRun) -> None:
+        variants = self._resources[operation.kind].variants
+        key = operation.changes.get("key", operation.variant)
+        if prior.is_rerun:
+            try:
+                if matches(await variants.get(id, key), operation.changes):
+                    return
+            except NotFoundError:
+                pass
+            if prior.has_successor and key != operation.variant:
+                raise OutcomeUnknownError(
+                    f"{type(operation).__name__} {operation.target}: an earlier run may have applied it, and later "
+                    f"operations may have renamed variant {key} since. Check the variants before you repeat the "
+                    "operation."
+                )
+        await variants.edit(id, operation.variant, **operation.changes)
+
+    async def _remove_variant(self, operation: RemoveVariant, id: str, prior: PriorRun) -> None:
+        try:
+            await self._resources[operation.kind].variants.remove(id, operation.variant)
+        except NotFoundError:
+            if not prior.is_rerun:
+                raise
+
+    async def _add_deployments(self, operation: AddDeployments, id: str) -> None:
+        deployments = self._resources[operation.kind].deployments
+        live = {deployment.id for deployment in await deployments.list(id)}
         if missing := [deployment for deployment in operation.deployments if deployment not in live]:
-            await flags.deployments.add(id, missing)
+            await deployments.add(id, missing)
             self.changed += missing
 
-    async def _remove_deployment(self, flags: FlagResource, operation: RemoveDeployment, id: str) -> None:
-        live = {deployment.id for deployment in await flags.deployments.list(id)}
+    async def _remove_deployment(self, operation: RemoveDeployment, id: str) -> None:
+        deployments = self._resources[operation.kind].deployments
+        live = {deployment.id for deployment in await deployments.list(id)}
         if operation.deployment in live:
-            await flags.deployments.remove(id, operation.deployment)
+            await deployments.remove(id, operation.deployment)
             self.changed.append(operation.deployment)
-
-
-async def _edit(flags: FlagResource, operation: Edit, id: str, prior: PriorRun) -> None:
-    if prior.is_rerun:
-        desired = dict(operation.changes)
-        if "archive" in desired:
-            desired["deleted"] = desired.pop("archive")
-        if matches(await flags.get(id), desired):
-            return
-    await flags.edit(id, **operation.changes)
-
-
-async def _create_variant(flags: FlagResource, operation: CreateVariant, id: str, prior: PriorRun) -> None:
-    if prior.is_rerun:
-        try:
-            live = await flags.variants.get(id, operation.variant)
-        except NotFoundError:
-            pass
-        else:
-            if prior.already_done or matches(live, operation.fields):
-                return
-            raise _exists_error(operation, "variant")
-    await flags.variants.create(id, key=operation.variant, **operation.fields)
-
-
-async def _edit_variant(flags: FlagResource, operation: EditVariant, id: str, prior: PriorRun) -> None:
-    key = operation.changes.get("key", operation.variant)
-    if prior.is_rerun:
-        try:
-            if matches(await flags.variants.get(id, key), operation.changes):
-                return
-        except NotFoundError:
-            pass
-        if prior.has_successor and key != operation.variant:
-            raise OutcomeUnknownError(
-                f"{type(operation).__name__} {operation.target}: an earlier run may have applied it, and later "
-                f"operations may have renamed variant {key} since. Check the variants before you repeat the operation."
-            )
-    await flags.variants.edit(id, operation.variant, **operation.changes)
-
-
-async def _remove_variant(flags: FlagResource, operation: RemoveVariant, id: str, prior: PriorRun) -> None:
-    try:
-        await flags.variants.remove(id, operation.variant)
-    except NotFoundError:
-        if not prior.is_rerun:
-            raise
 
 
 def _exists_error(operation: Operation, noun: str) -> OutcomeUnknownError:
