@@ -119,9 +119,9 @@ class FlagDiffer:
     def _compare_variants(self, before: Any, after: Any) -> Iterator[Difference]:
         if self.before is None and self.before_is_live and not after:
             yield "variants", UNSET, []
-        live, desired = ({variant["key"]: variant for variant in side or ()} for side in (before, after))
-        for key in [*desired, *(key for key in live if key not in desired)]:
-            yield from self._compare_variant(f"variants.{key}", live.get(key), desired.get(key))
+        old, new = ({variant["key"]: variant for variant in side or ()} for side in (before, after))
+        for key in [*new, *(key for key in old if key not in new)]:
+            yield from self._compare_variant(f"variants.{key}", old.get(key), new.get(key))
 
     def _compare_variant(
         self, path: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
@@ -137,11 +137,11 @@ class FlagDiffer:
     def _compare_weights(self, before: Any, after: Any) -> Iterator[Difference]:
         old, new = (side if is_object(side) else None for side in (before, after))
         live_keys = self._live_variants()
-        for key, weight, desired in self._pairs(old, new):
+        for key, old_weight, new_weight in self._pairs(old, new):
             # A live variant without a weight has the weight 0. A weight without a live variant must be written.
-            live_equal = key in live_keys and (weight or 0) == desired
-            if not (live_equal if self.before_is_live else json_equal(weight, desired)):
-                yield f"rollout_weights.{key}", weight, desired
+            is_live_equal = key in live_keys and (old_weight or 0) == new_weight
+            if not (is_live_equal if self.before_is_live else json_equal(old_weight, new_weight)):
+                yield f"rollout_weights.{key}", old_weight, new_weight
 
     def _compare_segments(self, before: Any, after: Any) -> Iterator[Difference]:
         compared = before

@@ -69,10 +69,16 @@ class _OperationBuilder:
             edits, start = edits | start, {}
         if self._change.id is None or not (first or removals):
             edits, stop = stop | edits, {}
-        operations = [self._edit(stop), *first, self._edit(edits), *removals, self._edit(start)]
+        operations = [
+            self._edit_operation(stop),
+            *first,
+            self._edit_operation(edits),
+            *removals,
+            self._edit_operation(start),
+        ]
         return [operation for operation in operations if operation is not None]
 
-    def _edit(self, changes: Mapping[str, Any]) -> Edit | None:
+    def _edit_operation(self, changes: Mapping[str, Any]) -> Edit | None:
         return Edit(**self._target, changes=changes) if changes else None
 
     def _take_values(self, prefix: str) -> dict[str, Any]:
