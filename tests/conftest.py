@@ -6,32 +6,49 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from amp_exp_async import AsyncExperimentClient, RetryPolicy
+from amp_exp_async import AsyncExperimentClient, InvalidInputError, RetryPolicy
 from amp_exp_async.emulator import Emulator
+from tests.validation.call_sites import Call, Rejected
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 
 AT_ONCE = RetryPolicy(backoff_base=0.0)
-"""Retries without waits: what a test is about is seldom the time."""
+"""Retries without waits, for tests that are not about time."""
 
 
 @pytest.fixture
 def at_once() -> RetryPolicy:
-    """A policy that retries without waiting."""
+    """Return a policy that retries without waiting."""
     return AT_ONCE
 
 
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
-    """An emulator in the test's own event loop, without limits."""
+    """Serve an emulator in the test's event loop, without limits."""
     async with Emulator(per_second=None, per_day=None) as emulator:
         yield emulator
 
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
-    """A client of that emulator, which retries without waiting."""
+    """Open a client of that emulator, which retries without waiting."""
     async with AsyncExperimentClient(
         emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=AT_ONCE
     ) as client:
         yield client
+
+
+@pytest.fixture
+def rejected(client: AsyncExperimentClient, emulator: Emulator) -> Rejected:
+    """Return a function that asserts that a call is rejected with this argument and rule, and nothing is sent."""
+
+    async def check(call: Call, argument: str, rule: str) -> str:
+        with pytest.raises(InvalidInputError) as caught:
+            await call(client)
+        assert emulator.requests == []
+        assert caught.value.argument == argument
+        assert rule in caught.value.rule
+        assert str(caught.value).startswith(f"{argument}: {caught.value.rule}")
+        return str(caught.value)
+
+    return check

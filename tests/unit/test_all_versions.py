@@ -19,8 +19,8 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.models import FlagConfig
-from tests.unit.calls import Refused
-from tests.unit.samples import EXPERIMENT, FLAG, changed
+from tests.serialization.sample_documents import EXPERIMENT, FLAG, changed
+from tests.validation.call_sites import Rejected
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONLY_EXPERIMENTS: dict[str, Any] = {
@@ -42,20 +42,20 @@ def version(config: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-async def test_a_moment_without_a_zone_is_refused(name: str, refused: Refused) -> None:
+async def test_a_moment_without_a_zone_is_refused(name: str, rejected: Rejected) -> None:
     """A naive datetime would be taken for another moment, a date for one of its moments."""
     for naive in (datetime(2026, 3, 1), "2026-03-01T12:00:00"):  # noqa: DTZ001 - this is what is refused
-        await refused(lambda c, it=naive: c.versions.list(**{name: it}), name, "must have a time zone")
+        await rejected(lambda c, it=naive: c.versions.list(**{name: it}), name, "must have a time zone")
     for day in (date(2026, 3, 1), "2026-03-01"):
-        await refused(lambda c, it=day: c.versions.list(**{name: it}), name, "must have a time, not only a date")
+        await rejected(lambda c, it=day: c.versions.list(**{name: it}), name, "must have a time, not only a date")
     for bad in (None, 5, "yesterday", True):
-        await refused(lambda c, it=bad: c.versions.list(**{name: it}), name, "must be a date or")
+        await rejected(lambda c, it=bad: c.versions.list(**{name: it}), name, "must be a date or")
 
 
 @pytest.mark.parametrize("end", [NOON, NOON - timedelta(seconds=1), NOON.astimezone(timezone(timedelta(hours=2)))])
-async def test_an_end_before_the_start_is_refused(end: datetime, refused: Refused) -> None:
+async def test_an_end_before_the_start_is_refused(end: datetime, rejected: Rejected) -> None:
     """Nothing lies between them; the moments are compared, not the clocks' hands."""
-    await refused(lambda c: c.versions.list(start=NOON, end=end), "end", "must be after start")
+    await rejected(lambda c: c.versions.list(start=NOON, end=end), "end", "must be after start")
 
 
 async def test_it_is_refused_at_once(client: AsyncExperimentClient) -> None:

@@ -1,4 +1,4 @@
-"""Documents to models, and requests to the wire: where a fault is, and what is sent."""
+"""Response bodies to models, and arguments to request bodies and queries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from amp_exp_async import (
     serialization,
 )
 from amp_exp_async.serialization import MalformedDocumentError
-from tests.unit.samples import FLAG, VERSION, Place, changed, spelled
+from tests.serialization.sample_documents import FLAG, VERSION, Location, changed, format_location
 
 
 def body(document: Any) -> bytes:
@@ -30,7 +30,7 @@ def body(document: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "reason"),
+    ("location", "value", "reason"),
     [
         ((12, "targetSegments", 0, "percentage"), "half", 'expected a number, got "half"'),
         ((12, "targetSegments", 1, "conditions", 0, "values", 1), 5, "expected a string"),
@@ -45,34 +45,35 @@ def body(document: Any) -> bytes:
         ((3, "createdAt"), "2023-07-29", "expected a timestamp"),
         ((0,), [], "expected an object, got an array"),
     ],
-    ids=lambda value: spelled(value) if isinstance(value, tuple) else "",
+    ids=lambda value: format_location(value) if isinstance(value, tuple) else "",
 )
-async def test_a_fault_on_a_page_is_named_by_its_place(place: Place, value: Any, reason: str) -> None:
-    """The error says where in the page the document is wrong, and what stands there instead of what."""
-    document = changed([FLAG] * 20, place, value)
+async def test_the_location_of_an_error_in_a_page(location: Location, value: Any, reason: str) -> None:
+    """The error has the location, the expected type and the value."""
+    document = changed([FLAG] * 20, location, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
         await serialization.parse_page(Flag, "flags", body({"flags": document}))
 
-    assert caught.value.location == f"flags{spelled(place)}"
+    assert caught.value.location == f"flags{format_location(location)}"
     assert reason in caught.value.reason
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [((3, "flagConfig", "key"), 5), ((3, "version"), "3"), ((3, "flagConfig"), UNSET), ((3,), None)]
+    ("location", "value"),
+    [((3, "flagConfig", "key"), 5), ((3, "version"), "3"), ((3, "flagConfig"), UNSET), ((3,), None)],
 )
-async def test_a_fault_in_an_array_is_named_by_its_place(place: Place, value: Any) -> None:
-    """In a body that is an array, the place begins with the index."""
-    document = changed([{"version": 1, "flagConfig": FLAG}] * 5, place, value)
+async def test_the_location_of_an_error_in_an_array(location: Location, value: Any) -> None:
+    """The location in an array begins with the index."""
+    document = changed([{"version": 1, "flagConfig": FLAG}] * 5, location, value)
 
     with pytest.raises(MalformedDocumentError) as caught:
         await serialization.parse_list(Version[Flag], body(document))
 
-    assert caught.value.location == spelled(place)
+    assert caught.value.location == format_location(location)
 
 
-async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
-    """A long page is read in several turns of the event loop, and the index goes on counting."""
+async def test_the_location_of_an_error_after_the_first_chunk() -> None:
+    """The index counts the items of all chunks."""
     with pytest.raises(MalformedDocumentError) as caught:
         await serialization.parse_page(Flag, "flags", body({"flags": changed([FLAG] * 450, (401, "enabled"), "no")}))
 
@@ -80,7 +81,7 @@ async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "place"),
+    ("document", "location"),
     [
         ([FLAG], ""),
         (None, ""),
@@ -90,17 +91,17 @@ async def test_a_fault_beyond_the_first_chunk_is_named_by_its_place() -> None:
         ({"flags": {"1": FLAG}}, "flags"),
     ],
 )
-async def test_a_page_of_another_shape_is_refused(document: Any, place: str) -> None:
-    """A page without its list, or in another envelope, is never taken for an empty list."""
+async def test_an_invalid_page_is_rejected(document: Any, location: str) -> None:
+    """A page without its list is not an empty list."""
     with pytest.raises(MalformedDocumentError) as caught:
         await serialization.parse_page(Flag, "flags", body(document))
 
-    assert caught.value.location == place
+    assert caught.value.location == location
 
 
 @pytest.mark.parametrize("text", [b"", b"OK", b"<html>", b'{"id": ', b"\xff", b"[NaN]"])
-async def test_what_is_not_json_is_refused(text: bytes) -> None:
-    """A body that is not JSON is said to be none, however it is read."""
+async def test_a_body_that_is_not_json_is_rejected(text: bytes) -> None:
+    """Every parser says that the body is not JSON."""
     for read in (
         lambda: serialization.parse_object(Flag, text),
         lambda: serialization.parse_ids(text),
@@ -115,14 +116,14 @@ async def test_what_is_not_json_is_refused(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "place"), [({"users": []}, ""), ("a,b", ""), (None, ""), (["a", None], "[1]"), ([["a"]], "[0]")]
+    ("document", "location"), [({"users": []}, ""), ("a,b", ""), (None, ""), (["a", None], "[1]"), ([["a"]], "[0]")]
 )
-def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
-    """Inclusions are an array of strings or integers."""
+def test_invalid_ids_are_rejected(document: Any, location: str) -> None:
+    """IDs are an array of strings or integers."""
     with pytest.raises(MalformedDocumentError) as caught:
         serialization.parse_ids(body(document))
 
-    assert caught.value.location == place
+    assert caught.value.location == location
 
 
 @pytest.mark.parametrize(
@@ -137,22 +138,22 @@ def test_ids_of_another_shape_are_refused(document: Any, place: str) -> None:
         ({"nextCursor": 1690000000.5}, "1690000000.5"),
     ],
 )
-async def test_cursors_of_every_documented_form(rest: dict[str, Any], cursor: str | None) -> None:
-    """A missing, null or empty cursor ends the list; strings and numbers, zero included, go on."""
+async def test_valid_cursors(rest: dict[str, Any], cursor: str | None) -> None:
+    """A missing, null or empty cursor ends the list; strings and numbers, zero included, continue it."""
     assert (await serialization.parse_page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
 
 
 @pytest.mark.parametrize("cursor", [True, False, [], {}, ["abc"]])
-async def test_cursors_of_another_type_are_refused(cursor: Any) -> None:
-    """A cursor that cannot be sent back is no end of the list."""
+async def test_invalid_cursors_are_rejected(cursor: Any) -> None:
+    """An invalid cursor is not the end of the list."""
     with pytest.raises(MalformedDocumentError) as caught:
         await serialization.parse_page(Flag, "flags", body({"flags": [], "nextCursor": cursor}))
 
     assert caught.value.location == "nextCursor"
 
 
-def test_a_refused_document_is_left_as_it_was() -> None:
-    """Neither pass changes the document that it reads."""
+def test_a_rejected_document_is_not_changed() -> None:
+    """Neither the hook nor the search for the location changes the document."""
     document = changed(VERSION, ("flagConfig", "targetSegments", 1, "percentage"), "x")
     before = copy.deepcopy(document)
 
@@ -162,8 +163,8 @@ def test_a_refused_document_is_left_as_it_was() -> None:
     assert document == before
 
 
-def test_a_body_has_the_names_of_the_wire() -> None:
-    """A body is camelCase, keeps what is the user's own, sends None as null and leaves `UNSET` out, at every level."""
+def test_the_field_names_of_a_body() -> None:
+    """Names are camelCase except the user's own, None is null, and `UNSET` is omitted at every level."""
     fields = {
         "rollout_percentage": 50,
         "target_segments": [Segment(name=None, rollout_weights={"my_variant": 1}, extra={"newHere": 1})],
@@ -186,8 +187,8 @@ def test_a_body_has_the_names_of_the_wire() -> None:
     }
 
 
-def test_a_query_has_the_names_of_the_wire() -> None:
-    """A query is camelCase text, booleans in lower case, and `UNSET` is left out."""
+def test_the_field_names_of_a_query() -> None:
+    """Names are camelCase, booleans are lower case, and `UNSET` is omitted."""
     fields = {"project_id": "12", "include_archived": True, "limit": 5, "cursor": UNSET, "key": "a b&c"}
 
     assert serialization.query(fields) == (

@@ -1,4 +1,4 @@
-"""Every JSON example of the vendor's documents is read without loss, or is exactly what the client sends."""
+"""Every JSON example of the API reference is parsed without loss, or is exactly what the client sends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INDEX: list[dict[str, str]] = json.loads((EXAMPLES / "index.json").read_bytes())
 ID = "123456"
 DEPLOYMENT = "1001"
 
-ONE: dict[str, Any] = {
+OBJECTS: dict[str, Any] = {
     "flag": Flag,
     "experiment": Experiment,
     "flag-version": Version[Flag],
@@ -48,13 +48,13 @@ ARRAYS: dict[str, Any] = {
     "variants": Variant,
     "deployments": Deployment,
 }
-IDENTIFIERS = {"users", "cohorts"}
+ID_ARRAYS = {"users", "cohorts"}
 PAGES: dict[str, tuple[Any, str]] = {
     "flag-page": (Flag, "flags"),
     "experiment-page": (Experiment, "experiments"),
     "deployment-page": (Deployment, "deployments"),
 }
-RESPONSES = {*ONE, *ARRAYS, *IDENTIFIERS, *PAGES}
+RESPONSES = {*OBJECTS, *ARRAYS, *ID_ARRAYS, *PAGES}
 
 # For each request: its method and path, and the call that sends it. The kind is `flags` or `experiments`.
 REQUESTS: dict[str, tuple[str, str, Call]] = {
@@ -104,14 +104,14 @@ REQUESTS: dict[str, tuple[str, str, Call]] = {
         lambda c, _, body: c.deployments.edit(DEPLOYMENT, **body),
     ),
 }
-# Requests of the Beta API that the client of version 1 has no method for.
-OTHERS = {"rollout-weights"}
+# Requests that only the client of the Beta API has a method for.
+BETA_REQUESTS = {"rollout-weights"}
 
-# What stands inside these is the user's, or in snake_case already.
+# Fields whose names are the user's, or in snake_case.
 UNTOUCHED = {"payload", "rolloutWeights", "exposureEvent"}
 
 
-def of(shapes: Any) -> list[str]:
+def files_of(shapes: Any) -> list[str]:
     return [entry["file"] for entry in INDEX if entry["shape"] in shapes]
 
 
@@ -119,13 +119,13 @@ def shape_of(file: str) -> str:
     return next(entry["shape"] for entry in INDEX if entry["file"] == file)
 
 
-def exactly(document: Any) -> str:
-    """The document's text, which tells 1 from 1.0 and from true."""
+def to_text(document: Any) -> str:
+    """Return the text of a document, which distinguishes 1 from 1.0 and true."""
     return json.dumps(document, sort_keys=True)
 
 
 def arguments(document: Any) -> Any:
-    """The wire's document as arguments of the client: names in snake_case."""
+    """Return a document as arguments of the client, with names in snake_case."""
     if isinstance(document, list):
         return [arguments(item) for item in document]
     if not isinstance(document, dict):
@@ -137,68 +137,68 @@ def arguments(document: Any) -> Any:
 
 
 def test_every_example_is_covered() -> None:
-    """Each file of the folder stands in the index once, and each entry is read or sent by a test of this file."""
+    """The index has each file once, and a test of this module parses or sends each entry."""
     files = sorted(path.name for path in EXAMPLES.iterdir() if path.name != "index.json")
 
     assert sorted(entry["file"] for entry in INDEX) == files
     assert len(INDEX) == 82
     covered = {
-        "response": [*of(ONE), *of(ARRAYS), *of(IDENTIFIERS), *of(PAGES)],
-        "request": [*of(REQUESTS), *of(OTHERS)],
+        "response": [*files_of(OBJECTS), *files_of(ARRAYS), *files_of(ID_ARRAYS), *files_of(PAGES)],
+        "request": [*files_of(REQUESTS), *files_of(BETA_REQUESTS)],
     }
-    for direction, found in covered.items():
-        assert sorted(found) == sorted(entry["file"] for entry in INDEX if entry["direction"] == direction)
+    for direction, covered_files in covered.items():
+        assert sorted(covered_files) == sorted(entry["file"] for entry in INDEX if entry["direction"] == direction)
     assert sum(map(len, covered.values())) == len(files)
 
 
-@pytest.mark.parametrize("file", of(ONE))
-def test_an_object_is_read_and_written_back_as_it_was(file: str) -> None:
-    """A documented object becomes its model, and nothing of it is lost or invented."""
+@pytest.mark.parametrize("file", files_of(OBJECTS))
+def test_objects(file: str) -> None:
+    """An object becomes its model, and is written back unchanged."""
     body = (EXAMPLES / file).read_bytes()
 
-    model = serialization.parse_object(ONE[shape_of(file)], body)
+    model = serialization.parse_object(OBJECTS[shape_of(file)], body)
 
-    assert exactly(to_json(model)) == exactly(json.loads(body))
-    assert model == parse(ONE[shape_of(file)], json.loads(body))
+    assert to_text(to_json(model)) == to_text(json.loads(body))
+    assert model == parse(OBJECTS[shape_of(file)], json.loads(body))
     assert not model.extra
 
 
-@pytest.mark.parametrize("file", of(ARRAYS))
-async def test_an_array_is_read_and_written_back_as_it_was(file: str) -> None:
-    """A documented array becomes a list of models, and nothing of it is lost or invented."""
+@pytest.mark.parametrize("file", files_of(ARRAYS))
+async def test_arrays(file: str) -> None:
+    """An array becomes a list of models, and is written back unchanged."""
     body = (EXAMPLES / file).read_bytes()
 
     models = await serialization.parse_list(ARRAYS[shape_of(file)], body)
 
-    assert exactly(to_json(models)) == exactly(json.loads(body))
+    assert to_text(to_json(models)) == to_text(json.loads(body))
     assert not any(model.extra for model in models)
 
 
-@pytest.mark.parametrize("file", of(IDENTIFIERS))
-def test_an_array_of_ids_is_read_as_it_is(file: str) -> None:
-    """A documented array of ids becomes a list of strings."""
+@pytest.mark.parametrize("file", files_of(ID_ARRAYS))
+def test_arrays_of_ids(file: str) -> None:
+    """An array of IDs becomes a list of strings."""
     body = (EXAMPLES / file).read_bytes()
 
     assert serialization.parse_ids(body) == json.loads(body)
 
 
-@pytest.mark.parametrize("file", of(PAGES))
-async def test_a_page_is_read_with_its_cursor(file: str) -> None:
-    """A documented page becomes its items, unchanged, and its cursor as a string."""
+@pytest.mark.parametrize("file", files_of(PAGES))
+async def test_pages(file: str) -> None:
+    """A page becomes its items, which are written back unchanged, and its cursor as a string."""
     body = (EXAMPLES / file).read_bytes()
     model, name = PAGES[shape_of(file)]
     document = json.loads(body)
 
     page: Any = await serialization.parse_page(model, name, body)
 
-    assert exactly(to_json(page.items)) == exactly(document[name])
+    assert to_text(to_json(page.items)) == to_text(document[name])
     cursor = document.get("nextCursor")
     assert page.next_cursor == (None if cursor is None else str(cursor))
 
 
-@pytest.mark.parametrize("file", of(REQUESTS))
-async def test_a_request_is_sent_as_documented(file: str, client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Called with the documented values, the client sends the documented body to the documented path, accepted."""
+@pytest.mark.parametrize("file", files_of(REQUESTS))
+async def test_requests(file: str, client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """With the documented values, the client sends the documented body to the documented path."""
     document = json.loads((EXAMPLES / file).read_bytes())
     method, path, call = REQUESTS[shape_of(file)]
     kind = "experiments" if "experiment" in file else "flags"
@@ -210,14 +210,14 @@ async def test_a_request_is_sent_as_documented(file: str, client: AsyncExperimen
 
     (request,) = emulator.requests
     assert (request.method, request.path) == (method, f"/api/1{path.format(kind=kind)}")
-    assert exactly(request.body) == exactly(document)
+    assert to_text(request.body) == to_text(document)
     assert request.headers["content-type"] == "application/json"
     assert request.status == 200
 
 
-@pytest.mark.parametrize("file", of(OTHERS))
-async def test_a_request_of_the_beta_api_is_sent_as_documented(file: str, emulator: Emulator) -> None:
-    """The examples that no method of version 1 sends are sent by the client of the Beta API."""
+@pytest.mark.parametrize("file", files_of(BETA_REQUESTS))
+async def test_requests_of_the_beta_api(file: str, emulator: Emulator) -> None:
+    """The other examples are sent by the client of the Beta API."""
     document = json.loads((EXAMPLES / file).read_bytes())
     emulator.state.add_experiment(id=ID)
     async with AsyncBetaClient(emulator.api_key, base_url=emulator.beta_base_url) as client:
@@ -225,5 +225,5 @@ async def test_a_request_of_the_beta_api_is_sent_as_documented(file: str, emulat
 
     (request,) = emulator.requests
     assert (request.method, request.path) == ("POST", f"/beta/experiments/{ID}/rollout-weights")
-    assert exactly(request.body) == exactly(document)
+    assert to_text(request.body) == to_text(document)
     assert request.status == 200

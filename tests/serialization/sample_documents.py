@@ -1,4 +1,4 @@
-"""Documents that tests of the wire share, and places inside them."""
+"""Sample documents, and locations in them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from amp_exp_async import UNSET
 
-Place: TypeAlias = tuple[str | int, ...]
+Location: TypeAlias = tuple[str | int, ...]
 
 SEGMENT = {
     "name": "S",
@@ -57,19 +57,19 @@ HOLDOUT = {
 }
 
 
-def changed(document: Any, place: Place, value: Any) -> Any:
-    """A copy of a document with another value at a place; `UNSET` takes the place away."""
-    step, *rest = place
-    twin = copy.copy(document)
+def changed(document: Any, location: Location, value: Any) -> Any:
+    """Return a copy of a document with another value at a location, or without it if the value is `UNSET`."""
+    step, *rest = location
+    result = copy.copy(document)
     if rest:
-        twin[step] = changed(twin[step], tuple(rest), value)
+        result[step] = changed(result[step], tuple(rest), value)
     elif value is UNSET:
-        del twin[step]
+        del result[step]
     else:
-        twin[step] = value
-    return twin
+        result[step] = value
+    return result
 
 
-def spelled(place: Place) -> str:
-    """A place as an error names it."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+def format_location(location: Location) -> str:
+    """Return a location as errors name it."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).removeprefix(".")

@@ -1,4 +1,4 @@
-"""Any document to a model and back: whether it is refused, and what is kept."""
+"""Any document to a model and back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,16 @@ from amp_exp_async import (
 from amp_exp_async.models import FlagConfig, Id, Model
 from amp_exp_async.serialization import error_location
 from amp_exp_async.serialization.structure import get_structure_hook
-from tests.unit.samples import EXPERIMENT, FLAG, HOLDOUT, MUTEX, VERSION, Place, changed, spelled
+from tests.serialization.sample_documents import (
+    EXPERIMENT,
+    FLAG,
+    HOLDOUT,
+    MUTEX,
+    VERSION,
+    Location,
+    changed,
+    format_location,
+)
 
 ALL_MODELS: list[Any] = [
     Condition,
@@ -71,23 +80,23 @@ VALID: list[tuple[Any, dict[str, Any]]] = [
 OTHER_VALUES: list[Any] = [None, True, 0, 2.5, "", "text", "2023-13-45", [], [1], [None], {}, {"on": 1}, {"on": [1]}]
 
 
-def places(document: Any, place: Place = ()) -> list[Place]:
-    """Every place inside a document."""
+def locations(document: Any, location: Location = ()) -> list[Location]:
+    """Return all locations in a document."""
     if not isinstance(document, list | dict):
         return []
     steps = [*document] if isinstance(document, dict) else range(len(document))
-    below = [places(document[step], (*place, step)) for step in steps]
-    return [*((*place, step) for step in steps), *(deeper for found in below for deeper in found)]
+    below = [locations(document[step], (*location, step)) for step in steps]
+    return [*((*location, step) for step in steps), *(deeper for found in below for deeper in found)]
 
 
 @settings(deadline=None, max_examples=400)
 @given(st.data())
-def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
-    """One wrong value is refused by the fast pass if and only if the detailed one refuses it, at that value's place."""
+def test_hooks_agree_with_cattrs(data: st.DataObject) -> None:
+    """A hook rejects a wrong value if and only if cattrs does, and the error has the location of the value."""
     model, document = data.draw(st.sampled_from(VALID))
-    place = data.draw(st.sampled_from(places(document)))
-    value = data.draw(st.sampled_from([*OTHER_VALUES, *([] if isinstance(place[-1], int) else [UNSET])]))
-    mutated = changed(document, place, value)
+    location = data.draw(st.sampled_from(locations(document)))
+    value = data.draw(st.sampled_from([*OTHER_VALUES, *([] if isinstance(location[-1], int) else [UNSET])]))
+    mutated = changed(document, location, value)
 
     try:
         fast = get_structure_hook(model)(mutated)
@@ -103,7 +112,7 @@ def test_both_passes_agree_and_name_the_place(data: st.DataObject) -> None:
         with pytest.raises(UnexpectedResponseError) as caught:
             parse(model, mutated)
         # Inside a list or object of the right kind, it is the item that is wrong or missing.
-        assert re.fullmatch(rf"{re.escape(spelled(place))}([.\[].+)?", caught.value.location)
+        assert re.fullmatch(rf"{re.escape(format_location(location))}([.\[].+)?", caught.value.location)
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -134,7 +143,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
-    """What a field of a type may be on the wire."""
+    """Return a strategy for the JSON values of a type."""
     if kind in SIMPLE:
         return SIMPLE[kind]
     if get_origin(kind) is list:
@@ -147,13 +156,13 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def documents(model: Any) -> st.SearchStrategy[dict[str, Any]]:
-    """Documents of a model: any of its fields, null where it may be, and fields that nobody knows."""
+    """Return a strategy for the documents of a model, with null, missing and unknown fields."""
     cls = get_origin(model) or model
     known: dict[bool, dict[str, Any]] = {True: {}, False: {}}
     for field in attrs.fields(attrs.resolve_types(cls)):
         if field.name != "extra":
             kind = get_args(model)[0] if field.name == "config" else field.type
-            known[field.default is attrs.NOTHING][wire_name(cls, field.name)] = values_of(kind)
+            known[field.default is attrs.NOTHING][json_name(cls, field.name)] = values_of(kind)
     known_names = {*known[True], *known[False]}
     unknown = st.dictionaries(
         st.text(max_size=8).filter(lambda name: name not in known_names), json_values(), max_size=2
@@ -161,7 +170,7 @@ def documents(model: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(lambda a, b: {**b, **a}, st.fixed_dictionaries(known[True], optional=known[False]), unknown)
 
 
-def wire_name(cls: type, name: str) -> str:
+def json_name(cls: type, name: str) -> str:
     if cls in {ExposureEvent, ExposureFilter}:
         return name
     first, *rest = ("flag_config" if name == "config" else name).split("_")
@@ -169,8 +178,8 @@ def wire_name(cls: type, name: str) -> str:
 
 
 @pytest.mark.parametrize("model", ALL_MODELS, ids=str)
-def test_any_document_is_written_back_as_it_was(model: Any) -> None:
-    """Whatever fields are there, null, missing or unknown, at every level: nothing is lost, invented or reordered."""
+def test_any_document_is_written_back_unchanged(model: Any) -> None:
+    """Null, missing and unknown fields are not lost, invented or reordered at any level."""
 
     @settings(deadline=None, max_examples=60)
     @given(documents(model))
