@@ -35,7 +35,7 @@ def json_equal(value: object, other: object) -> bool:
 
 def join_path(path: str, name: str) -> str:
     """Return the path of a field: `flags[0]` and `key` make `flags[0].key`."""
-    return f"{path}.{name}" if path and name else path or name
+    return f"{path}.{name}" if path else name
 
 
 class DocumentError(Exception):

@@ -137,7 +137,7 @@ class _JsonReader:
             reason = f"is not JSON, or is cut off: {error.msg} (column {error.colno})"
             raise DocumentError(reason, error.lineno) from None
         except RecursionError:
-            self._check_depth()
+            self._check_depth()  # finds the excess, and raises
             raise
         if _is_deep(value):
             self._check_depth()
@@ -294,11 +294,9 @@ class Parser:
 
 def _fields_of(schema: Object, value: Any) -> Mapping[str, Any] | None:
     """Return the fields of an object, or of an instance of its class; None for any other value."""
-    if is_object(value):
-        return value
     if isinstance(value, schema.make):
         return {name: item for name in schema.fields if (item := getattr(value, name)) is not UNSET}
-    return value if isinstance(value, Mapping) else None
+    return value if validation.is_mapping(value) else None
 
 
 def validated(manifest: Manifest) -> Manifest:
@@ -358,7 +356,7 @@ def _validate_values(argument: str, manifest: Manifest, problems: list[Problem],
 def problem_at(flag: FlagConfigSpec, field: str, message: str) -> Problem:
     """Return a problem of a flag or experiment, with the line of the field or of the closest value around it."""
     location = flag.location or SourceLocation("", flag.key)
-    path = join_path(location.path, field)
+    path = join_path(location.path, field) if field else location.path
     return Problem(location.file, location.lines.line_of(path), path, message)
 
 

@@ -260,8 +260,12 @@ def _representer(ruamel: Any) -> Any:
     """Return a class that writes null as `null`, not as nothing."""
     base: Any = ruamel.representer.RoundTripRepresenter
     representer: Any = type("Representer", (base,), {})
-    representer.add_representer(type(None), lambda self, _: self.represent_scalar(f"{_TAG}null", "null"))
+    representer.add_representer(type(None), _represent_null)
     return representer
+
+
+def _represent_null(representer: Any, _: object) -> Any:
+    return representer.represent_scalar(f"{_TAG}null", "null")
 
 
 class _Updater:
