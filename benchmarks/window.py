@@ -27,9 +27,9 @@ class Others:
     """Other processes that use the key.
 
     Attributes:
-        rate: Their requests a second.
-        seconds: How long they send.
-        evenly: Whether their requests are evenly spaced, or independent of each other.
+        rate: their requests a second.
+        seconds: how long they send.
+        evenly: whether their requests are evenly spaced, or independent of each other.
     """
 
     rate: float

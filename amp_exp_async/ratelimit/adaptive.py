@@ -25,7 +25,7 @@ class AdaptiveLimit:
     """The maximum number of permits in use.
 
     Attributes:
-        limit: The maximum while no other process uses the key.
+        limit: the maximum while no other process uses the key.
     """
 
     __slots__ = (
@@ -72,9 +72,9 @@ class AdaptiveLimit:
         """Back off after a 429, but only once for all requests that had been sent by then.
 
         Args:
-            now: The time of the 429.
-            sent_at: When its request was sent.
-            in_window: Our requests that may be in the service's window, without those that it rejected.
+            now: the time of the 429.
+            sent_at: when its request was sent.
+            in_window: our requests that may be in the service's window, without those that it rejected.
 
         Returns:
             Whether it has backed off. If not, the window held one request less of ours than it seemed.

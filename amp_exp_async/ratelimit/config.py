@@ -19,8 +19,8 @@ class RateLimit:
     loop. If their limits differ, the strictest limit of all open clients applies.
 
     Attributes:
-        per_second: The maximum number of requests in any one second; None for no limit.
-        per_day: The maximum number of requests in a UTC day; None for no limit.
+        per_second: the maximum number of requests in any one second; None for no limit.
+        per_day: the maximum number of requests in a UTC day; None for no limit.
     """
 
     per_second: int | None = field(default=100, validator=optional_positive_int)
@@ -42,12 +42,12 @@ class RedisRateLimit(RateLimit):
     of its own.
 
     Attributes:
-        url: The URL of Redis: `redis://`, `rediss://` or `unix://`, as in redis-py.
-        per_second: The maximum number of requests in any one second.
-        per_day: The maximum number of requests in a UTC day; None for no limit.
-        fallback_per_second: The maximum number of requests in any one second of this process while Redis is
+        url: the URL of Redis: `redis://`, `rediss://` or `unix://`, as in redis-py.
+        per_second: the maximum number of requests in any one second.
+        per_day: the maximum number of requests in a UTC day; None for no limit.
+        fallback_per_second: the maximum number of requests in any one second of this process while Redis is
             unavailable.
-        namespace: The prefix of the names in Redis.
+        namespace: the prefix of the names in Redis.
 
     Example:
         `AsyncExperimentClient(rate_limit=RedisRateLimit("redis://localhost:6379/0"))`

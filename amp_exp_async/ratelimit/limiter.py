@@ -34,8 +34,8 @@ class LimitExceededError(Exception):
     """No request may be sent in time.
 
     Attributes:
-        seconds: How long no request may be sent.
-        daily: Whether the limit of the day is reached.
+        seconds: how long no request may be sent.
+        daily: whether the limit of the day is reached.
     """
 
     seconds: float
@@ -59,8 +59,8 @@ class RateLimiter(Protocol):
         """Wait for a permit to send one request.
 
         Args:
-            deadline: The loop time at which to give up; None to wait for as long as it takes.
-            fail_on_daily_limit: Whether to raise if no request may be sent before the next day.
+            deadline: the loop time at which to give up; None to wait for as long as it takes.
+            fail_on_daily_limit: whether to raise if no request may be sent before the next day.
 
         Raises:
             LimitExceededError: If it is certain that no request may be sent in time.
@@ -80,10 +80,10 @@ class RateLimiter(Protocol):
         """Return the permit of a request that has ended.
 
         Args:
-            sent_at: The loop time at which the request was sent.
-            reached: Whether the request may have reached the service.
-            answered: Whether a response arrived.
-            throttled: Whether that was a 429 for too many requests in a second. Call `pause` next.
+            sent_at: the loop time at which the request was sent.
+            reached: whether the request may have reached the service.
+            answered: whether a response arrived.
+            throttled: whether that was a 429 for too many requests in a second. Call `pause` next.
         """
         ...
 
@@ -109,12 +109,12 @@ class LimiterClient:
     """A client that is registered with a `SharedLimiter`.
 
     Attributes:
-        limit: Its limits.
-        loop: Its event loop, once known.
-        in_flight: The number of permits of its requests in flight.
-        waiting: The number of its calls that wait.
-        timer_at: The loop time for which its timer is set; infinite without a timer.
-        closed: Whether it needs no timer.
+        limit: its limits.
+        loop: its event loop, once known.
+        in_flight: the number of permits of its requests in flight.
+        waiting: the number of its calls that wait.
+        timer_at: the loop time for which its timer is set; infinite without a timer.
+        closed: whether it needs no timer.
     """
 
     limit: RateLimit
@@ -143,11 +143,11 @@ class Waiter:
     """A queued `acquire()`.
 
     Attributes:
-        client: The client whose call it is.
-        deadline: The loop time after which a permit is of no use; None for never.
-        fail_on_daily_limit: Whether not to wait for the next day.
-        future: Resolves to None for a permit, or to the reason why no permit comes.
-        granted: Whether a permit has been taken for it.
+        client: the client whose call it is.
+        deadline: the loop time after which a permit is of no use; None for never.
+        fail_on_daily_limit: whether not to wait for the next day.
+        future: resolves to None for a permit, or to the reason why no permit comes.
+        granted: whether a permit has been taken for it.
     """
 
     client: LimiterClient
@@ -181,9 +181,9 @@ class SharedLimiter:
     clock of the system, so that times of one loop are valid in another.
 
     Attributes:
-        window: The permits. Hold `lock` while you use it.
-        public: Whether clients find it by their key.
-        lock: Guards all state. It is reentrant: while it is held, a garbage collection may finalize a client.
+        window: the permits. Hold `lock` while you use it.
+        public: whether clients find it by their key.
+        lock: guards all state. It is reentrant: while it is held, a garbage collection may finalize a client.
     """
 
     def __init__(self, window: MovingWindow, *, public: bool = False) -> None:
@@ -377,7 +377,7 @@ class LocalRateLimiter:
     """The `RateLimiter` of a client that shares its limits with other clients of the same process.
 
     Attributes:
-        seconds_waited: The seconds that calls of this client have waited for permits, summed over all calls.
+        seconds_waited: the seconds that calls of this client have waited for permits, summed over all calls.
     """
 
     def __init__(
@@ -386,9 +386,9 @@ class LocalRateLimiter:
         """Register with a shared limiter.
 
         Args:
-            limit: The limits of the client.
-            wall_clock: Returns POSIX time in seconds.
-            shared: The limiter of all clients of the same key; None to create one that no other client uses.
+            limit: the limits of the client.
+            wall_clock: returns POSIX time in seconds.
+            shared: the limiter of all clients of the same key; None to create one that no other client uses.
         """
         self.seconds_waited = 0.0
         self._limit = limit

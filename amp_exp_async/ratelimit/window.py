@@ -70,10 +70,10 @@ class MovingWindow(Protocol):
         """Start to cool down the permit of a request that may have reached the service.
 
         Args:
-            now: When the request ended.
-            sent_at: When it was sent.
-            answered: Whether a response arrived.
-            throttled: Whether that was a 429 for too many requests in a second.
+            now: when the request ended.
+            sent_at: when it was sent.
+            answered: whether a response arrived.
+            throttled: whether that was a 429 for too many requests in a second.
         """
         ...
 
@@ -105,7 +105,7 @@ class PermitWindow:
         """Create a window without limits.
 
         Args:
-            wall_clock: Returns POSIX time in seconds.
+            wall_clock: returns POSIX time in seconds.
         """
         self._wall_clock = wall_clock
         self._limit = RateLimit(per_second=None, per_day=None)
@@ -261,7 +261,7 @@ class RttEstimator:
     shortest round trip less its distance to the 16th shortest.
 
     Attributes:
-        credit: The seconds by which the wait may be shorter.
+        credit: the seconds by which the wait may be shorter.
     """
 
     __slots__ = ("_responses", "_shortest", "_warm_up", "credit")

@@ -37,9 +37,9 @@ class Network:
     """A network that delays each request and each response.
 
     Attributes:
-        to_service: Returns the delay of the next request.
-        to_client: Returns the delay of the next response.
-        arrivals: When requests arrived at the service.
+        to_service: returns the delay of the next request.
+        to_client: returns the delay of the next response.
+        arrivals: when requests arrived at the service.
     """
 
     to_service: Callable[[], float]
@@ -83,8 +83,8 @@ class StrictWindow:
     """A service that accepts a number of requests in any one second, and does not count those that it rejects.
 
     Attributes:
-        limit: The number of requests.
-        stray_at: When to reject one request even if the window has room.
+        limit: the number of requests.
+        stray_at: when to reject one request even if the window has room.
     """
 
     limit: int = 100
@@ -128,12 +128,12 @@ class SharedKey:
     """One key that our client uses at full load, with retries, while other processes use it too.
 
     Attributes:
-        retry_after: The seconds in the `Retry-After` of a 429; None for no such header.
-        seed: The seed of delays and jitter.
-        window: The service.
-        accepted: When our requests arrived that were accepted.
-        rejected: When our requests arrived that were rejected.
-        others: When requests of other processes arrived that were accepted.
+        retry_after: the seconds in the `Retry-After` of a 429; None for no such header.
+        seed: the seed of delays and jitter.
+        window: the service.
+        accepted: when our requests arrived that were accepted.
+        rejected: when our requests arrived that were rejected.
+        others: when requests of other processes arrived that were accepted.
     """
 
     retry_after: float | None

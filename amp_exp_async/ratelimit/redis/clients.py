@@ -13,7 +13,7 @@ class Degradable(Protocol):
     """A lease client.
 
     Attributes:
-        degraded: Whether Redis is unavailable for it.
+        degraded: whether Redis is unavailable for it.
     """
 
     degraded: bool

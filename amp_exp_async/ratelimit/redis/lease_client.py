@@ -40,20 +40,20 @@ class LeaseRequest:
     """What a client reports.
 
     Attributes:
-        client: The id of the client.
+        client: the id of the client.
         sequence: A number that grows with each request, so that a late request does not undo a newer one.
-        per_second: The limit per second.
-        per_day: The limit per day; 0 for none.
-        wants: The number of permits that it can use.
-        has: The number of permits that it may be using, and goes on to use until it gets the response.
-        day: The UTC day, counted from 1970, that the next three numbers refer to.
-        released: The requests that were reserved and will not be sent.
-        debt: The requests that were sent without a reservation.
-        unused: The requests that are reserved and may still be sent.
-        reserve: The requests to reserve in addition.
-        min_used: The minimum of the requests of the day, in case Redis has lost their number.
-        pause: The milliseconds for which nothing may be sent; 0 for no news.
-        day_pause: The same because the limit of the day is reached.
+        per_second: the limit per second.
+        per_day: the limit per day; 0 for none.
+        wants: the number of permits that it can use.
+        has: the number of permits that it may be using, and goes on to use until it gets the response.
+        day: the UTC day, counted from 1970, that the next three numbers refer to.
+        released: the requests that were reserved and will not be sent.
+        debt: the requests that were sent without a reservation.
+        unused: the requests that are reserved and may still be sent.
+        reserve: the requests to reserve in addition.
+        min_used: the minimum of the requests of the day, in case Redis has lost their number.
+        pause: the milliseconds for which nothing may be sent; 0 for no news.
+        day_pause: the same because the limit of the day is reached.
     """
 
     client: str
@@ -97,14 +97,14 @@ class LeaseResponse:
     """What a client gets.
 
     Attributes:
-        capacity: The number of permits that it may use.
-        interval: The milliseconds until another refresh may bring more.
-        day: The current UTC day by the clock of Redis, counted from 1970.
-        reserved: The requests of that day that are reserved for it, without those that it reported as unused.
-        used: The requests of that day of all processes, reserved ones included.
-        exhausted_for: The milliseconds to the end of the day if its limit is reached; else 0.
-        pause: The milliseconds for which nothing may be sent.
-        day_pause: The same because the limit of the day is reached.
+        capacity: the number of permits that it may use.
+        interval: the milliseconds until another refresh may bring more.
+        day: the current UTC day by the clock of Redis, counted from 1970.
+        reserved: the requests of that day that are reserved for it, without those that it reported as unused.
+        used: the requests of that day of all processes, reserved ones included.
+        exhausted_for: the milliseconds to the end of the day if its limit is reached; else 0.
+        pause: the milliseconds for which nothing may be sent.
+        day_pause: the same because the limit of the day is reached.
     """
 
     capacity: int
@@ -135,10 +135,10 @@ class LeaseStore(Protocol):
 
 
 class LeaseClient:
-    """Keeps a lease fresh, in the event loop of the client's first call, and only while it is needed.
+    """The task that refreshes a lease. It runs in the event loop of the first call, and only while it is needed.
 
     Attributes:
-        degraded: Whether Redis is unavailable.
+        degraded: whether Redis is unavailable.
     """
 
     def __init__(
@@ -147,11 +147,11 @@ class LeaseClient:
         """Create a client that does not run yet.
 
         Args:
-            limit: The limits, and the fallback without Redis.
-            store: The place where leases are kept.
-            name: The name of the leases there.
-            window: The window that gets the lease.
-            limiter: The limiter of that window.
+            limit: the limits, and the fallback without Redis.
+            store: the place where leases are kept.
+            name: the name of the leases there.
+            window: the window that gets the lease.
+            limiter: the limiter of that window.
         """
         self.degraded = False
         self._limit = limit

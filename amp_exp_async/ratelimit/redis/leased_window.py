@@ -14,20 +14,20 @@ class LeasedWindow:
     """A `MovingWindow` whose permits have to be leased, and leased again.
 
     Attributes:
-        capacity: The number of leased permits.
-        expires_at: When the lease expires.
-        reserved: The requests of the day that may still be sent; negative if more were sent while it was `unmetered`.
-        unmetered: Whether requests are sent without a reservation, since Redis is unavailable.
-        starved: Whether a permit was requested that only a larger or a newer lease can provide.
-        acquired: The number of permits taken so far, without those that were undone.
-        on_starved: Called when the window becomes `starved`.
+        capacity: the number of leased permits.
+        expires_at: when the lease expires.
+        reserved: the requests of the day that may still be sent; negative if more were sent while it was `unmetered`.
+        unmetered: whether requests are sent without a reservation, since Redis is unavailable.
+        starved: whether a permit was requested that only a larger or a newer lease can provide.
+        acquired: the number of permits taken so far, without those that were undone.
+        on_starved: called when the window becomes `starved`.
     """
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         """Create a window without a lease.
 
         Args:
-            wall_clock: Returns POSIX time in seconds.
+            wall_clock: returns POSIX time in seconds.
         """
         self.on_starved: Callable[[], None] = lambda: None
         self._wall_clock = wall_clock

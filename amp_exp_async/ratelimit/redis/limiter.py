@@ -23,10 +23,10 @@ class RedisRateLimiter:
         """Create a limiter that does not use the store yet.
 
         Args:
-            limit: The limits.
-            store: The place where leases are kept.
-            name: The name of the leases there.
-            wall_clock: Returns POSIX time in seconds.
+            limit: the limits.
+            store: the place where leases are kept.
+            name: the name of the leases there.
+            wall_clock: returns POSIX time in seconds.
         """
         window = LeasedWindow(wall_clock)
         shared = SharedLimiter(window)

@@ -30,15 +30,15 @@ class RedisLeaseStore:
     """The leases of one key in Redis. It connects on first use, and belongs to one event loop.
 
     Attributes:
-        location: The host and port, or the path of the socket.
+        location: the host and port, or the path of the socket.
     """
 
     def __init__(self, url: str, name: str) -> None:
         """Parse the URL. Nothing connects yet.
 
         Args:
-            url: The URL of Redis.
-            name: The prefix of the names in Redis.
+            url: the URL of Redis.
+            name: the prefix of the names in Redis.
 
         Raises:
             ConfigurationError: If `url` is not a Redis URL.
