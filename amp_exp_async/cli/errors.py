@@ -53,6 +53,7 @@ _OPTIONS = {
 _NAME = re.compile(rf"(?<![\w.'\"/@-])({'|'.join(_OPTIONS)})(?![\w.'\"/@-])")
 _ASSIGNMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=[\"']?([\w-]+)[\"']?")
 _PHRASES = (
+    (re.compile(r"\bthe region (us|eu)\b"), r"--region \1"),
     (re.compile(r", or set allow_insecure_http=(?:True|true)"), ""),
     (re.compile(r"variants\.edit\([^,]*, ['\"]([\w-]+)['\"], rollout_weight=(\d+)\)"), r"set the weight of \1 to \2"),
     (re.compile(r"with client\.mutexes\.edit_slot or client\.holdouts\.edit, or in the app"), "in the app"),

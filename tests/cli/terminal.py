@@ -1,4 +1,4 @@
-"""`amp-exp` in a process of its own: with its output piped, or on a pseudo-terminal."""
+"""`amp-exp` in a process of its own, with pipes or on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Condition = Callable[[], object]
 
 
 def environment_of(emulator: Emulator, **others: str) -> dict[str, str]:
-    """What a process needs to find the library and this account; a variable set to nothing counts as not set."""
+    """Return the environment of a process that finds the library and this account; empty variables count as unset."""
     ours = {
         "PYTHONPATH": _ROOT,
         "PYTHONUNBUFFERED": "1",
@@ -66,7 +66,7 @@ def run_piped(
 
 @contextmanager
 def started(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """`amp-exp` under way, all its streams piped; it does not outlive the block."""
+    """Run `amp-exp` with pipes for the duration of the block."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
         [*AMP_EXP, *arguments], env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
@@ -112,7 +112,7 @@ def run_on_terminal(
 
 
 def _watch(terminal: int, waiting: dict[str, str], interrupt: Condition | None) -> str:
-    """Type what is to be typed, until the other end is closed."""
+    """Type the answers until the other end is closed, and return what was shown."""
     shown, end = b"", time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         if interrupt is not None and interrupt():

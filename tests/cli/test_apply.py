@@ -1,4 +1,4 @@
-"""`amp-exp apply`: what it asks for, sends and says, and how it ends."""
+"""`amp-exp apply`: confirmation, requests, output and exit status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def names(account: Emulator) -> list[str]:
 
 
 def test_apply(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """It shows the changes, makes them, and counts; afterwards there is nothing to change."""
+    """The changes are shown, made and counted; afterwards there is nothing to change."""
     result = amp_exp("apply", edited, "--yes")
     assert result.status == 0
     assert '+ name: "Find"' in result.out
@@ -28,7 +28,7 @@ def test_apply(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
 
 
 def test_apply_as_json(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """One object says it all."""
+    """`--json` prints one object."""
     result = amp_exp("apply", edited, "--yes", "--json")
     assert result.json | {"seconds": 0} == {
         "changes": 2,
@@ -47,8 +47,8 @@ def test_apply_as_json(amp_exp: RunCommand, edited: Path, account: Emulator) -> 
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_apply_needs_consent(amp_exp: RunCommand, edited: Path, account: Emulator, options: list[str]) -> None:
-    """Where nobody can be asked, nothing is changed without `--yes`."""
+def test_apply_needs_confirmation(amp_exp: RunCommand, edited: Path, account: Emulator, options: list[str]) -> None:
+    """Without a terminal and without `--yes`, nothing is changed."""
     result = amp_exp("apply", edited, *options)
     assert result.status == 2
     assert result.err.startswith("Nothing was changed: ")
@@ -56,8 +56,8 @@ def test_apply_needs_consent(amp_exp: RunCommand, edited: Path, account: Emulato
     assert writes(account) == []
 
 
-def test_a_dry_run(amp_exp: RunCommand, edited: Path, plan: Path, account: Emulator) -> None:
-    """It shows what would change, also of a saved plan, and changes nothing."""
+def test_dry_run(amp_exp: RunCommand, edited: Path, plan: Path, account: Emulator) -> None:
+    """The changes of files and of a saved plan are shown and not made."""
     for given in (edited, plan):
         result = amp_exp("apply", given, "--dry-run")
         assert (result.status, "Dry run: nothing was changed." in result.out) == (0, True)
@@ -66,13 +66,13 @@ def test_a_dry_run(amp_exp: RunCommand, edited: Path, plan: Path, account: Emula
 
 
 def test_apply_a_saved_plan(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
-    """It is known by its content, and made as it was shown."""
+    """A saved plan is recognized by its content and applied as it was shown."""
     assert "Done: 2 of 2" in amp_exp("apply", plan, "--yes").out
     assert names(account) == ["new-checkout", "Find", "Colours"]
 
 
-def test_a_saved_plan_that_fits_no_more(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
-    """What was changed in between is named, a line each, and nothing is written."""
+def test_outdated_plan(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
+    """Changes since the plan are listed, one per line, and nothing is written."""
     account.state.add_flag(key="other")
     amp_exp("apply", plan, "--yes")
     account.requests.clear()
@@ -83,8 +83,8 @@ def test_a_saved_plan_that_fits_no_more(amp_exp: RunCommand, plan: Path, account
     assert writes(account) == []
 
 
-def test_a_journal_goes_on(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
-    """After a failure the same command sends what is missing only."""
+def test_journal(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
+    """After a failure, the same command sends only what is missing."""
     journal = plan.parent / "journal.jsonl"
     account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     first = amp_exp("apply", plan, "--yes", "--journal", journal)
@@ -100,7 +100,7 @@ def test_a_journal_goes_on(amp_exp: RunCommand, plan: Path, account: Emulator) -
 
 
 def test_failed_steps_are_named(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """A line each on standard error, with the flag and the error; the rest is done, and the status is 1."""
+    """Each failed step has a line with its flag and error on stderr; other steps are done; the status is 1."""
     account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     result = amp_exp("apply", edited, "--yes", "--json")
     assert result.status == 1
@@ -111,8 +111,8 @@ def test_failed_steps_are_named(amp_exp: RunCommand, edited: Path, account: Emul
     assert result.err.startswith("flags/search in project")
 
 
-def test_an_unknown_step_is_named(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
-    """Where nobody knows whether it was done, nobody says that it was, or was not."""
+def test_unknown_step(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
+    """A step whose response was lost counts as neither done nor failed."""
     file.write_text("project_id: '1'\nflags:\n  - {key: a, name: A, variants: [{key: 'on'}]}\n")
     account.inject(Fault.close(applied=True), method="POST")
     account.inject(Fault.status(403), method="GET", nth=3, times=None)
@@ -122,8 +122,8 @@ def test_an_unknown_step_is_named(amp_exp: RunCommand, file: Path, account: Emul
     assert "unknown whether it was applied" in result.err
 
 
-def test_half_of_a_flag(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
-    """A flag whose steps were done only in part is said to be failed, and what follows on it is not begun."""
+def test_partly_failed_flag(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
+    """A flag with a failed step counts as failed, and its later steps are not started."""
     file.write_text(
         "project_id: '1'\nflags:\n  - key: new-checkout\n    name: New\n    variants: [{key: 'on'}, {key: 'off'}]\n"
     )
@@ -137,37 +137,35 @@ def test_half_of_a_flag(amp_exp: RunCommand, file: Path, account: Emulator) -> N
 
 
 @pytest.mark.parametrize("options", [["--prune"], ["--project-id", "2"]])
-def test_a_plan_takes_no_options_of_files(
-    amp_exp: RunCommand, plan: Path, account: Emulator, options: list[str]
-) -> None:
-    """They would have no effect."""
+def test_plan_with_options_of_files(amp_exp: RunCommand, plan: Path, account: Emulator, options: list[str]) -> None:
+    """Options that a saved plan ignores are rejected."""
     assert amp_exp("apply", plan, "--yes", *options).status == 2
     assert account.requests == []
 
 
-def test_files_take_no_journal(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """It would be of another plan the next time; the refusal says what to do."""
+def test_journal_with_files(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
+    """A journal requires a saved plan; the error says how to make one."""
     result = amp_exp("apply", edited, "--yes", "--journal", edited.parent / "j")
     assert (result.status, account.requests) == (2, [])
     assert "plan --out PLAN" in result.err
 
 
 def test_a_plan_among_files(amp_exp: RunCommand, edited: Path, plan: Path) -> None:
-    """It is applied by itself."""
+    """A saved plan and files exclude each other."""
     assert amp_exp("apply", edited, plan, "--yes").status == 2
 
 
 @pytest.mark.parametrize("keep", [30, 300])
-def test_a_damaged_plan(amp_exp: RunCommand, plan: Path, account: Emulator, keep: int) -> None:
-    """It is refused as a plan, and nothing is sent."""
+def test_damaged_plan(amp_exp: RunCommand, plan: Path, account: Emulator, keep: int) -> None:
+    """A damaged plan is rejected as a plan, and nothing is sent."""
     plan.write_text(plan.read_text()[:keep])
     result = amp_exp("apply", plan, "--yes")
     assert (result.status, account.requests) == (2, [])
     assert "Create a new plan." in result.err
 
 
-def test_a_journal_of_another_plan(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
-    """It is refused, and nothing is written."""
+def test_invalid_journal(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
+    """An invalid journal is rejected, and nothing is written."""
     journal = plan.parent / "journal.jsonl"
     journal.write_text("no journal\n")
     result = amp_exp("apply", plan, "--yes", "--journal", journal)
@@ -175,21 +173,21 @@ def test_a_journal_of_another_plan(amp_exp: RunCommand, plan: Path, account: Emu
     assert result.err.count("\n") == 1
 
 
-def test_a_service_that_fails_at_once(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """One line, status 1."""
+def test_failing_service(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
+    """A failing service gives one line and status 1."""
     account.inject(Fault.status(503), times=None)
     result = amp_exp("apply", edited, "--yes")
     assert (result.status, result.err.count("\n")) == (1, 1)
 
 
 def test_debug_shows_the_traceback(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """Of the error that a step failed with."""
+    """`--debug` shows the traceback of a failed step."""
     account.inject(Fault.status(400), method="PATCH", path="/flags/1002")
     assert "Traceback" in amp_exp("apply", edited, "--yes", "--debug").err
 
 
-def test_a_failure_before_anything_is_begun(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """What is read again before it is written may fail: the summary says that nothing was begun."""
+def test_failure_before_the_first_step(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
+    """If reading fails, the summary says that nothing was started."""
     account.inject(Fault.status(403), method="GET", nth=3)
     result = amp_exp("apply", edited, "--yes")
     assert result.status == 1

@@ -10,14 +10,14 @@ from tests.cli.cli_result import RunCommand, writes
 
 @pytest.fixture
 def id(account: Emulator, amp_exp: RunCommand) -> str:
-    """The id of a deployment, `web` in project 1."""
+    """The ID of deployment `web` in project 1."""
     created: str = amp_exp("deployments", "create", "--project-id", "1", "--label", "web", "--type", "client").out
     account.reset()
     return created.strip()
 
 
 def test_create(account: Emulator, amp_exp: RunCommand) -> None:
-    """It prints the id, and nothing else, so that a script can take it."""
+    """The output is the ID only, so that a script can read it."""
     arguments = ["deployments", "create", "--project-id", "1", "--type", "server", "--label"]
     result = amp_exp(*arguments, "web")
     assert (result.status, result.err, result.out) == (0, "", f"{account.state.deployments[0]['id']}\n")
@@ -25,7 +25,7 @@ def test_create(account: Emulator, amp_exp: RunCommand) -> None:
 
 
 def test_list(account: Emulator, amp_exp: RunCommand, id: str) -> None:
-    """Archived ones, and those of other projects, as the options say."""
+    """Archived deployments and other projects are listed if the options say so."""
     for label, project, archived in (("b", "1", True), ("c", "8", False)):
         made = amp_exp("deployments", "create", "--project-id", project, "--label", label, "--type", "client").out
         if archived:
@@ -37,12 +37,12 @@ def test_list(account: Emulator, amp_exp: RunCommand, id: str) -> None:
     ):
         rows = amp_exp("deployments", "list", *options).out.splitlines()[1:]
         assert [row.split("\t")[2] for row in rows] == labels
-        assert [one["label"] for one in amp_exp("deployments", "list", "--json", *options).json] == labels
+        assert [item["label"] for item in amp_exp("deployments", "list", "--json", *options).json] == labels
     assert f"{id}\t1\tweb" in amp_exp("deployments", "list").out.splitlines()
 
 
 def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
-    """It sends what differs, shows it, and asks before it archives."""
+    """Only differing fields are sent; archiving asks first."""
     result = amp_exp("deployments", "edit", id, "--label", "site", "--restore")
     assert (result.status, result.out) == (0, f'deployment {id} (web): label: "web" -> "site"\n')
     assert account.requests[-1].body == {"label": "site"}
@@ -57,7 +57,7 @@ def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must contain only letters"),
         (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
@@ -67,23 +67,23 @@ def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
         (["edit", "1", "--label", "a b"], "must contain only letters"),
     ],
 )
-def test_bad_input(account: Emulator, amp_exp: RunCommand, arguments: list[str], said: str) -> None:
-    """It is refused in one line, before anything is sent."""
+def test_invalid_input(account: Emulator, amp_exp: RunCommand, arguments: list[str], message: str) -> None:
+    """Invalid input gives one line, and nothing is sent."""
     result = amp_exp("deployments", *arguments)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
-    assert said in result.err
+    assert message in result.err
     assert account.requests == []
 
 
-def test_no_such_deployment(account: Emulator, amp_exp: RunCommand) -> None:
-    """It is found out by reading."""
+def test_unknown_deployment(account: Emulator, amp_exp: RunCommand) -> None:
+    """An unknown ID is rejected after reading."""
     result = amp_exp("deployments", "edit", "999", "--label", "a")
     assert (result.status, 'no deployment with ID "999"' in result.err) == (2, True)
     assert writes(account) == []
 
 
-def test_a_creation_that_nobody_knows_of(account: Emulator, amp_exp: RunCommand) -> None:
-    """It is no success, and no id is printed."""
+def test_creation_with_unknown_outcome(account: Emulator, amp_exp: RunCommand) -> None:
+    """If the outcome is unknown, no ID is printed and the status is 1."""
     account.inject(Fault.close(), method="POST", times=None)
     account.inject(Fault.status(503), method="GET", times=None)
     result = amp_exp("deployments", "create", "--project-id", "1", "--label", "a", "--type", "client")

@@ -1,4 +1,4 @@
-"""Flags as files through the real command line: in a process, piped and on a terminal."""
+"""Flags as files, in a process of its own: piped and on a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATE = 30.0
 ASKED = "Make these changes? [y/N]"
 
 
-class Account:
+class FileAccount:
     """An emulator, and `amp-exp` in a folder of its own."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
@@ -28,15 +28,15 @@ class Account:
         self.environment = environment_of(emulator)
 
     def __call__(self, command: str, stdin: str = "") -> CommandResult:
-        return run_piped(self._in_folder(command), self.environment, stdin=stdin)
+        return run_piped(self.arguments_of(command), self.environment, stdin=stdin)
 
     def on_terminal(self, command: str, answer: str | None = None) -> CommandResult:
         typed = {} if answer is None else {ASKED: answer}
-        return run_on_terminal(self._in_folder(command), self.environment, typed=typed)
+        return run_on_terminal(self.arguments_of(command), self.environment, typed=typed)
 
-    def _in_folder(self, command: str) -> list[str]:
-        """The arguments; a name that begins with @ is of a file in the folder."""
-        return [str(self.folder / one[1:]) if one.startswith("@") else one for one in command.split()]
+    def arguments_of(self, command: str) -> list[str]:
+        """Return the arguments; names that start with @ are files in the folder."""
+        return [str(self.folder / item[1:]) if item.startswith("@") else item for item in command.split()]
 
     def edit(self, name: str, before: str, after: str) -> None:
         path = self.folder / name
@@ -54,13 +54,13 @@ class Account:
 
 
 @pytest.fixture
-def amp(tmp_path: Path) -> Iterator[Account]:
+def amp(tmp_path: Path) -> Iterator[FileAccount]:
     with Emulator() as emulator:
-        yield Account(emulator, tmp_path)
+        yield FileAccount(emulator, tmp_path)
 
 
-def test_the_whole_story(amp: Account) -> None:
-    """From an account to a file, its edit, a plan, the change, and on to another project."""
+def test_workflow(amp: FileAccount) -> None:
+    """Export, edit, plan, apply and promote to another project."""
     for key in ("new-checkout", "search"):
         amp.emulator.state.add_flag(key=key, name=key, projectId="1")
     assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
@@ -94,8 +94,8 @@ def test_the_whole_story(amp: Account) -> None:
 
 
 @pytest.fixture
-def many(amp: Account) -> Account:
-    """A file that declares another name for each of many flags; each request takes a while."""
+def many(amp: FileAccount) -> FileAccount:
+    """A file that renames many flags; each request takes a while."""
     lines = ["project_id: '1'", "flags:"]
     for number in range(MANY):
         amp.emulator.state.add_flag(key=f"flag-{number:03}", name="old", projectId="1")
@@ -105,19 +105,19 @@ def many(amp: Account) -> Account:
     return amp
 
 
-def renamed(amp: Account) -> int:
+def renamed(amp: FileAccount) -> int:
     return [name for name, *_ in amp.flags("1").values()].count("new")
 
 
-def applied(amp: Account) -> int:
-    """Changes that were made. The emulator may have refused some first: a new process begins to count anew."""
+def applied(amp: FileAccount) -> int:
+    """Return the number of applied writes. A new process may first exceed the rate limit."""
     return [request.applied for request in amp.emulator.requests].count(True)
 
 
-def test_ctrl_c_amid_the_changes(many: Account) -> None:
-    """What it says is done is what the emulator holds; the same command goes on from there, and sends each once."""
+def test_ctrl_c_while_applying(many: FileAccount) -> None:
+    """The summary matches the emulator; the same command continues and sends each change once."""
     assert many("plan @flags.yaml --out @plan.json").status == 0
-    command = many._in_folder("apply @plan.json --yes --journal @journal.jsonl")
+    command = many.arguments_of("apply @plan.json --yes --journal @journal.jsonl")
     result = run_piped(command, many.environment, interrupt=lambda: len(writes(many.emulator)) >= 20)
     done = renamed(many)
     assert result.status == 130
@@ -130,9 +130,9 @@ def test_ctrl_c_amid_the_changes(many: Account) -> None:
     assert (renamed(many), applied(many)) == (MANY, MANY)
 
 
-def test_ctrl_c_on_a_terminal(many: Account) -> None:
-    """Likewise for files, which need no journal."""
-    command = many._in_folder("apply @flags.yaml --yes")
+def test_ctrl_c_on_a_terminal(many: FileAccount) -> None:
+    """With files, the same command continues without a journal."""
+    command = many.arguments_of("apply @flags.yaml --yes")
     result = run_on_terminal(command, many.environment, interrupt=lambda: len(writes(many.emulator)) >= 20)
     done = renamed(many)
     assert result.status == 130
@@ -142,37 +142,37 @@ def test_ctrl_c_on_a_terminal(many: Account) -> None:
     assert applied(many) == MANY
 
 
-def test_ctrl_c_twice(many: Account) -> None:
-    """What is under way is given up at once, and is not known: neither done nor not."""
+def test_ctrl_c_twice(many: FileAccount) -> None:
+    """A second Ctrl-C abandons requests in flight, whose outcome is unknown."""
     many.emulator.latency = 0
     many.emulator.inject(Fault.delay(LATE), method="PATCH", nth=MANY)
-    with started(many._in_folder("apply @flags.yaml --yes --json"), many.environment) as process:
+    with started(many.arguments_of("apply @flags.yaml --yes --json"), many.environment) as process:
         assert process.stderr is not None
         until(lambda: renamed(many) == MANY)
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=TIMEOUT)
-    found = CommandResult(process.returncode, out, err)
-    assert (found.status, found.json["state"], found.json["error"]) == (130, "unknown", "Interrupted.")
-    assert (found.json["done"], found.json["unknown"], found.json["left"]) == (MANY - 1, 1, 0)
-    assert found.json["requests"] == len(many.emulator.requests)
+    document = CommandResult(process.returncode, out, err)
+    assert (document.status, document.json["state"], document.json["error"]) == (130, "unknown", "Interrupted.")
+    assert (document.json["done"], document.json["unknown"], document.json["left"]) == (MANY - 1, 1, 0)
+    assert document.json["requests"] == len(many.emulator.requests)
     assert "unknown whether it was applied" in err
 
 
-def test_ctrl_c_before_anything_was_changed(many: Account) -> None:
-    """It says that nothing was."""
+def test_ctrl_c_before_the_first_change(many: FileAccount) -> None:
+    """The message says that nothing was changed."""
     many.emulator.inject(Fault.delay(LATE), times=None)
     result = run_piped(
-        many._in_folder("apply @flags.yaml --yes"), many.environment, interrupt=lambda: many.emulator.requests
+        many.arguments_of("apply @flags.yaml --yes"), many.environment, interrupt=lambda: many.emulator.requests
     )
     assert (result.status, result.err) == (130, "Interrupted. Nothing was changed.\n")
 
 
-def unread(account: Account, command: str) -> str:
-    """What a command whose output nobody reads says on standard error."""
+def run_with_closed_output(account: FileAccount, command: str) -> str:
+    """Run a command whose output is closed, and return its stderr."""
     with subprocess.Popen(
-        [*AMP_EXP, *account._in_folder(command)],
+        [*AMP_EXP, *account.arguments_of(command)],
         env=account.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -187,25 +187,27 @@ def unread(account: Account, command: str) -> str:
     return err.strip()
 
 
-def test_output_that_nobody_reads(many: Account) -> None:
-    """`| head` ends what only reads in silence; what would change something changes nothing, and says so."""
+def test_closed_output(many: FileAccount) -> None:
+    """A read-only command ends silently; a command that writes changes nothing and says so."""
     many.emulator.latency = 0
-    assert unread(many, "plan @flags.yaml") == ""
-    assert unread(many, "apply @flags.yaml --yes").endswith("Nothing was changed.")
+    assert run_with_closed_output(many, "plan @flags.yaml") == ""
+    assert run_with_closed_output(many, "apply @flags.yaml --yes").endswith("Nothing was changed.")
     assert renamed(many) == 0
 
 
-def test_json_that_nobody_reads(amp: Account) -> None:
-    """It comes when all is done: what was changed is told on standard error."""
+def test_closed_json_output(amp: FileAccount) -> None:
+    """JSON is printed at the end, so stderr lists what was changed."""
     amp.emulator.state.add_flag(key="a", projectId="1", name="old")
     (amp.folder / "flags.json").write_text('{"project_id": "1", "flags": [{"key": "a", "name": "new"}]}')
-    assert unread(amp, "apply @flags.json --yes --json").endswith("Changed before: 1 of 1 flags and experiments.")
+    assert run_with_closed_output(amp, "apply @flags.json --yes --json").endswith(
+        "Changed before: 1 of 1 flags and experiments."
+    )
     assert amp.flags("1")["a"][0] == "new"
 
 
-def test_output_that_is_read_in_part(many: Account) -> None:
-    """What is under way goes on to its end, and its summary goes to standard error."""
-    with started(many._in_folder("apply @flags.yaml --yes"), many.environment) as process:
+def test_output_closed_while_applying(many: FileAccount) -> None:
+    """The run continues to its end, and its summary goes to stderr."""
+    with started(many.arguments_of("apply @flags.yaml --yes"), many.environment) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -216,8 +218,8 @@ def test_output_that_is_read_in_part(many: Account) -> None:
     assert "BrokenPipe" not in err
 
 
-def test_a_half_written_file(many: Account) -> None:
-    """It is refused with file and line, and nothing is asked."""
+def test_truncated_file(many: FileAccount) -> None:
+    """A truncated file is rejected with its line, and nothing is sent."""
     path = many.folder / "flags.yaml"
     path.write_text(path.read_text()[:-5])
     result = many("apply @flags.yaml --yes")
@@ -226,8 +228,8 @@ def test_a_half_written_file(many: Account) -> None:
     assert many.emulator.requests == []
 
 
-def test_a_wrong_key(many: Account) -> None:
-    """One line says what may be wrong, without the key."""
+def test_invalid_key(many: FileAccount) -> None:
+    """One line names the likely mistake and does not contain the key."""
     many.environment["AMPLITUDE_MANAGEMENT_API_KEY"] = "not-the-key"
     result = many("plan @flags.yaml")
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)

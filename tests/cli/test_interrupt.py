@@ -1,4 +1,4 @@
-"""`amp-exp users` on a terminal, and what Ctrl-C leaves behind."""
+"""`amp-exp users` on a terminal, and after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ LATE = 30.0
 
 
 @pytest.fixture(autouse=True)
-def _usual_handler() -> Iterator[None]:
-    """Ctrl-C raises, as in any script."""
+def _default_handler() -> Iterator[None]:
+    """Let Ctrl-C raise, as in any script."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def press_after(emulator: Emulator, *counts: int) -> threading.Thread:
-    """Press Ctrl-C as soon as there have been so many writes; once for each number."""
+    """Press Ctrl-C once for each of these numbers of writes, when the emulator has received them."""
 
     def press() -> None:
         for count in counts:
@@ -45,20 +45,20 @@ def press_after(emulator: Emulator, *counts: int) -> threading.Thread:
 
 @pytest.fixture
 def environment(account: Emulator) -> dict[str, str]:
-    """What a process needs to find the library and the account."""
+    """The environment of a process that finds the account."""
     return environment_of(account)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A file of 1,500 ids."""
+    """A file of 1,500 IDs."""
     path = tmp_path / "ids.txt"
     path.write_text(MANY)
     return str(path)
 
 
-def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], file: str) -> None:
-    """For the key, hidden, where there is none, and for consent; then bars show how far it is."""
+def test_prompts_on_a_terminal(account: Emulator, environment: dict[str, str], file: str) -> None:
+    """A missing key and the confirmation are asked for; then bars show the progress."""
     environment["AMPLITUDE_MANAGEMENT_API_KEY"] = ""
     typed = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
     result = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, typed=typed)
@@ -71,16 +71,16 @@ def test_on_a_terminal_it_asks(account: Emulator, environment: dict[str, str], f
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n\n", 1), ("\n", 1), ("\x03", 130)])
-def test_no_consent(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
-    """Anything but a yes changes nothing, and says so."""
+def test_no_confirmation(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
+    """Any answer but yes changes nothing."""
     arguments = ["users", "add", "1001", "on", "--file", file]
     result = run_on_terminal(arguments, environment, typed={"[y/N]": answer})
     assert (result.status, result.out.count("Nothing was changed.")) == (status, 1), result.out
     assert writes(account) == []
 
 
-def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> None:
-    """A second Ctrl-C ends it at once: the summary tells what arrived and what is not known, the status is 130."""
+def test_two_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> None:
+    """A second Ctrl-C ends the run; the summary counts what is done and what is unknown."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.delay(LATE), method="DELETE", nth=3)
     with started(["users", "remove", "1001", "on", "--file", "-", "--yes"], environment) as process:
@@ -100,8 +100,8 @@ def test_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str]) -> 
     assert "Traceback" not in err
 
 
-def test_what_is_under_way_ends(account: Emulator, users: RunCommand) -> None:
-    """After one Ctrl-C the operation under way ends, and no other begins."""
+def test_operation_in_flight_finishes(account: Emulator, users: RunCommand) -> None:
+    """After one Ctrl-C, the operation in flight finishes and no other starts."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.delay(0.3), method="DELETE", nth=2)
     ids = "\n".join(map(str, range(2000)))
@@ -114,8 +114,8 @@ def test_what_is_under_way_ends(account: Emulator, users: RunCommand) -> None:
     assert writes(account) == ["DELETE"] * 15
 
 
-def test_all_was_done_nevertheless(account: Emulator, users: RunCommand) -> None:
-    """If Ctrl-C came too late to leave anything out, the summary says so."""
+def test_ctrl_c_after_the_last_operation(account: Emulator, users: RunCommand) -> None:
+    """If all operations finished, the summary says so."""
     account.inject(Fault.delay(0.3), method="POST")
     presser = press_after(account, 1)
     result = users("add", "a", "--yes", "--json")
@@ -124,10 +124,10 @@ def test_all_was_done_nevertheless(account: Emulator, users: RunCommand) -> None
 
 
 @pytest.mark.parametrize("presses", [1, 2])
-def test_what_takes_too_long_is_given_up(
+def test_requests_in_flight_are_abandoned(
     account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch, presses: int
 ) -> None:
-    """After its grace, or a second Ctrl-C: one request is not known, in a replacement too."""
+    """After the grace period or a second Ctrl-C, one request is unknown, also in a replacement."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.delay(LATE), method="DELETE", nth=2)
     monkeypatch.setattr(interrupt, "_GRACE", 0.2 if presses == 1 else LATE)
@@ -136,14 +136,14 @@ def test_what_takes_too_long_is_given_up(
     result = users("replace", "a\nb", "--yes", "--json")
     presser.join(TIMEOUT)
     assert time.monotonic() - began < TIMEOUT
-    found = result.json
-    assert (result.status, found["state"]) == (130, "unknown")
-    assert (found["added"], found["removed"], found["unknown"]) == (2, 100, 100)
-    assert found["requests"] == len(account.requests)
+    document = result.json
+    assert (result.status, document["state"]) == (130, "unknown")
+    assert (document["added"], document["removed"], document["unknown"]) == (2, 100, 100)
+    assert document["requests"] == len(account.requests)
 
 
-def test_before_anything_was_sent(account: Emulator, users: RunCommand) -> None:
-    """Ctrl-C while it looks changes nothing, and it says so."""
+def test_ctrl_c_before_the_first_write(account: Emulator, users: RunCommand) -> None:
+    """Ctrl-C while reading changes nothing."""
     account.inject(Fault.delay(LATE))
 
     def press() -> None:

@@ -1,4 +1,4 @@
-"""How a bulk run is shown."""
+"""Progress of bulk runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from amp_exp_async.emulator import Emulator, Fault
 from tests.sync.timeouts import until
 
 
-class Run:
-    """A run that is as far as it is told to be."""
+class FakeRun:
+    """A run whose progress a test sets."""
 
     def __init__(self) -> None:
         self.looked = 0
@@ -27,23 +27,23 @@ class Run:
         return self.now
 
     def come_to(self, done: int, failed: int, total: int | None, left: float | None) -> None:
-        """Be so far, and wait until somebody has looked."""
+        """Set the progress, and wait until it was shown."""
         self.now = Progress(done=done, failed=failed, total=total, rate=98.4, seconds_left=left)
         before = self.looked
         until(lambda: self.looked > before + 4)
 
 
 @pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test waits ten seconds for a line."""
+def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Avoid waiting ten seconds for a line."""
     monkeypatch.setattr(output, "_LOG_INTERVAL", 0.01)
     monkeypatch.setattr(output, "_REFRESH_INTERVAL", 0.01)
     return
 
 
-def test_lines() -> None:
-    """When piped: a line now and then, without control characters, and one at the end."""
-    console, run = Console(file=io.StringIO(), width=40), Run()
+def test_log_reporter() -> None:
+    """In a pipe, lines without control characters are printed now and then, and at the end."""
+    console, run = Console(file=io.StringIO(), width=40), FakeRun()
     with output.make_reporter(console, silent=False).watch("Editing [flags] of a project that has many", run):
         run.come_to(3, 0, None, None)
         run.come_to(10, 2, 20, 1.2)
@@ -56,9 +56,9 @@ def test_lines() -> None:
     assert shown.splitlines()[-1].startswith("Editing [flags] of a project that has many: 20 of 20, 3 failed in 0.")
 
 
-def test_bars() -> None:
-    """On a terminal: a bar with the count, what failed, the rate and the time left."""
-    console, run = Console(file=io.StringIO(), width=140, force_terminal=True), Run()
+def test_bar_reporter() -> None:
+    """On a terminal, a bar has the counts, the rate and the time left."""
+    console, run = Console(file=io.StringIO(), width=140, force_terminal=True), FakeRun()
     with output.make_reporter(console, silent=False).watch("Editing", run):
         run.come_to(3, 0, None, None)
         run.come_to(10, 2, 20, 1.2)
@@ -72,9 +72,9 @@ def test_bars() -> None:
     assert "a second" not in at_the_end
 
 
-def test_silence() -> None:
-    """Where only JSON is wanted nothing is shown, and nobody looks."""
-    console, run = Console(file=io.StringIO()), Run()
+def test_null_reporter() -> None:
+    """With `--json`, nothing is shown and the progress is not read."""
+    console, run = Console(file=io.StringIO()), FakeRun()
     with output.make_reporter(console, silent=True).watch("Editing", run):
         pass
     with output.make_reporter(console, silent=True).step("Counting", 3) as advance:
@@ -83,9 +83,9 @@ def test_silence() -> None:
     assert (console.file.getvalue(), run.looked) == ("", 0)
 
 
-def test_a_run_that_raises() -> None:
-    """How far it came is shown nevertheless."""
-    console, run = Console(file=io.StringIO()), Run()
+def test_run_that_raises() -> None:
+    """The progress so far is shown."""
+    console, run = Console(file=io.StringIO()), FakeRun()
 
     def interrupted() -> None:
         with output.make_reporter(console, silent=False).watch("Editing", run):
@@ -98,8 +98,8 @@ def test_a_run_that_raises() -> None:
     assert console.file.getvalue().splitlines()[-1].startswith("Editing: 3 of 5 in")
 
 
-def test_a_bulk_run() -> None:
-    """A run of the blocking client is watched while it is carried out."""
+def test_bulk_run() -> None:
+    """A run of the blocking client is shown while it is carried out."""
     console = Console(file=io.StringIO())
     with Emulator() as emulator:
         ids = [emulator.state.add_flag()["id"] for _ in range(5)]

@@ -1,4 +1,4 @@
-"""`amp-exp plan`: what it reads and says."""
+"""`amp-exp plan`: requests and output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("account")
 
 
 def test_plan(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """The diff goes to standard output, and what to do next to standard error; nothing is changed."""
+    """The diff goes to stdout, and the next step to stderr; nothing is changed."""
     result = amp_exp("plan", edited)
     assert result.status == 0
     assert "~ edit flags/search in project" in result.out
@@ -23,15 +23,15 @@ def test_plan(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
     assert writes(account) == []
 
 
-def test_what_to_do_next_keeps_the_options(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
-    """The line to go on with is for the same account, and means the same."""
+def test_next_step_keeps_the_options(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
+    """The next step is for the same account and has the same options."""
     result = amp_exp("plan", edited, "--prune", "--base-url", account.base_url)
     assert result.err == f"To make these changes: amp-exp apply {edited} --prune --base-url {account.base_url}\n"
 
 
 @pytest.mark.parametrize(("change", "status"), [("name: Find", 3), ("name: Search", 0)])
-def test_plan_tells_changes_by_its_status(amp_exp: RunCommand, file: Path, change: str, status: int) -> None:
-    """With `--detailed-exitcode`: 3 where there are changes."""
+def test_detailed_exitcode(amp_exp: RunCommand, file: Path, change: str, status: int) -> None:
+    """With `--detailed-exitcode`, the status is 3 if there are changes."""
     file.write_text(file.read_text().replace("name: Search", change))
     assert amp_exp("plan", file, "--detailed-exitcode").status == status
     assert amp_exp("plan", file, "--detailed-exitcode", "--json").status == status
@@ -39,23 +39,23 @@ def test_plan_tells_changes_by_its_status(amp_exp: RunCommand, file: Path, chang
 
 
 def test_plan_as_json_and_markdown(amp_exp: RunCommand, edited: Path) -> None:
-    """Standard output has it, and nothing else; not both at once."""
+    """Standard output has the plan only; JSON and Markdown exclude each other."""
     assert [change["key"] for change in amp_exp("plan", edited, "--json").json["changes"]] == ["search", "theme"]
     assert amp_exp("plan", edited, "--markdown").out.startswith("### Flags: 2 to edit\n")
     assert amp_exp("plan", edited, "--markdown", "--json").status == 2
 
 
-def test_plan_of_nothing(amp_exp: RunCommand, file: Path) -> None:
-    """It says so, and names no next step."""
+def test_empty_plan(amp_exp: RunCommand, file: Path) -> None:
+    """An empty plan has no next step."""
     assert amp_exp("plan", file).out == "Nothing to change: everything matches the files.\n"
     assert amp_exp("plan", file).err == ""
 
 
 def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) -> None:
-    """They count as one; what stands in two of them is refused with both places."""
+    """Files count as one; a flag declared twice is rejected with both places."""
     other = tmp_path / "other.json"
     other.write_text('{"project_id": "1",\n "flags": [{"key": "brand-new"}]}')
-    assert [one["key"] for one in amp_exp("plan", file, other, "--json").json["changes"]] == ["brand-new"]
+    assert [item["key"] for item in amp_exp("plan", file, other, "--json").json["changes"]] == ["brand-new"]
     other.write_text('{"flags": [\n {"key": "search"}]}')
     result = amp_exp("plan", file, other, "--json")
     assert result.status == 2
@@ -65,14 +65,14 @@ def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["flags:\n  - key: brand-new\n", '{"flags": [{"key": "brand-new"}]}'])
 def test_plan_of_standard_input(amp_exp: RunCommand, text: str) -> None:
-    """YAML or JSON; problems in it name it."""
+    """Standard input is YAML or JSON, and problems name it."""
     given = text.replace("brand-new", "new-checkout")
     assert amp_exp("plan", "-", stdin=given).out == "Nothing to change: everything matches the files.\n"
     assert "standard input:" in amp_exp("plan", "-", stdin=text.replace("key", "kee")).err
 
 
 def test_problems_of_all_files_at_once(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
-    """A line each, with file and line; nothing is asked of the service."""
+    """Each problem has a line with file and line number; nothing is sent."""
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(f"flags:\n  - key: {name}\n    nmae: x\n")
     result = amp_exp("plan", tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml")
@@ -82,10 +82,8 @@ def test_problems_of_all_files_at_once(amp_exp: RunCommand, account: Emulator, t
 
 
 @pytest.mark.parametrize("content", [None, "project_id: '1'\n"])
-def test_a_folder_that_declares_nothing(
-    amp_exp: RunCommand, account: Emulator, tmp_path: Path, content: str | None
-) -> None:
-    """It is refused: `no changes` would be taken for a success."""
+def test_folder_without_flags(amp_exp: RunCommand, account: Emulator, tmp_path: Path, content: str | None) -> None:
+    """A folder without flags is rejected, because an empty plan would look like success."""
     if content is not None:
         (tmp_path / "flags.yaml").write_text(content)
     result = amp_exp("plan", tmp_path)
@@ -93,8 +91,8 @@ def test_a_folder_that_declares_nothing(
     assert "no flags and no experiments" in result.err
 
 
-def test_out_takes_the_place_of_plans_only(amp_exp: RunCommand, edited: Path) -> None:
-    """A plan is saved over another plan, and over nothing else."""
+def test_out_overwrites_plans_only(amp_exp: RunCommand, edited: Path) -> None:
+    """A plan is saved over another plan, and over no other file."""
     out = edited.parent / "new.json"
     assert amp_exp("plan", edited, "--out", out).err == f"To make exactly these changes: amp-exp apply {out}\n"
     assert amp_exp("plan", edited, "--out", out).status == 0
@@ -104,12 +102,12 @@ def test_out_takes_the_place_of_plans_only(amp_exp: RunCommand, edited: Path) ->
     assert "cannot be written" in amp_exp("plan", edited, "--out", edited.parent / "none" / "plan.json").err
 
 
-def test_a_saved_plan_is_not_planned(amp_exp: RunCommand, plan: Path) -> None:
-    """The refusal says what to do with it."""
+def test_plan_of_a_saved_plan(amp_exp: RunCommand, plan: Path) -> None:
+    """The error says how to apply it."""
     result = amp_exp("plan", plan)
     assert (result.status, result.err.endswith(f"amp-exp apply {plan}\n")) == (2, True)
 
 
-def test_a_plan_on_standard_input(amp_exp: RunCommand, plan: Path) -> None:
-    """It is known for what it is."""
+def test_saved_plan_on_standard_input(amp_exp: RunCommand, plan: Path) -> None:
+    """A saved plan on standard input is recognized and rejected."""
     assert "is a saved plan" in amp_exp("plan", "-", stdin=plan.read_text()).err

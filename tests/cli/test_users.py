@@ -1,4 +1,4 @@
-"""`amp-exp users`: what it asks for, sends and says."""
+"""`amp-exp users`: confirmation, requests and output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def included(emulator: Emulator, id: str = "1001") -> list[str]:
 
 
 def test_add(account: Emulator, users: RunCommand) -> None:
-    """Only ids that are missing are sent; the summary counts them."""
+    """Only missing IDs are sent, and the summary counts them."""
     account.state.add_users("flags", "1001", "on", ["a"])
     result = users("add", "# who\n\na\n b \nc\nc\n", "--yes")
     assert (result.status, result.err) == (0, "")
@@ -30,7 +30,7 @@ def test_add(account: Emulator, users: RunCommand) -> None:
 
 
 def test_remove(account: Emulator, users: RunCommand) -> None:
-    """Ids that are not included are as wanted already; any number goes, 100 a request."""
+    """IDs that are not included count as unchanged; 100 IDs are removed per request."""
     account.state.add_users("flags", "1001", "on", [*MANY.split(), "kept"])
     result = users("remove", f"{MANY}\nnever-there", "--yes", "--json")
     assert result.json | {"requests": 0} == {
@@ -53,7 +53,7 @@ def test_remove(account: Emulator, users: RunCommand) -> None:
 
 
 def test_replace(account: Emulator, users: RunCommand) -> None:
-    """Afterwards the variant has the ids of the file and no others."""
+    """Afterwards the variant includes the IDs of the file only."""
     account.state.add_users("flags", "1001", "on", ["a", "b", "c"])
     result = users("replace", "c\nd", "--yes")
     assert "1 to add, 2 to remove, 1 unchanged" in result.out
@@ -62,8 +62,8 @@ def test_replace(account: Emulator, users: RunCommand) -> None:
 
 
 @pytest.mark.parametrize("action", ["add", "remove", "replace"])
-def test_a_dry_run_writes_nothing(account: Emulator, users: RunCommand, action: str) -> None:
-    """It says what would change, and that nothing was."""
+def test_dry_run(account: Emulator, users: RunCommand, action: str) -> None:
+    """The changes are shown and not made."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     result = users(action, "b\nc", "--dry-run")
     assert result.status == 0
@@ -74,7 +74,7 @@ def test_a_dry_run_writes_nothing(account: Emulator, users: RunCommand, action: 
 
 @pytest.mark.parametrize(("action", "ids"), [("add", "a"), ("remove", "c"), ("replace", "b\na")])
 def test_nothing_to_change(account: Emulator, users: RunCommand, action: str, ids: str) -> None:
-    """It says so, asks nothing, and is done."""
+    """Nothing is asked or sent, and the status is 0."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     result = users(action, ids)
     assert (result.status, result.err) == (0, "")
@@ -84,15 +84,15 @@ def test_nothing_to_change(account: Emulator, users: RunCommand, action: str, id
 
 
 def test_by_key(account: Emulator, users: RunCommand) -> None:
-    """What is not all digits is a key, and so is what `--key` says."""
+    """A value that is not all digits is a key; with `--key`, any value is."""
     account.state.add_flag(key="2024")
     assert users("add", "a", "--yes", flag="new-checkout").status == 0
     assert users("add", "a", "--yes", "--key", flag="2024").status == 0
     assert included(account) == included(account, "1002") == ["a"]
 
 
-def test_a_key_in_several_projects(account: Emulator, users: RunCommand) -> None:
-    """It is refused with the projects that have it, until one is named."""
+def test_key_in_several_projects(account: Emulator, users: RunCommand) -> None:
+    """The projects are listed until one is chosen."""
     for project in ("7", "8"):
         account.state.add_flag(key="twice", projectId=project)
     result = users("add", "a", "--yes", flag="twice")
@@ -103,15 +103,15 @@ def test_a_key_in_several_projects(account: Emulator, users: RunCommand) -> None
     assert (included(account, "1002"), included(account, "1003")) == ([], ["a"])
 
 
-def test_a_project_for_an_id(account: Emulator, users: RunCommand) -> None:
-    """A project names nothing where the flag is named by id: one of the two is a mistake."""
+def test_project_with_an_id(account: Emulator, users: RunCommand) -> None:
+    """A project goes with a key only."""
     result = users("add", "a", "--yes", "--project-id", "1")
     assert (result.status, "pass --key" in result.err) == (2, True)
     assert account.requests == []
 
 
 def test_experiments(account: Emulator, users: RunCommand) -> None:
-    """`--experiment` names an experiment by the same argument."""
+    """With `--experiment`, FLAG names an experiment."""
     id = account.state.add_experiment(key="price")["id"]
     result = users("add", "a", "--yes", "--experiment", flag="price", variant="treatment")
     assert f"experiment {id} (price), variant treatment: 1 to add" in result.out
@@ -119,7 +119,7 @@ def test_experiments(account: Emulator, users: RunCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "variant", "said"),
+    ("flag", "variant", "message"),
     [
         ("999", "on", "No flag has ID 999"),
         ("999", "on", "If 999 is a key, pass --key."),
@@ -129,17 +129,17 @@ def test_experiments(account: Emulator, users: RunCommand) -> None:
         ("1001", "o n", "VARIANT: must consist of letters"),
     ],
 )
-def test_unknown_flag_or_variant(account: Emulator, users: RunCommand, flag: str, variant: str, said: str) -> None:
-    """One line says what there is none of; nothing was written."""
+def test_unknown_flag_or_variant(account: Emulator, users: RunCommand, flag: str, variant: str, message: str) -> None:
+    """One line says what does not exist, and nothing is written."""
     result = users("add", "a", "--yes", flag=flag, variant=variant)
     assert result.status == 2
-    assert said in result.err
+    assert message in result.err
     assert result.err.count("\n") == 1
     assert writes(account) == []
 
 
-def test_bad_lines(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """All of them are named by file and line, before anything is sent."""
+def test_invalid_lines(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
+    """Invalid lines are listed with file and line number, and nothing is sent."""
     file = tmp_path / "ids.txt"
     file.write_text("good\na,b\n\nc\x01d\n")
     result = users("add", "", "--yes", file=str(file))
@@ -151,32 +151,32 @@ def test_bad_lines(account: Emulator, users: RunCommand, tmp_path: Path) -> None
     assert account.requests == []
 
 
-def test_many_bad_lines(account: Emulator, users: RunCommand) -> None:
-    """The first few are named, the others counted."""
+def test_many_invalid_lines(account: Emulator, users: RunCommand) -> None:
+    """The first few are listed, the others are counted."""
     result = users("add", "a,b\n" * 20, "--yes")
     assert "standard input, line 1: " in result.err
     assert "and 15 more lines" in result.err
     assert account.requests == []
 
 
-def test_files_that_cannot_be_read(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """None, a folder, and text that is no UTF-8 are refused in one line."""
+def test_unreadable_files(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
+    """A missing file, a folder and text in another encoding give one line."""
     (tmp_path / "utf16.txt").write_text("a", encoding="utf-16")
-    for name, said in (("missing", "No such file"), ("", "Is a directory"), ("utf16.txt", "not UTF-8 text")):
+    for name, message in (("missing", "No such file"), ("", "Is a directory"), ("utf16.txt", "not UTF-8 text")):
         result = users("add", "", "--yes", file=str(tmp_path / name))
-        assert (result.status, said in result.err, result.err.count("\n")) == (2, True, 1), result.err
+        assert (result.status, message in result.err, result.err.count("\n")) == (2, True, 1), result.err
     assert account.requests == []
 
 
-def test_a_byte_order_mark_is_no_part_of_an_id(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """Windows programs put one before the first line."""
+def test_byte_order_mark(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
+    """A byte order mark is not part of the first ID."""
     (tmp_path / "ids.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\r\n")
     assert users("add", "", "--yes", file=str(tmp_path / "ids.txt")).status == 0
     assert included(account) == ["a", "b"]
 
 
-def test_an_empty_file(account: Emulator, users: RunCommand) -> None:
-    """It is taken for a mistake: as a replacement it would remove everybody."""
+def test_empty_file(account: Emulator, users: RunCommand) -> None:
+    """A file without IDs is rejected, because a replacement would remove all users."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     for action in ("add", "remove", "replace"):
         result = users(action, "# nobody\n", "--yes")
@@ -190,7 +190,7 @@ def test_an_empty_file(account: Emulator, users: RunCommand) -> None:
 
 @pytest.mark.usefixtures("account")
 def test_emails(users: RunCommand) -> None:
-    """They are sent, with one warning that counts them and shows the first."""
+    """E-mail addresses are sent with one warning that counts them and shows the first."""
     result = users("add", "user\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
     assert result.json["added"] == 4
     assert result.err.startswith("Warning: 2 IDs look like e-mail addresses, such as ann@example.com.")
@@ -198,8 +198,8 @@ def test_emails(users: RunCommand) -> None:
     assert "1 ID looks like an e-mail address" in users("remove", "ann@example.com", "--dry-run").err
 
 
-def test_more_than_a_variant_can_have(account: Emulator, users: RunCommand) -> None:
-    """2,000 is the limit, of a file and of what would come of it; nothing was written."""
+def test_too_many_users(account: Emulator, users: RunCommand) -> None:
+    """2,000 is the maximum of a file and of a variant; nothing is written."""
     result = users("add", "\n".join(map(str, range(2001))), "--yes")
     assert (result.status, "at most 2000" in result.err, account.requests) == (2, True, [])
     account.state.add_users("flags", "1001", "on", map(str, range(1999)))
@@ -209,8 +209,8 @@ def test_more_than_a_variant_can_have(account: Emulator, users: RunCommand) -> N
     assert writes(account) == []
 
 
-def test_without_a_terminal_it_needs_a_yes(account: Emulator, users: RunCommand) -> None:
-    """It shows what would change, asks nobody, and says what to pass."""
+def test_without_a_terminal(account: Emulator, users: RunCommand) -> None:
+    """The changes are shown, and the error says what to pass."""
     result = users("add", "a")
     assert result.status == 2
     assert "1 to add" in result.out
@@ -219,14 +219,14 @@ def test_without_a_terminal_it_needs_a_yes(account: Emulator, users: RunCommand)
 
 
 def test_json_never_asks(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither on a terminal."""
+    """With `--json`, nothing is asked even on a terminal."""
     monkeypatch.setattr(module, "is_terminal", lambda: True)
     result = users("add", "a", "--json")
     assert (result.status, "--yes" in result.json["error"], account.requests) == (2, True, [])
 
 
-def test_a_refusal_half_way(account: Emulator, users: RunCommand) -> None:
-    """What arrived is counted, what is left too, and the error is one line; a rerun does the rest."""
+def test_failure_between_requests(account: Emulator, users: RunCommand) -> None:
+    """Changed and remaining IDs are counted; the same command sends the rest."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.status(403), method="DELETE", nth=4)
     result = users("remove", MANY, "--yes")
@@ -239,8 +239,8 @@ def test_a_refusal_half_way(account: Emulator, users: RunCommand) -> None:
     assert included(account) == []
 
 
-def test_a_reply_that_is_lost_for_good(account: Emulator, users: RunCommand) -> None:
-    """What nobody knows is told apart from what arrived and from what was not sent."""
+def test_lost_response(account: Emulator, users: RunCommand) -> None:
+    """IDs whose response was lost are counted as unknown."""
     account.state.add_users("flags", "1001", "on", MANY.split())
     account.inject(Fault.close(applied=True), method="DELETE", nth=3, times=None)
     result = users("remove", MANY, "--yes")
@@ -249,8 +249,8 @@ def test_a_reply_that_is_lost_for_good(account: Emulator, users: RunCommand) -> 
     assert "may have been applied." in result.err
 
 
-def test_a_wrong_key(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """The service's refusal is one line, in JSON too; the key itself is in none."""
+def test_invalid_key(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
+    """The error is one line without the key, also in JSON."""
     (tmp_path / "key").write_text("wrong-management-key\n")
     result = users("add", "a", "--yes", "--json", "--api-key-file", str(tmp_path / "key"))
     assert (result.status, result.json["state"]) == (1, "failed")
@@ -260,7 +260,7 @@ def test_a_wrong_key(account: Emulator, users: RunCommand, tmp_path: Path) -> No
 
 
 def test_debug_shows_the_traceback(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """Of an error before the run and of one in it; the line stays the last, and no key is shown."""
+    """`--debug` shows the traceback before the error, without the key."""
     (tmp_path / "key").write_text("wrong-management-key\n")
     result = users("add", "a", "--yes", "--debug", "--api-key-file", str(tmp_path / "key"))
     assert "Traceback" in result.err
@@ -271,13 +271,11 @@ def test_debug_shows_the_traceback(account: Emulator, users: RunCommand, tmp_pat
     assert "403" in result.err.splitlines()[-1]
 
 
-def test_the_key_in_a_file(
-    account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is used without its line's end, and the mark that Windows begins a file with; there must be just one key."""
+def test_key_file(account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file must contain one key; line ends and a byte order mark are ignored."""
     monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
     file = tmp_path / "key"
-    for content, status, said in (
+    for content, status, message in (
         ("", 2, "file is empty"),
         ("key\nkey\n", 2, "more than one word"),
         (f"{account.api_key}\n", 0, ""),
@@ -285,13 +283,13 @@ def test_the_key_in_a_file(
     ):
         file.write_bytes(content.encode())
         result = users("add", "a", "--yes", "--api-key-file", str(file))
-        assert (result.status, said in result.err) == (status, True)
+        assert (result.status, message in result.err) == (status, True)
     result = users("add", "a", "--yes", "--api-key-file", str(tmp_path / "missing"))
     assert (result.status, "cannot be read" in result.err) == (2, True)
 
 
-def test_no_key(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal to ask on, it says where a key would be looked for."""
+def test_missing_key(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal, the error says where a key is looked for."""
     monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
     result = users("add", "a", "--yes")
     assert result.status == 2
@@ -300,15 +298,15 @@ def test_no_key(account: Emulator, users: RunCommand, monkeypatch: pytest.Monkey
 
 
 def test_region_and_base_url(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They go to the client, which refuses what cannot be."""
+    """Both are passed to the client, which validates them."""
     assert "'mars' is not one of 'us', 'eu'" in users("add", "a", "--yes", "--region", "mars").err
     monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
     assert users("add", "a", "--yes", "--base-url", account.base_url).status == 0
     assert included(account) == ["a"]
 
 
-def test_a_journal(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
-    """It is written; one of another job is refused; what it has as done is not done again behind the user's back."""
+def test_journal(account: Emulator, users: RunCommand, tmp_path: Path) -> None:
+    """A journal of another job is rejected; what it marks as done is not sent again."""
     journal = str(tmp_path / "journal.jsonl")
     assert users("add", "a", "--yes", "--journal", journal).status == 0
     lines = [json.loads(line) for line in Path(journal).read_text().splitlines()]
@@ -322,8 +320,8 @@ def test_a_journal(account: Emulator, users: RunCommand, tmp_path: Path) -> None
     assert writes(account) == ["POST"]
 
 
-def test_consent(account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal only a yes changes anything; the end of input is no answer."""
+def test_confirmation(account: Emulator, users: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only yes changes anything; the end of input is not an answer."""
     monkeypatch.setattr(module, "is_terminal", lambda: True)
     (tmp_path / "ids.txt").write_text("a")
     for answer, status in (("n\n", 1), ("", 130), ("y\n", 0)):

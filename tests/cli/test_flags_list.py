@@ -1,4 +1,4 @@
-"""`amp-exp flags list` and `get`: what they show, of what, and how."""
+"""`amp-exp flags list` and `get`, and how commands find a flag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVIL = "\x1b[31mred\nline\u202e\tend"
 
 @pytest.fixture
 def several(account: Emulator) -> Emulator:
-    """Flags that differ in what `list` can be asked for."""
+    """Flags that differ in the fields that `list` filters."""
     account.state.add_flag(key="on-one", enabled=True, tags=["a", "b"], rolloutPercentage=20)
     account.state.add_flag(key="other", projectId="8", enabled=True, tags=["a"])
     account.state.add_flag(key="gone", deleted=True)
@@ -35,8 +35,8 @@ def several(account: Emulator) -> Emulator:
         (["--key", "nope"], []),
     ],
 )
-def test_which_are_listed(amp_exp: RunCommand, options: list[str], keys: list[str]) -> None:
-    """Each option leaves out what it says, in the table and in JSON alike."""
+def test_filters(amp_exp: RunCommand, options: list[str], keys: list[str]) -> None:
+    """Each option filters the table and the JSON alike."""
     result = amp_exp("flags", "list", *options)
     assert (result.status, result.err) == (0, "")
     header, *rows = [line.split("\t") for line in result.out.splitlines()]
@@ -46,8 +46,8 @@ def test_which_are_listed(amp_exp: RunCommand, options: list[str], keys: list[st
 
 
 @pytest.mark.usefixtures("several")
-def test_what_a_row_shows(amp_exp: RunCommand) -> None:
-    """What tells flags apart, in words that read alike on any machine."""
+def test_row(amp_exp: RunCommand) -> None:
+    """A row has the fields that distinguish flags."""
     out = amp_exp("flags", "list", "--key", "on-one", "--include-archived").out
     header, row = (line.split("\t") for line in out.splitlines())
     shown = dict(zip(header, row, strict=True))
@@ -65,7 +65,7 @@ def test_what_a_row_shows(amp_exp: RunCommand) -> None:
     }
 
 
-def test_a_list_of_many_pages(account: Emulator, amp_exp: RunCommand) -> None:
+def test_several_pages(account: Emulator, amp_exp: RunCommand) -> None:
     """All pages are read."""
     for number in range(1500):
         account.state.add_flag(key=f"flag-{number}")
@@ -73,8 +73,8 @@ def test_a_list_of_many_pages(account: Emulator, amp_exp: RunCommand) -> None:
     assert len(amp_exp("flags", "list", "--json").json) == 1501
 
 
-def test_a_list_that_breaks_off(account: Emulator, amp_exp: RunCommand) -> None:
-    """A page that cannot be read is a failure, and no shorter list; JSON has the error alone."""
+def test_failing_page(account: Emulator, amp_exp: RunCommand) -> None:
+    """A page that fails is an error, never a shorter list; JSON has the error only."""
     for number in range(1500):
         account.state.add_flag(key=f"flag-{number}")
     account.inject(Fault.status(403), nth=2, times=1)
@@ -84,14 +84,14 @@ def test_a_list_that_breaks_off(account: Emulator, amp_exp: RunCommand) -> None:
     assert list(amp_exp("flags", "list", "--json").json) == ["error"]
 
 
-def test_a_list_that_cannot_be_read(account: Emulator, amp_exp: RunCommand) -> None:
-    """There is no header then, which would look like an empty table."""
+def test_failing_first_page(account: Emulator, amp_exp: RunCommand) -> None:
+    """No header is printed, which would suggest an empty table."""
     account.inject(Fault.status(403))
     assert amp_exp("flags", "list").out == ""
 
 
 def test_get(account: Emulator, amp_exp: RunCommand) -> None:
-    """One line for each field, and what is inside of it below; `--json` has the same by the library's names."""
+    """Each field has a line, with its content indented; `--json` has the library's names."""
     account.state.add_flag(
         key="full",
         tags=["a", "b"],
@@ -122,14 +122,14 @@ def test_get(account: Emulator, amp_exp: RunCommand) -> None:
         "  newToUs: kept",
     ):
         assert line in lines, line
-    found = amp_exp("flags", "get", "1002", "--json").json
-    assert found["target_segments"][0]["conditions"][0]["values"] == ["true"]
-    assert found["variants"][0]["payload"] == {"x": [1]}
-    assert found["extra"] == {"newToUs": "kept"}
+    document = amp_exp("flags", "get", "1002", "--json").json
+    assert document["target_segments"][0]["conditions"][0]["values"] == ["true"]
+    assert document["variants"][0]["payload"] == {"x": [1]}
+    assert document["extra"] == {"newToUs": "kept"}
 
 
-def test_nothing_moves_the_cursor(account: Emulator, amp_exp: RunCommand) -> None:
-    """Control characters of a name are in no output: neither of a table, nor of a flag, its edit or its history."""
+def test_control_characters(account: Emulator, amp_exp: RunCommand) -> None:
+    """No output contains the control characters of a name."""
     account.state.add_flag(key="evil", name=EVIL, description=EVIL)
     outputs = [
         amp_exp("flags", "list", "--key", "evil").out.splitlines()[1],
@@ -145,7 +145,7 @@ def test_nothing_moves_the_cursor(account: Emulator, amp_exp: RunCommand) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (["999"], "If 999 is a key, pass --key."),
         (["nope"], 'no flag with key "nope"'),
@@ -155,14 +155,14 @@ def test_nothing_moves_the_cursor(account: Emulator, amp_exp: RunCommand) -> Non
         (["2024"], "If 2024 is a key, pass --key."),
     ],
 )
-def test_names_that_name_none(account: Emulator, amp_exp: RunCommand, name: list[str], said: str) -> None:
-    """One line says why, and what to pass."""
+def test_unresolved_targets(account: Emulator, amp_exp: RunCommand, name: list[str], message: str) -> None:
+    """One line says why no flag matches and what to pass."""
     account.state.add_flag(key="2024")
     for project in ("7", "8"):
         account.state.add_flag(key="twice", projectId=project)
     result = amp_exp("flags", "get", *name)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
-    assert said in result.err
+    assert message in result.err
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_names_that_name_none(account: Emulator, amp_exp: RunCommand, name: list
         (["again"], "1007"),
     ],
 )
-def test_names(account: Emulator, amp_exp: RunCommand, name: list[str], id: str) -> None:
-    """A key names the one that has it; one that is archived only where there is no other."""
+def test_targets(account: Emulator, amp_exp: RunCommand, name: list[str], id: str) -> None:
+    """A key names its flag; an archived flag only if no active one has the key."""
     account.state.add_flag(key="2024")
     for project in ("7", "8"):
         account.state.add_flag(key="twice", projectId=project)
@@ -186,13 +186,13 @@ def test_names(account: Emulator, amp_exp: RunCommand, name: list[str], id: str)
 
 
 def test_experiments(account: Emulator, amp_exp: RunCommand) -> None:
-    """They have the same commands, and their own fields."""
+    """Experiments have the same commands and their own fields."""
     account.state.add_experiment(key="price")
-    assert [one["key"] for one in amp_exp("experiments", "list", "--json").json] == ["price"]
+    assert [item["key"] for item in amp_exp("experiments", "list", "--json").json] == ["price"]
     assert "experiment_type: hypothesis-testing" in amp_exp("experiments", "get", "price").out
 
 
 @pytest.mark.parametrize(("width", "columns"), [(1, 0), (3, 1), (7, 1), (8, 2), (100, 3)])
-def test_room_in_a_table(width: int, columns: int) -> None:
-    """Columns count as wide as their widest cell, with two spaces between them; wide characters count twice."""
+def test_fit_columns(width: int, columns: int) -> None:
+    """Columns are as wide as their widest cell, two spaces apart; wide characters count twice."""
     assert fit_columns(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns

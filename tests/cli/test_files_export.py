@@ -1,4 +1,4 @@
-"""`amp-exp export`: what it reads, writes and says."""
+"""`amp-exp export`: requests and output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("account")
 
 @pytest.mark.parametrize("format", ["yaml", "json"])
 def test_export_to_standard_output(amp_exp: RunCommand, tmp_path: Path, format: str) -> None:
-    """Standard output is a file that can be loaded; nothing else is on it."""
+    """Standard output is a file that can be loaded."""
     result = amp_exp("export", "--format", format)
     file = tmp_path / f"flags.{format}"
     file.write_text(result.out)
@@ -24,13 +24,13 @@ def test_export_to_standard_output(amp_exp: RunCommand, tmp_path: Path, format: 
 
 
 def test_export_as_json(amp_exp: RunCommand) -> None:
-    """`--json` is the same document on one line."""
+    """`--json` prints the same document on one line."""
     assert amp_exp("export", "--json").json == amp_exp("export", "--format", "json").json
 
 
 @pytest.mark.parametrize(("name", "made"), [("flags.yml", "flags.yml"), ("folder", "folder/flags/new-checkout.yaml")])
 def test_export_to_a_file_or_folder(amp_exp: RunCommand, tmp_path: Path, name: str, made: str) -> None:
-    """It says how many went where, in words or as JSON."""
+    """The counts and the path are reported, as text or JSON."""
     path = tmp_path / name
     assert amp_exp("export", "-o", path).out == f"Wrote 1 flag and 0 experiments to {path}.\n"
     assert amp_exp("export", "-o", path, "--json").json == {"flags": 1, "experiments": 0, "output": str(path)}
@@ -46,8 +46,8 @@ def test_export_to_a_file_or_folder(amp_exp: RunCommand, tmp_path: Path, name: s
         ("--with-variants", "variants.0.description"),
     ],
 )
-def test_export_shows_more_if_wished(amp_exp: RunCommand, account: Emulator, option: str, field: str) -> None:
-    """What costs requests, or is of little use, is there only if it is asked for."""
+def test_export_with_details(amp_exp: RunCommand, account: Emulator, option: str, field: str) -> None:
+    """Details are exported only with their options."""
     account.state.add_users("flags", "1001", "on", ["ada"])
     account.state.add_flag(key="archived", deleted=True)
     shown = [str(amp_exp("export", "--json", *options).json["flags"]) for options in ([], [option])]
@@ -56,40 +56,40 @@ def test_export_shows_more_if_wished(amp_exp: RunCommand, account: Emulator, opt
 
 
 def test_export_of_some_keys(amp_exp: RunCommand, account: Emulator) -> None:
-    """Only these; one that is not there is refused."""
+    """Only these keys are exported; an unknown one is rejected."""
     account.state.add_flag(key="search")
     account.state.add_flag(key="theme")
-    assert [one["key"] for one in amp_exp("export", "--key", "theme", "--key", "search", "--json").json["flags"]] == [
+    assert [item["key"] for item in amp_exp("export", "--key", "theme", "--key", "search", "--json").json["flags"]] == [
         "search",
         "theme",
     ]
     assert amp_exp("export", "--key", "serach").status == 2
 
 
-def test_export_of_nothing_says_so(amp_exp: RunCommand) -> None:
-    """A wrong project is no error of the API's, so a line on standard error says that there is nothing."""
+def test_empty_export(amp_exp: RunCommand) -> None:
+    """The API reports no error for a wrong project, so a line on stderr does."""
     result = amp_exp("export", "--project-id", "99", "--json")
     assert result.json["flags"] == []
     assert result.err == "No flags and no experiments in project 99 visible to this API key.\n"
 
 
 @pytest.mark.parametrize("options", [["-o", "flags.txt"], ["-o", "flags.yaml", "--format", "json"]])
-def test_export_refuses_a_name_that_does_not_fit(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
-    """Before anything is read."""
+def test_export_with_mismatched_name(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
+    """A name that does not match the format is rejected before anything is read."""
     result = amp_exp("export", *options)
     assert (result.status, account.requests) == (2, [])
     assert options[1] in result.err
 
 
-def test_export_into_a_place_that_cannot_be(amp_exp: RunCommand, file: Path) -> None:
-    """One line, with the option."""
+def test_export_to_unwritable_path(amp_exp: RunCommand, file: Path) -> None:
+    """The error is one line that names the option."""
     result = amp_exp("export", "-o", file / "flags.yaml")
     assert result.status == 2
     assert result.err == f"--output {file}/flags.yaml: cannot be written (File exists).\n"
 
 
-def test_inclusions_that_no_file_can_hold(account: Emulator, amp_exp: RunCommand) -> None:
-    """What is left out is told."""
+def test_omitted_inclusions(account: Emulator, amp_exp: RunCommand) -> None:
+    """Inclusions that a file cannot hold are named."""
     account.state.add_users("flags", "1001", "on", ["a,b"])
     result = amp_exp("export", "--with-inclusions")
     assert result.err == "Omitted, because a file cannot hold them: the inclusions of flags/new-checkout, variant on.\n"

@@ -10,7 +10,7 @@ from tests.cli.cli_result import RunCommand, writes
 
 @pytest.fixture
 def edited(account: Emulator, amp_exp: RunCommand) -> Emulator:
-    """A flag with three versions; the second and third changed its name and tags, and enabled it."""
+    """A flag with three versions; the second changed name and tags, the third enabled it."""
     amp_exp("flags", "edit", "1001", "--name", "second", "--add-tag", "a")
     amp_exp("flags", "enable", "1001")
     account.reset()
@@ -19,21 +19,21 @@ def edited(account: Emulator, amp_exp: RunCommand) -> Emulator:
 
 @pytest.mark.usefixtures("edited")
 def test_versions(amp_exp: RunCommand) -> None:
-    """A table of them, newest first; one of them in full; both as JSON."""
+    """Versions are listed newest first; one version is shown with all fields; both as JSON."""
     header, *rows = [line.split("\t") for line in amp_exp("flags", "versions", "new-checkout").out.splitlines()]
     assert header == ["version", "when", "who"]
     assert [row[0] for row in rows] == ["3", "2", "1"]
-    assert [one["version"] for one in amp_exp("flags", "versions", "1001", "--json").json] == [3, 2, 1]
+    assert [item["version"] for item in amp_exp("flags", "versions", "1001", "--json").json] == [3, 2, 1]
     lines = amp_exp("flags", "versions", "1001", "2").out.splitlines()
     assert lines[0] == "version: 2"
     assert {"config:", "  name: second", "  enabled: false"} <= set(lines)
-    found = amp_exp("flags", "versions", "1001", "2", "--json").json
-    assert (found["version"], found["config"]["name"]) == (2, "second")
+    document = amp_exp("flags", "versions", "1001", "2", "--json").json
+    assert (document["version"], document["config"]["name"]) == (2, "second")
 
 
 @pytest.mark.usefixtures("edited")
 def test_history(amp_exp: RunCommand) -> None:
-    """What each version has changed, field by field: who, when, what."""
+    """Each version has its time, author and changed fields."""
     lines = amp_exp("flags", "history", "1001").out.splitlines()
     heads = [line.split("  ") for line in lines if not line.startswith(" ")]
     assert [head[0] for head in heads] == ["version 3", "version 2", "version 1"]
@@ -49,8 +49,8 @@ def test_history(amp_exp: RunCommand) -> None:
     assert (oldest["version"], oldest["differences"]) == (1, {})
 
 
-def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: RunCommand) -> None:
-    """It is not taken for the oldest one."""
+def test_version_without_difference(account: Emulator, amp_exp: RunCommand) -> None:
+    """A version without visible difference is not called the oldest."""
     amp_exp("flags", "archive", "1001", "--yes")
     assert account.state.flag("1001")["deleted"]
     lines = amp_exp("flags", "history", "1001").out.splitlines()
@@ -61,7 +61,7 @@ def test_a_version_that_shows_no_difference(account: Emulator, amp_exp: RunComma
 
 
 def test_restore_version(edited: Emulator, amp_exp: RunCommand) -> None:
-    """It shows what differs, asks, and writes what an edit can set; a second time there is nothing to do."""
+    """The difference is shown and confirmed; the second time there is nothing to do."""
     dry = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
     assert dry.out.splitlines()[0] == "flag 1001 (new-checkout):"
     assert dry.out.splitlines()[-1] == "Dry run: nothing was changed."
@@ -75,8 +75,8 @@ def test_restore_version(edited: Emulator, amp_exp: RunCommand) -> None:
     assert writes(edited) == ["PATCH"]
 
 
-def test_what_cannot_be_restored(account: Emulator, amp_exp: RunCommand) -> None:
-    """What an edit cannot set is named, and stays."""
+def test_fields_that_cannot_be_restored(account: Emulator, amp_exp: RunCommand) -> None:
+    """Fields that an edit cannot set are named and kept."""
     account.state.stored_flag("flags", "1001").document["variants"] = [{"key": "on"}, {"key": "later"}]
     result = amp_exp("flags", "restore-version", "1001", "1", "--dry-run")
     assert result.err.startswith("Not restored, because an edit cannot set it: variants")
@@ -85,7 +85,7 @@ def test_what_cannot_be_restored(account: Emulator, amp_exp: RunCommand) -> None
 @pytest.mark.parametrize(("version", "status"), [("99", 1), ("0", 2), ("first", 2)])
 @pytest.mark.parametrize("command", ["versions", "restore-version"])
 @pytest.mark.usefixtures("account")
-def test_no_such_version(amp_exp: RunCommand, command: str, version: str, status: int) -> None:
-    """One line says so."""
+def test_unknown_version(amp_exp: RunCommand, command: str, version: str, status: int) -> None:
+    """An unknown version gives one line."""
     result = amp_exp("flags", command, "1001", version)
     assert (result.status, result.out, result.err.count("\n")) == (status, "", 1)

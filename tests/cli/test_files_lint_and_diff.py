@@ -1,4 +1,4 @@
-"""`amp-exp lint` and `diff`: what they read and say, and how they end."""
+"""`amp-exp lint` and `diff`: requests, output and exit status."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.usefixtures("account")
 
 @pytest.fixture
 def doubtful(file: Path) -> Path:
-    """The file, with a flag that is enabled and has no deployment."""
+    """The file, with a flag that is enabled without a deployment."""
     text = file.read_text()
     file.write_text(text.replace("enabled: false", "enabled: true", 1))
     return file
 
 
 def test_lint(amp_exp: RunCommand, doubtful: Path, account: Emulator) -> None:
-    """A line for each finding, with file and line, and status 1; nothing is sent."""
+    """Each finding has a line with file and line number; the status is 1; nothing is sent."""
     result = amp_exp("lint", doubtful)
     assert (result.status, result.err) == (1, "1 finding.\n")
     assert result.out.startswith(f"{doubtful}:")
@@ -33,27 +33,27 @@ def test_lint(amp_exp: RunCommand, doubtful: Path, account: Emulator) -> None:
 
 
 def test_lint_of_a_project(amp_exp: RunCommand, account: Emulator) -> None:
-    """What there is is read as deep as the rules need it."""
+    """A project is read with all fields that the rules need."""
     account.state.add_flag(key="a", projectId="7", enabled=True)
     account.state.add_users("flags", "1002", "on", ["ada@example.com"])
     rules = {finding["rule"] for finding in amp_exp("lint", "--project-id", "7", "--json").json["findings"]}
     assert rules >= {"enabled-without-deployment", "email-inclusion"}
 
 
-def test_lint_tells_its_rules(amp_exp: RunCommand) -> None:
-    """As a table, and as JSON."""
+def test_lint_rules(amp_exp: RunCommand) -> None:
+    """The rules are listed as a table and as JSON."""
     assert "\nstale-tag\t" in amp_exp("lint", "--rules").out
     assert amp_exp("lint", "--rules", "--json").json == dict(LINT_RULES)
 
 
 @pytest.mark.parametrize("options", [[], ["flags.yaml", "--project-id", "1"], ["--project-id", "1", "--disable", "no"]])
-def test_lint_refuses_what_it_cannot_do(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
-    """Before anything is read."""
+def test_lint_with_invalid_options(amp_exp: RunCommand, account: Emulator, options: list[str]) -> None:
+    """Invalid options are rejected before anything is read."""
     assert (amp_exp("lint", *options).status, account.requests) == (2, [])
 
 
-def test_lint_and_diff_refuse_a_wrong_file(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
-    """With its problems and status 2, as everywhere; nothing is asked."""
+def test_invalid_file(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
+    """The file's problems are listed, the status is 2, and nothing is sent."""
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"flags": [{"key": "a"')
     for arguments in (["lint", wrong], ["diff", wrong, "project:1"], ["diff", "1", tmp_path / "none"]):
@@ -63,7 +63,7 @@ def test_lint_and_diff_refuse_a_wrong_file(amp_exp: RunCommand, account: Emulato
 
 
 def test_diff_of_files(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
-    """What the second has and the first has not; nothing is sent."""
+    """The changes that turn the first file into the second; nothing is sent."""
     other = file.parent / "other.yaml"
     other.write_text(file.read_text().replace("name: Search", "name: Find"))
     result = amp_exp("diff", file, other)
@@ -79,7 +79,7 @@ def test_diff_of_files(amp_exp: RunCommand, file: Path, account: Emulator) -> No
 
 @pytest.mark.parametrize("name", ["project:7", "7"])
 def test_diff_with_a_project(amp_exp: RunCommand, account: Emulator, tmp_path: Path, name: str) -> None:
-    """It is read as deep as the file goes: what the file declares is compared."""
+    """A project is read with all fields that the file declares."""
     account.state.add_flag(key="a", projectId="7")
     account.state.add_users("flags", "1002", "on", ["ada"])
     file = tmp_path / "flags.json"
@@ -90,7 +90,7 @@ def test_diff_with_a_project(amp_exp: RunCommand, account: Emulator, tmp_path: P
 
 
 def test_diff_of_projects(amp_exp: RunCommand, account: Emulator) -> None:
-    """Inclusions count if they are asked for; a project where there is nothing is said to have nothing."""
+    """Inclusions are compared with their option; an empty project is reported."""
     for project in ("7", "8"):
         account.state.add_flag(key="a", projectId=project)
     account.state.add_users("flags", "1002", "on", ["ada"])
@@ -99,10 +99,10 @@ def test_diff_of_projects(amp_exp: RunCommand, account: Emulator) -> None:
     assert "no experiments in project 9 visible to this API key" in amp_exp("diff", "project:9", "project:8").err
 
 
-def test_digits_are_a_file_where_there_is_one(
+def test_digits_that_name_a_folder(
     amp_exp: RunCommand, account: Emulator, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder named like a project is meant as it stands there."""
+    """An existing folder is preferred to a project."""
     monkeypatch.chdir(file.parent)
     (file.parent / "7").mkdir()
     (file.parent / "7" / "flags.yaml").write_text(file.read_text())

@@ -1,4 +1,4 @@
-"""The managing commands as a user runs them: in a process of their own, piped and on a terminal."""
+"""Commands on flags, in a process of its own: piped and on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATE = 30.0
 
 @pytest.fixture
 def environment(account: Emulator) -> dict[str, str]:
-    """What a process needs to find the library and the account, which has three flags."""
+    """The environment of a process that finds an account with three flags."""
     account.state.add_flag(key="second", name="残る")
     account.state.add_flag(key="third")
     return environment_of(account)
@@ -30,7 +30,7 @@ def has_writes(account: Emulator, count: int) -> Callable[[], bool]:
 
 
 def test_piped(environment: dict[str, str]) -> None:
-    """Columns have tabs between them, and an output that cannot hold a name shows it in another way."""
+    """In a pipe, columns are separated by tabs, and characters that the encoding lacks are escaped."""
     result = run_piped(["flags", "list", "--key", "second"], environment | {"PYTHONIOENCODING": "latin-1"})
     assert (result.status, result.err) == (0, "")
     header, row = result.out.splitlines()
@@ -38,8 +38,8 @@ def test_piped(environment: dict[str, str]) -> None:
     assert "\\u6b8b" in row
 
 
-def test_a_terminal_that_is_narrow(environment: dict[str, str]) -> None:
-    """What there is no room for is left out whole, and named."""
+def test_narrow_terminal(environment: dict[str, str]) -> None:
+    """Columns that do not fit are left out and named."""
     result = run_on_terminal(["flags", "list"], environment | {"COLUMNS": "60"})
     header, *rows, left_out = result.out.splitlines()
     assert header.split() == ["id", "project", "key", "enabled", "rollout"]
@@ -47,8 +47,8 @@ def test_a_terminal_that_is_narrow(environment: dict[str, str]) -> None:
     assert left_out == "Terminal too narrow for: last modified, name, variants, tags."
 
 
-def test_consent_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
-    """What would change is shown before the question."""
+def test_confirmation_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
+    """The changes are shown before the question."""
     result = run_on_terminal(["flags", "archive", "second", "third"], environment, typed={"[y/N]": "y\n"})
     assert result.status == 0
     shown, asked = result.out.index("flag 1003 (third): archived"), result.out.index("Archive these 2 flags?")
@@ -56,8 +56,8 @@ def test_consent_on_a_terminal(account: Emulator, environment: dict[str, str]) -
     assert account.state.flag("1003")["deleted"]
 
 
-def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) -> None:
-    """The last line tells what was changed, and of what nobody knows; at once, and with status 130."""
+def test_ctrl_c_between_changes(account: Emulator, environment: dict[str, str]) -> None:
+    """The last line lists what was changed and what is unknown; the status is 130."""
     account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003"]
     result = run_on_terminal(arguments, environment, interrupt=has_writes(account, 2))
@@ -69,7 +69,7 @@ def test_ctrl_c_in_the_middle(account: Emulator, environment: dict[str, str]) ->
 
 
 def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> None:
-    """Standard output is still one document, which tells the same."""
+    """Standard output is still one document."""
     account.inject(Fault.delay(LATE), method="PATCH", nth=2)
     arguments = ["flags", "enable", "1001", "1002", "1003", "--json"]
     result = run_piped(arguments, environment, interrupt=has_writes(account, 2))
@@ -78,29 +78,29 @@ def test_ctrl_c_with_json(account: Emulator, environment: dict[str, str]) -> Non
     assert result.json["error"] == result.err.strip()
 
 
-def test_ctrl_c_before_anything_was_changed(account: Emulator, environment: dict[str, str]) -> None:
-    """It says so."""
+def test_ctrl_c_before_the_first_change(account: Emulator, environment: dict[str, str]) -> None:
+    """The message says that nothing was changed."""
     account.inject(Fault.delay(LATE), path="/flags/1001")
     result = run_on_terminal(["flags", "enable", "1001"], environment, interrupt=lambda: account.requests)
     assert (result.status, result.out.splitlines()[-1]) == (130, "Interrupted. Nothing was changed.")
 
 
-def test_a_pipe_that_is_closed(account: Emulator, environment: dict[str, str]) -> None:
-    """`| head` gets its lines, and there is no traceback."""
+def test_closed_pipe(account: Emulator, environment: dict[str, str]) -> None:
+    """`| head` gets its lines, without a traceback."""
     for number in range(3000):
         account.state.add_flag(key=f"flag-{number}")
-    result = in_a_shell("amp-exp flags list | head -n 2", environment)
+    result = run_in_shell("amp-exp flags list | head -n 2", environment)
     assert (result.out.count("\n"), result.err) == (2, "")
 
 
 @pytest.mark.parametrize(
-    ("key", "status", "said"), [("wrong-key", 1, "failed with 401"), ("", 2, "no management API key")]
+    ("key", "status", "message"), [("wrong-key", 1, "failed with 401"), ("", 2, "no management API key")]
 )
-def test_keys(environment: dict[str, str], key: str, status: int, said: str) -> None:
-    """A wrong one, and none where nobody can be asked, are one line; neither is shown."""
+def test_invalid_and_missing_key(environment: dict[str, str], key: str, status: int, message: str) -> None:
+    """An invalid or missing key gives one line, without the key."""
     result = run_piped(["flags", "list"], environment | {"AMPLITUDE_MANAGEMENT_API_KEY": key})
     assert (result.status, result.out, result.err.count("\n")) == (status, "", 1)
-    assert said in result.err
+    assert message in result.err
     assert "wrong-key" not in result.err
 
 
@@ -115,7 +115,7 @@ def test_keys(environment: dict[str, str], key: str, status: int, said: str) -> 
     ],
 )
 def test_completion(environment: dict[str, str], words: str, expected: set[str]) -> None:
-    """A shell completes commands, options, and the values that an option knows."""
+    """Shells complete commands, options and option values."""
     asked = {
         "_AMP_EXP_COMPLETE": "complete_bash",
         "COMP_WORDS": words,
@@ -124,8 +124,8 @@ def test_completion(environment: dict[str, str], words: str, expected: set[str])
     assert set(run_piped([], environment | asked).out.split()) == expected
 
 
-def in_a_shell(command: str, environment: dict[str, str], stdin: str = "") -> CommandResult:
-    """Run a shell's line with `amp-exp` in it."""
+def run_in_shell(command: str, environment: dict[str, str], stdin: str = "") -> CommandResult:
+    """Run a shell command that contains `amp-exp`."""
     line = command.replace("amp-exp", shlex.join(AMP_EXP))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", line],
@@ -139,17 +139,17 @@ def in_a_shell(command: str, environment: dict[str, str], stdin: str = "") -> Co
     return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_pipe_that_is_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
-    """Nobody reads what was changed any more: nothing else is changed, and standard error tells what was."""
+def test_pipe_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
+    """Later changes are not made, and stderr lists the earlier ones."""
     account.latency = 0.02
-    result = in_a_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
+    result = run_in_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
     assert result.out == "flag 1001 (new-checkout): enabled: false -> true\n"
     assert result.err.startswith("The output was closed. Nothing else was changed. Changed before: flag 1001 ")
     assert not account.state.flag("1003")["enabled"]
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "said"),
+    ("command", "status", "message"),
     [
         ("flags enable 1001 --json | true", 1, "Changed before: flag 1001 (new-checkout)."),
         (
@@ -166,17 +166,17 @@ def test_a_pipe_that_is_closed_between_changes(account: Emulator, environment: d
         ("flags list --json > /dev/full", 1, "No space left on device"),
     ],
 )
-def test_an_output_that_cannot_be_written(
-    account: Emulator, environment: dict[str, str], command: str, status: int, said: str
+def test_unwritable_output(
+    account: Emulator, environment: dict[str, str], command: str, status: int, message: str
 ) -> None:
-    """One line on standard error says so, and what was changed all the same."""
+    """One line on stderr says so, and lists what was changed."""
     account.latency = 0.1
-    result = in_a_shell(f"amp-exp {command}", environment, stdin="a")
-    assert (result.status, result.err.count("\n"), said in result.err) == (status, 1, True), result.err
+    result = run_in_shell(f"amp-exp {command}", environment, stdin="a")
+    assert (result.status, result.err.count("\n"), message in result.err) == (status, 1, True), result.err
 
 
 @pytest.mark.parametrize(
-    ("command", "status", "said"),
+    ("command", "status", "message"),
     [
         ("flags list >&-", 0, ""),
         ("flags archive 1001 <&-", 2, "there is no terminal to ask on. Pass --yes"),
@@ -185,7 +185,7 @@ def test_an_output_that_cannot_be_written(
         ("flags get none 2>&-", 2, ""),
     ],
 )
-def test_streams_that_are_closed(environment: dict[str, str], command: str, status: int, said: str) -> None:
-    """As in a job without a terminal: nothing is read from them, and what is said goes nowhere."""
-    result = in_a_shell(f"amp-exp {command}", environment)
-    assert (result.status, result.err.count("\n"), said in result.err) == (status, bool(said), True), result.err
+def test_closed_streams(environment: dict[str, str], command: str, status: int, message: str) -> None:
+    """Closed streams read as empty and discard output, as in a job without a terminal."""
+    result = run_in_shell(f"amp-exp {command}", environment)
+    assert (result.status, result.err.count("\n"), message in result.err) == (status, bool(message), True), result.err

@@ -13,7 +13,7 @@ from tests.cli.cli_result import RunCommand, writes
 
 @pytest.fixture
 def three(account: Emulator) -> Emulator:
-    """Flags 1001, 1002 and 1003; the second is enabled, and has a key of digits."""
+    """Flags 1001, 1002 and 1003; the second is enabled and has an all-digit key."""
     account.state.add_flag(key="2024", enabled=True)
     account.state.add_flag(key="third")
     return account
@@ -32,7 +32,7 @@ def three(account: Emulator) -> Emulator:
 def test_switches(
     account: Emulator, amp_exp: RunCommand, *, kind: str, command: str, field: str, before: bool, after: bool
 ) -> None:
-    """Each writes one field, says so in a line, and a second time writes nothing."""
+    """Each command writes one field and reports it; the second time it writes nothing."""
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
     id = add(key="switched", **{field: before})["id"]
     yes = ["--yes"] if command == "archive" else []
@@ -47,7 +47,7 @@ def test_switches(
 
 
 def test_several(three: Emulator, amp_exp: RunCommand) -> None:
-    """Ids and keys go together; one that is named twice is changed once; one that is as wanted is not sent."""
+    """IDs and keys can be mixed; a flag named twice is changed once; an unchanged flag is not sent."""
     result = amp_exp("flags", "enable", "1001", "new-checkout", "1002", "third")
     assert result.out.splitlines() == [
         "flag 1001 (new-checkout): enabled: false -> true",
@@ -58,14 +58,14 @@ def test_several(three: Emulator, amp_exp: RunCommand) -> None:
 
 
 def test_all_are_looked_up_first(three: Emulator, amp_exp: RunCommand) -> None:
-    """A name that there is not keeps all from being changed."""
+    """An unknown flag prevents all changes."""
     result = amp_exp("flags", "enable", "1001", "nope", "third")
     assert (result.status, '"nope"' in result.err) == (2, True)
     assert writes(three) == []
 
 
-def test_a_dry_run(three: Emulator, amp_exp: RunCommand) -> None:
-    """It shows the same, and writes nothing; `archive` does not ask then."""
+def test_dry_run(three: Emulator, amp_exp: RunCommand) -> None:
+    """The changes are shown and not made; `archive` does not ask."""
     result = amp_exp("flags", "archive", "1001", "1003", "--dry-run")
     assert result.status == 0
     assert result.out.splitlines() == [
@@ -73,22 +73,24 @@ def test_a_dry_run(three: Emulator, amp_exp: RunCommand) -> None:
         "flag 1003 (third): archived: false -> true",
         "Dry run: nothing was changed.",
     ]
-    states = [one["state"] for one in amp_exp("flags", "enable", "1001", "1002", "--dry-run", "--json").json["changes"]]
+    states = [
+        item["state"] for item in amp_exp("flags", "enable", "1001", "1002", "--dry-run", "--json").json["changes"]
+    ]
     assert states == ["planned", "unchanged"]
     assert writes(three) == []
 
 
-def test_a_failure_in_the_middle(three: Emulator, amp_exp: RunCommand) -> None:
-    """It tells what was changed before it; those after it are not begun."""
+def test_failure_between_changes(three: Emulator, amp_exp: RunCommand) -> None:
+    """The error lists earlier changes; later ones are not started."""
     three.state.add_flag(key="last")
     three.inject(Fault.status(403), method="PATCH", nth=2)
     result = amp_exp("flags", "enable", "1001", "1003", "1004")
     assert (result.status, result.out.count("\n"), result.err.count("\n")) == (1, 1, 1)
     assert result.err.endswith("Changed before: flag 1001 (new-checkout).\n")
     three.inject(Fault.status(403), method="PATCH", nth=1)
-    found = amp_exp("flags", "enable", "1001", "1003", "1004", "--json").json
-    assert [change["state"] for change in found["changes"]] == ["unchanged", "failed", "planned"]
-    assert "403" in found["error"]
+    document = amp_exp("flags", "enable", "1001", "1003", "1004", "--json").json
+    assert [change["state"] for change in document["changes"]] == ["unchanged", "failed", "planned"]
+    assert "403" in document["error"]
 
 
 @pytest.mark.parametrize(
@@ -99,10 +101,10 @@ def test_a_failure_in_the_middle(three: Emulator, amp_exp: RunCommand) -> None:
         (Fault.status(403), "GET", 3, "unknown"),
     ],
 )
-def test_what_is_known_of_a_failure(
+def test_status_after_a_failure(
     account: Emulator, amp_exp: RunCommand, *, fault: Fault, method: str, nth: int, state: str
 ) -> None:
-    """A change that may have arrived is not called failed; the line says what is known."""
+    """A change that may have been applied does not count as failed."""
     account.inject(fault, method=method, nth=nth, times=None)
     result = amp_exp("flags", "enable", "1001", "--json")
     assert (result.status, result.json["changes"][0]["state"]) == (1, state)
@@ -112,7 +114,7 @@ def test_what_is_known_of_a_failure(
 
 
 def test_archive_asks(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a yes archives; where there is nobody to ask, it says what to pass."""
+    """Only yes archives; without a terminal, the error says what to pass."""
     result = amp_exp("flags", "archive", "1001")
     assert (result.status, "Pass --yes" in result.err) == (2, True)
     assert "Pass --yes" in amp_exp("flags", "archive", "1001", "--json").json["error"]
@@ -127,16 +129,16 @@ def test_archive_asks(account: Emulator, amp_exp: RunCommand, monkeypatch: pytes
     assert account.state.flag("1001")["deleted"]
 
 
-def test_restore_prefers_what_is_archived(account: Emulator, amp_exp: RunCommand) -> None:
-    """Of two with one key it takes the one that can be restored."""
+def test_restore_prefers_archived_flags(account: Emulator, amp_exp: RunCommand) -> None:
+    """If two flags have the key, the archived one is restored."""
     account.state.add_flag(key="new-checkout", projectId="7", deleted=True)
     result = amp_exp("flags", "restore", "new-checkout")
     assert result.out.startswith("flag 1002 ")
     assert not account.state.flag("1002")["deleted"]
 
 
-def test_what_only_the_app_can_edit(account: Emulator, amp_exp: RunCommand) -> None:
-    """The service's refusal is one line."""
+def test_rejection_by_the_service(account: Emulator, amp_exp: RunCommand) -> None:
+    """A rejection by the service is one line."""
     id = account.state.add_experiment(key="web", _type="web-experiment")["id"]
     result = amp_exp("experiments", "enable", id)
     assert (result.status, "405" in result.err, result.err.count("\n")) == (1, True, 1)

@@ -1,4 +1,4 @@
-"""`amp-exp flags edit` and `experiments edit`: which options there are, what they send, and what they show."""
+"""`amp-exp flags edit` and `experiments edit`: options, requests and output."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ EXPERIMENT_OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = OPTIONS | {
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_options_of_flags(account: Emulator, amp_exp: RunCommand, option: str) -> None:
-    """Each sends its field alone, and a second time nothing; `--dry-run` shows the same."""
-    _hold(account, amp_exp, "flags", *OPTIONS[option])
+    """Each option sends its field only, and nothing the second time; a dry run shows the same change."""
+    check_option(account, amp_exp, "flags", *OPTIONS[option])
 
 
 @pytest.mark.parametrize("option", EXPERIMENT_OPTIONS)
 def test_options_of_experiments(account: Emulator, amp_exp: RunCommand, option: str) -> None:
-    """They have those of flags, and their own."""
-    _hold(account, amp_exp, "experiments", *EXPERIMENT_OPTIONS[option])
+    """Experiments have the options of flags and their own."""
+    check_option(account, amp_exp, "experiments", *EXPERIMENT_OPTIONS[option])
 
 
-def _hold(account: Emulator, amp_exp: RunCommand, kind: str, options: list[str], sent: dict[str, Any]) -> None:
+def check_option(account: Emulator, amp_exp: RunCommand, kind: str, options: list[str], sent: dict[str, Any]) -> None:
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
     add(key="edited", description="old", tags=["a", "b"])
     dry = amp_exp(kind, "edit", "edited", *options, "--dry-run")
@@ -71,14 +71,14 @@ def _hold(account: Emulator, amp_exp: RunCommand, kind: str, options: list[str],
     ("group", "table"), [(FlagFieldOptions, FLAG_EDIT_PARAMS), (ExperimentFieldOptions, EXPERIMENT_EDIT_PARAMS)]
 )
 def test_options_name_fields(group: type, table: dict[str, object]) -> None:
-    """Every option is a field that an edit can set; what has no option goes by `--set`."""
+    """Each option names an editable field; other fields are set with `--set`."""
     options = {field.name for field in attrs.fields(group)} - {"add_tag", "remove_tag", "set"}
     assert options <= set(table)
     assert set(table) - options <= {"tags", "target_segments", "archive", "exposure_event"}
 
 
-def test_the_difference(account: Emulator, amp_exp: RunCommand) -> None:
-    """Field by field, before and after; `--json` has both as plain values."""
+def test_difference(account: Emulator, amp_exp: RunCommand) -> None:
+    """Changes are shown field by field; `--json` has plain values before and after."""
     account.state.add_experiment(key="edited", name="old", tags=["a"])
     options = ["--name", "new", "--start-date", "2026-01-02", "--add-tag", "b"]
     result = amp_exp("experiments", "edit", "edited", *options, "--dry-run")
@@ -108,7 +108,7 @@ def test_the_difference(account: Emulator, amp_exp: RunCommand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ([], "no change given"),
         (["--set", "nme=1"], 'did you mean "name"?'),
@@ -129,16 +129,16 @@ def test_the_difference(account: Emulator, amp_exp: RunCommand) -> None:
         (["--decision", "rollout"], "--decision"),
     ],
 )
-def test_bad_input(account: Emulator, amp_exp: RunCommand, options: list[str], said: str) -> None:
-    """It is refused before anything is sent, in one line that says what is wrong."""
+def test_invalid_input(account: Emulator, amp_exp: RunCommand, options: list[str], message: str) -> None:
+    """Invalid input gives one line, and nothing is sent."""
     result = amp_exp("flags", "edit", "1001", *options)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
-    assert said in result.err
+    assert message in result.err
     assert account.requests == []
 
 
-def test_what_an_edit_would_lose(account: Emulator, amp_exp: RunCommand) -> None:
-    """Segments with a condition on a cohort are not overwritten, and a dry run says so too."""
+def test_cohort_conditions(account: Emulator, amp_exp: RunCommand) -> None:
+    """Segments with a cohort condition are not overwritten; a dry run rejects the edit, too."""
     condition = {"type": "cohort", "prop": "userdata_cohort", "op": "is", "values": ["c"]}
     account.state.add_flag(key="cohorts", targetSegments=[{"name": "A", "conditions": [condition], "percentage": 1}])
     for more in ([], ["--dry-run"]):
@@ -147,8 +147,8 @@ def test_what_an_edit_would_lose(account: Emulator, amp_exp: RunCommand) -> None
     assert writes(account) == []
 
 
-def test_what_others_change_is_kept(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tags that somebody else adds after the flag was read stay; what both have changed is left to them."""
+def test_concurrent_changes(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tags added by others are kept; a conflicting change is rejected."""
     flag = account.state.stored_flag("flags", "1001")
     write = OptimisticEdit.write
 
@@ -176,7 +176,7 @@ def test_what_others_change_is_kept(account: Emulator, amp_exp: RunCommand, monk
     ],
 )
 def test_decisions(account: Emulator, amp_exp: RunCommand, command: list[str], expected: dict[str, Any]) -> None:
-    """They show what they change, ask, and set all that ends an experiment."""
+    """The changes are shown and confirmed, and all fields that end an experiment are set."""
     id = account.state.add_experiment(key="price", enabled=True)["id"]
     result = amp_exp("experiments", *command)
     assert (result.status, "decision: null -> " in result.out, "Pass --yes" in result.err) == (2, True, True)
@@ -185,8 +185,8 @@ def test_decisions(account: Emulator, amp_exp: RunCommand, command: list[str], e
     assert account.state.experiment(id).items() >= expected.items()
 
 
-def test_a_variant_that_there_is_not(account: Emulator, amp_exp: RunCommand) -> None:
-    """It is refused with those that there are."""
+def test_unknown_variant(account: Emulator, amp_exp: RunCommand) -> None:
+    """An unknown variant is rejected with the existing ones."""
     account.state.add_experiment(key="price")
     result = amp_exp("experiments", "roll-out", "price", "on", "--reason", "better", "--yes")
     assert (result.status, "only control, treatment" in result.err) == (2, True)

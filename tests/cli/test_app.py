@@ -1,4 +1,4 @@
-"""The command line, as a user runs it."""
+"""The program, the demo and the emulator command."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.cli.terminal import AMP_EXP
 IN_THE_TREE = os.environ | {"PYTHONPATH": str(Path(amp_exp_async.__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
 
 
-def test_demo_syncs_many_flags_and_checks_that_all_arrived() -> None:
-    """The demo reads, edits and includes as many as it says, within the limit, and its check holds."""
+def test_demo() -> None:
+    """The demo edits many flags within the rate limit, and its check passes."""
     result = CliRunner().invoke(app, ["demo", "--json"])
     summary = json.loads(result.stdout)
     assert result.exit_code == 0
@@ -45,7 +45,7 @@ def test_demo_syncs_many_flags_and_checks_that_all_arrived() -> None:
 
 
 def test_demo_prints_plain_lines_when_piped() -> None:
-    """Without a terminal each step is one line without control characters, and the summary follows."""
+    """In a pipe, each step is one line without control characters."""
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0
     assert "Editing 200 flags concurrently: 200 of 200" in result.stdout
@@ -54,7 +54,7 @@ def test_demo_prints_plain_lines_when_piped() -> None:
 
 
 def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit status 1, and the change that is missing, when the emulator does not hold what was asked for."""
+    """A missing change is named, and the status is 1."""
     state = Emulator.__dict__["state"].fget
 
     class Forgetful:
@@ -76,13 +76,13 @@ def test_demo_fails_when_a_change_is_missing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_version() -> None:
-    """`--version` tells the version of the package."""
+    """`--version` prints the package's version."""
     assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"amp-exp {amp_exp_async.__version__}"
 
 
 @contextmanager
 def emulator_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`amp-exp emulator` in a process of its own, and the URL that it prints."""
+    """Run `amp-exp emulator` in a process, and give its URL."""
     with subprocess.Popen(
         [*AMP_EXP, "emulator", "--port", "0", *arguments], env=IN_THE_TREE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -98,7 +98,7 @@ def emulator_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], s
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_emulator_keeps_its_state_in_the_file(tmp_path: Path, ending: signal.Signals) -> None:
-    """What was created in one run is there in the next, whichever way the first was ended."""
+    """An object created in one run exists in the next, however the first run ended."""
     file = tmp_path / "state.json"
     with emulator_process("--state", str(file)) as (process, url):
         with ExperimentClient("emulator-management-key", base_url=url) as client:
@@ -113,7 +113,7 @@ def test_emulator_keeps_its_state_in_the_file(tmp_path: Path, ending: signal.Sig
 
 
 def test_emulator_prints_what_to_export() -> None:
-    """The two variables that point the client at the emulator can be copied from its output."""
+    """The output contains the two variables that point a client at the emulator."""
     with emulator_process() as (process, url):
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
@@ -127,7 +127,7 @@ def test_emulator_prints_what_to_export() -> None:
 
 @pytest.mark.parametrize("latency", ["0.04", "0.04-0.05"])
 def test_emulator_with_latency(latency: str) -> None:
-    """Replies take the time that the option says."""
+    """Responses take at least the time that the option sets."""
     with emulator_process("--latency", latency) as (_, url):
         started = time.monotonic()
         with pytest.raises(urllib.request.HTTPError, match="401"):
@@ -136,15 +136,15 @@ def test_emulator_with_latency(latency: str) -> None:
 
 
 @pytest.mark.parametrize("latency", ["fast", "0.2-0.1", "-1", "0.1-", "nan", "0.1-0.2-0.3"])
-def test_emulator_refuses_a_wrong_latency(latency: str) -> None:
-    """The message says what it should look like, with the status of a wrong option."""
+def test_emulator_with_invalid_latency(latency: str) -> None:
+    """The error describes the format; the status is that of invalid usage."""
     result = CliRunner().invoke(app, ["emulator", "--port", "0", "--latency", latency])
     assert result.exit_code == 2
     assert "neither a number of seconds nor" in result.output
 
 
-def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
-    """A state file that is none gives one line that says so, and status 1."""
+def test_emulator_with_invalid_state(tmp_path: Path) -> None:
+    """An invalid state file gives one line and status 1."""
     file = tmp_path / "state.json"
     file.write_text("[1, 2")
     result = CliRunner().invoke(app, ["emulator", "--state", str(file)])
@@ -153,8 +153,8 @@ def test_emulator_refuses_a_wrong_file(tmp_path: Path) -> None:
     assert "Traceback" not in result.output
 
 
-def test_emulator_refuses_a_taken_port() -> None:
-    """A port that is in use gives one line that says so, and status 1."""
+def test_emulator_with_port_in_use() -> None:
+    """A port in use gives one line and status 1."""
     with Emulator() as emulator:
         port = emulator.base_url.rsplit(":", 1)[1]
         result = CliRunner().invoke(app, ["emulator", "--port", port])
@@ -162,7 +162,7 @@ def test_emulator_refuses_a_taken_port() -> None:
     assert "The emulator cannot start" in result.output
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without typer or rich, one line names the extra."""
     monkeypatch.setitem(sys.modules, "amp_exp_async.cli.app", None)
 
@@ -174,8 +174,8 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         amp_exp_async.cli.main()
 
 
-def test_ctrl_c_while_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says so in one line, also while the commands are put together."""
+def test_ctrl_c_at_startup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C while the program is loaded gives one line."""
 
     def press(_: object) -> None:
         raise KeyboardInterrupt
@@ -187,7 +187,7 @@ def test_ctrl_c_while_it_starts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_bars_on_a_terminal() -> None:
-    """On a terminal the steps are drawn as bars."""
+    """On a terminal, steps are drawn as bars."""
     from rich.console import Console  # the extra's own
 
     from amp_exp_async.cli.output import make_reporter
@@ -202,16 +202,16 @@ def test_bars_on_a_terminal() -> None:
         assert "3/3" in console.export_text()
 
 
-def test_emulator_refuses_a_file_that_it_cannot_write(tmp_path: Path) -> None:
-    """A file that could not be saved at the end is refused at the beginning."""
+def test_emulator_with_unwritable_state(tmp_path: Path) -> None:
+    """A state file that cannot be saved is rejected at startup."""
     result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(tmp_path / "missing" / "state.json")])
     assert result.exit_code == 1
     assert "The emulator cannot start" in result.output
     assert "running at" not in result.output
 
 
-def test_a_start_that_fails_leaves_the_file_alone(tmp_path: Path) -> None:
-    """An emulator whose port is taken has nothing to save."""
+def test_failed_start_keeps_the_state(tmp_path: Path) -> None:
+    """An emulator that could not start does not touch its state file."""
     file = tmp_path / "state.json"
     file.write_text('{"flags": [{"key": "a"}]}')
     with Emulator() as emulator:

@@ -1,0 +1,120 @@
+"""Invalid usage, for all commands."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from amp_exp_async.emulator import Emulator
+from tests.cli.cli_result import RunCommand
+from tests.cli.commands import COMMANDS
+
+SECRET = "this-is-a-secret-key"
+
+
+def test_help(amp_exp: RunCommand) -> None:
+    """Every command has a help page under both names of the option."""
+    results = {(*command, option): amp_exp(*command, option) for command in COMMANDS for option in ("--help", "-h")}
+    invalid = [
+        arguments
+        for arguments, result in results.items()
+        if (result.status, result.err) != (0, "") or "Usage: " not in result.out
+    ]
+    assert invalid == []
+
+
+def test_no_api_key_option(account: Emulator, amp_exp: RunCommand) -> None:
+    """Every command rejects a key with a pointer to the alternatives, without repeating it."""
+    lines = [[*command, "--api-key", SECRET] for command in COMMANDS]
+    lines += [[f"--api-key={SECRET}", *command] for command in COMMANDS]
+    expected = (
+        "amp-exp: --api-key does not exist, because the key would be visible to other users and saved in the shell "
+        "history. Set AMPLITUDE_MANAGEMENT_API_KEY or pass --api-key-file PATH. (See amp-exp --help.)\n"
+    )
+    results = [amp_exp(*line) for line in lines]
+    assert {(result.status, result.out, result.err) for result in results} == {(2, "", expected)}
+    assert account.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flgs"], "Did you mean 'flags'?"),
+        (["flags", "lst"], "Did you mean 'list'?"),
+        (["flags", "get"], "Missing argument 'FLAG'"),
+        (["flags", "list", "--projct-id", "1"], "--project-id"),
+        (["flags", "list", "--region", "mars"], "'us', 'eu'"),
+        (["flags", "get", "a", "b\x1b[31m"], "unexpected extra argument"),
+    ],
+)
+def test_invalid_usage(amp_exp: RunCommand, arguments: list[str], message: str) -> None:
+    """Invalid usage gives one line with a suggestion and a pointer to the help; the status is 2."""
+    result = amp_exp(*arguments)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert message in result.err
+    assert result.err.rstrip().endswith("--help.)")
+    assert "\x1b" not in result.err
+
+
+def test_exit_statuses(amp_exp: RunCommand) -> None:
+    """The help lists the exit statuses."""
+    message = " ".join(amp_exp("--help").out.split())
+    for status in ("0 success", "1 failure", "2 invalid command", "3 changes found", "130 interrupted"):
+        assert status in message
+
+
+@pytest.mark.parametrize("place", ["amp_exp_async.cli.app.run_demo", "typer.core.TyperGroup.parse_args"])
+def test_ctrl_c_without_a_client(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Ctrl-C gives one line in the demo, and while arguments are parsed."""
+
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, press)
+    result = amp_exp("demo")
+    assert (result.status, result.out, result.err) == (130, "", "Interrupted.\n")
+
+
+def test_no_command(amp_exp: RunCommand) -> None:
+    """Without a command, the help is shown without an error."""
+    result = amp_exp("flags")
+    assert (result.status, result.err) == (2, "")
+    assert "enable" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flags", "list", "--base-url", "http://example.com"], "--base-url "),
+        (["flags", "list", "--base-url", "http://x", "--region", "eu"], "--region and --base-url exclude each other"),
+        (["export", "--key", "serach"], "--key"),
+        (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),
+        (["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"], "set the weight of treatment to 0"),
+        (["users", "add", "1001", "o n", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must consist of letters"),
+    ],
+)
+def test_options_instead_of_python(
+    account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    """Errors of the library name options and arguments of the command line."""
+    account.state.add_experiment(key="price", rolloutPercentage=50)
+    if "--base-url" in arguments:
+        monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
+    result = amp_exp(*arguments, stdin="a")
+    assert (result.status, message in result.err) == (2, True), result.err
+    assert not re.search(r"\b\w+=(True|true|'|\")|\w\(|_(id|url|key)\b", result.err), result.err
+
+
+def test_region_of_a_rejected_key(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rejected key may belong to the other region, so the error names the option."""
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "invalid-key")
+    result = amp_exp("flags", "list")
+    assert (result.status, "--region eu" in result.err, len(account.requests)) == (1, True, 1), result.err
+
+
+def test_nothing_was_written(account: Emulator, amp_exp: RunCommand) -> None:
+    """After a request, an error does not claim that nothing was sent."""
+    account.state.add_users("flags", "1001", "on", map(str, range(1999)))
+    result = amp_exp("users", "add", "1001", "on", "--file", "-", "--yes", stdin="a\nb")
+    assert (result.status, result.err.count("Nothing was written."), result.err.count("sent")) == (2, 1, 0)
