@@ -1,4 +1,4 @@
-"""`import amp_exp_async`, against `import aiohttp`, each in a fresh interpreter."""
+"""Time of `import amp_exp_async` compared with `import aiohttp`, each in a new interpreter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _seconds(module: str) -> float:
 
 
 def main() -> None:
-    """Compare."""
+    """Compare the import times."""
     options = arguments(__doc__, rounds=21).parse_args()
     pairs = alternate(lambda: _seconds("amp_exp_async"), lambda: _seconds("aiohttp"), options.rounds)
     show(Comparison("import amp_exp_async against import aiohttp", pairs), as_json=options.json)

@@ -1,4 +1,4 @@
-"""Two sides in alternating rounds, their medians and ratio, as a line of text or as JSON."""
+"""Comparison of two candidates in alternating rounds, printed as text or as JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Timing(NamedTuple):
 
 
 def timed(work: Callable[[], object], times: int = 1) -> Timing:
-    """What work took, for each of the `times` that it does the same. Earlier garbage is not on its account."""
+    """Return the time of the work per repetition; earlier garbage is collected before."""
     gc.collect()
     cpu, wall = time.process_time(), time.perf_counter()
     result = work()
@@ -38,7 +38,7 @@ def timed(work: Callable[[], object], times: int = 1) -> Timing:
 
 
 def alternate(ours: Callable[[], T], baseline: Callable[[], T], rounds: int) -> list[tuple[T, T]]:
-    """Run both sides in each round, the first of them in turn. A first round warms up and does not count."""
+    """Run both candidates in each round, in alternating order, after a round that does not count."""
     pairs: list[tuple[T, T]] = []
     for number in range(rounds + 1):
         if number % 2:
@@ -52,12 +52,12 @@ def alternate(ours: Callable[[], T], baseline: Callable[[], T], rounds: int) -> 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What both sides took in each round.
+    """The figures of both candidates.
 
     Attributes:
-        name: what is compared, and to what.
-        pairs: our figure and the baseline's, round by round.
-        unit: `s`, `B`, or nothing for a bare number.
+        name: the subject and the baseline.
+        pairs: our figure and the baseline's for each round.
+        unit: `s`, `B`, or empty for a number.
     """
 
     name: str
@@ -66,12 +66,12 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds' ratios: what disturbs both sides of a round disturbs it little."""
+        """The median of the rounds' ratios, which a disturbance of a whole round affects little."""
         return median(ours / baseline for ours, baseline in self.pairs)
 
     @property
     def difference(self) -> float:
-        """The median of the rounds' differences: what is ours to pay, whatever the baseline takes."""
+        """The median of the rounds' differences."""
         return median(ours - baseline for ours, baseline in self.pairs)
 
     @property
@@ -82,15 +82,15 @@ class Comparison:
         return low, high
 
     def __str__(self) -> str:
-        ours, baseline = (self._shown(median(side)) for side in zip(*self.pairs, strict=True))
+        ours, baseline = (self._format(median(side)) for side in zip(*self.pairs, strict=True))
         low, high = self.middle_half
         return (
             f"{self.name}: ratio {self.ratio:.2f} (ours {ours}, baseline {baseline}, difference "
-            f"{self._shown(self.difference)}, {len(self.pairs)} rounds, middle half {low:.2f} to {high:.2f})"
+            f"{self._format(self.difference)}, {len(self.pairs)} rounds, middle half {low:.2f} to {high:.2f})"
         )
 
     def as_dict(self) -> dict[str, object]:
-        """The figures, for a machine."""
+        """Return the figures as a JSON object."""
         ours, baseline = (median(side) for side in zip(*self.pairs, strict=True))
         low, high = self.middle_half
         return {
@@ -104,20 +104,20 @@ class Comparison:
             "rounds": len(self.pairs),
         }
 
-    def _shown(self, value: float) -> str:
+    def _format(self, value: float) -> str:
         scales = _SCALES[self.unit]
         size, name = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
         return f"{value / size:.3g} {name}".rstrip()
 
 
 def cpu_and_wall(name: str, pairs: list[tuple[Timing, Timing]]) -> Iterable[Comparison]:
-    """Two comparisons from the same rounds: processor time and wall-clock time."""
+    """Yield the comparisons of the CPU time and of the wall-clock time."""
     yield Comparison(f"{name}, CPU", [(ours.cpu, baseline.cpu) for ours, baseline in pairs])
     yield Comparison(f"{name}, wall", [(ours.wall, baseline.wall) for ours, baseline in pairs])
 
 
 def arguments(description: str | None, rounds: int) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+    """Return a parser with the options of all benchmarks."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds of each comparison (default {rounds})")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")

@@ -1,4 +1,4 @@
-"""The same flag as users would write it for pydantic, and for plain cattrs."""
+"""The flag as a model of pydantic, and of plain cattrs."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class PydanticPage(_PydanticModel):
     next_cursor: str | None = None
 
 
-def _attrs_twin(model: type[BaseModel], **nested: Any) -> type:
-    """A frozen attrs class with the fields of a pydantic model, and a place for unknown ones."""
+def _attrs_class(model: type[BaseModel], **nested: Any) -> type:
+    """Return a frozen attrs class with the fields of a pydantic model, and `extra` for unknown ones."""
     fields = {name: nested.get(name, info.annotation) for name, info in model.model_fields.items()}
     body: dict[str, Any] = {
         name: attrs.field(default=attrs.NOTHING if model.model_fields[name].is_required() else None, type=kind)
@@ -98,21 +98,21 @@ def _attrs_twin(model: type[BaseModel], **nested: Any) -> type:
     return attrs.make_class(model.__name__.replace("Pydantic", "Plain"), body, frozen=True, slots=True, kw_only=True)
 
 
-PlainVariant: Any = _attrs_twin(PydanticVariant)
-PlainCondition: Any = _attrs_twin(PydanticCondition)
-PlainSegment: Any = _attrs_twin(PydanticSegment, conditions=list[PlainCondition] | None)
-PlainParents: Any = _attrs_twin(PydanticParents)
-PlainFlag: Any = _attrs_twin(
+PlainVariant: Any = _attrs_class(PydanticVariant)
+PlainCondition: Any = _attrs_class(PydanticCondition)
+PlainSegment: Any = _attrs_class(PydanticSegment, conditions=list[PlainCondition] | None)
+PlainParents: Any = _attrs_class(PydanticParents)
+PlainFlag: Any = _attrs_class(
     PydanticFlag,
     variants=list[PlainVariant] | None,
     target_segments=list[PlainSegment] | None,
     parent_dependencies=PlainParents | None,
 )
-PlainPage: Any = _attrs_twin(PydanticPage, flags=list[PlainFlag])
+PlainPage: Any = _attrs_class(PydanticPage, flags=list[PlainFlag])
 
 
 def plain_converter() -> Converter:
-    """A cattrs converter that renames fields to camelCase and keeps unknown ones, as its documentation shows."""
+    """Return a converter that renames fields to camelCase and keeps unknown ones, as in the docs of cattrs."""
     converter = Converter()
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))
 

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server on loopback in a process of its own, so that its work is on nobody's account."""
+"""A minimal HTTP/1.1 server on loopback in its own process, so that its CPU time does not count."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 
 
 class Service:
-    """What the server answers. Subclasses say so; instances travel to the server's process."""
+    """The responses of the server. Instances of subclasses are sent to the server's process."""
 
     def delays(self) -> tuple[float, float]:
-        """Seconds that the next request needs to arrive, and its reply to return."""
+        """Return the seconds before the arrival of the next request, and before the end of its response."""
         return 0.0, 0.0
 
     def answer(self, target: str) -> tuple[int, bytes]:
-        """The status and JSON body for the path and query of a request."""
+        """Return the status and JSON body for the path and query of a request."""
         raise NotImplementedError
 
-    def headers(self, status: int) -> str:  # noqa: ARG002 - most have the same for every status
-        """Header lines on top of the usual ones, each with its end."""
+    def headers(self, status: int) -> str:  # noqa: ARG002 - used by subclasses
+        """Return additional header lines, each with its line end."""
         return ""
 
 
 class Fixed(Service):
-    """The same reply for every request."""
+    """A service with one response for all requests."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def answer(self, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - every target has the same answer
+    def answer(self, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - the response is the same for all targets
         return 200, self._body
 
 
@@ -62,15 +62,15 @@ def serving(service: Service) -> Iterator[str]:
 def _serve(service: Service, started: Connection) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: _Conversation(service), "127.0.0.1", 0, backlog=256)
+        server = await loop.create_server(lambda: _ServerProtocol(service), "127.0.0.1", 0, backlog=256)
         started.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
     asyncio.run(run())
 
 
-class _Conversation(asyncio.Protocol):
-    """One connection: requests without bodies or with a `Content-Length`, one at a time."""
+class _ServerProtocol(asyncio.Protocol):
+    """A connection that serves one request at a time, without a body or with a `Content-Length`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -89,21 +89,21 @@ class _Conversation(asyncio.Protocol):
             return
         target = head.split(b" ", 2)[1].decode()
         self._received = b""
-        there, back = self._service.delays()
-        if there:
-            self._loop.call_later(there, self._arrive, target, back)
+        delay, response_delay = self._service.delays()
+        if delay:
+            self._loop.call_later(delay, self._respond, target, response_delay)
         else:
-            self._arrive(target, back)
+            self._respond(target, response_delay)
 
-    def _arrive(self, target: str, back: float) -> None:
+    def _respond(self, target: str, delay: float) -> None:
         status, body = self._service.answer(target)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             f"{self._service.headers(status)}\r\n"
         )
-        reply = head.encode() + body
-        if back:
-            self._loop.call_later(back, self._transport.write, reply)
+        response = head.encode() + body
+        if delay:
+            self._loop.call_later(delay, self._transport.write, response)
         else:
-            self._transport.write(reply)
+            self._transport.write(response)

@@ -1,4 +1,4 @@
-"""A page of 1,000 flags, from bytes to models: against pydantic, plain cattrs and bare JSON."""
+"""Time and memory of parsing a page of 1,000 flags, compared with pydantic, plain cattrs and bare JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COUNT = 1_000
 
 
 def _retained(work: Callable[[], object]) -> float:
-    """Bytes that the result of work keeps, for each flag."""
+    """Return the memory of the result per flag, in bytes."""
     gc.collect()
     tracemalloc.start()
     result = work()
@@ -31,7 +31,7 @@ def _retained(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Compare."""
+    """Compare time and retained memory."""
     options = arguments(__doc__, rounds=31).parse_args()
     body = orjson.dumps({"flags": flags(_COUNT), "nextCursor": "1000"})
     converter = plain_converter()

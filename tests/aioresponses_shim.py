@@ -1,6 +1,6 @@
-"""aioresponses 0.7.9 on aiohttp 3.14 and later, which gives responses an argument more.
+"""aioresponses 0.7.9 for aiohttp 3.14 and later, whose responses have another argument.
 
-It can go once aioresponses passes `stream_writer` by itself (its issue 289, pull request 288).
+Delete this module when aioresponses passes `stream_writer` (its issue 289, pull request 288).
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ class _Response(aiohttp.ClientResponse):
 
 @contextmanager
 def mocked() -> Iterator[aioresponses]:
-    """aiohttp's client answers by what is registered, and by nothing else."""
+    """Replace the responses of aiohttp's client by registered ones."""
     with patch("aioresponses.core.ClientResponse", _Response), aioresponses() as mock:
         yield mock
