@@ -1,15 +1,15 @@
-"""Every error of this library, in one tree.
+"""All errors of this library.
 
 ::
 
     AmpExpError
-    ├── ConfigurationError           a key, region, URL or option that cannot work
-    ├── ClientClosedError            the client was used after it was closed (also RuntimeError)
-    ├── InvalidInputError            refused before anything was sent (also ValueError)
-    │   └── InvalidManifestError        a file, or what it declares, has problems
-    ├── APIConnectionError           no complete reply: not connected, connection lost
-    │   └── APITimeoutError          no complete reply in time (also TimeoutError)
-    ├── APIStatusError               a reply that refuses
+    ├── ConfigurationError           invalid key, region, URL or option
+    ├── ClientClosedError            use of a closed client (also RuntimeError)
+    ├── InvalidInputError            invalid argument; nothing was sent (also ValueError)
+    │   └── InvalidManifestError     a file, or a manifest, with problems
+    ├── APIConnectionError           no complete response: not connected, connection lost
+    │   └── APITimeoutError          no complete response in time (also TimeoutError)
+    ├── APIStatusError               a response that rejects the request
     │   ├── BadRequestError          400
     │   ├── AuthenticationError      401
     │   ├── PermissionDeniedError    403
@@ -18,10 +18,10 @@
     │   ├── ConflictError            409
     │   ├── RateLimitError           429
     │   └── ServerError              5xx
-    ├── UnexpectedResponseError      a reply that is not what the contract says
+    ├── UnexpectedResponseError      a response that differs from the API reference
     ├── OutcomeUnknownError          a write that may or may not have been applied
     ├── EditConflictError            the object changed since it was read
-    └── BulkError                    operations of a bulk run are not done
+    └── BulkError                    operations of a bulk run that are not done
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from attrs import frozen
 
 
 class AmpExpError(Exception):
-    """The root of every error that this library raises."""
+    """The base of all errors of this library."""
 
 
 class ConfigurationError(AmpExpError):
-    """A client cannot be built, or used where it is, as it is configured. The message says what to set."""
+    """The client configuration is invalid, or the client is used where it cannot work. The message says what to set."""
 
 
 class ClientClosedError(AmpExpError, RuntimeError):
-    """The client was used after `aclose()` or `close()`. Open a new one."""
+    """The client was used after `aclose()` or `close()`. Create a new one."""
 
 
 class InvalidInputError(AmpExpError, ValueError):
     """An argument breaks a rule of the API. Nothing was sent.
 
     Attributes:
-        argument: the argument, and the place inside it: `target_segments[0].percentage`.
+        argument: the argument and the location in it: `target_segments[0].percentage`.
         rule: the rule that it breaks.
     """
 
@@ -60,13 +60,13 @@ class InvalidInputError(AmpExpError, ValueError):
 
 @frozen
 class Problem:
-    """Something that is wrong in a file.
+    """A problem in a file or manifest.
 
     Attributes:
-        file: the file; empty where there is none.
-        line: the line, from 1; 0 where there is none.
-        field: the place in it: `flags[3].variants[0].payload`; empty for the whole.
-        message: what is wrong, and what to do.
+        file: the file; empty without one.
+        line: the line, from 1; 0 if it is not known.
+        field: the location in the document: `flags[3].variants[0].payload`; empty for the whole document.
+        message: what is wrong and how to correct it.
     """
 
     file: str
@@ -76,7 +76,7 @@ class Problem:
 
     @property
     def location(self) -> str:
-        """File and line."""
+        """The file and the line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
@@ -84,24 +84,24 @@ class Problem:
 
 
 class InvalidManifestError(InvalidInputError):
-    """A file cannot be read, or what it declares cannot be. Nothing was changed. The message has all the problems.
+    """A file or manifest is invalid. Nothing was written. The message lists all problems.
 
     Attributes:
-        problems: what is wrong, each with file, line and field.
+        problems: the problems.
     """
 
     def __init__(self, message: str, *, problems: Sequence[Problem] = ()) -> None:
-        super().__init__(message, argument="state", rule="must have no problems")
+        super().__init__(message, argument="manifest", rule="must have no problems")
         self.problems = problems
 
 
 class _RequestError(AmpExpError):
-    """What every error about a request that was (or may have been) sent can tell.
+    """The base of the errors about a request.
 
     Attributes:
         method: the HTTP method.
         path: the path, without the host.
-        attempts: how many requests were sent for this call, retries included.
+        attempts: how many requests the call has sent, including retries.
     """
 
     def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
@@ -112,11 +112,11 @@ class _RequestError(AmpExpError):
 
 
 class APIConnectionError(_RequestError):
-    """No complete reply arrived: the host was not reached, or the connection was lost.
+    """No complete response arrived: the host was not reached, or the connection was lost.
 
     Attributes:
-        sent: whether the service may have received the last request.
-        method, path, attempts: what was asked, and how often.
+        sent: whether the service may have received an attempt.
+        method, path, attempts: the request, and how often it was sent.
     """
 
     def __init__(
@@ -127,17 +127,17 @@ class APIConnectionError(_RequestError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No complete reply arrived in time: within `timeout` for one attempt, or `deadline` for the call."""
+    """No complete response arrived within `timeout` (for an attempt) or `deadline` (for the call)."""
 
 
 class APIStatusError(_RequestError):
-    """The service answered, and refused.
+    """The service rejected the request.
 
     Attributes:
         status: the HTTP status.
-        body: the reply's body: parsed when it is JSON, else its text; empty text when there was none.
-        headers: the reply's headers.
-        method, path, attempts: what was asked, and how often.
+        body: the response body: parsed if it is JSON, else its text.
+        headers: the response headers.
+        method, path, attempts: the request, and how often it was sent.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class APIStatusError(_RequestError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the service found the input missing or invalid. `body` holds its words."""
+    """400: the input is missing or invalid. `body` contains the service's explanation."""
 
 
 class AuthenticationError(APIStatusError):
@@ -166,30 +166,31 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key has no access to this project."""
+    """403: the key has no access to the project."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such object."""
+    """404: the object does not exist."""
 
 
 class MethodNotAllowedError(APIStatusError):
-    """405: this object cannot be edited through the API (web experiments, guides and surveys)."""
+    """405: the object cannot be edited through the API (web experiments, guides and surveys)."""
 
 
 class ConflictError(APIStatusError):
-    """409: the request conflicts with the object's present state."""
+    """409: the request conflicts with the current state of the object."""
 
 
 class RateLimitError(APIStatusError):
-    """429: over the rate limit, after the retries that the policy allows.
+    """429: the rate limit was exceeded, and the retries of the policy are used up.
 
-    Also raised without a request when the day's requests are used up and the deadline comes before the UTC day ends.
+    Also raised without a request if the requests of the day are used up and the deadline passes before the UTC day
+    ends.
 
     Attributes:
-        retry_after: seconds after which the service accepts requests again, or None when it did not say.
-        daily: whether it is the limit of the day, not that of the second: the reply speaks of a day, or asks for a wait
-            of more than a minute.
+        retry_after: the seconds after which the service accepts requests again, or None if it does not say.
+        daily: whether the daily limit was exceeded: the response mentions a day, or asks to wait for more than a
+            minute.
     """
 
     def __init__(
@@ -213,16 +214,16 @@ class RateLimitError(APIStatusError):
 
 
 class ServerError(APIStatusError):
-    """5xx: the service failed, after the retries that the policy allows."""
+    """5xx: the service failed, and the retries of the policy are used up."""
 
 
 class UnexpectedResponseError(_RequestError):
-    """A reply is not what the contract says.
+    """A response differs from the API reference.
 
     Attributes:
-        location: where in the document, as in `flags[12].targetSegments[0].percentage`; empty for the whole of it.
-        body: the beginning of the reply's body, as text.
-        method, path, attempts: what was asked, and how often.
+        location: the location in the document: `flags[12].targetSegments[0].percentage`; empty for the whole document.
+        body: the beginning of the response body, as text.
+        method, path, attempts: the request, and how often it was sent.
     """
 
     def __init__(
@@ -241,21 +242,21 @@ class UnexpectedResponseError(_RequestError):
 
 
 class OutcomeUnknownError(_RequestError):
-    """A write may or may not have been applied, and reading back could not settle it. It was not repeated.
+    """A write may or may not have been applied, and reading back did not show which. It was not repeated.
 
-    The failure that hid the outcome is the error's `__cause__`.
+    The failure that hides the outcome is the error's `__cause__`.
     """
 
 
 class EditConflictError(AmpExpError):
-    """The object changed between being read and being written, in a place that the edit changes too.
+    """The object changed after it was read, in a field that the edit changes too.
 
     Attributes:
-        field: the first such place: `name`, or `target_segments['Beta testers']`.
-        base: what it was when it was read; of a segment that was not there, `UNSET`.
-        ours: what the edit makes of it; where it takes it away, `UNSET`.
-        theirs: what it is now; likewise.
-        written: whether the edit was written and overwritten since; otherwise nothing was written.
+        field: the first such field: `name`, or `target_segments['Beta testers']`.
+        base: its value when it was read; `UNSET` for a segment that did not exist.
+        ours: the value that the edit sets; `UNSET` if the edit removes it.
+        theirs: its current value; `UNSET` if it was removed.
+        written: whether the edit was written and then overwritten; otherwise nothing was written.
     """
 
     def __init__(
@@ -277,10 +278,10 @@ class EditConflictError(AmpExpError):
 
 
 class BulkError(AmpExpError):
-    """Operations of a bulk run failed, are unknown, or were left out. The message names the first of them.
+    """Operations of a bulk run failed, have an unknown outcome, or were not started. The message names the first one.
 
     Attributes:
-        errors: the errors of the first of them, at most ten.
+        errors: the errors of the first of these operations, at most ten.
     """
 
     def __init__(self, message: str, *, errors: Sequence[AmpExpError] = ()) -> None:

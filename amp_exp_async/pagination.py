@@ -1,4 +1,4 @@
-"""Following cursors: what every list operation returns."""
+"""Pagers: the results of list operations, read page by page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, Generic, TypeVar
 
 from .errors import UnexpectedResponseError
+from .formatting import format_value
 from .models import Page
 from .serialization import NEXT_CURSOR
 
@@ -18,19 +19,19 @@ Spawn = Callable[[Coroutine[Any, Any, Page[T]]], "asyncio.Task[Page[T]]"]
 
 
 class AsyncPager(Generic[T]):
-    """A list that has not been read yet. Every way of reading it sends its own requests.
+    """A list that is read on demand. Each way of reading it sends its own requests.
 
-    - `async for item in pager`: all items. The next page is requested while you work through the second half of the
-      present one; at most two pages are in memory.
-    - `async for page in pager.pages()`: whole pages, one request each, with the cursor to go on from.
-    - `await pager`: all items at once, as a list.
+    - `async for item in pager` yields all items. The next page is requested when you reach the second half of the
+      current one, so at most two pages are in memory.
+    - `async for page in pager.pages()` yields pages, one request each, with the cursor to continue from.
+    - `await pager` returns all items as a list.
 
-    Leaving a loop early sends nothing more. Where the moment matters, close the iterator yourself
-    (`async with contextlib.aclosing(aiter(pager)) as items`).
+    Leaving a loop early sends nothing more. To close the iterator at a definite moment, use
+    `async with contextlib.aclosing(aiter(pager)) as items`.
 
     Raises, while it is read:
-        UnexpectedResponseError: a page is not what the API documents, or a cursor comes a second time.
-        APIStatusError, APIConnectionError: as every call. A page is retried, never the list from its beginning.
+        UnexpectedResponseError: If a page differs from the API reference, or if a cursor repeats.
+        APIStatusError, APIConnectionError: As in every call. A page is retried, never the list from its beginning.
     """
 
     def __init__(self, fetch: FetchPage[T], spawn: Spawn[T], cursor: str | None = None) -> None:
@@ -38,7 +39,7 @@ class AsyncPager(Generic[T]):
         self._spawn = spawn
         self._start = cursor
 
-    def __aiter__(self) -> AsyncGenerator[T, None]:  # noqa: PYI058 - it can be closed, and callers may want to
+    def __aiter__(self) -> AsyncGenerator[T, None]:  # noqa: PYI058 - a generator can be closed
         return self._items()
 
     def __repr__(self) -> str:
@@ -48,7 +49,7 @@ class AsyncPager(Generic[T]):
         return self._collect().__await__()
 
     def pages(self) -> AsyncGenerator[Page[T], None]:
-        """The pages, one request each."""
+        """Yield the pages, one request each."""
         return self._pages()
 
     async def _collect(self) -> list[T]:
@@ -56,72 +57,72 @@ class AsyncPager(Generic[T]):
             return [item async for item in items]
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
-        trail = _Trail(self._start)
+        seen = _SeenCursors(self._start)
         page = await self._fetch(self._start)
         while True:
             cursor = page.next_cursor
             yield page
             if cursor is None:
                 return
-            trail.follow(cursor)
+            seen.add(cursor)
             page = await self._fetch(cursor)
 
     async def _items(self) -> AsyncGenerator[T, None]:
-        async with aclosing(self.batches()) as batches:
-            async for batch in batches:
-                for item in batch:
+        async with aclosing(self.half_pages()) as halves:
+            async for half in halves:
+                for item in half:
                     yield item
 
-    async def batches(self) -> AsyncGenerator[list[T], None]:
-        """The items by half pages, each as soon as it is wanted, with the next page requested before a second half."""
-        trail = _Trail(self._start)
+    async def half_pages(self) -> AsyncGenerator[list[T], None]:
+        """Yield the items by half pages. The next page is requested before the second half is yielded."""
+        seen = _SeenCursors(self._start)
         page = await self._fetch(self._start)
         while True:
-            cursor, items, ahead = page.next_cursor, page.items, None
+            cursor, items, prefetch = page.next_cursor, page.items, None
             del page
             try:
                 half = len(items) // 2
                 if half:
                     yield items[:half]
-                if cursor is not None and not trail.repeats(cursor):
-                    ahead = self._spawn(self._fetch(cursor))
-                    # One turn of the loop sends the request, also for a consumer that never awaits.
+                if cursor is not None and cursor not in seen:
+                    prefetch = self._spawn(self._fetch(cursor))
+                    # Let the task send its request, even if the consumer never awaits.
                     await asyncio.sleep(0)
                 yield items[half:]
                 if cursor is None:
                     return
-                trail.follow(cursor)
-                page = await (ahead or self._fetch(cursor))
+                seen.add(cursor)
+                page = await (prefetch or self._fetch(cursor))
                 del items
             finally:
-                if ahead is not None and not ahead.done():
-                    ahead.cancel()
-                    await asyncio.wait([ahead])
+                if prefetch is not None and not prefetch.done():
+                    prefetch.cancel()
+                    await asyncio.wait([prefetch])
 
 
-class _Trail:
-    """The cursors followed so far: one that comes again would lead in a circle."""
+class _SeenCursors:
+    """The cursors followed so far. A cursor that repeats would lead in a circle."""
 
     def __init__(self, start: str | None) -> None:
-        self._seen = {start}
+        self._cursors = {start}
 
-    def repeats(self, cursor: str) -> bool:
-        return cursor in self._seen
+    def __contains__(self, cursor: str) -> bool:
+        return cursor in self._cursors
 
-    def follow(self, cursor: str) -> None:
-        if cursor in self._seen:
+    def add(self, cursor: str) -> None:
+        if cursor in self._cursors:
             raise UnexpectedResponseError(
-                f"the list's cursor {cursor!r} came a second time and would repeat pages without end. What came before "
-                "it is complete; resume with cursor= from a page you trust.",
+                f"the cursor {format_value(cursor)} was returned a second time, which would repeat pages without end. "
+                "Pass the cursor of a page that you trust to continue from there.",
                 location=NEXT_CURSOR,
             )
-        self._seen.add(cursor)
+        self._cursors.add(cursor)
 
 
-def single(fetch: Callable[[], Coroutine[Any, Any, list[T]]], spawn: Spawn[T]) -> AsyncPager[T]:
-    """A pager over a list that the service sends whole."""
+def single_page(fetch: Callable[[], Coroutine[Any, Any, list[T]]], spawn: Spawn[T]) -> AsyncPager[T]:
+    """Return a pager for a list that the service sends as a whole."""
 
-    async def only(_: str | None) -> Page[T]:
+    async def fetch_page(_: str | None) -> Page[T]:
         return Page(await fetch())
 
-    return AsyncPager(only, spawn)
+    return AsyncPager(fetch_page, spawn)

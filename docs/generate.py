@@ -256,7 +256,7 @@ class Operations:
 async def operations(awaited: Any, blocking: Any) -> Operations:
     """All operations of a client, each of which the blocking one must have as well."""
     client = object.__new__(type(awaited))
-    client._hang(Recorder(awaited._transport.session, awaited._transport.options))  # noqa: SLF001
+    client._init_resources(Recorder(awaited._transport.session, awaited._transport.options))  # noqa: SLF001
     rows: list[Row] = []
     runs: list[str] = []
     guarded: list[str] = []

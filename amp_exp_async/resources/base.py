@@ -11,7 +11,7 @@ from attrs import field, frozen
 from amp_exp_async import serialization, validation
 from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
-from amp_exp_async.pagination import AsyncPager, single
+from amp_exp_async.pagination import AsyncPager, single_page
 from amp_exp_async.validation import Validator
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -175,7 +175,7 @@ class Resource:
         async def fetch() -> list[ModelT]:
             return await (await self._transport.send(request)).parse_list(model)
 
-        return single(fetch, self._transport.session.spawn)
+        return single_page(fetch, self._transport.session.spawn)
 
     def _list_ids(self, method: Callable[..., object], /, **variables: object) -> AsyncPager[str]:
         """Read an array of IDs, in one request."""
@@ -184,7 +184,7 @@ class Resource:
         async def fetch() -> list[str]:
             return (await self._transport.send(request)).parse(serialization.parse_ids)
 
-        return single(fetch, self._transport.session.spawn)
+        return single_page(fetch, self._transport.session.spawn)
 
     def _paginate(
         self, method: Callable[..., object], model: type[ModelT], name: str, query: Mapping[str, Any], cursor: object

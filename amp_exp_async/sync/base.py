@@ -85,7 +85,7 @@ class Pager(Generic[T]):
         return "<Pager: not read yet; iterate it, or call list() on it>"
 
     def __iter__(self) -> Iterator[T]:
-        return (item for batch in iter_over_async(self._portal, self._pager.batches) for item in batch)
+        return (item for batch in iter_over_async(self._portal, self._pager.half_pages) for item in batch)
 
     def pages(self) -> Iterator[Page[T]]:
         """Yield the pages, one request each."""

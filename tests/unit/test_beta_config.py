@@ -55,12 +55,12 @@ def test_the_variable_of_its_own(kind: Any, monkeypatch: pytest.MonkeyPatch) -> 
     ("arguments", "variables", "words"),
     [
         ({"api_key": None}, {}, KEY_VARIABLE),
-        ({"region": "mars"}, {}, "'us' or 'eu'"),
+        ({"region": "mars"}, {}, '"us" or "eu"'),
         ({"region": "us", "base_url": "https://host"}, {}, "exclude each other"),
         ({}, {REGION_VARIABLE: "eu", BETA_BASE_URL_VARIABLE: "https://host"}, BETA_BASE_URL_VARIABLE),
         ({}, {REGION_VARIABLE: "mars"}, REGION_VARIABLE),
         ({"base_url": "http://example.com"}, {}, "allow_insecure_http"),
-        ({}, {BETA_BASE_URL_VARIABLE: "host"}, "needs a scheme"),
+        ({}, {BETA_BASE_URL_VARIABLE: "host"}, "has no scheme"),
         ({"timeout": 0}, {}, "timeout"),
     ],
 )

@@ -24,7 +24,7 @@ PACKAGE = Path(amp_exp_async.__file__).parent
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_client_is_never_pickled(protocol: int) -> None:
     """A client refuses to cross to another process, which the message tells to make its own."""
-    with pytest.raises(TypeError, match="make one in each process") as caught:
+    with pytest.raises(TypeError, match="Create one in each process") as caught:
         pickle.dumps(AsyncExperimentClient(KEY), protocol)
     assert KEY not in str(caught.value)
 

@@ -1,0 +1,499 @@
+"""The async clients: their lifetime, and the resources and operations that they offer."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ssl import SSLContext
+from types import TracebackType
+from typing import Any, ClassVar, Self
+from urllib.parse import unquote
+
+import aiohttp
+import attrs
+import orjson
+
+from amp_exp_async import manifests, serialization, validation
+from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
+from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
+from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.http import (
+    Attempt,
+    CallOptions,
+    HttpOptions,
+    HttpSession,
+    Idempotency,
+    RateLimit,
+    Request,
+    RetryPolicy,
+    Transport,
+    Usage,
+)
+from amp_exp_async.manifests import Manifest, Plan
+from amp_exp_async.models import UNSET, FlagConfig, UnsetType
+from amp_exp_async.resources import (
+    AsyncBetaDeployments,
+    AsyncBetaExperiments,
+    AsyncBetaFlags,
+    AsyncDeployments,
+    AsyncExperiments,
+    AsyncFlags,
+    AsyncHoldouts,
+    AsyncMutexes,
+    AsyncProjectVersions,
+    RestoreResult,
+    VersionChange,
+    flag_resources,
+    restore_version,
+    version_changes,
+)
+
+_METHOD_RE = re.compile(r"[A-Z]+")
+_PATH_RE = re.compile(r"(/[!$&-.0-9:;=@A-Z_a-z~%]+)+")
+_IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PATCH", "PUT"})
+
+
+class AsyncClient(ABC):
+    """The base of the async clients. A client opens on first use and belongs to the event loop of that moment."""
+
+    api: ClassVar[ApiVersion]
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        region: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        deadline: float | None = 120.0,
+        retry: RetryPolicy = RetryPolicy(),
+        rate_limit: RateLimit | None = RateLimit(),
+        max_concurrency: int = 64,
+        session: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        ssl: SSLContext | aiohttp.Fingerprint | bool = True,
+        trace_configs: Sequence[aiohttp.TraceConfig] | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
+        allow_insecure_http: bool = False,
+    ) -> None:
+        # From here on no local variable contains the key, which a traceback could show.
+        key, api_key = None if api_key is None else Secret(api_key), None
+        endpoint = resolve_endpoint(key, region, base_url, api=self.api, allow_insecure_http=allow_insecure_http)
+        if session is not None and (trust_env or trace_configs):
+            raise ConfigurationError("trust_env and trace_configs belong to the session. Set them where you create it.")
+        http_options = HttpOptions(
+            session=session,
+            proxy=proxy,
+            trust_env=trust_env,
+            ssl=ssl,
+            trace_configs=trace_configs,
+            max_concurrency=max_concurrency,
+            rate_limit=RateLimit(per_second=None, per_day=None) if rate_limit is None else rate_limit,
+            share_limit=rate_limit is not None,
+        )
+        call_options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
+        self._bind(Transport(HttpSession(endpoint, http_options), call_options), owner=True)
+
+    def _bind(self, transport: Transport, *, owner: bool) -> None:
+        self._transport = transport
+        self._owner = owner
+        self._init_resources(transport)
+
+    @abstractmethod
+    def _init_resources(self, transport: Transport) -> None:
+        """Create the resources."""
+
+    def _copy(self, options: CallOptions) -> Self:
+        copy = object.__new__(type(self))
+        copy._bind(Transport(self._transport.session, options), owner=False)
+        return copy
+
+    @property
+    def usage(self) -> Usage:
+        """The requests sent so far by this client and its copies."""
+        return self._transport.session.usage
+
+    def with_options(
+        self,
+        *,
+        timeout: float | UnsetType = UNSET,
+        deadline: float | UnsetType | None = UNSET,
+        retry: RetryPolicy | UnsetType = UNSET,
+        on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
+    ) -> Self:
+        """Return a copy of this client with other options. It shares the session, the rate limiter and the locks.
+
+        Closing the copy closes nothing.
+
+        Args:
+            timeout: seconds for one attempt.
+            deadline: seconds for one call; None for no deadline.
+            retry: how often a request is attempted, and the waits between attempts.
+            on_attempt: called after each request of the copy.
+
+        Example:
+            `flags = [flag async for flag in client.with_options(timeout=60).flags.list()]`
+        """
+        values = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_attempt": on_attempt}
+        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not UNSET}
+        return self._copy(attrs.evolve(self._transport.options, **changes))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int | bool] | None = None,
+        json: Any = None,
+    ) -> Any:
+        """Call an endpoint that has no method yet, with the retries, rate limiting, locks and errors of other calls.
+
+        GET, HEAD, PATCH and PUT are repeated after an ambiguous outcome. Other methods raise `OutcomeUnknownError`.
+
+        Args:
+            method: the HTTP method.
+            path: the percent-encoded path below the API's prefix (`/api/1`), such as `/flags/12`.
+            params: the query, with the names of the API.
+            json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
+
+        Returns:
+            The response body: parsed if it is JSON, else its text.
+        """
+        verb = validation.string("method", method).upper()
+        if not _METHOD_RE.fullmatch(verb):
+            validation.reject("method", "must be an HTTP method", method)
+        if not _PATH_RE.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
+            validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
+        response = await self._transport.write(
+            Request(
+                verb,
+                path,
+                query=serialization.encode_query({} if params is None else validation.parameters("params", params)),
+                body=None if json is None else orjson.dumps(validation.json_value("json", json)),
+                idempotency=Idempotency.IDEMPOTENT if verb in _IDEMPOTENT_METHODS else Idempotency.NON_IDEMPOTENT,
+            ),
+            parse=lambda response: response,
+        )
+        try:
+            return orjson.loads(response.body)
+        except orjson.JSONDecodeError:
+            return response.text
+
+    def after_fork(self) -> None:
+        """Reset the client in a forked child, without touching the connections of the parent."""
+        self._transport.session.after_fork()
+
+    async def aclose(self) -> None:
+        """Close the client. Idempotent.
+
+        Bulk runs start no further operation and finish those in flight. Other calls in flight raise
+        `ClientClosedError`. Creations and removals by index that were sent raise `OutcomeUnknownError`.
+        """
+        if self._owner:
+            await self._transport.session.close()
+
+    async def __aenter__(self) -> Self:
+        self._transport.session.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        # A traceback may show a client whose constructor has rejected its arguments.
+        url = self._transport.session.endpoint.base_url if hasattr(self, "_transport") else "(not initialised)"
+        return f"<{type(self).__name__} {url}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a client cannot be pickled: it holds a key and connections. Create one in each process.")
+
+
+class AsyncExperimentClient(AsyncClient):
+    """The async client for Amplitude's Experiment Management API.
+
+    It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`.
+
+    Args:
+        api_key: a management API key; by default the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`.
+        region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
+        base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
+            `AMPLITUDE_EXPERIMENT_BASE_URL`.
+        timeout: seconds for one attempt.
+        deadline: seconds for one call, including waits and retries; None for no deadline.
+        retry: how often a request is attempted, and the waits between attempts.
+        rate_limit: the limits to keep. They hold for all clients in this process that use the same key on the same
+            host; if the limits differ, the strictest one holds. Pass a `RedisRateLimit` for limits that several
+            processes share, or None for no limits.
+        max_concurrency: how many requests may be in flight at the same time.
+        session: an aiohttp session to use. It is never closed or changed.
+        proxy: the URL of an HTTP proxy.
+        trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+        ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
+        trace_configs: aiohttp's trace configurations.
+        on_attempt: called after each request with an `Attempt`. It must not block.
+        allow_insecure_http: whether plain http is allowed to a host that is not loopback.
+
+    Attributes:
+        flags: Feature flags.
+        experiments: Experiments.
+        deployments: Deployments.
+        versions: Versions of all flags and experiments.
+        mutexes: Mutex groups: experiments that exclude each other.
+        holdouts: Holdout groups: users who are held out of some experiments.
+
+    Raises:
+        ConfigurationError: If the configuration is invalid. The message says what to set.
+
+    Example::
+
+        async with AsyncExperimentClient() as client:
+            async for flag in client.flags.list(project_id="123"):
+                print(flag.key, flag.enabled)
+    """
+
+    flags: AsyncFlags
+    experiments: AsyncExperiments
+    deployments: AsyncDeployments
+    versions: AsyncProjectVersions
+    mutexes: AsyncMutexes
+    holdouts: AsyncHoldouts
+
+    api = V1
+
+    def _init_resources(self, transport: Transport) -> None:
+        self.flags = AsyncFlags(transport)
+        self.experiments = AsyncExperiments(transport)
+        self.deployments = AsyncDeployments(transport)
+        self.versions = AsyncProjectVersions(transport)
+        self.mutexes = AsyncMutexes(transport)
+        self.holdouts = AsyncHoldouts(transport)
+
+    def bulk(
+        self,
+        operations: Operations,
+        *,
+        journal: str | os.PathLike[str] | None = None,
+        on_error: OnError = "continue",
+    ) -> AsyncBulkRun:
+        """Run many operations, and yield their outcomes as they finish.
+
+        Operations on one flag run in their order. Operations on different flags run concurrently, within the rate
+        limit. A flag that is named by key is looked up once. Changes that make no difference are not sent.
+
+        Args:
+            operations: an iterable or async iterable of operations of any length, read on demand; or the path of a
+                JSON Lines file of operations: `{"operation": "AddUsers", "kind": "flags", "id": "1", "variant": "on",
+                "users": ["a"]}`.
+            journal: the path of a JSON Lines file that the outcomes are appended to. A rerun with the same operations
+                in the same order and the same journal skips what is done, reconciles what was in flight or unknown by
+                reading back, and repeats the rest.
+            on_error: `continue`; `stop` to start no further operation after the first failure; or `stop_flag` to start
+                no further operation on a flag or experiment after the first failure on it.
+
+        Returns:
+            The run. Nothing is sent before it is iterated or awaited.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+
+        Example::
+
+            run = client.bulk(Edit("flags", flag.id, {"tags": ["reviewed"]}) for flag in flags)
+            async for outcome in run:
+                if not outcome.ok:
+                    print(outcome.operation, outcome.error)
+            print(run.summary)
+        """
+        return AsyncBulkRun(self._transport, operations, resources=flag_resources, journal=journal, on_error=on_error)
+
+    async def history(self, kind: KindName, id: str) -> list[VersionChange]:
+        """Return who changed a flag or experiment, what and when: `GET /{kind}/{id}/versions`, one request.
+
+        Args:
+            kind: `flags` or `experiments`.
+            id: the ID of the flag or experiment.
+
+        Returns:
+            The changes of each version, field by field, newest first.
+
+        Raises:
+            NotFoundError: If no flag or experiment has this ID.
+
+        Example::
+
+            for change in await client.history("flags", "123"):
+                print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: false -> true
+        """
+        return version_changes(await self._flag_resource(kind).versions.list(id))
+
+    async def restore_version(
+        self, kind: KindName, id: str, version: int | str, *, dry_run: bool = False
+    ) -> RestoreResult[FlagConfig]:
+        """Restore a flag or experiment to a version, by a guarded edit of all fields that an edit can set.
+
+        What an edit cannot set, such as variants, weights and deployments, does not change; the result lists its
+        differences. Fields that the version does not show do not change either.
+
+        Args:
+            kind: `flags` or `experiments`.
+            id: the ID of the flag or experiment.
+            version: the version's number.
+            dry_run: whether to return the differences without writing (two requests; five with the edit).
+
+        Returns:
+            The differences, those that cannot be restored, and the flag or experiment as it was read last.
+
+        Raises:
+            InvalidInputError: If target segments differ and one has a condition on a cohort. Nothing was written.
+            EditConflictError: If somebody else has changed the same fields.
+            NotFoundError: If the flag, experiment or version does not exist.
+
+        Example::
+
+            print(await client.restore_version("flags", "123", 4, dry_run=True))
+            restored = await client.restore_version("flags", "123", 4)
+        """
+        resource = self._flag_resource(kind)
+        return await restore_version(resource, id, version, dry_run=validation.boolean("dry_run", dry_run))
+
+    def _flag_resource(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
+        validation.one_of("flags", "experiments")("kind", kind)
+        return self.flags if kind == "flags" else self.experiments
+
+    async def export(
+        self,
+        *,
+        project_id: str | None = None,
+        keys: Iterable[str] | None = None,
+        include_archived: bool = False,
+        users: bool = False,
+        cohorts: bool = False,
+        variants: bool = False,
+        server_fields: bool = False,
+    ) -> Manifest:
+        """Export flags and experiments as a manifest. Write it with `save()`.
+
+        This reads the lists, and the list of deployments if any is assigned. If something depends on objects that are
+        not in these lists, it also reads the lists of mutex and holdout groups, and gets other objects by ID.
+
+        Args:
+            project_id: only those of this project.
+            keys: only those with these keys.
+            include_archived: whether to include archived ones.
+            users: whether to include the users and devices of variants (one request for each variant).
+            cohorts: whether to include the cohorts of variants (one request for each variant).
+            variants: whether to include all fields of variants (one request for each flag and experiment), instead of
+                those that the lists show.
+            server_fields: whether to include IDs, salts, authors and times.
+
+        Raises:
+            InvalidInputError: If no flag or experiment has one of the keys.
+
+        Example:
+            `save(await client.export(project_id="123"), "flags.yaml")`
+        """
+        options = manifests.ExportOptions(users=users, cohorts=cohorts, variants=variants, server_fields=server_fields)
+        return await manifests.export(
+            self._transport, project_id=project_id, keys=keys, include_archived=include_archived, options=options
+        )
+
+    async def plan(self, manifest: Manifest, *, prune: bool = False, project_id: str | None = None) -> Plan:
+        """Return the changes that a manifest requires. This only reads.
+
+        What the manifest does not mention is left alone. This reads one list for each project, and the list of
+        deployments if any is declared. It sends one request for each declared object that the lists do not show: users
+        and cohorts of variants, and fields of a flag. If dependencies are declared on objects that are not in these
+        lists, it reads the lists of mutex and holdout groups, and looks up other objects by key.
+
+        The API cannot set dependencies. If they differ from the manifest, the plan is rejected if it would enable the
+        flag without them, and contains a warning otherwise.
+
+        Args:
+            manifest: the desired state: from `load`, `export`, or made in code.
+            prune: whether to archive the flags and experiments that are in the same projects and are not declared.
+            project_id: the project to plan for, instead of the one that the manifest names (a promotion). Deployments
+                are found there by label, and dependencies by key.
+
+        Raises:
+            InvalidInputError: If `prune` is True and the manifest is an export of some keys only.
+            InvalidManifestError: If the desired state is impossible, or if the manifest names several projects and
+                `project_id` is given. The error lists all problems, with file, line and field.
+
+        Example::
+
+            plan = await client.plan(load("flags.yaml"))
+            print(plan)
+
+            promotion = await client.plan(await client.export(project_id="123"), project_id="456")
+        """
+        return await manifests.make_plan(self._transport, manifest, prune=prune, project_id=project_id)
+
+    def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None) -> AsyncBulkRun:
+        """Apply a plan, and yield the outcomes of its steps as they finish.
+
+        Everything that the plan concerns is read again first. If any of it has changed, nothing is written. The steps
+        of one flag run in order: it is created, gets deployments, variants, segments and weights, and is enabled last.
+        Steps that disable it come first. After a failure, the remaining steps of this flag are skipped; other flags
+        continue.
+
+        Args:
+            plan: from `plan` or `Plan.load`.
+            journal: the path of a file that the outcomes are appended to. A rerun with the same plan and journal
+                continues from there.
+
+        Returns:
+            The run. Nothing is sent before it is iterated or awaited.
+
+        Raises:
+            InvalidInputError: If the plan belongs to another service, or the journal to another plan.
+
+        Raises, while it is read:
+            EditConflictError: If something has changed since the plan was made, or if a step that the journal lists as
+                done was undone. The message lists all of it. Make a new plan.
+            InvalidManifestError: If the desired state is no longer possible, for example because a deployment is gone.
+
+        Example::
+
+            run = client.apply(plan, journal="apply.jsonl")
+            async for outcome in run:
+                print(outcome.operation.target, outcome.status)
+            run.raise_for_failures()
+        """
+        return manifests.apply(self._transport, plan, journal=journal)
+
+
+class AsyncBetaClient(AsyncClient):
+    """The async client for the Beta API, for accounts that still use that API.
+
+    Use `AsyncExperimentClient` for new code; it has a successor for each operation (docs/beta.md). This client takes
+    the same arguments, but the environment variable for another base URL is `AMPLITUDE_EXPERIMENT_BETA_BASE_URL`.
+
+    Attributes:
+        flags: Feature flags, read only.
+        experiments: Experiments.
+        deployments: Deployments, read only.
+
+    Raises:
+        ConfigurationError: If the configuration is invalid. The message says what to set.
+
+    Example::
+
+        async with AsyncBetaClient() as client:
+            await client.experiments.activate("123")
+    """
+
+    flags: AsyncBetaFlags
+    experiments: AsyncBetaExperiments
+    deployments: AsyncBetaDeployments
+
+    api = BETA
+
+    def _init_resources(self, transport: Transport) -> None:
+        self.flags = AsyncBetaFlags(transport)
+        self.experiments = AsyncBetaExperiments(transport)
+        self.deployments = AsyncBetaDeployments(transport)
