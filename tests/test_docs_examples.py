@@ -1,0 +1,173 @@
+"""The README and the docs pages: their Python examples run, and their links and names exist."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import amp_exp_async
+from amp_exp_async import AsyncExperimentClient
+from amp_exp_async.emulator import Emulator
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+REPOSITORY = "https://github.com/amp-exp-async/amp_exp_async/blob/main/"
+
+
+def example(page: str, text: str) -> str:
+    """Return the only Python block of a page that contains the text."""
+    (code,) = [block for block in blocks(ROOT / page) if text in block]
+    return code
+
+
+def blocks(page: Path) -> list[str]:
+    """Return the Python blocks of a page."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(code: str) -> dict[str, Any]:
+    """Run a block as a script and return its names."""
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "example", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
+    """An emulator with the objects that the examples name, found through the environment."""
+    monkeypatch.chdir(tmp_path)
+    with Emulator() as emulator:
+        emulator.state.add_deployment(projectId="123456", label="web")
+        emulator.state.add_flag(projectId="123456", key="old-checkout", tags=["checkout"])
+        emulator.state.add_experiment(
+            id="7890", variants=[{"key": "control"}, {"key": "treatment"}], endDate="2026-01-01"
+        )
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
+        yield emulator
+
+
+def test_readme_async(account: Emulator, tmp_path: Path) -> None:
+    """The async example tags every flag of the project and keeps a journal."""
+    run(example("README.md", "asyncio.run"))
+    assert [flag["tags"] for flag in account.state.flags] == [["reviewed"]]
+    assert (tmp_path / "review.jsonl").exists()
+
+
+def test_readme_blocking(account: Emulator) -> None:
+    """The blocking example adds users and prints the flag's history."""
+    flag = account.state.add_flag(projectId="123456", key="new-checkout", variants=[{"key": "on"}])
+    run(example("README.md", "client.history"))
+    assert account.state.users("flags", flag["id"], "on") == ["user-1", "user-2"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
+def test_a_users_own_test(page: str, experiment_emulator: Emulator) -> None:
+    """The test that users are shown passes."""
+    run(example(page, "def test_rollout"))["test_rollout"](experiment_emulator)
+
+
+def test_quickstart_create(account: Emulator) -> None:
+    """The first example creates a flag, enables it, and includes users."""
+    run(example("docs/quickstart.md", "asyncio.run"))
+    (flag,) = [flag for flag in account.state.flags if flag["key"] == "new-checkout"]
+    assert (flag["enabled"], flag["rolloutPercentage"]) == (True, 10)
+    assert account.state.users("flags", flag["id"], "on") == ["user-1", "user-2"]
+
+
+def test_quickstart_blocking(account: Emulator) -> None:
+    """The blocking example edits a variant."""
+    run(example("docs/quickstart.md", "client.experiments.variants.edit"))
+    assert {"key": "treatment", "payload": {"price": 9}} in account.state.experiment("7890")["variants"]
+
+
+def test_quickstart_bulk(account: Emulator, tmp_path: Path) -> None:
+    """The bulk example edits every flag, adds a user to the flag named by key, and keeps a journal."""
+    account.state.add_flag(projectId="123456", key="new-checkout", variants=[{"key": "on"}])
+    run(example("docs/quickstart.md", "client.bulk(operations"))
+    flags = {flag["key"]: flag for flag in account.state.flags}
+    assert {key: flag["tags"] for key, flag in flags.items()} == {key: ["reviewed"] for key in flags}
+    assert account.state.users("flags", flags["new-checkout"]["id"], "on") == ["user-3"]
+    assert len((tmp_path / "sync.jsonl").read_text().splitlines()) == 1 + 2 * (len(flags) + 1)
+
+
+def test_quickstart_guarded_edits(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """The example adds addresses to the pilot segment, adds a tag, sets the rollout, and prints the history."""
+    condition = {"type": "property", "prop": "gp:email", "op": "is", "values": ["Ann@example.com"]}
+    pilot = {"name": "Pilot", "conditions": [condition], "percentage": 10, "rolloutWeights": {"on": 1}}
+    flag = account.state.add_flag(projectId="123456", key="pilot-checkout", tags=["old"], targetSegments=[pilot])
+    run(example("docs/quickstart.md", "guarded_edit("))
+    after = account.state.flag(flag["id"])
+    assert after["targetSegments"][0]["conditions"][0]["values"] == ["Ann@example.com", "bo@example.com"]
+    assert (after["tags"], after["rolloutPercentage"]) == (["old", "reviewed"], 20)
+    printed = capsys.readouterr().out
+    assert "bo@example.com" in printed
+    assert "reviewed" in printed.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("account")
+def test_quickstart_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The example of files exports a project, and its plan is empty."""
+    run(example("docs/quickstart.md", "load("))
+    assert "old-checkout" in (tmp_path / "flags.json").read_text()
+    assert capsys.readouterr().out == "nothing to change\n"
+
+
+def test_reference_null(account: Emulator) -> None:
+    """Sending null clears a field. Omitting it leaves it unchanged."""
+    body = "async def example(client):\n" + textwrap.indent(example("docs/api.md", "end_date=None"), "    ")
+
+    async def call() -> None:
+        async with AsyncExperimentClient() as client:
+            await run(body)["example"](client)
+
+    asyncio.run(call())
+    experiment = account.state.experiment("7890")
+    assert (experiment["endDate"], experiment["description"]) == (None, "…")
+
+
+def test_every_example_is_run_here() -> None:
+    """A block that is added to one of these pages is added to these tests."""
+    pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/testing.md": 1}
+    assert {page: len(blocks(ROOT / page)) for page in pages} == pages
+
+
+def test_the_error_table_is_complete() -> None:
+    """The table of errors names every public error, and no other."""
+    table = (DOCS / "api.md").read_text(encoding="utf-8").split("## Errors")[1]
+    named = set(re.findall(r"`(\w+Error)`", table)) - {"ValueError", "TimeoutError"}
+    assert named == {name for name in amp_exp_async.__all__ if name.endswith("Error")}
+
+
+def test_links_lead_somewhere() -> None:
+    """Links of the README are absolute, those between pages relative, and the files and headings exist."""
+    broken: list[str] = []
+    for page in (README, *sorted(DOCS.glob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[\w-]+\]: (\S+)", text, re.MULTILINE)
+        for link in links:
+            target, _, anchor = link.partition("#")
+            if target.startswith(REPOSITORY):
+                file = ROOT / target.removeprefix(REPOSITORY)
+            elif target.startswith("https://"):
+                continue
+            else:
+                file = page.parent / target if target else page
+                if page == README:
+                    broken.append(f"{page.name}: {link} is relative")
+            if not file.exists() or (anchor and anchor not in headings(file)):
+                broken.append(f"{page.name}: {link}")
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
