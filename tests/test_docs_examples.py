@@ -149,7 +149,7 @@ def test_the_error_table_is_complete() -> None:
 def test_links_lead_somewhere() -> None:
     """Links of the README are absolute, those between pages relative, and the files and headings exist."""
     broken: list[str] = []
-    for page in (README, *sorted(DOCS.glob("*.md"))):
+    for page in (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))):
         text = page.read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[\w-]+\]: (\S+)", text, re.MULTILINE)
         for link in links:
