@@ -4,14 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 from attrs import define, field
 
-# These modules register the operations.
-from amp_exp_async.emulator import deployments, flags, groups  # noqa: F401 - imported for their routes
+from amp_exp_async.emulator import deployments, flags, groups
 from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.limits import Limits, RateLimited
 from amp_exp_async.emulator.routes import (
@@ -26,6 +25,9 @@ from amp_exp_async.emulator.routes import (
 )
 from amp_exp_async.emulator.store import EmulatorState
 from amp_exp_async.emulator.validation import HTTPError
+
+OPERATIONS: Final = (deployments, flags, groups)
+"""The modules of the operations, whose import registers the routes."""
 
 
 @define(eq=False)
@@ -99,7 +101,7 @@ class Service:
             content = await _read(request)
             if await self._is_stopped_within(one_way):
                 return _close(request)
-        record = self._record(request)
+        record = self._log_request(request)
         rejection = self.limits.hit(record.received)
         if content is None:
             content = await _read(request)
@@ -119,7 +121,7 @@ class Service:
         headers = {"Content-Type": response.content_type, **response.headers}
         return web.Response(body=response.body, status=response.status, headers=headers)
 
-    def _record(self, request: web.BaseRequest) -> RecordedRequest:
+    def _log_request(self, request: web.BaseRequest) -> RecordedRequest:
         headers = {name.lower(): value for name, value in request.headers.items()}
         record = RecordedRequest(
             method=request.method,
