@@ -296,7 +296,9 @@ class BulkExecutor:
         elif is_failure and self._on_error == "stop_flag":
             self._failed_flags[flag_of(operation)] = outcome
         elif is_failure and self._on_error == "stop":
-            self._stop_cause = self._stop_cause or AmpExpError(f"the run was stopped by {format_outcome(outcome)}")
+            self._stop_cause = self._stop_cause or AmpExpError(
+                f"the run was stopped by a failure ({format_outcome(outcome)})"
+            )
             self.pool.stop()
         return self._count(outcome)
 

@@ -1,4 +1,4 @@
-"""Resolve the keys of flags and experiments to ids with few list requests."""
+"""Resolve the keys of flags and experiments to IDs with few list requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .operations import FlagRef
 from .protocols import FlagResource, Resources
 
 _MAX_MISSING = 1_000  # keys that are remembered as missing
-_MAX_CREATED = 10_000  # ids of created flags that are kept
+_MAX_CREATED = 10_000  # IDs of created flags that are kept
 
 
 @define
@@ -27,8 +27,8 @@ class _ProjectIndex:
     Attributes:
         cursor: where the list continues.
         complete: whether the list was read to its end.
-        listed: the ids that the list has for each key.
-        resolved: the ids of keys that were looked up one by one.
+        listed: the IDs that the list has for each key.
+        resolved: the IDs of keys that were looked up one by one.
         missing: the errors of keys that could not be resolved.
         lookups: the number of keys that were looked up one by one.
     """
@@ -42,7 +42,7 @@ class _ProjectIndex:
 
 
 class KeyResolver:
-    """The ids of the flags and experiments that the operations of a run name by key."""
+    """The IDs of the flags and experiments that the operations of a run name by key."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -55,7 +55,7 @@ class KeyResolver:
         return self._known_id(ref) is not None
 
     def add(self, ref: FlagRef, id: str) -> None:
-        """Record the id of a flag or experiment that was just created."""
+        """Record the ID of a flag or experiment that was just created."""
         self._created[ref] = id
         for index in self._indexes.values():
             index.missing.pop(ref.key, None)
@@ -63,7 +63,7 @@ class KeyResolver:
             del self._created[next(iter(self._created))]
 
     async def resolve(self, ref: FlagRef, lookahead: Collection[FlagRef] = ()) -> str:
-        """Return the id of a key.
+        """Return the ID of a key.
 
         A single key is looked up directly. For several keys of a project its list is read, in pages of 1,000 and no
         further than needed, but not more pages than there are keys: the rest is looked up one by one.

@@ -32,7 +32,7 @@ class FlagRef(NamedTuple):
 
     Attributes:
         kind: `flags` or `experiments`.
-        project_id: the id of its project; None if only one visible project has the key.
+        project_id: the ID of its project; None if only one visible project has the key.
         key: its key.
     """
 
@@ -47,7 +47,7 @@ def order_key(kind: KindName, id: str) -> str:
 
 
 def pending_key(ref: FlagRef) -> str:
-    """Return the key that operations are ordered by while their flag or experiment has no id yet.
+    """Return the key that operations are ordered by while their flag or experiment has no ID yet.
 
     The project is not part of it, because later operations may omit the project.
     """
@@ -116,12 +116,12 @@ class Operation(ABC):
     @property
     @abstractmethod
     def order_key(self) -> str | None:
-        """The key that operations are ordered by: one for each flag or experiment; None until its id is known."""
+        """The key that operations are ordered by: one for each flag or experiment; None until its ID is known."""
 
     @property
     @abstractmethod
     def flag_ref(self) -> FlagRef | None:
-        """The flag or experiment whose id must be looked up first; None if no lookup is needed."""
+        """The flag or experiment whose ID must be looked up first; None if no lookup is needed."""
 
     @property
     @abstractmethod
@@ -141,9 +141,9 @@ class FlagOperation(Operation):
 
     Attributes:
         kind: `flags` or `experiments`.
-        id: its id; None if `key` names it.
+        id: its ID; None if `key` names it.
         key: its key, which is looked up once for all operations that use it.
-        project_id: its project's id; required with a `key` that exists in several projects.
+        project_id: its project's ID; required with a `key` that exists in several projects.
     """
 
     kind: KindName = field(converter=_kind)
@@ -203,13 +203,13 @@ class InclusionRequest:
 
 @frozen
 class InclusionOperation(VariantOperation):
-    """An operation on the ids that a variant includes.
+    """An operation on the IDs that a variant includes.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        member: whether the ids are of users or of cohorts.
-        action: what is done with the ids.
+        member: whether the IDs are of users or of cohorts.
+        action: what is done with the IDs.
     """
 
     member: ClassVar[Literal["users", "cohorts"]]
@@ -217,7 +217,7 @@ class InclusionOperation(VariantOperation):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids."""
+        """The IDs."""
         ids: tuple[str, ...] = getattr(self, self.member)
         return ids
 
@@ -256,7 +256,7 @@ class AddUsers(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        users: user or device ids, 1 to 2,000; duplicates are dropped. If the variant would have more than 2,000, none
+        users: user or device IDs, 1 to 2,000; duplicates are dropped. If the variant would have more than 2,000, none
             is added.
     """
 
@@ -273,7 +273,7 @@ class RemoveUsers(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        users: user or device ids, at least one; duplicates are dropped.
+        users: user or device IDs, at least one; duplicates are dropped.
     """
 
     member = "users"
@@ -289,7 +289,7 @@ class ReplaceUsers(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        users: user or device ids, at most 2,000; duplicates are dropped. An empty list removes all.
+        users: user or device IDs, at most 2,000; duplicates are dropped. An empty list removes all.
     """
 
     member = "users"
@@ -315,7 +315,7 @@ class AddCohorts(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        cohorts: cohort ids, at least one; duplicates are dropped.
+        cohorts: cohort IDs, at least one; duplicates are dropped.
     """
 
     member = "cohorts"
@@ -331,7 +331,7 @@ class RemoveCohorts(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        cohorts: cohort ids, at least one; duplicates are dropped.
+        cohorts: cohort IDs, at least one; duplicates are dropped.
     """
 
     member = "cohorts"
@@ -347,7 +347,7 @@ class ReplaceCohorts(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        cohorts: cohort ids; duplicates are dropped. An empty list removes all.
+        cohorts: cohort IDs; duplicates are dropped. An empty list removes all.
     """
 
     member = "cohorts"
@@ -436,7 +436,7 @@ class AddDeployments(FlagOperation):
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
-        deployments: deployment ids, at least one; duplicates are dropped.
+        deployments: deployment IDs, at least one; duplicates are dropped.
     """
 
     deployments: tuple[str, ...] = field(default=(), converter=_deployments)
@@ -448,7 +448,7 @@ class RemoveDeployment(FlagOperation):
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
-        deployment: the deployment's id.
+        deployment: the deployment's ID.
     """
 
     deployment: str = field(default="", converter=_deployment)
@@ -486,7 +486,7 @@ class CreateFlag(_CreateOperation):
     """Create a flag: `flags.create`, with the same arguments.
 
     Attributes:
-        project_id: the project's id.
+        project_id: the project's ID.
         key: letters, digits, `_` and `-`. Later operations of the same run may name the new flag by it.
         fields: the other arguments; see `FlagCreateParams`.
     """
@@ -503,7 +503,7 @@ class CreateExperiment(_CreateOperation):
     """Create an experiment: `experiments.create`, with the same arguments.
 
     Attributes:
-        project_id: the project's id.
+        project_id: the project's ID.
         key: letters, digits, `_` and `-`. Later operations of the same run may name the new experiment by it.
         fields: the other arguments; see `ExperimentCreateParams`.
     """

@@ -1,4 +1,4 @@
-"""The resources as bulk operations use them. A caller passes them in, so this package does not import them."""
+"""The resources that bulk operations use, as protocols, so that this package need not import them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class VariantResource(Protocol):
 
     @property
     def create(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        """Create a variant from its fields."""
+        """The method that creates a variant."""
         ...
 
     @property
     def edit(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        """Change fields of a variant."""
+        """The method that changes fields of a variant."""
         ...
 
     async def remove(self, id: str, variant: str, /) -> None:
@@ -38,15 +38,15 @@ class InclusionResource(Protocol):
     """The users or cohorts that variants include."""
 
     def list(self, id: str, variant: str, /) -> AsyncPager[str]:
-        """Return the included ids."""
+        """Return the included IDs."""
         ...
 
     async def add(self, id: str, variant: str, ids: Iterable[str], /) -> None:
-        """Include ids."""
+        """Include IDs."""
         ...
 
     async def remove(self, id: str, variant: str, ids: Iterable[str], /) -> None:
-        """Remove ids."""
+        """Remove IDs."""
         ...
 
 
@@ -115,12 +115,12 @@ class FlagResource(Protocol):
 
     @property
     def create(self) -> Callable[..., Coroutine[Any, Any, Created]]:
-        """Create a flag or experiment from its fields."""
+        """The method that creates a flag or experiment."""
         ...
 
     @property
     def edit(self) -> Callable[..., Coroutine[Any, Any, None]]:
-        """Change fields of a flag or experiment."""
+        """The method that changes fields of a flag or experiment."""
         ...
 
 
@@ -128,4 +128,4 @@ Resources: TypeAlias = Mapping[KindName, FlagResource]
 """Flags and experiments."""
 
 ResourceFactory: TypeAlias = Callable[[Transport], Resources]
-"""Makes the resources that send their requests through a transport."""
+"""Creates resources that send their requests through a transport."""

@@ -30,7 +30,7 @@ class Outcome:
             has the reason).
         error: why the operation is not done.
         requests: requests sent for it, including reads, retries and reconciliation.
-        changed: the ids of users, cohorts or deployments that were added or removed, also if the operation failed
+        changed: the IDs of users, cohorts or deployments that were added or removed, also if the operation failed
             later.
         created: the flag or experiment that a creation made.
     """
@@ -80,7 +80,7 @@ class BulkSummary:
             their flag was stopped.
         not_started: how many of the skipped operations were not started because the run or their flag was stopped.
         requests: requests sent, including those that resolved keys.
-        changed: how many ids were added or removed.
+        changed: how many IDs were added or removed.
         seconds: how long the run took.
         complete: whether the input was read to its end. Operations that were not read are not counted.
     """

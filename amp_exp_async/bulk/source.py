@@ -1,4 +1,4 @@
-"""The input of a bulk run: operations or ids from iterables and from JSON Lines or text files.
+"""The input of a bulk run: operations or IDs from iterables and from JSON Lines or text files.
 
 In a file, blank lines and lines that begin with `#` are skipped.
 """
@@ -45,10 +45,10 @@ _END = object()
 
 
 def read_ids(file: File) -> Generator[str, None, None]:
-    """Yield the ids of a file, one per line.
+    """Yield the IDs of a file, one per line.
 
     Raises:
-        InvalidInputError: If the file cannot be read, or a line is not an id. The message names the line.
+        InvalidInputError: If the file cannot be read, or a line is not an ID. The message names the line.
     """
     return _read_lines(file, lambda line: validation.listed_id("id", line))
 

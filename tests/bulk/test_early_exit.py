@@ -183,18 +183,18 @@ async def test_leaving_early(  # noqa: PLR0917 - fixtures
     source_operations = operations if source == "list" else generated()
     run = client.bulk(source_operations, journal=tmp_path / "journal")
     await leave(run)
-    begun = written(tmp_path / "journal").keys()
+    started = written(tmp_path / "journal").keys()
     await asyncio.sleep(0.05)
-    assert written(tmp_path / "journal").keys() == begun
+    assert written(tmp_path / "journal").keys() == started
     await run.aclose()
     await run.aclose()
     assert tasks() == before
     assert_idle(client)
-    assert len(emulator.requests) == len(begun) <= 3 * MAX_CONCURRENCY
+    assert len(emulator.requests) == len(started) <= 3 * MAX_CONCURRENCY
     assert all(request.status == 200 for request in emulator.requests)
-    assert begun == done(emulator)
-    assert run.summary.done == len(begun)
-    assert written(tmp_path / "journal") == {id: ["begun", "done"] for id in begun}
+    assert started == done(emulator)
+    assert run.summary.done == len(started)
+    assert written(tmp_path / "journal") == {id: ["begun", "done"] for id in started}
     assert closed == ([] if source == "list" else [True])
     assert run.summary.not_started > 0
     with pytest.raises(BulkError):
@@ -241,9 +241,9 @@ async def test_closing_the_client(
     await first_outcome(run)
     if reader == "has left":
         reading.cancel()
-    begun = run.summary.done + MAX_CONCURRENCY - client._transport.session.concurrency.value
+    started = run.summary.done + MAX_CONCURRENCY - client._transport.session.concurrency.value
     await client.aclose()
-    assert len(emulator.requests) == begun == len(done(emulator)) == run.summary.done
+    assert len(emulator.requests) == started == len(done(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)
     if reader == "reads on":
         with pytest.raises(ClientClosedError):

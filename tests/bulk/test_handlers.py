@@ -31,9 +31,8 @@ from amp_exp_async.emulator import Emulator
 from tests.bulk.emulator_snapshot import ABSENT, KINDS, changes, execute, populate, sent_requests, snapshot
 
 ON = "/variants/on"
-WRITTEN = {"lastModifiedBy"}  # the emulator's own words, the same in every document
 
-# Operation, what is sent for it, which ids it changes, and what is different afterwards.
+# The operation, its requests, the IDs it changes, and the fields that differ afterwards.
 CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] = {
     "add users": (
         lambda k, i: AddUsers(k, i, "on", ["u4", "u2", "u5"]),
@@ -41,14 +40,14 @@ CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] =
         ["u4", "u5"],
         {("on", "users"): ["u1", "u2", "u3", "u4", "u5"]},
     ),
-    "add users that are there": (lambda k, i: AddUsers(k, i, "on", ["u2"]), [f"GET {ON}/users"], [], {}),
+    "add included users": (lambda k, i: AddUsers(k, i, "on", ["u2"]), [f"GET {ON}/users"], [], {}),
     "remove users": (
         lambda k, i: RemoveUsers(k, i, "on", ["u9", "u3", "u1"]),
         [f"GET {ON}/users", f"DELETE {ON}/bulk-delete-users"],
         ["u1", "u3"],
         {("on", "users"): ["u2"]},
     ),
-    "remove users that are not there": (lambda k, i: RemoveUsers(k, i, "on", ["u9"]), [f"GET {ON}/users"], [], {}),
+    "remove users that are not included": (lambda k, i: RemoveUsers(k, i, "on", ["u9"]), [f"GET {ON}/users"], [], {}),
     "replace users": (
         lambda k, i: ReplaceUsers(k, i, "on", ["u3", "u4"]),
         [f"GET {ON}/users", f"POST {ON}/users", f"DELETE {ON}/bulk-delete-users"],
@@ -143,14 +142,14 @@ CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] =
         ["53"],
         {("deployments",): ["51", "52", "53"]},
     ),
-    "add deployments that are there": (lambda k, i: AddDeployments(k, i, ["52"]), ["GET /deployments"], [], {}),
+    "add assigned deployments": (lambda k, i: AddDeployments(k, i, ["52"]), ["GET /deployments"], [], {}),
     "remove a deployment": (
         lambda k, i: RemoveDeployment(k, i, "51"),
         ["GET /deployments", "DELETE /deployments/51"],
         ["51"],
         {("deployments",): ["52"]},
     ),
-    "remove a deployment that is not there": (
+    "remove a deployment that is not assigned": (
         lambda k, i: RemoveDeployment(k, i, "53"),
         ["GET /deployments"],
         [],
@@ -172,7 +171,7 @@ async def test_an_operation(client: AsyncExperimentClient, emulator: Emulator, c
     assert (outcome.requests, list(outcome.changed), outcome.created) == (len(sent), changed, None)
     bodies = [request.body or {} for request in emulator.requests]
     ids = [id for body in bodies for name in ("inclusions", "users", "deployments") for id in body.get(name, ())]
-    assert ids in ([], changed), "no id is sent that makes no difference"
+    assert ids in ([], changed), "only IDs that make a difference are sent"
     assert changes(before, snapshot(emulator)) == {(kind, id, *place): value for place, value in expected.items()}
 
 
@@ -198,10 +197,15 @@ async def test_a_creation(client: AsyncExperimentClient, emulator: Emulator, kin
     assert (outcome.status, outcome.requests, outcome.changed) == ("done", 1, ())
     assert sent_requests(emulator) == [f"POST /{kind}"]
     assert outcome.created is not None
-    after = changes(before, snapshot(emulator))
-    assert {place[:2] for place in after} == {(kind, outcome.created.id)}
-    made = {place[2]: value for place, value in after.items()}
-    assert (made["key"], made["projectId"], made["description"], made["deployments"]) == ("new", "1", "d", ["51"])
+    created = changes(before, snapshot(emulator))
+    assert {place[:2] for place in created} == {(kind, outcome.created.id)}
+    fields = {place[2]: value for place, value in created.items()}
+    assert (fields["key"], fields["projectId"], fields["description"], fields["deployments"]) == (
+        "new",
+        "1",
+        "d",
+        ["51"],
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -240,8 +244,8 @@ async def test_many_removals(client: AsyncExperimentClient, emulator: Emulator, 
     """Removals send 100 IDs per request, each once, and only included IDs."""
     id = populate(emulator)[kind]
     emulator.state.add_users(kind, id, "on", [f"x{number}" for number in range(400)])
-    unwanted = [f"x{number}" for number in range(150, 900)]
-    [outcome] = await execute(client, RemoveUsers(kind, id, "on", unwanted))
+    to_remove = [f"x{number}" for number in range(150, 900)]
+    [outcome] = await execute(client, RemoveUsers(kind, id, "on", to_remove))
     bodies = [request.body["users"] for request in emulator.requests if request.method == "DELETE"]
     assert [len(body) for body in bodies] == [100, 100, 50]
     assert (

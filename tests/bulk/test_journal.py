@@ -41,18 +41,18 @@ async def generated(items: list[Any]) -> AsyncGenerator[Any, None]:
 async def test_header_and_entries(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
     """A header names the service; each operation has an entry for its start and one for its outcome."""
     await client.bulk(operations, journal=str(path))
-    head, *rest = entries(path)
-    assert head == {
+    header, *rest = entries(path)
+    assert header == {
         "journal": "amp_exp_async bulk journal 1",
         "service": client._transport.session.endpoint.base_url,
     }
     for index, operation in enumerate(operations):
-        begun, ended = (entry for entry in rest if entry["index"] == index)
-        assert (begun["state"], ended["state"]) == ("begun", "failed" if index == 2 else "done")
-        assert begun["digest"] == ended["digest"]
-        assert (begun["operation"], begun["target"]) == ("AddUsers", operation.target)
-        assert ended.get("changed") == (None if index == 2 else ["a", "b"])
-        assert ("NotFoundError: GET " in ended.get("error", "")) == (index == 2)
+        start, end = (entry for entry in rest if entry["index"] == index)
+        assert (start["state"], end["state"]) == ("begun", "failed" if index == 2 else "done")
+        assert start["digest"] == end["digest"]
+        assert (start["operation"], start["target"]) == ("AddUsers", operation.target)
+        assert end.get("changed") == (None if index == 2 else ["a", "b"])
+        assert ("NotFoundError: GET " in end.get("error", "")) == (index == 2)
     assert len({entry["digest"] for entry in rest}) == 6
     assert "emulator-management-key" not in path.read_text()
 
@@ -76,15 +76,15 @@ async def test_a_rerun(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, source: str
 ) -> None:
     """Completed operations are skipped without a request and count as done; failed ones are repeated."""
-    ways: dict[str, Callable[[], Any]] = {
+    inputs: dict[str, Callable[[], Any]] = {
         "list": lambda: operations,
         "generator": lambda: iter(operations),
         "async generator": lambda: generated(operations),
     }
-    await client.bulk(ways[source](), journal=path)
+    await client.bulk(inputs[source](), journal=path)
     emulator.requests.clear()
     emulator.state.add_flag(id="none")
-    run = client.bulk(ways[source](), journal=path)
+    run = client.bulk(inputs[source](), journal=path)
     outcomes = await collect(run)
     assert [outcome.status for outcome in outcomes] == ["skipped", "skipped", "done", "skipped", "skipped", "skipped"]
     assert all(outcome.ok for outcome in outcomes)
@@ -92,7 +92,7 @@ async def test_a_rerun(
     assert (run.summary.ok, run.summary.skipped, run.summary.not_started, run.progress.done) == (True, 5, 0, 6)
     run.raise_for_failures()
     size = path.stat().st_size
-    assert (await client.bulk(ways[source](), journal=path)).skipped == 6
+    assert (await client.bulk(inputs[source](), journal=path)).skipped == 6
     assert path.stat().st_size == size
 
 
@@ -101,16 +101,16 @@ async def test_a_cut_off_last_line(
 ) -> None:
     """A file that was cut off in its header or last line is continued with the same result."""
     await client.bulk(operations[:2], journal=path)
-    whole = path.read_bytes()
-    begun_last = whole.splitlines(keepends=True)
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
     expected = [emulator.state.users("flags", operation.id, "on") for operation in operations[:2]]
-    for length in [*range(len(begun_last[0]) + 1), *range(len(whole) - len(begun_last[-1]), len(whole) + 1)]:
-        path.write_bytes(whole[:length])
+    for length in [*range(len(lines[0]) + 1), *range(len(content) - len(lines[-1]), len(content) + 1)]:
+        path.write_bytes(content[:length])
         summary = await client.bulk(operations[:2], journal=path)
         assert summary.ok
         assert summary.changed == 0
         assert [entry["state"] for entry in entries(path)[1:]].count("done") == 2
-        assert summary.skipped == (2 if length == len(whole) else 1 if length > len(begun_last[0]) else 0)
+        assert summary.skipped == (2 if length == len(content) else 1 if length > len(lines[0]) else 0)
     assert [emulator.state.users("flags", operation.id, "on") for operation in operations[:2]] == expected
 
 
@@ -122,7 +122,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a blank line": lambda lines: [lines[0], b"\n", *lines[1:]],
     "no digest": lambda lines: [lines[0], lines[1].replace(b'"digest":"', b'"digest":"x'), *lines[2:]],
     "a list": lambda lines: [lines[0], b"[]\n", *lines[1:]],
-    "an index beyond all measure": lambda lines: [
+    "an index out of range": lambda lines: [
         lines[0],
         lines[1].replace(b'"index":', b'"index":123456789012'),
         *lines[2:],
@@ -145,7 +145,7 @@ async def test_damaged_lines(
     assert emulator.requests == []
 
 
-OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
+OTHER_JOBS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
     "another operation": (lambda ops: [*ops[:3], Edit("flags", "1", {"enabled": True}), *ops[4:]], r"operation #3"),
     "other ids": (lambda ops: [AddUsers("flags", ops[0].id, "on", ["x"]), *ops[1:]], r"operation #0"),
     "another order": (lambda ops: [ops[1], ops[0], *ops[2:]], r"operation #0"),
@@ -157,13 +157,13 @@ OTHERS: dict[str, tuple[Callable[[list[Any]], list[Any]], str]] = {
 # The number of operations of a generator is known only at its end.
 @pytest.mark.parametrize(
     ("other", "source"),
-    [*((other, "list") for other in OTHERS), *((other, "async generator") for other in list(OTHERS)[:3])],
+    [*((other, "list") for other in OTHER_JOBS), *((other, "async generator") for other in list(OTHER_JOBS)[:3])],
 )
 async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, other: str, source: str
 ) -> None:
     """A journal of another job is rejected unchanged: a list at once, a generator at the first difference."""
-    change, message = OTHERS[other]
+    change, message = OTHER_JOBS[other]
     await client.bulk(operations, journal=path)
     before = path.read_bytes()
     emulator.requests.clear()
@@ -198,9 +198,9 @@ async def test_another_service(client: AsyncExperimentClient, operations: list[A
         assert other.requests == []
 
 
-NO_JOURNALS: dict[str, bytes] = {
-    "text": b"something dear to me",
-    "lines": b"something dear to me\nand more\n",
+OTHER_FILES: dict[str, bytes] = {
+    "text": b"something important",
+    "lines": b"something important\nand more\n",
     "JSON": b'{"flags": []}\n',
     "another version": b'{"journal":"amp_exp_async bulk journal 2","service":"x"}\n',
     "binary": bytes(range(256)),
@@ -209,15 +209,15 @@ NO_JOURNALS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("content", NO_JOURNALS)
+@pytest.mark.parametrize("content", OTHER_FILES)
 async def test_other_files_are_not_overwritten(
     client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path, content: str
 ) -> None:
     """Another file is rejected and left unchanged."""
-    path.write_bytes(NO_JOURNALS[content])
+    path.write_bytes(OTHER_FILES[content])
     with pytest.raises(InvalidInputError, match="is not a journal that this version can read"):
         await client.bulk(operations, journal=path)
-    assert path.read_bytes() == NO_JOURNALS[content]
+    assert path.read_bytes() == OTHER_FILES[content]
     assert emulator.requests == []
 
 

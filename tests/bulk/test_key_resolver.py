@@ -122,10 +122,10 @@ async def test_a_key_that_exists_in_several_projects(client: AsyncExperimentClie
 
 async def test_a_duplicate_on_a_later_page(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """Without a project, a key counts as unique only after all pages are read."""
-    flags(emulator, 1, "2", "double")
+    flags(emulator, 1, "2", "duplicate")
     flags(emulator, 1000)
-    flags(emulator, 1, "1", "double")
-    outcomes = await execute(client, *edits(["double0", "k999"]))
+    flags(emulator, 1, "1", "duplicate")
+    outcomes = await execute(client, *edits(["duplicate0", "k999"]))
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
     assert named(emulator) == {"k999"}
 

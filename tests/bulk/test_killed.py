@@ -36,7 +36,7 @@ asyncio.run(main())
 """
 
 
-def job(emulator: Emulator) -> list[dict[str, Any]]:
+def create_job(emulator: Emulator) -> list[dict[str, Any]]:
     """Return operations of most kinds on each of eight flags, and on six flags that the job creates."""
     operations: list[dict[str, Any]] = []
     for number in range(8):
@@ -105,11 +105,9 @@ def kill_when_arrived(emulator: Emulator, process: subprocess.Popen[str], reques
 
 
 FAULTS: dict[str, list[tuple[Fault, dict[str, Any]]]] = {
-    "all goes well": [],
-    "replies come late": [
-        (Fault.delay(0.3), {"method": method, "nth": 2, "times": 6}) for method in ("POST", "DELETE")
-    ],
-    "replies are lost": [
+    "no faults": [],
+    "slow responses": [(Fault.delay(0.3), {"method": method, "nth": 2, "times": 6}) for method in ("POST", "DELETE")],
+    "responses are lost": [
         (Fault.close(applied=True), {"method": method, "nth": nth, "times": 2})
         for method in ("POST", "DELETE", "PATCH")
         for nth in (2, 7)
@@ -120,15 +118,15 @@ FAULTS: dict[str, list[tuple[Fault, dict[str, Any]]]] = {
 @pytest.mark.parametrize("faults", FAULTS)
 def test_repeated_kills(faults: str, tmp_path: Path) -> None:
     """Each rerun continues where the killed one stopped; the last completes the job as if it ran once."""
-    chance = random.Random(f"killed: {faults}")
+    rng = random.Random(f"killed: {faults}")
     with Emulator(per_second=None, per_day=None) as emulator:
-        (tmp_path / "job.jsonl").write_text("\n".join(map(json.dumps, job(emulator))))
+        (tmp_path / "job.jsonl").write_text("\n".join(map(json.dumps, create_job(emulator))))
         for fault, where in FAULTS[faults]:
             emulator.inject(fault, **where)
         kills = 0
         for _ in range(3):
             process = start(emulator, tmp_path)
-            kills += kill_when_arrived(emulator, process, chance.randint(1, 25), chance.choice([0.0, 0.002, 0.01]))
+            kills += kill_when_arrived(emulator, process, rng.randint(1, 25), rng.choice([0.0, 0.002, 0.01]))
         assert kills > 0
         emulator.clear_faults()
         last = start(emulator, tmp_path)

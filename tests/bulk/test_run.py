@@ -194,7 +194,7 @@ async def test_on_error_stop(client: AsyncExperimentClient, emulator: Emulator) 
     assert isinstance(outcomes[10].error, NotFoundError)
     skipped = [outcome for outcome in outcomes.values() if outcome.status == "skipped"]
     assert run.summary.not_started == len(skipped) == run.summary.skipped > 0
-    assert all("stopped by #10 Edit flags/none failed" in str(outcome.error) for outcome in skipped)
+    assert all("stopped by a failure (#10 Edit flags/none failed" in str(outcome.error) for outcome in skipped)
     done = [outcome.operation.id for outcome in outcomes.values() if outcome.status == "done"]
     assert sorted(named(emulator)) == sorted(done)
     assert run.summary.done <= 2 * 64

@@ -258,7 +258,8 @@ def test_several_runs_in_several_threads(client: ExperimentClient, emulator: Emu
 
 def test_cancel(client: ExperimentClient, emulator: Emulator, operations: list[Edit]) -> None:
     """`cancel` abandons requests in flight as unknown and skips the rest; all outcomes can be read."""
-    emulator.inject(Fault.delay(TIMEOUT), method="PATCH", times=None)
+    emulator.clear_faults()
+    emulator.inject(Fault.delay(TIMEOUT, applied=False), method="PATCH", times=None)
     run = client.bulk(operations)
     outcomes: list[str] = []
     reader = threading.Thread(target=lambda: outcomes.extend(outcome.status for outcome in run))
