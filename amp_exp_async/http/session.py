@@ -1,4 +1,4 @@
-"""What all views of a client share: the session, the limiter, the locks. It makes one attempt at a time."""
+"""The state that a client and its copies share, and the exchange of one request and its response."""
 
 from __future__ import annotations
 
@@ -30,30 +30,43 @@ from .request import Request, Response
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS = 10.0
-# Connecting, with its TLS handshake, must run out of time first: then it is known that nothing was sent.
-_SHARE_TO_CONNECT = 0.9
+_MAX_CONNECT_SECONDS = 10.0
+# Connecting (with the TLS handshake) must time out before the attempt: then it is known that nothing was sent.
+_CONNECT_SHARE = 0.9
 _CONTENT_TYPE = ("Content-Type",)
 
 
 @lru_cache(maxsize=16)
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
-        total=None,  # the alarm sees to it, at a third of what aiohttp's timer takes
-        connect=min(seconds * _SHARE_TO_CONNECT, _CONNECT_SECONDS),
-        ceil_threshold=math.inf,  # or aiohttp would round up to a whole second, beyond the deadline
+        total=None,  # `DeadlineTimer` takes a third of the time that the timer of aiohttp takes
+        connect=min(seconds * _CONNECT_SHARE, _MAX_CONNECT_SECONDS),
+        ceil_threshold=math.inf,  # otherwise aiohttp rounds up to a whole second, beyond the deadline
     )
 
 
 class _Headers(CIMultiDict[str]):
-    """Headers that keep the key out of tracebacks' local variables."""
+    """Headers that hide the key, because tracebacks may show local variables."""
 
     def __repr__(self) -> str:
         return f"<headers: {', '.join(self)}>"
 
 
 class HttpSession:
-    """One client's connection to the service. It opens on first use and belongs to the event loop of that moment."""
+    """The session, rate limiter, locks and tasks of a client and its copies.
+
+    It opens on first use and belongs to the event loop of that moment.
+
+    Attributes:
+        endpoint: the URL and the key.
+        limiter: the rate limiter.
+        concurrency: limits the requests in flight.
+        locks: keep writes to one object apart.
+        edit_locks: keep guarded edits of one flag apart, each of which takes several requests.
+        in_flight: the scopes of the calls in flight.
+        deadline_timer: cancels attempts that time out.
+        on_close: awaited before the session is closed.
+    """
 
     def __init__(self, endpoint: Endpoint, options: HttpOptions) -> None:
         self.endpoint = endpoint
@@ -61,7 +74,7 @@ class HttpSession:
         self.wall_clock = options.wall_clock
         self.closed = False
         self._options = options
-        self._start()
+        self._reset()
         self._headers = _Headers(
             {
                 "Authorization": f"Bearer {endpoint.key.reveal()}",
@@ -72,7 +85,7 @@ class HttpSession:
         self._body_headers = _Headers(self._headers)
         self._body_headers["Content-Type"] = "application/json"
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self.limiter = create_limiter(
             self._options.rate_limit,
             self.endpoint,
@@ -80,7 +93,7 @@ class HttpSession:
             share=self._options.share_limit,
         )
         self.locks = KeyedLocks()
-        self.edit_locks = KeyedLocks()  # of guarded edits, each of which takes several requests
+        self.edit_locks = KeyedLocks()
         self.concurrency = Semaphore(self._options.max_concurrency)
         self.requests = 0
         self.retries = 0
@@ -94,7 +107,7 @@ class HttpSession:
 
     @property
     def usage(self) -> Usage:
-        """The figures so far."""
+        """The requests sent so far."""
         return Usage(
             requests=self.requests,
             requests_today=self.limiter.requests_today,
@@ -104,17 +117,17 @@ class HttpSession:
         )
 
     def open(self) -> aiohttp.ClientSession:
-        """The session, made on first use.
+        """Return the aiohttp session, which is created on first use.
 
         Raises:
-            ClientClosedError: the client, or the caller's session, is closed.
-            ConfigurationError: the client is at home in another event loop.
+            ClientClosedError: If the client, or the caller's session, is closed.
+            ConfigurationError: If the client belongs to another event loop.
         """
         if self.closed:
             raise ClientClosedError("the client is closed. Create a new one.")
         loop = asyncio.get_running_loop()
         if self._session is None:
-            self._session, self._loop = self._make_session(), loop
+            self._session, self._loop = self._create_session(), loop
         elif self._loop is not loop:
             raise ConfigurationError(
                 "the client belongs to another event loop. Use one client for each loop, or ExperimentClient."
@@ -123,7 +136,7 @@ class HttpSession:
             raise ClientClosedError("the session of the client is closed. Pass an open one.")
         return self._session
 
-    def _make_session(self) -> aiohttp.ClientSession:
+    def _create_session(self) -> aiohttp.ClientSession:
         if self._options.session is None:
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._options.max_concurrency),
@@ -131,15 +144,15 @@ class HttpSession:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         else:
-            # A shallow copy shares the caller's connector and settings, and leaves their session as it is.
+            # A shallow copy shares the caller's connector and settings, and does not change their session.
             session = copy.copy(self._options.session)
-        # aiohttp would resend an idempotent request by itself when a kept-alive connection drops: a removal by index
-        # would be applied twice, and nobody would count or pace the second request.
+        # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be
+        # applied twice, and the second request would bypass the rate limiter. There is no public option.
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return session
 
     async def send_once(self, request: Request, seconds: float) -> Response | TransportFailure:
-        """Send one request, now, and read its reply."""
+        """Send one request and read its response."""
         session = self.open()
         try:
             with self.deadline_timer.scope(seconds):
@@ -148,23 +161,23 @@ class HttpSession:
                     URL(self.endpoint.base_url + request.target, encoded=True),
                     data=request.body,
                     headers=self._headers if request.body is None else self._body_headers,
-                    # Without a body aiohttp would say that it is a stream of bytes.
+                    # Without a body, aiohttp would declare a stream of bytes.
                     skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
                     timeout=_timeout(seconds),
                     allow_redirects=False,
                     raise_for_status=False,
-                    proxy=self._options.proxy or self._proxy_of_environment(),
+                    proxy=self._options.proxy or self._environment_proxy(),
                     ssl=self._options.ssl,
                 )
-                # Reading to the end, or failing to, lets go of the network connection.
+                # Reading to the end, or failing, releases the connection.
                 body = await response.read()
                 return Response(request, response.status, response.headers, body, self.endpoint.key)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return map_exception(error, self.endpoint.key, seconds)
         return map_exception(TimeoutError(), self.endpoint.key, seconds)
 
-    def _proxy_of_environment(self) -> str | None:
-        # aiohttp's own trust_env also reads passwords from ~/.netrc, which would take the place of the key.
+    def _environment_proxy(self) -> str | None:
+        # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
         if not self._options.trust_env:
             return None
         parts = urlsplit(self.endpoint.base_url)
@@ -172,9 +185,9 @@ class HttpSession:
             return None
         return getproxies().get(parts.scheme)
 
-    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start a task that ends with the connection at the latest."""
-        task = asyncio.get_running_loop().create_task(work)
+    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start a task that ends at the latest when the session is closed."""
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_done)
         return task
@@ -182,16 +195,16 @@ class HttpSession:
     def _on_task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waits for the task gets it; when nobody does, it does not matter
+            task.exception()  # marks it as retrieved, in case the task is not awaited
 
     def after_fork(self) -> None:
-        """In a forked child: start anew, and leave the parent's session alone."""
+        """Reset the session in a forked child, without touching the connections of the parent."""
         self.limiter.after_fork()
         leak((self._session, self._tasks, self.limiter))
-        self._start()
+        self._reset()
 
     async def close(self) -> None:
-        """End what is under way and close the session, unless it is the caller's. Idempotent."""
+        """End everything in flight, and close the aiohttp session unless it is the caller's. Idempotent."""
         while self.on_close:
             await self.on_close.pop()()
         self.closed = True

@@ -1,4 +1,4 @@
-"""Send requests: wait for a permit, retry, keep writes to one object apart, and report ambiguous writes."""
+"""The transport: sends requests with rate limiting and retries, and reports ambiguous writes."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ class CallAbandonedError(Exception):
 
 
 class AmbiguousWriteError(Exception):
-    """A write that must not be repeated may have been applied.
-
-    Internal: the resource catches it and reconciles.
+    """A write that must not be repeated may have been applied. Internal: the resource reconciles it.
 
     Attributes:
         write: the write.
@@ -100,16 +98,16 @@ class RetryState:
 
 
 class Transport:
-    """Sends requests with the options of one client view, over the session that all views share.
+    """Sends requests with the options of one client (or copy) over the session that they share.
 
     Args:
-        session: the shared session.
-        options: the options of the view.
-        stats: counts what is sent; None for new counters.
-        cancel_signal: stops calls that have written nothing; None if nobody stops them.
+        session: the session.
+        options: the options of the calls.
+        stats: counts what is sent; None for new counts.
+        cancel_signal: stops calls that have written nothing; None if they cannot be stopped.
 
     Attributes:
-        stats: counts of what was sent through this transport.
+        stats: the counts of what was sent through this transport.
     """
 
     def __init__(
@@ -136,7 +134,7 @@ class Transport:
         return self.send_with_retries(self.start(request))
 
     def serialized(self, request: Request) -> SerializedWrite:
-        """Return a context manager that holds the lock of the object that a write changes."""
+        """Return a context manager that sends a write and holds the lock of the object that it changes."""
         return SerializedWrite(self, request)
 
     async def write(self, request: Request, parse: Callable[[Response], T]) -> T:
@@ -196,17 +194,21 @@ class Transport:
             APIStatusError: If the service rejected it.
             APIConnectionError: If no complete response arrived.
         """
-        outcome, policy = result.attempt_result, self.options.retry
-        state.in_flight = outcome.ambiguous
+        attempt_result, policy = result.attempt_result, self.options.retry
+        state.in_flight = attempt_result.ambiguous
         asked, daily = self._retry_after(result)
-        wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter keeps no secret
-        if outcome.status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter is no secret
+        if attempt_result.status == HTTPStatus.TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
             self.session.rate_limited += 1
             self.session.limiter.pause(asked or wait, daily=daily)
-        left = number < policy.max_attempts
-        decision = decide(outcome, state.request.idempotency, attempts_left=left, ambiguous_before=state.ambiguous)
-        state.ambiguous = state.ambiguous or outcome.ambiguous
+        decision = decide(
+            attempt_result,
+            state.request.idempotency,
+            attempts_left=number < policy.max_attempts,
+            ambiguous_before=state.ambiguous,
+        )
+        state.ambiguous = state.ambiguous or attempt_result.ambiguous
         if decision is RetryDecision.RECONCILE:
             reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
             raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked), reason))
@@ -215,7 +217,7 @@ class Transport:
         if state.deadline is not None and asyncio.get_running_loop().time() + wait >= state.deadline:
             note = f"The deadline of {self.options.deadline} s left no time to wait {wait:.1f} s and try again."
             raise self._error(state, result, asked, note)
-        _LOG.info("%s: attempt %d failed, the next in %.2f s", state.name, number, wait)
+        _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
         return wait
 
     def _retry_after(self, result: Response | TransportFailure) -> tuple[float | None, bool]:
@@ -230,7 +232,7 @@ class Transport:
         return seconds_to_midnight(self.session.wall_clock()) if daily and asked is None else asked, daily
 
     async def _attempt(self, state: RetryState, number: int) -> Response | TransportFailure:
-        """Wait for a slot and a permit, and send once."""
+        """Wait for the concurrency limit and the rate limiter, and send once."""
         session, options = self.session, self.options
         if self.cancel_signal is not None and self.cancel_signal.stops_calls:
             raise CallAbandonedError
@@ -390,9 +392,18 @@ class Transport:
 
 
 class SerializedWrite:
-    """A write that has the object to itself: a context manager that waits for earlier writes to it.
+    """A write that holds the lock of its object: a context manager that waits for earlier writes to the object.
 
-    Reconcile inside it, so that no other write changes the object in between.
+    Reconcile inside it, so that no other write changes the object before its outcome is known.
+
+    Example::
+
+        async with transport.serialized(request) as write:
+            try:
+                return await write.send(parse)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            return await reconcile(ambiguous)
     """
 
     def __init__(self, transport: Transport, request: Request) -> None:
