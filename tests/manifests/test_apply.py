@@ -1,4 +1,4 @@
-"""Applying: everything becomes as declared, in an order that is safe, and never over what somebody else has changed."""
+"""Application of plans: everything becomes as declared, in a safe order, and never over changes by others."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.manifests.strategies import LABELS, PROJECTS, manifests
 
 
 def writes(emulator: Emulator) -> list[str]:
-    """The requests that changed something, in order."""
+    """Return the requests that changed something, in order."""
     return [
         f"{request.method} {request.path.removeprefix('/api/1')}"
         for request in emulator.requests
@@ -44,140 +44,140 @@ def writes(emulator: Emulator) -> list[str]:
     ]
 
 
-FlagConfigs: TypeAlias = dict[tuple[str, Any, str], Any]
-CHECKED_APART = {"archived", "variants", "rollout_weights", "tags", "deployments", "users", "cohorts"}
-FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, applied=True), Fault.close(applied=True))
-MOST_RUNS = 100
+SpecsByName: TypeAlias = dict[tuple[str, Any, str], Any]
+COMPARED_SEPARATELY = {"archived", "variants", "rollout_weights", "tags", "deployments", "users", "cohorts"}
+FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, apply_all=True), Fault.close(apply_all=True))
+MAX_RUNS = 100
 
 
-async def applied(client: AsyncExperimentClient, state: Manifest, **options: Any) -> list[Outcome]:
-    """What became of a state's plan."""
-    return [outcome async for outcome in client.apply(await client.plan(state), **options)]
+async def apply_all(client: AsyncExperimentClient, manifest: Manifest, **options: Any) -> list[Outcome]:
+    """Return the outcomes of the plan of a manifest."""
+    return [outcome async for outcome in client.apply(await client.plan(manifest), **options)]
 
 
-def toggles(state: Manifest) -> FlagConfigs:
-    """The flags and experiments of a state, by name."""
-    return {(kind, one.project_id, one.key): one for kind in ("flags", "experiments") for one in state.of(kind)}
+def specs_by_name(manifest: Manifest) -> SpecsByName:
+    """Return the specs of a manifest by kind, project and key."""
+    return {(kind, spec.project_id, spec.key): spec for kind in ("flags", "experiments") for spec in manifest.of(kind)}
 
 
-def assert_is_as_declared(now: Any, declared: Any, was: Any) -> None:
-    """Each field is as it was, or as it is declared where it is."""
-    if declared is None:
-        assert now == was
+def assert_is_as_desired(live: Any, desired: Any, before: Any) -> None:
+    """Check that each field is as desired if it is declared, and else as before."""
+    if desired is None:
+        assert live == before
         return
-    assert bool(now.archived) == bool(declared.archived)
-    parts = ("archived", "variants", "rollout_weights", "tags", "deployments")
-    new = {variant.key: variant for variant in now.variants}
-    assert_has(now, attrs.evolve(declared, **dict.fromkeys(parts, UNSET)), was and without_weights_but(was, new))
-    for name in ("tags", "deployments"):
-        given = getattr(declared, name)
-        before = getattr(was, name) if was else ()
-        assert set(getattr(now, name)) == set(before if given is UNSET else given)
-    old = {variant.key: variant for variant in was.variants} if was else {}
-    assert new.keys() == {variant.key for variant in declared.variants}
-    for variant in declared.variants:
-        assert_has(new[variant.key], attrs.evolve(variant, users=UNSET, cohorts=UNSET), old.get(variant.key))
-        for name in ("users", "cohorts"):
-            before = getattr(old[variant.key], name) if variant.key in old else ()
-            given = getattr(variant, name)
-            assert set(getattr(new[variant.key], name)) == set(before if given is UNSET else given)
-    weights = {} if declared.rollout_weights is UNSET else declared.rollout_weights
-    kept = {key: weight for key, weight in (was.rollout_weights if was else {}).items() if key in new}
-    assert now.rollout_weights.items() >= (kept | weights).items()
+    assert bool(live.archived) == bool(desired.archived)
+    separate = ("archived", "variants", "rollout_weights", "tags", "deployments")
+    variants = {variant.key: variant for variant in live.variants}
+    assert_fields(
+        live, attrs.evolve(desired, **dict.fromkeys(separate, UNSET)), before and with_weights_of(before, variants)
+    )
+    assert_sets(live, desired, before, ("tags", "deployments"))
+    old_variants = {variant.key: variant for variant in before.variants} if before else {}
+    assert variants.keys() == {variant.key for variant in desired.variants}
+    for variant in desired.variants:
+        live_variant, old = variants[variant.key], old_variants.get(variant.key)
+        assert_fields(live_variant, attrs.evolve(variant, users=UNSET, cohorts=UNSET), old)
+        assert_sets(live_variant, variant, old, ("users", "cohorts"))
+    weights = {} if desired.rollout_weights is UNSET else desired.rollout_weights
+    kept = {key: weight for key, weight in (before.rollout_weights if before else {}).items() if key in variants}
+    assert live.rollout_weights.items() >= (kept | weights).items()
 
 
-def without_weights_but(was: Any, variants: Collection[str]) -> Any:
-    """It, its segments without the weights of variants that are gone."""
-    kept = [
+def with_weights_of(spec: Any, variants: Collection[str]) -> Any:
+    """Return a spec whose segments have only the weights of some variants."""
+    segments = [
         attrs.evolve(
-            one, rollout_weights={key: weight for key, weight in one.rollout_weights.items() if key in variants}
+            segment, rollout_weights={key: weight for key, weight in segment.rollout_weights.items() if key in variants}
         )
-        for one in was.target_segments
+        for segment in spec.target_segments
     ]
-    return attrs.evolve(was, target_segments=kept)
+    return attrs.evolve(spec, target_segments=segments)
 
 
-def assert_has(now: Any, declared: Any, was: Any) -> None:
-    """The fields that are declared are so; the others are as they were."""
-    for name in (field.name for field in attrs.fields(type(declared)) if field.eq is True):
-        given = getattr(declared, name)
-        assert given is UNSET or getattr(now, name) == given
-        if given is UNSET and was and name not in CHECKED_APART:
-            assert getattr(now, name) == getattr(was, name)
+def assert_fields(live: Any, desired: Any, before: Any) -> None:
+    """Check that declared fields are as desired, and all others as before."""
+    for name in (field.name for field in attrs.fields(type(desired)) if field.eq is True):
+        value = getattr(desired, name)
+        assert value is UNSET or getattr(live, name) == value
+        if value is UNSET and before and name not in COMPARED_SEPARATELY:
+            assert getattr(live, name) == getattr(before, name)
+
+
+def assert_sets(live: Any, desired: Any, before: Any, names: Collection[str]) -> None:
+    """Check that unordered lists are as desired if they are declared, and else as before."""
+    for name in names:
+        value = getattr(desired, name)
+        old = getattr(before, name) if before else ()
+        assert set(getattr(live, name)) == set(old if value is UNSET else value)
 
 
 @given(before=manifests(), after=manifests())
-def test_everything_becomes_as_declared(before: Manifest, after: Manifest) -> None:
-    """From nothing, and from any other state; a second plan is empty, and so is the plan of what is exported."""
+def test_live_flags_become_as_desired(before: Manifest, after: Manifest) -> None:
+    """This holds after any other manifest. Afterwards the plans of the manifest and of an export are empty."""
 
     async def journey() -> None:
         async with account(PROJECTS) as (_, client):
-            was: FlagConfigs = {}
-            for state in (before, after):
-                assert all(outcome.ok for outcome in await applied(client, state))
-                assert not await client.plan(state)
+            old: SpecsByName = {}
+            for manifest in (before, after):
+                assert all(outcome.ok for outcome in await apply_all(client, manifest))
+                assert not await client.plan(manifest)
                 everything = await client.export(include_archived=True, users=True, cohorts=True, variants=True)
                 assert not await client.plan(everything)
-                now, declared = toggles(everything), toggles(state)
-                assert now.keys() == was.keys() | declared.keys()
-                for name, toggle in now.items():
-                    assert_is_as_declared(toggle, declared.get(name), was.get(name))
-                was = now
+                live, desired = specs_by_name(everything), specs_by_name(manifest)
+                assert live.keys() == old.keys() | desired.keys()
+                for name, spec in live.items():
+                    assert_is_as_desired(spec, desired.get(name), old.get(name))
+                old = live
 
     asyncio.run(journey())
 
 
 @given(before=manifests(), after=manifests(), fault=st.sampled_from(FAULTS), seed=st.integers(0, 99))
-def test_a_run_that_fails_anywhere_goes_on_by_its_journal(
-    before: Manifest, after: Manifest, fault: Fault, seed: int
-) -> None:
-    """What it has done itself is no conflict, and no flag is put into service before all else of it is done."""
+def test_failed_run_continues_from_its_journal(before: Manifest, after: Manifest, fault: Fault, seed: int) -> None:
+    """Its own writes are no drift, and no flag is enabled before everything else is done."""
 
     async def journey(journal: Path) -> None:
         async with account(PROJECTS, retry=RetryPolicy(max_attempts=1), seed=seed) as (emulator, client):
-            await applied(client, before)
+            await apply_all(client, before)
             plan = await client.plan(after)
-            due = {change.target for change in plan.changes}
-            entering = {
-                one.target for one in plan.changes if one.fields.get("enabled") == FieldChange("enabled", False, True)
-            }
-            for _ in range(MOST_RUNS):
+            enabled = FieldChange("enabled", before=False, after=True)
+            enabled_by_plan = {change.target for change in plan.changes if change.fields.get("enabled") == enabled}
+            for _ in range(MAX_RUNS):
                 for method in ("POST", "PATCH", "DELETE"):
                     emulator.inject(fault, method=method, probability=0.4, times=None)
                 await client.apply(plan, journal=journal)
                 emulator.clear_faults()
-                rest = (await client.plan(after)).changes
-                assert all("enabled" in one.fields for one in rest if one.target in entering)
-                due = {change.target for change in rest}
-                if not due:
-                    break
-            assert not due
+                remaining = (await client.plan(after)).changes
+                assert all("enabled" in change.fields for change in remaining if change.target in enabled_by_plan)
+                if not remaining:
+                    return
+            pytest.fail(f"{MAX_RUNS} runs did not apply the plan")
 
     with TemporaryDirectory() as folder:
         asyncio.run(journey(Path(folder, "apply.jsonl")))
 
 
-@pytest.mark.parametrize(("payload", "is_conflict"), [(None, False), (5, True)])
-async def test_a_variant_that_is_still_to_go_is_no_conflict(
-    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, payload: object, *, is_conflict: bool
+@pytest.mark.parametrize(("payload", "is_drift"), [(None, False), (5, True)])
+async def test_variant_that_is_still_to_be_removed_is_no_drift(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, payload: object, *, is_drift: bool
 ) -> None:
-    """Though less of it is read again than the plan has read; but one that somebody has changed is."""
+    """The rerun reads less of it than the plan did. A variant that somebody changed is drift."""
     id = emulator.state.add_flag(key="f", projectId="1", variants=[{"key": "on"}, {"key": "old", "payload": 1}])["id"]
     plan = await client.plan(Manifest(flags=[FlagSpec(key="f", variants=[VariantSpec(key="on", payload={"a": 1})])]))
     emulator.inject(Fault.status(400), method="DELETE")
     assert not (await client.apply(plan, journal=tmp_path / "j")).ok
     if payload is not None:
         await client.flags.variants.edit(id, "old", payload=payload)
-    again = client.apply(plan, journal=tmp_path / "j")
-    if is_conflict:
+    rerun = client.apply(plan, journal=tmp_path / "j")
+    if is_drift:
         with pytest.raises(EditConflictError, match=r"variants\.old"):
-            await again
+            await rerun
     else:
-        assert (await again).ok
+        assert (await rerun).ok
         assert not await client.plan(plan.manifest)
 
 
-async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, client: AsyncExperimentClient) -> None:
+async def test_flag_is_enabled_last_and_disabled_first(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """It is never half-enabled."""
     emulator.state.add_deployment(id="51", label="web")
     on, off = VariantSpec(key="on", users=["u"]), VariantSpec(key="off", payload=1)
@@ -192,7 +192,7 @@ async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, cli
         rollout_weights={"on": 1, "old": 0},
         target_segments=[segment],
     )
-    await applied(client, Manifest(flags=[flag]))
+    await apply_all(client, Manifest(flags=[flag]))
     [created] = emulator.state.flags
     id = created["id"]
     assert writes(emulator) == ["POST /flags", f"POST /flags/{id}/variants/on/users", f"PATCH /flags/{id}"]
@@ -207,7 +207,7 @@ async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, cli
         rollout_weights={"on": 2, "off": 1},
         target_segments=[],
     )
-    await applied(client, Manifest(flags=[changed]))
+    await apply_all(client, Manifest(flags=[changed]))
     assert writes(emulator) == [
         f"PATCH /flags/{id}",
         f"DELETE /flags/{id}/deployments/51",
@@ -218,18 +218,18 @@ async def test_a_flag_is_enabled_last_and_disabled_first(emulator: Emulator, cli
     ]
 
     emulator.requests.clear()
-    await applied(client, Manifest(flags=[FlagSpec(key="f", enabled=True, archived=True, variants=[on])]))
+    await apply_all(client, Manifest(flags=[FlagSpec(key="f", enabled=True, archived=True, variants=[on])]))
     assert writes(emulator) == [f"PATCH /flags/{id}", f"DELETE /flags/{id}/variants/off", f"PATCH /flags/{id}"]
 
 
-async def test_after_a_failure_a_flag_is_left_alone(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """It is not enabled over a variant that is missing; other flags go on."""
+async def test_failure_stops_only_its_flag(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The flag is not enabled without a missing variant; other flags continue."""
     for key in ("a", "b"):
         emulator.state.add_flag(key=key, id=key)
     emulator.inject(Fault.status(400), method="POST", path="/flags/a/variants")
     variants = [VariantSpec(key="on"), VariantSpec(key="new")]
-    state = Manifest(flags=[FlagSpec(key=key, enabled=True, variants=variants) for key in ("a", "b")])
-    run = client.apply(await client.plan(state))
+    manifest = Manifest(flags=[FlagSpec(key=key, enabled=True, variants=variants) for key in ("a", "b")])
+    run = client.apply(await client.plan(manifest))
     outcomes = sorted([outcome async for outcome in run], key=lambda outcome: outcome.index)
 
     assert [outcome.status for outcome in outcomes] == ["failed", "skipped", "done", "done"]
@@ -240,23 +240,25 @@ async def test_after_a_failure_a_flag_is_left_alone(emulator: Emulator, client: 
         run.raise_for_failures()
 
 
-async def test_a_creation_that_fails_leaves_the_rest_alone(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Its later steps are left out."""
+async def test_failed_creation_skips_later_operations(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """They need the ID of the experiment."""
     emulator.inject(Fault.status(400), method="POST", path="/experiments")
-    state = Manifest(experiments=[ExperimentSpec(key="e", project_id="1", enabled=True)])
-    assert [outcome.status for outcome in await applied(client, state)] == ["failed", "skipped"]
+    manifest = Manifest(experiments=[ExperimentSpec(key="e", project_id="1", enabled=True)])
+    assert [outcome.status for outcome in await apply_all(client, manifest)] == ["failed", "skipped"]
 
 
-STATE = Manifest(flags=[FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload=1)])])
+MANIFEST = Manifest(
+    flags=[FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload=1)])]
+)
 
 
 @pytest.mark.parametrize("via_file", [False, True])
-async def test_what_changed_in_between_is_refused(
+async def test_drift_is_rejected(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, *, via_file: bool
 ) -> None:
-    """Nothing is written, and the message says what it was and is."""
+    """Nothing is written, and the message has the old and the live value."""
     flag = emulator.state.add_flag(key="a")
-    plan = await client.plan(STATE)
+    plan = await client.plan(MANIFEST)
     if via_file:
         plan.save(tmp_path / "plan.json")
         plan = Plan.load(tmp_path / "plan.json")
@@ -269,11 +271,9 @@ async def test_what_changed_in_between_is_refused(
     assert writes(emulator) == []
 
 
-async def test_what_was_created_or_done_in_between_is_refused(
-    emulator: Emulator, client: AsyncExperimentClient
-) -> None:
-    """Also where it would be as planned."""
-    plan = await client.plan(STATE)
+async def test_creation_and_completion_by_others_are_drift(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """They are drift even if the result is as planned."""
+    plan = await client.plan(MANIFEST)
     flag = emulator.state.add_flag(key="a")
     with pytest.raises(EditConflictError, match="ID was none, is now"):
         await client.apply(plan)
@@ -287,11 +287,11 @@ async def test_what_was_created_or_done_in_between_is_refused(
         await client.apply(plan)
 
 
-async def test_a_journal_goes_on_where_it_ended(
+async def test_journal_continues_where_it_ended(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """What this plan itself has done is no conflict, what others did is."""
-    plan = await client.plan(STATE)
+    """Writes of the same plan are no drift, writes of others are."""
+    plan = await client.plan(MANIFEST)
     emulator.inject(Fault.status(400), method="PATCH", path="/flags/*")
     journal = tmp_path / "apply.jsonl"
     first = await client.apply(plan, journal=journal)
@@ -300,7 +300,7 @@ async def test_a_journal_goes_on_where_it_ended(
     flag = emulator.state.flags[0]
     second = await client.apply(plan, journal=journal)
     assert (second.done, second.skipped, second.ok) == (1, 1, True)
-    assert not await client.plan(STATE)
+    assert not await client.plan(MANIFEST)
 
     await client.flags.variants.edit(flag["id"], "on", payload=3)
     await client.flags.variants.create(flag["id"], key="theirs")
@@ -308,34 +308,34 @@ async def test_a_journal_goes_on_where_it_ended(
         await client.apply(plan, journal=journal)
 
 
-async def test_what_a_journal_has_done_and_somebody_undid_is_refused(
+async def test_undone_operations_of_a_journal_are_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """Not skipped as done: the same plan, made anew and applied with the journal of last time, must do something."""
+    """They are not skipped as done when the same plan is made again and applied with the same journal."""
     emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": 1}])
     journal = tmp_path / "apply.jsonl"
-    await applied(client, STATE, journal=journal)
+    await apply_all(client, MANIFEST, journal=journal)
     await client.flags.edit("1", enabled=False)
-    with pytest.raises(EditConflictError, match="enabled changed after the run in this journal applied it"):
-        await applied(client, STATE, journal=journal)
+    with pytest.raises(EditConflictError, match="enabled changed after the run in this journal apply_all it"):
+        await apply_all(client, MANIFEST, journal=journal)
 
     variants = [VariantSpec(key="on"), VariantSpec(key="new")]
-    state = Manifest(flags=[FlagSpec(key="a", enabled=True, variants=variants)])
+    manifest = Manifest(flags=[FlagSpec(key="a", enabled=True, variants=variants)])
     emulator.inject(Fault.status(400), method="PATCH", path="/flags/1")
     half = tmp_path / "half.jsonl"
-    await applied(client, state, journal=half)
+    await apply_all(client, manifest, journal=half)
     await client.flags.variants.remove("1", "new")
     with pytest.raises(EditConflictError, match=r"enabled, variants\.new changed after the run"):
-        await applied(client, state, journal=half)
+        await apply_all(client, manifest, journal=half)
     assert not emulator.state.flag("1")["enabled"]
 
 
-async def test_a_journal_of_a_refused_plan_says_nothing(
+async def test_journal_of_a_rejected_plan_has_no_effect(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """The plan is as strictly refused a second time."""
+    """The plan is rejected again."""
     emulator.state.add_flag(key="a", id="1")
-    plan = await client.plan(STATE)
+    plan = await client.plan(MANIFEST)
     await client.flags.edit("1", enabled=True)
     for _ in range(2):
         with pytest.raises(EditConflictError, match="enabled was false, is now true"):
@@ -343,14 +343,14 @@ async def test_a_journal_of_a_refused_plan_says_nothing(
 
 
 @pytest.mark.parametrize("path", ["/flags/1/deployments/*", "/flags/1/variants/on/bulk-delete-users"])
-async def test_a_list_that_is_half_done_is_no_conflict(
+async def test_partly_applied_list_is_no_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, path: str
 ) -> None:
-    """By its own journal; what somebody else has added is."""
+    """An item that somebody else added is drift."""
     for label in LABELS:
         emulator.state.add_deployment(id=f"id-{label}", label=label)
     emulator.state.add_flag(key="a", id="1", deployments=["id-web"], variants=[{"key": "on"}])
-    emulator.state.add_users("flags", "1", "on", [f"old-{at}" for at in range(150)])
+    emulator.state.add_users("flags", "1", "on", [f"old-{number}" for number in range(150)])
     variants = [VariantSpec(key="on", users=["new"])]
     plan = await client.plan(Manifest(flags=[FlagSpec(key="a", deployments=["ios"], variants=variants)]))
     emulator.inject(Fault.status(400), method="DELETE", path=path, nth=1)
@@ -364,50 +364,50 @@ async def test_a_list_that_is_half_done_is_no_conflict(
     assert (emulator.state.flag("1")["deployments"], emulator.state.users("flags", "1", "on")) == (["id-ios"], ["new"])
 
 
-async def test_a_plan_of_another_service_is_refused(client: AsyncExperimentClient) -> None:
-    """Ids of one mean nothing to the other."""
-    plan = await client.plan(STATE)
+async def test_plan_of_another_service_is_rejected(client: AsyncExperimentClient) -> None:
+    """IDs differ between services."""
+    plan = await client.plan(MANIFEST)
     async with AsyncExperimentClient("a-key-of-no-account", base_url="https://host.invalid") as other:
         with pytest.raises(InvalidInputError, match=r"plan: was made for .*, but this client uses https://host"):
             other.apply(plan)
 
 
-async def test_a_journal_that_is_no_path_is_refused(client: AsyncExperimentClient) -> None:
-    """As `bulk` does."""
+async def test_journal_must_be_a_path(client: AsyncExperimentClient) -> None:
+    """The rule is that of `bulk`."""
     wrong: Any = 5
     with pytest.raises(InvalidInputError, match="journal: must be a path, got 5"):
-        client.apply(await client.plan(STATE), journal=wrong)
+        client.apply(await client.plan(MANIFEST), journal=wrong)
 
 
-async def test_an_empty_plan_sends_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Not even to read."""
+async def test_empty_plan_sends_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It does not check for drift."""
     emulator.state.add_flag(key="a", enabled=True, variants=[{"key": "on", "payload": 1}])
-    plan = await client.plan(STATE)
+    plan = await client.plan(MANIFEST)
     emulator.requests.clear()
     summary = await client.apply(plan)
     assert (summary.done, summary.ok, len(emulator.requests)) == (0, True, 0)
 
 
-async def test_progress_knows_how_many_steps_there_are(client: AsyncExperimentClient) -> None:
-    """From the beginning."""
-    run = client.apply(await client.plan(STATE))
+async def test_progress_has_the_total(client: AsyncExperimentClient) -> None:
+    """It is known before the run starts."""
+    run = client.apply(await client.plan(MANIFEST))
     assert run.progress.total == 2
     assert (await run).done == 2
 
 
 async def test_prune_archives(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """One request for each."""
+    """Each flag takes one request."""
     emulator.state.add_flag(key="b", id="7", enabled=True)
-    await client.apply(await client.plan(STATE, prune=True))
+    await client.apply(await client.plan(MANIFEST, prune=True))
     assert emulator.state.flag("7")["deleted"]
     assert "PATCH /flags/7" in writes(emulator)
-    assert not await client.plan(STATE, prune=True)
+    assert not await client.plan(MANIFEST, prune=True)
 
 
-def test_apply_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
-    """The same, without await."""
+def test_sync_apply(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+    """The synchronous client applies as the asynchronous one does."""
     with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
-        plan = client.plan(STATE)
+        plan = client.plan(MANIFEST)
         assert all(outcome.ok for outcome in client.apply(plan))
         with pytest.raises(EditConflictError):
             client.apply(plan).wait()

@@ -1,4 +1,4 @@
-"""What differs between two states."""
+"""Differences between two manifests."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from amp_exp_async import (
 )
 from tests.manifests.strategies import flag_specs, manifests, segments
 
+KINDS = ("flags", "experiments")
 CONDITION = Condition("gp:a", "is", ["1"])
 SEGMENT = Segment(name="s", conditions=[CONDITION], percentage=5, rollout_weights={"on": 1})
 FULL = FlagSpec(
@@ -46,13 +47,13 @@ FULL = FlagSpec(
 
 
 def fields(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
-    """What differs between two flags, by field."""
-    found = diff(Manifest(flags=[before]), Manifest(flags=[after]))
-    return {name: (one.before, one.after) for change in found.changes for name, one in change.fields.items()}
+    """Return the differences between two flags by field."""
+    result = diff(Manifest(flags=[before]), Manifest(flags=[after]))
+    return {name: (field.before, field.after) for change in result.changes for name, field in change.fields.items()}
 
 
 def with_variant(**changes: Any) -> dict[str, Any]:
-    """The flag's variants, the first of them changed."""
+    """Return the variants of the flag, with changes in the first."""
     on, off = FULL.variants or ()
     return {"variants": [attrs.evolve(on, **changes), off]}
 
@@ -83,12 +84,12 @@ def with_variant(**changes: Any) -> dict[str, Any]:
         ({"archived": True}, "archived"),
     ],
 )
-def test_one_changed_field_is_named(changes: dict[str, Any], name: str) -> None:
-    """By the plan's names, and no other."""
+def test_changed_field_is_named(changes: dict[str, Any], name: str) -> None:
+    """No other field is named, and the names are those of plans."""
     after = attrs.evolve(FULL, **changes)
     assert list(fields(FULL, after)) == [name]
-    was, now = fields(FULL, after)[name]
-    assert fields(after, FULL) == {name: (now, was)}
+    old, new = fields(FULL, after)[name]
+    assert fields(after, FULL) == {name: (new, old)}
 
 
 @pytest.mark.parametrize(
@@ -108,13 +109,13 @@ def test_one_changed_field_is_named(changes: dict[str, Any], name: str) -> None:
         {"archived": False},
     ],
 )
-def test_what_does_not_count(changes: dict[str, Any]) -> None:
-    """What is left out, order, and what the service makes."""
+def test_ignored_differences(changes: dict[str, Any]) -> None:
+    """Missing fields, the order of sets, and server fields do not differ."""
     assert fields(FULL, attrs.evolve(FULL, **changes)) == {}
 
 
-def test_experiments_have_fields_of_their_own() -> None:
-    """A bare date is the moment when its day begins; an exposure event may leave fields out."""
+def test_fields_of_experiments() -> None:
+    """A date equals its midnight; an exposure event may leave fields out."""
     event = ExposureEvent("e", [ExposureFilter(subprop_key="k", subprop_op="is")])
     before = ExperimentSpec(key="a", start_date="2026-01-01", end_date="2026-02-01", exposure_event=event)
     after = ExperimentSpec(
@@ -145,28 +146,28 @@ def test_experiments_have_fields_of_their_own() -> None:
     ],
 )
 def test_flags_are_matched_by_key(before: list[Any], after: list[Any], actions: list[str]) -> None:
-    """And by project where both states are of several."""
+    """They are also matched by project if both manifests name several projects."""
     sides = [
         Manifest(flags=[FlagSpec(key=key, project_id=project) for project, key in side]) for side in (before, after)
     ]
-    found = diff(*sides)
-    assert [f"{change.action} {change.key} {change.project_id}" for change in found.changes] == actions
+    result = diff(*sides)
+    assert [f"{change.action} {change.key} {change.project_id}" for change in result.changes] == actions
 
 
-def test_a_kind_that_one_side_leaves_out_is_not_compared() -> None:
-    """It says nothing of it."""
+def test_missing_kind_is_not_compared() -> None:
+    """An empty list is compared."""
     flags, experiments = [FlagSpec(key="a")], [ExperimentSpec(key="a")]
     assert not diff(Manifest(flags=flags), Manifest(experiments=experiments))
     assert diff(Manifest(flags=flags), Manifest(flags=[], experiments=experiments)).changes[0].action == "remove"
 
 
-def test_what_is_on_one_side_only_is_told_in_full() -> None:
-    """Field by field, as a plan tells of what it creates."""
-    there, nothing = Manifest(flags=[attrs.evolve(FULL, archived=True, id="7")]), Manifest(flags=[])
-    [created], [removed] = diff(nothing, there).changes, diff(there, nothing).changes
+def test_flag_in_only_one_manifest_is_shown_in_full() -> None:
+    """Its fields are those of a creation in a plan."""
+    full, empty = Manifest(flags=[attrs.evolve(FULL, archived=True, id="7")]), Manifest(flags=[])
+    [created], [removed] = diff(empty, full).changes, diff(full, empty).changes
     assert (created.action, created.id, removed.action, removed.id) == ("create", "7", "remove", "7")
-    assert {name: (one.after, one.before) for name, one in created.fields.items()} == {
-        name: (one.before, one.after) for name, one in removed.fields.items()
+    assert {name: (field.after, field.before) for name, field in created.fields.items()} == {
+        name: (field.before, field.after) for name, field in removed.fields.items()
     }
     assert list(created.fields) == [
         "name",
@@ -186,20 +187,20 @@ def test_what_is_on_one_side_only_is_told_in_full() -> None:
     assert created.fields["variants.on"].after == {"key": "on", "name": "On", "payload": {"a": 1}}
 
 
-@pytest.mark.parametrize(("was", "now", "action"), [(UNSET, True, "archive"), (True, UNSET, "restore")])
-def test_the_archive(was: Any, now: Any, action: str) -> None:
-    """One without `archived` is to be there."""
-    sides = [Manifest(flags=[FlagSpec(key="a", archived=archived)]) for archived in (was, now)]
+@pytest.mark.parametrize(("old", "new", "action"), [(UNSET, True, "archive"), (True, UNSET, "restore")])
+def test_archived_by_default_is_false(old: Any, new: Any, action: str) -> None:
+    """A flag without `archived` is not archived."""
+    sides = [Manifest(flags=[FlagSpec(key="a", archived=archived)]) for archived in (old, new)]
     assert [change.action for change in diff(*sides).changes] == [action]
 
 
-def test_a_diff_is_text_markdown_and_json() -> None:
-    """As a plan is."""
-    found = diff(
+def test_text_markdown_and_json() -> None:
+    """They are as those of a plan."""
+    result = diff(
         Manifest(flags=[FlagSpec(key="a", enabled=False), FlagSpec(key="b", project_id="1")]),
         Manifest(flags=[FlagSpec(key="a", enabled=True), FlagSpec(key="c", name="C")]),
     )
-    assert str(found).splitlines() == [
+    assert str(result).splitlines() == [
         "~ edit flags/a",
         "  - enabled: false",
         "  + enabled: true",
@@ -208,23 +209,23 @@ def test_a_diff_is_text_markdown_and_json() -> None:
         "- remove flags/b in project 1",
         "1 to create, 1 to edit, 1 to remove",
     ]
-    assert found.to_markdown().splitlines()[:3] == [
+    assert result.to_markdown().splitlines()[:3] == [
         "### Flags: 1 to create, 1 to edit, 1 to remove",
         "",
         "**edit** `flags/a`",
     ]
-    [change, *_] = json.loads(found.to_json())["changes"]
+    [change, *_] = json.loads(result.to_json())["changes"]
     assert (change["action"], change["fields"]) == ("edit", {"enabled": {"before": False, "after": True}})
 
 
-def test_no_difference_is_falsy() -> None:
-    """And says so."""
-    found = diff(Manifest(), Manifest())
-    assert (bool(found), found.changes, str(found)) == (False, (), "no changes")
+def test_empty_diff_is_falsy() -> None:
+    """Its text says that there are no changes."""
+    result = diff(Manifest(), Manifest())
+    assert (bool(result), result.changes, str(result)) == (False, (), "no changes")
 
 
-def test_what_is_no_state_is_refused() -> None:
-    """By the argument's name."""
+def test_invalid_manifest_is_rejected() -> None:
+    """The message names the argument."""
     path: Any = "flags.yaml"
     with pytest.raises(InvalidInputError, match="after: must be a Manifest"):
         diff(Manifest(), path)
@@ -232,24 +233,25 @@ def test_what_is_no_state_is_refused() -> None:
         diff(Manifest(flags=[FlagSpec(key="a b")]), Manifest())
 
 
-@given(state=manifests(with_dependencies=True))
-def test_nothing_differs_from_itself(state: Manifest) -> None:
-    """Whatever it declares, in any order."""
-    assert not diff(state, state)
-    turned = {kind: state.of(kind)[::-1] for kind in ("flags", "experiments") if getattr(state, kind) is not UNSET}
-    assert not diff(state, Manifest(**turned))
+@given(manifest=manifests(with_dependencies=True))
+def test_manifest_does_not_differ_from_itself(manifest: Manifest) -> None:
+    """The order of flags does not matter."""
+    assert not diff(manifest, manifest)
+    reversed_specs = {kind: manifest.of(kind)[::-1] for kind in KINDS if getattr(manifest, kind) is not UNSET}
+    assert not diff(manifest, Manifest(**reversed_specs))
 
 
 @given(before=manifests(with_dependencies=True), after=manifests(with_dependencies=True))
-def test_a_difference_is_one_from_both_sides(before: Manifest, after: Manifest) -> None:
-    """Turned round, each change is the other way."""
-    there, back = diff(before, after), diff(after, before)
-    other = {"create": "remove", "remove": "create", "edit": "edit", "archive": "restore", "restore": "archive"}
-    turned = {(change.kind, change.key, other[change.action], tuple(sorted(change.fields))) for change in there.changes}
-    assert turned == {(change.kind, change.key, change.action, tuple(sorted(change.fields))) for change in back.changes}
+def test_diff_is_symmetric(before: Manifest, after: Manifest) -> None:
+    """Each change is reversed in the reversed diff."""
+    forward, backward = diff(before, after), diff(after, before)
+    opposite = {"create": "remove", "remove": "create", "edit": "edit", "archive": "restore", "restore": "archive"}
+    assert {
+        (change.kind, change.key, opposite[change.action], tuple(sorted(change.fields))) for change in forward.changes
+    } == {(change.kind, change.key, change.action, tuple(sorted(change.fields))) for change in backward.changes}
 
 
-SIMPLE = {
+FIELD_STRATEGIES = {
     "name": st.text(max_size=3),
     "enabled": st.booleans(),
     "rollout_percentage": st.integers(0, 100),
@@ -259,16 +261,19 @@ SIMPLE = {
 
 
 @given(
-    state=manifests(with_dependencies=True),
-    flag=flag_specs(FlagSpec, "the-one", "1", with_dependencies=True),
+    manifest=manifests(with_dependencies=True),
+    flag=flag_specs(FlagSpec, "the-key", "1", with_dependencies=True),
     data=st.data(),
 )
-def test_exactly_the_field_that_is_changed_is_named(state: Manifest, flag: FlagSpec, data: st.DataObject) -> None:
-    """Of exactly the flag that has it."""
-    name = data.draw(st.sampled_from(sorted(SIMPLE)))
-    was, now = data.draw(st.tuples(SIMPLE[name], SIMPLE[name]).filter(lambda pair: pair[0] != pair[1]))
+def test_only_the_changed_field_is_named(manifest: Manifest, flag: FlagSpec, data: st.DataObject) -> None:
+    """No other flag is named."""
+    name = data.draw(st.sampled_from(sorted(FIELD_STRATEGIES)))
+    old, new = data.draw(
+        st.tuples(FIELD_STRATEGIES[name], FIELD_STRATEGIES[name]).filter(lambda pair: pair[0] != pair[1])
+    )
     sides = [
-        attrs.evolve(state, flags=[*state.of("flags"), attrs.evolve(flag, **{name: value})]) for value in (was, now)
+        attrs.evolve(manifest, flags=[*manifest.of("flags"), attrs.evolve(flag, **{name: value})])
+        for value in (old, new)
     ]
     [change] = diff(*sides).changes
     assert (change.key, change.project_id, change.action) == (flag.key, flag.project_id, "edit")
@@ -276,10 +281,10 @@ def test_exactly_the_field_that_is_changed_is_named(state: Manifest, flag: FlagS
 
 
 @pytest.mark.parametrize("length", [1, 100])
-def test_what_does_not_show_is_escaped(length: int) -> None:
-    """What a terminal would obey, or a line would end in, stands there as its number."""
+def test_unprintable_characters_are_escaped(length: int) -> None:
+    """A terminal does not execute them, and they do not end a line."""
     name = "\x9b31m\u2028 \xa0" * length
-    state = Manifest(flags=[FlagSpec(key="a", name=name)])
-    text = str(diff(Manifest(flags=[FlagSpec(key="a", name="b")]), state))
+    manifest = Manifest(flags=[FlagSpec(key="a", name=name)])
+    text = str(diff(Manifest(flags=[FlagSpec(key="a", name="b")]), manifest))
     assert "\\u009b31m\\u2028 \\u00a0" in text
     assert all(line.isprintable() for line in text.split("\n"))

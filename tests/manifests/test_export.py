@@ -1,4 +1,4 @@
-"""Export: what there is as a file declares it, with the lists' requests only."""
+"""Exports of live flags to a manifest, with as few requests as possible."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CONDITION = {"type": "property", "prop": "gp:plan", "op": "is", "values": ["pro"
 
 
 def fill(emulator: Emulator) -> None:
-    """A flag and an experiment in project 1, an archived flag, and a flag in project 2."""
-    state = emulator.state
-    state.add_deployment(id="51", label="web")
-    state.add_deployment(id="52", label="twin")
-    state.add_deployment(id="53", label="twin")
-    state.add_flag(
+    """Add a flag and an experiment in project 1, an archived flag, and a flag in project 2."""
+    store = emulator.state
+    store.add_deployment(id="51", label="web")
+    store.add_deployment(id="52", label="twin")
+    store.add_deployment(id="53", label="twin")
+    store.add_flag(
         id="11",
         key="b",
         deployments=["51", "53", "99"],
@@ -40,11 +40,11 @@ def fill(emulator: Emulator) -> None:
         rolloutPercentage=None,
         tags=["y", "x"],
     )
-    state.add_experiment(id="12", key="a", startDate="2023-07-29", exposureEvent={"event_type": "e", "filters": []})
-    state.add_flag(id="13", key="old", deleted=True)
-    state.add_flag(id="14", key="b", projectId="2")
-    state.add_users("flags", "11", "on", ["u2", "u1"])
-    state.add_cohorts("flags", "11", "on", ["c1"])
+    store.add_experiment(id="12", key="a", startDate="2023-07-29", exposureEvent={"event_type": "e", "filters": []})
+    store.add_flag(id="13", key="old", deleted=True)
+    store.add_flag(id="14", key="b", projectId="2")
+    store.add_users("flags", "11", "on", ["u2", "u1"])
+    store.add_cohorts("flags", "11", "on", ["c1"])
     emulator.requests.clear()
 
 
@@ -113,47 +113,45 @@ experiments:
 """
 
 
-async def test_an_export_reads_the_lists_only(
-    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
-) -> None:
-    """And the file has no id, no salt and no timestamp."""
+async def test_export_reads_only_lists(emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path) -> None:
+    """The file has no IDs, salts and timestamps."""
     fill(emulator)
-    state = await client.export(project_id="1")
+    manifest = await client.export(project_id="1")
 
     assert sorted(request.path for request in emulator.requests) == [
         "/api/1/deployments",
         "/api/1/experiments",
         "/api/1/flags",
     ]
-    save(state, tmp_path / "flags.yaml")
+    save(manifest, tmp_path / "flags.yaml")
     assert (tmp_path / "flags.yaml").read_text() == EXPORTED
-    assert load(tmp_path / "flags.yaml") == state
+    assert load(tmp_path / "flags.yaml") == manifest
 
 
-async def test_what_is_asked_for_besides_is_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Inclusions, variants in full, what the service makes, archived ones, and single keys."""
+async def test_options_of_export(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """They add inclusions, complete variants, server fields, archived flags, and select keys."""
     fill(emulator)
-    state = await client.export(
+    manifest = await client.export(
         keys=["b", "old"], include_archived=True, users=True, cohorts=True, variants=True, server_fields=True
     )
-    first, second, old = state.of("flags")
+    first, second, old = manifest.of("flags")
     assert (first.project_id, second.project_id, old.archived) == ("1", "2", True)
     assert (first.id, bool(first.bucketing_salt), bool(first.created_at)) == ("11", True, True)
     assert first.variants
     [variant] = first.variants
     assert (variant.name, variant.users, variant.cohorts) == ("", ("u1", "u2"), ("c1",))
-    assert state.of("experiments") == ()
+    assert manifest.of("experiments") == ()
 
 
-async def test_one_key_is_asked_for_by_itself(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Not the list of all."""
+async def test_single_key_is_requested_by_itself(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The list of all flags is not read."""
     fill(emulator)
-    assert [one.key for one in (await client.export(keys=["a"])).of("experiments")] == ["a"]
+    assert [spec.key for spec in (await client.export(keys=["a"])).of("experiments")] == ["a"]
     assert [request.query for request in emulator.requests] == [{"key": "a"}, {"key": "a"}]
 
 
-async def test_a_key_that_is_not_there_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Rather than left out without a word."""
+async def test_missing_key_is_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is not silently left out."""
     fill(emulator)
     with pytest.raises(InvalidInputError, match='keys: no flag or experiment with key "missing"'):
         await client.export(keys=["a", "missing"])
@@ -161,39 +159,43 @@ async def test_a_key_that_is_not_there_is_refused(emulator: Emulator, client: As
         await client.export(keys=[])
 
 
-async def test_what_a_file_cannot_hold_is_left_out(
+async def test_values_that_a_file_cannot_hold_are_left_out(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """So that an export can be saved whatever is there, and its plan is empty: ids in one text, too many, labels."""
+    """Every export can be saved, and its plan is empty: joined IDs, too many IDs, labels that are not keys."""
     for id, label in (("51", "My web.app"), ("52", "id:51")):
         emulator.state.add_deployment(id=id, label=label)
     variants = [{"key": key} for key in ("joined", "many", "good")]
     emulator.state.add_flag(id="1", key="a", deployments=["51", "52"], variants=variants)
-    for key, users in (("joined", ["ada,grace"]), ("many", [f"u{at}" for at in range(2001)]), ("good", ["ada"])):
+    for key, users in (
+        ("joined", ["ada,grace"]),
+        ("many", [f"u{number}" for number in range(2001)]),
+        ("good", ["ada"]),
+    ):
         emulator.state.add_users("flags", "1", key, users)
     save(await client.export(users=True), tmp_path / "flags.json")
-    state = load(tmp_path / "flags.json")
-    [flag] = state.of("flags")
+    manifest = load(tmp_path / "flags.json")
+    [flag] = manifest.of("flags")
     assert {variant.key: variant.users for variant in flag.variants or ()} == {
         "joined": UNSET,
         "many": UNSET,
         "good": ("ada",),
     }
     assert flag.deployments == ("id:51", "id:52")
-    assert not await client.plan(state)
+    assert not await client.plan(manifest)
 
 
-async def test_a_failed_page_is_no_short_export(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """The service's refusal is raised as itself, in no group."""
+async def test_failed_page_fails_the_export(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The error is raised as it is, not in an exception group."""
     emulator.inject(Fault.status(403), path="/experiments")
     with pytest.raises(PermissionDeniedError):
         await client.export()
 
 
-def test_export_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
-    """The same, without await."""
+def test_sync_export(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+    """The synchronous client exports as the asynchronous one does."""
     experiment_emulator.state.add_flag(key="a")
     with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
-        state = client.export()
-    assert isinstance(state, Manifest)
-    assert [flag.key for flag in state.of("flags")] == ["a"]
+        manifest = client.export()
+    assert isinstance(manifest, Manifest)
+    assert [flag.key for flag in manifest.of("flags")] == ["a"]

@@ -1,4 +1,4 @@
-"""Plans: what would change, read with few requests, and told in several ways."""
+"""Plans: the changes they contain, the requests they need, and their text forms."""
 
 from __future__ import annotations
 
@@ -35,46 +35,45 @@ COHORT = {"type": "cohort", "prop": "userdata_cohort", "op": "set contains", "va
 
 
 def fields(plan: Plan) -> dict[str, dict[str, tuple[Any, Any]]]:
-    """The changes by key and field."""
+    """Return the changes of a plan by key and field."""
     return {
-        change.key: {name: (one.before, one.after) for name, one in change.fields.items()} for change in plan.changes
+        change.key: {name: (field.before, field.after) for name, field in change.fields.items()}
+        for change in plan.changes
     }
 
 
 def paths(emulator: Emulator) -> list[str]:
-    """What was asked."""
+    """Return the requested paths."""
     return [request.path.removeprefix("/api/1") for request in emulator.requests]
 
 
 @pytest.mark.parametrize("name", ["flags.yaml", "flags.json", "folder"])
-async def test_the_plan_of_an_export_is_empty(
+async def test_plan_of_export_is_empty(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, name: str
 ) -> None:
-    """Also by way of a file, and with everything that can be exported."""
+    """This holds through a file, and with everything that can be exported."""
     fill(emulator)
     emulator.state.add_flag(key="c", targetSegments=[{"name": "", "conditions": [COHORT], "percentage": 1}])
     emulator.state.add_flag(key="d", name=None, tags=None, rolloutWeights=None, enabled=None, targetSegments=None)
-    for asked in ({}, {"users": True, "cohorts": True, "variants": True, "server_fields": True}):
-        save(await client.export(include_archived=True, **asked), tmp_path / name)
+    for options in ({}, {"users": True, "cohorts": True, "variants": True, "server_fields": True}):
+        save(await client.export(include_archived=True, **options), tmp_path / name)
         plan = await client.plan(load(tmp_path / name))
         assert (bool(plan), plan.changes, str(plan)) == (False, (), "no changes")
 
 
-async def test_an_empty_plan_over_many_flags_costs_the_list_pages(
-    emulator: Emulator, client: AsyncExperimentClient
-) -> None:
-    """1,500 flags are two pages."""
-    for at in range(1500):
-        emulator.state.add_flag(key=f"f{at}", variants=[{"key": "on", "payload": {"n": at}}])
-    state = await client.export()
+async def test_empty_plan_reads_only_list_pages(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """1,500 flags take two pages."""
+    for index in range(1500):
+        emulator.state.add_flag(key=f"f{index}", variants=[{"key": "on", "payload": {"n": index}}])
+    manifest = await client.export()
     emulator.requests.clear()
 
-    assert not await client.plan(state)
+    assert not await client.plan(manifest)
     assert paths(emulator) == ["/flags", "/flags", "/deployments"]
 
 
-async def test_one_flag_is_asked_for_by_its_key(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Not the list of its project."""
+async def test_single_flag_is_requested_by_key(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The list of its project is not read."""
     fill(emulator)
     assert not await client.plan(Manifest(flags=[FlagSpec(key="b", project_id="1", enabled=False)]))
     assert [request.query for request in emulator.requests] == [
@@ -82,8 +81,8 @@ async def test_one_flag_is_asked_for_by_its_key(emulator: Emulator, client: Asyn
     ]
 
 
-async def test_fields_are_told_before_and_after(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Only what is declared, with what is there besides kept."""
+async def test_changes_have_values_before_and_after(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Only declared fields change, and undeclared parts of a segment are kept."""
     fill(emulator)
     segment = Segment(
         name="s", conditions=[Condition("gp:plan", "is", ["pro"])], percentage=7, rollout_weights={"on": 1}
@@ -124,28 +123,28 @@ async def test_fields_are_told_before_and_after(emulator: Emulator, client: Asyn
 CONDITION = {"prop": "gp:plan", "op": "is", "values": ["pro"], "type": "property", "extra": {"unknown": 1}}
 
 
-async def test_what_the_list_does_not_show_is_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A request for a flag that declares it, and none for the others."""
+async def test_fields_missing_from_lists_are_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A flag takes an extra request only if it declares such a field."""
     fill(emulator)
-    state = Manifest(
+    manifest = Manifest(
         flags=[
             FlagSpec(key="b", project_id="1", variants=[VariantSpec(key="on", name="")]),
             FlagSpec(key="b", project_id="2", variants=[VariantSpec(key="on")]),
         ]
     )
-    assert not await client.plan(state)
+    assert not await client.plan(manifest)
     assert sorted(paths(emulator)) == ["/flags", "/flags", "/flags/11/variants"]
 
 
-async def test_creations_archives_and_restorations(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A flag that is declared is there; one that is not is archived with `prune`, in the declared projects only."""
+async def test_actions(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A missing flag is created, an archived one restored; `prune` archives undeclared flags of declared projects."""
     fill(emulator)
     emulator.state.add_flag(key="extra")
-    state = Manifest(flags=[FlagSpec(key="new", project_id="1", enabled=True), FlagSpec(key="old", project_id="1")])
-    plan = await client.plan(state)
+    manifest = Manifest(flags=[FlagSpec(key="new", project_id="1", enabled=True), FlagSpec(key="old", project_id="1")])
+    plan = await client.plan(manifest)
     assert [(change.key, change.action) for change in plan.changes] == [("new", "create"), ("old", "restore")]
 
-    plan = await client.plan(state, prune=True)
+    plan = await client.plan(manifest, prune=True)
     assert [(change.key, change.project_id, change.action) for change in plan.changes] == [
         ("b", "1", "archive"),
         ("extra", "1", "archive"),
@@ -156,8 +155,8 @@ async def test_creations_archives_and_restorations(emulator: Emulator, client: A
     assert not await client.plan(Manifest(flags=[]), prune=True)
 
 
-async def test_prune_knows_the_project_of_what_names_none(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """It is that in which the flag is; a key that is archived in another project makes that none of ours."""
+async def test_prune_infers_an_undeclared_project(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is the project of the live flag, even if another project has an archived flag with the key."""
     for id, key, project in (("1", "ours", "1"), ("2", "extra", "1"), ("3", "theirs", "2")):
         emulator.state.add_flag(id=id, key=key, projectId=project)
     emulator.state.add_flag(id="4", key="ours", projectId="2", deleted=True)
@@ -167,24 +166,25 @@ async def test_prune_knows_the_project_of_what_names_none(emulator: Emulator, cl
     assert not await client.plan(Manifest(flags=[FlagSpec(key="ours")]), prune=True)
 
 
-async def test_an_export_of_some_keys_prunes_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """It has not looked at the others, here and in the project that it is promoted to."""
-    for at in range(4):
-        emulator.state.add_flag(key=f"f{at // 2}", projectId=str(1 + at % 2))
-    some = await client.export(keys=["f0"], project_id="1")
+async def test_prune_rejects_an_export_of_some_keys(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Such an export has not read the other flags, also if it is promoted to another project."""
+    for index in range(4):
+        emulator.state.add_flag(key=f"f{index // 2}", projectId=str(1 + index % 2))
+    partial = await client.export(keys=["f0"], project_id="1")
     for project in (None, "2"):
         with pytest.raises(InvalidInputError, match="prune: must not be True for an export of some keys"):
-            await client.plan(some, prune=True, project_id=project)
-    assert [one.key for one in (await client.plan(attrs.evolve(some, scope=None), prune=True)).changes] == ["f1"]
+            await client.plan(partial, prune=True, project_id=project)
+    plan = await client.plan(attrs.evolve(partial, scope=None), prune=True)
+    assert [change.key for change in plan.changes] == ["f1"]
 
 
 UNWRITABLE = "has a condition on a cohort, which the API cannot write: change the segments in the app"
 
 
-async def test_problems_are_told_at_once_before_anything_changes(
+async def test_all_problems_are_reported_before_any_write(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """With file, line and field."""
+    """Each has its file, line and field."""
     fill(emulator)
     emulator.state.add_flag(
         key="c", targetSegments=[{"name": "s", "conditions": [COHORT], "percentage": 1, "rolloutWeights": {}}]
@@ -221,12 +221,12 @@ flags:
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
-async def test_what_cannot_be_written_in_part_is_refused(
+async def test_incomplete_objects_are_rejected(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """A new segment, condition or exposure event has all its parts; one that is there keeps what is left out."""
-    there = {"name": "s", "conditions": [], "percentage": 1, "rolloutWeights": {"on": 1}}
-    emulator.state.add_experiment(key="e", targetSegments=[there])
+    """A new segment, condition or exposure event must be complete; a live one keeps its undeclared parts."""
+    segment = {"name": "s", "conditions": [], "percentage": 1, "rolloutWeights": {"on": 1}}
+    emulator.state.add_experiment(key="e", targetSegments=[segment])
     path = tmp_path / "flags.yaml"
     path.write_text("""\
 experiments:
@@ -252,8 +252,8 @@ experiments:
     ]
 
 
-async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """By its id too; one that is assigned already may stay."""
+async def test_deployment_of_another_project_is_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is rejected by ID too, unless it is assigned already."""
     emulator.state.add_deployment(id="61", label="web", projectId="2")
     for key, assigned in (("new", []), ("odd", ["61"])):
         emulator.state.add_flag(key=key, deployments=assigned)
@@ -262,30 +262,34 @@ async def test_a_deployment_of_another_project_is_refused(emulator: Emulator, cl
     assert not await client.plan(Manifest(flags=[FlagSpec(key="odd", project_id="1", deployments=["id:61"])]))
 
 
-@pytest.mark.parametrize("named", ["web", "id:61"])
-async def test_an_archived_deployment_is_refused(emulator: Emulator, client: AsyncExperimentClient, named: str) -> None:
-    """By label and by id, also if it was archived since the plan was made; one that is assigned already may stay."""
+@pytest.mark.parametrize("reference", ["web", "id:61"])
+async def test_archived_deployment_is_rejected(
+    emulator: Emulator, client: AsyncExperimentClient, reference: str
+) -> None:
+    """It is rejected by label and by ID, also if archived after planning, unless it is assigned already."""
     emulator.state.add_deployment(id="61", label="web")
     for key, assigned in (("new", []), ("old", ["61"])):
         emulator.state.add_flag(key=key, deployments=assigned)
-    plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[named])]))
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[reference])]))
     await client.deployments.edit("61", archive=True)
-    with pytest.raises(InvalidManifestError, match=f'the deployment "{named}" is archived: restore it or use another'):
+    with pytest.raises(
+        InvalidManifestError, match=f'the deployment "{reference}" is archived: restore it or use another'
+    ):
         await client.apply(plan)
     exported = await client.export(keys=["old"])
     assert exported.of("flags")[0].deployments == ("web",)
     assert not await client.plan(exported)
-    assert not await client.plan(Manifest(flags=[FlagSpec(key="old", deployments=[named])]))
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="old", deployments=[reference])]))
 
 
-async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) -> None:
-    """As a file would be."""
+async def test_manifest_made_in_code_is_validated(client: AsyncExperimentClient) -> None:
+    """The checks are those of a file."""
     with pytest.raises(InvalidManifestError, match=r"flags\[0\]\.rollout_percentage: must be a number from 0 to 100"):
         await client.plan(Manifest(flags=[FlagSpec(key="a", rollout_percentage=101)]))
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"tags": "abc"}, r"flags\[0\]\.tags: must be a list"),
         ({"variants": None}, r"flags\[0\]\.variants: must be a list"),
@@ -295,44 +299,46 @@ async def test_a_state_made_in_code_is_checked(client: AsyncExperimentClient) ->
         ({"created_at": 5}, r"created_at: must be"),
     ],
 )
-async def test_mistakes_in_code_are_told(client: AsyncExperimentClient, fields: dict[str, Any], said: str) -> None:
-    """Not passed on to fail somewhere inside."""
-    with pytest.raises(InvalidManifestError, match=said):
+async def test_invalid_values_in_code_are_reported(
+    client: AsyncExperimentClient, fields: dict[str, Any], message: str
+) -> None:
+    """The message names the field."""
+    with pytest.raises(InvalidManifestError, match=message):
         await client.plan(Manifest(flags=[FlagSpec(key="a", **fields)]))
 
 
-async def test_a_path_is_no_state(client: AsyncExperimentClient) -> None:
-    """The message says what makes one."""
+async def test_path_is_not_a_manifest(client: AsyncExperimentClient) -> None:
+    """The message says how to make one."""
     with pytest.raises(InvalidInputError, match=r"must be a Manifest, as load\(path\) returns"):
         await client.plan("flags.yaml")
 
 
-async def test_mappings_stand_for_segments_and_variants(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """As everywhere."""
+async def test_mappings_replace_segments_and_variants(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A plan accepts them as all operations do."""
     emulator.state.add_flag(key="a", targetSegments=[{"name": "s", "conditions": [], "percentage": 5}])
     segments: Any = [{"name": "s", "percentage": 5}]
     variants: Any = [{"key": "on"}]
     assert not await client.plan(Manifest(flags=[FlagSpec(key="a", target_segments=segments, variants=variants)]))
 
 
-async def made(emulator: Emulator, client: AsyncExperimentClient) -> Plan:
-    """A plan with several sorts of changes."""
+async def make_sample_plan(emulator: Emulator, client: AsyncExperimentClient) -> Plan:
+    """Return a plan with several kinds of changes."""
     emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": {"text": "```", "n": list(range(20))}}])
-    state = Manifest(
+    manifest = Manifest(
         flags=[
             FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload={"text": "```"})]),
             FlagSpec(key="b", project_id="1", name="B", archived=True),
         ],
         experiments=[ExperimentSpec(key="e", project_id="1", exposure_event=ExposureEvent("x", []))],
     )
-    return await client.plan(state)
+    return await client.plan(manifest)
 
 
-async def test_a_plan_is_a_readable_diff(
+async def test_text_is_a_diff(
     emulator: Emulator, client: AsyncExperimentClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In colour on a terminal only."""
-    plan = await made(emulator, client)
+    """It is coloured only on a terminal."""
+    plan = await make_sample_plan(emulator, client)
     assert str(plan).splitlines()[:4] == [
         "~ edit flags/a in project 1",
         "  - enabled: false",
@@ -354,41 +360,74 @@ async def test_a_plan_is_a_readable_diff(
     assert "\x1b" not in str(plan)
 
 
-async def test_long_lists_are_told_by_what_changes(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """At once, also where all of 2,000 ids change; and one that changes is not lost among those that do not."""
+async def test_text_of_long_lists_shows_only_changes(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A single change among 2,000 IDs is shown with context, and 2,000 changes are shown in full."""
     emulator.state.add_flag(key="a", id="1", variants=[{"key": "on"}])
-    emulator.state.add_users("flags", "1", "on", [f"user-{at:04}" for at in range(2000)])
-    asked = [f"user-{at:04}" for at in range(2000) if at != 1000]
-    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", users=asked)])]))
+    emulator.state.add_users("flags", "1", "on", [f"user-{number:04}" for number in range(2000)])
+    desired = [f"user-{number:04}" for number in range(2000) if number != 1000]
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", users=desired)])]))
     lines = str(plan).splitlines()
     assert [line for line in lines if line.startswith("  -")] == ['  -     "user-1000",']
     assert lines.count("      ...") == 1
     assert len(lines) < 30
 
-    others = [f"usr-{at:04}x" for at in range(2000)]
+    others = [f"usr-{number:04}x" for number in range(2000)]
     plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", users=others)])]))
     assert str(plan).count("\n") > 4000
 
 
-async def test_a_plan_is_a_comment_on_a_pull_request(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A payload cannot end its fence."""
-    lines = (await made(emulator, client)).to_markdown().splitlines()
+async def test_markdown(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A payload cannot end its code fence."""
+    lines = (await make_sample_plan(emulator, client)).to_markdown().splitlines()
     assert lines[0] == "### Flags: 2 to create, 1 to edit"
     assert lines[2:6] == ["**edit** `flags/a` in project 1", "", "````diff", "- enabled: false"]
     assert lines.count("````") == 1
 
 
-async def test_a_plan_is_saved_and_loaded(emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path) -> None:
-    """Nothing of it is lost."""
-    plan = await made(emulator, client)
+async def test_save_and_load(emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path) -> None:
+    """Nothing is lost."""
+    plan = await make_sample_plan(emulator, client)
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert json.loads(plan.to_json())["changes"][0]["fields"]["enabled"] == {"before": False, "after": True}
 
 
+SAVED_PLAN = Path(__file__).with_name("saved_plan.json")
+CONDITION_JSON = {"type": "property", "prop": "gp:plan", "op": "is", "values": ["pro"], "unknown": 1}
+
+
+async def test_saved_plan_in_format_1_is_applied(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """The content of the file is fixed, because saved plans must keep working."""
+    emulator.state.add_deployment(id="51", label="web")
+    segment = {"name": "s", "conditions": [CONDITION_JSON], "percentage": 5, "rolloutWeights": {"on": 1, "gone": 1}}
+    emulator.state.add_flag(
+        id="1",
+        key="a",
+        tags=["y", "x"],
+        variants=[{"key": "on", "payload": {"n": 1}}, {"key": "old"}],
+        rolloutWeights={"on": 1, "gone": 1},
+        targetSegments=[segment | {"new": 1}],
+    )
+    emulator.state.add_users("flags", "1", "on", ["u2", "u1"])
+    emulator.state.add_flag(id="2", key="parent")
+    path = tmp_path / "plan.json"
+    path.write_text(SAVED_PLAN.read_text().replace("SERVICE", f"{emulator.base_url}/api/1"))
+
+    plan = Plan.load(path)
+    assert plan.summary == "1 to create, 1 to edit"
+    assert plan.to_json() == path.read_text()
+    assert (await client.apply(plan)).ok
+    assert not await client.plan(plan.manifest)
+    flag = emulator.state.flag("1")
+    assert (flag["enabled"], flag["tags"], flag["deployments"]) == (True, ["x"], ["51"])
+    assert emulator.state.users("flags", "1", "on") == ["u1", "u3"]
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"plan": "other"}', '{"plan": "amp_exp_async plan 1"}'])
-def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
-    """Rather than applied."""
+def test_load_rejects_other_files(tmp_path: Path, text: str | None) -> None:
+    """The message says to create a new plan."""
     path = tmp_path / "plan.json"
     if text is not None:
         path.write_text(text)
@@ -397,30 +436,30 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str | None) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("action", "merge"), ("kind", "segments")])
-async def test_a_plan_of_another_kind_is_refused(
+async def test_load_rejects_unknown_actions_and_kinds(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, field: str, value: str
 ) -> None:
-    """When it is loaded, not when it is printed or applied."""
-    whole = json.loads((await made(emulator, client)).to_json())
-    whole["changes"][0][field] = value
-    (tmp_path / "plan.json").write_text(json.dumps(whole))
+    """The plan is rejected before it is printed or applied."""
+    document = json.loads((await make_sample_plan(emulator, client)).to_json())
+    document["changes"][0][field] = value
+    (tmp_path / "plan.json").write_text(json.dumps(document))
     with pytest.raises(InvalidInputError, match=f"damaged .*{value}"):
         Plan.load(tmp_path / "plan.json")
 
 
-async def test_a_bare_date_is_the_beginning_of_its_day(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """However the service shows it."""
+async def test_date_equals_midnight(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The service may show a date as a date and time."""
     emulator.state.add_experiment(key="e", startDate="2023-07-29T00:00:00.000Z", endDate="2023-07-30T10:00:00.000Z")
-    state = Manifest(experiments=[ExperimentSpec(key="e", start_date="2023-07-29", end_date="2023-07-30")])
-    plan = await client.plan(state)
+    manifest = Manifest(experiments=[ExperimentSpec(key="e", start_date="2023-07-29", end_date="2023-07-30")])
+    plan = await client.plan(manifest)
     assert plan.changes[0].fields == {"end_date": FieldChange("end_date", "2023-07-30T10:00:00.000Z", "2023-07-30")}
 
 
-def test_plans_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
-    """The same, without await."""
+def test_sync_plan(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+    """The synchronous client plans as the asynchronous one does."""
     experiment_emulator.state.add_flag(key="a")
     with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
-        state = client.export()
-        assert not client.plan(state)
-        [flag] = state.of("flags")
+        manifest = client.export()
+        assert not client.plan(manifest)
+        [flag] = manifest.of("flags")
         assert client.plan(Manifest(flags=[attrs.evolve(flag, enabled=True)]))

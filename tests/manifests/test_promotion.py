@@ -1,4 +1,4 @@
-"""Promotion: what one project has, planned for another; deployments by label there, and dependencies by key."""
+"""Promotion: the flags of one project planned for another, with deployments by label and dependencies by key."""
 
 from __future__ import annotations
 
@@ -34,84 +34,84 @@ from tests.manifests.test_plan import paths
 STAGING, PRODUCTION, EMPTY = "1", "2", "3"
 
 
-def in_project(state: Manifest, project_id: str) -> Manifest:
-    """A state with everything in one project; of two with one key the first stays."""
+def in_project(manifest: Manifest, project_id: str) -> Manifest:
+    """Return a manifest with all specs in one project; of specs with one key only the first is kept."""
     kinds: dict[str, Any] = {}
     for kind in ("flags", "experiments"):
-        by_key = {toggle.key: toggle for toggle in reversed(state.of(kind))}
+        by_key = {toggle.key: toggle for toggle in reversed(manifest.of(kind))}
         kinds[kind] = [attrs.evolve(toggle, project_id=project_id) for toggle in by_key.values()]
     return Manifest(**kinds)
 
 
-def by_key(state: Manifest) -> dict[tuple[str, str], Any]:
-    """What a state declares, whatever the project, and the order of variants."""
+def by_key(manifest: Manifest) -> dict[tuple[str, str], Any]:
+    """Return the specs by kind and key, without the project and the order of variants."""
     return {
         (kind, toggle.key): attrs.evolve(
             toggle, project_id="", variants=sorted(toggle.variants or (), key=lambda variant: variant.key)
         )
         for kind in ("flags", "experiments")
-        for toggle in state.of(kind)
+        for toggle in manifest.of(kind)
     }
 
 
-async def applied(client: AsyncExperimentClient, plan: Plan) -> None:
-    """Carry out a plan, all of it."""
+async def apply_all(client: AsyncExperimentClient, plan: Plan) -> None:
+    """Apply a plan and raise if an operation failed."""
     run = client.apply(plan)
     await run
     run.raise_for_failures()
 
 
 def problems(error: InvalidManifestError) -> dict[str, str]:
-    """What was refused, by field."""
+    """Return the messages of an error by field."""
     return {problem.field: problem.message for problem in error.problems}
 
 
 @given(before=manifests(), staging=manifests())
-def test_a_promotion_makes_one_project_like_the_other(before: Manifest, staging: Manifest) -> None:
-    """From whatever is there, and a second plan is empty; what only the target has is archived with `prune`."""
+def test_promotion_makes_a_project_equal_to_another(before: Manifest, staging: Manifest) -> None:
+    """A second plan is empty; `prune` archives flags that only the target has."""
 
     async def journey() -> None:
         async with account((STAGING, PRODUCTION, EMPTY)) as (emulator, client):
-            for state in (in_project(staging, STAGING), in_project(before, PRODUCTION)):
-                await applied(client, await client.plan(state))
-            whole: dict[str, Any] = {"users": True, "cohorts": True, "variants": True}
-            exported = await client.export(project_id=STAGING, include_archived=True, **whole)
-            untouched = json.dumps([one for one in emulator.state.flags if one["projectId"] == STAGING])
+            for manifest in (in_project(staging, STAGING), in_project(before, PRODUCTION)):
+                await apply_all(client, await client.plan(manifest))
+            options: dict[str, Any] = {"users": True, "cohorts": True, "variants": True}
+            exported = await client.export(project_id=STAGING, include_archived=True, **options)
+            untouched = json.dumps([flag for flag in emulator.state.flags if flag["projectId"] == STAGING])
 
             for project in (PRODUCTION, EMPTY):
                 plan = await client.plan(exported, prune=True, project_id=project)
-                await applied(client, plan)
+                await apply_all(client, plan)
                 assert not await client.plan(exported, prune=True, project_id=project)
-                made = by_key(await client.export(project_id=project, include_archived=True, **whole))
-                assert all(one.archived for name, one in made.items() if name not in by_key(exported))
-            assert made == by_key(exported)
-            assert json.dumps([one for one in emulator.state.flags if one["projectId"] == STAGING]) == untouched
+                live = by_key(await client.export(project_id=project, include_archived=True, **options))
+                assert all(spec.archived for name, spec in live.items() if name not in by_key(exported))
+            assert live == by_key(exported)
+            assert json.dumps([flag for flag in emulator.state.flags if flag["projectId"] == STAGING]) == untouched
 
     asyncio.run(journey())
 
 
 def fill(emulator: Emulator) -> None:
-    """A flag in both projects, and one in staging only; the deployments of both have the same labels."""
-    state = emulator.state
+    """Add a flag in both projects, one only in staging, and deployments with the same labels in both."""
+    store = emulator.state
     for id, label, project in (("51", "web", STAGING), ("52", "ios", STAGING), ("61", "web", PRODUCTION)):
-        state.add_deployment(id=id, label=label, projectId=project)
+        store.add_deployment(id=id, label=label, projectId=project)
     on = [{"key": "on", "payload": 1}]
-    state.add_flag(id="11", key="both", enabled=True, projectId=STAGING, deployments=["51"], variants=on)
-    state.add_flag(id="12", key="new", projectId=STAGING, deployments=["51"], variants=on)
-    state.add_flag(id="21", key="both", projectId=PRODUCTION, variants=[{"key": "on", "payload": 2}])
-    state.add_flag(id="22", key="theirs", projectId=PRODUCTION)
+    store.add_flag(id="11", key="both", enabled=True, projectId=STAGING, deployments=["51"], variants=on)
+    store.add_flag(id="12", key="new", projectId=STAGING, deployments=["51"], variants=on)
+    store.add_flag(id="21", key="both", projectId=PRODUCTION, variants=[{"key": "on", "payload": 2}])
+    store.add_flag(id="22", key="theirs", projectId=PRODUCTION)
     emulator.requests.clear()
 
 
-async def test_flags_and_deployments_are_those_of_the_target(
+async def test_plan_has_the_ids_of_the_target(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """The plan tells the target's ids, and holds what it was made for, so that it is applied from a file."""
+    """It also has the target's specs, so it can be applied from a file."""
     fill(emulator)
     save(await client.export(project_id=STAGING), tmp_path / "flags.yaml")
     plan = await client.plan(load(tmp_path / "flags.yaml"), project_id=PRODUCTION)
 
-    assert [(one.key, one.project_id, one.id, one.action) for one in plan.changes] == [
+    assert [(change.key, change.project_id, change.id, change.action) for change in plan.changes] == [
         ("both", PRODUCTION, "21", "edit"),
         ("new", PRODUCTION, None, "create"),
     ]
@@ -124,9 +124,9 @@ async def test_flags_and_deployments_are_those_of_the_target(
 
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
-    await applied(client, Plan.load(tmp_path / "plan.json"))
+    await apply_all(client, Plan.load(tmp_path / "plan.json"))
     assert not await client.plan(load(tmp_path / "flags.yaml"), project_id=PRODUCTION)
-    assert {(one["key"], one["projectId"], *one["deployments"]) for one in emulator.state.flags} == {
+    assert {(flag["key"], flag["projectId"], *flag["deployments"]) for flag in emulator.state.flags} == {
         ("both", STAGING, "51"),
         ("new", STAGING, "51"),
         ("both", PRODUCTION, "61"),
@@ -135,34 +135,34 @@ async def test_flags_and_deployments_are_those_of_the_target(
     }
 
 
-async def test_prune_archives_what_only_the_target_has(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Also where nothing is declared of a kind; a kind that the file says nothing of is left alone."""
+async def test_prune_archives_flags_of_the_target(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It does so for a kind that is declared as empty, but not for a kind that is not declared."""
     fill(emulator)
     emulator.state.add_experiment(key="e", projectId=PRODUCTION)
     exported = await client.export(project_id=STAGING)
     plan = await client.plan(exported, prune=True, project_id=PRODUCTION)
-    assert [(one.kind, one.key) for one in plan.changes if one.action == "archive"] == [
+    assert [(change.kind, change.key) for change in plan.changes if change.action == "archive"] == [
         ("flags", "theirs"),
         ("experiments", "e"),
     ]
     plan = await client.plan(Manifest(flags=exported.flags), prune=True, project_id=PRODUCTION)
-    assert [one.key for one in plan.changes if one.action == "archive"] == ["theirs"]
+    assert [change.key for change in plan.changes if change.action == "archive"] == ["theirs"]
 
 
-async def test_a_flag_that_names_no_project_is_planned_for_the_target(
+async def test_spec_without_a_project_is_planned_for_the_target(
     emulator: Emulator, client: AsyncExperimentClient
 ) -> None:
-    """Though its key exists in two."""
+    """Its key exists in two projects."""
     fill(emulator)
-    state = Manifest(flags=[FlagSpec(key="both", enabled=True)])
-    [change] = (await client.plan(state, project_id=PRODUCTION)).changes
+    manifest = Manifest(flags=[FlagSpec(key="both", enabled=True)])
+    [change] = (await client.plan(manifest, project_id=PRODUCTION)).changes
     assert (change.project_id, change.id) == (PRODUCTION, "21")
 
 
-async def test_what_cannot_be_mapped_is_refused_at_once(
+async def test_all_unresolvable_references_are_reported(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """A label that is missing or there twice, an id of another project: each with file, line and field."""
+    """Each has its file, line and field: missing and ambiguous labels, and IDs of another project."""
     fill(emulator)
     for id in ("62", "63"):
         emulator.state.add_deployment(id=id, label="twin", projectId=PRODUCTION)
@@ -207,61 +207,61 @@ flags:
     assert {request.method for request in emulator.requests} == {"GET"}
 
 
-async def test_several_projects_are_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Before anything is read; they are named."""
-    state = Manifest(flags=[FlagSpec(key=key, project_id=project) for key, project in (("a", "1"), ("b", "3"))])
+async def test_several_projects_are_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """No request is sent, and the message names the projects."""
+    manifest = Manifest(flags=[FlagSpec(key=key, project_id=project) for key, project in (("a", "1"), ("b", "3"))])
     with pytest.raises(InvalidManifestError, match="projects 1, 3 are named: promote one project at a time") as caught:
-        await client.plan(state, project_id=PRODUCTION)
+        await client.plan(manifest, project_id=PRODUCTION)
     assert list(problems(caught.value)) == ["flags[1].project_id"]
     with pytest.raises(InvalidInputError, match="project_id: must not be empty"):
         await client.plan(Manifest(), project_id="")
     assert paths(emulator) == []
 
 
-def depend(emulator: Emulator) -> None:
-    """In both projects: a flag, an experiment in a mutex slot; and flags and experiments that depend on them."""
+def add_dependencies(emulator: Emulator) -> None:
+    """Add to both projects a flag and an experiment in a mutex slot, each with something that depends on it."""
     for project, base in ((STAGING, 100), (PRODUCTION, 200)):
-        state = emulator.state
-        state.add_flag(id=str(base + 1), key="parent", projectId=project)
+        store = emulator.state
+        store.add_flag(id=str(base + 1), key="parent", projectId=project)
         on_parent = {"flags": {str(base + 1): ["on"]}, "operator": "all"}
-        state.add_flag(id=str(base + 2), key="child", projectId=project, enabled=True, parentDependencies=on_parent)
-        state.add_experiment(id=str(base + 3), key="e", projectId=project)
+        store.add_flag(id=str(base + 2), key="child", projectId=project, enabled=True, parentDependencies=on_parent)
+        store.add_experiment(id=str(base + 3), key="e", projectId=project)
         slots = [{"percentage": 100, "experiments": [base + 3]}]
-        state.add_mutex(id=str(base + 4), key="group", projectId=int(project), slots=slots)
+        store.add_mutex(id=str(base + 4), key="group", projectId=int(project), slots=slots)
     emulator.requests.clear()
 
 
 async def test_dependencies_are_exported_by_key(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """The lists of groups are read only where something depends on what the other lists do not show."""
-    depend(emulator)
-    state = await client.export(project_id=STAGING)
-    child, parent = state.of("flags")
+    """Groups are listed only if a dependency is not in the other lists."""
+    add_dependencies(emulator)
+    manifest = await client.export(project_id=STAGING)
+    child, parent = manifest.of("flags")
     assert child.dependencies == Dependencies(flags={"parent": ["on"]}, operator="all")
-    assert (bool(parent.dependencies), state.of("experiments")[0].dependencies) == (
+    assert (bool(parent.dependencies), manifest.of("experiments")[0].dependencies) == (
         False,
         Dependencies(flags={"group": ["slot-1"]}, operator="all"),
     )
     assert sorted(paths(emulator)) == ["/experiments", "/flags", "/holdouts", "/mutexes"]
 
     for name in ("flags.yaml", "flags.json"):
-        save(state, tmp_path / name)
-        assert load(tmp_path / name) == state
+        save(manifest, tmp_path / name)
+        assert load(tmp_path / name) == manifest
     emulator.requests.clear()
     await client.export(project_id=STAGING, keys=["child", "parent"])
     assert sorted(paths(emulator)) == ["/experiments", "/flags"]
 
 
-async def test_a_parent_that_no_list_shows_is_asked_for(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """One that is not to be found, or shares its key, stays an id, and the plan of that is empty all the same."""
-    state = emulator.state
-    for kind, id in ((state.add_flag, "31"), (state.add_experiment, "32")):
-        kind(id=id, key="twin")
-    state.add_flag(id="33", key="archived", deleted=True)
-    state.add_flag(id="34", key="elsewhere", projectId=PRODUCTION)
+async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """An unknown or ambiguous parent is exported by ID, and the plan of that export is empty."""
+    store = emulator.state
+    for add, id in ((store.add_flag, "31"), (store.add_experiment, "32")):
+        add(id=id, key="twin")
+    store.add_flag(id="33", key="archived", deleted=True)
+    store.add_flag(id="34", key="elsewhere", projectId=PRODUCTION)
     parents = {id: ["on"] for id in ("31", "33", "34", "99")}
-    state.add_flag(key="child", enabled=True, parentDependencies={"flags": parents, "operator": "all"})
+    store.add_flag(key="child", enabled=True, parentDependencies={"flags": parents, "operator": "all"})
     emulator.requests.clear()
 
     exported = await client.export(project_id="1")
@@ -276,25 +276,25 @@ async def test_a_parent_that_no_list_shows_is_asked_for(emulator: Emulator, clie
     assert (plan.changes, plan.warnings) == ((), ())
 
     emulator.requests.clear()
-    alone = Manifest(flags=[one for one in exported.of("flags") if one.key == "child"])
+    alone = Manifest(flags=[spec for spec in exported.of("flags") if spec.key == "child"])
     assert not (await client.plan(alone)).warnings
     assert sorted(paths(emulator)) == ["/deployments", "/experiments", "/flags", "/flags", "/holdouts", "/mutexes"]
 
 
-async def test_a_key_that_two_things_have_is_refused(emulator: Emulator, client: AsyncExperimentClient) -> None:
+async def test_ambiguous_parent_is_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """The message says what to write instead."""
     emulator.state.add_flag(id="31", key="twin")
     emulator.state.add_experiment(id="32", key="twin")
-    state = Manifest(flags=[FlagSpec(key="child", project_id="1", dependencies=Dependencies(flags={"twin": ["on"]}))])
+    manifest = Manifest(
+        flags=[FlagSpec(key="child", project_id="1", dependencies=Dependencies(flags={"twin": ["on"]}))]
+    )
     with pytest.raises(InvalidManifestError, match=r'2 flags, experiments or groups .* "twin": use id:31 or id:32'):
-        await client.plan(state)
+        await client.plan(manifest)
 
 
-async def test_dependencies_that_are_as_declared_are_no_difference(
-    emulator: Emulator, client: AsyncExperimentClient
-) -> None:
-    """In the project that is planned for, whatever the ids are there; and the groups' lists are all it costs."""
-    depend(emulator)
+async def test_equal_dependencies_do_not_differ(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """This holds across projects with different IDs, and costs only the lists of groups."""
+    add_dependencies(emulator)
     exported = await client.export(project_id=STAGING)
     emulator.requests.clear()
     for plan in (await client.plan(exported), await client.plan(exported, project_id=PRODUCTION)):
@@ -307,7 +307,7 @@ CANNOT_SET = "and the API cannot set dependencies"
 
 
 @pytest.mark.parametrize(
-    ("there", "declared", "refused"),
+    ("live", "fields", "is_rejected"),
     [
         (None, {"enabled": True}, True),
         (None, {"enabled": False}, False),
@@ -320,28 +320,28 @@ CANNOT_SET = "and the API cannot set dependencies"
         ({"enabled": True}, {"enabled": True, "name": "x"}, False),
     ],
 )
-async def test_nothing_is_put_into_service_without_its_dependencies(
+async def test_flag_is_not_enabled_without_its_dependencies(
     emulator: Emulator,
     client: AsyncExperimentClient,
-    there: dict[str, Any] | None,
-    declared: dict[str, Any],
+    live: dict[str, Any] | None,
+    fields: dict[str, Any],
     *,
-    refused: bool,
+    is_rejected: bool,
 ) -> None:
-    """Such a plan is refused; otherwise it has a warning, which makes it no truer."""
+    """Such a plan is rejected; any other plan has a warning, which does not make it truthy."""
     emulator.state.add_flag(key="parent", projectId=PRODUCTION)
-    if there is not None:
-        emulator.state.add_flag(key="child", projectId=PRODUCTION, **there)
+    if live is not None:
+        emulator.state.add_flag(key="child", projectId=PRODUCTION, **live)
     dependencies = Dependencies(flags={"parent": ["on"]}, operator="all")
-    state = Manifest(flags=[FlagSpec(key="child", project_id=STAGING, dependencies=dependencies, **declared)])
-    if refused:
+    manifest = Manifest(flags=[FlagSpec(key="child", project_id=STAGING, dependencies=dependencies, **fields)])
+    if is_rejected:
         with pytest.raises(InvalidManifestError) as caught:
-            await client.plan(state, project_id=PRODUCTION)
+            await client.plan(manifest, project_id=PRODUCTION)
         message = problems(caught.value)["flags[0].dependencies"]
         assert message.startswith(f"{NO_PARENTS} all of parent (on), {CANNOT_SET}: ")
         assert message.endswith("set the dependencies in the app, then enable it")
         return
-    plan = await client.plan(state, project_id=PRODUCTION)
+    plan = await client.plan(manifest, project_id=PRODUCTION)
     [warning] = plan.warnings
     assert warning.field == "flags[0].dependencies"
     assert warning.message == f"{NO_PARENTS} all of parent (on), {CANNOT_SET}: set them in the app"
@@ -349,31 +349,38 @@ async def test_nothing_is_put_into_service_without_its_dependencies(
     assert bool(plan) is bool(plan.changes)
 
 
-async def test_a_parent_that_the_same_plan_creates_is_found(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """What depends on it is created disabled with a warning; once the app has set it, it is enabled."""
-    depends = Dependencies(flags={"a": ["on"]})
-    child = FlagSpec(key="b", project_id=STAGING, dependencies=depends)
-    state = Manifest(flags=[FlagSpec(key="a", project_id=STAGING), child])
-    plan = await client.plan(state, project_id=PRODUCTION)
+async def test_parent_may_be_created_by_the_same_plan(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The child is created disabled with a warning; when the app has set its dependencies, it can be enabled."""
+    dependencies = Dependencies(flags={"a": ["on"]})
+    child = FlagSpec(key="b", project_id=STAGING, dependencies=dependencies)
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id=STAGING), child])
+    plan = await client.plan(manifest, project_id=PRODUCTION)
     assert [change.key for change in plan.changes] == ["a", "b"]
     assert [warning.message for warning in plan.warnings] == [f"{NO_PARENTS} a (on), {CANNOT_SET}: set them in the app"]
-    await applied(client, plan)
+    await apply_all(client, plan)
 
-    parent, made = emulator.state.flags
-    assert not made["enabled"]
+    parent, created = emulator.state.flags
+    assert not created["enabled"]
     emulator.state.add_flag(
-        **{**made, "id": "77", "key": "c", "parentDependencies": {"flags": {parent["id"]: ["on"]}, "operator": "all"}}
+        **{
+            **created,
+            "id": "77",
+            "key": "c",
+            "parentDependencies": {"flags": {parent["id"]: ["on"]}, "operator": "all"},
+        }
     )
-    state = Manifest(flags=[attrs.evolve(child, key="c", enabled=True)])
-    plan = await client.plan(state, project_id=PRODUCTION)
+    manifest = Manifest(flags=[attrs.evolve(child, key="c", enabled=True)])
+    plan = await client.plan(manifest, project_id=PRODUCTION)
     assert ([change.key for change in plan.changes], plan.warnings) == (["c"], ())
-    await applied(client, plan)
+    await apply_all(client, plan)
     assert emulator.state.flag("77")["enabled"]
 
 
-async def test_an_experiment_is_told_of_its_groups(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Its dependencies follow from them, and requests set these."""
-    depend(emulator)
+async def test_warning_for_experiments_names_the_group_operations(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """The dependencies of an experiment follow from its groups, which the API can edit."""
+    add_dependencies(emulator)
     [experiment] = (await client.export(project_id=STAGING)).of("experiments")
     assert experiment.dependencies
     other = attrs.evolve(experiment, dependencies=Dependencies(flags={"group": ["slot-2"]}, operator="any"))
@@ -385,20 +392,20 @@ async def test_an_experiment_is_told_of_its_groups(emulator: Emulator, client: A
     )
 
 
-async def test_cohorts_of_another_project_are_warned_of(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Once for each flag, where they would be written."""
-    emulator.state.add_flag(key="there", projectId=PRODUCTION)
+async def test_warning_about_cohorts_of_another_project(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Each flag has at most one such warning, and only if the plan writes cohorts."""
+    emulator.state.add_flag(key="live", projectId=PRODUCTION)
     variants = [VariantSpec(key="off", cohorts=[]), *(VariantSpec(key=key, cohorts=["c1"]) for key in ("on", "more"))]
-    state = Manifest(flags=[FlagSpec(key=key, project_id=STAGING, variants=variants) for key in ("new", "there")])
-    plan = await client.plan(state, project_id=PRODUCTION)
+    manifest = Manifest(flags=[FlagSpec(key=key, project_id=STAGING, variants=variants) for key in ("new", "live")])
+    plan = await client.plan(manifest, project_id=PRODUCTION)
     reason = "these cohort IDs may belong to a project other than 2: check them first"
     assert [(warning.field, warning.message) for warning in plan.warnings] == [
         ("flags[0].variants[1].cohorts", reason),
         ("flags[1].variants[1].cohorts", reason),
     ]
-    await applied(client, plan)
+    await apply_all(client, plan)
     for options in ({}, {"project_id": STAGING}, {"project_id": PRODUCTION}):
-        assert (await client.plan(state, **options)).warnings == ()
+        assert (await client.plan(manifest, **options)).warnings == ()
 
 
 WARNED = """\
@@ -411,10 +418,10 @@ experiments:
 """
 
 
-async def test_warnings_are_shown_and_kept(
+async def test_warnings_are_shown_and_saved(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the diff, for a pull request, for programs, and in a saved plan."""
+    """They are in the text, in Markdown, in JSON, and in a saved plan."""
     emulator.state.add_flag(key="parent")
     path = tmp_path / "flags.yaml"
     path.write_text(WARNED)
@@ -439,7 +446,7 @@ async def test_warnings_are_shown_and_kept(
 
 
 @pytest.mark.parametrize(
-    ("dependencies", "said"),
+    ("dependencies", "message"),
     [
         ({}, r"dependencies\.flags: is missing"),
         ({"flags": ["a"]}, r"dependencies\.flags: must be a mapping"),
@@ -448,24 +455,28 @@ async def test_warnings_are_shown_and_kept(
         ({"flags": {}, "operater": "all"}, r"operater: unknown field; did you mean \"operator\""),
     ],
 )
-async def test_mistakes_in_dependencies_are_told(client: AsyncExperimentClient, dependencies: Any, said: str) -> None:
-    """As those of every other field."""
-    with pytest.raises(InvalidManifestError, match=said):
+async def test_invalid_dependencies_are_reported(
+    client: AsyncExperimentClient, dependencies: Any, message: str
+) -> None:
+    """The message names the field."""
+    with pytest.raises(InvalidManifestError, match=message):
         await client.plan(Manifest(flags=[FlagSpec(key="a", dependencies=dependencies)]))
 
 
-async def test_no_dependencies_may_be_declared(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """Then one that is there is a difference; where the field is left out, it is none."""
-    depend(emulator)
-    nothing = Dependencies(flags={})
-    state = Manifest(flags=[FlagSpec(key=key, project_id=STAGING, dependencies=nothing) for key in ("child", "parent")])
-    [warning] = (await client.plan(state)).warnings
+async def test_empty_dependencies_are_compared(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Missing dependencies are not compared."""
+    add_dependencies(emulator)
+    empty = Dependencies(flags={})
+    manifest = Manifest(
+        flags=[FlagSpec(key=key, project_id=STAGING, dependencies=empty) for key in ("child", "parent")]
+    )
+    [warning] = (await client.plan(manifest)).warnings
     assert warning.message.startswith(f"depends on all of parent (on) instead of nothing, {CANNOT_SET}")
     assert not (await client.plan(Manifest(flags=[FlagSpec(key="child", project_id=STAGING)]))).warnings
 
 
-def test_promotion_for_blocking_callers(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
-    """The same, without await."""
+def test_sync_promotion(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+    """The synchronous client promotes as the asynchronous one does."""
     fill(experiment_emulator)
     with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
         exported = client.export(project_id=STAGING)
