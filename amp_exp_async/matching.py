@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from amp_exp_async import serialization
 from amp_exp_async.errors import InvalidInputError, NotFoundError
+from amp_exp_async.formatting import format_value
 from amp_exp_async.http import build_path
 from amp_exp_async.models import UNSET, FlagConfig, Model
 
@@ -25,20 +26,22 @@ def exactly_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: 
     matching = [flag for flag in listed if flag.key == key]
     if len(matching) == 1:
         return matching[0]
-    path = build_path(kind)
+    noun, path = kind.removesuffix("s"), build_path(kind)
     if not matching:
-        where = "in any project that the key sees" if project_id is None else f"in project {project_id}"
+        where = "any project visible to this API key" if project_id is None else f"project {project_id}"
         raise NotFoundError(
-            f"GET {path}: there is none with the key {key!r} {where}. Check the key, and whether it is archived.",
+            f"GET {path}: no {noun} with key {format_value(key)} in {where}. "
+            f"Check the key, and whether the {noun} is archived.",
             status=404,
             method="GET",
             path=path,
         )
-    projects = ", ".join(f"{flag.project_id} (id {flag.id})" for flag in matching)
+    projects = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in matching)
     raise InvalidInputError(
-        f"project_id: must be given, since the key {key!r} exists {len(matching)} times: in {projects}",
+        f"project_id: must be given, because key {format_value(key)} exists {len(matching)} times, in projects "
+        f"{projects}",
         argument="project_id",
-        rule="must be given when a key exists several times",
+        rule="must be given if a key exists several times",
     )
 
 

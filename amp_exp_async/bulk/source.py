@@ -105,7 +105,7 @@ class OperationSource:
     """
 
     def __init__(self, operations: Operations) -> None:
-        if isinstance(operations, str | bytes) or not isinstance(operations, os.PathLike | Iterable | AsyncIterable):
+        if not _is_input(operations):
             validation.reject(
                 "operations", "must be operations, or the path (pathlib.Path) of a file of operations", operations
             )
@@ -174,6 +174,10 @@ class OperationSource:
         close = getattr(self._async_iterator, "aclose", None)
         if close is not None:
             await close()
+
+
+def _is_input(value: object) -> bool:
+    return not isinstance(value, str | bytes) and isinstance(value, os.PathLike | Iterable | AsyncIterable)
 
 
 def _read_lines(file: File, parse: Callable[[str], T]) -> Generator[T, None, None]:

@@ -138,7 +138,7 @@ async def test_a_key_that_does_not_exist(client: AsyncExperimentClient, emulator
     outcomes = await execute(client, *edits(["k0", *["nothing", "archived"] * count, "k2"]))
     assert [outcome.status for outcome in outcomes] == ["done", *["failed", "done"] * count, "done"]
     assert all(type(outcome.error) is NotFoundError for outcome in outcomes[1:-1:2])
-    assert "none with the key 'nothing' in any project" in str(outcomes[1].error)
+    assert 'no flag with key "nothing" in any project' in str(outcomes[1].error)
     assert named(emulator) == {"k0", "k2", "archived"}
     assert len(lists(emulator)) == 3
 
