@@ -208,7 +208,7 @@ class PermitWindow:
         cooling = self._cooling
         if not cooling or cooling[0] > now:
             return ()
-        cooled = []
+        cooled = list[float]()
         while cooling and cooling[0] <= now:
             cooled.append(heappop(cooling))
         return cooled

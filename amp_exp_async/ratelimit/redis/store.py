@@ -22,7 +22,7 @@ _Pool: Any = ConnectionPool
 _Redis: Any = Redis
 
 _TIMEOUT = 0.5  # seconds
-_SCRIPT = resources.files(__package__).joinpath("lease.lua").read_text(encoding="utf-8")
+_SCRIPT = resources.files("amp_exp_async.ratelimit.redis").joinpath("lease.lua").read_text(encoding="utf-8")
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
