@@ -40,13 +40,13 @@ def unstructure(schema: Schema, value: Any) -> Any:
 
 
 def to_document(
-    manifest: Manifest, schema: str | None = None, existing: Mapping[str, Any] | None = None
+    manifest: Manifest, schema_path: str | None = None, existing: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Return the document of a manifest. A project that all flags and experiments share is named once.
 
     Args:
         manifest: the manifest.
-        schema: the path of the JSON Schema, if the document shall name it.
+        schema_path: the path of the JSON Schema, if the document shall name it.
         existing: the document that it replaces: flags and experiments that name their project there still do.
     """
     existing = existing or {}
@@ -57,7 +57,7 @@ def to_document(
         if "project_id" in entry
     }
     shared = _shared_project(manifest, existing.get("project_id"), has_own=bool(with_project))
-    document: dict[str, Any] = {} if schema is None else {SCHEMA_KEY: schema}
+    document: dict[str, Any] = {} if schema_path is None else {SCHEMA_KEY: schema_path}
     if shared is not UNSET:
         document["project_id"] = shared
     for kind in KINDS:
@@ -79,21 +79,23 @@ def _shared_project(manifest: Manifest, existing: object, *, has_own: bool) -> s
     return projects.pop() if len(projects) == 1 and (existing is not None or not has_own) else UNSET
 
 
-def dump_text(manifest: Manifest, format: Format, schema: str | None = None, existing: ParsedFile | None = None) -> str:
+def dump_text(
+    manifest: Manifest, format: Format, schema_path: str | None = None, existing: ParsedFile | None = None
+) -> str:
     """Return a manifest as text.
 
     Args:
         manifest: the manifest.
         format: `yaml` or `json`.
-        schema: the path of the JSON Schema, if the text shall name it.
+        schema_path: the path of the JSON Schema, if the text shall name it.
         existing: the text that it replaces: its comments, quotes and order are kept if possible.
     """
     value = None if existing is None else existing.value
     if format == "json":
-        return orjson.dumps(to_document(manifest, schema, value), option=orjson.OPT_INDENT_2).decode() + "\n"
+        return orjson.dumps(to_document(manifest, schema_path, value), option=orjson.OPT_INDENT_2).decode() + "\n"
     desired = to_document(manifest, existing=value)
     text = (existing and _update_text(existing, desired)) or write_yaml(desired)
-    return text if schema is None or _HEADER in text else f"{_HEADER}={schema}\n{text}"
+    return text if schema_path is None or _HEADER in text else f"{_HEADER}={schema_path}\n{text}"
 
 
 def _update_text(existing: ParsedFile, desired: dict[str, Any]) -> str | None:
