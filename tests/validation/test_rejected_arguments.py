@@ -141,7 +141,7 @@ async def test_a_value_that_is_not_a_list_is_rejected(
 @pytest.mark.parametrize("name", ["start_date", "end_date"])
 async def test_a_naive_datetime_is_rejected(name: str, rejected: Rejected) -> None:
     """A naive datetime is ambiguous; a text must be a date or a timestamp."""
-    for naive in (datetime(2023, 7, 29, 12), "2023-07-29T12:00:00"):  # noqa: DTZ001 - this is what is refused
+    for naive in (datetime(2023, 7, 29, 12), "2023-07-29T12:00:00"):  # noqa: DTZ001 - rejected
         await rejected(lambda c, value=naive: c.experiments.edit("1", **{name: value}), name, "must have a time zone")
     for bad in ("tomorrow", "2023-13-01", 5, True):
         await rejected(lambda c, value=bad: c.experiments.edit("1", **{name: value}), name, "must be a date or")
