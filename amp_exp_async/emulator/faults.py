@@ -9,6 +9,7 @@ import orjson
 from attrs import define, field, frozen
 
 from amp_exp_async.emulator.documents import format_json
+from amp_exp_async.emulator.routes import PREFIX
 
 _JSON_UTF8: Final = "application/json; charset=utf-8"
 _TEXT_UTF8: Final = "text/plain; charset=utf-8"
@@ -126,7 +127,7 @@ class Faults:
             raise ValueError(f"nth and probability exclude each other, not nth={nth}, probability={probability}")
         with self._lock:
             # Paths are compared without the prefix.
-            glob = path.removeprefix("/api/1") if path is not None else None
+            glob = path.removeprefix(PREFIX) if path is not None else None
             self._rules.append(
                 _Rule(fault, method.upper() if method is not None else None, glob, nth, times, probability)
             )

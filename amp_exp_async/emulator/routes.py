@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 import orjson
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from amp_exp_async.emulator.documents import KINDS, READ_ONLY_TYPES, SINGULAR, Document, Kind, is_object
 from amp_exp_async.emulator.store import EmulatorState, StoredFlag
@@ -155,27 +155,18 @@ class Route:
     path: str
     handler: Handler
     parameters: Mapping[str, str]
+    segments: Sequence[str] = field(init=False, default=Factory(lambda self: self.path.split("/"), takes_self=True))
 
 
 ROUTES: Final[dict[str, list[Route]]] = {PREFIX: [], BETA_PREFIX: []}
 """The routes of version 1 and of the Beta API, by prefix."""
-
-# The routes by method, by the segments of their path, by the number of these segments.
-_Table: TypeAlias = dict[int, dict[Sequence[str], dict[str, Route]]]
-_TABLES: Final[dict[str, _Table]] = {PREFIX: {}, BETA_PREFIX: {}}
 
 
 def route(method: str, path: str, *, prefix: str = PREFIX, **parameters: str) -> Callable[[Handler], Handler]:
     """Return a decorator that serves a path by a handler, which finds `parameters` among those of the path."""
 
     def register(handler: Handler) -> Handler:
-        new = Route(method, path, handler, parameters)
-        ROUTES[prefix].append(new)
-        segments = tuple(path.split("/"))
-        same_length = _TABLES[prefix].setdefault(len(segments), {})
-        same_length.setdefault(segments, {})[method] = new
-        # If several paths match a request, the one with the fewest parameters serves it.
-        _TABLES[prefix][len(segments)] = dict(sorted(same_length.items(), key=lambda item: "".join(item[0]).count("{")))
+        ROUTES[prefix].append(Route(method, path, handler, parameters))
         return handler
 
     return register
@@ -189,22 +180,27 @@ def find_route(method: str, path: str) -> tuple[Handler, Mapping[str, str]]:
 
     Rejects an unknown path with 404, and a method that the path does not have with 405.
     """
-    prefix = next((prefix for prefix in _TABLES if path.startswith(f"{prefix}/")), None)
+    prefix = next((prefix for prefix in ROUTES if path.startswith(f"{prefix}/")), None)
     if prefix is None:
-        raise HTTPError(404, f"There is nothing at {path}: paths begin with {' or '.join(_TABLES)}")
+        raise HTTPError(404, f"There is nothing at {path}: paths begin with {' or '.join(ROUTES)}")
     segments = path.removeprefix(prefix).split("/")
-    for template, routes in _TABLES[prefix].get(len(segments), {}).items():
-        parameters = _match(template, segments)
-        if parameters is None:
-            continue
-        if method not in routes:
-            raise HTTPError(405, f"{path} does not support {method}, only {', '.join(routes)}")
-        matched = routes[method]
-        return matched.handler, {**parameters, **matched.parameters}
-    raise HTTPError(404, f"There is nothing at {path}")
+    matches = [
+        (route, parameters) for route in ROUTES[prefix] if (parameters := _match(route.segments, segments)) is not None
+    ]
+    if not matches:
+        raise HTTPError(404, f"There is nothing at {path}")
+    # If several paths match, the one with the fewest parameters serves the request.
+    template = min((route.path for route, _ in matches), key=lambda path: path.count("{"))
+    by_method = {route.method: (route, parameters) for route, parameters in matches if route.path == template}
+    if method not in by_method:
+        raise HTTPError(405, f"{path} does not support {method}, only {', '.join(by_method)}")
+    match, parameters = by_method[method]
+    return match.handler, {**parameters, **match.parameters}
 
 
 def _match(template: Sequence[str], segments: Sequence[str]) -> dict[str, str] | None:
+    if len(template) != len(segments):
+        return None
     parameters: dict[str, str] = {}
     for expected, segment in zip(template, segments, strict=True):
         if expected == "{kind}" and segment not in KINDS:
