@@ -12,14 +12,14 @@ from tests.validation.call_sites import Call, Rejected
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 
-AT_ONCE = RetryPolicy(backoff_base=0.0)
+NO_BACKOFF = RetryPolicy(backoff_base=0.0)
 """Retries without waits, for tests that are not about time."""
 
 
 @pytest.fixture
-def at_once() -> RetryPolicy:
+def no_backoff() -> RetryPolicy:
     """Return a policy that retries without waiting."""
-    return AT_ONCE
+    return NO_BACKOFF
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
     """Open a client of that emulator, which retries without waiting."""
     async with AsyncExperimentClient(
-        emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=AT_ONCE
+        emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=NO_BACKOFF
     ) as client:
         yield client
 

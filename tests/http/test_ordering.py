@@ -180,12 +180,12 @@ async def test_a_deadline_while_waiting_for_the_lock(client: AsyncExperimentClie
     assert len(locks(client)) == 0
 
 
-async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, at_once: RetryPolicy) -> None:
+async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """Between a lost reply and its repeat, or its settling, no other write to that flag slips in."""
     emulator.state.add_flag(id="1", variants=[{"key": "on"}])
     emulator.inject(Fault.close(applied=True), nth=1, method="PATCH")
     emulator.inject(Fault.close(applied=True), nth=1, method="POST")
-    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=at_once) as client:
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=no_backoff) as client:
         await asyncio.gather(
             client.flags.edit("1", name="first"),
             client.flags.variants.create("1", key="new"),
@@ -195,9 +195,9 @@ async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, at
     assert emulator.state.flag("1")["name"] == "last"
 
 
-async def test_a_failed_write_frees_the_lock(emulator: Emulator, at_once: RetryPolicy) -> None:
+async def test_a_failed_write_frees_the_lock(emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """A refusal ends the turn like a success."""
-    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=at_once) as client:
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=no_backoff) as client:
         writes = [client.flags.edit("1", enabled=True) for _ in range(3)]
         results = await asyncio.gather(*writes, return_exceptions=True)
         assert [type(result) for result in results] == [NotFoundError] * 3

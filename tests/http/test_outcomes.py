@@ -17,7 +17,7 @@ from tests.virtual_time import Answer, ScriptedSession, outcome, run
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 FLAG = "101"
 THREE_ATTEMPTS = RetryPolicy(max_attempts=3, backoff_base=0.0)
-AT_ONCE = Fault.status(429, retry_after=0)
+NO_BACKOFF = Fault.status(429, retry_after=0)
 
 CREATIONS: dict[str, Call] = {
     "flags.create": lambda c: c.flags.create(project_id="1", key="new"),
@@ -61,7 +61,7 @@ async def test_a_400_after_a_lost_one(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, lost: bool
 ) -> None:
     """A final 400 speaks of its own attempt only: the message adds what may have become of the lost one."""
-    emulator.inject(Fault.close(applied=True) if lost else AT_ONCE)
+    emulator.inject(Fault.close(applied=True) if lost else NO_BACKOFF)
     emulator.inject(Fault.status(400, body={"error": "no"}), nth=2)
     with pytest.raises(errors.BadRequestError, match=r"failed with 400 after 2 attempts") as caught:
         await call(client)
@@ -127,9 +127,9 @@ async def test_a_rename_that_cannot_be_looked_for(client: AsyncExperimentClient,
 
 CLOSINGS: dict[str, tuple[list[Fault], type[Exception]]] = {
     "at the first attempt": ([Fault.delay(30.0)], errors.OutcomeUnknownError),
-    "at the third attempt": ([AT_ONCE, AT_ONCE, Fault.delay(30.0)], errors.OutcomeUnknownError),
+    "at the third attempt": ([NO_BACKOFF, NO_BACKOFF, Fault.delay(30.0)], errors.OutcomeUnknownError),
     "while it is read back": ([Fault.close(applied=True), Fault.delay(30.0)], errors.OutcomeUnknownError),
-    "between two attempts": ([AT_ONCE, Fault.status(429, retry_after=30)], errors.ClientClosedError),
+    "between two attempts": ([NO_BACKOFF, Fault.status(429, retry_after=30)], errors.ClientClosedError),
 }
 
 

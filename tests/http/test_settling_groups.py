@@ -77,11 +77,11 @@ def each(creations: dict[str, Creation]) -> Any:
 
 @pytest.fixture
 async def clients(
-    client: AsyncExperimentClient, emulator: Emulator, at_once: RetryPolicy
+    client: AsyncExperimentClient, emulator: Emulator, no_backoff: RetryPolicy
 ) -> AsyncIterator[dict[bool, Client]]:
     """By whether it is of the Beta API: a client of the emulator, which retries without waiting."""
     async with AsyncBetaClient(
-        emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None, retry=at_once
+        emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None, retry=no_backoff
     ) as beta:
         yield {False: client, True: beta}
 

@@ -404,9 +404,11 @@ async def test_prune_archives(emulator: Emulator, client: AsyncExperimentClient)
     assert not await client.plan(MANIFEST, prune=True)
 
 
-def test_sync_apply(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+def test_sync_apply(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """The synchronous client applies as the asynchronous one does."""
-    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
+    with ExperimentClient(
+        experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=no_backoff
+    ) as client:
         plan = client.plan(MANIFEST)
         assert all(outcome.ok for outcome in client.apply(plan))
         with pytest.raises(EditConflictError):

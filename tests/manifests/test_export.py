@@ -192,10 +192,12 @@ async def test_failed_page_fails_the_export(emulator: Emulator, client: AsyncExp
         await client.export()
 
 
-def test_sync_export(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+def test_sync_export(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """The synchronous client exports as the asynchronous one does."""
     experiment_emulator.state.add_flag(key="a")
-    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
+    with ExperimentClient(
+        experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=no_backoff
+    ) as client:
         manifest = client.export()
     assert isinstance(manifest, Manifest)
     assert [flag.key for flag in manifest.of("flags")] == ["a"]

@@ -455,10 +455,12 @@ async def test_date_equals_midnight(emulator: Emulator, client: AsyncExperimentC
     assert plan.changes[0].fields == {"end_date": FieldChange("end_date", "2023-07-30T10:00:00.000Z", "2023-07-30")}
 
 
-def test_sync_plan(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+def test_sync_plan(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """The synchronous client plans as the asynchronous one does."""
     experiment_emulator.state.add_flag(key="a")
-    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
+    with ExperimentClient(
+        experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=no_backoff
+    ) as client:
         manifest = client.export()
         assert not client.plan(manifest)
         [flag] = manifest.of("flags")

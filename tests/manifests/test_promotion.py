@@ -475,10 +475,12 @@ async def test_empty_dependencies_are_compared(emulator: Emulator, client: Async
     assert not (await client.plan(Manifest(flags=[FlagSpec(key="child", project_id=STAGING)]))).warnings
 
 
-def test_sync_promotion(experiment_emulator: Emulator, at_once: RetryPolicy) -> None:
+def test_sync_promotion(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """The synchronous client promotes as the asynchronous one does."""
     fill(experiment_emulator)
-    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=at_once) as client:
+    with ExperimentClient(
+        experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=no_backoff
+    ) as client:
         exported = client.export(project_id=STAGING)
         plan = client.plan(exported, project_id=PRODUCTION)
         run = client.apply(plan)
