@@ -1,8 +1,7 @@
-"""The page on the Beta API tells the truth: its code runs, and each call has a successor that does the same."""
+"""The page about the Beta API: its code runs, and each call has a version 1 call that does the same."""
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import AsyncIterator, Iterator
 from operator import attrgetter
@@ -14,7 +13,7 @@ import pytest
 from amp_exp_async import AsyncBetaClient, AsyncExperimentClient
 from amp_exp_async.config import BETA
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.resources import Resource
+from amp_exp_async.resources import list_operations
 
 PAGE = (Path(__file__).parent.parent / "docs" / "beta.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -26,7 +25,7 @@ ID = "7890"
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator with the experiment that the page speaks of, found through the environment."""
+    """An emulator with the experiment of the page; the clients find it through the environment."""
     with Emulator() as emulator:
         emulator.state.add_experiment(id=ID, key="pricing")
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
@@ -38,30 +37,22 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 @pytest.fixture
 async def clients(
-    account: Emulator,  # noqa: ARG001 - it is found through the environment
+    account: Emulator,  # noqa: ARG001 - the clients find it through the environment
 ) -> AsyncIterator[tuple[AsyncBetaClient, AsyncExperimentClient]]:
-    """Both clients of it."""
+    """A client of each API."""
     async with AsyncBetaClient() as beta, AsyncExperimentClient() as client:
         yield beta, client
 
 
 def run(code: str) -> dict[str, Any]:
+    """Run a block of the page, and return its names."""
     names: dict[str, Any] = {"__name__": "docs"}
     exec(compile(code, "beta.md", "exec"), names)
     return names
 
 
-def methods_of(section: object, prefix: str = "") -> Iterator[str]:
-    """The dotted names of the methods of a client's sections."""
-    for name, part in vars(section).items():
-        if not name.startswith("_") and isinstance(part, Resource):
-            methods = inspect.getmembers(part, inspect.ismethod)
-            yield from (f"{prefix}{name}.{method}" for method, _ in methods if not method.startswith("_"))
-            yield from methods_of(part, f"{prefix}{name}.")
-
-
 def test_the_blocking_example(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """It lists, weighs and activates."""
+    """It lists, sets the weights and activates."""
     run(BLOCKS[0])
     assert capsys.readouterr().out == f"{ID} pricing False\n"
     experiment = account.state.experiment(ID)
@@ -70,14 +61,14 @@ def test_the_blocking_example(account: Emulator, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("block", [1, 2])
 async def test_before_and_after(account: Emulator, clients: tuple[Any, Any], block: int) -> None:
-    """What the page says becomes what else does the same."""
+    """The code before and after the migration does the same."""
     await run(BLOCKS[block])["launch"](clients[block - 1], ID, {"control": 2, "treatment": 5})
     experiment = account.state.experiment(ID)
     assert (experiment["rolloutWeights"], experiment["enabled"]) == ({"control": 2, "treatment": 5}, True)
 
 
-def test_the_example_of_a_users_own_test(experiment_emulator: Emulator) -> None:
-    """The test that users are shown passes."""
+def test_the_example_of_a_users_test(experiment_emulator: Emulator) -> None:
+    """The test on the page passes."""
     run(BLOCKS[3])["test_my_launch"](experiment_emulator)
 
 
@@ -87,34 +78,27 @@ def test_every_example_is_run_here() -> None:
 
 
 async def test_every_call_has_a_successor(clients: tuple[AsyncBetaClient, AsyncExperimentClient]) -> None:
-    """Each of the 13 stands in the table, beside a method that exists."""
+    """Each operation of the Beta API is in the table, next to a method of version 1."""
     beta, client = clients
-    assert sorted(name for name, _ in SUCCESSORS) == sorted(methods_of(beta))
-    assert len(SUCCESSORS) == 13
-    assert {successor for _, successor in SUCCESSORS} <= set(methods_of(client))
+    assert sorted(name for name, _ in SUCCESSORS) == sorted(list_operations(beta))
+    assert {successor for _, successor in SUCCESSORS} <= list_operations(client).keys()
 
 
 async def test_the_successors_do_the_same(
     account: Emulator, clients: tuple[AsyncBetaClient, AsyncExperimentClient]
 ) -> None:
-    """Reads answer alike, and what takes the place of the others leaves the same behind."""
+    """Reads return the same, and the replacements of the writes have the same effect."""
     beta, client = clients
     account.state.add_flag(id="1")
     account.state.add_deployment()
-    arguments: dict[str, tuple[str, ...]] = {
-        "list": (),
-        "get": ("1",),
-        "versions.list": ("1",),
-        "versions.get": ("1", "1"),
-    }
+    arguments: dict[str, tuple[str, ...]] = {"list": (), "get": ("{id}",), "versions.list": ("{id}",)}
+    arguments["versions.get"] = ("{id}", "1")
     reads = [(old, new) for old, new in SUCCESSORS if old.partition(".")[2] in arguments]
     assert len(reads) == 9
     for old, new in reads:
-        section, _, rest = old.partition(".")
-        given = tuple(
-            ID if one == "1" and at == 0 and section == "experiments" else one for at, one in enumerate(arguments[rest])
-        )
-        before, after = await attrgetter(old)(beta)(*given), await attrgetter(new)(client)(*given)
+        kind, _, method = old.partition(".")
+        values = [value.format(id=ID if kind == "experiments" else "1") for value in arguments[method]]
+        before, after = await attrgetter(old)(beta)(*values), await attrgetter(new)(client)(*values)
         assert before
         assert before == after
     made = await beta.experiments.create(project_id="1", key="a", description="d", sticky_bucketing=True)
@@ -129,6 +113,6 @@ async def test_the_successors_do_the_same(
 
 
 def test_the_hosts() -> None:
-    """The table has the hosts that the client uses, and the page names its variable."""
+    """The table has the hosts that the client uses, and the page names the environment variable."""
     assert dict(re.findall(r"^\| `(\w+)` \| `(https://[^`]+)` \|", PAGE, re.MULTILINE)) == dict(BETA.hosts)
     assert BETA.base_url_variable in PAGE

@@ -1,6 +1,15 @@
 """The resources of the API: the operations of the async clients."""
 
-from .base import ApiOperation, Collection, FlagSubresource, Resource, list_operations, operation, operation_of
+from .base import (
+    ApiOperation,
+    Collection,
+    FlagSubresource,
+    Resource,
+    list_methods,
+    list_operations,
+    operation,
+    operation_of,
+)
 from .beta import (
     AsyncBetaDeployments,
     AsyncBetaExperiments,
@@ -54,6 +63,7 @@ __all__ = [
     "changed_fields",
     "diff_flags",
     "flag_resources",
+    "list_methods",
     "list_operations",
     "not_restorable",
     "operation",

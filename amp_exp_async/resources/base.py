@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
@@ -24,7 +25,7 @@ _PATH_VALIDATORS: dict[str, Validator] = {
     "variant": validation.key,
     "index": validation.index,
 }
-_DOCS_LINK = re.compile(r"https://\S+amplitude\.com/\S+")
+_DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
 @frozen
@@ -101,24 +102,20 @@ def operation_of(method: Callable[..., object]) -> ApiOperation | None:
     return getattr(method, "api_operation", None)
 
 
-def list_operations(resources: object) -> dict[str, ApiOperation]:
-    """Return the declared operations of a client or resource, by the dotted name of the method.
-
-    Args:
-        resources: an async client, or any object with resources as attributes.
-    """
-    return dict(_walk(resources, ""))
+def list_operations(client: object) -> dict[str, ApiOperation]:
+    """Return the declared operations of an async client, by the dotted name of the method."""
+    declared = {name: operation_of(method) for name, method in list_methods(client)}
+    return {name: operation for name, operation in declared.items() if operation is not None}
 
 
-def _walk(owner: object, prefix: str) -> Iterator[tuple[str, ApiOperation]]:
+def list_methods(owner: object, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the public methods of a client's resources, by dotted name, in the order in which they are written."""
     for name, resource in vars(owner).items():
         if isinstance(resource, Resource) and not name.startswith("_"):
-            # In the order in which the methods are written, those of base classes first.
             for method in dict.fromkeys(method for cls in reversed(type(resource).__mro__) for method in vars(cls)):
-                declared = operation_of(getattr(type(resource), method))
-                if declared is not None:
-                    yield f"{prefix}{name}.{method}", declared
-            yield from _walk(resource, f"{prefix}{name}.")
+                if not method.startswith("_") and inspect.isfunction(getattr(type(resource), method)):
+                    yield f"{prefix}{name}.{method}", getattr(resource, method)
+            yield from list_methods(resource, f"{prefix}{name}.")
 
 
 class Resource:

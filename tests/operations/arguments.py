@@ -1,11 +1,11 @@
-"""The contract's examples of requests: the arguments, and the JSON that they become."""
+"""The vendor's examples of requests: the arguments, and the JSON that they become."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import Any
 
-from amp_exp_async import Condition, ExposureEvent, ExposureFilter, Segment, Variant
+from amp_exp_async import Condition, ExposureEvent, ExposureFilter, MutexSlot, Segment, Variant
 
 SEGMENT = Segment(
     name="Segment 1",
@@ -123,4 +123,25 @@ NEW_VARIANT_JSON: dict[str, Any] = {
     "description": "optional description for variant",
     "payload": {"variant-payload": ["example", 1, 0.5, True, None, {}]},
     "rolloutWeight": 10,
+}
+
+SLOTS: list[Any] = [
+    {"percentage": 95, "experiments": ["123", 124, "123"], "holdouts": ["456"], "individuals": ["x@amplitude.com"]},
+    MutexSlot(percentage=5),
+]
+SLOTS_JSON: list[dict[str, Any]] = [
+    {"percentage": 95, "experiments": [123, 124], "holdouts": [456], "individuals": ["x@amplitude.com"]},
+    {"percentage": 5},
+]
+GROUP = {"key": "a-key", "description": None, "evaluation_mode": "local", "bucketing_key": "device_id"}
+GROUP_JSON = {"key": "a-key", "description": None, "evaluationMode": "local", "bucketingKey": "device_id"}
+HOLDOUT_MEMBERS: dict[str, Any] = {
+    "experiments": ["123", 124],
+    "individual_inclusion": ["x@amplitude.com", "x@amplitude.com"],
+    "individual_exclusion": [],
+}
+HOLDOUT_MEMBERS_JSON: dict[str, Any] = {
+    "experiments": [123, 124],
+    "individualInclusion": ["x@amplitude.com"],
+    "individualExclusion": [],
 }

@@ -18,7 +18,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator
 from tests.operations.conftest import PROJECT
-from tests.operations.recording import run
+from tests.operations.recording_server import run
 
 
 async def test_an_experiment(beta: Any, emulator: Emulator) -> None:

@@ -10,7 +10,7 @@ import pytest
 from amp_exp_async import BadRequestError, Created, Experiment, Flag, MutexSlot, NotFoundError
 from amp_exp_async.emulator import Emulator
 from tests.operations.conftest import PROJECT
-from tests.operations.recording import run
+from tests.operations.recording_server import run
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from amp_exp_async import (
     Variant,
 )
 from amp_exp_async.emulator import Emulator
-from tests.operations.answers import Kind
+from tests.operations.catalog import KINDS
 from tests.operations.conftest import PROJECT
-from tests.operations.recording import run
-from tests.operations.table import KINDS
+from tests.operations.recording_server import run
+from tests.operations.responses import Kind
 
 SEGMENT = Segment(
     name="Testers",

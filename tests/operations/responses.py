@@ -1,4 +1,4 @@
-"""The contract's examples of replies, and the objects that they are."""
+"""The vendor's examples of responses, and the objects that they become."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from amp_exp_async import (
     Deployment,
     Experiment,
     Flag,
+    HoldoutGroup,
+    MutexGroup,
+    MutexSlot,
     ParentDependencies,
     Segment,
     Variant,
@@ -36,7 +39,7 @@ _SEGMENT = Segment(
     rollout_weights={"on": 1},
 )
 
-_CONFIG_JSON: dict[Kind, dict[str, Any]] = {
+_CONFIGURATION_JSON: dict[Kind, dict[str, Any]] = {
     "flags": {
         "id": ID,
         "projectId": "654321",
@@ -131,16 +134,17 @@ _DETAILS: dict[str, Any] = {
     "deleted": False,
 }
 
-TOGGLE_JSON: dict[Kind, dict[str, Any]] = {kind: config | _DETAILS_JSON for kind, config in _CONFIG_JSON.items()}
-TOGGLE: dict[Kind, Flag | Experiment] = {
+FLAG_CONFIG_JSON: dict[Kind, dict[str, Any]] = {
+    kind: config | _DETAILS_JSON for kind, config in _CONFIGURATION_JSON.items()
+}
+FLAG_CONFIG: dict[Kind, Flag | Experiment] = {
     "flags": Flag(**_FLAG, **_DETAILS),
     "experiments": Experiment(**_EXPERIMENT, **_DETAILS),
 }
-KEY: dict[Kind, str] = {"flags": "flag-key", "experiments": "experiment-key"}
 
 VERSION_JSON: dict[Kind, dict[str, Any]] = {
     kind: {"createdAt": "2023-07-29T03:32:49.594Z", "createdBy": "user-18442", "version": 3, "flagConfig": config}
-    for kind, config in _CONFIG_JSON.items()
+    for kind, config in _CONFIGURATION_JSON.items()
 }
 _MADE: dict[str, Any] = {
     "created_at": datetime(2023, 7, 29, 3, 32, 49, 594_000, UTC),
@@ -167,3 +171,112 @@ DEPLOYMENTS = [
     Deployment(id="1001", project_id="654321", label="deployment-1", key=_CLIENT_KEY, deleted=True),
     Deployment(id="1002", project_id="654321", label="deployment-2", key=_SERVER_KEY, deleted=False),
 ]
+
+MUTEX_JSON: dict[str, Any] = {
+    "id": 1234,
+    "projectId": 654321,
+    "name": "mutex name",
+    "key": "mutex-key",
+    "description": None,
+    "evaluationMode": "local",
+    "bucketingKey": "device_id",
+    "bucketingSalt": "mHdQDzeE",
+    "slots": [
+        {
+            "name": "SLOT 1",
+            "index": 1,
+            "variantKey": "slot-1",
+            "percentage": 95,
+            "experiments": [123],
+            "holdouts": [456, "457"],
+            "individuals": ["x@amplitude.com"],
+            "cohorts": [],
+        },
+        {
+            "name": "SLOT 2",
+            "index": 2,
+            "variantKey": "slot-2",
+            "percentage": 5,
+            "experiments": [],
+            "holdouts": [],
+            "individuals": [],
+            "cohorts": ["c1", 2],
+        },
+    ],
+}
+MUTEX = MutexGroup(
+    id="1234",
+    project_id="654321",
+    name="mutex name",
+    key="mutex-key",
+    description=None,
+    evaluation_mode="local",
+    bucketing_key="device_id",
+    bucketing_salt="mHdQDzeE",
+    slots=[
+        MutexSlot(
+            name="SLOT 1",
+            index=1,
+            variant_key="slot-1",
+            percentage=95,
+            experiments=["123"],
+            holdouts=["456", "457"],
+            individuals=["x@amplitude.com"],
+            cohorts=[],
+        ),
+        MutexSlot(
+            name="SLOT 2",
+            index=2,
+            variant_key="slot-2",
+            percentage=5,
+            experiments=[],
+            holdouts=[],
+            individuals=[],
+            cohorts=["c1", "2"],
+        ),
+    ],
+)
+
+HOLDOUT_JSON: dict[str, Any] = {
+    "id": 2345,
+    "projectId": 654321,
+    "name": "holdout name",
+    "key": "holdout-key",
+    "description": None,
+    "holdoutPercentage": 5,
+    "evaluationMode": "remote",
+    "bucketingKey": "amplitude_id",
+    "bucketingSalt": "mHdQDzeE",
+    "variantName": "on",
+    "experiments": [123, 124],
+    "individualInclusion": ["x@amplitude.com"],
+    "individualExclusion": [],
+    "deleted": False,
+    "createdBy": 77,
+    "lastModifiedBy": "abc@amplitude.com",
+    "createdAt": "2023-07-29T03:32:49.594Z",
+    "lastModifiedAt": "2023-07-30T03:32:49.594Z",
+}
+HOLDOUT = HoldoutGroup(
+    id="2345",
+    project_id="654321",
+    name="holdout name",
+    key="holdout-key",
+    description=None,
+    holdout_percentage=5,
+    evaluation_mode="remote",
+    bucketing_key="amplitude_id",
+    bucketing_salt="mHdQDzeE",
+    variant_name="on",
+    experiments=["123", "124"],
+    individual_inclusion=["x@amplitude.com"],
+    individual_exclusion=[],
+    deleted=False,
+    created_by="77",
+    last_modified_by="abc@amplitude.com",
+    created_at=datetime(2023, 7, 29, 3, 32, 49, 594_000, UTC),
+    last_modified_at=datetime(2023, 7, 30, 3, 32, 49, 594_000, UTC),
+)
+
+PROJECT_VERSIONS_JSON: list[dict[str, Any]] = [VERSION_JSON["experiments"], VERSION_JSON["flags"]]
+PROJECT_VERSIONS: list[Version[Flag] | Version[Experiment]] = [VERSION["experiments"], VERSION["flags"]]
