@@ -46,7 +46,7 @@ def writes(emulator: Emulator) -> list[str]:
 
 SpecsByName: TypeAlias = dict[tuple[str, Any, str], Any]
 COMPARED_SEPARATELY = {"archived", "variants", "rollout_weights", "tags", "deployments", "users", "cohorts"}
-FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, apply_all=True), Fault.close(apply_all=True))
+FAULTS = (Fault.status(400), Fault.status(500), Fault.status(500, applied=True), Fault.close(applied=True))
 MAX_RUNS = 100
 
 
@@ -316,7 +316,7 @@ async def test_undone_operations_of_a_journal_are_drift(
     journal = tmp_path / "apply.jsonl"
     await apply_all(client, MANIFEST, journal=journal)
     await client.flags.edit("1", enabled=False)
-    with pytest.raises(EditConflictError, match="enabled changed after the run in this journal apply_all it"):
+    with pytest.raises(EditConflictError, match="enabled changed after the run in this journal applied it"):
         await apply_all(client, MANIFEST, journal=journal)
 
     variants = [VariantSpec(key="on"), VariantSpec(key="new")]
