@@ -85,8 +85,8 @@ def locations(document: Any, location: Location = ()) -> list[Location]:
     if not isinstance(document, list | dict):
         return []
     steps = [*document] if isinstance(document, dict) else range(len(document))
-    below = [locations(document[step], (*location, step)) for step in steps]
-    return [*((*location, step) for step in steps), *(deeper for found in below for deeper in found)]
+    inner = [locations(document[step], (*location, step)) for step in steps]
+    return [*((*location, step) for step in steps), *(item for items in inner for item in items)]
 
 
 @settings(deadline=None, max_examples=400)
@@ -111,7 +111,7 @@ def test_hooks_agree_with_cattrs(data: st.DataObject) -> None:
     if fast is None:
         with pytest.raises(UnexpectedResponseError) as caught:
             parse(model, mutated)
-        # Inside a list or object of the right kind, it is the item that is wrong or missing.
+        # In a list or object of the right type, the wrong or missing item has a longer location.
         assert re.fullmatch(rf"{re.escape(format_location(location))}([.\[].+)?", caught.value.location)
 
 
@@ -125,8 +125,8 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 def timestamps() -> st.SearchStrategy[str]:
-    moments = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the text gets its zone below
-    return moments.map(lambda moment: f"{moment.isoformat(timespec='milliseconds')}Z")
+    times = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the text gets its time zone below
+    return times.map(lambda time: f"{time.isoformat(timespec='milliseconds')}Z")
 
 
 SIMPLE: dict[Any, st.SearchStrategy[Any]] = {

@@ -218,7 +218,7 @@ async def test_dates_and_datetimes_are_sent(value: Any, text: str, sent: Sent) -
     assert await sent(lambda c: c.experiments.edit("1", start_date=value)) == {"startDate": text}
 
 
-class Key(str, Enum):  # noqa: UP042 - whose str() is another text is what this is about
+class Key(str, Enum):  # noqa: UP042 - the str() of a StrEnum is its value
     """An enum of strings whose `str()` is not their value."""
 
     ON = "present"

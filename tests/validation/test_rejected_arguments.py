@@ -150,8 +150,8 @@ async def test_a_naive_datetime_is_rejected(name: str, rejected: Rejected) -> No
 @pytest.mark.parametrize("type", ["web", "", "Client", None, 5, ["client"]])
 async def test_an_unknown_deployment_type_is_rejected(type: Any, rejected: Rejected) -> None:
     """A deployment is of type client or server."""
-    call: Call = lambda c: c.deployments.create(project_id="1", label="web", type=type)  # noqa: E731
-    await rejected(call, "type", 'must be "client" or "server"')
+    fields = {"project_id": "1", "label": "web", "type": type}
+    await rejected(lambda c: c.deployments.create(**fields), "type", 'must be "client" or "server"')
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ async def test_a_payload_that_is_not_json_is_rejected(
 @pytest.mark.parametrize("index", [-1, True, False, "0", 1.0, None])
 async def test_an_invalid_index_is_rejected(index: Any, rejected: Rejected) -> None:
     """An index is an integer from 0."""
-    call: Call = lambda c: c.flags.users.remove_at("1", "on", index)  # noqa: E731
-    await rejected(call, "index", "must be an integer of at least 0")
+    rule = "must be an integer of at least 0"
+    await rejected(lambda c: c.flags.users.remove_at("1", "on", index), "index", rule)
 
 
 @pytest.mark.parametrize(
