@@ -225,7 +225,7 @@ async def test_what_only_the_app_can_edit(section: Any, emulator: Emulator, kind
 async def test_a_key_in_two_projects(section: Any, id: str) -> None:
     """The project must be named then, and the error says which there are."""
     other = await run(section.create(project_id="8", key="checkout"))
-    with pytest.raises(InvalidInputError, match=f"8 .id {other.id}.*7 .id {id}") as caught:
+    with pytest.raises(InvalidInputError, match=f"8 .ID {other.id}.*7 .ID {id}") as caught:
         await run(section.find("checkout"))
     assert caught.value.argument == "project_id"
     assert (await run(section.find("checkout", project_id="8"))).id == other.id
