@@ -1,4 +1,4 @@
-"""The fields that creating and editing take: their types for editors, and the check of each."""
+"""The parameters that create and edit operations take: their types for editors, and a validator for each."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ VariantLike: TypeAlias = Variant | Mapping[str, Any]
 
 
 class FlagEditParams(TypedDict, total=False):
-    """What `flags.edit` can change. A field left out is unchanged; `None` is sent as null.
+    """The fields that `flags.edit` can change. An omitted field is unchanged; `None` is sent as null.
 
     Attributes:
         name: the name shown in the app.
-        description: what it is for.
-        bucketing_key: the user property that decides who falls into which bucket.
-        bucketing_salt: the salt of that decision.
+        description: the flag's purpose.
+        bucketing_key: the user property that assigns users to buckets.
+        bucketing_salt: the salt of that assignment.
         bucketing_unit: `User`, or a group type of the accounts add-on.
         evaluation_mode: `local` or `remote`.
         rollout_percentage: 0 to 100, for users whom no segment targets.
-        target_segments: replaces the whole list, also the segments that others made.
-        enabled: whether it is active.
-        archive: True archives, False restores.
+        target_segments: replaces the whole list, including segments that others made.
+        enabled: whether the flag is active.
+        archive: true archives the flag, false restores it.
         tags: replaces the whole list.
     """
 
@@ -45,16 +45,16 @@ class FlagEditParams(TypedDict, total=False):
 
 
 class ExperimentEditParams(FlagEditParams, total=False):
-    """What `experiments.edit` can change: all that `FlagEditParams` has, and more.
+    """The fields that `experiments.edit` can change: those of `FlagEditParams`, and more.
 
     Attributes:
         experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
-        sticky_bucketing: whether users keep the variant that they got first.
-        start_date: a date or an aware datetime; `None` takes it away.
-        end_date: likewise.
-        exposure_event: the event that counts as exposure; `None` for Amplitude's own.
+        sticky_bucketing: whether users keep their first variant.
+        start_date: a date or an aware datetime; `None` removes it.
+        end_date: a date or an aware datetime; `None` removes it.
+        exposure_event: the event that counts as exposure; `None` selects Amplitude's own.
         decision: `rollout`, `rollback` or `continue-running`.
-        decision_reason: why.
+        decision_reason: the reason for the decision.
         rolled_out_variant: the variant that is rolled out.
     """
 
@@ -69,16 +69,16 @@ class ExperimentEditParams(FlagEditParams, total=False):
 
 
 class FlagCreateParams(TypedDict, total=False):
-    """What `flags.create` takes besides `project_id` and `key`.
+    """The fields that `flags.create` takes in addition to `project_id` and `key`.
 
     Attributes:
         name: the name shown in the app.
-        description: what it is for.
+        description: the flag's purpose.
         variants: the variants, each with its `key`.
-        bucketing_key: the user property that decides who falls into which bucket.
+        bucketing_key: the user property that assigns users to buckets.
         rollout_weights: variant key to integer weight, for users whom no segment targets.
-        target_segments: who is targeted, in the order of evaluation.
-        deployments: ids of the deployments to assign it to.
+        target_segments: the targeted users, in the order of evaluation.
+        deployments: the IDs of the deployments to assign the flag to.
         evaluation_mode: `local` or `remote`.
     """
 
@@ -93,7 +93,7 @@ class FlagCreateParams(TypedDict, total=False):
 
 
 class ExperimentCreateParams(FlagCreateParams, total=False):
-    """What `experiments.create` takes besides `project_id` and `key`: all that `FlagCreateParams` has, and one more.
+    """The fields that `experiments.create` takes in addition to `project_id` and `key`.
 
     Attributes:
         experiment_type: `hypothesis-testing` or `no-harm` (also known as `a-b-test`), `multi-arm-bandit`, or another.
@@ -102,16 +102,16 @@ class ExperimentCreateParams(FlagCreateParams, total=False):
     experiment_type: Maybe[str]
 
 
-NULLABLE_TEXT = validation.nullable(validation.string)
+NULLABLE_STRING = validation.nullable(validation.string)
 _segments = validation.list_of(validation.segment)
 
 FLAG_EDIT_PARAMS: dict[str, Validator] = {
-    "name": NULLABLE_TEXT,
-    "description": NULLABLE_TEXT,
-    "bucketing_key": NULLABLE_TEXT,
-    "bucketing_salt": NULLABLE_TEXT,
-    "bucketing_unit": NULLABLE_TEXT,
-    "evaluation_mode": NULLABLE_TEXT,
+    "name": NULLABLE_STRING,
+    "description": NULLABLE_STRING,
+    "bucketing_key": NULLABLE_STRING,
+    "bucketing_salt": NULLABLE_STRING,
+    "bucketing_unit": NULLABLE_STRING,
+    "evaluation_mode": NULLABLE_STRING,
     "rollout_percentage": validation.percentage,
     "target_segments": _segments,
     "enabled": validation.boolean,
@@ -119,31 +119,31 @@ FLAG_EDIT_PARAMS: dict[str, Validator] = {
     "tags": validation.strings,
 }
 EXPERIMENT_EDIT_PARAMS: dict[str, Validator] = FLAG_EDIT_PARAMS | {
-    "experiment_type": NULLABLE_TEXT,
+    "experiment_type": NULLABLE_STRING,
     "sticky_bucketing": validation.boolean,
     "start_date": validation.nullable(validation.date_or_datetime),
     "end_date": validation.nullable(validation.date_or_datetime),
     "exposure_event": validation.nullable(validation.exposure_event),
-    "decision": NULLABLE_TEXT,
-    "decision_reason": NULLABLE_TEXT,
-    "rolled_out_variant": NULLABLE_TEXT,
+    "decision": NULLABLE_STRING,
+    "decision_reason": NULLABLE_STRING,
+    "rolled_out_variant": NULLABLE_STRING,
 }
-NEW_FLAG: dict[str, Validator] = {
-    "name": NULLABLE_TEXT,
-    "description": NULLABLE_TEXT,
+FLAG_CREATE_PARAMS: dict[str, Validator] = {
+    "name": NULLABLE_STRING,
+    "description": NULLABLE_STRING,
     "variants": validation.variants,
-    "bucketing_key": NULLABLE_TEXT,
+    "bucketing_key": NULLABLE_STRING,
     "rollout_weights": validation.weights,
     "target_segments": _segments,
     "deployments": validation.id_set,
-    "evaluation_mode": NULLABLE_TEXT,
+    "evaluation_mode": NULLABLE_STRING,
 }
-NEW_EXPERIMENT: dict[str, Validator] = NEW_FLAG | {"experiment_type": NULLABLE_TEXT}
-VARIANT: dict[str, Validator] = {
+EXPERIMENT_CREATE_PARAMS: dict[str, Validator] = FLAG_CREATE_PARAMS | {"experiment_type": NULLABLE_STRING}
+VARIANT_PARAMS: dict[str, Validator] = {
     "key": validation.key,
-    "name": NULLABLE_TEXT,
-    "description": NULLABLE_TEXT,
+    "name": NULLABLE_STRING,
+    "description": NULLABLE_STRING,
     "payload": validation.json_value,
     "rollout_weight": validation.number,
 }
-DEPLOYMENT_CHANGES: dict[str, Validator] = {"label": validation.key, "archive": validation.boolean}
+DEPLOYMENT_EDIT_PARAMS: dict[str, Validator] = {"label": validation.key, "archive": validation.boolean}

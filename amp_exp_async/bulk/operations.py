@@ -12,11 +12,11 @@ from attrs import field, frozen
 from amp_exp_async import serialization, validation
 from amp_exp_async.models import UNSET, Maybe, UnsetType
 from amp_exp_async.params import (
+    EXPERIMENT_CREATE_PARAMS,
     EXPERIMENT_EDIT_PARAMS,
+    FLAG_CREATE_PARAMS,
     FLAG_EDIT_PARAMS,
-    NEW_EXPERIMENT,
-    NEW_FLAG,
-    VARIANT,
+    VARIANT_PARAMS,
     ExperimentCreateParams,
     FlagCreateParams,
 )
@@ -394,7 +394,7 @@ class CreateVariant(VariantOperation):
 
     def validate(self) -> None:
         """Reject fields that `variants.create` would reject."""
-        validation.fields(VARIANT, self.fields)
+        validation.fields(VARIANT_PARAMS, self.fields)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -417,7 +417,7 @@ class EditVariant(VariantOperation):
 
     def validate(self) -> None:
         """Reject changes that `variants.edit` would reject."""
-        _set_changes(self, VARIANT)
+        _set_changes(self, VARIANT_PARAMS)
 
 
 @frozen
@@ -492,7 +492,7 @@ class CreateFlag(_CreateOperation):
     """
 
     kind = "flags"
-    validators = NEW_FLAG
+    validators = FLAG_CREATE_PARAMS
 
     def __init__(self, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> None:
         self._init_fields(project_id, key, fields)
@@ -509,7 +509,7 @@ class CreateExperiment(_CreateOperation):
     """
 
     kind = "experiments"
-    validators = NEW_EXPERIMENT
+    validators = EXPERIMENT_CREATE_PARAMS
 
     def __init__(self, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> None:
         self._init_fields(project_id, key, fields)

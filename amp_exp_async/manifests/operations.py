@@ -23,7 +23,7 @@ from amp_exp_async.bulk import (
     ReplaceUsers,
 )
 from amp_exp_async.models import UNSET
-from amp_exp_async.params import NEW_EXPERIMENT, NEW_FLAG
+from amp_exp_async.params import EXPERIMENT_CREATE_PARAMS, FLAG_CREATE_PARAMS
 from amp_exp_async.resources import FieldChange
 
 from .change import ResourceChange
@@ -100,7 +100,7 @@ class _OperationBuilder:
     def _creation(self) -> list[Operation]:
         if self._change.id is not None:
             return []
-        params = NEW_FLAG if self._change.kind == "flags" else NEW_EXPERIMENT
+        params = FLAG_CREATE_PARAMS if self._change.kind == "flags" else EXPERIMENT_CREATE_PARAMS
         converted = {"variants", "deployments", "rollout_weights"}
         names = [
             name

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.models import Condition, ExposureEvent, ExposureFilter, Segment
-from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, VARIANT
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, VARIANT_PARAMS
 from amp_exp_async.validation import Validator
 
 from .spec import Dependencies, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, VariantSpec
@@ -150,7 +150,7 @@ VARIANT_SCHEMA = Object(
         "key": Scalar(validation.key, _KEY),
         "name": _NULLABLE_TEXT,
         "description": _NULLABLE_TEXT,
-        "payload": Scalar(VARIANT["payload"], {}),
+        "payload": Scalar(VARIANT_PARAMS["payload"], {}),
         "users": _IDS,
         "cohorts": _IDS,
     },

@@ -11,7 +11,7 @@ from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Response, Transport
 from amp_exp_async.models import UNSET, Deployment, Experiment, Flag, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import NEW_FLAG, SegmentLike, VariantLike
+from amp_exp_async.params import FLAG_CREATE_PARAMS, SegmentLike, VariantLike
 from amp_exp_async.validation import Validator
 
 from .base import EXPERIMENTS, FLAGS, Collection, FlagConfigT_co, FlagSubresource, Resource, operation
@@ -42,7 +42,9 @@ class BetaExperimentCreateParams(TypedDict, total=False):
 
 
 _SHARED = ("description", "variants", "bucketing_key", "rollout_weights", "target_segments", "deployments")
-_CREATE: dict[str, Validator] = {name: NEW_FLAG[name] for name in _SHARED} | {"sticky_bucketing": validation.boolean}
+_CREATE: dict[str, Validator] = {name: FLAG_CREATE_PARAMS[name] for name in _SHARED} | {
+    "sticky_bucketing": validation.boolean
+}
 
 
 class AsyncBetaFlagConfigs(FlagSubresource[FlagConfigT_co]):

@@ -11,7 +11,7 @@ from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency
 from amp_exp_async.models import UNSET, Created, Deployment, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import DEPLOYMENT_CHANGES
+from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS
 
 from .base import FlagSubresource, Resource, operation, parse_created
 from .reconcile import send_creation
@@ -75,7 +75,9 @@ class AsyncDeployments(Resource):
             InvalidInputError: If nothing would change.
             NotFoundError: If the deployment does not exist.
         """
-        await self._send(self.edit, validation.changes(DEPLOYMENT_CHANGES, {"label": label, "archive": archive}), id=id)
+        await self._send(
+            self.edit, validation.changes(DEPLOYMENT_EDIT_PARAMS, {"label": label, "archive": archive}), id=id
+        )
 
     @operation("PATCH", "/deployments/{id}")
     async def archive(self, id: str) -> None:

@@ -13,10 +13,10 @@ from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import (
+    EXPERIMENT_CREATE_PARAMS,
     EXPERIMENT_EDIT_PARAMS,
+    FLAG_CREATE_PARAMS,
     FLAG_EDIT_PARAMS,
-    NEW_EXPERIMENT,
-    NEW_FLAG,
     ExperimentCreateParams,
     ExperimentEditParams,
     FlagCreateParams,
@@ -256,7 +256,7 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
         Example:
             `created = await client.flags.create(project_id="123", key="new-checkout", variants=[Variant(key="on")])`
         """
-        return await self._create(self.create, NEW_FLAG, project_id, key, fields)
+        return await self._create(self.create, FLAG_CREATE_PARAMS, project_id, key, fields)
 
     @operation("PATCH", "/{kind}/{id}")
     async def edit(self, id: str, **changes: Unpack[FlagEditParams]) -> None:
@@ -306,7 +306,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             BadRequestError: If the service rejected it, for example because the key exists.
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-        return await self._create(self.create, NEW_EXPERIMENT, project_id, key, fields)
+        return await self._create(self.create, EXPERIMENT_CREATE_PARAMS, project_id, key, fields)
 
     @operation("PATCH", "/{kind}/{id}")
     async def edit(self, id: str, **changes: Unpack[ExperimentEditParams]) -> None:

@@ -12,7 +12,7 @@ from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import NULLABLE_TEXT
+from amp_exp_async.params import NULLABLE_STRING
 from amp_exp_async.validation import Validator
 
 from .base import Resource, operation, parse_created
@@ -24,16 +24,16 @@ SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]
 _COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
 _CREATE: dict[str, Validator] = {
     "key": validation.key,
-    "description": NULLABLE_TEXT,
-    "evaluation_mode": NULLABLE_TEXT,
-    "bucketing_key": NULLABLE_TEXT,
+    "description": NULLABLE_STRING,
+    "evaluation_mode": NULLABLE_STRING,
+    "bucketing_key": NULLABLE_STRING,
 }
 _EDIT: dict[str, Validator] = {
     "name": validation.string,
-    "description": NULLABLE_TEXT,
+    "description": NULLABLE_STRING,
     "archive": validation.boolean,
 }
-_MUTEX_CREATE: dict[str, Validator] = _CREATE | {"bucketing_salt": NULLABLE_TEXT}
+_MUTEX_CREATE: dict[str, Validator] = _CREATE | {"bucketing_salt": NULLABLE_STRING}
 _SLOT_EDIT: dict[str, Validator] = {
     "experiments": validation.number_ids,
     "holdouts": validation.number_ids,

@@ -15,7 +15,7 @@ from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency,
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import VARIANT
+from amp_exp_async.params import VARIANT_PARAMS
 
 from .base import FlagSubresource, expect_ok, operation
 from .reconcile import send_creation
@@ -84,7 +84,7 @@ class AsyncVariants(FlagSubresource[FlagConfig]):
         """
         key = validation.key("key", key)
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT, values)}
+        fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT_PARAMS, values)}
         request = self._request(self.create, fields, id=id)
         find = partial(_find_created, self._request(self.get, id=id, variant=key), fields)
         await send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
@@ -119,7 +119,7 @@ class AsyncVariants(FlagSubresource[FlagConfig]):
             NotFoundError: If the flag or the variant does not exist.
         """
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
-        fields = validation.changes(VARIANT, {"key": key, **values})
+        fields = validation.changes(VARIANT_PARAMS, {"key": key, **values})
         request = self._request(self.edit, fields, id=id, variant=variant)
         renamed = self._request(self.get, id=id, variant=variant if key is UNSET else key)
         if renamed.path == request.path:

@@ -13,10 +13,19 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import Usage
 
 from .base import SyncResource, as_sync
-from .beta import BetaDeployments, BetaExperiments, BetaFlags
 from .bulk import as_sync_run
 from .portal import BlockingPortal
-from .resources import Deployments, Experiments, Flags, Holdouts, Mutexes, ProjectVersions
+from .resources import (
+    BetaDeployments,
+    BetaExperiments,
+    BetaFlags,
+    Deployments,
+    Experiments,
+    Flags,
+    Holdouts,
+    Mutexes,
+    ProjectVersions,
+)
 
 P = ParamSpec("P")
 S = TypeVar("S")

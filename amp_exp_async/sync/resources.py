@@ -1,4 +1,4 @@
-"""The blocking sections of the API: names only."""
+"""The resources of the blocking clients. Each method is derived from the async one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import Any, Generic, TypeVar
 from amp_exp_async import validation
 from amp_exp_async.models import Experiment, Flag, FlagConfig
 from amp_exp_async.resources import (
+    AsyncBetaDeployments,
+    AsyncBetaExperiments,
+    AsyncBetaFlagConfigs,
+    AsyncBetaFlags,
     AsyncCohorts,
     AsyncDeployments,
     AsyncExperiments,
@@ -33,9 +37,10 @@ from .bulk import as_sync_run
 from .portal import BlockingPortal
 
 ResourceT_co = TypeVar("ResourceT_co", bound=AsyncFlagConfigs[Any], covariant=True)
+BetaResourceT_co = TypeVar("BetaResourceT_co", bound=AsyncBetaFlagConfigs[Any], covariant=True)
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
-_NOT_ASYNC = "must not be async here: the blocking client calls it in your own thread, where nothing awaits it"
+_NOT_ASYNC = "must not be async: the blocking client calls it in your thread, and does not await it"
 
 
 class Variants(SyncResource[AsyncVariants]):
@@ -104,16 +109,16 @@ class Tags(SyncResource[AsyncTags[FlagConfigT_co]], Generic[FlagConfigT_co]):
 
 
 class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_co]):
-    """What `client.flags` and `client.experiments` have in common, blocking.
+    """The operations that `client.flags` and `client.experiments` share, blocking.
 
     Attributes:
-        variants: its variants.
-        users: users and devices included in a variant by id.
-        cohorts: cohorts included in a variant by id.
-        deployments: the deployments that it is assigned to.
-        versions: its versions.
-        segments: its target segments, one at a time.
-        tags: its tags, one at a time.
+        variants: the variants.
+        users: the users and devices that a variant includes by ID.
+        cohorts: the cohorts that a variant includes by ID.
+        deployments: the deployments that a flag or experiment is assigned to.
+        versions: the versions.
+        segments: single target segments.
+        tags: single tags.
     """
 
     def __init__(self, resource: ResourceT_co, portal: BlockingPortal) -> None:
@@ -141,7 +146,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         base: FlagConfig | None = None,
         dry_run: bool = False,
     ) -> FlagConfigT_co:
-        """See `AsyncFlagConfigs.guarded_edit`; the change is made in the caller's own thread."""
+        """Call `AsyncFlagConfigs.guarded_edit`, with the change made in the caller's thread."""
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
         validation.boolean("dry_run", dry_run)
@@ -211,3 +216,37 @@ class Holdouts(SyncResource[AsyncHoldouts]):
     edit = as_sync(AsyncHoldouts.edit)
     archive = as_sync(AsyncHoldouts.archive)
     restore = as_sync(AsyncHoldouts.restore)
+
+
+class BetaFlagConfigs(SyncResource[BetaResourceT_co], Generic[BetaResourceT_co, FlagConfigT_co]):
+    """The operations that flags and experiments of the Beta API share, blocking.
+
+    Attributes:
+        versions: the versions.
+    """
+
+    def __init__(self, resource: BetaResourceT_co, portal: BlockingPortal) -> None:
+        super().__init__(resource, portal)
+        self.versions: Versions[FlagConfigT_co] = Versions(resource.versions, portal)
+
+    list = as_sync_pager(AsyncBetaFlagConfigs[FlagConfigT_co].list)
+    get = as_sync(AsyncBetaFlagConfigs[FlagConfigT_co].get)
+
+
+class BetaFlags(BetaFlagConfigs[AsyncBetaFlags, Flag]):
+    """`flags` of the Beta API, blocking."""
+
+
+class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
+    """`experiments` of the Beta API, blocking."""
+
+    create = as_sync(AsyncBetaExperiments.create)
+    activate = as_sync(AsyncBetaExperiments.activate)
+    deactivate = as_sync(AsyncBetaExperiments.deactivate)
+    set_rollout_weights = as_sync(AsyncBetaExperiments.set_rollout_weights)
+
+
+class BetaDeployments(SyncResource[AsyncBetaDeployments]):
+    """`deployments` of the Beta API, blocking."""
+
+    list = as_sync_pager(AsyncBetaDeployments.list)
