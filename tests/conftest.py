@@ -8,6 +8,7 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, InvalidInputError, RetryPolicy
 from amp_exp_async.emulator import Emulator
+from tests.client_config import BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE
 from tests.validation.call_sites import Call, Rejected
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
@@ -36,6 +37,13 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
         emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=NO_BACKOFF
     ) as client:
         yield client
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the environment variables of clients."""
+    for variable in (KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture

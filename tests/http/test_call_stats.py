@@ -1,4 +1,4 @@
-"""What a transport counts: the requests, and whether a write is ambiguous, however its calls end."""
+"""The counts of a transport: its requests, and whether a write is ambiguous."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CREATE: Call = lambda c: c.flags.create(project_id="1", key="new")  # noqa: E731
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With one flag that has a user in a variant."""
+    """Add a flag with a user in a variant."""
     emulator.state.add_flag(id="1", key="one", variants=[{"key": "on", "inclusions": ["u"]}])
     return emulator
 
@@ -75,8 +75,8 @@ async def test_what_a_call_counts(emulator: Emulator, ending: Ending) -> None:
         assert len(emulator.requests) == requests
 
 
-async def under_way(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future[Any]:
-    """A call whose request has arrived."""
+async def start_call(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future[Any]:
+    """Start a call, and return its task when the request has arrived."""
     task = asyncio.ensure_future(call)
     while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
@@ -85,11 +85,11 @@ async def under_way(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future[
 
 @pytest.mark.parametrize(("call", "lost"), [(GET, False), (EDIT, True), (REMOVE_AT, True)])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "cancelled"])
-async def test_a_call_that_is_ended(emulator: Emulator, call: Call, lost: bool, closed: bool) -> None:
-    """A request under way counts when its call is cancelled or the client is closed, and a write is then lost."""
+async def test_a_call_that_is_cancelled(emulator: Emulator, call: Call, lost: bool, closed: bool) -> None:
+    """A request in flight counts if its call is cancelled or the client is closed, and a write is then ambiguous."""
     emulator.inject(Fault.delay(30.0))
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
-        task = await under_way(emulator, call(client))
+        task = await start_call(emulator, call(client))
         if closed:
             await client.aclose()
         else:
@@ -100,10 +100,10 @@ async def test_a_call_that_is_ended(emulator: Emulator, call: Call, lost: bool, 
 
 
 async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
-    """One that waits for its turn is not lost, whether it runs out of time or is cancelled."""
+    """A write that waits for a lock is not ambiguous, whether it times out or is cancelled."""
     emulator.inject(Fault.delay(30.0))
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
-        first = await under_way(emulator, EDIT(client))
+        first = await start_call(emulator, EDIT(client))
         view = client.with_options(deadline=0.01)
         with pytest.raises(APITimeoutError, match="earlier writes"):
             await EDIT(view)
@@ -111,8 +111,8 @@ async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
         first.cancel()
 
 
-async def test_each_view_has_its_own(client: AsyncExperimentClient) -> None:
-    """Each view counts its own requests, and its counts can be reset."""
+async def test_each_copy_has_its_own_counts(client: AsyncExperimentClient) -> None:
+    """Each copy of a client counts its own requests, and its counts can be reset."""
     view = client.with_options(timeout=1.0)
     await GET(view)
     await EDIT(view)

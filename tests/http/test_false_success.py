@@ -1,4 +1,4 @@
-"""A 2xx that is none of the service's is no success, and an error says why there was no other attempt."""
+"""A 2xx that does not come from the service is not a success, and errors say why no further attempt was made."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WRITES: dict[str, Callable[[AsyncExperimentClient, str], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_a_web_page_is_no_ok(name: str, emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A login page or a proxy's greeting with status 200 is not taken for the service's OK."""
+async def test_a_web_page_is_not_a_success(name: str, emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A login page with status 200 is an unexpected response."""
     id = emulator.state.add_flag()["id"]
     emulator.inject(Fault.status(200, body=LOGIN, content_type="text/html"))
     with pytest.raises(UnexpectedResponseError, match="a web page"):
@@ -39,14 +39,16 @@ async def test_a_web_page_is_no_ok(name: str, emulator: Emulator, client: AsyncE
 
 
 @pytest.mark.parametrize("body", ["OK", "ok", "", '"OK"', "{}"])
-async def test_every_other_reply_to_a_write_is(body: str, emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """The words of the service are not documented beyond OK, and none is asked for."""
+async def test_any_other_response_to_a_write_is_a_success(
+    body: str, emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """The API reference documents no body except OK, so other bodies are accepted."""
     emulator.inject(Fault.status(200, body=body))
     await client.flags.edit("1", enabled=True)
 
 
-async def test_a_web_page_hides_whether_a_user_was_removed(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A removal by index that is answered by a web page is unknown, and not sent again."""
+async def test_a_web_page_for_a_removal_by_index(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The outcome is unknown, and the removal is not sent again."""
     emulator.inject(Fault.status(200, body=LOGIN), times=None)
     with pytest.raises(OutcomeUnknownError):
         await client.flags.users.remove_at("1", "on", 0)
@@ -57,35 +59,33 @@ async def test_a_web_page_hides_whether_a_user_was_removed(emulator: Emulator, c
     ("fault", "error"),
     [(Fault.status(503, retry_after=30), ServerError), (Fault.status(429, retry_after=30), RateLimitError)],
 )
-async def test_the_deadline_is_named_when_it_is_the_reason(
+async def test_an_error_that_names_the_deadline(
     fault: Fault, error: type[Exception], emulator: Emulator, client: AsyncExperimentClient
 ) -> None:
-    """A call that would have to wait beyond its deadline fails at once, and says for how long it would."""
+    """A call that would have to wait beyond its deadline fails at once, and says how long the wait would be."""
     emulator.inject(fault)
     with pytest.raises(error, match=r"The deadline of 2 s left no time to wait 30.0 s and try again"):
         await client.with_options(deadline=2).flags.list()
     assert len(emulator.requests) == 1
 
 
-async def test_the_deadline_is_not_named_when_it_is_not_the_reason(
-    emulator: Emulator, client: AsyncExperimentClient
-) -> None:
-    """A refusal that no second attempt would change has no word about the deadline, however close it is."""
+async def test_an_error_that_does_not_name_the_deadline(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The error for a rejection that is final does not mention the deadline, however close it is."""
     emulator.inject(Fault.status(400, retry_after=30))
     with pytest.raises(BadRequestError) as caught:
         await client.with_options(deadline=2).flags.list()
     assert "deadline of" not in str(caught.value)
 
 
-async def test_a_timeout_says_how_long_it_waited(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """The seconds of the attempt that ran out are in the message."""
+async def test_a_timeout_names_its_seconds(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The message contains the timeout of the attempt."""
     emulator.inject(Fault.delay(5), times=None)
     with pytest.raises(APITimeoutError, match=r"failed after 5 attempts: .* within 0\.02 s"):
         await client.with_options(timeout=0.02).flags.get("1")
 
 
-async def test_a_restored_service_is_not_blamed(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """What ran out of attempts by policy has no word about the deadline."""
+async def test_the_last_attempt_of_the_policy(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The error after the last attempt of the policy does not mention the deadline."""
     emulator.inject(Fault.close(), times=None)
     with pytest.raises(APIConnectionError) as caught:
         await client.flags.get("1")

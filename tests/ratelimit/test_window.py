@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async import RateLimit
@@ -118,3 +118,15 @@ def test_seconds_to_midnight(seconds: float) -> None:
     """The result is exact up to the last moment of the UTC day."""
     assert seconds_to_midnight(MIDNIGHT - seconds) == pytest.approx(seconds, abs=1e-6)
     assert seconds_to_midnight(MIDNIGHT) == 86_400
+
+
+@given(st.floats(0, 4e9))
+@example(0.0)
+@example(86_399.999_999)
+@example(86_400.0)
+def test_seconds_to_midnight_end_with_a_day(now: float) -> None:
+    """They are more than 0 and at most a day, for any time."""
+    seconds = seconds_to_midnight(now)
+    assert 0 < seconds <= 86_400
+    days = (now + seconds) / 86_400
+    assert math.isclose(days, round(days), abs_tol=1e-6)

@@ -1,4 +1,4 @@
-"""The key is shown to nobody: no pickle, repr, error or traceback has it."""
+"""The key is in no pickle, repr, error or traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, ConfigurationError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.unit.settings import KEY, KEY_VARIABLE, refusal
+from tests.client_config import KEY, KEY_VARIABLE, configuration_error
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -22,22 +22,22 @@ PACKAGE = Path(amp_exp_async.__file__).parent
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_client_is_never_pickled(protocol: int) -> None:
-    """A client refuses to cross to another process, which the message tells to make its own."""
+def test_pickling(protocol: int) -> None:
+    """A client cannot be pickled; the message says what to do instead."""
     with pytest.raises(TypeError, match="Create one in each process") as caught:
         pickle.dumps(AsyncExperimentClient(KEY), protocol)
     assert KEY not in str(caught.value)
 
 
-def test_a_client_is_never_copied() -> None:
-    """Nor is it copied: `with_options` makes views."""
+def test_copying() -> None:
+    """A client cannot be copied with `copy`; `with_options` does that."""
     for copied in (copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match="pickled"):
             copied(AsyncExperimentClient(KEY))
 
 
 def test_no_repr_shows_the_key() -> None:
-    """Neither the client nor anything that it holds shows the key."""
+    """Neither a client nor its parts show the key."""
     client = AsyncExperimentClient(KEY)
     transport = client._transport
     held = [client, client.with_options(timeout=1), transport, transport.options, transport.session]
@@ -48,7 +48,7 @@ def test_no_repr_shows_the_key() -> None:
 
 
 async def test_no_error_shows_the_key(emulator: Emulator) -> None:
-    """A reply that repeats the key is quoted without it."""
+    """A response that contains the key is quoted without it."""
     emulator.inject(Fault.status(400, body=f"bad key {KEY}"))
     async with AsyncExperimentClient(KEY, base_url=emulator.base_url) as client:
         with pytest.raises(amp_exp_async.BadRequestError) as caught:
@@ -61,9 +61,9 @@ async def test_no_error_shows_the_key(emulator: Emulator) -> None:
 @pytest.mark.parametrize(
     "url", [f"https://{KEY}@host:port", f"ftp://{KEY}@host", f"user:{KEY}@host", f"https://host?key={KEY}"]
 )
-def test_no_refusal_of_a_url_shows_the_key(url: str) -> None:
-    """A base URL that holds the key is refused without repeating it."""
-    assert KEY not in refusal(base_url=url)
+def test_the_error_for_a_url_with_the_key(url: str) -> None:
+    """The message does not repeat the key."""
+    assert KEY not in configuration_error(base_url=url)
 
 
 def own_frames(error: BaseException) -> Iterator[FrameType]:
@@ -74,11 +74,11 @@ def own_frames(error: BaseException) -> Iterator[FrameType]:
         traceback = traceback.tb_next
 
 
-def shown(value: object) -> str:
-    """What a tool that prints local variables makes of one."""
+def format_local(value: object) -> str:
+    """Return the text that a tool prints for a local variable."""
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 - such tools print this as well
+    except Exception as error:  # noqa: BLE001 - such tools print the exception
         return repr(error)
 
 
@@ -98,7 +98,7 @@ def shown(value: object) -> str:
 def test_no_traceback_shows_the_key(
     arguments: dict[str, Any], suffix: str, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tools that print the local variables of a traceback's frames find the key in none of the library's own."""
+    """No local variable of the library in a traceback shows the key."""
     key = KEY + suffix
     if source == "environment":
         monkeypatch.setenv(KEY_VARIABLE, key)
@@ -108,14 +108,16 @@ def test_no_traceback_shows_the_key(
 
     frames = list(own_frames(caught.value))
     assert frames
-    variables = [(frame.f_code.co_name, name, shown(it)) for frame in frames for name, it in frame.f_locals.items()]
+    variables = [
+        (frame.f_code.co_name, name, format_local(value)) for frame in frames for name, value in frame.f_locals.items()
+    ]
     assert [(function, name) for function, name, text in variables if KEY in text] == []
 
 
-def test_a_client_that_was_refused_can_be_shown() -> None:
-    """What is left of a client in the traceback of its refusal has a repr like any other object."""
+def test_the_repr_of_a_client_that_was_not_initialised() -> None:
+    """It works, because a traceback may show the client."""
     with pytest.raises(ConfigurationError) as caught:
         AsyncExperimentClient(KEY, region="mars")
 
-    (left,) = [frame.f_locals["self"] for frame in own_frames(caught.value) if "self" in frame.f_locals]
-    assert "AsyncExperimentClient" in repr(left)
+    (client,) = [frame.f_locals["self"] for frame in own_frames(caught.value) if "self" in frame.f_locals]
+    assert "AsyncExperimentClient" in repr(client)

@@ -1,4 +1,4 @@
-"""A key, the variables of the environment, and clients that are refused: what tests of settings share."""
+"""The environment variables of a client, and the error for an invalid configuration."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
 BETA_BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BETA_BASE_URL"
 
 
-def refusal(**arguments: Any) -> str:
-    """What the refusal of a client says."""
+def configuration_error(**arguments: Any) -> str:
+    """Create a client with an invalid configuration, and return the message of the error."""
     with pytest.raises(ConfigurationError) as caught:
         AsyncExperimentClient(**{"api_key": KEY, **arguments})
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Where the clients of the Beta API send their requests."""
+"""The configuration of the clients of the Beta API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, BetaClient, ConfigurationError
 from amp_exp_async.emulator import Emulator
-from tests.unit.settings import BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE
+from tests.client_config import BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -18,36 +18,36 @@ EU = "https://management-api.experiment.eu.amplitude.com"
 each_client = pytest.mark.parametrize("kind", [AsyncBetaClient, BetaClient])
 
 
-def where(kind: Any, **arguments: Any) -> str:
-    """Where the requests of a client go."""
+def base_url_of(kind: Any, **arguments: Any) -> str:
+    """Return the base URL of a client."""
     return repr(kind(KEY, **arguments)).removeprefix(f"<{kind.__name__} ").removesuffix(">")
 
 
 @each_client
 def test_the_hosts(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By region, without a prefix; a base URL takes its place, and may have a path."""
-    assert (where(kind), where(kind, region="us"), where(kind, region="eu")) == (US, US, EU)
-    assert where(kind, base_url="https://host/a/") == "https://host/a"
-    assert where(kind, base_url="https://host/api/1") == "https://host/api/1"
+    """The region sets the host, without a prefix. A base URL replaces it, and may have a path."""
+    assert (base_url_of(kind), base_url_of(kind, region="us"), base_url_of(kind, region="eu")) == (US, US, EU)
+    assert base_url_of(kind, base_url="https://host/a/") == "https://host/a"
+    assert base_url_of(kind, base_url="https://host/api/1") == "https://host/api/1"
     monkeypatch.setenv(REGION_VARIABLE, "eu")
-    assert where(kind) == EU
-    assert where(kind, region="us") == US
+    assert base_url_of(kind) == EU
+    assert base_url_of(kind, region="us") == US
 
 
 @each_client
-def test_the_variable_of_its_own(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The base URL of version 1 means nothing to it, and its own means nothing to version 1."""
+def test_the_variable_for_the_base_url(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Beta API and version 1 have different variables for the base URL."""
     monkeypatch.setenv(BASE_URL_VARIABLE, "https://v1")
-    assert where(kind) == US
+    assert base_url_of(kind) == US
     monkeypatch.setenv(BETA_BASE_URL_VARIABLE, "https://beta")
-    assert where(kind) == "https://beta"
-    assert where(kind, base_url="https://other") == "https://other"
-    assert where(kind, region="eu") == EU
-    assert where(AsyncExperimentClient) == "https://v1/api/1"
+    assert base_url_of(kind) == "https://beta"
+    assert base_url_of(kind, base_url="https://other") == "https://other"
+    assert base_url_of(kind, region="eu") == EU
+    assert base_url_of(AsyncExperimentClient) == "https://v1/api/1"
     monkeypatch.delenv(BASE_URL_VARIABLE)
-    assert where(AsyncExperimentClient) == "https://experiment.amplitude.com/api/1"
+    assert base_url_of(AsyncExperimentClient) == "https://experiment.amplitude.com/api/1"
     monkeypatch.setenv(BETA_BASE_URL_VARIABLE, "")
-    assert where(kind) == US
+    assert base_url_of(kind) == US
 
 
 @each_client
@@ -64,10 +64,10 @@ def test_the_variable_of_its_own(kind: Any, monkeypatch: pytest.MonkeyPatch) -> 
         ({"timeout": 0}, {}, "timeout"),
     ],
 )
-def test_what_cannot_work_is_refused(
+def test_an_invalid_configuration(
     kind: Any, arguments: Any, variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with the other clients; the message names its own variable."""
+    """It is rejected as by the other clients; the message names the variable of the Beta API."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
@@ -76,8 +76,8 @@ def test_what_cannot_work_is_refused(
     assert KEY not in str(caught.value)
 
 
-async def test_requests_go_to_the_variables_url(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Key and URL from the environment are all that it needs; `request` has no prefix either."""
+async def test_requests_with_the_environment_only(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key and the base URL of the environment suffice, and `request` adds no prefix."""
     monkeypatch.setenv(KEY_VARIABLE, emulator.api_key)
     monkeypatch.setenv(BETA_BASE_URL_VARIABLE, emulator.beta_base_url)
     async with AsyncBetaClient() as client:

@@ -1,4 +1,4 @@
-"""Settings from arguments and the environment: what cannot work is refused."""
+"""The configuration of a client, from arguments and the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
 from amp_exp_async.emulator import Emulator
-from tests.unit.settings import BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE, refusal
+from tests.client_config import BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE, configuration_error
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -18,8 +18,8 @@ US = "https://experiment.amplitude.com/api/1"
 EU = "https://experiment.eu.amplitude.com/api/1"
 
 
-def where(**arguments: Any) -> str:
-    """Where the requests of a client go."""
+def base_url_of(**arguments: Any) -> str:
+    """Return the base URL of a client."""
     return repr(AsyncExperimentClient(KEY, **arguments)).removeprefix("<AsyncExperimentClient ").removesuffix(">")
 
 
@@ -28,11 +28,11 @@ def where(**arguments: Any) -> str:
     [("right", None), (None, "right"), ("right", "wrong")],
     ids=["argument", "variable", "both"],
 )
-async def test_the_key_comes_from_the_argument_else_from_the_environment(
+async def test_the_source_of_the_key(
     argument: str | None, variable: str | None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key that is passed is sent; without one, that of the variable which users have set already."""
-    keys = {"right": emulator.api_key, "wrong": "of-somebody-else"}
+    """The key of the argument is sent; without the argument, the key of the environment variable."""
+    keys = {"right": emulator.api_key, "wrong": "another-key"}
     if variable is not None:
         monkeypatch.setenv(KEY_VARIABLE, keys[variable])
 
@@ -43,50 +43,50 @@ async def test_the_key_comes_from_the_argument_else_from_the_environment(
 
 
 @pytest.mark.parametrize("key", [None, ""])
-def test_a_missing_key_is_refused(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key the message says which argument and which variable to set, also when the variable is empty."""
+def test_a_missing_key(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the argument and the variable, also if the variable is empty."""
     monkeypatch.setenv(KEY_VARIABLE, "")
 
-    message = refusal(api_key=key)
+    message = configuration_error(api_key=key)
 
     assert "Pass api_key" in message
     assert f"set {KEY_VARIABLE}" in message
 
 
-def test_an_empty_key_does_not_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty key is a mistake of the caller, who did not mean the environment's."""
+def test_an_empty_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rejected; the key of the environment is not used instead."""
     monkeypatch.setenv(KEY_VARIABLE, KEY)
 
-    assert "no management API key" in refusal(api_key="")
+    assert "no management API key" in configuration_error(api_key="")
 
 
 @pytest.mark.parametrize("key", [f" {KEY}", f"{KEY} ", f"{KEY}\n", f"{KEY[:5]}\t{KEY}", f"{KEY}é", f"{KEY}\x7f", " "])
-def test_a_key_with_white_space_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that was copied with something around it is refused, naming where it came from and never what it is."""
-    message = refusal(api_key=key)
+def test_a_key_with_invalid_characters(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the source of the key, and does not contain the key."""
+    message = configuration_error(api_key=key)
     assert message.startswith("api_key contains white space")
     assert KEY not in message
 
     monkeypatch.setenv(KEY_VARIABLE, key)
-    message = refusal(api_key=None)
+    message = configuration_error(api_key=None)
     assert message.startswith(f"{KEY_VARIABLE} contains white space")
     assert KEY not in message
 
 
 @pytest.mark.parametrize("key", [5, b"bytes", ["list"], object()])
-def test_a_key_that_is_no_text_is_refused(key: object) -> None:
-    """A key of another type is refused like other settings that cannot work."""
-    assert "api_key" in refusal(api_key=key)
+def test_a_key_of_another_type(key: object) -> None:
+    """It is rejected by name."""
+    assert "api_key" in configuration_error(api_key=key)
 
 
-def test_the_endpoint_is_taken_from_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Region and base URL choose the host; an argument goes before either variable."""
-    assert (where(), where(region="us"), where(region="eu")) == (US, US, EU)
+def test_the_endpoint_of_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region or the base URL sets the host; arguments take precedence over variables."""
+    assert (base_url_of(), base_url_of(region="us"), base_url_of(region="eu")) == (US, US, EU)
     monkeypatch.setenv(REGION_VARIABLE, "eu")
-    assert where(region="us") == US
-    assert where(base_url="https://host") == "https://host/api/1"
+    assert base_url_of(region="us") == US
+    assert base_url_of(base_url="https://host") == "https://host/api/1"
     monkeypatch.setenv(BASE_URL_VARIABLE, "https://other")
-    assert where(region="us") == US
+    assert base_url_of(region="us") == US
 
 
 @pytest.mark.parametrize(
@@ -99,32 +99,30 @@ def test_the_endpoint_is_taken_from_the_arguments(monkeypatch: pytest.MonkeyPatc
         ({BASE_URL_VARIABLE: "", REGION_VARIABLE: "eu"}, EU),
     ],
 )
-def test_the_endpoint_is_taken_from_the_environment(
-    variables: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without arguments the variables choose; an empty one counts as unset."""
+def test_the_endpoint_of_the_environment(variables: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without arguments, the variables set the host; an empty variable counts as unset."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert where() == url
+    assert base_url_of() == url
 
 
 def test_region_and_base_url_exclude_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two answers to one question are refused, whichever way they are given."""
-    assert "Pass one of them" in refusal(region="us", base_url="https://host")
+    """Both together are rejected, as arguments and as variables."""
+    assert "Pass one of them" in configuration_error(region="us", base_url="https://host")
     monkeypatch.setenv(REGION_VARIABLE, "eu")
     monkeypatch.setenv(BASE_URL_VARIABLE, "https://host")
-    message = refusal()
+    message = configuration_error()
     assert REGION_VARIABLE in message
     assert BASE_URL_VARIABLE in message
 
 
 @pytest.mark.parametrize("region", ["EU", "mars", "", "us ", 5, ["eu"]])
-def test_a_region_that_does_not_exist_is_refused(region: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the argument or variable, and the regions that there are."""
-    assert refusal(region=region).startswith('region must be "us" or "eu", got ')
+def test_an_unknown_region(region: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the argument or variable, and the valid regions."""
+    assert configuration_error(region=region).startswith('region must be "us" or "eu", got ')
     monkeypatch.setenv(REGION_VARIABLE, "mars")
-    assert refusal().startswith(REGION_VARIABLE)
+    assert configuration_error().startswith(REGION_VARIABLE)
 
 
 BAD_URLS: dict[str, list[Any]] = {
@@ -152,16 +150,16 @@ BAD_URLS: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("url", "advice"), [(url, advice) for advice, urls in BAD_URLS.items() for url in urls])
-def test_a_bad_base_url_is_refused(url: Any, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A base URL that cannot work is refused with what to set instead, also when it comes from the environment."""
-    message = refusal(base_url=url)
+def test_an_invalid_base_url(url: Any, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to correct it, whether it comes from the argument or the environment."""
+    message = configuration_error(base_url=url)
     assert message.startswith("base_url")
     assert advice in message
     assert "password" not in message.replace("a user name or password", "")
 
     if url and isinstance(url, str):
         monkeypatch.setenv(BASE_URL_VARIABLE, url)
-        assert advice in refusal()
+        assert advice in configuration_error()
 
 
 @pytest.mark.parametrize(
@@ -180,18 +178,18 @@ def test_a_bad_base_url_is_refused(url: Any, advice: str, monkeypatch: pytest.Mo
         ("http://[::1]:8000", "http://[::1]:8000/api/1"),
     ],
 )
-def test_a_good_base_url_is_taken(url: str, expected: str) -> None:
-    """Hosts, ports, path prefixes and plain http to loopback are fine; a slash at the end makes no difference."""
-    assert where(base_url=url) == expected
+def test_a_valid_base_url(url: str, expected: str) -> None:
+    """Hosts, ports, path prefixes and plain http to loopback are valid; a trailing slash makes no difference."""
+    assert base_url_of(base_url=url) == expected
 
 
 def test_plain_http_can_be_allowed() -> None:
-    """Whoever says so in so many words may send the key in clear text."""
-    assert where(base_url="http://10.0.0.1", allow_insecure_http=True) == "http://10.0.0.1/api/1"
+    """`allow_insecure_http` allows plain http to any host."""
+    assert base_url_of(base_url="http://10.0.0.1", allow_insecure_http=True) == "http://10.0.0.1/api/1"
 
 
-async def test_a_path_prefix_stands_before_every_path(emulator: Emulator) -> None:
-    """Requests go below the prefix."""
+async def test_a_path_prefix(emulator: Emulator) -> None:
+    """Requests are sent below the prefix."""
     async with AsyncExperimentClient(KEY, base_url=f"{emulator.base_url}/proxy/", rate_limit=None) as client:
         with pytest.raises(amp_exp_async.APIStatusError):
             await client.flags.get("1")
@@ -212,9 +210,9 @@ SECONDS: list[Any] = [0, -1, float("nan"), "5", True, [5]]
         *(("max_concurrency", value) for value in [0, -1, 2.5, "64", True, None]),
     ],
 )
-def test_an_option_that_cannot_work_is_refused(name: str, value: Any) -> None:
-    """The message names the option, when a client is made and when it is seen with other options."""
-    assert name in refusal(**{name: value})
+def test_an_invalid_option(name: str, value: Any) -> None:
+    """The message names the option, for a new client and for `with_options`."""
+    assert name in configuration_error(**{name: value})
 
     if name in {"timeout", "deadline", "retry"}:
         with pytest.raises(ConfigurationError, match=name):
@@ -231,14 +229,14 @@ def test_an_option_that_cannot_work_is_refused(name: str, value: Any) -> None:
         (RetryPolicy, "backoff_cap", [-1, float("nan"), "1", None]),
     ],
 )
-def test_a_limit_or_policy_that_cannot_work_is_refused(cls: Any, name: str, values: list[Any]) -> None:
-    """Limits and policies are refused where they are made, like every other setting, naming the field."""
+def test_an_invalid_limit_or_policy(cls: Any, name: str, values: list[Any]) -> None:
+    """It is rejected when it is created, and the message names the field."""
     for value in values:
         with pytest.raises(ConfigurationError, match=name):
             cls(**{name: value})
 
 
-async def test_a_session_keeps_its_own_settings() -> None:
-    """What belongs to the caller's session cannot be set beside it."""
+async def test_options_of_a_session() -> None:
+    """Options that belong to the caller's session cannot be set together with it."""
     async with aiohttp.ClientSession() as session:
-        assert "Set them where you create it" in refusal(session=session, trust_env=True)
+        assert "Set them where you create it" in configuration_error(session=session, trust_env=True)

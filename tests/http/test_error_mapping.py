@@ -1,11 +1,13 @@
-"""From a reply to its error: the class, what it tells, and that the key is nowhere in it."""
+"""The errors for responses and failures: their classes, attributes and messages."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 
 from amp_exp_async import (
     APIConnectionError,
@@ -24,9 +26,12 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http.error_mapping import error_class
 from amp_exp_async.ratelimit.window import seconds_to_midnight
+from tests.aioresponses_shim import mocked
 
 KEY = "emulator-management-key"
+SERVICE = "https://experiment.eu.amplitude.com/api/1"
 ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)
 CLASSES = {
     302: APIStatusError,
@@ -65,7 +70,7 @@ async def test_class_and_contents(
     content_type: str | None,
     quoted: str,
 ) -> None:
-    """Each status has its class, which tells what was asked and what came back, whatever the body is."""
+    """Each status has its class, whose attributes describe the request and the response, whatever the body is."""
     emulator.inject(Fault.status(status, body=body, content_type=content_type))
     with pytest.raises(APIStatusError) as caught:
         await client.with_options(retry=ONCE).flags.edit("a/b", enabled=True)
@@ -79,8 +84,8 @@ async def test_class_and_contents(
 
 
 @pytest.mark.parametrize("status", [400, 500])
-async def test_a_huge_body_is_excerpted(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
-    """The message quotes the beginning; the error keeps all of it."""
+async def test_a_long_body(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
+    """The message quotes its beginning; the error contains all of it."""
     body = "begin " + "x" * 200_000 + " end"
     emulator.inject(Fault.status(status, body=body))
     with pytest.raises(APIStatusError) as caught:
@@ -111,7 +116,7 @@ async def test_rate_limit(
     seconds: Any,
     daily: bool,
 ) -> None:
-    """A 429 tells after how many seconds to come again, and whether it is the limit of the day and when that resets."""
+    """The error says when to retry, whether the daily limit is reached, and when it resets."""
     emulator.inject(Fault.status(429, retry_after=retry_after, body=body))
     with pytest.raises(RateLimitError) as caught:
         await client.with_options(retry=ONCE).flags.get("1")
@@ -122,8 +127,8 @@ async def test_rate_limit(
     assert ("Continue after the daily limit resets at 20" in str(caught.value)) == daily
 
 
-async def test_the_emulators_daily_limit_is_told_as_daily() -> None:
-    """A refusal for the rest of the day fails at once, since the deadline comes before midnight."""
+async def test_the_daily_limit_of_the_emulator() -> None:
+    """The call fails at once, because its deadline passes before midnight."""
     async with (
         Emulator(per_day=1, per_second=None) as emulator,
         AsyncExperimentClient(KEY, base_url=emulator.base_url, rate_limit=None, deadline=0.5) as client,
@@ -135,8 +140,8 @@ async def test_the_emulators_daily_limit_is_told_as_daily() -> None:
         assert len(emulator.requests) == 2
 
 
-async def test_a_status_between_is_no_success(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Where the reply does not matter every 2xx is a success; what is not JSON is refused where it does."""
+async def test_a_204(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It is a success for a write. For a read, the empty body is unexpected."""
     emulator.inject(Fault.status(204, body=""))
     emulator.inject(Fault.status(204, body=""), nth=2)
     await client.flags.edit("1", enabled=True)
@@ -146,10 +151,10 @@ async def test_a_status_between_is_no_success(client: AsyncExperimentClient, emu
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_redirect_is_refused(
+async def test_a_redirect_is_not_followed(
     client: AsyncExperimentClient, emulator: Emulator, status: int, method: str
 ) -> None:
-    """It is an error that says so, and neither another host nor the same one gets a second request."""
+    """It is an error, and no host receives a second request."""
     async with Emulator() as target:
         emulator.inject(Fault.redirect(f"{target.base_url}/api/1/flags", status=status), method=method)
         with pytest.raises(APIStatusError, match="Redirects are not followed") as caught:
@@ -170,10 +175,10 @@ async def test_a_redirect_is_refused(
     ids=["closed", "cut off", "too late"],
 )
 @pytest.mark.parametrize("write", [True, False], ids=["write", "read"])
-async def test_without_a_complete_reply(
+async def test_without_a_complete_response(
     client: AsyncExperimentClient, emulator: Emulator, fault: Fault, error: type[APIConnectionError], write: bool
 ) -> None:
-    """The error tells what was asked, that it may have arrived, and whether a write may be sent again."""
+    """The error describes the request, says that it may have arrived, and whether to retry a write."""
     emulator.inject(fault)
     view = client.with_options(retry=ONCE, timeout=0.05 if fault.kind == "delay" else 30.0)
     with pytest.raises(APIConnectionError) as caught:
@@ -184,3 +189,55 @@ async def test_without_a_complete_reply(
     assert (raised.sent, raised.attempts) == (True, 1)
     assert (raised.method, raised.path) == ("PATCH" if write else "GET", "/flags/1")
     assert ("Retrying is safe" if write else "Try again") in str(raised)
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (405, MethodNotAllowedError),
+        (409, ConflictError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (503, ServerError),
+        (599, ServerError),
+        (302, APIStatusError),
+        (418, APIStatusError),
+    ],
+)
+def test_the_class_of_a_status(status: int, cls: type[APIStatusError]) -> None:
+    """A status has a class of its own, or the general one."""
+    assert error_class(status) is cls
+
+
+CONNECTING = ConnectionKey("x", 443, True, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "sent"),
+    [
+        (aiohttp.ClientOSError(104, "reset"), APIConnectionError, True),
+        (aiohttp.ServerDisconnectedError(), APIConnectionError, True),
+        (aiohttp.ClientPayloadError("cut off"), APIConnectionError, True),
+        (ConnectionResetError(), APIConnectionError, True),
+        (aiohttp.SocketTimeoutError(), APITimeoutError, True),
+        (TimeoutError(), APITimeoutError, True),
+        (aiohttp.ConnectionTimeoutError(), APITimeoutError, False),
+        (aiohttp.ClientConnectorError(CONNECTING, OSError("refused")), APIConnectionError, False),
+        (aiohttp.ClientConnectorDNSError(CONNECTING, OSError("no such host")), APIConnectionError, False),
+        (aiohttp.InvalidURL("http://"), APIConnectionError, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_exceptions_of_aiohttp(failure: Exception, error: type[APIConnectionError], sent: bool) -> None:
+    """Each becomes an error of this library, which says whether the request may have arrived."""
+    with mocked() as service:
+        service.get(f"{SERVICE}/flags/1", exception=failure)
+        async with AsyncExperimentClient(KEY, region="eu", retry=ONCE) as client:
+            with pytest.raises(APIConnectionError) as caught:
+                await client.flags.get("1")
+    assert type(caught.value) is error
+    assert caught.value.sent is sent

@@ -1,0 +1,171 @@
+"""The retry decision, the waits, and the reading of `Retry-After`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import product
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from amp_exp_async import RetryPolicy
+from amp_exp_async.http.retry import AttemptResult, Idempotency, RetryDecision, decide, is_daily, parse_retry_after
+
+NOW = 1_700_000_000.0
+NEVER_REPEATED = {Idempotency.CREATE, Idempotency.NON_IDEMPOTENT}
+# How an attempt can end, by what follows from it.
+RESULTS: dict[str, list[AttemptResult]] = {
+    "accepted": [AttemptResult(200), AttemptResult(201), AttemptResult(204)],
+    "rejected": [AttemptResult(status) for status in (301, 302, 307, 400, 401, 403, 405, 409, 418, 422)],
+    "not found": [AttemptResult(404)],
+    "not processed": [AttemptResult(429), AttemptResult(None, sent=False, retryable=True)],
+    "hopeless": [AttemptResult(None, sent=False, retryable=False)],
+    "ambiguous": [*(AttemptResult(status) for status in (500, 502, 503, 504, 599)), AttemptResult(None, sent=True)],
+}
+
+
+def expected_decision(
+    kind: str, idempotency: Idempotency, *, attempts_left: bool, ambiguous_before: bool
+) -> RetryDecision:
+    """Return the decision that the rules ask for."""
+    retry = RetryDecision.RETRY if attempts_left else RetryDecision.RAISE
+    match kind, idempotency:
+        case "accepted", _:
+            return RetryDecision.RETURN
+        case "not found", Idempotency.DELETE if ambiguous_before:
+            return RetryDecision.RETURN
+        case "not found", Idempotency.RENAME if ambiguous_before:
+            return RetryDecision.RECONCILE
+        case "ambiguous", Idempotency.CREATE | Idempotency.NON_IDEMPOTENT:
+            return RetryDecision.RECONCILE
+        case (("ambiguous" | "not processed"), _):
+            return retry
+        case _:
+            return RetryDecision.RAISE
+
+
+def test_the_decision_after_an_attempt() -> None:
+    """It follows the rules for every combination of result, idempotency, attempts left and earlier ambiguity."""
+    wrong: list[str] = []
+    combinations = product(RESULTS, Idempotency, (True, False), (True, False))
+    for kind, idempotency, attempts_left, ambiguous_before in combinations:
+        expected = expected_decision(kind, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
+        for result in RESULTS[kind]:
+            decision = decide(result, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
+            if decision is not expected:
+                wrong.append(f"{result} {idempotency} {attempts_left=} {ambiguous_before=}: {decision}")
+    assert wrong == []
+
+
+@given(st.integers(100, 599), st.sampled_from(Idempotency), st.booleans(), st.booleans())
+def test_every_status_has_a_decision(
+    status: int, idempotency: Idempotency, attempts_left: bool, ambiguous_before: bool
+) -> None:
+    """Only a 2xx, or a 404 that confirms a removal, is returned. Without attempts left, nothing is retried."""
+    result = AttemptResult(status)
+    decision = decide(result, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
+    if decision is RetryDecision.RETURN:
+        assert 200 <= status < 300 or (status == 404 and ambiguous_before and idempotency is Idempotency.DELETE)
+    else:
+        assert not 200 <= status < 300
+    if decision is RetryDecision.RETRY:
+        assert attempts_left
+        assert status == 429 or (status >= 500 and idempotency not in NEVER_REPEATED)
+
+
+def test_ambiguous_results() -> None:
+    """A write may have been applied after a 5xx, or if it was sent and no response arrived."""
+    ambiguous = {kind: {result.ambiguous for result in results} for kind, results in RESULTS.items()}
+    assert ambiguous == {kind: {kind == "ambiguous"} for kind in RESULTS}
+
+
+@given(
+    attempt=st.integers(1, 5000),
+    fraction=st.floats(0, 1),
+    base=st.floats(0, 1000),
+    cap=st.floats(0, 1000),
+)
+@example(attempt=1025, fraction=1.0, base=0.25, cap=20.0)
+def test_the_bounds_of_a_wait(attempt: int, fraction: float, base: float, cap: float) -> None:
+    """A wait is at least 0 and at most the cap, and its bound at most doubles from attempt to attempt."""
+    policy = RetryPolicy(max_attempts=5000, backoff_base=base, backoff_cap=cap)
+
+    assert 0.0 <= policy.wait(attempt, fraction) <= policy.wait(attempt, 1.0) <= cap
+    assert policy.wait(attempt, 0.0) == 0.0
+    assert policy.wait(1, 1.0) == min(base, cap)
+    assert policy.wait(attempt, 1.0) <= policy.wait(attempt + 1, 1.0) <= 2 * policy.wait(attempt, 1.0)
+
+
+def test_waits_double_up_to_the_cap() -> None:
+    """The longest waits are those of the documentation."""
+    policy = RetryPolicy(backoff_base=0.5, backoff_cap=3.0)
+
+    assert [policy.wait(attempt, 1.0) for attempt in (1, 2, 3, 4, 5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert policy.wait(3, 0.25) == 0.5
+
+
+LATER = datetime.fromtimestamp(NOW + 90, UTC)
+VALID_RETRY_AFTER = {
+    "0": 0.0,
+    "7": 7.0,
+    " 7 ": 7.0,
+    "0.5": 0.5,
+    "86400": 86_400.0,
+    format_datetime(LATER, usegmt=True): 90.0,
+    format_datetime(LATER): 90.0,
+    format_datetime(LATER + timedelta(hours=2)).replace("+0000", "+0200"): 90.0,
+    format_datetime(LATER).replace("+0000", "-0000"): 90.0,
+    f"{LATER:%A, %d-%b-%y %H:%M:%S} GMT": 90.0,
+    f"{LATER:%a %b %d %H:%M:%S %Y}": 90.0,
+    format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True): 0.0,
+}
+INVALID_RETRY_AFTER = [
+    *("", ".", "soon", "-3", "-5", "+5", "5s", "1.2.3", "1e3", "inf", "nan", "²", "Wed"),
+    "99 Foo 2023 12:00:00 GMT",
+    "Wed, 21 Oct 99999 07:28:00 GMT",
+    "Wed, 21 Oct 2015 07:28:00 +9999",
+    "Wed, 21 Oct 2015 07:28:00 +99999999999999999",
+]
+
+
+def test_a_valid_retry_after() -> None:
+    """It is a number of seconds, or a date in any of the three forms of HTTP. A past date asks for no wait."""
+    seconds = {value: parse_retry_after({"Retry-After": value}, lambda: NOW) for value in VALID_RETRY_AFTER}
+    assert seconds == pytest.approx(VALID_RETRY_AFTER)
+
+
+def test_an_invalid_retry_after() -> None:
+    """It is ignored, so that it does not hide the response; so is a missing header."""
+    seconds = {value: parse_retry_after({"Retry-After": value}, lambda: NOW) for value in INVALID_RETRY_AFTER}
+    assert seconds == dict.fromkeys(INVALID_RETRY_AFTER)
+    assert parse_retry_after({}, lambda: NOW) is None
+
+
+@given(st.text() | st.text("0123456789.:, +-GMTWedOct"))
+def test_any_retry_after_can_be_parsed(value: str) -> None:
+    """The result is None or at least 0."""
+    seconds = parse_retry_after({"Retry-After": value}, lambda: NOW)
+
+    assert seconds is None or seconds >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "body", "daily"),
+    [
+        (None, "", False),
+        (0.0, "", False),
+        (1.0, '{"error": "too many requests"}', False),
+        (60.0, "over 100 requests a second", False),
+        (60.5, "", True),
+        (3600.0, "", True),
+        (None, "100,000 requests a day", True),
+        (1.0, '{"error": "Daily limit exceeded"}', True),
+        (None, "no more requests TODAY", True),
+        (None, "holiday, days, yesterday, everyday", False),
+    ],
+)
+def test_daily_and_other_429s(retry_after: float | None, body: str, *, daily: bool) -> None:
+    """A 429 is about the daily limit if its body says so, or if it asks to wait for more than a minute."""
+    assert is_daily(retry_after, body) is daily

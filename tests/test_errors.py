@@ -1,0 +1,97 @@
+"""The tree of errors."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import amp_exp_async
+from amp_exp_async import (
+    AmpExpError,
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    BulkError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    EditConflictError,
+    InvalidInputError,
+    InvalidManifestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    Problem,
+    RateLimitError,
+    ServerError,
+    UnexpectedResponseError,
+)
+
+_REQUEST: dict[str, Any] = {"method": "GET", "path": "/flags/1", "attempts": 3}
+_STATUS: dict[str, Any] = {**_REQUEST, "status": 418, "body": {"error": ["x"]}, "headers": {"Date": "today"}}
+ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
+    AmpExpError: {},
+    BulkError: {"errors": ()},
+    ConfigurationError: {},
+    ClientClosedError: {},
+    EditConflictError: {"field": "tags", "base": ["a"], "ours": ["b"], "theirs": amp_exp_async.UNSET, "written": True},
+    InvalidInputError: {"argument": "users[1]", "rule": "must not be empty"},
+    InvalidManifestError: {"problems": [Problem("flags.yaml", 3, "flags[0].key", "is missing")]},
+    APIConnectionError: {**_REQUEST, "sent": True},
+    APITimeoutError: {**_REQUEST, "sent": True},
+    APIStatusError: _STATUS,
+    BadRequestError: _STATUS,
+    AuthenticationError: _STATUS,
+    PermissionDeniedError: _STATUS,
+    NotFoundError: _STATUS,
+    MethodNotAllowedError: _STATUS,
+    ConflictError: _STATUS,
+    ServerError: _STATUS,
+    RateLimitError: {**_STATUS, "retry_after": 1.5, "daily": True},
+    UnexpectedResponseError: {**_REQUEST, "location": "flags[1].key", "body": "{}"},
+    OutcomeUnknownError: _REQUEST,
+}
+
+
+def tree(cls: type[AmpExpError]) -> Iterator[type[AmpExpError]]:
+    """Yield a class and its subclasses."""
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from tree(subclass)
+
+
+def test_every_error_is_public() -> None:
+    """Every class of the tree can be imported from the package, and is listed here."""
+    classes = {cls for cls in tree(AmpExpError) if not cls.__name__.startswith("_")}
+
+    assert classes == set(ATTRIBUTES)
+    assert all(getattr(amp_exp_async, cls.__name__) is cls for cls in classes)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("cls", ATTRIBUTES)
+def test_pickling(cls: type[AmpExpError], protocol: int) -> None:
+    """A pickled error keeps its class, message and attributes."""
+    error = cls("fact. Instruction.", **ATTRIBUTES[cls])
+
+    copy = pickle.loads(pickle.dumps(error, protocol))
+
+    assert type(copy) is cls
+    assert str(copy) == str(error) == "fact. Instruction."
+    assert {name: getattr(copy, name) for name in ATTRIBUTES[cls]} == ATTRIBUTES[cls]
+    assert vars(copy) == vars(error)
+
+
+@pytest.mark.parametrize(
+    ("cls", "standard"),
+    [(InvalidInputError, ValueError), (APITimeoutError, TimeoutError), (ClientClosedError, RuntimeError)],
+)
+def test_standard_bases(cls: type[AmpExpError], standard: type[Exception]) -> None:
+    """Code that catches the standard exception catches the error."""
+    assert issubclass(cls, standard)
