@@ -262,7 +262,7 @@ _RULES: dict[str, tuple[Rule, str]] = {
     ),
     "settled-rollout": (
         _settled_rollout,
-        "An enabled flag gives all users the same variant, or none, and is unchanged for `days` days.",
+        "An enabled flag gives all users the same variant, or none, and is unchanged for over `days` days.",
     ),
     "unknown-variant-weight": (_unknown_variant_weight, "A weight names a variant that does not exist."),
     "segment-never-matches": (_segment_never_matches, "A segment gives no user a variant."),

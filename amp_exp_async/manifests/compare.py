@@ -50,8 +50,8 @@ class FlagDiffer:
 
     Attributes:
         kind: `flags` or `experiments`.
-        before: the document before the change; None if there was no flag.
-        after: the document after the change; None if there is no flag.
+        before: the document before the change; None if the flag is new.
+        after: the document after the change; None if the flag is removed.
         before_is_live: whether `before` is a live flag. A live flag is complete: a field that it lacks has no value.
             In a spec a missing field is unknown, so only fields that both documents have are compared.
     """

@@ -160,7 +160,14 @@ class _Match:
 
 
 async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, project_id: str | None = None) -> Plan:
-    """Return the changes that make the live flags as a manifest declares them, in another project if one is given."""
+    """Return the plan that makes the live flags as a manifest declares them.
+
+    Args:
+        transport: sends the requests.
+        manifest: the desired flags and experiments.
+        prune: whether to archive the live flags of the same projects that are not declared.
+        project_id: the project to plan for, instead of the one that the manifest names.
+    """
     original = manifest = validated(manifest)
     if prune:
         _check_prunable(manifest)
@@ -209,7 +216,7 @@ def _check_prunable(manifest: Manifest) -> None:
 
 
 def _projects(kind: KindName, manifest: Manifest, pruned_project: str | None) -> set[str | UnsetType]:
-    """Return the projects to read: those declared, and the one to prune if the kind is declared, even as empty."""
+    """Return the projects that specs name, and the project to prune if the kind is declared, even as an empty list."""
     projects = {spec.project_id for spec in manifest.of(kind)}
     if pruned_project is None or getattr(manifest, kind) is UNSET:
         return projects
@@ -249,8 +256,8 @@ def _match_specs(
         ]
         flags = [flag for flag in candidates if not flag.deleted] or candidates
         if len(flags) > 1:
-            found = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in flags)
-            reason = f"is required, because {len(flags)} flags have the key {format_value(spec.key)}: in {found}"
+            places = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in flags)
+            reason = f"is required, because {len(flags)} flags have the key {format_value(spec.key)}: in {places}"
             problems.append(problem_at(spec, "project_id", reason))
         else:
             yield _Match(kind, spec, LiveFlag.from_listing(flags[0]) if flags else None)

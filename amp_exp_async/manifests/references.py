@@ -78,7 +78,7 @@ class Resolver:
         referent = self._by_id[id]
         if _is_in(referent, project_id):
             return ""
-        advice = f"use the {self.attribute} of one in project {project_id}"
+        advice = f"use the {self.attribute} of a {self.singular} in project {project_id}"
         return f"the {label} belongs to project {referent.project_id}, not to project {project_id}: {advice}"
 
 

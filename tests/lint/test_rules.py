@@ -391,7 +391,7 @@ def test_rule_can_be_disabled() -> None:
         lint(manifest, disable="stale-tag")
 
 
-@pytest.mark.parametrize("wrong", [{"days": -1}, {"days": "30"}, {"now": datetime(2026, 1, 1)}, {"now": "today"}])  # noqa: DTZ001
+@pytest.mark.parametrize("wrong", [{"days": -1}, {"days": "30"}, {"now": datetime(2026, 1, 1)}, {"now": "today"}])  # noqa: DTZ001 - a time without a time zone is invalid
 def test_invalid_arguments_are_rejected(wrong: dict[str, Any]) -> None:
     """The message names the argument."""
     with pytest.raises(InvalidInputError, match=next(iter(wrong))):

@@ -38,19 +38,19 @@ def in_project(manifest: Manifest, project_id: str) -> Manifest:
     """Return a manifest with all specs in one project; of specs with one key only the first is kept."""
     kinds: dict[str, Any] = {}
     for kind in ("flags", "experiments"):
-        by_key = {toggle.key: toggle for toggle in reversed(manifest.of(kind))}
-        kinds[kind] = [attrs.evolve(toggle, project_id=project_id) for toggle in by_key.values()]
+        by_key = {spec.key: spec for spec in reversed(manifest.of(kind))}
+        kinds[kind] = [attrs.evolve(spec, project_id=project_id) for spec in by_key.values()]
     return Manifest(**kinds)
 
 
 def by_key(manifest: Manifest) -> dict[tuple[str, str], Any]:
     """Return the specs by kind and key, without the project and the order of variants."""
     return {
-        (kind, toggle.key): attrs.evolve(
-            toggle, project_id="", variants=sorted(toggle.variants or (), key=lambda variant: variant.key)
+        (kind, spec.key): attrs.evolve(
+            spec, project_id="", variants=sorted(spec.variants or (), key=lambda variant: variant.key)
         )
         for kind in ("flags", "experiments")
-        for toggle in manifest.of(kind)
+        for spec in manifest.of(kind)
     }
 
 
@@ -120,7 +120,7 @@ async def test_plan_has_the_ids_of_the_target(
         "deployments": FieldChange("deployments", [], ["web"]),
         "variants.on.payload": FieldChange("variants.on.payload", 2, 1),
     }
-    assert {toggle.project_id for toggle in plan.manifest.of("flags")} == {PRODUCTION}
+    assert {spec.project_id for spec in plan.manifest.of("flags")} == {PRODUCTION}
 
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
@@ -192,7 +192,7 @@ flags:
         '7: flags[0].deployments[2]: 2 deployments in project 2 have the label "twin": use id:62 or id:63',
         (
             '8: flags[0].deployments[3]: the deployment with ID "51" belongs to project 1, not to project 2: '
-            "use the label of one in project 2"
+            "use the label of a deployment in project 2"
         ),
         (
             '11: flags[0].dependencies.flags.gone: no flag, experiment or group with key "gone" in project 2: '
@@ -200,7 +200,7 @@ flags:
         ),
         (
             '12: flags[0].dependencies.flags.id:12: the flag, experiment or group with ID "12" belongs to project 1, '
-            "not to project 2: use the key of one in project 2"
+            "not to project 2: use the key of a flag, experiment or group in project 2"
         ),
         '13: flags[0].dependencies.flags.id:99: no flag, experiment or group with ID "99"',
     ]
