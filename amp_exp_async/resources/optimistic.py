@@ -39,6 +39,16 @@ _ALTERNATIVES = {
 }
 
 
+@contextmanager
+def nothing_written() -> Generator[None, None, None]:
+    """Correct the messages of validation errors: requests were sent, but no write."""
+    try:
+        yield
+    except InvalidInputError as error:
+        message = str(error).replace("Nothing was sent.", "Nothing was written.")
+        raise InvalidInputError(message, argument=error.argument, rule=error.rule) from None
+
+
 class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
     """Edits that reject conflicting changes instead of overwriting them."""
 
@@ -75,7 +85,7 @@ class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
             EditConflictError: If someone else changed the same values.
         """
         before = await self.read(id) if base is None else self.checked_base(id, base)
-        with _nothing_written():
+        with nothing_written():
             edited = change(copy.deepcopy(before))
         if inspect.isawaitable(edited):
             edited = await edited
@@ -110,14 +120,13 @@ class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
             InvalidInputError: If an edit cannot make the change.
             EditConflictError: If someone else changed the same values.
         """
-        with _nothing_written():
-            ours = changed_fields(base, edited)
+        ours = changed_fields(base, edited)
         if not ours:
             return cast("FlagConfigT_co", base)
         path = self._request(self.read, id=id).path
         async with self._exclusive(path):
             live = await self.read(id)
-            with _nothing_written():
+            with nothing_written():
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
@@ -151,6 +160,7 @@ def editable_attributes(flag_config: FlagConfig) -> dict[str, str]:
     return {_ATTRIBUTE.get(name, name): name for name in editable_fields(flag_config)}
 
 
+@nothing_written()
 def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
     """Return the fields that a changed copy changes, validated, as parameters of an edit.
 
@@ -210,16 +220,6 @@ def _is_on_cohort(condition: Any) -> bool:
     return isinstance(condition, Condition) and (
         _COHORT_TYPE in str(condition.type).lower() or condition.prop == _COHORT_PROPERTY
     )
-
-
-@contextmanager
-def _nothing_written() -> Generator[None, None, None]:
-    """Correct the message of a validation error: a read was sent, but no write."""
-    try:
-        yield
-    except InvalidInputError as error:
-        message = str(error).replace("Nothing was sent.", "Nothing was written.")
-        raise InvalidInputError(message, argument=error.argument, rule=error.rule) from None
 
 
 def _current(flag_config: FlagConfig, fields: Mapping[str, Any]) -> dict[str, Any]:

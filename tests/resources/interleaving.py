@@ -1,4 +1,4 @@
-"""Several clients whose requests come one at a time, in an order that chance decides and that is the same each time."""
+"""Requests of several clients, interleaved in a random order that a seed reproduces."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import aiohttp
 _READ_TWICE = ["GET", "GET"]
 
 
-class Turns:
-    """Who may send its next request. The others wait; whoever has read twice goes on until it has written.
+class Interleaving:
+    """Lets one client at a time send its next request, chosen at random.
 
-    That pair is the window which guarded edits leave open (docs/reliability.md); everything else is interleaved.
+    A client that has read twice continues until it has written: between these requests, guarded edits do not protect
+    others' changes (docs/reliability.md).
 
     Args:
-        seed: decides the order.
-        writers: who takes part.
+        seed: determines the order.
+        writers: the names of the clients.
     """
 
     def __init__(self, seed: object, writers: list[str]) -> None:
@@ -25,30 +26,30 @@ class Turns:
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._sent: dict[str, list[str]] = {writer: [] for writer in writers}
 
-    def begin(self, writer: str) -> None:
-        """It begins an edit."""
+    def start_edit(self, writer: str) -> None:
+        """Start an edit of a writer."""
         self._sent[writer] = []
 
-    def leave(self, writer: str) -> None:
-        """It is through, and the others need not wait for it."""
+    def finish(self, writer: str) -> None:
+        """Stop waiting for a writer."""
         del self._sent[writer]
-        self._next()
+        self._release_next()
 
-    def of(self, writer: str) -> aiohttp.TraceConfig:
-        """What keeps the requests of one client waiting."""
+    def trace_config(self, writer: str) -> aiohttp.TraceConfig:
+        """Return the tracing that delays the requests of a writer's client."""
         config = aiohttp.TraceConfig()
 
-        async def ask(_: object, __: object, request: aiohttp.TraceRequestStartParams) -> None:
+        async def wait_for_turn(_: object, __: object, request: aiohttp.TraceRequestStartParams) -> None:
             turn = self._waiting[writer] = asyncio.get_running_loop().create_future()
-            self._next()
+            self._release_next()
             await turn
             self._sent[writer].append(request.method)
 
-        config.on_request_start.append(ask)
+        config.on_request_start.append(wait_for_turn)
         return config
 
-    def _next(self) -> None:
-        """Let one go on, as soon as all have come as far as they can."""
+    def _release_next(self) -> None:
+        """Release one request, once every writer waits."""
         if self._waiting and self._waiting.keys() == self._sent.keys():
-            between = [writer for writer, sent in self._sent.items() if sent == _READ_TWICE]
-            self._waiting.pop(*between or [self._chance.choice(sorted(self._waiting))]).set_result(None)
+            about_to_write = [writer for writer, sent in self._sent.items() if sent == _READ_TWICE]
+            self._waiting.pop(*about_to_write or [self._chance.choice(sorted(self._waiting))]).set_result(None)

@@ -1,4 +1,4 @@
-"""Who changed what, and going back."""
+"""The history of a flag, and restoring a version."""
 
 from __future__ import annotations
 
@@ -24,23 +24,30 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.resources import diff_flags
-from tests.resources.fixtures import OF_A_COHORT, PILOT, STAFF, meddled, methods, put
+from tests.resources.concurrent_writers import (
+    COHORT_SEGMENT,
+    PILOT,
+    STAFF,
+    sent_methods,
+    with_concurrent_write,
+    write_elsewhere,
+)
 
 
 @pytest.fixture
 async def id(emulator: Emulator) -> str:
-    """The id of a flag in its fourth version."""
+    """The ID of a flag with four versions."""
     id = str(emulator.state.add_flag(name="one", tags=["a"], targetSegments=[copy.deepcopy(PILOT)])["id"])
-    put(emulator, id, name="two", enabled=True)
-    put(emulator, id, targetSegments=[PILOT | {"percentage": 20}, STAFF], tags=["b"])
-    put(emulator, id, variants=[{"key": "on"}, {"key": "off"}], newHere=5)
+    write_elsewhere(emulator, id, name="two", enabled=True)
+    write_elsewhere(emulator, id, targetSegments=[PILOT | {"percentage": 20}, STAFF], tags=["b"])
+    write_elsewhere(emulator, id, variants=[{"key": "on"}, {"key": "off"}], newHere=5)
     return id
 
 
 async def test_history(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Newest first, field by field, from one request."""
+    """One request gives the changes of each version, newest first."""
     history = await client.history("flags", id)
-    assert methods(emulator) == ["GET"]
+    assert sent_methods(emulator) == ["GET"]
     assert [change.version for change in history] == [4, 3, 2, 1]
     assert [set(change.differences) for change in history] == [
         {"variants", "newHere"},
@@ -54,8 +61,8 @@ async def test_history(client: AsyncExperimentClient, emulator: Emulator, id: st
     assert pickle.loads(pickle.dumps(history)) == history
 
 
-async def test_history_in_words(client: AsyncExperimentClient, id: str) -> None:
-    """Only the places that differ are named."""
+async def test_the_text_of_a_version(client: AsyncExperimentClient, id: str) -> None:
+    """The text names only the places that differ."""
     four, three, two, one = [str(change) for change in await client.history("flags", id)]
     assert two.endswith('UTC: name: "one" -> "two"; enabled: false -> true')
     assert three.endswith(
@@ -89,22 +96,22 @@ async def test_history_in_words(client: AsyncExperimentClient, id: str) -> None:
         ),
     ],
 )
-def test_differences_in_words(before: Any, after: Any, words: str) -> None:
-    """A difference says where it is."""
-    (found,) = diff_flags(Flag(id="1", key="k", **before), Flag(id="1", key="k", **after)).values()
-    assert str(found) == words
+def test_the_text_of_a_change(before: Any, after: Any, words: str) -> None:
+    """The text has the location and both values as JSON."""
+    (change,) = diff_flags(Flag(id="1", key="k", **before), Flag(id="1", key="k", **after)).values()
+    assert str(change) == words
 
 
-def test_a_version_without_its_maker() -> None:
-    """What the service does not say is left out."""
+def test_a_version_without_an_author() -> None:
+    """Missing metadata is omitted."""
     assert str(VersionChange(2, UNSET, None, {})) == "version 2: no visible difference"
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     change = VersionChange(2, "u", moment, {"name": FieldChange("name", "a", "a")})
     assert str(change) == "version 2 by u at 2026-01-02 03:04:05 UTC: name: no difference"
 
 
-async def test_history_of_what_is_not_there(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """As for every other call; and the kind is one of two."""
+async def test_an_unknown_flag_or_kind(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The errors are those of other calls."""
     with pytest.raises(NotFoundError):
         await client.history("experiments", "404")
     emulator.requests.clear()
@@ -119,9 +126,9 @@ async def test_history_of_what_is_not_there(client: AsyncExperimentClient, emula
 
 
 async def test_a_dry_run(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """It shows what would be changed, and what would not, and writes nothing."""
+    """It shows the changes, and what cannot be restored, and writes nothing."""
     shown = await client.restore_version("flags", id, 1, dry_run=True)
-    assert methods(emulator) == ["GET", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET"]
     assert set(shown.differences) == {"name", "enabled", "target_segments", "tags"}
     assert set(shown.not_restorable) == {"variants"}
     assert (shown.dry_run, shown.flag_config.name) == (True, "two")
@@ -130,9 +137,9 @@ async def test_a_dry_run(client: AsyncExperimentClient, emulator: Emulator, id: 
 
 
 async def test_restoring(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """What an edit can set is as it was, in one write; the rest is named."""
+    """One write restores the editable fields, and the result names the others."""
     restored = await client.restore_version("flags", id, 1)
-    assert methods(emulator) == ["GET", "GET", "GET", "PATCH", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET", "GET", "PATCH", "GET"]
     assert emulator.requests[3].body == {"name": "one", "enabled": False, "targetSegments": [PILOT], "tags": ["a"]}
     assert set(restored.not_restorable) == {"variants"}
     assert restored.flag_config == await client.flags.get(id)
@@ -141,45 +148,45 @@ async def test_restoring(client: AsyncExperimentClient, emulator: Emulator, id: 
     assert again.differences == {}
 
 
-async def test_restoring_the_present_version(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """There is nothing to do."""
+async def test_restoring_the_live_version(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """Nothing is written."""
     same = await client.restore_version("flags", id, 4)
     assert (same.differences, same.not_restorable, str(same)) == ({}, {}, "no difference")
-    assert methods(emulator) == ["GET", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET"]
 
 
 async def test_an_archived_flag_stays_archived(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """The versions of the service do not say whether it was."""
-    put(emulator, id, deleted=True)
+    """A version does not say whether the flag was archived."""
+    write_elsewhere(emulator, id, deleted=True)
     assert (await client.restore_version("flags", id, 1)).flag_config.deleted is True
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-async def test_a_cohort_in_either_version(
+async def test_a_cohort_condition_in_either_version(
     client: AsyncExperimentClient, emulator: Emulator, id: str, dry_run: bool
 ) -> None:
-    """The segments cannot be written, from it or to it, and the message names the one; a dry run tells as much."""
-    put(emulator, id, targetSegments=[OF_A_COHORT])
+    """The segments cannot be written from or to it, which a dry run detects too. The message names the segment."""
+    write_elsewhere(emulator, id, targetSegments=[COHORT_SEGMENT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
         await client.restore_version("flags", id, 4, dry_run=dry_run)
-    put(emulator, id, targetSegments=[PILOT])
+    write_elsewhere(emulator, id, targetSegments=[PILOT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
         await client.restore_version("flags", id, 5, dry_run=dry_run)
-    assert "PATCH" not in methods(emulator)
-    put(emulator, id, targetSegments=[OF_A_COHORT], name="other")
+    assert "PATCH" not in sent_methods(emulator)
+    write_elsewhere(emulator, id, targetSegments=[COHORT_SEGMENT], name="other")
     assert set((await client.restore_version("flags", id, 5, dry_run=dry_run)).differences) == {"name"}
 
 
-async def test_others_write_meanwhile(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """As in every guarded edit."""
+async def test_a_concurrent_write(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """It conflicts, as with every guarded edit."""
     with pytest.raises(EditConflictError, match="name"):
-        await meddled(client, emulator, id, 2, name="theirs").restore_version("flags", id, 1)
+        await with_concurrent_write(client, emulator, id, 2, name="theirs").restore_version("flags", id, 1)
 
 
 async def test_an_experiment(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """With the fields that only experiments have."""
+    """Fields that only experiments have are restored."""
     id = str(emulator.state.add_experiment(endDate="2026-01-01")["id"])
-    put(emulator, id, "experiments", endDate=None, state="running")
+    write_elsewhere(emulator, id, "experiments", endDate=None, state="running")
     restored = await client.restore_version("experiments", id, 1)
     assert set(restored.differences) == {"end_date"}
     assert set(restored.not_restorable) == {"state"}

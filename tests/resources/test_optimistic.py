@@ -1,4 +1,4 @@
-"""Guarded edits against the emulator, alone and with somebody else writing at each moment."""
+"""Guarded edits against the emulator, alone and with another user writing at each moment."""
 
 from __future__ import annotations
 
@@ -22,33 +22,40 @@ from amp_exp_async import (
     Segment,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.resources.fixtures import OF_A_COHORT, PILOT, STAFF, meddled, methods, put
+from tests.resources.concurrent_writers import (
+    COHORT_SEGMENT,
+    PILOT,
+    STAFF,
+    sent_methods,
+    with_concurrent_write,
+    write_elsewhere,
+)
 
 READ_WRITE_READ = ["GET", "GET", "PATCH", "GET"]
 
 
 @pytest.fixture
 def id(emulator: Emulator) -> str:
-    """The id of a flag with two segments and two tags."""
+    """The ID of a flag with two segments and two tags."""
     flag = emulator.state.add_flag(name="old", tags=["a", "b"], targetSegments=[copy.deepcopy(PILOT), STAFF])
     return str(flag["id"])
 
 
-def turned_on(flag: Flag) -> Flag:
+def enabled_and_renamed(flag: Flag) -> Flag:
     return attrs.evolve(flag, enabled=True, name="new")
 
 
-def wider(flag: Flag) -> Flag:
-    """The second segment at 20."""
+def with_wider_segment(flag: Flag) -> Flag:
+    """Return the flag with the second segment at 20 %."""
     first, second = flag.target_segments or ()
     return attrs.evolve(flag, target_segments=[first, attrs.evolve(second, percentage=20)])
 
 
 async def test_only_what_differs_is_sent(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Four requests, one of them a write of two fields; the result is what was read after it."""
+    """Four requests are sent; the write has two fields, and the result is the last read."""
     before = emulator.state.flag(id)
-    flag = await client.flags.guarded_edit(id, turned_on)
-    assert methods(emulator) == READ_WRITE_READ
+    flag = await client.flags.guarded_edit(id, enabled_and_renamed)
+    assert sent_methods(emulator) == READ_WRITE_READ
     assert emulator.requests[2].body == {"enabled": True, "name": "new"}
     assert flag == await client.flags.get(id)
     changed = {name for name, value in emulator.state.flag(id).items() if before[name] != value}
@@ -56,23 +63,23 @@ async def test_only_what_differs_is_sent(client: AsyncExperimentClient, emulator
 
 
 async def test_an_async_change(client: AsyncExperimentClient, id: str) -> None:
-    """It may await."""
+    """A change may be a coroutine function."""
 
     async def change(flag: Flag) -> Flag:
         await asyncio.sleep(0)
-        return turned_on(flag)
+        return enabled_and_renamed(flag)
 
     assert (await client.flags.guarded_edit(id, change)).name == "new"
 
 
 async def test_nothing_to_change(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """One reading, no write."""
+    """Without a change, one read is sent and no write."""
     assert (await client.flags.guarded_edit(id, lambda flag: flag)).name == "old"
-    assert methods(emulator) == ["GET"]
+    assert sent_methods(emulator) == ["GET"]
 
 
 async def test_a_change_in_place(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """A list that is changed in place differs, too."""
+    """A list that is changed in place is detected."""
 
     def change(flag: Flag) -> Flag:
         (flag.tags or []).append("c")
@@ -83,7 +90,7 @@ async def test_a_change_in_place(client: AsyncExperimentClient, emulator: Emulat
 
 
 async def test_a_generator_of_segments(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """It is read once, and nothing of it is lost."""
+    """A generator is read once and written completely."""
 
     def change(flag: Flag) -> Flag:
         everything: Any = (attrs.evolve(segment, percentage=1) for segment in flag.target_segments or ())
@@ -94,13 +101,13 @@ async def test_a_generator_of_segments(client: AsyncExperimentClient, emulator: 
 
 
 async def test_unknown_fields_are_written_back(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """What is not changed in the segments is as it was, down to what the library does not know."""
-    await client.flags.guarded_edit(id, wider)
+    """Unchanged segments, and fields that the library does not know, are written back as they were."""
+    await client.flags.guarded_edit(id, with_wider_segment)
     assert emulator.state.flag(id)["targetSegments"] == [PILOT, STAFF | {"percentage": 20}]
 
 
 async def test_archiving(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """`deleted` is shown, and `archive` is written."""
+    """The change of `deleted` is written as `archive`."""
     assert (await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, deleted=True))).deleted is True
     assert emulator.requests[2].body == {"archive": True}
 
@@ -119,36 +126,39 @@ async def test_archiving(client: AsyncExperimentClient, emulator: Emulator, id: 
         ({"enabled": None}, "true or false"),
     ],
 )
-async def test_what_an_edit_cannot_change(
+async def test_a_change_that_an_edit_cannot_make(
     client: AsyncExperimentClient, emulator: Emulator, id: str, change: Any, instead: str
 ) -> None:
-    """It is refused, with what does it instead; other changes of the same copy are not written either."""
+    """The whole edit is rejected, and the message names the alternative. Nothing is written."""
     with pytest.raises(InvalidInputError, match=instead) as caught:
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, description="also", **change))
     assert [caught.value.argument] == list(change)
-    assert methods(emulator) == ["GET"]
+    assert str(caught.value).endswith("Nothing was written.")
+    assert sent_methods(emulator) == ["GET"]
 
 
 @pytest.mark.parametrize("result", [None, {"enabled": True}, "flag"])
-async def test_a_change_that_returns_no_copy(client: AsyncExperimentClient, id: str, result: Any) -> None:
-    """Such as a function without a return."""
+async def test_a_change_that_does_not_return_a_copy(client: AsyncExperimentClient, id: str, result: Any) -> None:
+    """The message shows how to return a changed copy."""
     with pytest.raises(InvalidInputError, match=r"attrs\.evolve"):
         await client.flags.guarded_edit(id, lambda _: result)
 
 
 @pytest.mark.parametrize("field", ["tags", "targetSegments"])
-async def test_a_list_that_is_not_shown(client: AsyncExperimentClient, emulator: Emulator, id: str, field: str) -> None:
-    """Writing it would replace what nobody has seen."""
+async def test_a_list_that_the_response_omits(
+    client: AsyncExperimentClient, emulator: Emulator, id: str, field: str
+) -> None:
+    """The list is not written: items that were not read would be lost."""
     del emulator.state.stored_flag("flags", id).document[field]
     with pytest.raises(InvalidInputError, match="did not include"):
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["x"], target_segments=[]))
 
 
 @pytest.mark.parametrize("field", ["tags", "targetSegments"])
-async def test_a_list_that_is_not_shown_any_more(
+async def test_a_list_that_the_second_response_omits(
     client: AsyncExperimentClient, emulator: Emulator, id: str, field: str
 ) -> None:
-    """As little as in the first reading."""
+    """The second read is checked as the first is."""
 
     def change(flag: Flag) -> Flag:
         del emulator.state.stored_flag("flags", id).document[field]
@@ -157,26 +167,26 @@ async def test_a_list_that_is_not_shown_any_more(
 
     with pytest.raises(InvalidInputError, match="did not include"):
         await client.flags.guarded_edit(id, change)
-    assert methods(emulator) == ["GET", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET"]
 
 
-async def test_a_segment_of_a_cohort(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Segments are not written then, and the message names the one; other fields are."""
-    put(emulator, id, targetSegments=[PILOT, OF_A_COHORT])
+async def test_a_cohort_condition(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """Segments are not written, and the message names the segment. Other fields are written."""
+    write_elsewhere(emulator, id, targetSegments=[PILOT, COHORT_SEGMENT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
-        await client.flags.guarded_edit(id, wider)
+        await client.flags.guarded_edit(id, with_wider_segment)
     with pytest.raises(InvalidInputError, match='"Whales"'):
         await client.flags.segments.remove(id, "Whales")
-    assert methods(emulator) == ["GET", "GET"]
-    await client.flags.guarded_edit(id, turned_on)
-    assert emulator.state.flag(id)["targetSegments"] == [PILOT, OF_A_COHORT]
+    assert sent_methods(emulator) == ["GET", "GET"]
+    await client.flags.guarded_edit(id, enabled_and_renamed)
+    assert emulator.state.flag(id)["targetSegments"] == [PILOT, COHORT_SEGMENT]
 
 
 @pytest.mark.parametrize(
     "condition", [Condition(type="cohort", values=["c"]), Condition(prop="userdata_cohort", op="is", values=["c"])]
 )
-async def test_adding_a_segment_of_a_cohort(client: AsyncExperimentClient, id: str, condition: Condition) -> None:
-    """It would be dropped."""
+async def test_adding_a_cohort_condition(client: AsyncExperimentClient, id: str, condition: Condition) -> None:
+    """It is rejected: the API would drop the condition."""
     new = Segment(name="VIP", conditions=[condition], percentage=1, rollout_weights={})
     with pytest.raises(InvalidInputError, match='"VIP"'):
         await client.flags.guarded_edit(
@@ -184,62 +194,64 @@ async def test_adding_a_segment_of_a_cohort(client: AsyncExperimentClient, id: s
         )
 
 
-async def test_a_segment_of_a_cohort_made_meanwhile(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """It is seen at the second reading."""
-    view = meddled(client, emulator, id, 1, targetSegments=[PILOT, STAFF, OF_A_COHORT])
+async def test_a_cohort_condition_added_concurrently(
+    client: AsyncExperimentClient, emulator: Emulator, id: str
+) -> None:
+    """The second read detects it."""
+    view = with_concurrent_write(client, emulator, id, 1, targetSegments=[PILOT, STAFF, COHORT_SEGMENT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
-        await view.flags.guarded_edit(id, wider)
-    assert methods(emulator) == ["GET", "GET"]
+        await view.flags.guarded_edit(id, with_wider_segment)
+    assert sent_methods(emulator) == ["GET", "GET"]
 
 
 async def test_others_change_something_else(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Another field, another segment, other tags: both changes are there afterwards."""
-    view = meddled(
+    """Changes of another field, another segment and other tags are merged."""
+    view = with_concurrent_write(
         client, emulator, id, 1, name="theirs", tags=["b", "t"], targetSegments=[PILOT | {"percentage": 11}, STAFF]
     )
-    flag = await view.flags.guarded_edit(id, lambda flag: wider(attrs.evolve(flag, tags=["a", "b", "c"])))
-    assert methods(emulator) == READ_WRITE_READ
+    flag = await view.flags.guarded_edit(id, lambda flag: with_wider_segment(attrs.evolve(flag, tags=["a", "b", "c"])))
+    assert sent_methods(emulator) == READ_WRITE_READ
     assert emulator.requests[2].body.keys() == {"tags", "targetSegments"}
     assert (flag.name, flag.tags) == ("theirs", ["b", "t", "c"])
     assert [segment.percentage for segment in flag.target_segments or ()] == [11, 20]
 
 
 async def test_others_make_the_same_change(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """There is nothing left to write."""
-    view = meddled(client, emulator, id, 1, enabled=True, name="new")
-    assert (await view.flags.guarded_edit(id, turned_on)).name == "new"
-    assert methods(emulator) == ["GET", "GET"]
+    """Nothing is left to write."""
+    view = with_concurrent_write(client, emulator, id, 1, enabled=True, name="new")
+    assert (await view.flags.guarded_edit(id, enabled_and_renamed)).name == "new"
+    assert sent_methods(emulator) == ["GET", "GET"]
 
 
 async def test_others_change_the_same_field(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Nothing is written; the error has all three values."""
-    view = meddled(client, emulator, id, 1, name="theirs")
+    """Nothing is written, and the error has all three values."""
+    view = with_concurrent_write(client, emulator, id, 1, name="theirs")
     with pytest.raises(EditConflictError, match="not sent") as caught:
-        await view.flags.guarded_edit(id, turned_on)
+        await view.flags.guarded_edit(id, enabled_and_renamed)
     error = caught.value
     assert (error.field, error.base, error.ours, error.theirs, error.written) == ("name", "old", "new", "theirs", False)
     assert all(part in str(error) for part in ('"old"', '"new"', '"theirs"', f"PATCH /flags/{id}"))
-    assert methods(emulator) == ["GET", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET"]
     assert emulator.state.flag(id)["enabled"] is False
 
 
 async def test_others_change_the_same_segment(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """The error names it, and further places."""
-    view = meddled(client, emulator, id, 1, name="theirs", targetSegments=[PILOT])
+    """The error names the segment, and the other conflicts."""
+    view = with_concurrent_write(client, emulator, id, 1, name="theirs", targetSegments=[PILOT])
     with pytest.raises(EditConflictError, match="Also in conflict: target_segments") as caught:
-        await view.flags.guarded_edit(id, lambda flag: wider(turned_on(flag)))
+        await view.flags.guarded_edit(id, lambda flag: with_wider_segment(enabled_and_renamed(flag)))
     assert caught.value.field == "name"
     with pytest.raises(EditConflictError) as caught:
-        await meddled(client, emulator, id, 1, targetSegments=[PILOT | {"percentage": 3}]).flags.segments.edit(
-            id, "Pilot", percentage=4
-        )
+        await with_concurrent_write(
+            client, emulator, id, 1, targetSegments=[PILOT | {"percentage": 3}]
+        ).flags.segments.edit(id, "Pilot", percentage=4)
     percentages = [getattr(side, "percentage", side) for side in (caught.value.base, caught.value.ours)]
     assert (caught.value.field, percentages) == ('target_segments["Pilot"]', [10, 4])
     assert caught.value.theirs.percentage == 3
 
 
-async def test_a_conflict_in_words(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """It names what differs inside a segment: whom it is for, not only how large it is."""
+async def test_the_text_of_a_conflict(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """The text names the difference inside the segment."""
 
     def change(flag: Flag) -> Flag:
         pilot, staff = flag.target_segments or ()
@@ -248,79 +260,81 @@ async def test_a_conflict_in_words(client: AsyncExperimentClient, emulator: Emul
     theirs = copy.deepcopy(PILOT)
     theirs["conditions"][0]["values"].append("bo@example.com")
     with pytest.raises(EditConflictError) as caught:
-        await meddled(client, emulator, id, 1, targetSegments=[theirs, STAFF]).flags.guarded_edit(id, change)
+        await with_concurrent_write(client, emulator, id, 1, targetSegments=[theirs, STAFF]).flags.guarded_edit(
+            id, change
+        )
     ours, others = str(caught.value).partition(" Yours: ")[2].split(" Theirs: ")
     assert ours.startswith('target_segments["Pilot"].conditions: [{"prop": "gp:email", ')
     assert others.startswith('target_segments["Pilot"].conditions[0].values: +"bo@example.com".')
 
 
-async def test_the_window_that_remains(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """What others write between the last reading and the write: in other fields it stays, in the same it is lost."""
-    view = meddled(client, emulator, id, 2, name="theirs", description="theirs")
-    flag = await view.flags.guarded_edit(id, turned_on)
+async def test_the_unprotected_window(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """A write between the second read and ours survives in other fields, and is lost in the same field."""
+    view = with_concurrent_write(client, emulator, id, 2, name="theirs", description="theirs")
+    flag = await view.flags.guarded_edit(id, enabled_and_renamed)
     assert (flag.name, flag.description) == ("new", "theirs")
 
 
 @pytest.mark.parametrize("lost", [{"name": "theirs"}, {"enabled": False}])
-async def test_others_overwrite_it_at_once(
+async def test_others_overwrite_the_edit(
     client: AsyncExperimentClient, emulator: Emulator, id: str, lost: dict[str, Any]
 ) -> None:
-    """The last reading shows it."""
-    view = meddled(client, emulator, id, 3, **lost)
+    """The last read detects it."""
+    view = with_concurrent_write(client, emulator, id, 3, **lost)
     with pytest.raises(EditConflictError, match="overwrote") as caught:
-        await view.flags.guarded_edit(id, turned_on)
+        await view.flags.guarded_edit(id, enabled_and_renamed)
     assert (caught.value.field, caught.value.written) == (next(iter(lost)), True)
-    assert methods(emulator) == READ_WRITE_READ
+    assert sent_methods(emulator) == READ_WRITE_READ
 
 
 async def test_others_overwrite_values(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Also those that were added to a segment, or the segment with them."""
+    """Overwritten values, or their overwritten segment, are detected."""
     for segments in ([PILOT, STAFF], [STAFF]):
-        put(emulator, id, targetSegments=[PILOT, STAFF])
-        view = meddled(client, emulator, id, 3, targetSegments=segments)
+        write_elsewhere(emulator, id, targetSegments=[PILOT, STAFF])
+        view = with_concurrent_write(client, emulator, id, 3, targetSegments=segments)
         with pytest.raises(EditConflictError, match="overwrote"):
             await view.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
 
 
-async def test_others_build_on_what_was_written(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """That is no conflict: ours is still there."""
-    view = meddled(client, emulator, id, 3, tags=["x", "c", "a", "b"], description="theirs")
+async def test_others_extend_the_edit(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """It is not a conflict if our change is still contained."""
+    view = with_concurrent_write(client, emulator, id, 3, tags=["x", "c", "a", "b"], description="theirs")
     assert (await view.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["a", "b", "c"]))).tags
     both = copy.deepcopy(PILOT)
     both["conditions"][0]["values"] += ["b", "theirs"]
-    view = meddled(client, emulator, id, 3, targetSegments=[both, STAFF])
+    view = with_concurrent_write(client, emulator, id, 3, targetSegments=[both, STAFF])
     await view.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
 
 
-async def test_a_lost_reply_is_repeated(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """The write is a PATCH as any other."""
+async def test_a_lost_response(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """The write is repeated, as every PATCH."""
     emulator.inject(Fault.close(applied=True), method="PATCH")
-    assert (await client.flags.guarded_edit(id, turned_on)).name == "new"
-    assert methods(emulator) == ["GET", "GET", "PATCH", "PATCH", "GET"]
+    assert (await client.flags.guarded_edit(id, enabled_and_renamed)).name == "new"
+    assert sent_methods(emulator) == ["GET", "GET", "PATCH", "PATCH", "GET"]
 
 
-async def test_reading_back_fails(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """The error says that it was written."""
+async def test_the_verifying_read_fails(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """The error says that the write succeeded."""
     emulator.inject(Fault.status(400), method="GET", nth=3)
     with pytest.raises(BadRequestError) as caught:
-        await client.flags.guarded_edit(id, turned_on)
-    assert "PATCH /flags/" in caught.value.__notes__[0]
+        await client.flags.guarded_edit(id, enabled_and_renamed)
+    assert caught.value.__notes__ == [f"PATCH /flags/{id} succeeded. Only the read that verifies it failed."]
     assert emulator.state.flag(id)["name"] == "new"
     assert not client.flags.transport.session.edit_locks
 
 
-async def test_there_is_no_such_flag(client: AsyncExperimentClient) -> None:
-    """As for every other call."""
+async def test_an_unknown_flag(client: AsyncExperimentClient) -> None:
+    """The error is that of `get`."""
     with pytest.raises(NotFoundError):
-        await client.flags.guarded_edit("404", turned_on)
+        await client.flags.guarded_edit("404", enabled_and_renamed)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_many_writers_of_one_client_lose_nothing(emulator: Emulator, seed: int) -> None:
-    """Segments, values and tags added, changed and removed at once, through views of one client, all arrive."""
+async def test_concurrent_edits_of_one_client(emulator: Emulator, seed: int) -> None:
+    """No change is lost when views of one client edit segments, values and tags concurrently."""
     chance = random.Random(seed)
     emulator.latency = (0.0, 0.004)
-    segments = [STAFF | {"name": f"s{at}"} for at in range(8)] + [PILOT]
+    segments = [STAFF | {"name": f"s{number}"} for number in range(8)] + [PILOT]
     id = str(emulator.state.add_flag(tags=["t0", "t1", "t2"], targetSegments=segments)["id"])
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
 
@@ -339,18 +353,18 @@ async def test_many_writers_of_one_client_lose_nothing(emulator: Emulator, seed:
         assert len(client.flags.transport.session.edit_locks) == 0
     flag = emulator.state.flag(id)
     assert set(flag["tags"]) == {f"new{number}" for number in range(8)}
-    found = {segment["name"]: segment for segment in flag["targetSegments"]}
-    assert found.keys() == {"Pilot", "s0", "s1", "s2"} | {f"n{number}" for number in range(8)}
-    assert [found[f"s{number}"]["percentage"] for number in range(3)] == [0, 1, 2]
-    values = found["Pilot"].pop("conditions")[0]["values"]
+    live = {segment["name"]: segment for segment in flag["targetSegments"]}
+    assert live.keys() == {"Pilot", "s0", "s1", "s2"} | {f"n{number}" for number in range(8)}
+    assert [live[f"s{number}"]["percentage"] for number in range(3)] == [0, 1, 2]
+    values = live["Pilot"].pop("conditions")[0]["values"]
     assert set(values) == {"Ann@example.com"} | {f"u{number}" for number in range(8)}
-    assert found["Pilot"] == {name: value for name, value in PILOT.items() if name != "conditions"}
+    assert live["Pilot"] == {name: value for name, value in PILOT.items() if name != "conditions"}
 
 
-async def test_a_cancelled_edit_lets_others_in(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Whoever waits for their turn gets it."""
+async def test_a_cancelled_edit_releases_the_lock(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """The next edit proceeds."""
     emulator.inject(Fault.delay(0.3), method="PATCH")
-    first = asyncio.ensure_future(client.flags.guarded_edit(id, turned_on))
+    first = asyncio.ensure_future(client.flags.guarded_edit(id, enabled_and_renamed))
     await asyncio.sleep(0.1)
     waiting = asyncio.ensure_future(client.flags.tags.add(id, ["c"]))
     await asyncio.sleep(0.05)
@@ -360,33 +374,35 @@ async def test_a_cancelled_edit_lets_others_in(client: AsyncExperimentClient, em
 
 
 async def test_an_edit_of_an_earlier_reading(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """Changes by others since that reading are merged, or are a conflict; the reading is not repeated."""
+    """Others' changes since that reading are merged or conflict. The reading is not repeated."""
     base = await client.flags.get(id)
-    put(emulator, id, description="theirs")
-    flag = await client.flags.guarded_edit(id, turned_on, base=base)
+    write_elsewhere(emulator, id, description="theirs")
+    flag = await client.flags.guarded_edit(id, enabled_and_renamed, base=base)
     assert (flag.name, flag.description) == ("new", "theirs")
-    assert methods(emulator) == ["GET", "GET", "PATCH", "GET"]
-    put(emulator, id, name="theirs")
+    assert sent_methods(emulator) == ["GET", "GET", "PATCH", "GET"]
+    write_elsewhere(emulator, id, name="theirs")
     with pytest.raises(EditConflictError):
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, name="ours"), base=base)
 
 
 async def test_a_dry_run(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """The changed copy is validated and returned, and nothing is written; with a base, nothing is sent."""
+    """The changed copy is validated and returned. Nothing is written; with a base, nothing is sent."""
     base = await client.flags.get(id)
-    assert await client.flags.guarded_edit(id, turned_on, dry_run=True) == turned_on(base)
+    assert await client.flags.guarded_edit(id, enabled_and_renamed, dry_run=True) == enabled_and_renamed(base)
     emulator.requests.clear()
-    assert await client.flags.guarded_edit(id, turned_on, base=base, dry_run=True) == turned_on(base)
+    assert await client.flags.guarded_edit(id, enabled_and_renamed, base=base, dry_run=True) == enabled_and_renamed(
+        base
+    )
     with pytest.raises(InvalidInputError, match="an edit cannot change"):
         await client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, key="b"), base=base, dry_run=True)
-    assert methods(emulator) == []
+    assert sent_methods(emulator) == []
 
 
 async def test_a_base_of_another_flag(client: AsyncExperimentClient, id: str) -> None:
-    """It is rejected."""
+    """A reading of another flag is rejected."""
     base = attrs.evolve(await client.flags.get(id), id="999")
     with pytest.raises(InvalidInputError, match="base: must be the Flag with the ID"):
-        await client.flags.guarded_edit(id, turned_on, base=base)
+        await client.flags.guarded_edit(id, enabled_and_renamed, base=base)
 
 
 @pytest.mark.parametrize("decision", ["rollout", "rollback"])
@@ -399,4 +415,4 @@ async def test_dry_runs_of_decisions(client: AsyncExperimentClient, emulator: Em
     else:
         edited = await client.experiments.roll_back(base.id, "why", base=base, dry_run=True)
     assert (edited.decision, edited.decision_reason) == (decision, "why")
-    assert methods(emulator) == []
+    assert sent_methods(emulator) == []

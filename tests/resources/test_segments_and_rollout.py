@@ -1,4 +1,4 @@
-"""Single segments, values and tags, and the decisions on experiments."""
+"""Guarded edits of single segments, values and tags, and the decisions that end experiments."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ import pytest
 from amp_exp_async import UNSET, AsyncExperimentClient, Experiment, InvalidInputError, Segment
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.resources.rollout import with_rollout
-from tests.resources.fixtures import OF_A_COHORT, PILOT, STAFF, methods, put
+from tests.resources.concurrent_writers import COHORT_SEGMENT, PILOT, STAFF, sent_methods, write_elsewhere
 
 NEW: dict[str, Any] = {"name": "New", "conditions": [], "percentage": 5, "rollout_weights": {"on": 1}}
-NEW_ON_THE_WIRE = {"name": "New", "conditions": [], "percentage": 5, "rolloutWeights": {"on": 1}}
+NEW_JSON = {"name": "New", "conditions": [], "percentage": 5, "rolloutWeights": {"on": 1}}
 
 
 @pytest.fixture(params=["flags", "experiments"])
 def kind(request: pytest.FixtureRequest) -> Any:
-    """Either kind."""
+    """Flags or experiments."""
     return request.param
 
 
 @pytest.fixture
 def id(emulator: Emulator, kind: Any) -> str:
-    """The id of one with two segments and two tags."""
+    """The ID of one with two segments and two tags."""
     return str(emulator.state.add(kind, {"tags": ["a", "b"], "targetSegments": [copy.deepcopy(PILOT), STAFF]})["id"])
 
 
 @pytest.fixture
-def section(client: AsyncExperimentClient, kind: Any) -> Any:
-    """The client's flags or experiments."""
+def resource(client: AsyncExperimentClient, kind: Any) -> Any:
+    """`client.flags` or `client.experiments`."""
     return getattr(client, kind)
 
 
 def segments(emulator: Emulator, kind: Any, id: str) -> Any:
-    """The segments that the emulator has."""
+    """Return the stored segments."""
     return emulator.state.stored_flag(kind, id).document["targetSegments"]
 
 
 @pytest.mark.parametrize("new", [NEW, Segment(**NEW)])
-async def test_add_a_segment(section: Any, emulator: Emulator, kind: Any, id: str, new: Any) -> None:
-    """At the end; the others stay as they are, and a second time nothing is written."""
-    toggle = await section.segments.add(id, new)
-    assert segments(emulator, kind, id) == [PILOT, STAFF, NEW_ON_THE_WIRE]
-    assert toggle == await section.get(id)
+async def test_add_a_segment(resource: Any, emulator: Emulator, kind: Any, id: str, new: Any) -> None:
+    """It is added at the end. Adding it again writes nothing."""
+    edited = await resource.segments.add(id, new)
+    assert segments(emulator, kind, id) == [PILOT, STAFF, NEW_JSON]
+    assert edited == await resource.get(id)
     emulator.requests.clear()
-    assert await section.segments.add(id, new) == toggle
-    assert methods(emulator) == ["GET"]
+    assert await resource.segments.add(id, new) == edited
+    assert sent_methods(emulator) == ["GET"]
 
 
-async def test_remove_a_segment(section: Any, emulator: Emulator, kind: Any, id: str) -> None:
-    """By its name."""
-    await section.segments.remove(id, "Staff")
+async def test_remove_a_segment(resource: Any, emulator: Emulator, kind: Any, id: str) -> None:
+    """It is removed by name."""
+    await resource.segments.remove(id, "Staff")
     assert segments(emulator, kind, id) == [PILOT]
-    await section.segments.remove(id, "Pilot")
+    await resource.segments.remove(id, "Pilot")
     assert segments(emulator, kind, id) == []
 
 
-async def test_edit_a_segment(section: Any, emulator: Emulator, kind: Any, id: str) -> None:
-    """Only what is given changes."""
-    await section.segments.edit(id, "Pilot", percentage=50, bucketing_key=UNSET)
+async def test_edit_a_segment(resource: Any, emulator: Emulator, kind: Any, id: str) -> None:
+    """Only the given fields change."""
+    await resource.segments.edit(id, "Pilot", percentage=50, bucketing_key=UNSET)
     assert segments(emulator, kind, id) == [PILOT | {"percentage": 50}, STAFF]
-    await section.segments.edit(id, "Pilot", name="Crew", conditions=iter([]), rollout_weights={"on": 2})
+    await resource.segments.edit(id, "Pilot", name="Crew", conditions=iter([]), rollout_weights={"on": 2})
     expected = PILOT | {"percentage": 50, "name": "Crew", "conditions": [], "rolloutWeights": {"on": 2}}
     assert segments(emulator, kind, id) == [expected, STAFF]
 
@@ -80,11 +80,13 @@ async def test_edit_a_segment(section: Any, emulator: Emulator, kind: Any, id: s
         (lambda s, id: s.segments.add_values(id, "Crew", "country", ["v"], case="exact"), "no segment"),
     ],
 )
-async def test_what_is_not_there(section: Any, emulator: Emulator, id: str, call: Any, match: str) -> None:
-    """The message says what is; nothing is written."""
+async def test_an_unknown_segment_or_condition(
+    resource: Any, emulator: Emulator, id: str, call: Any, match: str
+) -> None:
+    """The message lists what exists, and nothing is written."""
     with pytest.raises(InvalidInputError, match=match):
-        await call(section, id)
-    assert methods(emulator) == ["GET"]
+        await call(resource, id)
+    assert sent_methods(emulator) == ["GET"]
 
 
 @pytest.mark.parametrize(
@@ -103,17 +105,17 @@ async def test_what_is_not_there(section: Any, emulator: Emulator, id: str, call
         lambda s: s.tags.remove("1", []),
     ],
 )
-async def test_what_is_refused_at_once(section: Any, emulator: Emulator, call: Any) -> None:
-    """Not even a reading is sent."""
+async def test_invalid_arguments(resource: Any, emulator: Emulator, call: Any) -> None:
+    """No request is sent."""
     with pytest.raises(InvalidInputError):
-        await call(section)
+        await call(resource)
     assert emulator.requests == []
 
 
-async def test_the_case_must_be_said(section: Any, id: str) -> None:
-    """There is no default to be wrong about."""
+async def test_the_case_policy_is_required(resource: Any, id: str) -> None:
+    """It has no default."""
     with pytest.raises(TypeError, match="case"):
-        await section.segments.add_values(id, "Pilot", "gp:email", ["v"])
+        await resource.segments.add_values(id, "Pilot", "gp:email", ["v"])
 
 
 @pytest.mark.parametrize(
@@ -125,35 +127,35 @@ async def test_the_case_must_be_said(section: Any, id: str) -> None:
     ],
 )
 async def test_add_values(client: AsyncExperimentClient, emulator: Emulator, case: Any, values: Any) -> None:
-    """The union, by the policy on case; all else in the array is as it was."""
-    given = (value for value in ["ann@example.com", "Bo@example.com", "bo@example.com"])
+    """Values are merged by the case policy, and the rest of the segments is unchanged."""
+    values_to_add = (value for value in ["ann@example.com", "Bo@example.com", "bo@example.com"])
     id = str(emulator.state.add_flag(targetSegments=[STAFF, copy.deepcopy(PILOT)])["id"])
-    await client.flags.segments.add_values(id, "Pilot", "gp:email", given, case=case)
-    wanted = copy.deepcopy(PILOT)
-    wanted["conditions"][0]["values"] = values
-    assert segments(emulator, "flags", id) == [STAFF, wanted]
-    assert methods(emulator) == ["GET", "GET", "PATCH", "GET"]
+    await client.flags.segments.add_values(id, "Pilot", "gp:email", values_to_add, case=case)
+    expected = copy.deepcopy(PILOT)
+    expected["conditions"][0]["values"] = values
+    assert segments(emulator, "flags", id) == [STAFF, expected]
+    assert sent_methods(emulator) == ["GET", "GET", "PATCH", "GET"]
 
 
-async def test_add_values_to_another_comparison(section: Any, emulator: Emulator, kind: Any, id: str) -> None:
-    """It has to be named."""
-    await section.segments.add_values(id, "Pilot", "country", ["Mu"], case="exact", op="is not")
+async def test_add_values_with_another_operator(resource: Any, emulator: Emulator, kind: Any, id: str) -> None:
+    """The operator selects the condition."""
+    await resource.segments.add_values(id, "Pilot", "country", ["Mu"], case="exact", op="is not")
     assert segments(emulator, kind, id)[0]["conditions"][1]["values"] == ["Atlantis", "Mu"]
 
 
-async def test_tags(section: Any, emulator: Emulator, id: str) -> None:
-    """Sets: what is there already, or is not, is no mistake, and nothing is written for it."""
-    assert (await section.tags.add(id, ["c", "a", "c"])).tags == ["a", "b", "c"]
-    assert (await section.tags.remove(id, (tag for tag in ["a", "x"]))).tags == ["b", "c"]
+async def test_tags(resource: Any, emulator: Emulator, id: str) -> None:
+    """Existing tags are not added and missing tags not removed; then nothing is written."""
+    assert (await resource.tags.add(id, ["c", "a", "c"])).tags == ["a", "b", "c"]
+    assert (await resource.tags.remove(id, (tag for tag in ["a", "x"]))).tags == ["b", "c"]
     emulator.requests.clear()
-    await section.tags.add(id, ["b"])
-    await section.tags.remove(id, ["x"])
-    assert methods(emulator) == ["GET", "GET"]
+    await resource.tags.add(id, ["b"])
+    await resource.tags.remove(id, ["x"])
+    assert sent_methods(emulator) == ["GET", "GET"]
 
 
 @pytest.fixture
 def experiment(emulator: Emulator) -> str:
-    """The id of a running experiment on two segments."""
+    """The ID of a running experiment with two segments."""
     both = {"rolloutWeights": {"control": 1, "treatment": 1}}
     return str(
         emulator.state.add_experiment(
@@ -163,16 +165,16 @@ def experiment(emulator: Emulator) -> str:
 
 
 async def test_roll_out(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
-    """The decision, and all that each segment has for the variant, in one write."""
+    """One write has the decision and the segments with all weight on the variant."""
     result = await client.experiments.roll_out(experiment, "treatment", "more orders")
-    assert methods(emulator) == ["GET", "GET", "PATCH", "GET"]
-    whole = {"percentage": 100, "rolloutWeights": {"treatment": 1}}
+    assert sent_methods(emulator) == ["GET", "GET", "PATCH", "GET"]
+    everyone = {"percentage": 100, "rolloutWeights": {"treatment": 1}}
     assert emulator.requests[2].body == {
         "decision": "rollout",
         "decisionReason": "more orders",
         "rolledOutVariant": "treatment",
         "stickyBucketing": False,
-        "targetSegments": [PILOT | whole, STAFF | whole],
+        "targetSegments": [PILOT | everyone, STAFF | everyone],
     }
     assert (result.decision, result.rolled_out_variant, result.enabled) == ("rollout", "treatment", True)
 
@@ -190,7 +192,7 @@ async def test_roll_out(client: AsyncExperimentClient, emulator: Emulator, exper
 def test_rolling_out_to_users_without_a_segment(
     percentage: int, everyone: bool, weights: dict[str, float], steps: str | None
 ) -> None:
-    """Their weights are the variants' own: where these would give them another variant, the call says what to do."""
+    """If the variants' own weights would serve them another variant, the message names the edits to make first."""
     experiment = Experiment(id="1", key="k", rollout_percentage=percentage, rollout_weights=weights)
     if steps is None:
         result = with_rollout(experiment, "treatment", "why", everyone=everyone)
@@ -201,8 +203,8 @@ def test_rolling_out_to_users_without_a_segment(
 
 
 async def test_roll_back(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
-    """Nobody gets a variant any more."""
-    put(emulator, experiment, "experiments", rolloutPercentage=50, rolledOutVariant="treatment")
+    """No user gets a variant."""
+    write_elsewhere(emulator, experiment, "experiments", rolloutPercentage=50, rolledOutVariant="treatment")
     await client.experiments.roll_back(experiment, "slower")
     body = emulator.requests[2].body
     assert [segment["percentage"] for segment in body.pop("targetSegments")] == [0, 0]
@@ -215,18 +217,18 @@ async def test_roll_back(client: AsyncExperimentClient, emulator: Emulator, expe
     }
 
 
-async def test_decisions_that_are_refused(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
-    """A variant that is not there, and segments that cannot be written."""
+async def test_rejected_decisions(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
+    """An unknown variant, and segments that cannot be written, are rejected."""
     with pytest.raises(InvalidInputError, match="control, treatment"):
         await client.experiments.roll_out(experiment, "treatmnt", "why")
-    put(emulator, experiment, "experiments", targetSegments=[OF_A_COHORT])
+    write_elsewhere(emulator, experiment, "experiments", targetSegments=[COHORT_SEGMENT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
         await client.experiments.roll_back(experiment, "why")
-    assert "PATCH" not in methods(emulator)
+    assert "PATCH" not in sent_methods(emulator)
 
 
 async def test_a_decision_on_an_experiment_without_segments(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Only the other fields are written."""
+    """Only the decision is written."""
     id = str(emulator.state.add_experiment()["id"])
     await client.experiments.roll_out(id, "treatment", "why")
     assert "targetSegments" not in emulator.requests[2].body

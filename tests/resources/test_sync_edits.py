@@ -1,4 +1,4 @@
-"""The same from blocking code."""
+"""Guarded edits with the blocking client."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import pytest
 
 from amp_exp_async import ExperimentClient, Flag, InvalidInputError
 from amp_exp_async.emulator import Emulator
-from tests.resources.fixtures import PILOT, methods
+from tests.resources.concurrent_writers import PILOT, sent_methods
 
 
 @pytest.fixture
-def served() -> Iterator[Emulator]:
+def emulator() -> Iterator[Emulator]:
     """An emulator on a thread of its own."""
     with Emulator(per_second=None, per_day=None) as emulator:
         yield emulator
 
 
 @pytest.fixture
-def client(served: Emulator) -> Iterator[ExperimentClient]:
-    """A blocking client of it."""
-    with ExperimentClient(served.api_key, base_url=served.base_url, rate_limit=None) as client:
+def client(emulator: Emulator) -> Iterator[ExperimentClient]:
+    """A blocking client of the emulator."""
+    with ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
         yield client
 
 
 @pytest.fixture
-def id(served: Emulator) -> str:
-    """The id of a flag."""
-    return str(served.state.add_flag(id="5", tags=["a"], targetSegments=[PILOT])["id"])
+def id(emulator: Emulator) -> str:
+    """The ID of a flag."""
+    return str(emulator.state.add_flag(id="5", tags=["a"], targetSegments=[PILOT])["id"])
 
 
-def test_the_change_is_made_in_the_callers_thread(client: ExperimentClient, served: Emulator, id: str) -> None:
-    """There, it may use the client, too."""
+def test_the_change_is_made_in_the_callers_thread(client: ExperimentClient, emulator: Emulator, id: str) -> None:
+    """The change may use the client."""
     threads: list[threading.Thread] = []
 
     def change(flag: Flag) -> Flag:
@@ -45,11 +45,11 @@ def test_the_change_is_made_in_the_callers_thread(client: ExperimentClient, serv
     flag = client.flags.guarded_edit(id, change)
     assert flag.description == flag.key
     assert threads == [threading.current_thread()]
-    assert methods(served) == ["GET", "GET", "GET", "PATCH", "GET"]
+    assert sent_methods(emulator) == ["GET", "GET", "GET", "PATCH", "GET"]
 
 
 def test_a_change_in_place(client: ExperimentClient, id: str) -> None:
-    """It is seen, as in the async client."""
+    """A list that is changed in place is detected."""
 
     def change(flag: Flag) -> Flag:
         (flag.tags or []).append("b")
@@ -58,22 +58,22 @@ def test_a_change_in_place(client: ExperimentClient, id: str) -> None:
     assert client.flags.guarded_edit(id, change).tags == ["a", "b"]
 
 
-async def test_an_async_change_is_refused(client: ExperimentClient, served: Emulator, id: str) -> None:
-    """Nothing would await it, neither of a function nor of a lambda."""
+async def test_an_async_change(client: ExperimentClient, emulator: Emulator, id: str) -> None:
+    """An async function, or a lambda that returns a coroutine, is rejected."""
 
     async def change(flag: Flag) -> Flag:
         return flag
 
-    given: Any = change
-    hidden: Any = lambda flag: change(flag)  # noqa: E731, PLW0108 - it is the case in question
-    for refused in (given, hidden):
-        with pytest.raises(InvalidInputError, match="must not be async"):
-            client.flags.guarded_edit(id, refused)
-    assert methods(served) == ["GET"]
+    declared: Any = change
+    hidden: Any = lambda flag: change(flag)  # noqa: E731, PLW0108 - a lambda hides that the function is async
+    for rejected, end in ((declared, "sent"), (hidden, "written")):
+        with pytest.raises(InvalidInputError, match=f"must not be async.*Nothing was {end}"):
+            client.flags.guarded_edit(id, rejected)
+    assert sent_methods(emulator) == ["GET"]
 
 
 def test_what_the_change_raises(client: ExperimentClient, id: str) -> None:
-    """It reaches the caller as it is."""
+    """The caller gets the exception."""
 
     def change(flag: Flag) -> Flag:
         raise KeyError(flag.key)
@@ -82,8 +82,8 @@ def test_what_the_change_raises(client: ExperimentClient, id: str) -> None:
         client.flags.guarded_edit(id, change)
 
 
-def test_the_rest(client: ExperimentClient, served: Emulator, id: str) -> None:
-    """Segments, tags, history and going back."""
+def test_segments_tags_and_history(client: ExperimentClient, emulator: Emulator, id: str) -> None:
+    """Single segments and tags are edited, and a version is restored."""
     assert client.flags.tags.add(id, iter(["b"])).tags == ["a", "b"]
     client.flags.segments.add_values(id, "Pilot", "gp:email", iter(["bo"]), case="exact")
     client.flags.segments.edit(id, "Pilot", percentage=30)
@@ -95,16 +95,16 @@ def test_the_rest(client: ExperimentClient, served: Emulator, id: str) -> None:
     ]
     assert client.restore_version("flags", id, 1, dry_run=True).differences.keys() == {"target_segments", "tags"}
     assert client.restore_version("flags", id, 1).flag_config.tags == ["a"]
-    assert served.state.flag(id)["targetSegments"] == [PILOT]
+    assert emulator.state.flag(id)["targetSegments"] == [PILOT]
 
 
-def test_an_earlier_reading_and_a_dry_run(client: ExperimentClient, served: Emulator, id: str) -> None:
-    """As in the async client."""
+def test_an_earlier_reading_and_a_dry_run(client: ExperimentClient, emulator: Emulator, id: str) -> None:
+    """With a base, the first read is skipped; a dry run returns the changed copy."""
     base = client.flags.get(id)
-    served.requests.clear()
+    emulator.requests.clear()
     edited = client.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, name="n"), base=base, dry_run=True)
-    assert (edited.name, methods(served)) == ("n", [])
+    assert (edited.name, sent_methods(emulator)) == ("n", [])
     assert client.flags.guarded_edit(id, lambda _: edited, base=base).name == "n"
-    assert methods(served) == ["GET", "PATCH", "GET"]
+    assert sent_methods(emulator) == ["GET", "PATCH", "GET"]
     with pytest.raises(InvalidInputError, match="base: "):
         client.flags.guarded_edit("6", lambda flag: flag, base=base)

@@ -1,4 +1,4 @@
-"""Merging two changes: no network, and a model that says what must come out."""
+"""Three-way merges, compared with a model of the expected result."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def segment(name: str, percentage: float = 0) -> Segment:
 
 @st.composite
 def segment_lists(draw: st.DrawFn) -> list[Segment]:
-    """Segments of different names, each in one of three states."""
+    """Draw segments with unique names and one of three percentages."""
     return [segment(name, draw(st.sampled_from([0, 1, 2]))) for name in draw(NAMES)]
 
 
 def merged(field: str, base: Any, ours: Any, theirs: Any) -> Any:
-    """The value of one field; fails where it overlaps."""
-    values, overlaps = merge({field: base}, {field: ours}, {field: theirs})
-    assert overlaps == []
+    """Return the merged value of a field; fail on a conflict."""
+    values, conflicts = merge({field: base}, {field: ours}, {field: theirs})
+    assert conflicts == []
     return values[field]
 
 
@@ -36,21 +36,21 @@ def merged(field: str, base: Any, ours: Any, theirs: Any) -> Any:
     ("base", "ours", "theirs", "result"),
     [("a", "b", "a", "b"), ("a", "b", "b", "b"), (None, 5, UNSET, None), (UNSET, 5, UNSET, 5), (1, 1.0, 1, 1)],
 )
-def test_a_field_of_one_piece(base: Any, ours: Any, theirs: Any, result: Any) -> None:
-    """A change of one side, or the same on both, is no conflict; the rest is."""
-    values, overlaps = merge({"name": base}, {"name": ours}, {"name": theirs})
+def test_a_single_value(base: Any, ours: Any, theirs: Any, result: Any) -> None:
+    """Only different changes of both sides are a conflict."""
+    values, conflicts = merge({"name": base}, {"name": ours}, {"name": theirs})
     if result is None:
-        assert (values, [(overlap.base, overlap.ours, overlap.theirs) for overlap in overlaps]) == (
+        assert (values, [(conflict.base, conflict.ours, conflict.theirs) for conflict in conflicts]) == (
             {},
             [(base, ours, theirs)],
         )
     else:
-        assert (values, overlaps) == ({"name": result}, [])
+        assert (values, conflicts) == ({"name": result}, [])
 
 
 @given(NAMES, NAMES, NAMES)
-def test_tags_are_a_set(base: list[str], ours: list[str], theirs: list[str]) -> None:
-    """What either side has added is there, what either has removed is not, and nothing overlaps."""
+def test_tags_merge_as_a_set(base: list[str], ours: list[str], theirs: list[str]) -> None:
+    """Additions and removals of both sides apply, without conflicts."""
     result = merged("tags", base, ours, theirs)
     was, us, they = set(base), set(ours), set(theirs)
     assert set(result) == (was | (us - was) | (they - was)) - (was - us) - (was - they)
@@ -60,9 +60,9 @@ def test_tags_are_a_set(base: list[str], ours: list[str], theirs: list[str]) -> 
 
 
 @given(segment_lists(), segment_lists(), segment_lists())
-def test_segments_by_name(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
-    """Each name by itself: the side that has changed it, if only one has, or both in the same way; else an overlap."""
-    values, overlaps = merge({"target_segments": base}, {"target_segments": ours}, {"target_segments": theirs})
+def test_segments_merge_by_name(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
+    """Each segment is merged by itself: different changes of both sides are a conflict."""
+    values, conflicts = merge({"target_segments": base}, {"target_segments": ours}, {"target_segments": theirs})
     was, us, they = ({one.name: one.percentage for one in side} for side in (base, ours, theirs))
     expected: dict[str, float] = {}
     clashes: set[str] = set()
@@ -72,29 +72,29 @@ def test_segments_by_name(base: list[Segment], ours: list[Segment], theirs: list
             clashes.add(f'target_segments["{name}"]')
         elif (result := mine if old == other else other) is not None:
             expected[name] = result
-    found = {overlap.location for overlap in overlaps}
+    found = {conflict.location for conflict in conflicts}
     assert found - {"the order of target_segments"} == clashes
-    if not overlaps:
+    if not conflicts:
         assert {one.name: one.percentage for one in values["target_segments"]} == expected
         assert len(values["target_segments"]) == len(expected)
 
 
 @given(segment_lists(), segment_lists())
-def test_a_change_of_one_side_is_taken_as_it_is(base: list[Segment], changed: list[Segment]) -> None:
-    """Order included, whichever side it is."""
+def test_a_change_of_one_side(base: list[Segment], changed: list[Segment]) -> None:
+    """It is taken as it is, including the order."""
     assert merged("target_segments", base, changed, base) == changed
     assert merged("target_segments", base, base, changed) == changed
     assert merged("target_segments", base, changed, changed) == changed
 
 
 @given(segment_lists(), segment_lists(), segment_lists())
-def test_it_does_not_matter_who_is_first(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
-    """Both ways round, the same segments come out, or the same places overlap."""
+def test_merging_is_symmetric(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
+    """With the sides swapped, the segments or the conflicts are the same."""
     field = "target_segments"
-    one, overlaps = merge({field: base}, {field: ours}, {field: theirs})
+    one, conflicts = merge({field: base}, {field: ours}, {field: theirs})
     other, swapped = merge({field: base}, {field: theirs}, {field: ours})
-    assert {overlap.location for overlap in overlaps} == {overlap.location for overlap in swapped}
-    if not overlaps:
+    assert {conflict.location for conflict in conflicts} == {conflict.location for conflict in swapped}
+    if not conflicts:
         assert sorted(one[field], key=str) == sorted(other[field], key=str)
 
 
@@ -113,23 +113,23 @@ def test_it_does_not_matter_who_is_first(base: list[Segment], ours: list[Segment
     ],
 )
 def test_the_order_of_segments(base: str, ours: str, theirs: str, result: str | None) -> None:
-    """Theirs, with what we added where it stands; ours, if only we have moved something; no guess if both have."""
-    values, overlaps = merge(*({"target_segments": [segment(name) for name in side]} for side in (base, ours, theirs)))
+    """Their order wins unless only we reordered; different reorderings are a conflict."""
+    values, conflicts = merge(*({"target_segments": [segment(name) for name in side]} for side in (base, ours, theirs)))
     if result is None:
-        assert [overlap.location for overlap in overlaps] == ["the order of target_segments"]
+        assert [conflict.location for conflict in conflicts] == ["the order of target_segments"]
     else:
-        assert ("".join(str(one.name) for one in values["target_segments"]), overlaps) == (result, [])
+        assert ("".join(str(one.name) for one in values["target_segments"]), conflicts) == (result, [])
 
 
 @pytest.mark.parametrize("twin", [segment("a"), Segment(percentage=1), Segment(name=None)])
-def test_segments_that_names_do_not_tell_apart(twin: Segment) -> None:
-    """They are one piece."""
+def test_segments_without_unique_names(twin: Segment) -> None:
+    """They merge as one value."""
     base = [segment("a"), twin]
     assert merged("target_segments", base, [*base, segment("b")], base) == [*base, segment("b")]
-    _, overlaps = merge(
+    _, conflicts = merge(
         {"target_segments": base}, {"target_segments": [*base, segment("b")]}, {"target_segments": base[:1]}
     )
-    assert [overlap.location for overlap in overlaps] == ["target_segments"]
+    assert [conflict.location for conflict in conflicts] == ["target_segments"]
 
 
 @pytest.mark.parametrize(
@@ -147,16 +147,14 @@ def test_segments_that_names_do_not_tell_apart(twin: Segment) -> None:
         (None, "", False),
     ],
 )
-def test_what_counts_as_written(written: Any, read: Any, there: bool) -> None:
-    """What the service adds, leaves out as null, or makes of a date is no mismatch."""
+def test_is_subset(written: Any, read: Any, there: bool) -> None:
+    """Fields that the service adds, nulls that it drops, and dates as timestamps match."""
     assert is_subset(written, read) is there
 
 
 @given(segment_lists(), segment_lists(), segment_lists())
-def test_what_others_add_to_a_written_change_is_no_loss(
-    base: list[Segment], ours: list[Segment], later: list[Segment]
-) -> None:
-    """A later guarded change of somebody else that leaves ours alone is fine; going back to the base is a loss."""
+def test_later_additions_are_not_a_loss(base: list[Segment], ours: list[Segment], later: list[Segment]) -> None:
+    """A later change that keeps ours is fine; a return to the base is a loss."""
     field = "target_segments"
     ours_names = {one.name for one in base} | {one.name for one in ours}
     added = [one for one in later if one.name not in ours_names]
@@ -168,11 +166,11 @@ def test_what_others_add_to_a_written_change_is_no_loss(
 @pytest.mark.parametrize(
     ("now", "lost"), [(["a", "x"], False), (["y", "x", "a"], False), (["b", "x"], True), (["a"], True), ([], True)]
 )
-def test_written_tags(now: list[str], lost: bool) -> None:
-    """`b` was removed and `x` added: that is all that is looked for, besides what was to stay."""
+def test_lost_tags(now: list[str], lost: bool) -> None:
+    """`b` was removed and `x` added; `a` stays."""
     assert bool(find_lost({"tags": ["a", "b"]}, {"tags": ["a", "x"]}, {"tags": now})) is lost
 
 
-def test_what_the_service_does_not_show_cannot_be_missing() -> None:
-    """A field that it leaves out of its replies is taken as written."""
+def test_an_omitted_field_is_not_a_loss() -> None:
+    """A field that the response omits counts as written."""
     assert find_lost({"decision": UNSET}, {"decision": "rollout"}, {"decision": UNSET}) == []

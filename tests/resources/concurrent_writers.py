@@ -1,4 +1,4 @@
-"""Somebody else, who writes at the moment that a test is about; and what an emulator was asked."""
+"""Another writer of the same flag, and the segments that both edit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PILOT: dict[str, Any] = {
     "colour": {"of": "the pilot"},
 }
 STAFF: dict[str, Any] = {"name": "Staff", "conditions": [], "percentage": 100, "rolloutWeights": {"on": 1}}
-OF_A_COHORT: dict[str, Any] = {
+COHORT_SEGMENT: dict[str, Any] = {
     "name": "Whales",
     "conditions": [{"type": "cohort", "prop": "userdata_cohort", "op": "set contains", "values": ["c1"]}],
     "percentage": 50,
@@ -27,25 +27,25 @@ OF_A_COHORT: dict[str, Any] = {
 }
 
 
-def put(emulator: Emulator, id: str, kind: Any = "flags", **fields: Any) -> None:
-    """Write as somebody else, past the client."""
+def write_elsewhere(emulator: Emulator, id: str, kind: Any = "flags", **fields: Any) -> None:
+    """Write as another user, without the client."""
     emulator.state.update(emulator.state.stored_flag(kind, id), **fields)
 
 
-def meddled(
+def with_concurrent_write(
     client: AsyncExperimentClient, emulator: Emulator, id: str, after: int, kind: Any = "flags", **fields: Any
 ) -> AsyncExperimentClient:
-    """A view of the client during whose n-th request somebody else writes, once it is answered."""
-    seen: list[Attempt] = []
+    """Return a view of the client; another user writes after the view's n-th response."""
+    attempts: list[Attempt] = []
 
-    def meddle(attempt: Attempt) -> None:
-        seen.append(attempt)
-        if len(seen) == after:
-            put(emulator, id, kind, **fields)
+    def on_attempt(attempt: Attempt) -> None:
+        attempts.append(attempt)
+        if len(attempts) == after:
+            write_elsewhere(emulator, id, kind, **fields)
 
-    return client.with_options(on_attempt=meddle)
+    return client.with_options(on_attempt=on_attempt)
 
 
-def methods(emulator: Emulator) -> list[str]:
-    """What arrived, in order."""
+def sent_methods(emulator: Emulator) -> list[str]:
+    """Return the methods of the received requests, in order."""
     return [request.method for request in emulator.requests]
