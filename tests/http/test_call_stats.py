@@ -42,36 +42,36 @@ def stats_of(client: AsyncExperimentClient) -> CallStats:
     return client._transport.stats
 
 
-LOST = Fault.close(applied=True)
+AMBIGUOUS = Fault.close(applied=True)
 HTML = Fault.status(200, body="<html>log in</html>", content_type="text/html")
 ENDINGS: dict[str, Ending] = {
     "read": (GET, [], None, 1, False),
     "written": (EDIT, [], None, 1, False),
-    "read again": (GET, [LOST, LOST], None, 3, False),
-    "written again": (EDIT, [LOST, LOST], None, 3, False),
-    "refused": (EDIT, [Fault.status(400)], BadRequestError, 1, False),
-    "refused after a loss": (EDIT, [LOST, Fault.status(400)], BadRequestError, 2, True),
-    "read lost": (GET, [Fault.status(503)] * 3, ServerError, 3, False),
-    "write lost": (EDIT, [Fault.status(503)] * 3, ServerError, 3, True),
+    "read retried": (GET, [AMBIGUOUS, AMBIGUOUS], None, 3, False),
+    "write retried": (EDIT, [AMBIGUOUS, AMBIGUOUS], None, 3, False),
+    "rejected": (EDIT, [Fault.status(400)], BadRequestError, 1, False),
+    "rejected after an ambiguous attempt": (EDIT, [AMBIGUOUS, Fault.status(400)], BadRequestError, 2, True),
+    "read ambiguous": (GET, [Fault.status(503)] * 3, ServerError, 3, False),
+    "write ambiguous": (EDIT, [Fault.status(503)] * 3, ServerError, 3, True),
     "write answered by a web page": (EDIT, [HTML], UnexpectedResponseError, 1, True),
-    "never repeated": (REMOVE_AT, [LOST], OutcomeUnknownError, 1, True),
-    "settled": (CREATE, [LOST], None, 2, False),
-    "settled as not applied": (CREATE, [Fault.status(500)], ServerError, 4, False),
-    "settling fails": (CREATE, [LOST, Fault.status(400)], OutcomeUnknownError, 2, True),
+    "never retried": (REMOVE_AT, [AMBIGUOUS], OutcomeUnknownError, 1, True),
+    "reconciled": (CREATE, [AMBIGUOUS], None, 2, False),
+    "reconciled as not applied": (CREATE, [Fault.status(500)], ServerError, 4, False),
+    "reading back fails": (CREATE, [AMBIGUOUS, Fault.status(400)], OutcomeUnknownError, 2, True),
 }
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 async def test_what_a_call_counts(emulator: Emulator, ending: Ending) -> None:
     """Retries and reading back count; a write is ambiguous if it may have been applied."""
-    call, faults, error, requests, lost = ending
+    call, faults, error, requests, ambiguous = ending
     for nth, fault in enumerate(faults, 1):
         emulator.inject(fault, nth=nth)
     retry = RetryPolicy(max_attempts=3, backoff_base=0.001)
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=retry) as client:
         result = (await asyncio.gather(call(client), return_exceptions=True))[0]
         assert isinstance(result, error) if error is not None else not isinstance(result, BaseException)
-        assert stats_of(client) == CallStats(requests, lost)
+        assert stats_of(client) == CallStats(requests, ambiguous)
         assert len(emulator.requests) == requests
 
 
@@ -83,9 +83,9 @@ async def start_call(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future
     return task
 
 
-@pytest.mark.parametrize(("call", "lost"), [(GET, False), (EDIT, True), (REMOVE_AT, True)])
+@pytest.mark.parametrize(("call", "ambiguous"), [(GET, False), (EDIT, True), (REMOVE_AT, True)])
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "cancelled"])
-async def test_a_call_that_is_cancelled(emulator: Emulator, call: Call, lost: bool, closed: bool) -> None:
+async def test_a_call_that_is_cancelled(emulator: Emulator, call: Call, ambiguous: bool, closed: bool) -> None:
     """A request in flight counts if its call is cancelled or the client is closed, and a write is then ambiguous."""
     emulator.inject(Fault.delay(30.0))
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
@@ -96,7 +96,7 @@ async def test_a_call_that_is_cancelled(emulator: Emulator, call: Call, lost: bo
             task.cancel()
         with pytest.raises((asyncio.CancelledError, ClientClosedError, OutcomeUnknownError)):
             await task
-        assert stats_of(client) == CallStats(1, lost)
+        assert stats_of(client) == CallStats(1, ambiguous)
 
 
 async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:

@@ -1,4 +1,4 @@
-"""Rule 1: one attempt is one wire request."""
+"""One attempt is one request on the wire."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ REPLY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1
 
 @define
 class DroppingServer:
-    """Answers the first request of a connection, and drops the connection when a second one arrives on it."""
+    """A server that answers the first request of a connection and drops the connection at the second one."""
 
     port: int = 0
     received: list[str] = field(factory=list[str])
-    """The method and path of every request that arrived, dropped ones included."""
+    """The method and path of every request that arrived, including dropped ones."""
     connections: int = 0
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     def count(self, method: str) -> int:
-        """How many requests of this method arrived."""
+        """Return the number of requests of this method."""
         return sum(line.startswith(method) for line in self.received)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,7 +50,7 @@ class DroppingServer:
 
 @pytest.fixture
 async def server() -> AsyncIterator[DroppingServer]:
-    """A running server of that kind."""
+    """Run the server."""
     dropping = DroppingServer()
     listener = await asyncio.start_server(dropping.serve, "127.0.0.1", 0)
     dropping.port = listener.sockets[0].getsockname()[1]
@@ -65,7 +65,7 @@ def client_of(server: DroppingServer, session: aiohttp.ClientSession | None = No
 
 
 async def test_bare_aiohttp_sends_twice(server: DroppingServer) -> None:
-    """What this library switches off: aiohttp by itself resends a DELETE when a kept-alive connection drops."""
+    """aiohttp resends a DELETE if a kept-alive connection drops; this library turns that off."""
     async with aiohttp.ClientSession() as session:
         for method in ("GET", "DELETE"):
             async with session.request(method, f"{server.url}/x") as response:
@@ -75,7 +75,7 @@ async def test_bare_aiohttp_sends_twice(server: DroppingServer) -> None:
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 async def test_a_removal_by_index_arrives_once(server: DroppingServer, own_session: bool) -> None:
-    """A dropped removal by index is not sent again by anybody, and its outcome is unknown."""
+    """A dropped removal by index is not sent again, and its outcome is unknown."""
     async with aiohttp.ClientSession() as theirs:
         async with client_of(server, None if own_session else theirs) as client:
             await client.flags.list()
@@ -87,8 +87,8 @@ async def test_a_removal_by_index_arrives_once(server: DroppingServer, own_sessi
     assert isinstance(caught.value.__cause__, APIConnectionError)
 
 
-async def test_the_callers_session_stays_as_it_is(server: DroppingServer) -> None:
-    """Their own requests over their session are resent by aiohttp, as before, while the client uses it and after."""
+async def test_the_callers_session_does_not_change(server: DroppingServer) -> None:
+    """Requests of the caller over their session are still resent by aiohttp, while the client uses it and after."""
     async with aiohttp.ClientSession() as theirs:
         async with client_of(server, theirs) as client:
             await client.flags.list()
@@ -100,7 +100,7 @@ async def test_the_callers_session_stays_as_it_is(server: DroppingServer) -> Non
 
 
 async def test_a_read_is_retried_and_counted(server: DroppingServer) -> None:
-    """A dropped read is sent again by the retry policy, and every request that arrived is in the usage."""
+    """A dropped read is retried by the policy, and the usage counts every request."""
     async with client_of(server) as client:
         await client.flags.list()
         assert await client.flags.list() == []
@@ -111,7 +111,7 @@ async def test_a_read_is_retried_and_counted(server: DroppingServer) -> None:
 
 @pytest.mark.parametrize("attempts", [1, 2])
 async def test_no_more_requests_than_attempts(server: DroppingServer, attempts: int) -> None:
-    """What the policy allows is what the server sees, also when every attempt meets a kept-alive connection."""
+    """The server receives as many requests as the policy allows, even if every connection is kept alive."""
     policy = RetryPolicy(max_attempts=attempts, backoff_base=0.0)
     async with client_of(server) as client:
         await asyncio.gather(*(client.flags.list() for _ in range(2)))

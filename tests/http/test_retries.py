@@ -1,4 +1,4 @@
-"""Rule 2: what is sent again, what never is, and how long a call waits in between."""
+"""Retries: which requests are sent again, and which never are."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ UNSAFE: dict[str, Call] = {
     "request DELETE": lambda c: c.request("DELETE", f"/flags/{FLAG}/variants/on/users/0"),
 }
 ALL = READS | SAFE_WRITES | UNSAFE
-LOST = {
+AMBIGUOUS = {
     "closed before": Fault.close(),
     "closed after": Fault.close(applied=True),
     "500 before": Fault.status(500),
@@ -80,7 +80,7 @@ LOST = {
 
 
 def populate(emulator: Emulator) -> None:
-    """Two toggles and two deployments; time stands still, so that outcomes compare."""
+    """Add a flag, an experiment and two deployments. The clock stands still, so that states are comparable."""
     emulator.clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)
     state = emulator.state
     variants = [{"key": "on"}, {"key": "off"}]
@@ -92,58 +92,56 @@ def populate(emulator: Emulator) -> None:
     state.add_cohorts("flags", FLAG, "on", ["c1", "c2"])
 
 
-def situation(emulator: Emulator) -> Any:
-    """Everything that an operation here can change, versions aside."""
+def snapshot(emulator: Emulator) -> Any:
+    """Return everything that these operations can change, except versions."""
     inclusions = emulator.state.stored_flag("flags", FLAG).inclusions
     return emulator.state.flags, emulator.state.experiments, emulator.state.deployments, inclusions
 
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """The shared emulator, populated."""
+    """Populate the shared emulator."""
     populate(emulator)
     return emulator
 
 
-def impatient(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
-    """The client, with a timeout that only a fault which delays will meet."""
+def with_timeout_for(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
+    """Return the client, with a short timeout if the fault is a delay."""
     return client.with_options(timeout=0.15) if fault.kind == "delay" else client
 
 
-@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("call", (READS | SAFE_WRITES).values(), ids=READS | SAFE_WRITES)
-async def test_a_safe_operation_is_repeated(
+async def test_a_safe_operation_is_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
-    """Whatever hides the first outcome, the operation succeeds and leaves what it leaves without a fault."""
+    """It succeeds, and has the same effect as without the fault."""
     async with Emulator() as undisturbed:
         populate(undisturbed)
         async with AsyncExperimentClient(undisturbed.api_key, base_url=undisturbed.base_url) as other:
             await call(other)
-        expected = situation(undisturbed)
+        expected = snapshot(undisturbed)
     emulator.inject(fault)
-    await call(impatient(client, fault))
-    assert situation(emulator) == expected
+    await call(with_timeout_for(client, fault))
+    assert snapshot(emulator) == expected
     assert client.usage.retries == 1
     assert [request.method for request in emulator.requests[:2]] == [emulator.requests[0].method] * 2
 
 
-@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
-async def test_an_unsafe_operation_is_never_repeated(
+async def test_an_unsafe_operation_is_never_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
-    """Whatever hides the outcome, one write arrives; what follows are reads at the most."""
+    """One write arrives, followed by reads at most."""
     emulator.inject(fault)
-    await asyncio.gather(call(impatient(client, fault)), return_exceptions=True)
+    await asyncio.gather(call(with_timeout_for(client, fault)), return_exceptions=True)
     assert [request.method for request in emulator.requests if request.method != "GET"] == [emulator.requests[0].method]
 
 
 @pytest.mark.parametrize("call", ALL.values(), ids=ALL)
-async def test_a_429_is_retried_whatever_the_operation(
-    client: AsyncExperimentClient, emulator: Emulator, call: Call
-) -> None:
-    """A refusal before processing is repeated, also for operations that are unsafe to repeat."""
+async def test_a_429_is_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """Every operation is retried after a 429, also one that is unsafe to repeat."""
     emulator.inject(Fault.status(429, retry_after=0), times=2)
     await call(client)
     assert [request.status for request in emulator.requests] == [429, 429, 200]
@@ -151,8 +149,8 @@ async def test_a_429_is_retried_whatever_the_operation(
 
 
 @pytest.mark.parametrize("call", ALL.values(), ids=ALL)
-async def test_a_refusal_is_not_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """A 4xx is final for every operation: one request."""
+async def test_a_rejection_is_not_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A 4xx is final for every operation."""
     emulator.inject(Fault.status(409), times=None)
     with pytest.raises(APIStatusError) as caught:
         await call(client)
@@ -160,17 +158,19 @@ async def test_a_refusal_is_not_retried(client: AsyncExperimentClient, emulator:
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 409, 418])
-@pytest.mark.parametrize("lost", [True, False], ids=["after a lost one", "at once"])
-async def test_which_statuses_are_final(
-    client: AsyncExperimentClient, emulator: Emulator, status: int, lost: bool
-) -> None:
-    """No status below 500 but 429 is retried, neither at first nor after a lost reply."""
-    if lost:
+@pytest.mark.parametrize("ambiguous", [True, False], ids=["after an ambiguous attempt", "at first"])
+async def test_final_statuses(client: AsyncExperimentClient, emulator: Emulator, status: int, ambiguous: bool) -> None:
+    """No status below 500 except 429 is retried, at first or after an ambiguous attempt."""
+    if ambiguous:
         emulator.inject(Fault.close(applied=True))
-    emulator.inject(Fault.status(status), nth=1 + lost, times=None)
+    emulator.inject(Fault.status(status), nth=1 + ambiguous, times=None)
     with pytest.raises(APIStatusError) as caught:
         await client.flags.edit(FLAG, enabled=True)
-    assert (caught.value.status, caught.value.attempts, len(emulator.requests)) == (status, 1 + lost, 1 + lost)
+    assert (caught.value.status, caught.value.attempts, len(emulator.requests)) == (
+        status,
+        1 + ambiguous,
+        1 + ambiguous,
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,8 +178,8 @@ async def test_which_statuses_are_final(
     [lambda c: c.flags.variants.remove(FLAG, "none"), lambda c: c.flags.deployments.remove(FLAG, OTHER)],
     ids=["variants.remove", "deployments.remove"],
 )
-async def test_a_404_at_first_raises(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """Only on a repeat does 404 mean that a removal is done; also a 429 before it is no lost reply."""
+async def test_a_404_at_the_first_attempt(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """It raises; it confirms a removal only after an ambiguous attempt, which a 429 is not."""
     emulator.inject(Fault.status(429, retry_after=0))
     with pytest.raises(NotFoundError):
         await call(client)
@@ -187,8 +187,8 @@ async def test_a_404_at_first_raises(client: AsyncExperimentClient, emulator: Em
 
 
 @pytest.mark.parametrize("exists", [True, False])
-async def test_a_404_on_the_repeat_of_a_rename(client: AsyncExperimentClient, emulator: Emulator, exists: bool) -> None:
-    """It is done when the new name is there, and 404 when neither name is."""
+async def test_a_404_of_a_repeated_rename(client: AsyncExperimentClient, emulator: Emulator, exists: bool) -> None:
+    """The rename is done if the new key exists; it raises the 404 if neither key exists."""
     emulator.inject(Fault.close(applied=exists), method="PATCH")
     old = "on" if exists else "none"
     result, _ = await outcome(client.flags.variants.edit(FLAG, old, key="renamed"))
@@ -210,11 +210,11 @@ async def test_a_404_on_the_repeat_of_a_rename(client: AsyncExperimentClient, em
 async def test_after_the_last_attempt(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault, error: type[Exception]
 ) -> None:
-    """All the policy's attempts are made and no more; the error says what the last one met and how many there were."""
+    """The error describes the last attempt of the policy, and counts all of them."""
     emulator.inject(fault, times=None)
     policy = RetryPolicy(max_attempts=3, backoff_base=0.0)
     with pytest.raises(error) as caught:
-        await call(impatient(client, fault).with_options(retry=policy))
+        await call(with_timeout_for(client, fault).with_options(retry=policy))
     assert type(caught.value) is error
     assert (caught.value.attempts, len(emulator.requests)) == (3, 3)
     assert "after 3 attempts" in str(caught.value)
@@ -222,7 +222,7 @@ async def test_after_the_last_attempt(
 
 @pytest.mark.parametrize("call", [READS["flags.get"], *UNSAFE.values()], ids=["flags.get", *UNSAFE])
 async def test_a_refused_connection_is_retried(call: Call, unused_tcp_port: int) -> None:
-    """What was never sent may be tried again, whatever it is; in the end the error says that nothing was sent."""
+    """Every operation is retried, and the error says that nothing was sent."""
     seen: list[Attempt] = []
     policy = RetryPolicy(max_attempts=3, backoff_base=0.0)
     url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -235,10 +235,8 @@ async def test_a_refused_connection_is_retried(call: Call, unused_tcp_port: int)
 
 
 @pytest.mark.parametrize("applied", [True, False])
-async def test_a_lost_removal_by_index_is_unknown(
-    client: AsyncExperimentClient, emulator: Emulator, applied: bool
-) -> None:
-    """The error does not guess, whichever it was."""
+async def test_an_ambiguous_removal_by_index(client: AsyncExperimentClient, emulator: Emulator, applied: bool) -> None:
+    """The outcome is unknown, whether it was applied or not."""
     emulator.inject(Fault.close(applied=applied), method="DELETE")
     with pytest.raises(OutcomeUnknownError):
         await client.flags.users.remove_at(FLAG, "on", 0)

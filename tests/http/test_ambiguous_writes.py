@@ -1,4 +1,4 @@
-"""The errors of calls whose outcome is uncertain."""
+"""The errors of calls whose outcome is ambiguous."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ each_safe_write = pytest.mark.parametrize("call", SAFE_WRITES.values(), ids=SAFE
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With one flag of one variant."""
+    """Add a flag with a variant."""
     emulator.state.add_flag(id=FLAG, variants=[{"key": "on"}])
     return emulator
 
 
 @each_safe_write
-@pytest.mark.parametrize("lost", [Answer(error=ConnectionResetError()), Answer(503)], ids=["closed", "503"])
-def test_a_lost_write_and_then_no_connection(call: Call, lost: Answer) -> None:
-    """That the last attempts sent nothing does not undo the first, which may have been applied."""
-    session: Any = ScriptedSession([lost, Answer(error=REFUSED)])
+@pytest.mark.parametrize("ambiguous", [Answer(error=ConnectionResetError()), Answer(503)], ids=["closed", "503"])
+def test_an_ambiguous_write_and_then_no_connection(call: Call, ambiguous: Answer) -> None:
+    """The error says that the first attempt may have been applied, although the last one was not sent."""
+    session: Any = ScriptedSession([ambiguous, Answer(error=REFUSED)])
     client = AsyncExperimentClient("outcomes-key", session=session, retry=THREE_ATTEMPTS)
     error, _ = run(outcome(call(client)))
     assert isinstance(error, errors.APIConnectionError)
@@ -56,24 +56,24 @@ def test_a_lost_write_and_then_no_connection(call: Call, lost: Answer) -> None:
 
 
 @each_safe_write
-@pytest.mark.parametrize("lost", [True, False])
-async def test_a_400_after_a_lost_one(
-    client: AsyncExperimentClient, emulator: Emulator, call: Call, lost: bool
+@pytest.mark.parametrize("ambiguous", [True, False])
+async def test_a_400_after_an_ambiguous_attempt(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, ambiguous: bool
 ) -> None:
-    """A final 400 speaks of its own attempt only: the message adds what may have become of the lost one."""
-    emulator.inject(Fault.close(applied=True) if lost else NO_BACKOFF)
+    """The message says that an earlier attempt may have been applied."""
+    emulator.inject(Fault.close(applied=True) if ambiguous else NO_BACKOFF)
     emulator.inject(Fault.status(400, body={"error": "no"}), nth=2)
     with pytest.raises(errors.BadRequestError, match=r"failed with 400 after 2 attempts") as caught:
         await call(client)
-    assert ("An earlier attempt may have been applied." in str(caught.value)) is lost
+    assert ("An earlier attempt may have been applied." in str(caught.value)) is ambiguous
 
 
 @each_creation
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_failed_creation_that_is_not_there(
+async def test_a_failed_creation_that_does_not_exist(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, status: int
 ) -> None:
-    """The service's own failure is an answer; one of what stands before it leaves open what the service still does."""
+    """A failure of the service is final; after a failure of a gateway the outcome is unknown."""
     emulator.inject(Fault.status(status), method="POST")
     with pytest.raises(errors.ServerError if status == 500 else errors.OutcomeUnknownError) as caught:
         await call(client)
@@ -87,10 +87,10 @@ async def test_a_failed_creation_that_is_not_there(
     [{}, {"name": "theirs"}, {"description": "theirs"}, {"variants": [{"key": "on"}, {"key": "theirs"}]}],
     ids=["the same", "name", "description", "variants"],
 )
-async def test_somebody_else_made_one_just_now(
+async def test_an_object_that_somebody_else_created(
     client: AsyncExperimentClient, emulator: Emulator, theirs: dict[str, Any]
 ) -> None:
-    """A new object of the key is taken for the lost one only if it is as was asked for."""
+    """A new object with the key is taken for the created one only if it matches the request."""
     asked: dict[str, Any] = {"name": "mine", "description": "mine", "variants": [{"key": "on"}]}
     emulator.state.add_flag(id="900", key="new", **(asked | theirs))
     emulator.inject(Fault.close(), method="POST")
@@ -106,15 +106,15 @@ async def test_somebody_else_made_one_just_now(
     "call", [lambda c: c.flags.get(FLAG), lambda c: c.flags.users.remove_at(FLAG, "on", 0), *CREATIONS.values()]
 )
 async def test_a_deadline_that_has_passed(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """Nothing is sent any more, and nothing is in doubt."""
+    """Nothing is sent, and nothing is ambiguous."""
     with pytest.raises(errors.APITimeoutError, match=r"was not sent: the deadline of 1e-09 s passed\.") as caught:
         await call(client.with_options(deadline=1e-9))
     assert (caught.value.sent, caught.value.attempts, emulator.requests) == (False, 0, [])
     assert (client.usage.requests, client.usage.requests_today) == (0, 0)
 
 
-async def test_a_rename_that_cannot_be_looked_for(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """The old name is gone and the new one cannot be read: unknown."""
+async def test_a_rename_that_cannot_be_verified(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """If the old key is gone and the new one cannot be read, the outcome is unknown."""
     emulator.inject(Fault.close(applied=True), method="PATCH")
     emulator.inject(Fault.status(503), method="GET", times=None)
     with pytest.raises(
@@ -135,10 +135,10 @@ CLOSINGS: dict[str, tuple[list[Fault], type[Exception]]] = {
 
 @each_creation
 @pytest.mark.parametrize(("faults", "error"), CLOSINGS.values(), ids=CLOSINGS)
-async def test_closing_while_a_write_is_under_way(
+async def test_closing_during_a_write(
     *, client: AsyncExperimentClient, emulator: Emulator, call: Call, faults: list[Fault], error: type[Exception]
 ) -> None:
-    """Once sent and not refused, nobody knows whether it was applied; its attempts are those that were sent."""
+    """If the write was sent and not rejected, its outcome is unknown, and `attempts` counts the sent ones."""
     for nth, fault in enumerate(faults, 1):
         emulator.inject(fault, nth=nth)
     writing = asyncio.ensure_future(call(client))
@@ -157,7 +157,7 @@ async def test_closing_while_a_write_is_under_way(
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
 @pytest.mark.parametrize("status", [400, 404, 503])
 async def test_headers_in_any_case(client: AsyncExperimentClient, emulator: Emulator, status: int, name: str) -> None:
-    """A header is found however it is written."""
+    """The names of response headers are case-insensitive."""
     emulator.inject(Fault.status(status, retry_after=7))
     with pytest.raises(errors.APIStatusError) as caught:
         await client.with_options(retry=RetryPolicy(max_attempts=1)).flags.get(FLAG)

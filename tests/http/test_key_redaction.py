@@ -1,4 +1,4 @@
-"""Rule 8: the key is in no error, log line, local variable or attribute that an error leads to."""
+"""The key is in no error, log line, local variable or attribute that an error leads to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was raised from or during, also where a traceback would not show it."""
+    """Yield the error, its causes and its contexts, including those that a traceback does not show."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
@@ -40,7 +40,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def leaks(error: BaseException, key: str) -> list[str]:
-    """Where the key can be read: texts and attributes of the chain's errors, and local variables of their frames."""
+    """Return where the key is found: texts and attributes of the errors, and local variables of their frames."""
     found = []
     for one in chain(error):
         for what, text in {"str": str(one), "repr": repr(one), "args": repr(one.args), "vars": repr(vars(one))}.items():
@@ -53,8 +53,8 @@ def leaks(error: BaseException, key: str) -> list[str]:
     return found
 
 
-def test_the_search_for_leaks_finds_them() -> None:
-    """Each place that is searched for the key is one where it would be found."""
+def test_the_search_for_leaks() -> None:
+    """It finds the key in every place that it searches."""
 
     def work(text: str) -> None:
         raise KeyError(1) from ValueError(text)
@@ -75,7 +75,7 @@ ECHO = f'{{"sent": "Bearer {KEY}"}}'
 
 @pytest.mark.parametrize("status", [302, 400, 401, 429, 500])
 async def test_an_echoed_key_is_redacted(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
-    """A reply that holds the key in body and headers leaves it in neither, nor in the message."""
+    """A response with the key in its body and headers leads to an error without it."""
     fault = Fault("status", code=status, headers=(("X-Echo", f"Bearer {KEY}"),), body=ECHO.encode())
     emulator.inject(fault)
     with pytest.raises(APIStatusError) as caught:
@@ -86,8 +86,10 @@ async def test_an_echoed_key_is_redacted(client: AsyncExperimentClient, emulator
 
 
 @pytest.mark.parametrize("body", [ECHO, f"Bearer {KEY}"], ids=["JSON", "text"])
-async def test_an_echoed_key_in_a_useless_reply(client: AsyncExperimentClient, emulator: Emulator, body: str) -> None:
-    """A 200 that is not what the contract says and holds the key leaves it out of the error as well."""
+async def test_an_echoed_key_in_an_unexpected_response(
+    client: AsyncExperimentClient, emulator: Emulator, body: str
+) -> None:
+    """The error for an unexpected response that contains the key does not contain it."""
     emulator.inject(Fault.status(200, body=body))
     with pytest.raises(UnexpectedResponseError) as caught:
         await client.flags.get("1")
@@ -105,16 +107,14 @@ FAILURES: dict[str, tuple[Fault, Call]] = {
     "too late": (Fault.delay(30.0), lambda c: c.flags.edit("1", name="x")),
     "not JSON": (Fault.invalid_json(), lambda c: c.flags.list()),
     "unknown": (Fault.close(), lambda c: c.flags.users.remove_at("1", "on", 0)),
-    "unsettled": (Fault.close(), lambda c: c.flags.create(project_id="1", key="x")),
+    "not reconciled": (Fault.close(), lambda c: c.flags.create(project_id="1", key="x")),
     "redirect": (Fault.redirect("http://127.0.0.1:1"), lambda c: c.request("GET", "/x")),
 }
 
 
 @pytest.mark.parametrize(("fault", "call"), FAILURES.values(), ids=FAILURES)
-async def test_no_error_holds_the_key(
-    client: AsyncExperimentClient, emulator: Emulator, fault: Fault, call: Call
-) -> None:
-    """Neither the error, nor what it was raised from, nor any frame's local variables on the way show the key."""
+async def test_errors_of_requests(client: AsyncExperimentClient, emulator: Emulator, fault: Fault, call: Call) -> None:
+    """Neither the error, nor its causes, nor the local variables of any frame show the key."""
     emulator.inject(fault, times=None)
     with pytest.raises(AmpExpError) as caught:
         await call(client.with_options(retry=ONCE, timeout=0.05))
@@ -122,8 +122,8 @@ async def test_no_error_holds_the_key(
 
 
 @pytest.mark.parametrize("secure", [True, False], ids=["https", "http"])
-async def test_no_error_of_connecting_holds_the_key(unused_tcp_port: int, secure: bool) -> None:
-    """The same where no connection was made."""
+async def test_errors_of_connections(unused_tcp_port: int, secure: bool) -> None:
+    """The same holds if no connection was made."""
     url = f"http{'s' * secure}://127.0.0.1:{unused_tcp_port}"
     async with AsyncExperimentClient(KEY, base_url=url, retry=ONCE) as client:
         with pytest.raises(APIConnectionError) as caught:
@@ -133,7 +133,7 @@ async def test_no_error_of_connecting_holds_the_key(unused_tcp_port: int, secure
 
 @asynccontextmanager
 async def answering(reply: bytes) -> AsyncIterator[str]:
-    """A server that answers everything with these bytes; its address."""
+    """Run a server that answers every request with these bytes, and yield its address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -149,8 +149,8 @@ async def answering(reply: bytes) -> AsyncIterator[str]:
     [f"Bearer {KEY}\r\n\r\n", f"HTTP/1.1 200 OK\r\nBearer {KEY}\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", ""],
     ids=["echo for a status", "echo for a header", "no status", "nothing"],
 )
-async def test_what_is_not_http(reply: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that does not speak HTTP is a lost connection; what it echoes of the key shows nowhere."""
+async def test_a_server_without_http(reply: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is a lost connection, and an echoed key is shown nowhere."""
     caplog.set_level("DEBUG", logger="amp_exp_async")
     seen: list[Attempt] = []
     async with (
@@ -167,8 +167,8 @@ async def test_what_is_not_http(reply: str, caplog: pytest.LogCaptureFixture) ->
 
 
 @pytest.mark.parametrize("unsafe", [True, False], ids=["unsafe write", "read"])
-async def test_a_handshake_that_takes_too_long(unsafe: bool) -> None:
-    """A connection that was not made in time means that nothing was sent: retried whatever it is, and no key shown."""
+async def test_a_slow_handshake(unsafe: bool) -> None:
+    """Nothing was sent, so every request is retried, and no error shows the key."""
     connections: list[asyncio.StreamWriter] = []
 
     async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""The page ahead: when it is requested, how much is in memory, and that leaving early leaves nothing behind."""
+"""Prefetched pages: when they are requested, how much memory they take, and what remains after leaving early."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ SOME = 10
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With flags `f0` to `f9`, which are listed the newest first, and deployments."""
+    """Add the flags `f0` to `f9`, which are listed newest first, and deployments."""
     for index in range(SOME):
         emulator.state.add_flag(key=f"f{index}")
         emulator.state.add_deployment(label=f"d{index}")
     return emulator
 
 
-async def settle() -> None:
-    """Let everything that can happen without anybody's doing happen."""
+async def run_callbacks() -> None:
+    """Let callbacks that are due run."""
     for _ in range(5):
         await asyncio.sleep(0.002)
 
 
 async def arrived(emulator: Emulator, count: int) -> int:
-    """How many requests have arrived, once it is so many and nothing more is on its way."""
+    """Wait for a number of requests, and return how many have arrived when none is in flight."""
     async with asyncio.timeout(5.0):
         while len(emulator.requests) < count:  # noqa: ASYNC110 - the log has no event to wait for
             await asyncio.sleep(0.001)
-    await settle()
+    await run_callbacks()
     return len(emulator.requests)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
 async def test_when_the_next_page_is_requested(client: AsyncExperimentClient, emulator: Emulator, limit: int) -> None:
-    """Not before the consumer has come to the second half of a page, then at once, and never a page further."""
+    """It is requested when the consumer reaches the second half of a page, and never a page further."""
     taken = 0
     async with aclosing(aiter(client.flags.list(limit=limit))) as flags:
         async for _ in flags:
@@ -55,17 +55,17 @@ async def test_when_the_next_page_is_requested(client: AsyncExperimentClient, em
     assert taken == SOME
 
 
-async def test_the_next_page_arrives_meanwhile(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """While the second half is worked through, the next page comes in: its first item is there without a wait."""
+async def test_the_next_page_arrives_early(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The next page arrives while the second half is processed, so its first item needs no wait."""
     seen: list[Attempt] = []
     emulator.inject(Fault.delay(0.02), nth=2)
     async with aclosing(aiter(client.with_options(on_attempt=seen.append).flags.list(limit=5))) as flags:
         for _ in range(5):
             await anext(flags)
         async with asyncio.timeout(5.0):
-            while len(seen) < 2:  # noqa: ASYNC110 - the point is that nobody waits for it
+            while len(seen) < 2:  # noqa: ASYNC110 - the point is that nothing awaits it
                 await asyncio.sleep(0.001)
-        await settle()
+        await run_callbacks()
         sixth = asyncio.ensure_future(anext(flags))
         await asyncio.sleep(0)
         assert sixth.done()
@@ -77,7 +77,7 @@ async def test_the_next_page_arrives_meanwhile(client: AsyncExperimentClient, em
 async def test_leaving_early_leaves_nothing_behind(
     client: AsyncExperimentClient, emulator: Emulator, stop_after: int, how: str
 ) -> None:
-    """However a loop is left, no task is left, nothing more is sent, and the client goes on working."""
+    """However a loop is left, no task remains, nothing more is sent, and the client still works."""
     emulator.inject(Fault.delay(0.02), nth=2)
     tasks = asyncio.all_tasks()
 
@@ -102,9 +102,9 @@ async def test_leaving_early_leaves_nothing_behind(
         await arrived(emulator, 1 if stop_after == 1 else 2)
         consumer.cancel()
     await asyncio.gather(consumer, return_exceptions=True)
-    await settle()
+    await run_callbacks()
     gc.collect()
-    await settle()
+    await run_callbacks()
     assert left_behind(tasks) == set()
     sent = len(emulator.requests)
     assert sent == (1 if stop_after == 1 else 2)
@@ -114,14 +114,14 @@ async def test_leaving_early_leaves_nothing_behind(
 
 
 def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """The tasks that are new, but for those of the emulator's server, which keeps idle connections open."""
+    """Return the new tasks, except those of the emulator, which keeps idle connections open."""
     new = asyncio.all_tasks() - before
     return {task for task in new if not getattr(task.get_coro(), "__qualname__", "").startswith("RequestHandler.")}
 
 
 @pytest.fixture
 def flags_alive() -> Iterator[Callable[[], int]]:
-    """Counts the flags in memory that were made since the test began."""
+    """Return a function that counts the flags in memory that the test has created."""
     gc.collect()
     gc.freeze()  # what is there already is not looked through again and again
     yield lambda: sum(type(one) is Flag for one in gc.get_objects())
@@ -131,7 +131,7 @@ def flags_alive() -> Iterator[Callable[[], int]]:
 async def test_at_most_two_pages_in_memory(
     client: AsyncExperimentClient, emulator: Emulator, flags_alive: Callable[[], int]
 ) -> None:
-    """However long the list is, its consumer never holds more than the items of two pages."""
+    """A list of any length holds at most the items of two pages."""
     for index in range(190):
         emulator.state.add_flag(key=f"more{index}")
     limit, most, taken = 10, 0, 0
@@ -145,8 +145,8 @@ async def test_at_most_two_pages_in_memory(
 
 
 @pytest.mark.parametrize("awaits", [True, False], ids=["waiting for it", "still in the page before"])
-async def test_closing_while_a_page_is_fetched_ahead(emulator: Emulator, awaits: bool) -> None:
-    """The consumer gets the rest of its page, then an error that says the client is closed: it was not cancelled."""
+async def test_closing_during_a_prefetch(emulator: Emulator, awaits: bool) -> None:
+    """The consumer gets the rest of its page, then `ClientClosedError`, and is not cancelled."""
     tasks = asyncio.all_tasks()
     emulator.inject(Fault.delay(30.0), nth=2)
     client = AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url)
@@ -172,7 +172,7 @@ async def test_closing_while_a_page_is_fetched_ahead(emulator: Emulator, awaits:
 
 
 async def test_a_consumer_that_never_awaits() -> None:
-    """The next page is sent for before the item is handed out, so that work which blocks the loop does not delay it."""
+    """The next page is requested before the item is yielded, so work that blocks the loop does not delay it."""
 
     def work_until(requests: int) -> int:
         for _ in range(1000):
@@ -192,8 +192,8 @@ async def test_a_consumer_that_never_awaits() -> None:
                 assert work_until(expected) == expected
 
 
-async def test_an_error_nobody_waits_for(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """A page ahead that fails after the loop was left is nobody's error: nothing is raised or logged by the loop."""
+async def test_an_error_of_an_unused_prefetch(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A prefetch that fails after the loop was left raises and logs nothing."""
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     emulator.inject(Fault.status(500), nth=2, times=None)
@@ -202,11 +202,11 @@ async def test_an_error_nobody_waits_for(client: AsyncExperimentClient, emulator
         async with aclosing(aiter(client.flags.list(limit=5))) as flags:
             for _ in range(3):
                 yield await anext(flags)
-            await settle()
+            await run_callbacks()
 
     assert len([flag async for flag in three()]) == 3
     gc.collect()
-    await settle()
+    await run_callbacks()
     assert complaints == []
     with pytest.raises(ServerError):
         await client.flags.list()

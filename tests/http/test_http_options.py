@@ -1,4 +1,4 @@
-"""How the client reaches the service: whose session, proxies, certificates, traces, the environment."""
+"""The options of the connection: session, proxy, certificates, traces and environment."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
     return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
 
 
-async def test_the_callers_session_is_used_and_stays_theirs(emulator: Emulator) -> None:
-    """Its headers and cookies go along, the key's header is ours, and after closing it is open and as before."""
+async def test_the_callers_session(emulator: Emulator) -> None:
+    """Its headers and cookies are sent, the key is the client's, and closing the client does not change or close it."""
     headers = {"X-Team": "growth", "Authorization": "Bearer theirs", "User-Agent": "theirs"}
     async with aiohttp.ClientSession(headers=headers, cookies={"c": "1"}, raise_for_status=True) as session:
         jar = aiohttp.CookieJar(unsafe=True)
@@ -49,7 +49,7 @@ async def test_the_callers_session_is_used_and_stays_theirs(emulator: Emulator) 
 
 
 async def test_trace_configurations(emulator: Emulator) -> None:
-    """aiohttp's trace configurations see every request of our own session, retries included."""
+    """They see every request of the client's own session, including retries."""
     seen: list[str] = []
 
     async def started(_: object, __: object, params: aiohttp.TraceRequestStartParams) -> None:
@@ -65,7 +65,7 @@ async def test_trace_configurations(emulator: Emulator) -> None:
 
 @define
 class Proxy:
-    """An HTTP proxy that answers by itself."""
+    """An HTTP proxy that answers without forwarding."""
 
     url: str = ""
     requests: list[str] = field(factory=list[str])
@@ -88,7 +88,7 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 @pytest.mark.parametrize("how", ["proxy", "proxy beside a session", "environment"])
 async def test_a_proxy(proxy: Proxy, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests go to the proxy that was passed, or with `trust_env` to the environment's, with the whole URL."""
+    """Requests go to the proxy of the argument, or with `trust_env` to that of the environment, with the full URL."""
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
@@ -104,20 +104,18 @@ async def test_a_proxy(proxy: Proxy, how: str, monkeypatch: pytest.MonkeyPatch) 
     assert proxy.requests == ["GET http://service.example/prefix/api/1/flags?limit=7 HTTP/1.1"]
 
 
-async def test_the_environment_is_not_trusted_unless_told(
+async def test_a_proxy_of_the_environment_is_ignored(
     emulator: Emulator, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By default no request goes to a proxy of the environment."""
+    """Without `trust_env`, no request goes to it."""
     monkeypatch.setenv("http_proxy", proxy.url)
     async with client_of(emulator) as client:
         assert await client.flags.list() == []
     assert proxy.requests == []
 
 
-async def test_a_password_file_does_not_take_the_keys_place(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With `trust_env`, an entry of `~/.netrc` for the host neither breaks the request nor replaces the key."""
+async def test_a_netrc_file(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `trust_env`, an entry for the host does not replace the key."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
     netrc.chmod(0o600)
@@ -129,7 +127,7 @@ async def test_a_password_file_does_not_take_the_keys_place(
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate that nobody signed, its key beside it."""
+    """Create a self-signed certificate with its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl to make a certificate")  # nothing that is installed can sign one
@@ -141,7 +139,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def tls_url(certificate: Path) -> AsyncIterator[str]:
-    """Where a service with that certificate listens."""
+    """Serve HTTPS with that certificate, and yield the URL."""
 
     async def answer(_: web.BaseRequest) -> web.Response:
         return web.json_response({"flags": []})
@@ -157,12 +155,12 @@ async def tls_url(certificate: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 def digest(certificate: Path) -> bytes:
-    """The certificate's fingerprint."""
+    """Return the fingerprint of the certificate."""
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text())).digest()
 
 
 async def test_certificates(tls_url: str, certificate: Path, digest: bytes) -> None:
-    """By default a certificate must be trusted; `ssl` takes a context that trusts it, its fingerprint, or no check."""
+    """By default it must be trusted. `ssl` accepts a context that trusts it, its fingerprint, or False for no check."""
     trusting = ssl.create_default_context(cafile=str(certificate))
     for accepting in (trusting, aiohttp.Fingerprint(digest), False):
         async with AsyncExperimentClient(KEY, base_url=tls_url, ssl=accepting) as client:

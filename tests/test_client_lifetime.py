@@ -1,4 +1,4 @@
-"""The client's life: opening, closing, whose session it is, how it reaches the service, and what a call leaves."""
+"""The lifetime of a client: opening, closing, its session, and the resources of a call."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
     return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
 
 
-def test_it_is_made_without_a_loop_and_opens_on_first_use() -> None:
-    """A client made outside any loop belongs to the loop of its first call; another loop is refused."""
+def test_opening() -> None:
+    """A client opens on first use and belongs to that event loop; another loop is rejected."""
     with Emulator() as emulator, asyncio.Runner() as home, asyncio.Runner() as elsewhere:
         client = client_of(emulator)
         assert client.usage.requests == 0
@@ -53,21 +53,21 @@ def test_it_is_made_without_a_loop_and_opens_on_first_use() -> None:
 
 
 async def test_closing_again_and_without_use(emulator: Emulator) -> None:
-    """Closing is idempotent, also at once from two sides, and needs no use before it."""
+    """Closing is idempotent, also concurrently, and works without any use."""
     for used in (True, False):
         client = client_of(emulator)
         if used:
             await client.flags.list()
         await asyncio.gather(client.aclose(), client.aclose())
         await client.aclose()
-        await settle()
+        await wait_for_disconnects()
         assert connections(emulator) == 0
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("used", [True, False])
 async def test_use_after_closing(emulator: Emulator, call: Call, used: bool) -> None:
-    """Every use of a closed client says so, and sends nothing."""
+    """Every use of a closed client raises `ClientClosedError` and sends nothing."""
     async with client_of(emulator) as client:
         if used:
             await client.flags.list()
@@ -77,14 +77,14 @@ async def test_use_after_closing(emulator: Emulator, call: Call, used: bool) -> 
     assert len(emulator.requests) == used
 
 
-async def settle() -> None:
-    """Let the other side of the connections see what happened."""
+async def wait_for_disconnects() -> None:
+    """Let the server notice closed connections."""
     for _ in range(5):
         await asyncio.sleep(0.002)
 
 
 def connections(emulator: Emulator) -> int:
-    """How many connections the emulator has open."""
+    """Return the number of open connections of the emulator."""
     assert emulator._runner is not None
     assert emulator._runner.server is not None
     return len(emulator._runner.server.connections)
@@ -102,10 +102,10 @@ SITUATIONS: dict[str, tuple[Fault, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("fault", "options"), SITUATIONS.values(), ids=SITUATIONS)
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
-async def test_closing_ends_what_is_under_way(
+async def test_closing_during_a_call(
     emulator: Emulator, fault: Fault, options: dict[str, Any], own_session: bool
 ) -> None:
-    """Wherever a call stands when the client is closed, it ends at once, with ClientClosedError, and leaves nothing."""
+    """A call in any stage raises `ClientClosedError` at once and leaves nothing behind."""
     emulator.inject(fault, times=None)
     tasks = asyncio.all_tasks()
     async with aiohttp.ClientSession() as theirs:
@@ -126,8 +126,8 @@ async def test_closing_ends_what_is_under_way(
     assert asyncio.all_tasks() == tasks
 
 
-async def test_closing_ends_a_write_that_waits_its_turn(emulator: Emulator) -> None:
-    """A write behind another one to the same flag ends as well; it was never sent."""
+async def test_closing_during_a_wait_for_a_lock(emulator: Emulator) -> None:
+    """A write that waits for another write raises too, and was not sent."""
     emulator.inject(Fault.delay(30.0), times=None)
     client = client_of(emulator)
     writes = [asyncio.ensure_future(client.flags.edit("1", enabled=True)) for _ in range(3)]
@@ -141,7 +141,7 @@ async def test_closing_ends_a_write_that_waits_its_turn(emulator: Emulator) -> N
 
 
 async def test_the_callers_session_is_closed(emulator: Emulator) -> None:
-    """A client over a session that its owner closed says whose it is."""
+    """A call over a session that its owner has closed says so."""
     async with aiohttp.ClientSession() as session:
         client = client_of(emulator, session=session)
         await client.flags.list()
@@ -151,8 +151,8 @@ async def test_the_callers_session_is_closed(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("options", [{"trust_env": True}, {"trace_configs": [aiohttp.TraceConfig()]}])
-async def test_what_belongs_to_the_callers_session(options: dict[str, Any]) -> None:
-    """What only a session can have is refused beside a session."""
+async def test_options_of_the_session(options: dict[str, Any]) -> None:
+    """Options that belong to a session are rejected together with one."""
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="Set them where you create it"):
             AsyncExperimentClient(KEY, session=session, **options)
@@ -170,14 +170,14 @@ async def test_what_belongs_to_the_callers_session(options: dict[str, Any]) -> N
         {"max_concurrency": 1.5},
     ],
 )
-def test_options_that_cannot_work(options: dict[str, Any]) -> None:
-    """They are refused when the client is made, by name."""
+def test_invalid_options(options: dict[str, Any]) -> None:
+    """They are rejected by name when the client is created."""
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         AsyncExperimentClient(KEY, **options)
 
 
 async def test_an_endpoint_without_a_method(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """`request` sends query and body as they are, and gives JSON parsed and anything else as text."""
+    """`request` sends query and body unchanged, and returns parsed JSON, or text."""
     flag = emulator.state.add_flag(key="x")
     listed = await client.request("get", "/flags", params={"limit": 1, "includeArchived": True, "key": "x"})
     assert listed == {"flags": [flag]}
@@ -203,15 +203,17 @@ async def test_an_endpoint_without_a_method(client: AsyncExperimentClient, emula
         ("GET", None),
     ],
 )
-async def test_what_request_refuses(client: AsyncExperimentClient, emulator: Emulator, method: Any, path: Any) -> None:
-    """What is no method, or would lead to another path, is refused before anything is sent."""
+async def test_invalid_arguments_of_request(
+    client: AsyncExperimentClient, emulator: Emulator, method: Any, path: Any
+) -> None:
+    """An invalid method, or a path that leads elsewhere, is rejected before anything is sent."""
     with pytest.raises(InvalidInputError, match="Nothing was sent"):
         await client.request(method, path)
     assert emulator.requests == []
 
 
-async def test_closing_a_view_closes_nothing(client: AsyncExperimentClient) -> None:
-    """Only the client itself ends what all its views share."""
+async def test_closing_a_copy(client: AsyncExperimentClient) -> None:
+    """It closes nothing; only closing the client itself does."""
     async with client.with_options(timeout=1.0) as view:
         await view.flags.list()
     assert await view.flags.list() == await client.flags.list() == []
@@ -219,8 +221,8 @@ async def test_closing_a_view_closes_nothing(client: AsyncExperimentClient) -> N
         client.with_options(timeout=0)
 
 
-async def test_a_cancelled_call_frees_its_slot(emulator: Emulator) -> None:
-    """With one slot, the next call goes at once; neither a task nor the cancelled request's connection is left."""
+async def test_a_cancelled_call_and_the_concurrency_limit(emulator: Emulator) -> None:
+    """With `max_concurrency=1` the next call starts at once, and no task or connection is left."""
     emulator.inject(Fault.delay(30.0))
     tasks = asyncio.all_tasks()
     async with client_of(emulator, max_concurrency=1, rate_limit=None) as client:
@@ -240,13 +242,13 @@ async def test_a_cancelled_call_frees_its_slot(emulator: Emulator) -> None:
 
 
 def scripted(session: ScriptedSession, limit: RateLimit) -> AsyncExperimentClient:
-    """A client over a session that stands in for aiohttp's."""
+    """Return a client over a scripted session."""
     stand_in = cast("aiohttp.ClientSession", session)
     return AsyncExperimentClient(KEY, base_url="https://service.example", session=stand_in, rate_limit=limit)
 
 
-def test_a_cancelled_call_frees_its_permit() -> None:
-    """Its permit comes back after as long as a lost request's, not sooner and not never."""
+def test_a_cancelled_call_and_its_permit() -> None:
+    """Its permit is released as late as that of a lost request."""
     session = ScriptedSession([Answer(seconds=50.0), Answer(body=b'{"flags": []}')])
 
     async def scenario() -> None:
@@ -262,7 +264,7 @@ def test_a_cancelled_call_frees_its_permit() -> None:
 
 
 def test_closing_leaves_no_timer() -> None:
-    """Requests that end while the client is closed do not make the pacer look at the clock again."""
+    """Requests that end while the client is closed start no timer of the rate limiter."""
     session = ScriptedSession([Answer(seconds=50.0)])
 
     async def scenario() -> None:
@@ -278,8 +280,8 @@ def test_closing_leaves_no_timer() -> None:
     run(scenario())
 
 
-def test_what_it_shows_of_itself() -> None:
-    """Its repr tells the address and not the key, and it is never pickled."""
+def test_repr_and_pickling() -> None:
+    """The repr shows the URL without the key, and the client cannot be pickled."""
     client = AsyncExperimentClient("lifetime-management-key", region="eu")
     assert repr(client) == "<AsyncExperimentClient https://experiment.eu.amplitude.com/api/1>"
     with pytest.raises(TypeError, match="cannot be pickled"):

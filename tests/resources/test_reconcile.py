@@ -1,4 +1,4 @@
-"""A creation whose reply was lost: settled by reading back, else unknown; never guessed, never repeated."""
+"""Ambiguous creations are reconciled by reading back; they are never guessed and never repeated."""
 
 from __future__ import annotations
 
@@ -48,47 +48,47 @@ each_by_key = pytest.mark.parametrize("call", BY_KEY.values(), ids=BY_KEY)
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With one flag and a deployment, neither of them in anybody's way."""
+    """Add an unrelated flag and deployment."""
     emulator.state.add_flag(id=FLAG, key="checkout")
     emulator.state.add_deployment(id="102", label="other")
     return emulator
 
 
 def posts(emulator: Emulator) -> int:
-    """How many creations arrived."""
+    """Return the number of creations that arrived."""
     return sum(request.method == "POST" for request in emulator.requests)
 
 
-def made(emulator: Emulator) -> list[str]:
-    """The ids of what there is, the newest last, leaving out what was there from the beginning."""
+def created_ids(emulator: Emulator) -> list[str]:
+    """Return the IDs of the objects that the test has created, newest last."""
     documents = [*emulator.state.flags, *emulator.state.experiments, *emulator.state.deployments]
     return [document["id"] for document in documents if document["id"] not in {FLAG, "102"}]
 
 
-def impatient(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
-    """The client, with a timeout that only a fault which delays will meet."""
+def with_timeout_for(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
+    """Return the client, with a short timeout if the fault is a delay."""
     return client.with_options(timeout=0.15) if fault.kind == "delay" else client
 
 
 @each_creation
 @pytest.mark.parametrize("fault", HIDDEN.values(), ids=HIDDEN)
-async def test_applied_and_lost_is_found(
+async def test_an_applied_creation_is_found(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
-    """What a lost creation made is found by reading back, with its id, and was sent once."""
+    """The call returns the ID of the created object. It was sent once."""
     emulator.inject(fault, method="POST")
-    result = await call(impatient(client, fault))
+    result = await call(with_timeout_for(client, fault))
     assert posts(emulator) == 1
     if result is None:
         assert [variant["key"] for variant in emulator.state.flag(FLAG)["variants"]] == ["on", "new"]
     else:
         assert isinstance(result, Created)
-        assert [result.id] == made(emulator)
+        assert [result.id] == created_ids(emulator)
 
 
 @each_creation
-async def test_closed_before_it_was_applied(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """Nothing is there, but it may still come: unknown, with the lost connection as its cause, and sent once."""
+async def test_a_creation_that_was_not_applied(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """The outcome is unknown: the object may still appear. The lost connection is the cause. It was sent once."""
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError, match="may have been applied") as caught:
         await call(client)
@@ -100,15 +100,13 @@ async def test_closed_before_it_was_applied(client: AsyncExperimentClient, emula
 
 
 @each_creation
-async def test_a_failure_of_the_service_that_applied_nothing(
-    client: AsyncExperimentClient, emulator: Emulator, call: Call
-) -> None:
-    """The service said that it failed and nothing is there: that failure is the answer, and it was sent once."""
+async def test_a_failure_of_the_service(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """If the service reports a failure and the object does not exist, this failure is raised. It was sent once."""
     emulator.inject(Fault.status(500), method="POST")
     with pytest.raises(ServerError) as caught:
         await call(client)
     assert (caught.value.status, caught.value.attempts, posts(emulator)) == (500, 1, 1)
-    assert made(emulator) == []
+    assert created_ids(emulator) == []
 
 
 @pytest.mark.parametrize("call", WITH_REPLY.values(), ids=WITH_REPLY)
@@ -117,19 +115,21 @@ async def test_a_failure_of_the_service_that_applied_nothing(
     [Fault.invalid_json(), *(Fault.status(200, applied=True, body=body) for body in ("", "OK", [], {"url": "x"}))],
     ids=["cut-off JSON", "nothing", "OK", "another shape", "no id"],
 )
-async def test_a_useless_reply_is_settled(
+async def test_an_unexpected_response(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
-    """A 200 that does not tell the id is settled like a lost reply."""
+    """A 200 without an ID is reconciled like a lost connection."""
     emulator.inject(fault, method="POST")
     result = await call(client)
-    assert [result.id] == made(emulator)
+    assert [result.id] == created_ids(emulator)
     assert posts(emulator) == 1
 
 
 @pytest.mark.parametrize("call", WITH_REPLY.values(), ids=WITH_REPLY)
-async def test_a_useless_reply_and_nothing_there(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """A 200 without an id, after which nothing is found, is unknown; what was wrong with the reply is the cause."""
+async def test_an_unexpected_response_and_no_object(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call
+) -> None:
+    """The outcome is unknown, with the unexpected response as its cause."""
     emulator.inject(Fault.status(200, body={"done": True}), method="POST")
     with pytest.raises(OutcomeUnknownError) as caught:
         await call(client)
@@ -137,8 +137,8 @@ async def test_a_useless_reply_and_nothing_there(client: AsyncExperimentClient, 
 
 
 @pytest.mark.parametrize("call", CREATIONS.values(), ids=CREATIONS)
-async def test_it_appears_a_little_later(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """A creation that the service completes after the connection was lost is found by the next look."""
+async def test_an_object_that_appears_later(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A creation that the service completes after the connection was lost is found by the next read."""
     emulator.inject(Fault.delay(30.0), method="POST")  # it is made at once, and not seen by the first reading:
     emulator.inject(Fault.status(404) if call is CREATIONS["variant"] else EMPTY[call], method="GET")
     await call(client.with_options(timeout=0.15))
@@ -151,10 +151,10 @@ EMPTY = {CREATIONS[kind]: Fault.status(200, body={f"{kind}s": []}) for kind in (
 @each_by_key
 @pytest.mark.parametrize("archived", [False, True])
 @pytest.mark.parametrize("fault", [Fault.close(), Fault.status(503)], ids=["closed", "503"])
-async def test_one_of_that_key_from_long_ago(
+async def test_an_older_object_with_the_key(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault, archived: bool
 ) -> None:
-    """An old object of the same key is never taken for the new one."""
+    """An older object is never taken for the created one."""
     for kind in ("flags", "experiments"):
         emulator.state.add(kind, {"id": "900", "key": "new", "createdAt": LONG_AGO, "deleted": archived})
     emulator.inject(fault, method="POST")
@@ -164,10 +164,8 @@ async def test_one_of_that_key_from_long_ago(
 
 
 @each_by_key
-async def test_one_of_that_key_in_another_project(
-    client: AsyncExperimentClient, emulator: Emulator, call: Call
-) -> None:
-    """An object of the same key in another project, however new, is another object."""
+async def test_an_object_in_another_project(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """An object with the key in another project is ignored."""
     for kind in ("flags", "experiments"):
         emulator.state.add(kind, {"key": "new", "projectId": "2"})
     emulator.inject(Fault.close(applied=True), method="POST")
@@ -182,10 +180,8 @@ async def test_one_of_that_key_in_another_project(
 @pytest.mark.parametrize(
     "other", [{"payload": {"a": [1]}}, {"payload": {"a": [1, None]}, "name": "theirs"}], ids=["payload", "weight"]
 )
-async def test_a_variant_that_is_not_as_asked(
-    client: AsyncExperimentClient, emulator: Emulator, other: dict[str, Any]
-) -> None:
-    """A variant of that key with other content was made by somebody else: unknown."""
+async def test_a_variant_that_differs(client: AsyncExperimentClient, emulator: Emulator, other: dict[str, Any]) -> None:
+    """The outcome is unknown, because somebody else has created the variant."""
     emulator.state.add_flag(id="700", variants=[{"key": "new", **other}])
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError, match="differs from the request"):
@@ -193,8 +189,8 @@ async def test_a_variant_that_is_not_as_asked(
     assert posts(emulator) == 1
 
 
-async def test_two_deployments_of_that_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Two of the label cannot be told apart: unknown. One of another project does not count."""
+async def test_two_deployments_with_the_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The outcome is unknown. A deployment of another project is ignored."""
     emulator.state.add_deployment(label="new", projectId="2")
     emulator.state.add_deployment(label="new")
     emulator.inject(Fault.close(applied=True), method="POST")
@@ -203,8 +199,8 @@ async def test_two_deployments_of_that_label(client: AsyncExperimentClient, emul
     assert posts(emulator) == 1
 
 
-async def test_an_archived_deployment_of_that_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """An archived deployment of the label is not the one that was just to be created."""
+async def test_an_archived_deployment_with_the_label(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It is ignored."""
     emulator.state.add_deployment(label="new", deleted=True)
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError):
@@ -231,7 +227,7 @@ async def test_reading_back_fails_too(
     cause: type[Exception],
     failing: Fault,
 ) -> None:
-    """When it cannot be looked for, it is unknown, and the cause is what hid the outcome, not the failed reading."""
+    """The outcome is unknown, and the cause is the ambiguous attempt, not the failed read."""
     emulator.inject(fault, method="POST")
     emulator.inject(failing, method="GET", times=None)
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -242,8 +238,8 @@ async def test_reading_back_fails_too(
 
 
 @each_creation
-async def test_a_refusal_is_not_looked_into(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """A 4xx says that nothing was created: it is raised as it is, and nothing is read."""
+async def test_a_rejection_is_not_reconciled(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A 4xx is raised as it is, and nothing is read."""
     emulator.inject(Fault.status(400, body={"error": "exists"}), method="POST")
     with pytest.raises(BadRequestError) as caught:
         await call(client)
@@ -252,8 +248,8 @@ async def test_a_refusal_is_not_looked_into(client: AsyncExperimentClient, emula
 
 
 @each_creation
-async def test_a_429_before_a_lost_reply(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
-    """A refused creation is sent again, a lost one is not: one of two that arrived was applied."""
+async def test_a_429_before_an_ambiguous_attempt(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """A creation is retried after a 429, and not after an ambiguous attempt."""
     emulator.inject(Fault.status(429, retry_after=0), method="POST")
     emulator.inject(Fault.close(applied=True), method="POST", nth=2)
     await call(client)
@@ -262,7 +258,7 @@ async def test_a_429_before_a_lost_reply(client: AsyncExperimentClient, emulator
 
 @each_creation
 @pytest.mark.parametrize(
-    ("lost", "reading", "base"),
+    ("ambiguous", "reading", "base"),
     [
         (Answer(error=ConnectionResetError()), Answer(seconds=1.6), 0.0),
         (Answer(error=ConnectionResetError()), Answer(seconds=0.1), 5.0),
@@ -271,14 +267,14 @@ async def test_a_429_before_a_lost_reply(client: AsyncExperimentClient, emulator
     ],
     ids=["slow readings", "long waits", "failing readings", "no reply at all"],
 )
-def test_settling_keeps_to_the_deadline(call: Call, lost: Answer, reading: Answer, base: float) -> None:
-    """The deadline bounds a call together with its readings and the waits between them."""
+def test_the_deadline_includes_reading_back(call: Call, ambiguous: Answer, reading: Answer, base: float) -> None:
+    """The deadline limits a call including its reads and the waits between them."""
     nothing = orjson.dumps({"flags": [], "experiments": [], "deployments": []})
     status = 404 if call is CREATIONS["variant"] and reading.status == 200 else reading.status
     client = AsyncExperimentClient(
-        "settling-management-key",
+        "reconcile-management-key",
         base_url="https://service.example",
-        session=ScriptedSession([lost, Answer(status, nothing, seconds=reading.seconds)]),
+        session=ScriptedSession([ambiguous, Answer(status, nothing, seconds=reading.seconds)]),
         deadline=4.0,
         retry=RetryPolicy(backoff_base=base),
     )

@@ -1,4 +1,4 @@
-"""Rule 2, the time between attempts: jitter, Retry-After, the deadline; and who gets to see each attempt."""
+"""The waits between attempts, the deadline, and the `on_attempt` callback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = "waits-management-key"
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With one flag."""
+    """Add a flag."""
     emulator.state.add_flag(id="1")
     return emulator
 
@@ -36,7 +36,7 @@ def scripted(session: ScriptedSession, **options: Any) -> AsyncExperimentClient:
     ids=["seconds", "fraction", "date"],
 )
 def test_retry_after_is_a_floor(status: int, header: Callable[[], str], least: float) -> None:
-    """The next attempt comes not before Retry-After, and at most the policy's own wait later."""
+    """The next attempt is sent after `Retry-After`, and at most the wait of the policy later."""
     session = ScriptedSession([Answer(status, headers={"Retry-After": header()}), Answer(body=b'{"flags": []}')])
 
     async def scenario() -> None:
@@ -48,8 +48,8 @@ def test_retry_after_is_a_floor(status: int, header: Callable[[], str], least: f
 
 
 @pytest.mark.parametrize("header", ["", "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_retry_after_that_asks_for_nothing(header: str) -> None:
-    """Without a usable Retry-After, or with one that has passed, the policy's own wait is all."""
+def test_an_unusable_retry_after(header: str) -> None:
+    """Without a valid `Retry-After`, or with a past one, only the wait of the policy counts."""
     session = ScriptedSession([Answer(503, headers={"Retry-After": header}), Answer(body=b'{"flags": []}')])
 
     async def scenario() -> None:
@@ -60,8 +60,8 @@ def test_a_retry_after_that_asks_for_nothing(header: str) -> None:
     assert session.times[1] <= 0.5
 
 
-def test_waits_are_drawn_evenly_and_grow() -> None:
-    """Full jitter: the n-th wait is anything from 0 to its double-growing bound, at most the cap."""
+def test_full_jitter() -> None:
+    """The n-th wait is drawn from 0 to its bound, which doubles up to the cap."""
     policy = RetryPolicy(max_attempts=5, backoff_base=1.0, backoff_cap=3.0)
     waits: list[list[float]] = [[], [], [], []]
     for _ in range(40):
@@ -75,7 +75,7 @@ def test_waits_are_drawn_evenly_and_grow() -> None:
 
 
 def test_one_429_pauses_every_request_of_the_key() -> None:
-    """While Retry-After runs for one call, no other call of the client is sent either."""
+    """During the `Retry-After` of one call, no other call of the client is sent."""
     session = ScriptedSession([Answer(429, headers={"Retry-After": "5"}), Answer(body=b'{"flags": []}')])
 
     async def scenario() -> None:
@@ -101,15 +101,15 @@ def test_one_429_pauses_every_request_of_the_key() -> None:
     ids=["no reply", "429 beyond", "503 beyond", "date beyond", "slow failures"],
 )
 def test_the_deadline_bounds_the_whole_call(answer: Answer, error: type[Exception], seconds: float) -> None:
-    """A call never lasts longer than its deadline, and fails at once when the next attempt would come after it."""
+    """A call never exceeds its deadline, and fails at once if the next attempt would come later."""
     client = scripted(ScriptedSession([answer]), deadline=4.0, retry=RetryPolicy(max_attempts=9, backoff_base=0.0))
     result, elapsed = run(outcome(client.flags.get("1")))
     assert isinstance(result, error)
     assert elapsed == pytest.approx(seconds)
 
 
-def test_the_deadline_counts_the_wait_for_other_requests() -> None:
-    """A call that gets no slot before its deadline fails then, and was not sent."""
+def test_the_deadline_includes_the_wait_for_other_requests() -> None:
+    """A call that waits for other requests until its deadline fails then, and is not sent."""
     session = ScriptedSession([Answer(seconds=10.0)])
 
     async def scenario() -> None:
@@ -125,8 +125,8 @@ def test_the_deadline_counts_the_wait_for_other_requests() -> None:
     assert len(session.sent) == 1
 
 
-async def test_an_observer_sees_every_attempt(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """It gets method, path, number, status or error, and the seconds of each request that was sent."""
+async def test_on_attempt(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It receives method, path, number, status or error, and the seconds of each request."""
     seen: list[Attempt] = []
     emulator.inject(Fault.close())
     emulator.inject(Fault.delay(0.02), nth=2)
@@ -146,10 +146,8 @@ async def test_an_observer_sees_every_attempt(client: AsyncExperimentClient, emu
     assert len(seen) == len(emulator.requests)
 
 
-async def test_an_observer_that_raises_breaks_nothing(
-    client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The call succeeds, nothing is sent twice, and the observer's mistake is logged."""
+async def test_on_attempt_that_raises(client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture) -> None:
+    """The call succeeds, nothing is sent twice, and the exception is logged."""
 
     def raising(_: Attempt) -> None:
         raise ZeroDivisionError
@@ -159,10 +157,10 @@ async def test_an_observer_that_raises_breaks_nothing(
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 
 
-async def test_no_log_line_holds_the_key(
+async def test_the_key_is_not_logged(
     client: AsyncExperimentClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Everything that is logged, on every level and for every kind of failure, is without the key."""
+    """No log line contains the key, on any level and for any kind of failure."""
     caplog.set_level(logging.DEBUG, logger="amp_exp_async")
     for fault in [
         Fault.close(),

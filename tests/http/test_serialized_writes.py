@@ -1,4 +1,4 @@
-"""Rule 4: writes to one object never overlap, in the order of asking; nothing else waits for anything."""
+"""Writes to one object never overlap and keep their order; nothing else waits."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ WRITES: list[Call] = [
 
 @define
 class SlowService:
-    """Takes its time for each request, and notes which overlapped."""
+    """A slow service that records overlapping requests."""
 
     seconds: float = 0.004
-    began: list[str] = field(factory=list[str])
+    started: list[str] = field(factory=list[str])
     under_way: list[str] = field(factory=list[str])
     together: set[tuple[str, str]] = field(factory=set[tuple[str, str]])
-    """Pairs of requests that were under way at the same time."""
+    """Pairs of requests that were in flight at the same time."""
     most: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer every request alike."""
+        """Answer a request after some time."""
         name = f"{request.method} {request.path.removeprefix('/api/1')}"
-        self.began.append(name)
+        self.started.append(name)
         self.together |= {(other, name) for other in self.under_way}
         self.under_way.append(name)
         self.most = max(self.most, len(self.under_way))
@@ -68,7 +68,7 @@ def service() -> SlowService:
 
 @pytest.fixture
 async def client(service: SlowService) -> AsyncIterator[AsyncExperimentClient]:
-    """A client of the slow service."""
+    """Open a client of the slow service."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", service.handle)
     async with TestServer(app) as server:
@@ -82,21 +82,21 @@ def locks(client: AsyncExperimentClient) -> KeyedLocks:
 
 
 async def test_writes_to_one_flag_never_overlap(client: AsyncExperimentClient, service: SlowService) -> None:
-    """Whatever the operations are, each waits for those before it; in the end no lock is left."""
+    """Each operation waits for earlier ones, and no lock is left."""
     await asyncio.gather(*(write(client) for write in WRITES))
-    assert len(service.began) == len(WRITES)
+    assert len(service.started) == len(WRITES)
     assert service.together == set()
     assert len(locks(client)) == 0
 
 
-async def test_first_come_first_served(client: AsyncExperimentClient, service: SlowService) -> None:
-    """Writes to one flag arrive in the order in which they were asked for."""
+async def test_writes_keep_their_order(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Writes to one flag arrive in the order of the calls."""
     await asyncio.gather(*(client.flags.variants.edit("1", f"v{index}", name="x") for index in range(12)))
-    assert service.began == [f"PATCH /flags/1/variants/v{index}" for index in range(12)]
+    assert service.started == [f"PATCH /flags/1/variants/v{index}" for index in range(12)]
 
 
-async def test_other_objects_go_in_parallel(client: AsyncExperimentClient, service: SlowService) -> None:
-    """Writes to different flags, to an experiment or deployment of the same id, and creations wait for nobody."""
+async def test_writes_to_different_objects(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Writes to different flags, to an experiment or deployment with the same ID, and creations run concurrently."""
     service.seconds = 0.2
     writes = [
         *(client.flags.edit(str(index), enabled=True) for index in range(1, 6)),
@@ -109,25 +109,25 @@ async def test_other_objects_go_in_parallel(client: AsyncExperimentClient, servi
     assert service.most == len(writes)
 
 
-async def test_reads_are_not_ordered(client: AsyncExperimentClient, service: SlowService) -> None:
-    """Reads of a flag wait neither for a write to it nor for each other."""
+async def test_reads_need_no_lock(client: AsyncExperimentClient, service: SlowService) -> None:
+    """Reads of a flag do not wait for writes to it, or for each other."""
     service.seconds = 0.2
     await asyncio.gather(client.flags.edit("1", enabled=True), *(client.flags.get("1") for _ in range(4)))
     assert service.most == 5
 
 
 @pytest.mark.parametrize("bound", [1, 3])
-async def test_the_bound_of_concurrency(client: AsyncExperimentClient, service: SlowService, bound: int) -> None:
-    """Never more requests are under way than `max_concurrency`, reads included, and never fewer without need."""
+async def test_max_concurrency(client: AsyncExperimentClient, service: SlowService, bound: int) -> None:
+    """Exactly `max_concurrency` requests are in flight under load, including reads."""
     url = client._transport.session.endpoint.base_url.removesuffix("/api/1")
     async with AsyncExperimentClient("ordering-key", base_url=url, max_concurrency=bound) as bounded:
         await asyncio.gather(*(bounded.flags.get(str(index)) for index in range(9)), bounded.flags.archive("1"))
-    assert len(service.began) == 10
+    assert len(service.started) == 10
     assert service.most == bound
 
 
-async def test_views_share_what_orders_and_paces(client: AsyncExperimentClient, service: SlowService) -> None:
-    """A view with other options waits for the writes of its client, and has its session, pacer and figures."""
+async def test_copies_share_locks_and_session(client: AsyncExperimentClient, service: SlowService) -> None:
+    """A copy with other options waits for the writes of its client, and shares its session, rate limiter and usage."""
     views = [client, client.with_options(timeout=5.0), client.with_options(deadline=None).with_options(timeout=9.0)]
     await asyncio.gather(*(view.flags.edit("1", enabled=True) for view in views * 3))
     assert service.together == set()
@@ -136,8 +136,8 @@ async def test_views_share_what_orders_and_paces(client: AsyncExperimentClient, 
     assert len({id(view._transport.session) for view in views}) == 1
 
 
-async def test_views_share_the_rate_limit(emulator: Emulator) -> None:
-    """Two views together keep to the limit of one client."""
+async def test_copies_share_the_rate_limit(emulator: Emulator) -> None:
+    """Two copies together keep the limit of one client."""
     limit = RateLimit(per_second=2)
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
         view = client.with_options(deadline=0.2)
@@ -148,13 +148,13 @@ async def test_views_share_the_rate_limit(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("which", ["running", "waiting"])
-async def test_a_cancelled_write_frees_the_lock(
+async def test_a_cancelled_write_releases_the_lock(
     client: AsyncExperimentClient, service: SlowService, which: str
 ) -> None:
-    """Whether it was under way or still waiting, the writes after it go on in their order, and no lock is left."""
+    """Later writes keep their order, whether the cancelled write was in flight or waiting, and no lock is left."""
     service.seconds = 0.02
     writes = [asyncio.ensure_future(client.flags.variants.edit("1", f"v{index}", name="x")) for index in range(4)]
-    while not service.began:  # noqa: ASYNC110 - there is no event to wait for
+    while not service.started:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
     cancelled = 0 if which == "running" else 1
     writes[cancelled].cancel()
@@ -162,12 +162,12 @@ async def test_a_cancelled_write_frees_the_lock(
     assert [index for index, result in enumerate(results) if result is not None] == [cancelled]
     assert isinstance(results[cancelled], asyncio.CancelledError)
     arrived = [0, 1, 2, 3] if which == "running" else [0, 2, 3]
-    assert service.began == [f"PATCH /flags/1/variants/v{index}" for index in arrived]
+    assert service.started == [f"PATCH /flags/1/variants/v{index}" for index in arrived]
     assert len(locks(client)) == 0
 
 
 async def test_a_deadline_while_waiting_for_the_lock(client: AsyncExperimentClient, service: SlowService) -> None:
-    """A write that gets no turn in time fails, was not sent, and leaves the lock to the next."""
+    """A write that times out is not sent, and leaves the lock to the next write."""
     service.seconds = 0.05
     first = asyncio.ensure_future(client.flags.edit("1", enabled=True))
     await asyncio.sleep(0)
@@ -176,12 +176,12 @@ async def test_a_deadline_while_waiting_for_the_lock(client: AsyncExperimentClie
     assert (caught.value.sent, caught.value.attempts) == (False, 0)
     await first
     await client.flags.edit("1", enabled=False)
-    assert len(service.began) == 2
+    assert len(service.started) == 2
     assert len(locks(client)) == 0
 
 
-async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, no_backoff: RetryPolicy) -> None:
-    """Between a lost reply and its repeat, or its settling, no other write to that flag slips in."""
+async def test_retries_and_reconciling_hold_the_lock(emulator: Emulator, no_backoff: RetryPolicy) -> None:
+    """No other write to the flag is sent between an ambiguous attempt and its retry, or its reading back."""
     emulator.state.add_flag(id="1", variants=[{"key": "on"}])
     emulator.inject(Fault.close(applied=True), nth=1, method="PATCH")
     emulator.inject(Fault.close(applied=True), nth=1, method="POST")
@@ -195,8 +195,8 @@ async def test_a_write_keeps_its_turn_through_its_retries(emulator: Emulator, no
     assert emulator.state.flag("1")["name"] == "last"
 
 
-async def test_a_failed_write_frees_the_lock(emulator: Emulator, no_backoff: RetryPolicy) -> None:
-    """A refusal ends the turn like a success."""
+async def test_a_failed_write_releases_the_lock(emulator: Emulator, no_backoff: RetryPolicy) -> None:
+    """A rejected write releases the lock too."""
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, retry=no_backoff) as client:
         writes = [client.flags.edit("1", enabled=True) for _ in range(3)]
         results = await asyncio.gather(*writes, return_exceptions=True)
@@ -204,8 +204,8 @@ async def test_a_failed_write_frees_the_lock(emulator: Emulator, no_backoff: Ret
         assert len(locks(client)) == 0
 
 
-def test_the_table_holds_a_lock_only_while_it_is_wanted() -> None:
-    """Locks of different keys are independent, appear with their first user and go with their last."""
+def test_locks_by_key() -> None:
+    """Locks of different keys are independent, and exist while they are held or awaited."""
 
     async def scenario() -> None:
         table = KeyedLocks()

@@ -1,4 +1,4 @@
-"""Lists: every cursor is followed, nothing is lost or repeated, and no more is read than is wanted."""
+"""Pagers: every cursor is followed, nothing is lost or repeated, and nothing is read without need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOME = 10
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With flags `f0` to `f9`, which are listed the newest first, and deployments."""
+    """Add the flags `f0` to `f9`, which are listed newest first, and deployments."""
     for index in range(SOME):
         emulator.state.add_flag(key=f"f{index}")
         emulator.state.add_deployment(label=f"d{index}")
@@ -25,17 +25,17 @@ def emulator(emulator: Emulator) -> Emulator:
 
 @pytest.fixture
 def expected() -> list[str]:
-    """The keys of all flags in the order of the list."""
+    """Return the keys of all flags in the order of the list."""
     return [f"f{index}" for index in reversed(range(SOME))]
 
 
 def cursors(emulator: Emulator) -> list[str | None]:
-    """The cursor that each request asked for."""
+    """Return the cursor of each request."""
     return [request.query.get("cursor") for request in emulator.requests]
 
 
-async def settle() -> None:
-    """Let everything that can happen without anybody's doing happen."""
+async def run_callbacks() -> None:
+    """Let callbacks that are due run."""
     for _ in range(5):
         await asyncio.sleep(0.003)
 
@@ -49,7 +49,7 @@ async def test_every_shape_of_cursor(
     limit: int,
     expected: list[str],
 ) -> None:
-    """A list is read to its end, each item once and in order, however its cursors look."""
+    """A list is read to its end, each item once and in order, with any form of cursor."""
     async with Emulator(cursor_type=cursor_type, last_cursor=last_cursor, per_second=None) as emulator:
         for key in reversed(expected):
             emulator.state.add_flag(key=key)
@@ -64,14 +64,14 @@ async def test_every_shape_of_cursor(
 
 
 async def test_deployments_are_paged_too(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """The list whose documentation shows no cursor follows it all the same."""
+    """This list follows its cursor, although the API reference does not mention one."""
     labels = [deployment.label async for deployment in client.deployments.list(limit=4)]
     assert labels == [f"d{index}" for index in reversed(range(SOME))]
     assert len(emulator.requests) == 3
 
 
 def page(cursor: Any, *ids: str) -> Fault:
-    """A page with these ids and that cursor, in place of what the emulator would answer."""
+    """Return a fault that answers with a page of these IDs and that cursor."""
     return Fault.status(200, body={"flags": [{"id": id, "key": id} for id in ids], "nextCursor": cursor})
 
 
@@ -88,7 +88,7 @@ def page(cursor: Any, *ids: str) -> Fault:
     ids=["a a", "a b a", "a b c b", "numbers", "the one asked for", "back to the one asked for"],
 )
 @pytest.mark.parametrize("whole_pages", [True, False], ids=["pages", "items"])
-async def test_a_cursor_that_comes_again(
+async def test_a_cursor_that_repeats(
     *,
     client: AsyncExperimentClient,
     emulator: Emulator,
@@ -97,7 +97,7 @@ async def test_a_cursor_that_comes_again(
     requests: int,
     whole_pages: bool,
 ) -> None:
-    """A circle of any length ends in an error instead of going on for ever, after all items before it."""
+    """A circle of any length ends in an error, after all items before it."""
     for nth, cursor in enumerate(answers, 1):
         emulator.inject(page(cursor, f"{nth}x", f"{nth}y"), nth=nth)
     got: list[str] = []
@@ -117,7 +117,7 @@ async def test_a_cursor_that_comes_again(
 async def test_an_error_comes_after_the_items_before_it(
     client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
 ) -> None:
-    """What page 1 holds is delivered, then the error of page 2 is raised, though page 2 was asked for earlier."""
+    """The items of page 1 are yielded before the error of page 2 is raised, although page 2 was requested earlier."""
     emulator.inject(Fault.status(403), nth=2, times=None)
     got: list[str] = []
     with pytest.raises(PermissionDeniedError):  # noqa: PT012 - what came before counts
@@ -131,7 +131,7 @@ async def test_an_error_comes_after_the_items_before_it(
 async def test_a_page_is_retried_not_the_list(
     client: AsyncExperimentClient, emulator: Emulator, expected: list[str], fault: Fault
 ) -> None:
-    """A page that failed is asked for again with its own cursor."""
+    """A page that failed is requested again with its own cursor."""
     emulator.inject(fault, nth=2, times=2)
     assert [flag.key async for flag in client.flags.list(limit=4)] == expected
     first, second, third = cursors(emulator)[0], cursors(emulator)[1], cursors(emulator)[4]
@@ -139,13 +139,11 @@ async def test_a_page_is_retried_not_the_list(
     assert len({first, second, third}) == 3
 
 
-async def test_pages_and_going_on_from_one(
-    client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
-) -> None:
-    """Whole pages come one request each, none ahead, and a cursor kept from one goes on after it."""
+async def test_pages_and_their_cursors(client: AsyncExperimentClient, emulator: Emulator, expected: list[str]) -> None:
+    """Each page takes one request, none is prefetched, and its cursor continues the list."""
     async with aclosing(client.flags.list(limit=4).pages()) as pages:
         first = await anext(pages)
-        await settle()
+        await run_callbacks()
         assert len(emulator.requests) == 1
         second = await anext(pages)
     assert [flag.key for flag in [*first.items, *second.items]] == expected[:8]
@@ -155,9 +153,9 @@ async def test_pages_and_going_on_from_one(
 
 
 async def test_reading_a_pager_again_sends_again(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """A pager sends nothing until it is read, and each reading is a new one."""
+    """A pager sends nothing until it is read, and each way of reading sends its own requests."""
     pager = client.flags.list(limit=1000)
-    await settle()
+    await run_callbacks()
     assert len(emulator.requests) == 0
     before = await pager
     emulator.state.add_flag(key="later")
@@ -167,7 +165,7 @@ async def test_reading_a_pager_again_sends_again(client: AsyncExperimentClient, 
 
 @pytest.mark.parametrize("whole_pages", [True, False], ids=["pages", "items"])
 async def test_empty_pages_with_a_cursor(client: AsyncExperimentClient, emulator: Emulator, whole_pages: bool) -> None:
-    """A page without items is not the end of the list as long as it has a cursor."""
+    """A page without items is not the end of the list if it has a cursor."""
     for nth, fault in enumerate([page("a"), page("b", "x"), page("c"), page(None)], 1):
         emulator.inject(fault, nth=nth)
     pager = client.flags.list()
@@ -179,6 +177,6 @@ async def test_empty_pages_with_a_cursor(client: AsyncExperimentClient, emulator
 
 
 async def test_an_empty_list(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Nothing is nothing, in one request."""
+    """It takes one request."""
     assert await client.flags.list(project_id="404") == []
     assert len(emulator.requests) == 1

@@ -1,4 +1,4 @@
-"""A creation of a group, or in the Beta API, whose reply was lost: found by its key or name, else unknown."""
+"""Ambiguous creations of groups, and in the Beta API, are reconciled by key or name."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Call: TypeAlias = Callable[[Client], Awaitable[Any]]
 LONG_AGO = (datetime.now(UTC) - timedelta(days=300)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 HALVES: list[dict[str, Any]] = [{"percentage": 50}, {"percentage": 50}]
 BOTH = {"projectId": 1, "name": "new", "key": "new"}
-"""On the wire, what each of these calls asks for."""
+"""The JSON fields of each request."""
 
 
 @frozen
 class Creation:
-    """A way to create something, and where it stands in the emulator."""
+    """A creation, and the location of its objects in the emulator."""
 
     call: Call
     section: str
@@ -71,7 +71,7 @@ HIDDEN = {
 
 
 def each(creations: dict[str, Creation]) -> Any:
-    """Run the test for each of them."""
+    """Return a decorator that runs a test for each creation."""
     return pytest.mark.parametrize("creation", creations.values(), ids=creations)
 
 
@@ -79,7 +79,7 @@ def each(creations: dict[str, Creation]) -> Any:
 async def clients(
     client: AsyncExperimentClient, emulator: Emulator, no_backoff: RetryPolicy
 ) -> AsyncIterator[dict[bool, Client]]:
-    """By whether it is of the Beta API: a client of the emulator, which retries without waiting."""
+    """Yield the clients of the emulator, which retry without waiting, by whether they use the Beta API."""
     async with AsyncBetaClient(
         emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None, retry=no_backoff
     ) as beta:
@@ -88,22 +88,22 @@ async def clients(
 
 @pytest.fixture
 def create(clients: dict[bool, Client], creation: Creation) -> Callable[..., Awaitable[Any]]:
-    """Create it, with other options."""
+    """Return a function that creates the object with given call options."""
     return lambda **options: creation.call(clients[creation.beta].with_options(**options))
 
 
 def ids(emulator: Emulator, section: str) -> list[str]:
-    """The ids of what there is in a section, the newest last."""
+    """Return the IDs of the objects in a section, newest last."""
     return [str(document["id"]) for document in getattr(emulator.state, section)]
 
 
 def posts(emulator: Emulator) -> int:
-    """How many creations arrived."""
+    """Return the number of creations that arrived."""
     return sum(request.method == "POST" for request in emulator.requests)
 
 
 def add(emulator: Emulator, section: str, **fields: Any) -> str:
-    """Something that is there already. Its id."""
+    """Add an object, and return its ID."""
     adders = {
         "mutexes": emulator.state.add_mutex,
         "holdouts": emulator.state.add_holdout,
@@ -114,8 +114,8 @@ def add(emulator: Emulator, section: str, **fields: Any) -> str:
 
 @each(CREATIONS)
 @pytest.mark.parametrize("fault", HIDDEN.values(), ids=HIDDEN)
-async def test_applied_and_lost_is_found(emulator: Emulator, create: Any, creation: Creation, fault: Fault) -> None:
-    """What a lost creation made is found among others, with its id, and was sent once."""
+async def test_an_applied_creation_is_found(emulator: Emulator, create: Any, creation: Creation, fault: Fault) -> None:
+    """The call returns the ID of the created object, which is found among others. It was sent once."""
     others = [add(emulator, creation.section, projectId="1"), add(emulator, creation.section, projectId="2")]
     emulator.inject(fault, method="POST")
     made = await create(timeout=0.15 if fault.kind == "delay" else 30)
@@ -124,8 +124,8 @@ async def test_applied_and_lost_is_found(emulator: Emulator, create: Any, creati
 
 
 @each(CREATIONS)
-async def test_closed_before_it_was_applied(emulator: Emulator, create: Any, creation: Creation) -> None:
-    """Nothing is there, but it may still come: unknown, with the lost connection as its cause, and sent once."""
+async def test_a_creation_that_was_not_applied(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """The outcome is unknown: the object may still appear. The lost connection is the cause. It was sent once."""
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError, match=r'No .*"new"') as caught:
         await create()
@@ -136,10 +136,8 @@ async def test_closed_before_it_was_applied(emulator: Emulator, create: Any, cre
 
 
 @each(CREATIONS)
-async def test_a_failure_of_the_service_that_applied_nothing(
-    emulator: Emulator, create: Any, creation: Creation
-) -> None:
-    """The service said that it failed and nothing is there: that failure is the answer, and it was sent once."""
+async def test_a_failure_of_the_service(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """If the service reports a failure and the object does not exist, this failure is raised. It was sent once."""
     emulator.inject(Fault.status(500), method="POST")
     with pytest.raises(ServerError) as caught:
         await create()
@@ -147,8 +145,8 @@ async def test_a_failure_of_the_service_that_applied_nothing(
 
 
 @each(CREATIONS)
-async def test_a_failure_of_what_stands_before_the_service(emulator: Emulator, create: Any) -> None:
-    """A gateway does not know what became of it: unknown."""
+async def test_a_failure_of_a_gateway(emulator: Emulator, create: Any) -> None:
+    """The outcome is unknown."""
     emulator.inject(Fault.status(503), method="POST")
     with pytest.raises(OutcomeUnknownError):
         await create()
@@ -156,8 +154,8 @@ async def test_a_failure_of_what_stands_before_the_service(emulator: Emulator, c
 
 
 @each(CREATIONS)
-async def test_a_useless_reply_and_nothing_there(emulator: Emulator, create: Any) -> None:
-    """A 200 without an id, after which nothing is found, is unknown; what was wrong with the reply is the cause."""
+async def test_an_unexpected_response_and_no_object(emulator: Emulator, create: Any) -> None:
+    """The outcome is unknown, with the unexpected response as its cause."""
     emulator.inject(Fault.status(200, body={"done": True}), method="POST")
     with pytest.raises(OutcomeUnknownError) as caught:
         await create()
@@ -165,8 +163,8 @@ async def test_a_useless_reply_and_nothing_there(emulator: Emulator, create: Any
 
 
 @each(CREATIONS)
-async def test_it_appears_a_little_later(emulator: Emulator, create: Any, creation: Creation) -> None:
-    """A creation that the service completes after the connection was lost is found by the next look."""
+async def test_an_object_that_appears_later(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """A creation that the service completes after the connection was lost is found by the next read."""
     emulator.inject(Fault.close(applied=True), method="POST")
     emulator.inject(Fault.status(200, body={creation.section: []}), method="GET")
     made = await create()
@@ -175,8 +173,8 @@ async def test_it_appears_a_little_later(emulator: Emulator, create: Any, creati
 
 
 @each(CREATIONS)
-async def test_on_a_later_page(emulator: Emulator, create: Any, creation: Creation) -> None:
-    """All pages are looked through; that it was listed late does not make it old."""
+async def test_an_object_on_a_later_page(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """All pages are read, and a late response does not make the object older."""
     section = creation.section
     emulator.inject(Fault.close(applied=True), method="POST")
     first: dict[str, Any] = {"id": 1, "key": "other", "name": "other"}
@@ -188,8 +186,8 @@ async def test_on_a_later_page(emulator: Emulator, create: Any, creation: Creati
 
 @each(AGED)
 @pytest.mark.parametrize("fault", [Fault.close(), Fault.status(503)], ids=["closed", "503"])
-async def test_one_from_long_ago(emulator: Emulator, create: Any, creation: Creation, fault: Fault) -> None:
-    """An old one, though it is just as was asked, is never taken for the new one."""
+async def test_an_older_object(emulator: Emulator, create: Any, creation: Creation, fault: Fault) -> None:
+    """An older object that matches the request is never taken for the created one."""
     id = add(emulator, creation.section, **(BOTH if not creation.beta else {"key": "new"}), createdAt=LONG_AGO)
     emulator.inject(fault, method="POST")
     with pytest.raises(OutcomeUnknownError, match=f"ID {id}"):
@@ -208,10 +206,10 @@ DIFFERENT: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "other"), DIFFERENT, ids=str)
-async def test_one_that_is_not_as_asked(
+async def test_a_group_that_differs(
     client: AsyncExperimentClient, emulator: Emulator, name: str, other: dict[str, Any]
 ) -> None:
-    """A group of that key or name that differs was made by somebody else: unknown, and the message has its id."""
+    """The outcome is unknown, because somebody else has created the group, and the message names its ID."""
     creation = CREATIONS[name]
     id = add(emulator, creation.section, **{**BOTH, **other})
     emulator.inject(Fault.close(), method="POST")
@@ -221,10 +219,10 @@ async def test_one_that_is_not_as_asked(
 
 
 @pytest.mark.parametrize("fields", [{"variants": [{"key": "other"}]}, {"description": "theirs"}], ids=str)
-async def test_an_experiment_that_is_not_as_asked(
+async def test_an_experiment_that_differs(
     clients: dict[bool, Client], emulator: Emulator, fields: dict[str, Any]
 ) -> None:
-    """So is an experiment of that key: unknown."""
+    """The outcome is unknown."""
     id = add(emulator, "experiments", key="new", **fields)
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError, match=f"ID {id}"):
@@ -234,8 +232,8 @@ async def test_an_experiment_that_is_not_as_asked(
 
 
 @each(BY_NAME)
-async def test_several_of_that_name(emulator: Emulator, create: Any, creation: Creation) -> None:
-    """Several that are as asked cannot be told apart: unknown, with their ids. One that differs is not in the way."""
+async def test_several_groups_with_the_name(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """If several match, the outcome is unknown, and the message names their IDs. One that differs is ignored."""
     other = {"mutexes": {"slots": [{"percentage": 100}]}, "holdouts": {"holdoutPercentage": 6}}[creation.section]
     add(emulator, creation.section, **{**BOTH, "key": "theirs", **other})
     emulator.inject(Fault.close(applied=True), method="POST")
@@ -248,8 +246,8 @@ async def test_several_of_that_name(emulator: Emulator, create: Any, creation: C
 
 
 @each(CREATIONS)
-async def test_one_in_another_project(emulator: Emulator, create: Any, creation: Creation) -> None:
-    """One of the same key and name in another project, however new, is another one."""
+async def test_an_object_in_another_project(emulator: Emulator, create: Any, creation: Creation) -> None:
+    """An object with the key or name in another project is ignored."""
     fields = {"key": "new"} if creation.beta else BOTH
     add(emulator, creation.section, **{**fields, "projectId": 2 if not creation.beta else "2"})
     emulator.inject(Fault.close(applied=True), method="POST")
@@ -259,7 +257,7 @@ async def test_one_in_another_project(emulator: Emulator, create: Any, creation:
 
 
 async def test_an_archived_group(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """An archived group is not the one that was just to be created."""
+    """It is ignored."""
     add(emulator, "holdouts", **BOTH, deleted=True)
     emulator.inject(Fault.close(), method="POST")
     with pytest.raises(OutcomeUnknownError, match="No group"):
@@ -273,7 +271,7 @@ async def test_an_archived_group(client: AsyncExperimentClient, emulator: Emulat
     ids=["closed", "500", "403", "HTML"],
 )
 async def test_reading_back_fails_too(emulator: Emulator, create: Any, failing: Fault) -> None:
-    """When it cannot be looked for, it is unknown, and the cause is what hid the outcome, not the failed reading."""
+    """The outcome is unknown, and the cause is the ambiguous attempt, not the failed read."""
     emulator.inject(Fault.close(applied=True), method="POST")
     emulator.inject(failing, method="GET", times=None)
     with pytest.raises(OutcomeUnknownError, match="Reading back failed") as caught:
@@ -284,8 +282,8 @@ async def test_reading_back_fails_too(emulator: Emulator, create: Any, failing: 
 
 
 @each(CREATIONS)
-async def test_a_refusal_is_not_looked_into(emulator: Emulator, create: Any) -> None:
-    """A 4xx says that nothing was created: it is raised as it is, and nothing is read."""
+async def test_a_rejection_is_not_reconciled(emulator: Emulator, create: Any) -> None:
+    """A 4xx is raised as it is, and nothing is read."""
     emulator.inject(Fault.status(400, body={"error": "exists"}), method="POST")
     with pytest.raises(BadRequestError):
         await create()
@@ -293,8 +291,8 @@ async def test_a_refusal_is_not_looked_into(emulator: Emulator, create: Any) -> 
 
 
 @each(CREATIONS)
-async def test_a_429_before_a_lost_reply(emulator: Emulator, create: Any) -> None:
-    """A refused creation is sent again, a lost one is not: one of two that arrived was applied."""
+async def test_a_429_before_an_ambiguous_attempt(emulator: Emulator, create: Any) -> None:
+    """A creation is retried after a 429, and not after an ambiguous attempt."""
     emulator.inject(Fault.status(429, retry_after=0), method="POST")
     emulator.inject(Fault.close(applied=True), method="POST", nth=2)
     await create()
@@ -302,15 +300,15 @@ async def test_a_429_before_a_lost_reply(emulator: Emulator, create: Any) -> Non
 
 
 @each(CREATIONS)
-def test_settling_keeps_to_the_deadline(creation: Creation) -> None:
-    """The deadline bounds a call together with its readings."""
+def test_the_deadline_includes_reading_back(creation: Creation) -> None:
+    """The deadline limits a call including its reads."""
     nothing = orjson.dumps({creation.section: []})
     kind = AsyncBetaClient if creation.beta else AsyncExperimentClient
-    lost = Answer(error=ConnectionResetError())
+    ambiguous = Answer(error=ConnectionResetError())
     client = kind(
-        "settling-management-key",
+        "reconcile-management-key",
         base_url="https://service.example",
-        session=ScriptedSession([lost, Answer(body=nothing, seconds=1.6)]),
+        session=ScriptedSession([ambiguous, Answer(body=nothing, seconds=1.6)]),
         deadline=4.0,
         retry=RetryPolicy(backoff_base=0.0),
     )
