@@ -78,11 +78,11 @@ class Row:
         return self.name.partition(".")[0]
 
     def endpoint(self, kind: str) -> str:
-        """The method and the path, with `{kind}` filled in."""
+        """Return the method and the path, with `{kind}` filled in."""
         return str(self.operation).replace("{kind}", kind)
 
     def line(self, kind: str) -> str:
-        """The line, with this kind in the path."""
+        """Return the line, with this kind in the path."""
         call = f"client.{self.name}({', '.join(self.arguments())})"
         is_paged = "cursor" in inspect.signature(self.method).parameters
         awaited, blocking = (
@@ -111,13 +111,16 @@ class Row:
 
 
 def rows_of(client: object) -> list[Row]:
-    """The rows of all operations of a client."""
+    """Return the rows of all operations of a client."""
     operations = list_operations(client)
     return [Row(name, operations[name], method) for name, method in list_methods(client) if name in operations]
 
 
 def composed_of(client: object) -> tuple[list[str], list[str]]:
-    """The methods of flags and experiments that send requests of other operations: bulk runs, and guarded edits."""
+    """Return the methods that send requests of other operations: bulk runs, and guarded edits.
+
+    A method that flags and experiments share is listed once, as that of flags.
+    """
     runs, edits = [], []
     for name, method in list_methods(client):
         shared = name.replace("experiments.", "flags.", 1)
@@ -128,13 +131,13 @@ def composed_of(client: object) -> tuple[list[str], list[str]]:
 
 
 def table(rows: Iterable[Row], kind: str = "") -> str:
-    """The rows as a table; an empty kind means that of each row."""
+    """Return the rows as a table. If `kind` is empty, each path has its own kind."""
     heading = ["| endpoint | async | blocking | repeated? | API reference |", "|---|---|---|---|---|"]
     return "\n".join([*heading, *(row.line(kind or row.kind) for row in rows)]) + "\n"
 
 
 def flags_and_experiments(rows: list[Row]) -> str:
-    """One table for flags and experiments.
+    """Return one table for flags and experiments.
 
     Raises:
         RuntimeError: If they do not have the same operations.
@@ -147,7 +150,7 @@ def flags_and_experiments(rows: list[Row]) -> str:
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     key = "key-of-no-account"
     client, beta = AsyncExperimentClient(key, region="us"), AsyncBetaClient(key, region="us")
     rows = rows_of(client)

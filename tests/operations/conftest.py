@@ -1,4 +1,4 @@
-"""An emulator, and a client of it of either sort."""
+"""An emulator, and both clients of it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PROJECT = "7"
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own, with one deployment."""
+    """An emulator on its own thread, with one deployment."""
     with Emulator(per_second=None, per_day=None) as emulator:
         emulator.state.add_deployment(id="50", projectId=PROJECT, label="web")
         yield emulator
 
 
-@pytest.fixture(params=["awaited", "blocking"])
+@pytest.fixture(params=["async", "blocking"])
 async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
-    """A client of either sort."""
-    if request.param == "awaited":
+    """An async or a blocking client."""
+    if request.param == "async":
         async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
             yield client
     else:
@@ -32,10 +32,10 @@ async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIte
             yield client
 
 
-@pytest.fixture(params=["awaited", "blocking"])
+@pytest.fixture(params=["async", "blocking"])
 async def beta(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
-    """A client of the Beta API, of either sort."""
-    if request.param == "awaited":
+    """An async or a blocking client of the Beta API."""
+    if request.param == "async":
         async with AsyncBetaClient(emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None) as client:
             yield client
     else:

@@ -1,4 +1,4 @@
-"""The life of an experiment through either client of the Beta API, beside that of version 1."""
+"""The life of an experiment with both clients of the Beta API, against the emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.operations.recording_server import run
 
 
 async def test_an_experiment(beta: Any, emulator: Emulator) -> None:
-    """It is created, activated, weighed and deactivated, and every answer is read as what it is."""
+    """It is created, activated, given weights and deactivated, and every response becomes its model."""
     segment = Segment(name="s", conditions=[Condition(prop="p", op="is", values=["v"])], percentage=5)
     made = await run(
         beta.experiments.create(
@@ -55,7 +55,7 @@ async def test_an_experiment(beta: Any, emulator: Emulator) -> None:
 
 
 async def test_flags_and_deployments_are_read(beta: Any, emulator: Emulator) -> None:
-    """All pages, the newest first, with the models of version 1."""
+    """All pages are read, newest first, with the models of version 1."""
     ids = [emulator.state.add_flag(key=f"k{number}")["id"] for number in range(5)]
     flags = await run(beta.flags.list(limit=2))
     assert [flag.id for flag in flags] == ids[::-1]
@@ -71,7 +71,7 @@ async def test_flags_and_deployments_are_read(beta: Any, emulator: Emulator) -> 
 
 
 async def test_a_web_experiment(beta: Any, emulator: Emulator) -> None:
-    """Only the app can edit it."""
+    """It can only be edited in the app."""
     id = emulator.state.add_experiment(_type="web-experiment")["id"]
     for write in (beta.experiments.activate, beta.experiments.deactivate):
         with pytest.raises(MethodNotAllowedError):

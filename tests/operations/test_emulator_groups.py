@@ -1,4 +1,4 @@
-"""The life of mutex groups and holdout groups, and the versions of all projects, through either client."""
+"""The life of mutex and holdout groups, and the versions of all projects, with both clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.operations.recording_server import run
 
 @pytest.fixture
 def experiments(emulator: Emulator) -> list[str]:
-    """The ids of two experiments of the project."""
+    """The IDs of two experiments of the project."""
     return [emulator.state.add_experiment(projectId=PROJECT, key=key)["id"] for key in ("first", "second")]
 
 
@@ -39,12 +39,12 @@ async def holdout(client: Any, experiments: list[str]) -> Created:
 
 
 def parents(emulator: Emulator, experiment: str) -> Any:
-    """The groups that an experiment depends on."""
+    """Return the groups that an experiment depends on."""
     return emulator.state.experiment(experiment).get("parentDependencies", {}).get("flags", {})
 
 
 async def test_a_mutex_group(client: Any, emulator: Emulator, mutex: Created, experiments: list[str]) -> None:
-    """It is created, read, edited, and so are its slots, by the index that they show; its experiments depend on it."""
+    """The group and its slots are created, read and edited, and its experiments depend on it."""
     found = await run(client.mutexes.get(mutex.id))
     assert (found.id, found.project_id, found.name, found.description) == (mutex.id, PROJECT, "Prices", "d")
     assert [(slot.index, slot.percentage, slot.experiments) for slot in found.slots] == [
@@ -66,7 +66,7 @@ async def test_a_mutex_group(client: Any, emulator: Emulator, mutex: Created, ex
 
 
 async def test_a_holdout_group(client: Any, emulator: Emulator, holdout: Created, experiments: list[str]) -> None:
-    """It is created, read and edited; its experiments depend on it."""
+    """The group is created, read and edited, and its experiments depend on it."""
     found = await run(client.holdouts.get(holdout.id))
     assert (found.id, found.key, found.holdout_percentage) == (holdout.id, "none", 10)
     assert (found.experiments, found.deleted) == (experiments, False)
@@ -83,20 +83,20 @@ async def test_a_holdout_group(client: Any, emulator: Emulator, holdout: Created
 
 
 async def test_a_holdout_group_in_a_slot(client: Any, mutex: Created, holdout: Created) -> None:
-    """A slot may hold holdout groups too; an id that was read goes back as it is."""
+    """A slot may contain holdout groups, and IDs that were read can be written back."""
     await run(client.mutexes.edit_slot(mutex.id, 2, holdouts=[holdout.id]))
     [_, slot] = (await run(client.mutexes.get(mutex.id))).slots
     assert slot.holdouts == [holdout.id]
     await run(client.mutexes.edit_slot(mutex.id, 2, holdouts=slot.holdouts))
 
 
-@pytest.mark.parametrize("section", ["mutexes", "holdouts"])
+@pytest.mark.parametrize("kind", ["mutexes", "holdouts"])
 async def test_archived_and_restored(
-    *, client: Any, emulator: Emulator, section: str, mutex: Created, holdout: Created, experiments: list[str]
+    *, client: Any, emulator: Emulator, kind: str, mutex: Created, holdout: Created, experiments: list[str]
 ) -> None:
-    """An archived group frees its experiments, and holds them again when it is restored."""
-    id = {"mutexes": mutex.id, "holdouts": holdout.id}[section]
-    groups = getattr(client, section)
+    """The experiments of an archived group do not depend on it until it is restored."""
+    id = {"mutexes": mutex.id, "holdouts": holdout.id}[kind]
+    groups = getattr(client, kind)
     await run(groups.archive(id))
     assert id not in parents(emulator, experiments[0])
     assert (await run(groups.get(id))).id == id
@@ -106,17 +106,17 @@ async def test_archived_and_restored(
     assert id not in parents(emulator, experiments[0])
 
 
-@pytest.mark.parametrize("section", ["mutexes", "holdouts"])
-async def test_a_long_list(client: Any, emulator: Emulator, section: str) -> None:
-    """All pages, the newest first."""
-    add = {"mutexes": emulator.state.add_mutex, "holdouts": emulator.state.add_holdout}[section]
+@pytest.mark.parametrize("kind", ["mutexes", "holdouts"])
+async def test_a_long_list(client: Any, emulator: Emulator, kind: str) -> None:
+    """All pages are read, newest first."""
+    add = {"mutexes": emulator.state.add_mutex, "holdouts": emulator.state.add_holdout}[kind]
     ids = [add(name=f"n{number}")["id"] for number in range(7)]
-    assert [found.id for found in await run(getattr(client, section).list(limit=3))] == ids[::-1]
+    assert [found.id for found in await run(getattr(client, kind).list(limit=3))] == ids[::-1]
     assert len(emulator.requests) == 3
 
 
 async def test_versions_of_all_projects(client: Any, emulator: Emulator, experiments: list[str]) -> None:
-    """What has changed, of flags and experiments together, the newest first, over pages with numbers as cursors."""
+    """Versions of flags and experiments are listed together, newest first, with numbers as cursors."""
     flag = await run(client.flags.create(project_id="8", key="checkout", name="Checkout"))
     await run(client.experiments.edit(experiments[0], name="Renamed"))
     await run(client.flags.edit(flag.id, enabled=True))
@@ -134,15 +134,15 @@ async def test_versions_of_all_projects(client: Any, emulator: Emulator, experim
     assert versions[0] == await run(client.flags.versions.get(flag.id, 2))
 
 
-async def test_versions_of_a_time(client: Any, emulator: Emulator) -> None:
-    """From the start on, and before the end."""
+async def test_versions_in_a_time_range(client: Any, emulator: Emulator) -> None:
+    """The start is inclusive, the end exclusive."""
     hour = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    for at in range(3):
-        emulator.clock = lambda at=at: hour + timedelta(hours=at)
-        emulator.state.add_flag(key=f"k{at}")
+    for number in range(3):
+        emulator.clock = lambda number=number: hour + timedelta(hours=number)
+        emulator.state.add_flag(key=f"k{number}")
 
-    async def keys(**between: datetime) -> list[str]:
-        return [version.config.key for version in await run(client.versions.list(**between))]
+    async def keys(**times: datetime) -> list[str]:
+        return [version.config.key for version in await run(client.versions.list(**times))]
 
     assert await keys(start=hour + timedelta(hours=1)) == ["k2", "k1"]
     assert await keys(end=hour + timedelta(hours=1)) == ["k0"]
