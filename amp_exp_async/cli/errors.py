@@ -50,13 +50,12 @@ _OPTIONS = {
     "type": "--type",
     "variant": "VARIANT",
 }
-_NAME = re.compile(rf"(?<![\w.'\"/@-])({'|'.join(_OPTIONS)})(?![\w.'\"/@-])")
-_ASSIGNMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=[\"']?([\w-]+)[\"']?")
+_NAME = re.compile(rf"(?<![\w.'\"/?&@-])({'|'.join(_OPTIONS)})(?![\w.'\"/=@-])")
 _PHRASES = (
     (re.compile(r"\bthe region (us|eu)\b"), r"--region \1"),
     (re.compile(r", or set allow_insecure_http=(?:True|true)"), ""),
+    (re.compile(r"\bfirst call (?=variants\.edit)"), "first "),
     (re.compile(r"variants\.edit\([^,]*, ['\"]([\w-]+)['\"], rollout_weight=(\d+)\)"), r"set the weight of \1 to \2"),
-    (re.compile(r"with client\.mutexes\.edit_slot or client\.holdouts\.edit, or in the app"), "in the app"),
 )
 
 
@@ -106,7 +105,6 @@ def describe_error(error: Exception, *, sent: bool) -> str:
 def _with_options(text: str, error: Exception) -> str:
     for pattern, replacement in _PHRASES:
         text = pattern.sub(replacement, text)
-    text = _ASSIGNMENT.sub(lambda match: f"{_OPTIONS[match[1]]} {match[2]}", text)
     if isinstance(error, ConfigurationError):
         return _NAME.sub(lambda match: _OPTIONS[match[1]], text)
     if isinstance(error, InvalidInputError) and error.argument in _OPTIONS:

@@ -209,7 +209,7 @@ def _apply_plan(ctx: CommandContext, plan: Plan, journal: Path | None, *, how_to
     # On stderr, so that a closed stdout does not end the run.
     with make_reporter(Console(stderr=True), silent=ctx.json).watch("Steps", run):
         end = run_interruptibly(run, on_outcome=progress.record, echo_err=ctx.echo_err)
-    _record(ctx, end, progress)
+    _set_result(ctx, end, progress)
     error = end.error
     if not progress.is_started and isinstance(error, InvalidInputError | EditConflictError):
         raise error
@@ -221,7 +221,7 @@ def _apply_plan(ctx: CommandContext, plan: Plan, journal: Path | None, *, how_to
         raise Exit(message, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
 
 
-def _record(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> None:
+def _set_result(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> None:
     result: ApplyResult = ctx.result
     for status, count in progress.counts.items():
         setattr(result, status, count)

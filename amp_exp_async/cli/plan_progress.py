@@ -10,6 +10,8 @@ from attrs import frozen
 
 from amp_exp_async import Outcome, Plan
 
+from .errors import describe_error
+
 Status: TypeAlias = Literal["done", "failed", "unknown", "begun", "left"]
 """The status of a flag or experiment, by the keys that `--json` prints; `begun` is partly done, `left` not started."""
 
@@ -34,7 +36,7 @@ class FailedStep:
 
     def __str__(self) -> str:
         state = "unknown whether it was applied" if self.state == "unknown" else self.state
-        return f"{self.target}: {self.step}: {state}: {' '.join(self.error.split())}"
+        return f"{self.target}: {self.step}: {state}: {self.error}"
 
 
 class PlanProgress:
@@ -59,10 +61,10 @@ class PlanProgress:
         """Count an outcome."""
         index = self._change_of_step[outcome.index]
         self._outcomes[index]["done" if outcome.ok else outcome.status] += 1
-        if outcome.status in {"failed", "unknown"}:
+        if outcome.error is not None and outcome.status in {"failed", "unknown"}:
             step = f"{type(outcome.operation).__name__} {outcome.operation.target}"
-            target = self._changes[index].target
-            self.failed_steps.append(FailedStep(target, step, outcome.status, str(outcome.error)))
+            error = describe_error(outcome.error, sent=True)
+            self.failed_steps.append(FailedStep(self._changes[index].target, step, outcome.status, error))
 
     @property
     def is_started(self) -> bool:

@@ -26,7 +26,7 @@ from amp_exp_async import (
 )
 
 from .context import CommandContext, command
-from .errors import Exit, ExitCode
+from .errors import Exit, ExitCode, describe_error
 from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
@@ -176,7 +176,7 @@ class InclusionChange:
         if isinstance(end.error, InvalidInputError) and not end.summary.requests:
             self.result.state = "failed"
             raise end.error
-        self._record(end, changed, is_done=end.error is None and run.progress.done == run.progress.total)
+        self._set_counts(end, changed, is_done=end.error is None and run.progress.done == run.progress.total)
         return end
 
     def _operation(self) -> AddUsers | RemoveUsers | ReplaceUsers | None:
@@ -201,7 +201,7 @@ class InclusionChange:
         streams = {"add": users.add_many, "remove": users.remove_many, "replace": users.replace}
         return streams[self.action](self.result.id or "", self.variant, self.ids, journal=journal)
 
-    def _record(self, end: RunEnd, changed: Sequence[str], *, is_done: bool) -> None:
+    def _set_counts(self, end: RunEnd, changed: Sequence[str], *, is_done: bool) -> None:
         """Record what was done."""
         result, summary = self.result, end.summary
         result.requests = self.client.usage.requests
@@ -216,10 +216,11 @@ class InclusionChange:
             result.state = "failed"
             result.error = "The journal marks this change as done, but the list was changed since. Use a new journal."
         elif end.error is not None:
-            result.error = f"Interrupted: {end.error}" if end.interrupted else str(end.error)
+            message = describe_error(end.error, sent=True)
+            result.error = f"Interrupted: {message}" if end.interrupted else message
 
     def _count_in_flight(self, changed: int) -> int:
-        """Return the number of IDs in the request after those that changed so many IDs."""
+        """Return the number of IDs in the request that was next after this number of changes."""
         for request in self._requests:
             if changed < len(request.ids):
                 return len(request.ids) - changed

@@ -26,7 +26,7 @@ ParentReference: TypeAlias = tuple[str, Project]
 
 _REMEDIES: dict[KindName, str] = {
     "flags": "in the app",
-    "experiments": "with client.mutexes.edit_slot or client.holdouts.edit, or in the app",
+    "experiments": "by editing its mutex or holdout group, or in the app",
 }
 
 

@@ -87,6 +87,7 @@ def test_no_command(amp_exp: RunCommand) -> None:
     ("arguments", "message"),
     [
         (["flags", "list", "--base-url", "http://example.com"], "--base-url "),
+        (["flags", "list", "--base-url", "https://region.example/?region=1"], "//region.example/?region=1"),
         (["flags", "list", "--base-url", "http://x", "--region", "eu"], "--region and --base-url exclude each other"),
         (["export", "--key", "serach"], "--key"),
         (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),

@@ -388,7 +388,7 @@ async def test_warning_for_experiments_names_the_group_operations(
     [warning] = plan.warnings
     assert warning.message == (
         f"depends on all of group (slot-1) instead of any of group (slot-2), {CANNOT_SET}: "
-        "set them with client.mutexes.edit_slot or client.holdouts.edit, or in the app"
+        "set them by editing its mutex or holdout group, or in the app"
     )
 
 
