@@ -19,9 +19,12 @@ from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import CommandResult
 from tests.sync.timeouts import TIMEOUT, until
 
-AMP_EXP = [sys.executable, "-c", "from amp_exp_async.cli import main; main()"]
-# On a new session's first terminal, which Ctrl-C then comes from. Forking here would copy locks of other threads.
-_ON_A_TERMINAL = [AMP_EXP[0], "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {AMP_EXP[2]}"]
+# A job in the background of a shell ignores Ctrl-C, and so would its children.
+_CATCH_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+_RUN = f"{_CATCH_CTRL_C}; from amp_exp_async.cli import main; main()"
+AMP_EXP = [sys.executable, "-c", _RUN]
+# The process leads a session of its own, so that Ctrl-C comes from its terminal. Forking here would copy locks.
+_AMP_EXP_ON_TERMINAL = [AMP_EXP[0], "-c", f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {_RUN}"]
 _ROOT = str(Path(amp_exp_async.__file__).parent.parent)
 _CTRL_C = b"\x03"
 
@@ -51,10 +54,10 @@ def run_piped(
     """Run `amp-exp` without a terminal.
 
     Args:
-        arguments: the command and its options.
-        environment: see `environment_of`.
-        stdin: what it reads from standard input.
-        interrupt: sends it SIGINT once this is true.
+        arguments: The command and its options.
+        environment: See `environment_of`.
+        stdin: The text on standard input.
+        interrupt: When this is true, SIGINT is sent.
     """
     with started(arguments, environment) as process:
         if interrupt is not None:
@@ -81,53 +84,53 @@ def run_on_terminal(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     *,
-    typed: Mapping[str, str] | None = None,
+    answers: Mapping[str, str] | None = None,
     interrupt: Condition | None = None,
 ) -> CommandResult:
-    """Run `amp-exp` on a pseudo-terminal. All it shows is `out`, without the terminal's control sequences.
+    """Run `amp-exp` on a pseudo-terminal. All output is in `out`, without control sequences.
 
     Args:
-        arguments: the command and its options.
-        environment: see `environment_of`.
-        typed: each text is typed once its question is shown.
-        interrupt: Ctrl-C is pressed once this is true.
+        arguments: The command and its options.
+        environment: See `environment_of`.
+        answers: What is typed when a question is shown, by the question.
+        interrupt: When this is true, Ctrl-C is pressed.
     """
-    terminal, theirs = pty.openpty()
+    terminal, process_end = pty.openpty()
     with subprocess.Popen(
-        [*_ON_A_TERMINAL, *arguments],
+        [*_AMP_EXP_ON_TERMINAL, *arguments],
         env=environment,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=process_end,
+        stdout=process_end,
+        stderr=process_end,
         start_new_session=True,
     ) as process:
-        os.close(theirs)
+        os.close(process_end)
         try:
-            shown = _watch(terminal, dict(typed or {}), interrupt)
+            output = _watch(terminal, dict(answers or {}), interrupt)
             status = process.wait(TIMEOUT)
         finally:
             process.kill()
             os.close(terminal)
-    return CommandResult(status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", shown).replace("\r\n", "\n"), "")
+    return CommandResult(status, re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", output).replace("\r\n", "\n"), "")
 
 
-def _watch(terminal: int, waiting: dict[str, str], interrupt: Condition | None) -> str:
-    """Type the answers until the other end is closed, and return what was shown."""
-    shown, end = b"", time.monotonic() + TIMEOUT
-    while time.monotonic() < end:
+def _watch(terminal: int, answers: dict[str, str], interrupt: Condition | None) -> str:
+    """Type the answers until the other end is closed, and return the output."""
+    output, deadline = b"", time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
         if interrupt is not None and interrupt():
             interrupt = None
             os.write(terminal, _CTRL_C)
         if not select.select([terminal], [], [], 0.01)[0]:
             continue
         try:
-            read = os.read(terminal, 65536)
-        except OSError:  # Linux says so of a terminal whose other end is closed
+            chunk = os.read(terminal, 65536)
+        except OSError:  # on Linux, the other end is closed
             break
-        if not read:
+        if not chunk:
             break
-        shown += read
-        for question in [question for question in waiting if question.encode() in shown]:
-            time.sleep(0.1)  # a hidden question throws away what was typed before it
-            os.write(terminal, waiting.pop(question).encode())
-    return shown.decode(errors="replace")
+        output += chunk
+        for question in [question for question in answers if question.encode() in output]:
+            time.sleep(0.1)  # a hidden prompt discards what was typed before it
+            os.write(terminal, answers.pop(question).encode())
+    return output.decode(errors="replace")

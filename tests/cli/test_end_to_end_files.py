@@ -31,8 +31,8 @@ class FileAccount:
         return run_piped(self.arguments_of(command), self.environment, stdin=stdin)
 
     def on_terminal(self, command: str, answer: str | None = None) -> CommandResult:
-        typed = {} if answer is None else {ASKED: answer}
-        return run_on_terminal(self.arguments_of(command), self.environment, typed=typed)
+        answers = {} if answer is None else {ASKED: answer}
+        return run_on_terminal(self.arguments_of(command), self.environment, answers=answers)
 
     def arguments_of(self, command: str) -> list[str]:
         """Return the arguments; names that start with @ are files in the folder."""

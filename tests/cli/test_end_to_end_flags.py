@@ -49,7 +49,7 @@ def test_narrow_terminal(environment: dict[str, str]) -> None:
 
 def test_confirmation_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
     """The changes are shown before the question."""
-    result = run_on_terminal(["flags", "archive", "second", "third"], environment, typed={"[y/N]": "y\n"})
+    result = run_on_terminal(["flags", "archive", "second", "third"], environment, answers={"[y/N]": "y\n"})
     assert result.status == 0
     shown, asked = result.out.index("flag 1003 (third): archived"), result.out.index("Archive these 2 flags?")
     assert shown < asked < result.out.index("flag 1003 (third): done")

@@ -60,8 +60,8 @@ def file(tmp_path: Path) -> str:
 def test_prompts_on_a_terminal(account: Emulator, environment: dict[str, str], file: str) -> None:
     """A missing key and the confirmation are asked for; then bars show the progress."""
     environment["AMPLITUDE_MANAGEMENT_API_KEY"] = ""
-    typed = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
-    result = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, typed=typed)
+    answers = {"API key": f"{account.api_key}\n", "[y/N]": "y\n"}
+    result = run_on_terminal(["users", "add", "1001", "on", "--file", file], environment, answers=answers)
     assert result.status == 0, result.out
     assert account.api_key not in result.out
     assert "1500 to add, 0 to remove" in result.out
@@ -74,7 +74,7 @@ def test_prompts_on_a_terminal(account: Emulator, environment: dict[str, str], f
 def test_no_confirmation(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
     """Any answer but yes changes nothing."""
     arguments = ["users", "add", "1001", "on", "--file", file]
-    result = run_on_terminal(arguments, environment, typed={"[y/N]": answer})
+    result = run_on_terminal(arguments, environment, answers={"[y/N]": answer})
     assert (result.status, result.out.count("Nothing was changed.")) == (status, 1), result.out
     assert writes(account) == []
 
