@@ -105,7 +105,7 @@ def operation_of(method: Callable[..., object]) -> ApiOperation | None:
 def list_operations(client: object) -> dict[str, ApiOperation]:
     """Return the declared operations of an async client, by the dotted name of the method."""
     declared = {name: operation_of(method) for name, method in list_methods(client)}
-    return {name: operation for name, operation in declared.items() if operation is not None}
+    return {name: declaration for name, declaration in declared.items() if declaration is not None}
 
 
 def list_methods(owner: object, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -122,7 +122,7 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
         project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
         values = {"project_id": project_id, "key": key, **validation.fields(_CREATE, fields)}
         request = self._request(self.create, values)
-        find = partial(_find_created, self._request(self.list).path, values)
+        find = partial(_find_experiment, self._request(self.list).path, values)
         description = f"experiment with key {format_value(key)} in project {project_id}"
         return await send_creation(self._transport, request, _parse_experiment, find, description)
 
@@ -180,7 +180,7 @@ class AsyncBetaDeployments(Resource):
         return self._paginate(self.list, Deployment, "deployments", query, cursor)
 
 
-async def _find_created(path: str, fields: Mapping[str, Any], write: AmbiguousWrite) -> Experiment | None:
+async def _find_experiment(path: str, fields: Mapping[str, Any], write: AmbiguousWrite) -> Experiment | None:
     """Return the experiment that an ambiguous creation made, or None if no experiment has its key."""
     key, project_id = fields["key"], fields["project_id"]
 

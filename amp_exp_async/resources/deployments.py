@@ -57,7 +57,7 @@ class AsyncDeployments(Resource):
         project_id, label = validation.identifier("project_id", project_id), validation.key("label", label)
         side = validation.one_of("client", "server")("type", type)
         request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
-        find = partial(_find_created, project_id, label)
+        find = partial(_find_deployment, project_id, label)
         return await send_creation(self._transport, request, parse_created, find, f"deployment {format_value(label)}")
 
     @operation("PATCH", "/deployments/{id}")
@@ -102,7 +102,7 @@ class AsyncDeployments(Resource):
         await self._send(self.restore, {"archive": False}, id=id)
 
 
-async def _find_created(project_id: str, label: str, write: AmbiguousWrite) -> Created | None:
+async def _find_deployment(project_id: str, label: str, write: AmbiguousWrite) -> Created | None:
     """Return the deployment that an ambiguous creation made, or None if no deployment has its label."""
     deployments = [
         deployment

@@ -45,8 +45,8 @@ def nothing_written() -> Generator[None, None, None]:
     try:
         yield
     except InvalidInputError as error:
-        message = str(error).replace("Nothing was sent.", "Nothing was written.")
-        raise InvalidInputError(message, argument=error.argument, rule=error.rule) from None
+        error.args = (str(error).replace("Nothing was sent.", "Nothing was written."),)
+        raise
 
 
 class OptimisticEdit(FlagSubresource[FlagConfigT_co]):

@@ -86,7 +86,7 @@ class AsyncVariants(FlagSubresource[FlagConfig]):
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT_PARAMS, values)}
         request = self._request(self.create, fields, id=id)
-        find = partial(_find_created, self._request(self.get, id=id, variant=key), fields)
+        find = partial(_find_variant, self._request(self.get, id=id, variant=key), fields)
         await send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
 
     @operation("PATCH", "/{kind}/{id}/variants/{variant}", Idempotency.RENAME)
@@ -152,7 +152,7 @@ def _parse_created(response: Response) -> Literal[True]:
     return True
 
 
-async def _find_created(read: Request, fields: Mapping[str, Any], write: AmbiguousWrite) -> Literal[True] | None:
+async def _find_variant(read: Request, fields: Mapping[str, Any], write: AmbiguousWrite) -> Literal[True] | None:
     """Return True if an ambiguous creation made the variant, or None if the variant does not exist."""
     try:
         response = await write.transport().send(read)

@@ -87,7 +87,7 @@ async def test_read_only_types(api: Api, emulator: Emulator, kind: Any, type_: s
             response = await api(method, path, None if method == "GET" else {})
             assert response.status == (200 if method == "GET" else 405)
             assert method == "GET" or type_ in response.body["error"]
-    assert [request.status for request in emulator.requests].count(405) == 12
+    assert [request.status for request in emulator.requests].count(405) >= 12
     assert emulator.state.revision == revision
     assert "_type" not in (await api("GET", f"/{kind}/{id}")).body
 
