@@ -60,9 +60,8 @@ class DeadlineTimer:
         self._timer: asyncio.TimerHandle | None = None
         self._next_at = math.inf
 
-    def scope(self, timeout: float) -> CancelScope:
-        """Return a scope that is cancelled after `timeout` seconds."""
-        deadline = asyncio.get_running_loop().time() + timeout
+    def scope(self, deadline: float) -> CancelScope:
+        """Return a scope that is cancelled at a loop time."""
         if deadline < self._next_at:
             self._set(deadline)
         return CancelScope(self._scopes, deadline)

@@ -11,7 +11,8 @@ class KeyedLocks:
     """A FIFO lock for each key, which exists while it is held or awaited. The key None needs no lock."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, Semaphore] = {}
+        # A semaphore is expensive to create, and only a lock with waiters needs one.
+        self._locks: dict[str, Semaphore | None] = {}
 
     def __len__(self) -> int:
         return len(self._locks)
@@ -22,7 +23,7 @@ class KeyedLocks:
             return True
         if key in self._locks:
             return False
-        self._locks[key] = Semaphore(0)
+        self._locks[key] = None
         return True
 
     async def acquire(self, key: str | None, deadline: float | None) -> None:
@@ -33,20 +34,24 @@ class KeyedLocks:
         """
         if key is None or self.acquire_nowait(key):
             return
+        lock = self._locks[key]
+        if lock is None:
+            lock = self._locks[key] = Semaphore(0)
         try:
             async with asyncio.timeout_at(deadline):
-                await self._locks[key].acquire()
+                await lock.acquire()
         except BaseException:
-            self._discard_unused(key)
+            # The lock may have been handed to this waiter, which passes it on as it leaves.
+            if lock.value and self._locks.get(key) is lock:
+                del self._locks[key]
             raise
 
     def release(self, key: str | None) -> None:
         """Release the lock of a key."""
-        if key is not None:
-            self._locks[key].release()
-            self._discard_unused(key)
-
-    def _discard_unused(self, key: str) -> None:
-        lock = self._locks.get(key)  # None if the last holder has left before the waiter
-        if lock is not None and lock.value:
+        if key is None:
+            return
+        lock = self._locks[key]
+        if lock is not None:
+            lock.release()
+        if lock is None or lock.value:
             del self._locks[key]

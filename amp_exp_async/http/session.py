@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import time
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -59,6 +60,7 @@ class HttpSession:
 
     Attributes:
         endpoint: the URL and the key.
+        time: returns the time of the event loop, once the session is open.
         limiter: the rate limiter.
         concurrency: limits the requests in flight.
         locks: keep writes to one object apart.
@@ -100,6 +102,7 @@ class HttpSession:
         self.rate_limited = 0
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.time: Callable[[], float] = time.monotonic
         self._tasks: set[asyncio.Task[Any]] = set()
         self.in_flight: set[CancelScope] = set()
         self.deadline_timer = DeadlineTimer()
@@ -127,7 +130,9 @@ class HttpSession:
             raise ClientClosedError("the client is closed. Create a new one.")
         loop = asyncio.get_running_loop()
         if self._session is None:
-            self._session, self._loop = self._create_session(), loop
+            self._session, self._loop, self.time = self._create_session(), loop, loop.time
+            # Created inside a loop, a semaphore of anyio takes a third of the time.
+            self.concurrency = Semaphore(self._options.max_concurrency)
         elif self._loop is not loop:
             raise ConfigurationError(
                 "the client belongs to another event loop. Use one client for each loop, or ExperimentClient."
@@ -153,9 +158,11 @@ class HttpSession:
 
     async def send_once(self, request: Request, seconds: float) -> Response | TransportFailure:
         """Send one request and read its response."""
-        session = self.open()
+        session = self._session
+        if session is None or session.closed:
+            session = self.open()
         try:
-            with self.deadline_timer.scope(seconds):
+            with self.deadline_timer.scope(self.time() + seconds):
                 response = await session.request(
                     request.method,
                     URL(self.endpoint.base_url + request.target, encoded=True),

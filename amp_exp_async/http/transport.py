@@ -160,7 +160,7 @@ class Transport:
             ClientClosedError: If the client is closed.
         """
         self.session.open()
-        started = asyncio.get_running_loop().time()
+        started = self.session.time()
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
         return RetryState(request, started, None if seconds is None else started + seconds)
@@ -214,7 +214,7 @@ class Transport:
             raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked), reason))
         if decision is RetryDecision.RAISE or (daily and self.options.deadline_excludes_queueing):
             raise self._error(state, result, asked)
-        if state.deadline is not None and asyncio.get_running_loop().time() + wait >= state.deadline:
+        if state.deadline is not None and self.session.time() + wait >= state.deadline:
             note = f"The deadline of {self.options.deadline} s left no time to wait {wait:.1f} s and try again."
             raise self._error(state, result, asked, note)
         _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
@@ -254,7 +254,7 @@ class Transport:
                 raise self.deadline_error(state, "while it waited for the rate limit") from None
             except LimitExceededError as exceeded:
                 raise self._rate_limit_error(state, exceeded) from None
-            sent_at = asyncio.get_running_loop().time()
+            sent_at = self.session.time()
             seconds = self._seconds_left(state, number, sent_at)
             state.attempts = number
             state.in_flight = True
@@ -299,7 +299,7 @@ class Transport:
             self._record(state)
         self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
         if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
-            self._log_attempt(state, result, asyncio.get_running_loop().time() - sent_at)
+            self._log_attempt(state, result, self.session.time() - sent_at)
 
     def _record(self, state: RetryState) -> None:
         """Count an attempt that the service may have received."""
@@ -472,7 +472,7 @@ class AmbiguousWrite:
     @property
     def elapsed(self) -> float:
         """The seconds since the call started."""
-        return asyncio.get_running_loop().time() - self._state.started
+        return self._transport.session.time() - self._state.started
 
     def transport(self) -> Transport:
         """Return a transport for reading back within the rest of the call's deadline.
@@ -482,7 +482,7 @@ class AmbiguousWrite:
         """
         options = self._transport.options
         if self._state.deadline is not None:
-            remaining = self._state.deadline - asyncio.get_running_loop().time()
+            remaining = self._state.deadline - self._transport.session.time()
             if remaining <= 0:
                 raise self.error("The deadline left no time to read back.")
             options = attrs.evolve(options, deadline=remaining, deadline_excludes_queueing=False)
@@ -492,7 +492,7 @@ class AmbiguousWrite:
         """Wait after a reading (counted from 1), no longer than the deadline allows."""
         seconds = self._transport.options.retry.wait(reading, fraction=1.0)
         if self._state.deadline is not None:
-            seconds = min(seconds, self._state.deadline - asyncio.get_running_loop().time())
+            seconds = min(seconds, self._state.deadline - self._transport.session.time())
         with self._transport.cancel_scope():  # the next reading reports that the client was closed
             await asyncio.sleep(max(0.0, seconds))
 
