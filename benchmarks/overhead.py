@@ -1,10 +1,11 @@
-"""A GET and a PATCH through the client, against bare aiohttp and orjson."""
+"""Reads and writes of one flag through the client, against bare aiohttp and orjson."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from typing import TypeAlias
 
 import aiohttp
 import orjson
@@ -14,33 +15,33 @@ from serving import Fixed, serving
 
 from amp_exp_async import AsyncExperimentClient
 
+Call: TypeAlias = Callable[[str], Awaitable[object]]
+
 _FIELDS = ("id", "key", "projectId", "name", "enabled", "tags")
+_IDS = 100  # several flags, because writes to one flag wait for each other; few, so that their URLs are cached
 
 
-_IDS = 100  # several flags, since writes to one wait for each other; few, so that both sides find the URLs parsed
+async def _worker(call: Call, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        await call(str(number % _IDS))
 
 
-async def _work(call: Callable[[str], Awaitable[object]], tickets: Iterator[int]) -> None:
-    for ticket in tickets:
-        await call(str(ticket % _IDS))
-
-
-async def _all(call: Callable[[str], Awaitable[object]], count: int, concurrency: int) -> None:
-    tickets = iter(range(count))
-    await asyncio.gather(*(_work(call, tickets) for _ in range(concurrency)))
+async def _call_concurrently(call: Call, count: int, concurrency: int) -> None:
+    numbers = iter(range(count))
+    await asyncio.gather(*(_worker(call, numbers) for _ in range(concurrency)))
 
 
 def main() -> None:
-    """Compare."""
+    """Print the comparisons."""
     parser = arguments(__doc__, rounds=15)
-    parser.add_argument("--requests", type=int, default=1_000, help="requests of each side in a round (default 1000)")
+    parser.add_argument("--requests", type=int, default=1_000, help="requests per side and round (default 1000)")
     options = parser.parse_args()
     flag = flags(1)[0]
     body = orjson.dumps({name: flag[name] for name in _FIELDS})
     with serving(Fixed(body)) as base_url, asyncio.Runner() as runner:
         url = f"{base_url}/api/1/flags/"
         headers = {"Authorization": "Bearer benchmark-key", "Accept": "application/json"}
-        of_body = headers | {"Content-Type": "application/json"}
+        body_headers = headers | {"Content-Type": "application/json"}
         change = orjson.dumps({"enabled": True})
 
         async def open_session() -> aiohttp.ClientSession:
@@ -54,22 +55,24 @@ def main() -> None:
                 return orjson.loads(await response.read())
 
         async def patch(id: str) -> object:
-            async with session.patch(url + id, data=change, headers=of_body) as response:
+            async with session.patch(url + id, data=change, headers=body_headers) as response:
                 return await response.read()
 
-        sides: dict[str, tuple[Callable[[str], Awaitable[object]], Callable[[str], Awaitable[object]]]] = {
+        pairs_of_calls: dict[str, tuple[Call, Call]] = {
             "flags.get": (client.flags.get, get),
             "client.request": (lambda id: client.request("GET", f"/flags/{id}"), get),
             "flags.edit": (lambda id: client.flags.edit(id, enabled=True), patch),
         }
         for concurrency in (1, 32):
 
-            def side(call: Callable[[str], Awaitable[object]], concurrency: int = concurrency) -> Timing:
-                return timed(lambda: runner.run(_all(call, options.requests, concurrency)), options.requests)
+            def measure(call: Call, concurrency: int = concurrency) -> Timing:
+                return timed(
+                    lambda: runner.run(_call_concurrently(call, options.requests, concurrency)), options.requests
+                )
 
-            for name, (ours, bare) in sides.items():
-                pairs = alternate(partial(side, ours), partial(side, bare), options.rounds)
-                for comparison in cpu_and_wall(f"{name} at {concurrency} at once against aiohttp", pairs):
+            for name, (client_call, bare_call) in pairs_of_calls.items():
+                pairs = alternate(partial(measure, client_call), partial(measure, bare_call), options.rounds)
+                for comparison in cpu_and_wall(f"{name} against aiohttp, concurrency {concurrency}", pairs):
                     show(comparison, as_json=options.json)
         runner.run(client.aclose())
         runner.run(session.close())
