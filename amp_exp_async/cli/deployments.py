@@ -17,23 +17,16 @@ from .targets import PAGE_SIZE
 
 _OUTPUT_NAMES = {"label": "label", "archive": "archived"}
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
+_LABEL_OPTION = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.")
 
-
-def _check_label(label: str | None) -> str | None:
-    if label is not None and not _LABEL.fullmatch(label):
-        raise typer.BadParameter(
-            f"must contain only letters, digits, '_' and '-', at least one, got {format_value(label)}"
-        )
-    return label
-
-
-_LABEL_OPTION = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.", callback=_check_label)
 app = typer.Typer(name="deployments", help="Show and change deployments.", no_args_is_help=True)
 
 
 @command(app, "list")
 def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_archived: IncludeArchived = False) -> None:
     """List deployments."""
+    if project_id == "":
+        raise InvalidInputError("--project-id: must not be empty. Nothing was sent.")
     deployments = [
         deployment
         for deployment in ctx.client.deployments.list(limit=PAGE_SIZE)
@@ -76,6 +69,10 @@ def _edit(
     """Rename, archive or restore a deployment. Asks for confirmation before it archives."""
     if label is None and archive is None:
         raise InvalidInputError("no change given. Pass --label, --archive or --restore.")
+    if label is not None and not _LABEL.fullmatch(label):
+        raise InvalidInputError(
+            f'--label: must consist of letters, digits, "_" and "-", got {format_value(label)}. Nothing was sent.'
+        )
     client = ctx.client
     deployment = _get(client, id)
     current = {"label": deployment.label, "archive": bool(deployment.deleted)}

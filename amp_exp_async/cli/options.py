@@ -14,12 +14,6 @@ class OptionGroup:
     """Options that belong together. The constructor's parameters become options of each command that takes a group."""
 
 
-def _reject_empty(value: str | None) -> str | None:
-    if value == "":
-        raise typer.BadParameter("must not be empty")
-    return value
-
-
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON only.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 KeyFile: TypeAlias = Annotated[
@@ -33,9 +27,7 @@ BaseUrl: TypeAlias = Annotated[
     str | None, typer.Option(metavar="URL", help="Scheme and host of the service, instead of a region.")
 ]
 
-ProjectFilter: TypeAlias = Annotated[
-    str | None, typer.Option("--project-id", metavar="ID", help="Only this project.", callback=_reject_empty)
-]
+ProjectFilter: TypeAlias = Annotated[str | None, typer.Option("--project-id", metavar="ID", help="Only this project.")]
 IncludeArchived: TypeAlias = Annotated[bool, typer.Option("--include-archived", help="Include archived ones.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

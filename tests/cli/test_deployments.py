@@ -59,12 +59,12 @@ def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must contain only letters"),
+        (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must consist of letters"),
         (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
         (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
         (["create", "--label", "a", "--type", "client"], "Missing option '--project-id'"),
         (["edit", "1"], "Pass --label, --archive or --restore"),
-        (["edit", "1", "--label", "a b"], "must contain only letters"),
+        (["edit", "1", "--label", "a b"], "must consist of letters"),
     ],
 )
 def test_invalid_input(account: Emulator, amp_exp: RunCommand, arguments: list[str], message: str) -> None:
@@ -72,6 +72,14 @@ def test_invalid_input(account: Emulator, amp_exp: RunCommand, arguments: list[s
     result = amp_exp("deployments", *arguments)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert message in result.err
+    assert account.requests == []
+
+
+def test_invalid_label_as_json(account: Emulator, amp_exp: RunCommand) -> None:
+    """With `--json`, the error is on standard output, too."""
+    for arguments in (["edit", "1"], ["create", "--project-id", "1", "--type", "client"]):
+        result = amp_exp("deployments", *arguments, "--label", "a b", "--json")
+        assert (result.status, result.json["error"].startswith("--label: must consist of letters")) == (2, True)
     assert account.requests == []
 
 

@@ -23,6 +23,7 @@ from amp_exp_async import (
     Manifest,
     Segment,
     VariantSpec,
+    find_emails,
     lint,
     load,
 )
@@ -422,3 +423,11 @@ def test_docs_describe_every_rule() -> None:
     page = PAGE.read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## `([a-z-]+)`\n\n(.*?)\n", page, re.MULTILINE))
     assert sections == dict(LINT_RULES)
+
+
+def test_find_emails() -> None:
+    """IDs that look like e-mail addresses, in order; a sign alone does not make one."""
+    assert find_emails(["b@example.com", "user-1", "@handle", "a@b", "a@example.com"]) == [
+        "b@example.com",
+        "a@example.com",
+    ]

@@ -413,3 +413,17 @@ def test_sync_apply(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> N
         assert all(outcome.ok for outcome in client.apply(plan))
         with pytest.raises(EditConflictError):
             client.apply(plan).wait()
+
+
+async def test_operations_of_a_plan(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The index of an outcome is that of its operation in the plan, which names the change that it belongs to."""
+    for key in ("a", "b"):
+        emulator.state.add_flag(key=key, projectId="1")
+    variants = [VariantSpec(key="on", users=("ada",))]
+    flags = [FlagSpec(key=key, project_id="1", name="new", variants=variants) for key in ("a", "b")]
+    plan = await client.plan(Manifest(flags=flags))
+    operations = plan.operations()
+    assert [change.key for change, _ in operations] == ["a", "a", "b", "b"]
+    outcomes = [outcome async for outcome in client.apply(plan)]
+    assert [operations[outcome.index][1] for outcome in outcomes] == [outcome.operation for outcome in outcomes]
+    assert len(outcomes) == len(operations)
