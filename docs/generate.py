@@ -77,6 +77,12 @@ class Row:
         """The client's resource, such as `flags`."""
         return self.name.partition(".")[0]
 
+    @property
+    def docs(self) -> str:
+        """The vendor's page for the operation, that of its kind if kinds share the method."""
+        pages = self.operation.docs
+        return next((page for page in pages if f"-api-{self.kind[:5]}" in page), pages[0])
+
     def endpoint(self, kind: str) -> str:
         """Return the method and the path, with `{kind}` filled in."""
         return str(self.operation).replace("{kind}", kind)
@@ -94,7 +100,7 @@ class Row:
             f"`{awaited}`",
             f"`{blocking}`",
             repeated,
-            f"[page]({self.operation.docs})",
+            f"[page]({self.docs})",
         ]
         return f"| {' | '.join(cells)} |"
 

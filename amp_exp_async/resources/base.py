@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
@@ -36,17 +37,16 @@ class ApiOperation:
         method: the HTTP method.
         path: the path below the API's prefix, with variables in braces, such as `/{kind}/{id}`.
         idempotency: what happens if the request is applied twice.
-        docs: the page in the vendor's API reference, from the method's docstring.
+        docs: the pages in the vendor's API reference, from the method's docstring; several if kinds share the method.
     """
 
     method: str
     path: str
     idempotency: Idempotency
-    docs: str
-    _segments: list[tuple[str, Validator | None]] = field(init=False, repr=False, eq=False)
+    docs: tuple[str, ...]
 
-    @_segments.default
-    def _parse_path(self) -> list[tuple[str, Validator | None]]:
+    @cached_property
+    def _segments(self) -> list[tuple[str, Validator | None]]:
         return [_parse_segment(segment) for segment in self.path[1:].split("/")]
 
     def __str__(self) -> str:
@@ -90,8 +90,8 @@ def operation(method: str, path: str, idempotency: Idempotency = Idempotency.IDE
     """
 
     def declare(function: F) -> F:
-        link = _DOCS_LINK.search(function.__doc__ or "")
-        cast("Any", function).api_operation = ApiOperation(method, path, idempotency, link.group() if link else "")
+        docs = tuple(_DOCS_LINK.findall(function.__doc__ or ""))
+        cast("Any", function).api_operation = ApiOperation(method, path, idempotency, docs)
         return function
 
     return declare
