@@ -54,6 +54,7 @@ async def export(
         [partial(reader.list_flags, kind, project, requested, include_archived=include_archived) for kind in KINDS]
     )
     listed: list[tuple[KindName, list[FlagConfig]]] = [("flags", flags), ("experiments", experiments)]
+    live: list[tuple[KindName, LiveFlag]]
     live = [(kind, LiveFlag.from_listing(flag)) for kind, configs in listed for flag in configs]
     _reject_missing(requested, live)
     has_deployments = any(item.flag.deployments for _, item in live)
@@ -88,5 +89,5 @@ async def _load_details(reader: LiveReader, kind: KindName, live: LiveFlag, opti
     requested: list[Inclusion] = [name for name in INCLUSIONS if getattr(options, name)]
     if options.variants:
         live = await reader.list_variants(kind, live)
-    lists = [(variant.key, name) for variant in live.variants for name in requested]
+    lists: list[tuple[str, Inclusion]] = [(variant.key, name) for variant in live.variants for name in requested]
     return await reader.list_inclusions(kind, live, lists)
