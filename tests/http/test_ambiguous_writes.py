@@ -12,6 +12,7 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, RetryPolicy, errors
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http import AmbiguousWriteError
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -162,3 +163,25 @@ async def test_headers_in_any_case(client: AsyncExperimentClient, emulator: Emul
     with pytest.raises(errors.APIStatusError) as caught:
         await client.with_options(retry=RetryPolicy(max_attempts=1)).flags.get(FLAG)
     assert caught.value.headers[name] == "7"
+
+
+UNKNOWN: dict[str, Call] = CREATIONS | {
+    "experiments.create": lambda c: c.experiments.create(project_id="1", key="new"),
+    "mutexes.create": lambda c: c.mutexes.create(project_id="1", name="new", slots=[{"percentage": 100}]),
+    "holdouts.create": lambda c: c.holdouts.create(project_id="1", name="new", holdout_percentage=5),
+    "users.remove_at": lambda c: c.flags.users.remove_at(FLAG, "on", 0),
+    "request": lambda c: c.request("POST", "/flags", json={}),
+}
+
+
+@pytest.mark.parametrize("call", UNKNOWN.values(), ids=UNKNOWN)
+async def test_the_internal_error_stays_internal(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
+    """An ambiguous write raises `OutcomeUnknownError`, whose chain has no `AmbiguousWriteError`."""
+    emulator.inject(Fault.close())
+    with pytest.raises(errors.OutcomeUnknownError) as caught:
+        await call(client)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert not isinstance(error, AmbiguousWriteError)
+        error = error.__cause__ or error.__context__
+    assert caught.value.__context__ is None
