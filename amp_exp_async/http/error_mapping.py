@@ -211,10 +211,10 @@ def make_status_error(
         "attempts": response.attempts,
     }
     advice = _status_advice(status) if daily_reset is None else reset_advice(daily_reset)
-    if ambiguous and request.method != "GET":
+    if request.method != "GET":
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            advice = retry_advice(request)
-        else:
+            advice = retry_advice(request) if ambiguous else f"Nothing was written. {advice}"
+        elif ambiguous:
             advice = f"An earlier attempt may have been applied. {advice}".rstrip()
     body = f": {excerpt(text)}" if text.strip() else ""
     fact = f"{request.method} {request.path} failed with {status}{format_attempts(response.attempts)}{body}"

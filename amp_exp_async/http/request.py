@@ -142,9 +142,10 @@ class Response:
 
     def _unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
         where = f" at {malformed.location}" if malformed.location else ""
+        consequence = "None of it was used." if self.request.method == "GET" else "The request may have been applied."
         return UnexpectedResponseError(
             f"{self.request.method} {self.request.path} returned an unexpected response{where}: "
-            f"{self.key.redact(malformed.reason)}. It begins: {excerpt(self.text)}. None of it was used. "
+            f"{self.key.redact(malformed.reason)}. It begins: {excerpt(self.text)}. {consequence} "
             "If the API has changed, upgrade amp_exp_async.",
             location=malformed.location,
             body=self.text[:_MAX_EXCERPT],

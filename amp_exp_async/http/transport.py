@@ -211,12 +211,15 @@ class Transport:
         state.ambiguous = state.ambiguous or attempt_result.ambiguous
         if decision is RetryDecision.RECONCILE:
             reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
-            raise AmbiguousWriteError(AmbiguousWrite(self, state, self._error(state, result, asked), reason))
+            raise AmbiguousWriteError(
+                AmbiguousWrite(self, state, self.make_error(state, result, asked), reason, result)
+            )
         if decision is RetryDecision.RAISE or (daily and self.options.deadline_excludes_queueing):
-            raise self._error(state, result, asked)
+            raise self.make_error(state, result, asked)
         if state.deadline is not None and self.session.time() + wait >= state.deadline:
-            note = f"The deadline of {self.options.deadline} s left no time to wait {wait:.1f} s and try again."
-            raise self._error(state, result, asked, note)
+            pause = f"wait {wait:.1f} s and " if wait >= 0.1 else ""
+            note = f"The deadline of {self.options.deadline} s left no time to {pause}try again."
+            raise self.make_error(state, result, asked, note)
         _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
         return wait
 
@@ -327,9 +330,10 @@ class Transport:
         except Exception:  # noqa: BLE001 - a callback's mistake must not hide the outcome of the request
             _LOG.exception("on_attempt raised")
 
-    def _error(
-        self, state: RetryState, result: Response | TransportFailure, asked: float | None, note: str = ""
+    def make_error(
+        self, state: RetryState, result: Response | TransportFailure, asked: float | None = None, note: str = ""
     ) -> APIConnectionError | APIStatusError:
+        """Return the error for the last attempt of a call."""
         if isinstance(result, TransportFailure):
             return make_connection_error(
                 state.request,
@@ -463,6 +467,7 @@ class AmbiguousWrite:
     _state: RetryState
     cause: Cause
     reason: str
+    _result: Response | TransportFailure | None = None
 
     @property
     def request(self) -> Request:
@@ -496,9 +501,10 @@ class AmbiguousWrite:
         with self._transport.cancel_scope():  # the next reading reports that the client was closed
             await asyncio.sleep(max(0.0, seconds))
 
-    def mark_not_applied(self) -> None:
-        """Record that reading back has shown that the write was not applied."""
+    def not_applied(self) -> APIConnectionError | APIStatusError | UnexpectedResponseError:
+        """Record that reading back has shown that the write was not applied, and return the error of the call."""
         self._state.ambiguous = self._state.in_flight = False
+        return self.cause if self._result is None else self._transport.make_error(self._state, self._result)
 
     def error(self, finding: str) -> OutcomeUnknownError:
         """Return the error for an outcome that stays unknown.

@@ -69,8 +69,7 @@ async def _poll(
         if reading < _MAX_READS:
             await write.wait(reading)
     if isinstance(write.cause, ServerError) and write.cause.status not in _GATEWAY_STATUSES:
-        write.mark_not_applied()
-        raise write.cause
+        raise write.not_applied()
     raise write.error(f"No {description} exists yet, but the request may still be in flight.")
 
 

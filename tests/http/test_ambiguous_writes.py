@@ -80,6 +80,7 @@ async def test_a_failed_creation_that_does_not_exist(
         await call(client)
     failed = caught.value if status == 500 else caught.value.__cause__
     assert getattr(failed, "status", None) == status
+    assert ("Nothing was written." in str(failed)) is (status == 500)
     assert sum(request.method == "POST" for request in emulator.requests) == 1
 
 
