@@ -283,24 +283,29 @@ class BulkExecutor:
         return handler.handle(task.operation, id, prior)
 
     def _finish(self, task: _Task, outcome: Outcome) -> Outcome:
-        """Record an outcome, and stop the run or the flag if the outcome requires it."""
+        """Record an outcome, and stop what its error stops."""
         operation = outcome.operation
         if outcome.created is not None and isinstance(operation, CreateFlag | CreateExperiment):
             self._resolver.add(FlagRef(operation.kind, operation.project_id, operation.key), outcome.created.id)
         if self._journal is not None:
             self._record(self._journal, task, outcome)
+        if outcome.error is not None:
+            self._stop_after(outcome, outcome.error)
+        return self._count(outcome)
+
+    def _stop_after(self, outcome: Outcome, error: AmpExpError) -> None:
+        """Stop the run or the flag if the error requires it."""
         is_failure = outcome.status in {"failed", "unknown"}
-        if is_fatal(outcome.error):
-            self._stop_cause = self._stop_cause or outcome.error
+        if is_fatal(error):
+            self._stop_cause = self._stop_cause or error
             self.pool.stop(self._stop_cause)
         elif is_failure and self._on_error == "stop_flag":
-            self._failed_flags[flag_of(operation)] = outcome
+            self._failed_flags[flag_of(outcome.operation)] = outcome
         elif is_failure and self._on_error == "stop":
             self._stop_cause = self._stop_cause or AmpExpError(
                 f"the run was stopped by a failure ({format_outcome(outcome)})"
             )
             self.pool.stop()
-        return self._count(outcome)
 
     def _record(self, journal: Journal, task: _Task, outcome: Outcome) -> None:
         with suppress(AmpExpError):  # the journal keeps its error
