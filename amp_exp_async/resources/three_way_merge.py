@@ -139,9 +139,9 @@ def _merge_segments(
     for name in {**base, **ours, **theirs}:
         base_segment, our_segment, their_segment = (side.get(name, UNSET) for side in (base, ours, theirs))
         location = f"target_segments[{format_value(name)}]"
-        value, found = _merge_value(location, base_segment, our_segment, their_segment, matches)
-        conflicts += found
-        if not found and value is not UNSET:
+        value, segment_conflicts = _merge_value(location, base_segment, our_segment, their_segment, matches)
+        conflicts += segment_conflicts
+        if not segment_conflicts and value is not UNSET:
             merged[name] = value
     order = _merge_order(list(base), list(ours), list(theirs))
     if order is None:

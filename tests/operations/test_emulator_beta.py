@@ -40,8 +40,8 @@ async def test_an_experiment(beta: Any, emulator: Emulator) -> None:
     await run(beta.experiments.activate(made.id))
     assert emulator.state.experiment(made.id)["enabled"] is True
     await run(beta.experiments.set_rollout_weights(made.id, {"control": 3, "treatment": 7}))
-    found = await run(beta.experiments.get(made.id))
-    assert (found.enabled, found.rollout_weights) == (True, {"control": 3, "treatment": 7})
+    live = await run(beta.experiments.get(made.id))
+    assert (live.enabled, live.rollout_weights) == (True, {"control": 3, "treatment": 7})
     await run(beta.experiments.deactivate(made.id))
     assert emulator.state.experiment(made.id)["enabled"] is False
     versions = await run(beta.experiments.versions.list(made.id))

@@ -45,20 +45,20 @@ def parents(emulator: Emulator, experiment: str) -> Any:
 
 async def test_a_mutex_group(client: Any, emulator: Emulator, mutex: Created, experiments: list[str]) -> None:
     """The group and its slots are created, read and edited, and its experiments depend on it."""
-    found = await run(client.mutexes.get(mutex.id))
-    assert (found.id, found.project_id, found.name, found.description) == (mutex.id, PROJECT, "Prices", "d")
-    assert [(slot.index, slot.percentage, slot.experiments) for slot in found.slots] == [
+    live = await run(client.mutexes.get(mutex.id))
+    assert (live.id, live.project_id, live.name, live.description) == (mutex.id, PROJECT, "Prices", "d")
+    assert [(slot.index, slot.percentage, slot.experiments) for slot in live.slots] == [
         (1, 30, experiments[:1]),
         (2, 70, []),
     ]
     assert emulator.state.mutex(mutex.id)["slots"][0]["experiments"] == [int(experiments[0])]
     assert parents(emulator, experiments[0]) == {mutex.id: ["slot-1"]}
-    assert (await run(client.mutexes.list()))[0] == found
+    assert (await run(client.mutexes.list()))[0] == live
 
     await run(client.mutexes.edit(mutex.id, name="Other", description=None))
-    await run(client.mutexes.edit_slot(mutex.id, found.slots[1].index, experiments=experiments[1:], individuals=["v"]))
+    await run(client.mutexes.edit_slot(mutex.id, live.slots[1].index, experiments=experiments[1:], individuals=["v"]))
     changed = await run(client.mutexes.get(mutex.id))
-    assert (changed.name, changed.description, changed.slots[0]) == ("Other", None, found.slots[0])
+    assert (changed.name, changed.description, changed.slots[0]) == ("Other", None, live.slots[0])
     assert (changed.slots[1].experiments, changed.slots[1].individuals) == (experiments[1:], ["v"])
     assert parents(emulator, experiments[1]) == {mutex.id: ["slot-2"]}
     with pytest.raises(NotFoundError):
@@ -67,10 +67,10 @@ async def test_a_mutex_group(client: Any, emulator: Emulator, mutex: Created, ex
 
 async def test_a_holdout_group(client: Any, emulator: Emulator, holdout: Created, experiments: list[str]) -> None:
     """The group is created, read and edited, and its experiments depend on it."""
-    found = await run(client.holdouts.get(holdout.id))
-    assert (found.id, found.key, found.holdout_percentage) == (holdout.id, "none", 10)
-    assert (found.experiments, found.deleted) == (experiments, False)
-    assert datetime.now(UTC) - found.created_at < timedelta(minutes=1)
+    live = await run(client.holdouts.get(holdout.id))
+    assert (live.id, live.key, live.holdout_percentage) == (holdout.id, "none", 10)
+    assert (live.experiments, live.deleted) == (experiments, False)
+    assert datetime.now(UTC) - live.created_at < timedelta(minutes=1)
     assert emulator.state.holdout(holdout.id)["experiments"] == [int(id) for id in experiments]
     assert all(holdout.id in parents(emulator, experiment) for experiment in experiments)
     await run(client.holdouts.edit(holdout.id, name="n", experiments=experiments[1:], individual_exclusion=["u"]))
@@ -111,7 +111,7 @@ async def test_a_long_list(client: Any, emulator: Emulator, kind: str) -> None:
     """All pages are read, newest first."""
     add = {"mutexes": emulator.state.add_mutex, "holdouts": emulator.state.add_holdout}[kind]
     ids = [add(name=f"n{number}")["id"] for number in range(7)]
-    assert [found.id for found in await run(getattr(client, kind).list(limit=3))] == ids[::-1]
+    assert [live.id for live in await run(getattr(client, kind).list(limit=3))] == ids[::-1]
     assert len(emulator.requests) == 3
 
 

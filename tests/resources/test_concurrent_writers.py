@@ -104,9 +104,9 @@ async def test_no_change_is_lost(emulator: Emulator, seed: int) -> None:
             group.create_task(work(writer))
     flag: Any = emulator.state.flag(id)
     assert set(flag["tags"]) == expected_flag.tags
-    found = {segment["name"]: segment for segment in flag["targetSegments"]}
-    assert {name: segment["percentage"] for name, segment in found.items()} == expected_flag.segments
-    assert set(found["Pilot"]["conditions"][0].pop("values")) == expected_flag.values
+    live = {segment["name"]: segment for segment in flag["targetSegments"]}
+    assert {name: segment["percentage"] for name, segment in live.items()} == expected_flag.segments
+    assert set(live["Pilot"]["conditions"][0].pop("values")) == expected_flag.values
     expected = copy.deepcopy(PILOT)
     del expected["conditions"][0]["values"]
-    assert found["Pilot"] == expected
+    assert live["Pilot"] == expected

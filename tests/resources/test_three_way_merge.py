@@ -52,8 +52,10 @@ def test_a_single_value(base: Any, ours: Any, theirs: Any, result: Any) -> None:
 def test_tags_merge_as_a_set(base: list[str], ours: list[str], theirs: list[str]) -> None:
     """Additions and removals of both sides apply, without conflicts."""
     result = merged("tags", base, ours, theirs)
-    was, us, they = set(base), set(ours), set(theirs)
-    assert set(result) == (was | (us - was) | (they - was)) - (was - us) - (was - they)
+    base_tags, our_tags, their_tags = set(base), set(ours), set(theirs)
+    assert set(result) == (base_tags | (our_tags - base_tags) | (their_tags - base_tags)) - (base_tags - our_tags) - (
+        base_tags - their_tags
+    )
     assert len(result) == len(set(result))
     if theirs == base:
         assert result == ours
@@ -63,19 +65,21 @@ def test_tags_merge_as_a_set(base: list[str], ours: list[str], theirs: list[str]
 def test_segments_merge_by_name(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
     """Each segment is merged by itself: different changes of both sides are a conflict."""
     values, conflicts = merge({"target_segments": base}, {"target_segments": ours}, {"target_segments": theirs})
-    was, us, they = ({one.name: one.percentage for one in side} for side in (base, ours, theirs))
+    base_items, our_items, their_items = (
+        {item.name: item.percentage for item in side} for side in (base, ours, theirs)
+    )
     expected: dict[str, float] = {}
     clashes: set[str] = set()
-    for name in was | us | they:
-        old, mine, other = was.get(name), us.get(name), they.get(name)
+    for name in base_items | our_items | their_items:
+        old, mine, other = base_items.get(name), our_items.get(name), their_items.get(name)
         if old not in (mine, other) and mine != other:
             clashes.add(f'target_segments["{name}"]')
         elif (result := mine if old == other else other) is not None:
             expected[name] = result
-    found = {conflict.location for conflict in conflicts}
-    assert found - {"the order of target_segments"} == clashes
+    locations = {conflict.location for conflict in conflicts}
+    assert locations - {"the order of target_segments"} == clashes
     if not conflicts:
-        assert {one.name: one.percentage for one in values["target_segments"]} == expected
+        assert {item.name: item.percentage for item in values["target_segments"]} == expected
         assert len(values["target_segments"]) == len(expected)
 
 
@@ -91,11 +95,11 @@ def test_a_change_of_one_side(base: list[Segment], changed: list[Segment]) -> No
 def test_merging_is_symmetric(base: list[Segment], ours: list[Segment], theirs: list[Segment]) -> None:
     """With the sides swapped, the segments or the conflicts are the same."""
     field = "target_segments"
-    one, conflicts = merge({field: base}, {field: ours}, {field: theirs})
+    result, conflicts = merge({field: base}, {field: ours}, {field: theirs})
     other, swapped = merge({field: base}, {field: theirs}, {field: ours})
     assert {conflict.location for conflict in conflicts} == {conflict.location for conflict in swapped}
     if not conflicts:
-        assert sorted(one[field], key=str) == sorted(other[field], key=str)
+        assert sorted(result[field], key=str) == sorted(other[field], key=str)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_the_order_of_segments(base: str, ours: str, theirs: str, result: str | 
     if result is None:
         assert [conflict.location for conflict in conflicts] == ["the order of target_segments"]
     else:
-        assert ("".join(str(one.name) for one in values["target_segments"]), conflicts) == (result, [])
+        assert ("".join(str(item.name) for item in values["target_segments"]), conflicts) == (result, [])
 
 
 @pytest.mark.parametrize("twin", [segment("a"), Segment(percentage=1), Segment(name=None)])
@@ -156,8 +160,8 @@ def test_is_subset(written: Any, read: Any, there: bool) -> None:
 def test_later_additions_are_not_a_loss(base: list[Segment], ours: list[Segment], later: list[Segment]) -> None:
     """A later change that keeps ours is fine; a return to the base is a loss."""
     field = "target_segments"
-    ours_names = {one.name for one in base} | {one.name for one in ours}
-    added = [one for one in later if one.name not in ours_names]
+    ours_names = {item.name for item in base} | {item.name for item in ours}
+    added = [item for item in later if item.name not in ours_names]
     assert find_lost({field: base}, {field: ours}, {field: [*ours, *added]}) == []
     if base != ours:
         assert find_lost({field: base}, {field: ours}, {field: base}) != []
