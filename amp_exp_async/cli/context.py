@@ -30,12 +30,12 @@ class CommandContext(OptionGroup):
     """The context of one command. Its parameters are the options of all commands that use a client.
 
     Attributes:
-        json: Whether standard output is reserved for JSON.
-        debug: Whether errors come with their traceback.
-        result: What `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
+        json: whether standard output is reserved for JSON.
+        debug: whether errors come with their traceback.
+        result: what `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
             end.
-        uncertain: What is unknown if the command is interrupted now; None if nothing is.
-        changed: What was changed so far.
+        uncertain: what is unknown if the command is interrupted now; None if nothing is.
+        changed: what was changed so far.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class CommandContext(OptionGroup):
         """Return a command line for the same account.
 
         Args:
-            arguments: The command and its options.
+            arguments: the command and its options.
         """
         names = ("--api-key-file", "--region", "--base-url")
         options = [
@@ -114,8 +114,8 @@ class CommandContext(OptionGroup):
         """Print rows: in columns on a terminal, tab-separated elsewhere, not at all with `--json`.
 
         Args:
-            columns: The columns' names. Those that do not fit on a terminal are left out from the right.
-            rows: The cells.
+            columns: the columns' names. Those that do not fit on a terminal are left out from the right.
+            rows: the cells.
         """
         if self.json:
             return
@@ -148,8 +148,8 @@ class CommandContext(OptionGroup):
         """Mark a block that changes something, for the message of a Ctrl-C.
 
         Args:
-            name: What is changed.
-            participle: What happens to it.
+            name: what is changed.
+            participle: what happens to it.
         """
         self.uncertain = f"It is unknown whether {name} was {participle}."
         yield
@@ -189,7 +189,7 @@ class CommandContext(OptionGroup):
             raise
         except OSError as error:
             end = self._failed(error)
-            self.echo_err(str(end))
+            self.echo_err(end.message or "")
         return end
 
     @contextmanager
@@ -210,7 +210,9 @@ class CommandContext(OptionGroup):
         if self.debug:
             traceback.print_exc()
         end = exit_for(error, sent=bool(self.requests))
-        return Exit(f"{end.message}{self._changed_before()}", end.status, end.problems)
+        if self.changed:
+            end.message = f"{(end.message or '').rstrip('.')}.{self._changed_before()}"
+        return end
 
     def _changed_before(self) -> str:
         return f" Changed before: {', '.join(self.changed)}." if self.changed else ""
@@ -223,9 +225,9 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
     options of that group.
 
     Args:
-        app: The group of commands.
-        name: The command's name.
-        help: The command's help; by default the function's docstring.
+        app: the group of commands.
+        name: the command's name.
+        help: the command's help; by default the function's docstring.
     """
 
     def add(function: CommandT) -> CommandT:
@@ -272,10 +274,10 @@ def create_client(key_file: Path | None, region: str | None, base_url: str | Non
     """Return a client whose key comes from a file, the environment or a hidden prompt.
 
     Args:
-        key_file: The file that holds the key.
+        key_file: the file that holds the key.
         region: `us` or `eu`.
-        base_url: The service's URL instead of a region.
-        ask: Whether to ask for a missing key.
+        base_url: the service's URL instead of a region.
+        ask: whether to ask for a missing key.
 
     Raises:
         ConfigurationError: If there is no key, or the configuration is invalid.

@@ -28,18 +28,18 @@ class DemoSummary:
     """The result of the demo. The attributes are the keys that `--json` prints.
 
     Attributes:
-        flags: The number of flags read.
-        experiments: The number of experiments read.
-        requests: The number of requests that both clients sent, retries included.
-        seconds: The duration of all requests.
-        limit_per_second: The emulator's limit.
-        share_of_limit: The share of that limit that was used while the flags were edited.
-        peak_per_second: The maximum number of requests in any second.
-        rate_limited: The number of 429 responses.
-        retries: The number of retries.
-        changes_checked: The number of changes that were compared with the emulator's state.
-        faults: Changes that are missing or wrong.
-        ok: Whether all changes were applied and no request was rejected.
+        flags: the number of flags read.
+        experiments: the number of experiments read.
+        requests: the number of requests that both clients sent, retries included.
+        seconds: the duration of all requests.
+        limit_per_second: the emulator's limit.
+        share_of_limit: the share of that limit that was used while the flags were edited.
+        peak_per_second: the maximum number of requests in any second.
+        rate_limited: the number of 429 responses.
+        retries: the number of retries.
+        changes_checked: the number of changes that were compared with the emulator's state.
+        faults: changes that are missing or wrong.
+        ok: whether all changes were applied and no request was rejected.
     """
 
     flags: int = 0
@@ -78,11 +78,11 @@ class ExpectedChanges:
     """What the emulator must hold at the end.
 
     Attributes:
-        edits: The edited fields by flag ID.
-        flag: The ID of the flag whose inclusions change.
-        variant: The variant whose inclusions change.
-        users: The users included in that variant.
-        cohorts: The cohorts included in it.
+        edits: the edited fields by flag ID.
+        flag: the ID of the flag whose inclusions change.
+        variant: the variant whose inclusions change.
+        users: the users included in that variant.
+        cohorts: the cohorts included in it.
     """
 
     edits: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])

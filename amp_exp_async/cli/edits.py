@@ -54,7 +54,7 @@ class FlagFieldOptions(OptionGroup):
         """Return the function that makes the changed copy.
 
         Args:
-            target: The flag or experiment.
+            target: the flag or experiment.
 
         Raises:
             InvalidInputError: If a value is invalid, a field is unknown or given twice, or nothing would change.
@@ -146,11 +146,11 @@ class PendingEdit:
     """An edit that is shown, confirmed and made.
 
     Attributes:
-        name: The name of the edited object in messages.
-        identity: What identifies it, for `--json`.
-        changes: The changed fields by name.
-        apply: Makes the edit.
-        unchanged: The message if nothing changes.
+        name: the name of the edited object in messages.
+        identity: what identifies it, for `--json`.
+        changes: the changed fields by name.
+        apply: makes the edit.
+        unchanged: the message if nothing changes.
         status: `planned` if not started; `unchanged` if there was nothing to change; `changed`; `failed`; or `unknown`
             if the edit was interrupted or its response was lost.
     """
@@ -183,11 +183,11 @@ def flag_edit(
     """Return the guarded edit that makes a flag or experiment equal to its changed copy.
 
     Args:
-        ctx: The command's context.
-        kind: Flags or experiments.
-        before: The flag or experiment as it was read.
-        edited: The changed copy.
-        unchanged: The message if nothing changes.
+        ctx: the command's context.
+        kind: flags or experiments.
+        before: the flag or experiment as it was read.
+        edited: the changed copy.
+        unchanged: the message if nothing changes.
     """
     resource, copy = kind.resource(ctx.client), cast("Any", edited)
     names = [field.name for field in attrs.fields(type(before))]
@@ -226,11 +226,11 @@ def apply_edits(
     """Make edits one after another and report each. An edit that changes nothing is not sent.
 
     Args:
-        ctx: The command's context.
-        edits: The edits.
-        dry_run: Whether to show the edits only.
-        question: The question to confirm; None to ask nothing.
-        yes: Whether the question is answered already.
+        ctx: the command's context.
+        edits: the edits.
+        dry_run: whether to show the edits only.
+        question: the question to confirm; None to ask nothing.
+        yes: whether the question is answered already.
 
     Raises:
         InvalidInputError: If the user cannot be asked.

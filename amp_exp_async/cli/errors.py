@@ -63,9 +63,9 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
     """The end of a command.
 
     Args:
-        message: The message for standard error; None if there is none.
-        status: The exit status.
-        problems: The problems of a file, for `--json`.
+        message: the message for standard error; None if there is none.
+        status: the exit status.
+        problems: the problems of a file, for `--json`.
     """
 
     def __init__(self, message: str | None, status: int = ExitCode.FAILED, problems: Sequence[Problem] = ()) -> None:
@@ -79,8 +79,8 @@ def exit_for(error: Exception, *, sent: bool) -> Exit:
     """Return the end of a command that failed.
 
     Args:
-        error: The error.
-        sent: Whether a request was sent.
+        error: the error.
+        sent: whether a request was sent.
     """
     is_usage = isinstance(error, InvalidInputError | ConfigurationError)
     problems = error.problems if isinstance(error, InvalidManifestError) else ()
@@ -93,8 +93,8 @@ def describe_error(error: Exception, *, sent: bool) -> str:
     It is one line, unless the error lists several problems.
 
     Args:
-        error: The error.
-        sent: Whether a request was sent.
+        error: the error.
+        sent: whether a request was sent.
     """
     text = _with_options(" ".join([str(error), *getattr(error, "__notes__", ())]), error)
     if sent:

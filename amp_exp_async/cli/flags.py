@@ -37,11 +37,11 @@ class FlagSwitch:
     """A command that sets one field of any number of flags.
 
     Attributes:
-        name: The command's name.
-        help: The command's help, with the place of what is switched.
-        values: The field that it sets, with its value.
-        unchanged: The message about a flag that has this value already.
-        asks: Whether it asks for confirmation.
+        name: the command's name.
+        help: the command's help, with the place of what is switched.
+        values: the field that it sets, with its value.
+        unchanged: the message about a flag that has this value already.
+        asks: whether it asks for confirmation.
     """
 
     name: str

@@ -32,7 +32,7 @@ def load_manifest(files: Sequence[str]) -> Manifest:
     """Return the manifest that files declare together.
 
     Args:
-        files: Files, folders, or `-` for standard input.
+        files: files, folders, or `-` for standard input.
 
     Raises:
         InvalidManifestError: If the files have problems; the error lists all of them.
@@ -86,8 +86,8 @@ def reading(ctx: CommandContext, title: str) -> Generator[ExperimentClient, None
     """Give a client whose responses are counted on the terminal while the block runs.
 
     Args:
-        ctx: The command's context.
-        title: What is read.
+        ctx: the command's context.
+        title: what is read.
     """
     client = ctx.client
     console = Console(stderr=True)
@@ -100,9 +100,9 @@ def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any)
     """Export flags and experiments, and warn if there are none or if a file cannot hold all of them.
 
     Args:
-        ctx: The command's context.
-        project_id: The project; None for all.
-        options: Other arguments of `client.export`.
+        ctx: the command's context.
+        project_id: the project; None for all.
+        options: other arguments of `client.export`.
     """
     with reading(ctx, "Reading flags and experiments") as client:
         manifest = client.export(project_id=project_id, **options)
@@ -129,8 +129,8 @@ def read_ids(file: Path, *, allow_empty: bool) -> list[str]:
     Blank lines and lines that start with `#` are ignored.
 
     Args:
-        file: The file.
-        allow_empty: Whether the file may hold no IDs. A failed query leaves an empty file, too.
+        file: the file.
+        allow_empty: whether the file may hold no IDs. A failed query leaves an empty file, too.
 
     Raises:
         InvalidInputError: If the file cannot be read, has invalid lines, or holds no IDs.

@@ -22,9 +22,9 @@ class RunEnd:
     """How a run ended.
 
     Attributes:
-        summary: The counts of the run.
-        error: The first error; None if there is none.
-        interrupted: Whether Ctrl-C ended it.
+        summary: the counts of the run.
+        error: the first error; None if there is none.
+        interrupted: whether Ctrl-C ended it.
     """
 
     summary: BulkSummary
@@ -38,9 +38,9 @@ def run_interruptibly(
     """Carry out a run. On Ctrl-C, start nothing more and wait a few seconds for requests in flight.
 
     Args:
-        run: The run.
-        on_outcome: Called with each outcome, also of abandoned operations, in another thread.
-        echo_err: Prints a message.
+        run: the run.
+        on_outcome: called with each outcome, also of abandoned operations, in another thread.
+        echo_err: prints a message.
     """
     with _count_ctrl_c() as presses, ThreadPoolExecutor() as pool:
         reader = pool.submit(_read, run, on_outcome)

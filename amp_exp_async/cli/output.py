@@ -109,8 +109,8 @@ def render_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Seque
     """Print a table on the terminal, and return the columns that did not fit.
 
     Args:
-        columns: The columns' names. Those that do not fit are left out from the right.
-        rows: Printable cells.
+        columns: the columns' names. Those that do not fit are left out from the right.
+        rows: printable cells.
     """
     console = Console()
     count = max(1, fit_columns(columns, rows, console.width))
@@ -143,8 +143,8 @@ class Reporter(Protocol):
         """Show a step that the caller counts.
 
         Args:
-            title: The name of the step.
-            total: The final count; None if it is not known.
+            title: the name of the step.
+            total: the final count; None if it is not known.
 
         Returns:
             A context manager that gives the function to count with.
@@ -155,8 +155,8 @@ class Reporter(Protocol):
         """Show a bulk run while it is iterated or awaited in the block.
 
         Args:
-            title: The name of the step.
-            run: The run.
+            title: the name of the step.
+            run: the run.
         """
         ...
 
@@ -165,9 +165,9 @@ def make_reporter(console: Console, *, silent: bool, transient: bool = False) ->
     """Return the reporter for a console: bars on a terminal, lines elsewhere.
 
     Args:
-        console: The console.
-        silent: Whether to show nothing.
-        transient: Whether to remove bars at the end.
+        console: the console.
+        silent: whether to show nothing.
+        transient: whether to remove bars at the end.
     """
     if silent:
         return NullReporter()

@@ -78,10 +78,10 @@ def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None
     """Return the plan that makes the account match the files.
 
     Args:
-        ctx: The command's context.
-        files: The files.
-        project_id: The project to promote to; None for the projects in the files.
-        prune: Whether to archive what is not in the files.
+        ctx: the command's context.
+        files: the files.
+        project_id: the project to promote to; None for the projects in the files.
+        prune: whether to archive what is not in the files.
 
     Raises:
         InvalidInputError: If a file is invalid or a saved plan, or the account cannot match the files.
@@ -119,17 +119,17 @@ class ApplyResult:
     """The result of `apply`. The attributes are the keys that `--json` prints.
 
     Attributes:
-        changes: The number of flags and experiments to change.
-        done: How many are changed as planned.
-        failed: How many have a step that failed.
-        unknown: How many have a step that may or may not have been applied.
-        begun: How many have some steps done and none failed.
-        left: How many were not started.
-        requests: The number of requests sent.
-        seconds: The duration of the changes.
+        changes: the number of flags and experiments to change.
+        done: how many are changed as planned.
+        failed: how many have a step that failed.
+        unknown: how many have a step that may or may not have been applied.
+        begun: how many have some steps done and none failed.
+        left: how many were not started.
+        requests: the number of requests sent.
+        seconds: the duration of the changes.
         state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
-        wrong: The steps that failed or are unknown.
-        error: The first error; None if there is none.
+        wrong: the steps that failed or are unknown.
+        error: the first error; None if there is none.
     """
 
     changes: int = 0

@@ -23,10 +23,10 @@ class FailedStep:
     """A step that failed, or that may or may not have been applied.
 
     Attributes:
-        target: The flag or experiment.
-        step: The step.
+        target: the flag or experiment.
+        step: the step.
         state: `failed` or `unknown`.
-        error: The error.
+        error: the error.
     """
 
     target: str
@@ -43,10 +43,10 @@ class PlanProgress:
     """Counts the outcomes of a plan that is being applied.
 
     Args:
-        plan: The plan.
+        plan: the plan.
 
     Attributes:
-        failed_steps: The steps that failed or whose outcome is unknown.
+        failed_steps: the steps that failed or whose outcome is unknown.
     """
 
     def __init__(self, plan: Plan) -> None:

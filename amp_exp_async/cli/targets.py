@@ -36,8 +36,8 @@ class FlagKind:
 
     Attributes:
         name: `flags` or `experiments`.
-        noun: The word for one.
-        editable: The fields that an edit can set.
+        noun: the word for one.
+        editable: the fields that an edit can set.
     """
 
     name: Literal["flags", "experiments"]
@@ -62,10 +62,10 @@ class FlagTarget:
     """A flag or experiment as the user named it.
 
     Attributes:
-        kind: Flags or experiments.
-        name: The ID or key.
-        is_key: Whether the name is a key.
-        project_id: The project to look in; None for all.
+        kind: flags or experiments.
+        name: the ID or key.
+        is_key: whether the name is a key.
+        project_id: the project to look in; None for all.
     """
 
     kind: FlagKind
@@ -85,8 +85,8 @@ class TargetOptions(OptionGroup):
     """Options that say how a FLAG argument is meant.
 
     Attributes:
-        key: Whether it is a key even if it is all digits.
-        project_id: The project of a key that exists in several projects.
+        key: whether it is a key even if it is all digits.
+        project_id: the project of a key that exists in several projects.
     """
 
     key: Annotated[bool, typer.Option("--key", help="FLAG is a key, even if it is all digits.")] = False
@@ -111,9 +111,9 @@ def resolve(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bo
     """Return the flag or experiment that a target names, with the fields that a list shows.
 
     Args:
-        client: The client.
-        target: The target.
-        prefer_archived: Whether the key of an archived and an active flag means the archived one.
+        client: the client.
+        target: the target.
+        prefer_archived: whether the key of an archived and an active flag means the archived one.
 
     Raises:
         InvalidInputError: If no flag or several flags match.

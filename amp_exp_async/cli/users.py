@@ -66,18 +66,18 @@ class InclusionResult:
 
     Attributes:
         kind: `flags` or `experiments`.
-        id: The ID of the flag or experiment.
-        key: Its key.
-        variant: The variant's key.
-        to_add: The number of IDs to add.
-        to_remove: The number of IDs to remove.
-        already: The number of IDs in the file that need no change.
-        added: The number of IDs added.
-        removed: The number of IDs removed.
-        unknown: The number of IDs that may have been added or removed.
-        requests: The number of requests sent.
+        id: the ID of the flag or experiment.
+        key: its key.
+        variant: the variant's key.
+        to_add: the number of IDs to add.
+        to_remove: the number of IDs to remove.
+        already: the number of IDs in the file that need no change.
+        added: the number of IDs added.
+        removed: the number of IDs removed.
+        unknown: the number of IDs that may have been added or removed.
+        requests: the number of requests sent.
         state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
-        error: The error; None if there is none.
+        error: the error; None if there is none.
     """
 
     kind: Literal["flags", "experiments"]
@@ -109,12 +109,12 @@ class InclusionChange:
     """A change of the IDs that a variant includes.
 
     Attributes:
-        action: What to do with the IDs.
-        target: The flag or experiment.
-        variant: The variant's key.
-        ids: The IDs.
-        client: The client.
-        result: The result so far.
+        action: what to do with the IDs.
+        target: the flag or experiment.
+        variant: the variant's key.
+        ids: the IDs.
+        client: the client.
+        result: the result so far.
     """
 
     action: InclusionAction
@@ -153,9 +153,9 @@ class InclusionChange:
         """Make the change.
 
         Args:
-            journal: The journal to continue from.
-            show_progress: Shows the progress of a number of requests.
-            echo_err: Prints a message.
+            journal: the journal to continue from.
+            show_progress: shows the progress of a number of requests.
+            echo_err: prints a message.
 
         Raises:
             InvalidInputError: If the journal cannot be used. Nothing was sent.

@@ -54,10 +54,10 @@ def run_piped(
     """Run `amp-exp` without a terminal.
 
     Args:
-        arguments: The command and its options.
-        environment: See `environment_of`.
-        stdin: The text on standard input.
-        interrupt: When this is true, SIGINT is sent.
+        arguments: the command and its options.
+        environment: see `environment_of`.
+        stdin: the text on standard input.
+        interrupt: when this is true, SIGINT is sent.
     """
     with started(arguments, environment) as process:
         if interrupt is not None:
@@ -90,10 +90,10 @@ def run_on_terminal(
     """Run `amp-exp` on a pseudo-terminal. All output is in `out`, without control sequences.
 
     Args:
-        arguments: The command and its options.
-        environment: See `environment_of`.
-        answers: What is typed when a question is shown, by the question.
-        interrupt: When this is true, Ctrl-C is pressed.
+        arguments: the command and its options.
+        environment: see `environment_of`.
+        answers: what is typed when a question is shown, by the question.
+        interrupt: when this is true, Ctrl-C is pressed.
     """
     terminal, process_end = pty.openpty()
     with subprocess.Popen(

@@ -161,7 +161,7 @@ def test_pipe_closed_between_changes(account: Emulator, environment: dict[str, s
         (
             "flags enable 1001 --json > /dev/full",
             1,
-            "No space left on device Changed before: flag 1001 (new-checkout).",
+            "No space left on device. Changed before: flag 1001 (new-checkout).",
         ),
         ("flags list --json > /dev/full", 1, "No space left on device"),
     ],
