@@ -68,7 +68,19 @@ def test_an_interrupted_script(emulator: Emulator) -> None:
     ids = [emulator.state.add_flag()["id"] for _ in range(100)]
     emulator.inject(Fault.delay(0.05, applied=False), times=4)
     emulator.inject(Fault.delay(1.0, applied=False), times=None)
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key, "-", *ids]
+    command = [
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-c",
+        IGNORE_SLOW_CALLBACKS + SCRIPT,
+        emulator.base_url,
+        emulator.api_key,
+        "-",
+        *ids,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: len(emulator.requests) == 8)
         script.send_signal(signal.SIGINT)

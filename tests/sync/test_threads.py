@@ -246,6 +246,16 @@ print(next(items).id)
 
 def test_leaving_the_interpreter_without_closing(emulator: Emulator, ids: list[str]) -> None:
     """A script that forgets to close ends by itself, without a word, in the middle of a list."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", SCRIPT, emulator.base_url, emulator.api_key]
+    command = [
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-c",
+        IGNORE_SLOW_CALLBACKS + SCRIPT,
+        emulator.base_url,
+        emulator.api_key,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[:1], "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -65,3 +66,12 @@ def tasks(client: ExperimentClient) -> list[str]:
     loop = client._portal._loop
     assert loop is not None
     return [repr(task) for task in asyncio.all_tasks(loop)]
+
+
+def debug_python(script: str) -> list[str]:
+    """Return the command that runs a script in debug mode, with warnings as errors.
+
+    asyncio's warnings of slow callbacks are left out: a busy machine causes them.
+    """
+    quiet = "import logging; logging.getLogger('asyncio').setLevel(logging.ERROR)\n"
+    return [sys.executable, "-X", "dev", "-W", "error", "-c", quiet + script]
