@@ -14,7 +14,7 @@ import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.sync import portal
-from tests.sync.timeouts import TIMEOUT, client_of, start, until
+from tests.sync.timeouts import TIMEOUT, client_of, debug_python, start, until
 
 
 @pytest.fixture
@@ -69,13 +69,7 @@ def test_an_interrupted_script(emulator: Emulator) -> None:
     emulator.inject(Fault.delay(0.05, applied=False), times=4)
     emulator.inject(Fault.delay(1.0, applied=False), times=None)
     command = [
-        sys.executable,
-        "-X",
-        "dev",
-        "-W",
-        "error",
-        "-c",
-        IGNORE_SLOW_CALLBACKS + SCRIPT,
+        *debug_python(SCRIPT),
         emulator.base_url,
         emulator.api_key,
         "-",

@@ -16,7 +16,7 @@ import pytest
 
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, client_of, start, tasks, until
+from tests.sync.timeouts import TIMEOUT, client_of, debug_python, start, tasks, until
 
 DELAY = 600.0
 """Seconds that a response takes if it is not interrupted: longer than any test may run."""
@@ -188,17 +188,7 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1]) as client:
 def test_a_script_ends_at_once(emulator: Emulator) -> None:
     """Ctrl-C in a script that waits for a reply ends it like any other, with one traceback and no warning."""
     emulator.inject(Fault.delay(DELAY))
-    command = [
-        sys.executable,
-        "-X",
-        "dev",
-        "-W",
-        "error",
-        "-c",
-        IGNORE_SLOW_CALLBACKS + SCRIPT,
-        emulator.base_url,
-        emulator.api_key,
-    ]
+    command = [*debug_python(SCRIPT), emulator.base_url, emulator.api_key]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as script:
         until(lambda: emulator.requests)
         time.sleep(0.02)

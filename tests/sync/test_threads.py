@@ -15,7 +15,7 @@ import pytest
 
 from amp_exp_async import ClientClosedError, ExperimentClient, Pager
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
+from tests.sync.timeouts import TIMEOUT, client_of, debug_python, loop_threads, start, tasks, until, within
 
 THREADS = 32
 
@@ -246,16 +246,6 @@ print(next(items).id)
 
 def test_leaving_the_interpreter_without_closing(emulator: Emulator, ids: list[str]) -> None:
     """A script that forgets to close ends by itself, without a word, in the middle of a list."""
-    command = [
-        sys.executable,
-        "-X",
-        "dev",
-        "-W",
-        "error",
-        "-c",
-        IGNORE_SLOW_CALLBACKS + SCRIPT,
-        emulator.base_url,
-        emulator.api_key,
-    ]
+    command = [*debug_python(SCRIPT), emulator.base_url, emulator.api_key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[:1], "")
