@@ -25,7 +25,7 @@ from .retry import RetryPolicy
 
 @frozen(kw_only=True)
 class HttpOptions:
-    """The options of a client that all its views share.
+    """The options that a client and its copies share.
 
     Attributes:
         session: the caller's aiohttp session, which is never closed; None for an own session.
@@ -94,7 +94,7 @@ class Attempt:
 
 @frozen(kw_only=True)
 class Usage:
-    """What a client and its views have sent so far.
+    """The requests that a client and its copies have sent so far.
 
     Attributes:
         requests: the requests sent, including retries; connections that were never made do not count.
