@@ -21,7 +21,7 @@ from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, Inv
 
 from .errors import Exit, ExitCode, exit_for
 from .options import KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
-from .output import is_object, printable, printable_lines, render_table
+from .output import is_model, is_object, printable, printable_lines, render_table
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -320,7 +320,7 @@ def _json_document(result: Any, end: Exit) -> Any:
     """Return what `--json` prints."""
     if callable(result):
         result = result()
-    document: Any = attrs.asdict(result) if attrs.has(type(result)) else result
+    document: Any = attrs.asdict(result) if is_model(result) else result
     if end.message is None:
         return document
     with_error: dict[str, Any] = {**document} if is_object(document) else {}

@@ -33,6 +33,11 @@ def is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, dict)
 
 
+def is_model(value: object) -> TypeGuard[attrs.AttrsInstance]:
+    """Return whether a value is an instance of an attrs class."""
+    return attrs.has(type(value))
+
+
 def is_array(value: object) -> TypeGuard[Sequence[Any]]:
     """Return whether a value is a list or tuple."""
     return isinstance(value, list | tuple)
@@ -43,8 +48,8 @@ def to_json(value: Any) -> Any:
 
     Fields that are `UNSET` are left out. Fields that the library does not know are under `extra`.
     """
-    if attrs.has(type(value)):
-        fields = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+    if is_model(value):
+        fields = attrs.asdict(value, recurse=False)
         known = {name: item for name, item in fields.items() if item is not UNSET and (item or name != "extra")}
         return {name: to_json(item) for name, item in known.items()}
     if is_array(value):

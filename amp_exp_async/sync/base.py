@@ -1,5 +1,8 @@
 """Provides the decorators that derive a blocking class from an async one, so that nothing is written twice."""
 
+# The decorators below are part of `SyncResource`.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import functools

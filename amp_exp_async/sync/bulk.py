@@ -1,5 +1,8 @@
 """Provides bulk runs for blocking callers."""
 
+# The decorator below is part of `SyncResource`.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -10,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeGuard, TypeVar
 
 from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
 
@@ -210,7 +213,7 @@ def as_sync_run(
         sources: list[CallerThreadSource] = []
 
         def wrap_iterator(value: object) -> object:
-            if not isinstance(value, Iterator) or isinstance(value, io.TextIOBase):
+            if not _is_iterator(value):
                 return value
             sources.append(CallerThreadSource(value))
             return sources[-1]
@@ -220,3 +223,8 @@ def as_sync_run(
         return BulkRun(start(self._resource, *values, **named), self._portal, sources[0] if sources else None)
 
     return call
+
+
+def _is_iterator(value: object) -> TypeGuard[Iterator[Any]]:
+    # The event loop can read an open file by itself.
+    return isinstance(value, Iterator) and not isinstance(value, io.TextIOBase)
