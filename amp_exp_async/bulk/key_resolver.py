@@ -125,7 +125,9 @@ async def _read_page(flags: FlagResource, project_id: str | None, index: _Projec
     async with aclosing(listing.pages()) as pages:
         page = await anext(pages)
     for flag in page.items:
-        index.listed.setdefault(flag.key, []).append(flag.id)
+        ids = index.listed.setdefault(flag.key, [])
+        if flag.id not in ids:  # a flag that moves while the list is read is on two pages
+            ids.append(flag.id)
     index.cursor, index.complete = page.next_cursor, page.next_cursor is None
 
 

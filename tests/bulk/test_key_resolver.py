@@ -143,6 +143,18 @@ async def test_a_key_that_does_not_exist(client: AsyncExperimentClient, emulator
     assert len(lists(emulator)) == 3
 
 
+async def test_a_flag_on_two_pages(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A flag that comes on two pages, because another was created between them, exists once."""
+    keys = flags(emulator, 3)
+    first, second, third = reversed(emulator.state.flags)
+    pages: list[dict[str, Any]] = [{"flags": [first, second], "nextCursor": 2}, {"flags": [second, third]}]
+    for number, page in enumerate(pages, 1):
+        emulator.inject(Fault.status(200, body=page), method="GET", path="/flags", nth=number, times=1)
+    assert (await client.bulk(edits(keys))).ok
+    assert named(emulator) == set(keys)
+    assert len(lists(emulator)) == 2
+
+
 async def test_a_list_that_cannot_be_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """A failing list fails the operations that need it, not those by ID."""
     flags(emulator, 3)
