@@ -16,7 +16,7 @@ from tests.bulk.test_early_exit import MAX_CONCURRENCY, assert_idle, done
 
 
 @pytest.mark.parametrize("many", [1, 30])
-@pytest.mark.parametrize("told_by", ["service", "pacer"])
+@pytest.mark.parametrize("told_by", ["service", "limiter"])
 async def test_the_daily_limit_is_used_up(many: int, told_by: str, tmp_path: Path) -> None:
     """At the daily limit, finished outcomes stay, the rest is skipped, and the run raises the reason.
 
@@ -24,7 +24,7 @@ async def test_the_daily_limit_is_used_up(many: int, told_by: str, tmp_path: Pat
     """
     async with Emulator(per_second=None, per_day=many if told_by == "service" else None) as emulator:
         operations = [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
-        limit = RateLimit(per_second=None, per_day=many if told_by == "pacer" else None)
+        limit = RateLimit(per_second=None, per_day=many if told_by == "limiter" else None)
         options: dict[str, Any] = {"base_url": emulator.base_url, "max_concurrency": MAX_CONCURRENCY}
         async with AsyncExperimentClient(emulator.api_key, rate_limit=limit, **options) as client:
             run, outcomes = client.bulk(operations, journal=tmp_path / "journal"), []

@@ -1,4 +1,4 @@
-"""A served emulator, a blocking client of it, and the certainty that no test leaves a thread behind."""
+"""Fixtures: an emulator, its blocking client, and a check that no test leaves a thread."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from tests.sync.timeouts import LEFT_BEHIND, client_of, loop_threads, until
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own, without limits."""
+    """An emulator on its own thread, without limits."""
     with Emulator(per_second=None, per_day=None) as emulator:
         yield emulator
 
 
 @pytest.fixture
 def client(emulator: Emulator) -> Iterator[ExperimentClient]:
-    """A blocking client of it."""
+    """A blocking client of the emulator."""
     with client_of(emulator) as client:
         yield client
 
 
 @pytest.fixture
 def ids(emulator: Emulator) -> list[str]:
-    """The ids of nine flags, the newest first, as they are listed."""
+    """The IDs of nine flags in the order of the list, newest first."""
     return [emulator.state.add_flag(key=f"k{number}")["id"] for number in range(9)][::-1]
 
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
-    """Every client's thread ends with its test; one that does not is the matter of that test alone."""
+    """A client's thread that outlives its test fails that test alone."""
     yield
     try:
         until(lambda: not loop_threads())

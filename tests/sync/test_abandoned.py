@@ -1,4 +1,4 @@
-"""Lists that nobody reads to their end: nothing goes on behind the reader's back, and nothing hangs."""
+"""Lists that are not read to their end: nothing continues in the background, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ READERS: list[Reader] = [breaking, raising, closing, dropping, never_reading, in
 
 
 def started(client: ExperimentClient, way: str) -> Iterator[Any]:
-    """An iterator over items or pages, held by nobody else."""
+    """Return an iterator over items or pages that has no other reference."""
     pager = client.flags.list(limit=4)
     return iter(pager) if way == "items" else pager.pages()
 
@@ -60,7 +60,7 @@ def started(client: ExperimentClient, way: str) -> Iterator[Any]:
 @pytest.mark.parametrize("way", ["items", "pages"])
 @pytest.mark.parametrize("reader", READERS)
 def test_leaving_early(client: ExperimentClient, ids: list[str], emulator: Emulator, reader: Reader, way: str) -> None:
-    """One page was asked for, no task is left, and the client goes on."""
+    """Only one page is requested, no task is left, and the client stays usable."""
     within(lambda: reader(started(client, way)))
     gc.collect()
     assert len(emulator.requests) == (reader is not never_reading)
@@ -73,7 +73,7 @@ def test_leaving_early(client: ExperimentClient, ids: list[str], emulator: Emula
 def test_leaving_while_a_page_is_read_ahead(
     client: ExperimentClient, ids: list[str], emulator: Emulator, reader: Reader
 ) -> None:
-    """The request under way is given up at once."""
+    """The request in flight is cancelled at once."""
     emulator.inject(Fault.delay(600), nth=2)
     items = iter(client.flags.list(limit=4))
     assert [next(items).id for _ in range(3)] == ids[:3]
@@ -87,7 +87,7 @@ def test_leaving_while_a_page_is_read_ahead(
 
 
 def test_an_error_in_a_list_ends_it(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
-    """What came before is there, the error comes once, and the iterator is over."""
+    """The items before the error arrive, the error is raised once, and the iterator ends."""
     emulator.inject(Fault.status(403), nth=2, times=None)
     items = iter(client.flags.list(limit=4))
     assert [next(items).id for _ in range(4)] == ids[:4]
@@ -100,7 +100,7 @@ def test_an_error_in_a_list_ends_it(client: ExperimentClient, ids: list[str], em
 @pytest.mark.parametrize("way", ["items", "pages"])
 @pytest.mark.parametrize("read_ahead", [False, True])
 def test_collected_after_the_client_was_closed(emulator: Emulator, ids: list[str], way: str, read_ahead: bool) -> None:
-    """Nobody is there to wait for any more, and nobody waits."""
+    """Collecting the iterator of a closed client waits for nothing."""
     client = client_of(emulator)
     items = started(client, way)
     first = next(items)
@@ -132,7 +132,7 @@ def test_collected_on_the_clients_own_thread(emulator: Emulator, ids: list[str],
 
 
 def test_many_abandoned_lists(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
-    """Nothing adds up."""
+    """Abandoned lists leave no tasks and no threads."""
     for _ in range(50):
         assert next(iter(client.flags.list(limit=2))).id == ids[0]
     assert tasks(client) == []
@@ -142,7 +142,7 @@ def test_many_abandoned_lists(client: ExperimentClient, ids: list[str], emulator
 
 @pytest.mark.parametrize("way", ["by count", "in a cycle"])
 def test_a_bulk_run_that_is_dropped(client: ExperimentClient, ids: list[str], emulator: Emulator, way: str) -> None:
-    """What is under way is waited for; but not by the garbage collector, which may run in the midst of anything."""
+    """Dropping a run waits for the operations in flight, unless the garbage collector drops it."""
     emulator.inject(Fault.delay(0.3 if way == "by count" else 2), method="PATCH", nth=2)
     holder: list[Any] = [iter(client.bulk([Edit("flags", id, {"name": "new"}) for id in ids[:2]]))]
     assert next(holder[0]).ok

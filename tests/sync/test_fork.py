@@ -124,8 +124,8 @@ print("parent")
 
 USUAL: dict[str, Any] = {
     "used": True,  # the client, before the fork
-    "iterating": False,  # two iterators are under way when it forks
-    "others": 0,  # so many threads are at work when it forks
+    "iterating": False,  # two iterators are active at the fork
+    "others": 0,  # number of threads that call during the fork
     "calls": 1,  # by each of them
     "forks": 1,
     "child": "calls",
@@ -168,7 +168,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def run(emulator: Emulator, ids: list[str], options: dict[str, Any]) -> tuple[int, list[str], str]:
-    """Run the script in an interpreter that says everything that is wrong."""
+    """Run the script in an interpreter that reports every warning."""
     options = USUAL | options
     flags = ["-W", "error", "-W", "ignore:This process:DeprecationWarning", *["-X", "dev"] * options["debug"]]
     values = (emulator.base_url, emulator.api_key, ids, options)
@@ -179,16 +179,16 @@ def run(emulator: Emulator, ids: list[str], options: dict[str, Any]) -> tuple[in
 
 @pytest.mark.parametrize("case", CASES)
 def test_after_a_fork(emulator: Emulator, ids: list[str], case: str) -> None:
-    """The child can call, the parent goes on, each ends by itself, and nobody complains."""
+    """Parent and child can both call, both exit by themselves, and neither prints a warning."""
     options = CASES[case]
     if options.get("iterating"):
-        emulator.inject(Fault.delay(0.4), path="/flags", nth=6)  # the page read ahead is under way at the fork
+        emulator.inject(Fault.delay(0.4), path="/flags", nth=6)  # the page requested ahead is in flight at the fork
     forks = options.get("forks", 1)
     assert run(emulator, ids, options) == (0, ["child"] * forks + ["parent"], "")
 
 
-def test_a_fork_while_a_call_is_under_way(emulator: Emulator, ids: list[str]) -> None:
-    """The reply still goes to the thread of the parent that waits for it, and to nobody else."""
+def test_a_fork_while_a_call_is_in_flight(emulator: Emulator, ids: list[str]) -> None:
+    """The response goes to the parent's waiting thread only."""
     emulator.inject(Fault.delay(0.5), path=f"/flags/{ids[0]}")
     options = {"used": False, "others": 1, "child": "calls"}
     assert run(emulator, ids, options) == (0, ["child", "parent"], "")
@@ -199,7 +199,7 @@ def child_of(client: ExperimentClient, ids: list[str], answers: Any) -> None:
 
 
 def test_in_worker_processes(client: ExperimentClient, ids: list[str]) -> None:
-    """Processes that are started by forking use the client they find, also several at once."""
+    """Forked worker processes can use the client that they inherit, also several at the same time."""
     assert client.flags.get(ids[0]).id == ids[0]
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()

@@ -24,7 +24,7 @@ DELAY = 600.0
 
 @pytest.fixture(autouse=True)
 def _usual_handler() -> Iterator[None]:
-    """Ctrl-C raises, as in any script."""
+    """Ctrl-C raises `KeyboardInterrupt`, as in any script."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -51,7 +51,7 @@ class SilentServer:
 
 
 def interrupt_when(condition: Callable[[], object]) -> threading.Thread:
-    """Press Ctrl-C as soon as the condition holds."""
+    """Press Ctrl-C once the condition is true."""
 
     def press() -> None:
         until(condition)
@@ -77,7 +77,7 @@ def test_the_connection_is_dropped() -> None:
 
 @pytest.mark.parametrize("call", ["get", "edit", "create", "list", "pages", "request"])
 def test_the_client_stays_usable(client: ExperimentClient, emulator: Emulator, ids: list[str], call: str) -> None:
-    """Whatever was interrupted, the next call works. Nothing was repeated or reconciled behind the caller's back."""
+    """After any interrupted call the next call works. Nothing was repeated or reconciled."""
     emulator.inject(Fault.delay(DELAY, applied=False))
     calls: dict[str, Callable[[], Any]] = {
         "get": lambda: client.flags.get(ids[0]),
@@ -98,7 +98,7 @@ def test_the_client_stays_usable(client: ExperimentClient, emulator: Emulator, i
 
 
 def test_in_the_middle_of_a_list(client: ExperimentClient, emulator: Emulator, ids: list[str]) -> None:
-    """What was read stays read, the iterator is over, and another one begins from the beginning."""
+    """Items that were read stay read, the iterator ends, and a new one starts at the first page."""
     emulator.inject(Fault.delay(DELAY), nth=2)
     items = iter(client.flags.list(limit=4))
     presser = interrupt_when(lambda: len(emulator.requests) == 2 and len(read) == 4)
@@ -118,7 +118,7 @@ def test_in_the_middle_of_a_list(client: ExperimentClient, emulator: Emulator, i
 
 
 def test_in_the_users_own_code_between_two_pages(client: ExperimentClient, emulator: Emulator, ids: list[str]) -> None:
-    """The page that is read ahead is given up with the loop."""
+    """The page that is requested ahead is cancelled with the loop."""
     emulator.inject(Fault.delay(DELAY), nth=2)
 
     def reading() -> None:
@@ -135,7 +135,7 @@ def test_in_the_users_own_code_between_two_pages(client: ExperimentClient, emula
 
 
 def test_while_waiting_for_the_rate_limit(emulator: Emulator, ids: list[str]) -> None:
-    """A call that has not been sent yet never is."""
+    """A call that was not sent before the interrupt is never sent."""
     emulator.inject(Fault.status(429, retry_after=DELAY))
     with client_of(emulator, deadline=None) as client:
         presser = interrupt_when(lambda: client.usage.rate_limited)
@@ -161,7 +161,7 @@ def test_other_threads_go_on(client: ExperimentClient, emulator: Emulator, ids: 
 def test_a_write_that_was_interrupted_does_not_block_the_next(
     client: ExperimentClient, emulator: Emulator, ids: list[str]
 ) -> None:
-    """Writes to one flag wait for each other, but for none that was given up."""
+    """Writes to one flag wait for each other, but not for a cancelled one."""
     emulator.inject(Fault.delay(DELAY))
 
     def edit_too() -> None:
@@ -186,7 +186,7 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1]) as client:
 
 
 def test_a_script_ends_at_once(emulator: Emulator) -> None:
-    """Ctrl-C in a script that waits for a reply ends it like any other, with one traceback and no warning."""
+    """Ctrl-C ends a script that waits for a response, with one traceback and no warning."""
     emulator.inject(Fault.delay(DELAY))
     command = [*debug_python(SCRIPT), emulator.base_url, emulator.api_key]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as script:

@@ -38,7 +38,7 @@ KEY = "management-key-nobody-may-see"
 
 
 def methods(resource: type) -> set[str]:
-    """The public methods of a class."""
+    """Return the names of a class's public methods."""
     return {name for name, _ in inspect.getmembers(resource, inspect.isfunction) if not name.startswith("_")}
 
 
@@ -105,7 +105,7 @@ def test_each_method_is_derived_from_its_own() -> None:
 
 
 def test_the_constructor_takes_the_same() -> None:
-    """The same arguments, with the same defaults, and the same settings made of them."""
+    """Both clients take the same arguments with the same defaults, and make the same settings of them."""
     assert inspect.signature(ExperimentClient) == inspect.signature(AsyncExperimentClient)
     assert inspect.signature(BetaClient) == inspect.signature(AsyncBetaClient)
     assert inspect.signature(AsyncBetaClient) == inspect.signature(AsyncExperimentClient)
@@ -117,7 +117,7 @@ def test_the_constructor_takes_the_same() -> None:
 
 
 async def test_the_same_results(emulator: Emulator, client: ExperimentClient, ids: list[str]) -> None:
-    """Also from inside a running event loop."""
+    """Results are the same, also from inside a running event loop."""
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as awaited:
         for kind, section in (("flags", awaited.flags), ("experiments", awaited.experiments)):
             other = getattr(client, kind)
@@ -131,7 +131,7 @@ async def test_the_same_results(emulator: Emulator, client: ExperimentClient, id
 
 
 def test_a_list_is_read_page_by_page(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
-    """Items one after the other, again from the beginning each time; nothing is sent before."""
+    """A pager yields items page by page, starts again for each loop, and sends nothing before."""
     pager = client.flags.list(limit=4)
     assert isinstance(pager, Pager)
     assert emulator.requests == []
@@ -141,7 +141,7 @@ def test_a_list_is_read_page_by_page(client: ExperimentClient, ids: list[str], e
 
 
 def test_pages_and_going_on_from_a_cursor(client: ExperimentClient, ids: list[str]) -> None:
-    """A page tells the cursor from which another listing goes on."""
+    """Another listing continues from a page's cursor."""
     pages = client.flags.list(limit=4).pages()
     first = next(pages)
     assert isinstance(first, Page)
@@ -151,20 +151,20 @@ def test_pages_and_going_on_from_a_cursor(client: ExperimentClient, ids: list[st
 
 
 def test_a_wrong_argument_of_a_list_is_refused_at_once(client: ExperimentClient) -> None:
-    """Not only when it is read."""
+    """An invalid argument is rejected when the list is created, not when it is read."""
     with pytest.raises(InvalidInputError, match="limit"):
         client.flags.list(limit=0)
 
 
 async def test_a_session_is_refused() -> None:
-    """It belongs to another event loop."""
+    """A session is rejected: it belongs to another event loop."""
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="session"):
             ExperimentClient(KEY, session=session)
 
 
 def library_locals(trace: TracebackType | None) -> str:
-    """The local variables that a traceback shows of this library's frames."""
+    """Return the local variables of this library's frames in a traceback."""
     place = str(amp_exp_async.__path__[0])
     frames = [frame for frame, _ in traceback.walk_tb(trace) if frame.f_code.co_filename.startswith(place)]
     assert frames
@@ -187,7 +187,7 @@ def library_locals(trace: TracebackType | None) -> str:
 @pytest.mark.parametrize("by_name", [True, False])
 @pytest.mark.parametrize("kind", [ExperimentClient, AsyncExperimentClient])
 def test_a_failed_constructor_shows_no_key(kind: Any, options: dict[str, Any], by_name: bool) -> None:
-    """Neither in the message nor in a local variable of the library, however the key was passed."""
+    """The key is neither in the message nor in a local variable, however it was passed."""
     if kind is AsyncExperimentClient and options.keys() & {"colour", "session"}:
         options = {"session": object(), "trust_env": True}
     named = {"api_key": KEY} | options
@@ -203,7 +203,7 @@ def test_a_failed_constructor_shows_no_key(kind: Any, options: dict[str, Any], b
 
 @pytest.mark.parametrize("copying", [pickle.dumps, copy.deepcopy, copy.copy])
 def test_pickling_and_copying_are_refused(client: ExperimentClient, copying: Any) -> None:
-    """A key must not end up in a file; the message says so."""
+    """Pickling or copying a client is rejected: it would write the key to a file."""
     with pytest.raises(TypeError, match="cannot be pickled"):
         copying(client)
 
@@ -211,13 +211,13 @@ def test_pickling_and_copying_are_refused(client: ExperimentClient, copying: Any
 @pytest.mark.parametrize("copying", [pickle.dumps, copy.deepcopy])
 @pytest.mark.parametrize("part", ["flags", "flags.users", "deployments"])
 def test_pickling_a_section_is_refused(client: ExperimentClient, copying: Any, part: str) -> None:
-    """Whatever leads to the key is no more to be pickled than the client."""
+    """Pickling a resource is rejected like pickling its client."""
     with pytest.raises(TypeError, match="pickle"):
         copying(attrgetter(part)(client))
 
 
 def test_a_view_shares_everything_and_closes_nothing(client: ExperimentClient, ids: list[str]) -> None:
-    """Other options on the same thread, the same connections and the same usage."""
+    """A copy has its own options, and shares the thread, the connections and the usage."""
     seen: list[Attempt] = []
     with client.with_options(timeout=3, on_attempt=seen.append) as view:
         assert type(view) is ExperimentClient
@@ -231,7 +231,7 @@ def test_a_view_shares_everything_and_closes_nothing(client: ExperimentClient, i
 
 @pytest.mark.parametrize("call", ["get", "list", "pages"])
 def test_a_call_from_a_callback_is_refused(emulator: Emulator, ids: list[str], call: str) -> None:
-    """It would wait for itself; the call that is observed is not harmed."""
+    """A call from a callback is rejected, and the observed call succeeds."""
     errors: list[Exception] = []
 
     def on_attempt(_: Attempt) -> None:
@@ -256,7 +256,7 @@ def test_a_call_from_a_callback_is_refused(emulator: Emulator, ids: list[str], c
 
 
 def test_the_callers_context_is_there(emulator: Emulator, ids: list[str]) -> None:
-    """What runs on the loop's thread for a call sees the context variables of the caller, pages read ahead included."""
+    """Callbacks on the loop's thread see the caller's context variables, also for pages requested ahead."""
     request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="none")
     seen: list[str] = []
     with client_of(emulator, on_attempt=lambda _: seen.append(request_id.get())) as client:
@@ -282,7 +282,7 @@ def bad_page(client: ExperimentClient) -> Any:
 
 @pytest.mark.parametrize("call", [not_found, not_found_in_a_list, bad_page])
 def test_an_error_leaves_no_cycle(client: ExperimentClient, call: Any) -> None:
-    """It dies with the block that handled it, without the garbage collector; its traceback begins at the caller."""
+    """An error is freed without the garbage collector, and its traceback starts at the caller."""
 
     key = client._resource._transport.session.endpoint.key.reveal()
 
@@ -308,7 +308,7 @@ def test_an_error_leaves_no_cycle(client: ExperimentClient, call: Any) -> None:
 
 
 def test_an_error_is_the_same_object_once(client: ExperimentClient, emulator: Emulator) -> None:
-    """Nothing wraps it: the class, the status and the number of attempts are those of the async client."""
+    """Errors are not wrapped: class, status and attempts are those of the async client."""
     emulator.inject(Fault.status(503), times=None)
     with pytest.raises(amp_exp_async.ServerError) as caught:
         client.flags.get("1")

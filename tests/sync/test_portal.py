@@ -32,7 +32,7 @@ SAFE: dict[str, Call] = {
 
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
-    """With one flag, whose variant is given to one user."""
+    """An emulator with one flag, whose variant includes one user."""
     emulator.state.add_flag(id="1", key="checkout", variants=[{"key": "on"}])
     emulator.state.add_users("flags", "1", "on", ["u1"])
     return emulator
@@ -40,7 +40,7 @@ def emulator(emulator: Emulator) -> Emulator:
 
 @pytest.mark.parametrize("way", ["items", "pages"])
 def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Closing it takes the lock that the collecting thread holds already: the call goes on, and so does the client."""
+    """The call and the client survive a garbage collection that takes the portal's lock again."""
     client = client_of(emulator)
     alive: list[bool] = []
 
@@ -78,7 +78,7 @@ def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, m
 
 
 def test_a_thread_that_does_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call fails with what the system says, and leaves nothing; the next one starts the thread."""
+    """The call raises the system's error and leaves nothing. The next call starts the thread."""
     refusals = [RuntimeError("can't start new thread")]
     begin = threading.Thread.start
 
@@ -98,7 +98,7 @@ def test_a_thread_that_does_not_start(emulator: Emulator, monkeypatch: pytest.Mo
 
 
 def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nothing to wait for, and the client is closed."""
+    """Closing returns at once if the thread never started, and the client is closed."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -115,8 +115,8 @@ def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypat
 
 @pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
 @pytest.mark.parametrize("applied", [True, False])
-def test_closing_while_a_write_is_under_way(emulator: Emulator, call: Call, applied: bool) -> None:
-    """Whether it was applied nobody knows: the calling thread is told so, and not only that the client is closed."""
+def test_closing_while_a_write_is_in_flight(emulator: Emulator, call: Call, applied: bool) -> None:
+    """If the client closes during an unsafe write, the caller gets `OutcomeUnknownError`, not `ClientClosedError`."""
     emulator.inject(Fault.delay(30, applied=applied))
     client = client_of(emulator)
     future = start(lambda: call(client))
@@ -129,8 +129,8 @@ def test_closing_while_a_write_is_under_way(emulator: Emulator, call: Call, appl
 
 
 @pytest.mark.parametrize("call", SAFE.values(), ids=SAFE)
-def test_closing_while_something_harmless_is_under_way(emulator: Emulator, call: Call) -> None:
-    """What can be done again without harm is only told that the client is closed."""
+def test_closing_while_something_harmless_is_in_flight(emulator: Emulator, call: Call) -> None:
+    """If the client closes during a safe call, the caller gets `ClientClosedError`."""
     emulator.inject(Fault.delay(30), times=None)
     client = client_of(emulator)
     future = start(lambda: call(client))
@@ -142,7 +142,7 @@ def test_closing_while_something_harmless_is_under_way(emulator: Emulator, call:
 
 @pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
 def test_closing_before_a_write_is_sent(emulator: Emulator, call: Call) -> None:
-    """A write that waits for its slot has changed nothing, and is only told that the client is closed."""
+    """If the client closes before a write is sent, the caller gets `ClientClosedError`."""
     emulator.inject(Fault.delay(30), times=None)
     client = client_of(emulator, max_concurrency=1)
     first = start(lambda: client.flags.get("1"))
@@ -168,7 +168,7 @@ LISTS: dict[str, Callable[[ExperimentClient, Iterator[str]], None]] = {
 def test_a_generator_is_read_in_the_calling_thread(
     client: ExperimentClient, emulator: Emulator, call: Callable[[ExperimentClient, Iterator[str]], None]
 ) -> None:
-    """It may belong to that thread, as a database cursor does."""
+    """A generator argument is read in the caller's thread, to which it may belong, like a database cursor."""
     threads: list[threading.Thread] = []
 
     def given() -> Iterator[str]:
@@ -188,7 +188,7 @@ def test_a_generator_is_read_in_the_calling_thread(
 
 @pytest.mark.parametrize("way", ["a generator", "map", "the list itself"])
 def test_a_generator_that_calls_the_client(client: ExperimentClient, emulator: Emulator, way: str) -> None:
-    """What is read from the client may be handed to it as it comes."""
+    """A generator that reads from the client can be an argument of the same client."""
     emulator.state.add_flag(id="2", key="search")
     given: dict[str, Callable[[], Iterator[str]]] = {
         "a generator": lambda: (flag.key for flag in client.flags.list(limit=1)),
@@ -201,7 +201,7 @@ def test_a_generator_that_calls_the_client(client: ExperimentClient, emulator: E
 
 
 def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator) -> None:
-    """Its error comes out as it is, nothing is sent, and the client goes on."""
+    """The generator's error is raised unchanged, nothing is sent, and the client stays usable."""
 
     def given() -> Iterator[str]:
         yield "a"

@@ -1,4 +1,4 @@
-"""Many threads on one client, and the end of its own thread: closed, forgotten, from anywhere, at any time."""
+"""Many threads on one client, and the end of the client's own thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ THREADS = 32
 
 
 def test_from_many_threads_at_once(client: ExperimentClient, emulator: Emulator) -> None:
-    """Each gets its own result, also when the client is used for the first time; there is one event loop."""
+    """Each thread gets its own results, also on first use, and there is one event loop."""
     ids = [emulator.state.add_flag(key=f"k{number}")["id"] for number in range(THREADS)]
     barrier = threading.Barrier(THREADS)
 
@@ -37,7 +37,7 @@ def test_from_many_threads_at_once(client: ExperimentClient, emulator: Emulator)
 
 
 def test_iterating_in_several_threads(client: ExperimentClient, ids: list[str]) -> None:
-    """Every iterator has its own place, while others call."""
+    """Iterators in several threads do not disturb each other."""
 
     def reading() -> list[str]:
         return [flag.id for flag in client.flags.list(limit=2)]
@@ -51,7 +51,7 @@ def test_iterating_in_several_threads(client: ExperimentClient, ids: list[str]) 
 
 
 def test_an_iterator_goes_from_thread_to_thread(client: ExperimentClient, ids: list[str]) -> None:
-    """It belongs to no thread."""
+    """An iterator can move between threads."""
     items = iter(client.flags.list(limit=2))
     assert [within(lambda: next(items)).id for _ in ids] == ids
     with pytest.raises(StopIteration):
@@ -60,7 +60,7 @@ def test_an_iterator_goes_from_thread_to_thread(client: ExperimentClient, ids: l
 
 @pytest.mark.parametrize("used", [False, True])
 def test_closing_ends_the_thread(emulator: Emulator, ids: list[str], used: bool) -> None:
-    """At once, every time, and used or not; afterwards a call says that the client is closed."""
+    """Closing ends the thread, repeatedly, used or not. Later calls say that the client is closed."""
     client = client_of(emulator)
     pager = client.flags.list()
     if used:
@@ -83,7 +83,7 @@ def test_closing_ends_the_thread(emulator: Emulator, ids: list[str], used: bool)
 
 
 def test_closing_from_many_threads(emulator: Emulator) -> None:
-    """One of them closes it; none hangs."""
+    """Concurrent closes all return."""
     client = client_of(emulator)
     assert list(client.flags.list()) == []
     for future in [start(client.close) for _ in range(THREADS)]:
@@ -92,8 +92,8 @@ def test_closing_from_many_threads(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("call", ["get", "list", "edit"])
-def test_closing_while_calls_are_under_way(emulator: Emulator, ids: list[str], call: str) -> None:
-    """They end at once with `ClientClosedError`, those that wait for their turn included."""
+def test_closing_while_calls_are_in_flight(emulator: Emulator, ids: list[str], call: str) -> None:
+    """Calls in flight, and calls that wait for a slot, raise `ClientClosedError` at once."""
     emulator.inject(Fault.delay(60, applied=False), times=None)
     client = client_of(emulator, max_concurrency=2)
     calls: dict[str, Callable[[], Any]] = {
@@ -112,7 +112,7 @@ def test_closing_while_calls_are_under_way(emulator: Emulator, ids: list[str], c
 
 
 def test_closing_from_a_callback(emulator: Emulator, ids: list[str]) -> None:
-    """The client's own thread may close it; it does not wait for itself."""
+    """A callback on the client's thread can close the client without waiting for itself."""
 
     def call_twice() -> None:
         client.flags.get(ids[0])
@@ -125,7 +125,7 @@ def test_closing_from_a_callback(emulator: Emulator, ids: list[str]) -> None:
 
 
 def test_closing_in_the_middle_of_a_list(emulator: Emulator, ids: list[str]) -> None:
-    """What is read already may still come; then the iterator says why it ends."""
+    """Items already read may still arrive. Then the iterator raises `ClientClosedError`."""
     client = client_of(emulator)
     items = iter(client.flags.list(limit=4))
     assert next(items).id == ids[0]
@@ -136,7 +136,7 @@ def test_closing_in_the_middle_of_a_list(emulator: Emulator, ids: list[str]) -> 
 
 
 def test_with(emulator: Emulator) -> None:
-    """Leaving the block closes, also by an exception, which comes through."""
+    """Leaving the `with` block closes the client, also on an exception, which is raised unchanged."""
 
     def fail() -> None:
         with client_of(emulator) as client:
@@ -152,7 +152,7 @@ def test_with(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("in_a_cycle", [False, True], ids=["by count", "in a cycle"])
 def test_a_forgotten_client_warns_and_ends(emulator: Emulator, in_a_cycle: bool) -> None:
-    """The garbage collector ends the thread, and a warning names the client."""
+    """An unreferenced client ends its thread, and a warning names the client."""
 
     def forget() -> None:
         client = client_of(emulator)
@@ -176,7 +176,7 @@ def test_a_forgotten_client_warns_and_ends(emulator: Emulator, in_a_cycle: bool)
 
 @pytest.mark.filterwarnings("error")
 def test_a_forgotten_client_ends_where_warnings_are_errors(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The warning is then an error that Python can only report; the thread ends all the same."""
+    """If warnings are errors, Python reports the warning, and the thread ends."""
     reported: list[type[BaseException] | None] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
     client = client_of(emulator)
@@ -193,7 +193,7 @@ def test_a_forgotten_client_ends_where_warnings_are_errors(emulator: Emulator, m
 
 
 def test_a_forgotten_client_that_was_never_used(emulator: Emulator) -> None:
-    """There is nothing to warn of (a warning would fail the test), nor when a view is forgotten."""
+    """An unused client or a copy that is dropped causes no warning."""
     client_of(emulator)
     with client_of(emulator) as client:
         client.with_options(timeout=1)
@@ -217,7 +217,7 @@ def test_a_client_forgotten_on_its_own_thread(emulator: Emulator, ids: list[str]
 
 @pytest.mark.parametrize("part", ["flags", "view", "pager"])
 def test_a_part_keeps_its_client_open(emulator: Emulator, ids: list[str], part: str) -> None:
-    """Who holds a section, a view or a list of a client can use it, as with the async client."""
+    """A resource, copy or list that is still referenced keeps its client open."""
     parts: dict[str, Callable[[ExperimentClient], Any]] = {
         "flags": lambda client: client.flags,
         "view": lambda client: client.with_options(timeout=3).flags,
@@ -245,7 +245,7 @@ print(next(items).id)
 
 
 def test_leaving_the_interpreter_without_closing(emulator: Emulator, ids: list[str]) -> None:
-    """A script that forgets to close ends by itself, without a word, in the middle of a list."""
+    """A script that never closes its client exits by itself, without output, in the middle of a list."""
     command = [*debug_python(SCRIPT), emulator.base_url, emulator.api_key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT * 2, check=False)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[:1], "")
