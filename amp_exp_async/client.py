@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 import aiohttp
 import attrs
-import orjson
 
 from amp_exp_async import manifests, serialization, validation
 from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
@@ -172,14 +171,14 @@ class AsyncClient(ABC):
                 verb,
                 path,
                 query=serialization.encode_query({} if params is None else validation.parameters("params", params)),
-                body=None if json is None else orjson.dumps(validation.json_value("json", json)),
+                body=None if json is None else serialization.dumps(validation.json_value("json", json)),
                 idempotency=Idempotency.IDEMPOTENT if verb in _IDEMPOTENT_METHODS else Idempotency.NON_IDEMPOTENT,
             ),
             parse=lambda response: response,
         )
         try:
-            return orjson.loads(response.body)
-        except orjson.JSONDecodeError:
+            return serialization.loads(response.body)
+        except ValueError:
             return response.text
 
     def after_fork(self) -> None:

@@ -14,15 +14,18 @@ from .documents import (
     query,
     to_json,
 )
+from .json_text import dumps, loads
 from .names import NEXT_CURSOR
 
 __all__ = [
     "NEXT_CURSOR",
     "MalformedDocumentError",
     "decode",
+    "dumps",
     "encode",
     "encode_query",
     "expect_ok",
+    "loads",
     "parse",
     "parse_ids",
     "parse_list",

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, TypeVar, cast
 
-import orjson
 from anyio.lowlevel import checkpoint
 from attrs import frozen
 
@@ -14,7 +13,7 @@ from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Id, Model, Page
 
-from . import values
+from . import json_text, values
 from .names import NEXT_CURSOR, camel_case, field_names
 from .structure import get_structure_hook
 
@@ -24,6 +23,7 @@ M = TypeVar("M", bound=Model)
 _CHUNK_SIZE = 200
 
 _SCALARS = frozenset({str, bool, int, float, type(None)})
+_FAILURES = ("error", "errors")
 
 
 @frozen
@@ -75,8 +75,8 @@ def to_json(value: Any) -> Any:
 def decode(body: bytes) -> Any:
     """Return the JSON value of a body."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return json_text.loads(body)
+    except ValueError as error:
         raise MalformedDocumentError("", f"not JSON ({error})") from None
 
 
@@ -111,14 +111,30 @@ def parse_ids(body: bytes) -> list[str]:
 
 
 def expect_ok(body: bytes) -> None:
-    """Accept any response to a write except a web page, which is from a proxy or a login."""
-    if body.lstrip()[:1] == b"<":
+    """Accept any response to a write except a web page, which is from a proxy or a login, and a reported failure."""
+    text = body.lstrip()
+    if text[:1] == b"<":
         raise MalformedDocumentError("", "a web page")
+    if text[:1] == b"{":
+        _reject_failure(text)
+
+
+def _reject_failure(body: bytes) -> None:
+    """Raise `MalformedDocumentError` if an object says that the write failed."""
+    try:
+        document: dict[str, Any] = json_text.loads(body)
+    except ValueError:
+        return  # the content of a success is not defined
+    for name in _FAILURES:
+        if document.get(name):
+            raise MalformedDocumentError(name, f"a failure: {format_value(document[name])}")
+    if document.get("success") is False:
+        raise MalformedDocumentError("success", "a failure: false")
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
     """Return the request body of snake_case fields; those that are `UNSET` are omitted."""
-    return orjson.dumps({camel_case(name): to_json(value) for name, value in fields.items() if value is not UNSET})
+    return json_text.dumps({camel_case(name): to_json(value) for name, value in fields.items() if value is not UNSET})
 
 
 def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
