@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import Deployment, ExperimentClient, FieldChange, InvalidInputError
+from amp_exp_async import (
+    UNSET,
+    AmpExpError,
+    BadRequestError,
+    Deployment,
+    ExperimentClient,
+    FieldChange,
+    InvalidInputError,
+)
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits
 from .options import DryRun, IncludeArchived, ProjectFilter, Yes
 from .output import format_cell, format_value, printable, to_json
-from .targets import PAGE_SIZE
+from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE
 
 _OUTPUT_NAMES = {"label": "label", "archive": "archived"}
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
+_IN_USE = "using this deployment"  # in the service's refusal to archive a deployment
+_MAX_LISTED = 20
 _LABEL_OPTION = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.")
 
 app = typer.Typer(name="deployments", help="Show and change deployments.", no_args_is_help=True)
@@ -83,10 +94,37 @@ def _edit(
         printable(f"deployment {deployment.id} ({format_cell(deployment.label)})"),
         {"id": deployment.id, "label": deployment.label or None, "project_id": deployment.project_id or None},
         {difference.field: difference for difference in differences},
-        lambda: client.deployments.edit(deployment.id, **changes),
+        lambda: _send(client, deployment, changes),
     )
     question = "Archive this deployment?" if changes.get("archive") else None
     apply_edits(ctx, [edit], dry_run=dry_run, question=question, yes=yes)
+
+
+def _send(client: ExperimentClient, deployment: Deployment, changes: dict[str, Any]) -> None:
+    """Edit a deployment. If the service refuses to archive it because it is in use, the error names what uses it."""
+    try:
+        client.deployments.edit(deployment.id, **changes)
+    except BadRequestError as error:
+        if _IN_USE in str(error.body).lower():
+            with suppress(AmpExpError):
+                error.add_note(_describe_assigned(client, deployment))
+        raise
+
+
+def _describe_assigned(client: ExperimentClient, deployment: Deployment) -> str:
+    assigned = [
+        kind.label(flag)
+        for kind in (FLAGS, EXPERIMENTS)
+        for flag in kind.resource(client).list(project_id=deployment.project_id or UNSET, limit=PAGE_SIZE)
+        if deployment.id in (flag.deployments or ())
+    ]
+    if not assigned:
+        return "No flag or experiment that this API key can list is assigned to it."
+    more = f" and {len(assigned) - _MAX_LISTED} more" if len(assigned) > _MAX_LISTED else ""
+    return (
+        f"Assigned to it: {', '.join(assigned[:_MAX_LISTED])}{more}. "
+        "Archive these, or remove the deployment from them in a file and run amp-exp apply."
+    )
 
 
 def _get(client: ExperimentClient, id: str) -> Deployment:

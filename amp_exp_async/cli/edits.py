@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import attrs
@@ -188,11 +188,16 @@ def flag_edit(
         before: the flag or experiment as it was read.
         edited: the changed copy.
         unchanged: the message if nothing changes.
+
+    Raises:
+        InvalidInputError: If the service would refuse the edit.
     """
     resource, copy = kind.resource(ctx.client), cast("Any", edited)
     names = [field.name for field in attrs.fields(type(before))]
     pairs = {name: (getattr(before, name), getattr(edited, name)) for name in names}
     changes = {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
+    if changes:
+        _require_editable(ctx, kind, before, changes)
     return PendingEdit(
         kind.label(before),
         {"kind": kind.name, "id": before.id, "key": before.key, "project_id": before.project_id or None},
@@ -200,6 +205,15 @@ def flag_edit(
         lambda: resource.guarded_edit(before.id, lambda _: copy, base=before),
         unchanged,
     )
+
+
+def _require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, changes: Collection[str]) -> None:
+    """Raise `InvalidInputError` if a flag or experiment cannot be edited in its current state."""
+    if flag.deleted is True and "deleted" not in changes:
+        raise InvalidInputError(
+            f"{kind.label(flag)} is archived, and the service edits no archived {kind.name}. Nothing was changed. "
+            f"Restore it first: {ctx.command_line(kind.name, 'restore', flag.id)}"
+        )
 
 
 def rename_fields(changes: Mapping[str, FieldChange]) -> dict[str, FieldChange]:

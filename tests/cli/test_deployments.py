@@ -90,6 +90,21 @@ def test_unknown_deployment(account: Emulator, amp_exp: RunCommand) -> None:
     assert writes(account) == []
 
 
+def test_archiving_a_deployment_in_use(account: Emulator, amp_exp: RunCommand, id: str) -> None:
+    """If the service refuses to archive a deployment in use, the error names the flags and experiments."""
+    account.state.add_flag(key="assigned", deployments=[id])
+    account.state.add_flag(key="archived", deployments=[id], deleted=True)
+    account.state.add_experiment(key="price", deployments=[id])
+    text = "Cannot have unarchived flags or experiments or templates using this deployment"
+    account.inject(Fault.status(400, body={"error": text}), method="PATCH", times=None)
+    result = amp_exp("deployments", "edit", id, "--archive", "--yes")
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert text in result.err
+    assert "Assigned to it: flag 1003 (assigned), experiment 1005 (price). " in result.err
+    account.inject(Fault.status(403), method="GET", path="/flags", times=None)
+    assert "Assigned to it" not in amp_exp("deployments", "edit", id, "--archive", "--yes").err
+
+
 def test_creation_with_unknown_outcome(account: Emulator, amp_exp: RunCommand) -> None:
     """If the outcome is unknown, no ID is printed and the status is 1."""
     account.inject(Fault.close(), method="POST", times=None)

@@ -142,3 +142,23 @@ def test_rejection_by_the_service(account: Emulator, amp_exp: RunCommand) -> Non
     id = account.state.add_experiment(key="web", _type="web-experiment")["id"]
     result = amp_exp("experiments", "enable", id)
     assert (result.status, "405" in result.err, result.err.count("\n")) == (1, True, 1)
+
+
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+def test_archived_flags_are_not_edited(account: Emulator, amp_exp: RunCommand, kind: str) -> None:
+    """The service edits nothing that is archived: the error names the command that restores it."""
+    add = account.state.add_flag if kind == "flags" else account.state.add_experiment
+    id = add(key="old", deleted=True)["id"]
+    for command in (["enable"], ["edit", "--name", "new"], ["enable", "--dry-run"], ["edit", "--add-tag", "a"]):
+        result = amp_exp(kind, command[0], "old", *command[1:])
+        assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+        assert f"{kind[:-1]} {id} (old) is archived" in result.err
+        assert result.err.endswith(f"Restore it first: amp-exp {kind} restore {id}\n")
+    assert "already disabled" in amp_exp(kind, "disable", "old").out
+    assert writes(account) == []
+    assert amp_exp(kind, "restore", id).status == 0
+    assert amp_exp(kind, "edit", id, "--name", "new").status == 0
+    assert [request.body for request in account.requests if request.method == "PATCH"] == [
+        {"archive": False},
+        {"name": "new"},
+    ]
