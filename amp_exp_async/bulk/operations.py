@@ -67,7 +67,7 @@ def _id(value: str | None) -> str | None:
 
 
 def _key(value: str | None) -> str | None:
-    return None if value is None else validation.key("key", value)
+    return None if value is None else validation.existing_key("key", value)
 
 
 def _project_id(value: str | None) -> str | None:
@@ -77,7 +77,7 @@ def _project_id(value: str | None) -> str | None:
 def _variant(value: str) -> str:
     if value == "":
         validation.reject("variant", "must be given: the key of a variant")
-    return validation.key("variant", value)
+    return validation.path_key("variant", value)
 
 
 def _users(value: Iterable[str]) -> tuple[str, ...]:
@@ -393,7 +393,8 @@ class CreateVariant(VariantOperation):
     rollout_weight: float | UnsetType = UNSET
 
     def validate(self) -> None:
-        """Reject fields that `variants.create` would reject."""
+        """Reject a key and fields that `variants.create` would reject."""
+        VARIANT_PARAMS["key"]("variant", self.variant)
         validation.fields(VARIANT_PARAMS, self.fields)
 
     @property

@@ -16,7 +16,7 @@ class Variant(Model):
     """A variant of a flag or experiment.
 
     Attributes:
-        key: letters, digits, `_` and `-`.
+        key: the key. New keys have letters, digits, `_` and `-`.
         name: the name in the app.
         payload: any JSON value, unchanged; `None` is a payload of null, `UNSET` is no payload.
         description: the description.
@@ -89,7 +89,7 @@ class FlagConfig(Model):
 
     Attributes:
         id: the ID, as in the URL of the app.
-        key: letters, digits, `_` and `-`; several projects can have the same key.
+        key: the key; several projects can have the same key. New keys have letters, digits, `_` and `-`.
         project_id: the ID of the project.
         name: the name in the app.
         description: the description.

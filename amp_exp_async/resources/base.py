@@ -23,7 +23,7 @@ FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 # Every other path variable is an ID. A resource fills in its own kind.
 _PATH_VALIDATORS: dict[str, Validator] = {
     "kind": lambda _, kind: kind,
-    "variant": validation.key,
+    "variant": validation.path_key,
     "index": validation.index,
 }
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")

@@ -35,7 +35,7 @@ from .variants import AsyncVariants
 from .versions import AsyncVersions
 
 _FILTERS: dict[str, Validator] = {
-    "key": validation.key,
+    "key": validation.existing_key,
     "project_id": validation.identifier,
     "limit": validation.limit,
     "include_archived": validation.boolean,
@@ -365,7 +365,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         Example:
             `await client.experiments.roll_out("123", "treatment", "12 % more orders")`
         """
-        key, text = validation.key("variant", variant), validation.string("reason", reason)
+        key, text = validation.path_key("variant", variant), validation.string("reason", reason)
         all_users = validation.boolean("everyone", everyone)
 
         def change(experiment: Experiment) -> Experiment:

@@ -59,23 +59,29 @@ def string(argument: str, value: Any) -> str:
 
 def identifier(argument: str, value: Any) -> str:
     """Require an ID for a path: a number, or a string except "", "." and "..", which would select another path."""
-    if type(value) is int:
-        return str(number(argument, value))
-    text = string(argument, value)
-    if not text:
-        reject(argument, "must not be empty")
+    return str(number(argument, value)) if type(value) is int else path_key(argument, value)
+
+
+def existing_key(argument: str, value: Any) -> str:
+    """Require the key of an existing object, which may have characters that the key of a new object may not have."""
+    return string(argument, value) or reject(argument, "must not be empty")
+
+
+def path_key(argument: str, value: Any) -> str:
+    """Require an existing key for a path: neither "." nor "..", which would select another path."""
+    text = existing_key(argument, value)
     if text in {".", ".."}:
         reject(argument, 'must not be "." or ".."', text)
     return text
 
 
 def is_key(text: str) -> bool:
-    """Return whether a text is a valid key."""
+    """Return whether a text is a valid key of a new object."""
     return _KEY.fullmatch(text) is not None
 
 
 def key(argument: str, value: Any) -> str:
-    """Require a key."""
+    """Require the key of a new object."""
     text = string(argument, value)
     if not is_key(text):
         reject(argument, 'must consist of letters, digits, "_" and "-"', text)
@@ -239,7 +245,9 @@ def weights(argument: str, value: Any) -> dict[str, float]:
     """Require a mapping of variant keys to weights."""
     if not is_mapping(value):
         reject(argument, "must map variant keys to weights", value)
-    return {key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()}
+    return {
+        existing_key(f"{argument} key", name): number(f"{argument}.{name}", weight) for name, weight in value.items()
+    }
 
 
 def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 - one return for each type of JSON

@@ -83,7 +83,7 @@ INVALID_NAMES: dict[str, tuple[dict[str, Any], str]] = {
     "empty id": ({"id": ""}, "id: must not be empty"),
     "dots": ({"id": ".."}, "id: must not be"),
     "a list": ({"id": ["1"]}, "id: must be a string"),
-    "key with spaces": ({"key": "a b"}, "key: must consist of letters"),
+    "empty key": ({"key": ""}, "key: must not be empty"),
     "empty project": ({"key": "a", "project_id": ""}, "project_id: must not be empty"),
 }
 
@@ -152,7 +152,12 @@ INVALID: dict[str, tuple[Any, str]] = {
     "edit a text": (lambda: Edit("flags", "1", "enabled"), "changes: must be a mapping"),
     "a field of experiments": (lambda: Edit("flags", "1", {"decision": "rollout"}), "decision"),
     "no variant": (lambda: RemoveVariant("flags", "1"), "variant: must be given"),
-    "a variant like a path": (lambda: RemoveAllUsers("flags", "1", "a/b"), "variant: must consist of letters"),
+    "a variant like a path": (lambda: RemoveAllUsers("flags", "1", ".."), "variant: must not be"),
+    "a new variant with a dot": (lambda: CreateVariant("flags", "1", "a.b"), "variant: must consist of letters"),
+    "a new name of a variant": (
+        lambda: EditVariant("flags", "1", "a.b", {"key": "c.d"}),
+        "key: must consist of letters",
+    ),
     "edit nothing of a variant": (lambda: EditVariant("flags", "1", "on", {}), "must change something"),
     "an unknown field of a variant": (lambda: EditVariant("flags", "1", "on", {"label": "x"}), "label"),
     "a payload that is no JSON": (lambda: CreateVariant("flags", "1", "on", payload={1}), "payload: must be JSON"),

@@ -92,7 +92,7 @@ def test_no_command(amp_exp: RunCommand) -> None:
         (["export", "--key", "serach"], "--key"),
         (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),
         (["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"], "set the weight of treatment to 0"),
-        (["users", "add", "1001", "o n", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must consist of letters"),
+        (["users", "add", "1001", "..", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must not be"),
     ],
 )
 def test_options_instead_of_python(

@@ -75,20 +75,28 @@ IDS = [
 ]
 KEYS = [
     CallSite("{kind}.create", (), {"project_id": "1", "key": VALUE}, "key"),
-    CallSite("{kind}.find", (VALUE,), {}, "key"),
     CallSite("{kind}.variants.create", ("1",), {"key": VALUE}, "key"),
     CallSite("{kind}.variants.edit", ("1", "on"), {"key": VALUE}, "key"),
-    CallSite("{kind}.variants.get", ("1", VALUE), {}, "variant"),
-    CallSite("{kind}.variants.remove", ("1", VALUE), {}, "variant"),
-    CallSite("{kind}.users.list", ("1", VALUE), {}, "variant"),
-    CallSite("{kind}.users.remove_at", ("1", VALUE, 0), {}, "variant"),
-    CallSite("{kind}.cohorts.add", ("1", VALUE, ["c"]), {}, "variant"),
     CallSite("deployments.create", (), {"project_id": "1", "label": VALUE, "type": "client"}, "label"),
     CallSite("deployments.edit", ("1",), {"label": VALUE}, "label"),
     CallSite(
         "mutexes.create", (), {"project_id": "1", "name": "n", "slots": [{"percentage": 100}], "key": VALUE}, "key"
     ),
     CallSite("holdouts.create", (), {"project_id": "1", "name": "n", "holdout_percentage": 5, "key": VALUE}, "key"),
+]
+EXISTING_KEYS = [
+    CallSite("{kind}.find", (VALUE,), {}, "key"),
+    CallSite("{kind}.list", (), {"key": VALUE}, "key"),
+    CallSite("{kind}.variants.get", ("1", VALUE), {}, "variant"),
+    CallSite("{kind}.variants.edit", ("1", VALUE), {"name": "x"}, "variant"),
+    CallSite("{kind}.variants.remove", ("1", VALUE), {}, "variant"),
+    CallSite("{kind}.users.list", ("1", VALUE), {}, "variant"),
+    CallSite("{kind}.users.add", ("1", VALUE, ["u"]), {}, "variant"),
+    CallSite("{kind}.users.add_many", ("1", VALUE, ["u"]), {}, "variant"),
+    CallSite("{kind}.users.remove_at", ("1", VALUE, 0), {}, "variant"),
+    CallSite("{kind}.cohorts.list", ("1", VALUE), {}, "variant"),
+    CallSite("{kind}.cohorts.add", ("1", VALUE, ["c"]), {}, "variant"),
+    CallSite("{kind}.cohorts.remove_many", ("1", VALUE, ["c"]), {}, "variant"),
 ]
 LISTS = [
     CallSite("{kind}.users.add", ("1", "on", VALUE), {}, "users", 2000),

@@ -11,7 +11,7 @@ import pytest
 
 from amp_exp_async import UNSET, AsyncExperimentClient, Condition, InvalidInputError, Segment, Variant
 from amp_exp_async.emulator import Emulator
-from tests.validation.call_sites import IDS, KEYS, KINDS, LISTS, Call, CallSite, Rejected, with_kinds
+from tests.validation.call_sites import EXISTING_KEYS, IDS, KEYS, KINDS, LISTS, Call, CallSite, Rejected, with_kinds
 from tests.validation.conftest import AllRejected
 
 DEEP: Any = "the bottom"
@@ -38,8 +38,8 @@ async def test_an_invalid_id_is_rejected(all_rejected: AllRejected) -> None:
     )
 
 
-async def test_an_invalid_key_is_rejected(all_rejected: AllRejected) -> None:
-    """Keys and labels consist of letters, digits, `_` and `-`."""
+async def test_an_invalid_new_key_is_rejected(all_rejected: AllRejected) -> None:
+    """New keys and labels consist of letters, digits, `_` and `-`."""
     rule = 'must consist of letters, digits, "_" and "-"'
     cases = [
         *dict.fromkeys(("", ".", "..", "a b", "a.b", "a/b", "é", "on\n", "٣"), rule).items(),
@@ -47,6 +47,17 @@ async def test_an_invalid_key_is_rejected(all_rejected: AllRejected) -> None:
     ]
     await all_rejected(
         (site.call(kind, value), site.argument, rule) for site, kind in with_kinds(KEYS) for value, rule in cases
+    )
+
+
+async def test_an_existing_key_has_any_characters_but_is_not_empty(all_rejected: AllRejected) -> None:
+    """A key in a path is also not `.` or `..`, which would make the path of another operation."""
+    dots = [(text, 'must not be "." or ".."') for text in (".", "..")]
+    for_all = [("", "must "), (5, "must be a string"), (None, "must be a string"), ("\ud800", "must be valid Unicode")]
+    await all_rejected(
+        (site.call(kind, value), site.argument, rule)
+        for site, kind in with_kinds(EXISTING_KEYS)
+        for value, rule in [*for_all, *(dots if site.argument == "variant" else [])]
     )
 
 
@@ -267,7 +278,7 @@ async def test_an_invalid_index_is_rejected(index: Any, rejected: Rejected) -> N
         ({"target_segments": ["everyone"]}, "target_segments[0]", "must be a Segment or a mapping"),
         (segments(name=5), "target_segments[0].name", "must be a string"),
         (segments(rollout_weights=[1]), "target_segments[0].rollout_weights", "must map variant keys to weights"),
-        (segments(rollout_weights={"a b": 1}), "target_segments[0].rollout_weights key", "must consist of letters"),
+        (segments(rollout_weights={"": 1}), "target_segments[0].rollout_weights key", "must not be empty"),
         (segments("US"), "target_segments[0].conditions[0]", "must be a Condition or a mapping"),
         (segments({"values": [1]}), "target_segments[0].conditions[0].values[0]", "must be a string"),
         (segments({"type": "cohort"}), "target_segments[0].conditions[0].type", "conditions on cohorts cannot"),
