@@ -196,3 +196,19 @@ def test_experiments(account: Emulator, amp_exp: RunCommand) -> None:
 def test_fit_columns(width: int, columns: int) -> None:
     """Columns are as wide as their widest cell, two spaces apart; wide characters count twice."""
     assert fit_columns(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns
+
+
+@pytest.mark.parametrize("key", ["checkout.v2", "with space ", "ünï/cødé", "a?b&c=d", "..", "50%", "'quoted'"])
+def test_any_key(account: Emulator, amp_exp: RunCommand, key: str) -> None:
+    """An existing flag is addressed by any key, and keeps it."""
+    id = account.state.add_flag(key=key, variants=[{"key": "v.1/ä"}])["id"]
+    assert amp_exp("flags", "get", key, "--json").json["key"] == key
+    assert [flag["id"] for flag in amp_exp("flags", "list", "--key", key, "--json").json] == [id]
+    for arguments in (["enable", key], ["edit", key, "--name", "new"], ["disable", key], ["archive", key, "--yes"]):
+        result = amp_exp("flags", *arguments)
+        assert (result.status, result.err) == (0, "")
+    assert amp_exp("flags", "restore", key).status == 0
+    result = amp_exp("users", "add", key, "v.1/ä", "--file", "-", "--yes", stdin="u1\n")
+    assert (result.status, result.err) == (0, "")
+    assert account.state.users("flags", id, "v.1/ä") == ["u1"]
+    assert account.state.flag(id).items() >= {"key": key, "name": "new", "enabled": False, "deleted": False}.items()
