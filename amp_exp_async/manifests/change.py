@@ -43,7 +43,8 @@ class ResourceChange:
         action: `create`, `edit`, `archive` or `restore`; the last two may also edit. In a difference also `remove`:
             only the first manifest has the flag.
         fields: the changed fields: `enabled`, `variants.on.payload`, `variants.on` for a variant that is added or
-            removed, `variants.on.users`, `rollout_weights.on`.
+            removed, `variants.on.users`, `rollout_weights.on`. `archived` is listed without a change if the flag has
+            to be restored while the other fields are changed.
         deployments: the IDs of the deployments that `fields` names by label.
     """
 
@@ -165,7 +166,9 @@ def _colour(line: str) -> str:
 def _diff_lines(change: ResourceChange) -> Iterator[str]:
     for name, field_change in change.fields.items():
         before, after = _format_json(field_change.before), _format_json(field_change.after)
-        if len(before) + len(after) <= _MAX_INLINE and "\n" not in before + after:
+        if before == after:
+            yield f"  {name}: {after}"
+        elif len(before) + len(after) <= _MAX_INLINE and "\n" not in before + after:
             if field_change.before is not UNSET:
                 yield f"- {name}: {before}"
             if field_change.after is not UNSET:

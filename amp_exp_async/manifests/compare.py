@@ -76,6 +76,8 @@ class FlagDiffer:
                     yield from self._compare_segments(before, after)
                 case "tags" | "deployments":
                     yield from _compare_sets(name, before, after)
+                case "enabled" if after is True and self._stays_archived:
+                    pass  # only a flag that is not archived can be enabled, and it would serve users meanwhile
                 case _ if name not in NOT_COMPARED:
                     yield from self._compare_values(name, before, after)
                 case _:
@@ -83,6 +85,11 @@ class FlagDiffer:
         was, archived = (side is not None and bool(side.get("archived")) for side in (self.before, self.after))
         if was != archived:
             yield "archived", UNSET if self.before is None else was, UNSET if self.after is None else archived
+
+    @property
+    def _stays_archived(self) -> bool:
+        """Whether the differences are those of a plan that leaves the flag archived."""
+        return self.before_is_live and self.after is not None and self.after.get("archived") is True
 
     def _pairs(self, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> Iterator[Difference]:
         """Yield the fields to compare, with both values; a side without the field has `UNSET`."""

@@ -65,7 +65,8 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange | None, done: 
     for name, then, now in _pairs(planned, current):
         is_done = name not in current.fields
         is_created = planned.id is None and name in planned.fields and then.after == now.after
-        if not (is_done or is_created or _is_same(then, now) or _is_partial(name, then, now)):
+        is_restored = name == "archived" and then.before is then.after is now.after is True and now.before is False
+        if not (is_done or is_created or is_restored or _is_same(then, now) or _is_partial(name, then, now)):
             yield _format_drift(name, then, now)
 
 

@@ -1,7 +1,8 @@
 """The operations that carry out a change, in an order in which a flag is never half-enabled.
 
-The order is: stop serving users; create the flag; deployments, variants and weights; users and cohorts; segments and
-other fields; remove variants that nothing names any longer; start serving users.
+The order is: restore; disable; create the flag; deployments, variants and weights; users and cohorts; segments and
+other fields; remove variants that nothing names any longer; enable; archive. The service edits no archived flag, so
+restoring and archiving are requests of their own.
 """
 
 from __future__ import annotations
@@ -27,9 +28,16 @@ from amp_exp_async.params import EXPERIMENT_CREATE_PARAMS, FLAG_CREATE_PARAMS
 from amp_exp_async.resources import FieldChange
 
 from .change import ResourceChange
+from .document import is_object
 
-_SERVING_FIELDS = {"enabled": "enabled", "archived": "archive"}
-"""The fields that decide whether a flag serves users, and their names in an edit."""
+_VARIANTS = "variants."
+
+
+def is_whole_variant(name: str, change: FieldChange) -> bool:
+    """Return whether a changed field is a variant that is added or removed, not a field of a variant."""
+    key = name.removeprefix(_VARIANTS)
+    sides = (change.before, change.after)
+    return key != name and UNSET in sides and any(is_object(side) and side.get("key") == key for side in sides)
 
 
 def operations_for(change: ResourceChange) -> list[Operation]:
@@ -49,14 +57,15 @@ class _OperationBuilder:
         else:
             self._target["id"] = change.id
         self._variants = {
-            name.removeprefix("variants."): self._fields.pop(name)
-            for name in list(self._fields)
-            if name.startswith("variants.") and name.count(".") == 1
+            name.removeprefix(_VARIANTS): self._fields.pop(name)
+            for name, field_change in change.fields.items()
+            if is_whole_variant(name, field_change)
         }
         self._weights = self._take_values("rollout_weights.")
 
     def build(self) -> list[Operation]:
-        stop, start = self._serving_changes()
+        archived = self._fields.pop("archived", FieldChange("archived", UNSET, UNSET))
+        stop, start = self._enabling_changes()
         first = [*self._creation(), *self._deployment_operations(), *self._variant_operations()]
         edits = {name: change.after for name, change in self._fields.items()}
         removals = [
@@ -70,11 +79,13 @@ class _OperationBuilder:
         if self._change.id is None or not (first or removals):
             edits, stop = stop | edits, {}
         operations = [
+            self._edit_operation({"archive": False} if archived.before is True else {}),
             self._edit_operation(stop),
             *first,
             self._edit_operation(edits),
             *removals,
             self._edit_operation(start),
+            self._edit_operation({"archive": True} if archived.after is True else {}),
         ]
         return [operation for operation in operations if operation is not None]
 
@@ -86,16 +97,13 @@ class _OperationBuilder:
         names = [name for name in self._fields if name.startswith(prefix)]
         return {name.removeprefix(prefix): self._fields.pop(name).after for name in names}
 
-    def _serving_changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the edits that stop serving users, and those that start it."""
-        stop: dict[str, Any] = {}
-        start: dict[str, Any] = {}
-        for name, edit_name in _SERVING_FIELDS.items():
-            change = self._fields.pop(name, None)
-            if change is not None and not (self._change.id is None and not change.after):
-                is_start = bool(change.after) == (name == "enabled")
-                (start if is_start else stop)[edit_name] = change.after
-        return stop, start
+    def _enabling_changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the edits that disable the flag, and those that enable it. A flag is created disabled."""
+        change = self._fields.pop("enabled", None)
+        if change is None or (self._change.id is None and not change.after):
+            return {}, {}
+        edit = {"enabled": change.after}
+        return ({}, edit) if change.after else (edit, {})
 
     def _creation(self) -> list[Operation]:
         if self._change.id is not None:
@@ -135,8 +143,8 @@ class _OperationBuilder:
                 operations.append(CreateVariant(**self._target, variant=key, **fields, rollout_weight=weight))
         edits: dict[str, dict[str, Any]] = {}
         inclusions: list[Operation] = []
-        for path, value in self._take_values("variants.").items():
-            key, _, field = path.partition(".")
+        for path, value in self._take_values(_VARIANTS).items():
+            key, _, field = path.rpartition(".")  # only a key may contain dots
             if field == "users":
                 inclusions.append(ReplaceUsers(**self._target, variant=key, users=value))
             elif field == "cohorts":

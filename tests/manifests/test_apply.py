@@ -23,6 +23,7 @@ from amp_exp_async import (
     FieldChange,
     FlagSpec,
     InvalidInputError,
+    InvalidManifestError,
     Manifest,
     Outcome,
     Plan,
@@ -67,6 +68,9 @@ def assert_is_as_desired(live: Any, desired: Any, before: Any) -> None:
         return
     assert bool(live.archived) == bool(desired.archived)
     separate = ("archived", "variants", "rollout_weights", "tags", "deployments")
+    if desired.archived and desired.enabled:  # an archived flag is not enabled
+        assert live.enabled == (before.enabled if before else False)
+        desired = attrs.evolve(desired, enabled=UNSET)
     variants = {variant.key: variant for variant in live.variants}
     assert_fields(
         live, attrs.evolve(desired, **dict.fromkeys(separate, UNSET)), before and with_weights_of(before, variants)
@@ -218,8 +222,94 @@ async def test_flag_is_enabled_last_and_disabled_first(emulator: Emulator, clien
     ]
 
     emulator.requests.clear()
-    await apply_all(client, Manifest(flags=[FlagSpec(key="f", enabled=True, archived=True, variants=[on])]))
-    assert writes(emulator) == [f"PATCH /flags/{id}", f"DELETE /flags/{id}/variants/off", f"PATCH /flags/{id}"]
+    await apply_all(client, Manifest(flags=[FlagSpec(key="f", enabled=True, variants=[on])]))
+    assert writes(emulator) == [f"DELETE /flags/{id}/variants/off", f"PATCH /flags/{id}"]
+
+
+BOTH = [VariantSpec(key="on"), VariantSpec(key="new")]
+
+
+@pytest.mark.parametrize(
+    ("live", "desired", "steps"),
+    [
+        (None, {"archived": True, "tags": ["t"]}, ["POST", {"tags": ["t"]}, {"archive": True}]),
+        (None, {"archived": True, "enabled": True}, ["POST", {"archive": True}]),
+        (
+            {"enabled": True},
+            {"archived": True, "enabled": False, "name": "n"},
+            [{"enabled": False, "name": "n"}, {"archive": True}],
+        ),
+        (
+            {"enabled": True},
+            {"archived": True, "enabled": False, "variants": BOTH},
+            [{"enabled": False}, "POST", {"archive": True}],
+        ),
+        ({"enabled": True}, {"archived": True, "enabled": True}, [{"archive": True}]),
+        ({}, {"archived": True, "enabled": True}, [{"archive": True}]),
+        ({"deleted": True}, {}, [{"archive": False}]),
+        (
+            {"deleted": True, "deployments": ["51"]},
+            {"enabled": True, "name": "n", "variants": BOTH, "deployments": ["ios"]},
+            [{"archive": False}, "POST", "DELETE", "POST", {"name": "n", "enabled": True}],
+        ),
+        (
+            {"deleted": True, "enabled": True},
+            {"enabled": False, "variants": BOTH},
+            [{"archive": False}, {"enabled": False}, "POST"],
+        ),
+        (
+            {"deleted": True},
+            {"archived": True, "name": "n", "variants": BOTH},
+            [{"archive": False}, "POST", {"name": "n"}, {"archive": True}],
+        ),
+        ({"deleted": True}, {"archived": True, "enabled": True}, []),
+    ],
+)
+async def test_archiving_and_restoring_are_requests_of_their_own(
+    emulator: Emulator,
+    client: AsyncExperimentClient,
+    live: dict[str, Any] | None,
+    desired: dict[str, Any],
+    steps: list[Any],
+) -> None:
+    """A flag is restored before everything else and archived after it. An archived flag is not enabled."""
+    for id, label in (("51", "web"), ("52", "ios")):
+        emulator.state.add_deployment(id=id, label=label)
+    if live is not None:
+        emulator.state.add_flag(id="1", key="a", variants=[{"key": "on"}], **live)
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id="1", **desired)])
+    assert all(outcome.ok for outcome in await apply_all(client, manifest))
+    sent = [request for request in emulator.requests if request.method != "GET"]
+    assert [request.body if request.method == "PATCH" else request.method for request in sent] == steps
+    assert not await client.plan(manifest)
+
+
+@pytest.mark.parametrize(("fails", "statuses"), [(0, "fss"), (1, "dfs"), (2, "ddf")])
+async def test_failure_between_restoring_and_archiving(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, fails: int, statuses: str
+) -> None:
+    """The outcomes tell which step was reached, and a rerun continues there."""
+    emulator.state.add_flag(id="1", key="a", deleted=True)
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", name="n", archived=True)]))
+    assert "    archived: true" in str(plan)
+    assert plan.summary == "1 to edit"
+    emulator.inject(Fault.status(400), method="PATCH", nth=fails + 1)
+    outcomes = [outcome async for outcome in client.apply(plan, journal=tmp_path / "j")]
+    assert "".join(outcome.status[0] for outcome in outcomes) == statuses
+    assert (await client.apply(plan, journal=tmp_path / "j")).ok
+    assert (emulator.state.flag("1")["name"], emulator.state.flag("1")["deleted"]) == ("n", True)
+    assert not await client.plan(plan.manifest)
+
+
+async def test_archived_flag_that_would_serve_users_is_not_changed(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """It would be restored for the change. It can be left as it is, or restored."""
+    emulator.state.add_flag(key="a", deleted=True, enabled=True)
+    with pytest.raises(InvalidManifestError, match=r"archived: .*would serve users meanwhile: leave out name, or"):
+        await client.plan(Manifest(flags=[FlagSpec(key="a", name="n", archived=True)]))
+    assert not await client.plan(Manifest(flags=[FlagSpec(key="a", enabled=True, archived=True)]))
+    assert await client.plan(Manifest(flags=[FlagSpec(key="a", name="n", archived=False)]))
 
 
 async def test_failure_stops_only_its_flag(emulator: Emulator, client: AsyncExperimentClient) -> None:
