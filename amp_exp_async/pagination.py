@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Hashable
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar
+
+import attrs
 
 from .errors import UnexpectedResponseError
 from .formatting import format_value
@@ -16,6 +19,10 @@ T = TypeVar("T")
 
 FetchPage = Callable[[str | None], Coroutine[Any, Any, Page[T]]]
 Spawn = Callable[[Coroutine[Any, Any, Page[T]]], "asyncio.Task[Page[T]]"]
+Identify = Callable[[T], Hashable]
+
+# Ten of the largest pages: objects that move while the list is read come again on the next page, not much later.
+_MAX_REMEMBERED = 10_000
 
 
 class AsyncPager(Generic[T]):
@@ -26,6 +33,9 @@ class AsyncPager(Generic[T]):
     - `async for page in pager.pages()` yields pages, one request each, with the cursor to continue from.
     - `await pager` returns all items as a list.
 
+    A cursor is an offset, so an object that is created while the list is read moves others to the next page. An object
+    that was among the last 10,000 is not yielded again. An object that moves to the front can be missing.
+
     Leaving a loop early sends nothing more. To close the iterator at a definite moment, use
     `async with contextlib.aclosing(aiter(pager)) as items`.
 
@@ -34,10 +44,17 @@ class AsyncPager(Generic[T]):
         APIStatusError, APIConnectionError: As in every call. A page is retried, never the list from its beginning.
     """
 
-    def __init__(self, fetch: FetchPage[T], spawn: Spawn[T], cursor: str | None = None) -> None:
+    def __init__(
+        self,
+        fetch: FetchPage[T],
+        spawn: Spawn[T],
+        cursor: str | None = None,
+        identify: Identify[T] | None = None,
+    ) -> None:
         self._fetch = fetch
         self._spawn = spawn
         self._start = cursor
+        self._identify = identify
 
     def __aiter__(self) -> AsyncGenerator[T, None]:  # noqa: PYI058 - a generator can be closed
         return self._items()
@@ -57,11 +74,11 @@ class AsyncPager(Generic[T]):
             return [item async for item in items]
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
-        seen = _SeenCursors(self._start)
+        seen, distinct = _SeenCursors(self._start), _DistinctItems(self._identify)
         page = await self._fetch(self._start)
         while True:
             cursor = page.next_cursor
-            yield page
+            yield attrs.evolve(page, items=distinct.select(page.items))
             if cursor is None:
                 return
             seen.add(cursor)
@@ -75,10 +92,10 @@ class AsyncPager(Generic[T]):
 
     async def half_pages(self) -> AsyncGenerator[list[T], None]:
         """Yield the items by half pages. The next page is requested before the second half is yielded."""
-        seen = _SeenCursors(self._start)
+        seen, distinct = _SeenCursors(self._start), _DistinctItems(self._identify)
         page = await self._fetch(self._start)
         while True:
-            cursor, items, prefetch = page.next_cursor, page.items, None
+            cursor, items, prefetch = page.next_cursor, distinct.select(page.items), None
             del page
             try:
                 half = len(items) // 2
@@ -117,6 +134,30 @@ class _SeenCursors:
                 location=NEXT_CURSOR,
             )
         self._cursors.add(cursor)
+
+
+class _DistinctItems(Generic[T]):
+    """The items that were read last, by their identity. Memory is bounded: the oldest are forgotten."""
+
+    def __init__(self, identify: Identify[T] | None) -> None:
+        self._identify = identify
+        self._known: set[Hashable] = set()
+        self._order: deque[Hashable] = deque()
+
+    def select(self, items: list[T]) -> list[T]:
+        """Return the items that are not known yet, and remember them."""
+        if self._identify is None:
+            return items
+        new: list[T] = []
+        for item in items:
+            identity = self._identify(item)
+            if identity not in self._known:
+                self._known.add(identity)
+                self._order.append(identity)
+                new.append(item)
+        while len(self._order) > _MAX_REMEMBERED:
+            self._known.discard(self._order.popleft())
+        return new
 
 
 def single_page(fetch: Callable[[], Coroutine[Any, Any, list[T]]], spawn: Spawn[T]) -> AsyncPager[T]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from amp_exp_async import AsyncExperimentClient, PermissionDeniedError, UnexpectedResponseError
+from amp_exp_async import AsyncExperimentClient, Page, PermissionDeniedError, UnexpectedResponseError, pagination
 from amp_exp_async.emulator import Emulator, Fault
 
 SOME = 10
@@ -180,3 +180,49 @@ async def test_an_empty_list(client: AsyncExperimentClient, emulator: Emulator) 
     """It takes one request."""
     assert await client.flags.list(project_id="404") == []
     assert len(emulator.requests) == 1
+
+
+async def test_flags_that_are_created_while_the_list_is_read(
+    client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
+) -> None:
+    """Each flag is yielded once, item by item and page by page, although the pages overlap."""
+    for _ in range(2):
+        keys: list[str] = []
+        async for flag in client.flags.list(limit=3):
+            keys.append(flag.key)
+            if len(keys) in {1, 4, 5}:
+                emulator.state.add_flag(key=f"{flag.key}-new")
+        assert [key for key in keys if "new" not in key] == expected
+        assert len(set(keys)) == len(keys)
+
+    ids: list[str] = []
+    async for page in client.flags.list(limit=3).pages():
+        ids += [flag.id for flag in page.items]
+        emulator.state.add_flag()
+        if len(ids) > 50:
+            break
+    assert len(set(ids)) == len(ids)
+
+
+async def test_the_same_deployment_on_two_pages_while_a_creation_is_reconciled(
+    client: AsyncExperimentClient, emulator: Emulator
+) -> None:
+    """It is one deployment, not two with one label."""
+    listed = {"id": "9", "label": "new", "projectId": "1"}
+    emulator.inject(Fault.close(applied=False), method="POST")
+    emulator.inject(Fault.status(200, body={"deployments": [listed], "nextCursor": 1}), method="GET")
+    emulator.inject(Fault.status(200, body={"deployments": [listed]}), method="GET", nth=2)
+    assert (await client.deployments.create(project_id="1", label="new", type="client")).id == "9"
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest IDs are forgotten, also if one page has more than are remembered."""
+    monkeypatch.setattr(pagination, "_MAX_REMEMBERED", 4)
+    ids = [["a", "b"], ["b", "c", "d"], ["d", "e", "f"], ["c", "a", "g", "h", "i", "j"], ["g", "j", "k"]]
+    remaining = iter(ids)
+
+    async def fetch(cursor: str | None) -> Page[str]:
+        return Page(next(remaining), None if cursor == "4" else str(int(cursor or 0) + 1))
+
+    pager = pagination.AsyncPager(fetch, asyncio.ensure_future, identify=str)
+    assert "".join(await pager) == "abcdefaghijk"

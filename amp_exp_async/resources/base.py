@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 from attrs import frozen
@@ -13,7 +14,7 @@ from attrs import frozen
 from amp_exp_async import serialization, validation
 from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
-from amp_exp_async.pagination import AsyncPager, single_page
+from amp_exp_async.pagination import AsyncPager, Identify, single_page
 from amp_exp_async.validation import Validator
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,6 +27,7 @@ _PATH_VALIDATORS: dict[str, Validator] = {
     "variant": validation.path_key,
     "index": validation.index,
 }
+object_id: Callable[[Any], str] = attrgetter("id")
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
@@ -184,9 +186,16 @@ class Resource:
         return single_page(fetch, self._transport.session.spawn)
 
     def _paginate(
-        self, method: Callable[..., object], model: type[ModelT], name: str, query: Mapping[str, Any], cursor: object
+        self,
+        method: Callable[..., object],
+        model: type[ModelT],
+        name: str,
+        query: Mapping[str, Any],
+        cursor: object,
+        *,
+        identify: Identify[ModelT] = object_id,
     ) -> AsyncPager[ModelT]:
-        """Read a list page by page; `name` is the list's JSON field in a page."""
+        """Read a list page by page; `name` is the list's JSON field in a page, `identify` tells its items apart."""
         start = validation.cursor("cursor", cursor)
 
         async def fetch(cursor: str | None) -> Page[ModelT]:
@@ -194,7 +203,7 @@ class Resource:
             response = await self._transport.send(self._request(method, None, {**query, **position}))
             return await response.parse_page(model, name)
 
-        return AsyncPager(fetch, self._transport.session.spawn, start)
+        return AsyncPager(fetch, self._transport.session.spawn, start, identify)
 
 
 @frozen

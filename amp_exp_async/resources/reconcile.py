@@ -13,6 +13,8 @@ from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
 from amp_exp_async.pagination import AsyncPager
 
+from .base import object_id
+
 ResultT = TypeVar("ResultT")
 ModelT = TypeVar("ModelT", bound=Model)
 
@@ -86,7 +88,8 @@ async def list_matching(
         date = response.headers.get("Date", "")
         return await response.parse_page(model, name)
 
-    items = [item async for item in AsyncPager(fetch, transport.session.spawn) if predicate(item)]
+    pager = AsyncPager(fetch, transport.session.spawn, identify=object_id)
+    items = [item async for item in pager if predicate(item)]
     return items, date
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import datetime
 
 from amp_exp_async import validation
@@ -78,4 +79,9 @@ class AsyncProjectVersions(Resource):
         query = validation.fields(_FILTERS, {"start": start, "end": end, "limit": limit})
         if "start" in query and "end" in query and query["start"] >= query["end"]:
             validation.reject("end", "must be after start", end)
-        return self._paginate(self.list, Version[FlagConfig], "versions", query, cursor)
+        return self._paginate(self.list, Version[FlagConfig], "versions", query, cursor, identify=_identify)
+
+
+def _identify(version: Version[FlagConfig]) -> Hashable:
+    # Flags and experiments are numbered independently.
+    return type(version.config), version.config.id, version.version

@@ -120,12 +120,26 @@ async def test_pages(server: RecordingServer, send: Any, example: Example, last:
     """The cursor of a page is sent back with the same query, until a page has no cursor."""
     documents = example.response[example.resource]
     listing = attrs.evolve(example, kwargs={"limit": 5})
+    # A version is identified by its number too, everything else by its ID.
+    changed: Any = {"version": 999} if example.resource == "versions" else {"id": "999"}
     server.responses = [
         CannedResponse({example.resource: documents, "nextCursor": cursor}),
-        CannedResponse({example.resource: documents} | last),
+        CannedResponse({example.resource: [documents[0] | changed]} | last),
     ]
-    assert await send(listing) == example.result * 2
+    assert await send(listing) == [*example.result, attrs.evolve(example.result[0], **changed)]
     assert [dict(sent.query) for sent in server.requests] == [{"limit": "5"}, {"limit": "5", "cursor": str(cursor)}]
+
+
+@pytest.mark.parametrize("example", LISTS, ids=str)
+async def test_an_object_on_two_pages(server: RecordingServer, send: Any, example: Example) -> None:
+    """An object that moves to the next page while the list is read is in the list once."""
+    documents = example.response[example.resource]
+    server.responses = [
+        CannedResponse({example.resource: documents, "nextCursor": "1"}),
+        CannedResponse({example.resource: documents}),
+    ]
+    assert await send(attrs.evolve(example, kwargs={"limit": 5})) == example.result
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("example", READS, ids=str)
