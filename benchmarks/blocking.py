@@ -18,7 +18,7 @@ _FIELDS = ("id", "key", "projectId", "name", "enabled", "tags")
 
 
 def _in_threads(get: Callable[[], object], count: int, threads: int) -> None:
-    """Share so many calls among so many threads."""
+    """Divide the calls among the threads."""
 
     def work() -> None:
         for _ in range(count // threads):
