@@ -155,6 +155,22 @@ async def test_a_flag_on_two_pages(client: AsyncExperimentClient, emulator: Emul
     assert len(lists(emulator)) == 2
 
 
+async def test_a_list_with_a_flag_on_two_pages(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A run over a list meets a flag once that moves to the next page meanwhile, and so does a lookup by key."""
+    keys = flags(emulator, 3)
+    first, second, third = reversed(emulator.state.flags)
+    pages: list[dict[str, Any]] = [{"flags": [first, second], "nextCursor": 2}, {"flags": [second, third]}]
+    for number, page in enumerate(pages, 1):
+        emulator.inject(Fault.status(200, body=page), method="GET", path="/flags", nth=number, times=1)
+    operations = (Edit("flags", flag.id, {"name": f"named {flag.key}"}) async for flag in client.flags.list())
+    assert (await client.bulk(operations)).done == 3
+    assert named(emulator) == set(keys)
+    pages = [{"flags": [second], "nextCursor": 1}, {"flags": [second]}]
+    for number, page in enumerate(pages, 1):
+        emulator.inject(Fault.status(200, body=page), method="GET", path="/flags", nth=number, times=1)
+    assert (await client.bulk(edits([second["key"]]))).ok
+
+
 async def test_a_list_that_cannot_be_read(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """A failing list fails the operations that need it, not those by ID."""
     flags(emulator, 3)
