@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import json as json_text
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -93,10 +93,16 @@ def emulator(
     latency: Annotated[
         str | None, typer.Option(help="Seconds per round trip, such as 0.05, or a range, such as 0.02-0.08.")
     ] = None,
+    strictness: Annotated[
+        Literal["live", "documented"],
+        typer.Option(help="Refuse what the live service was seen to refuse, or only what the API reference says."),
+    ] = "documented",
 ) -> None:
     """Serve an emulator of the API until Ctrl-C."""
     try:
-        emulator = Emulator(state if state is not None and state.exists() else None, host=host, port=port)
+        emulator = Emulator(
+            state if state is not None and state.exists() else None, host=host, port=port, strictness=strictness
+        )
         if latency is not None:
             _set_latency(emulator, latency)
         asyncio.run(serve(emulator, state_file=state, on_ready=_show_address))

@@ -33,10 +33,10 @@ ARCHIVED: Final[dict[GroupKind, str]] = {"mutexes": "_deleted", "holdouts": "del
 """The field that marks an archived group. It is private for a mutex group: the API reference does not list it."""
 
 USER: Final = "emulator@example.com"
-READ_ONLY_TYPES: Final = frozenset({"web-experiment", "guide", "survey"})
+READ_ONLY_TYPES: Final = frozenset({"guide", "survey"})
 
 _DEFAULT_VARIANTS: Final[dict[Kind, tuple[str, ...]]] = {"flags": ("on",), "experiments": ("control", "treatment")}
-_NOT_IN_VERSIONS: Final = frozenset({"createdBy", "lastModifiedBy", "createdAt", "lastModifiedAt", "deleted"})
+_NOT_IN_VERSIONS: Final = frozenset({"createdBy", "lastModifiedBy", "createdAt", "lastModifiedAt", "deleted", "state"})
 _EXPERIMENT_DEFAULTS: Final[Document] = {
     "decision": None,
     "decisionReason": None,
@@ -82,6 +82,11 @@ def public(document: Document) -> Document:
     return {name: value for name, value in document.items() if not name.startswith("_")}
 
 
+def is_web(document: Document) -> bool:
+    """Return whether a flag or experiment is a web experiment."""
+    return document.get("deliveryMethod") == "web" or document.get("_type") == "web-experiment"
+
+
 def stable_token(seed: str, length: int) -> str:
     """Return a token that looks random and is the same in every run."""
     return hashlib.sha256(seed.encode()).hexdigest()[:length]
@@ -114,7 +119,14 @@ def new_flag(kind: Kind, id: str, now: str, fields: Document) -> Document:
         "tags": [],
         "deleted": False,
     }
-    return defaults | (_EXPERIMENT_DEFAULTS if kind == "experiments" else {}) | fields
+    document = defaults | (_EXPERIMENT_DEFAULTS if kind == "experiments" else {}) | fields
+    segments: Any = document["targetSegments"]
+    if is_list(segments):
+        document["targetSegments"] = [
+            _new_segment(number, segment, variants) if is_object(segment) else segment
+            for number, segment in enumerate(segments, 1)
+        ]
+    return document
 
 
 def new_version(document: Document, number: int, now: str) -> Document:
@@ -224,6 +236,22 @@ def parent_variants(document: Document, parent: str) -> list[str] | None:
     dependencies: Any = document.get("parentDependencies")
     parents: Any = dependencies.get("flags") if is_object(dependencies) else None
     return parents.get(parent) if is_object(parents) else None
+
+
+def _new_segment(number: int, fields: Document, variants: list[Document]) -> Document:
+    defaults: Document = {
+        "name": f"Segment {number}",
+        "conditions": [],
+        "percentage": 100,
+        "rolloutWeights": {variant["key"]: 1 for variant in variants},
+    }
+    segment = fields | {name: value for name, value in defaults.items() if name not in fields}
+    if is_list(segment["conditions"]):
+        segment["conditions"] = [
+            {"type": "property", **condition} if is_object(condition) else condition
+            for condition in segment["conditions"]
+        ]
+    return segment
 
 
 def _new_slot(index: int, fields: Document) -> Document:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from amp_exp_async.emulator import refusals
 from amp_exp_async.emulator.documents import (
     SINGULAR,
     Document,
     Kind,
     is_list,
     is_object,
+    is_web,
     parse_timestamp,
     public,
     variant_details,
@@ -64,7 +66,7 @@ _EXPOSURE_FILTER: Final = object_with(
     allow_unknown=True,
 )
 _EXPOSURE_EVENT: Final = object_with(
-    {"event_type": non_empty_string, "filters": list_of(_EXPOSURE_FILTER)}, {}, allow_unknown=True
+    {"event_type": non_empty_string, "filters": list_of(_EXPOSURE_FILTER)}, {}, allow_unknown=True, missing="is missing"
 )
 _NEW_VARIANT: Final = object_with(
     {"key": key}, {"payload": json_value, "name": nullable(string), "description": nullable(string)}
@@ -148,6 +150,9 @@ _BETA_CREATE: Final[Fields] = {
 def list_flags(request: RequestContext) -> EmulatorResponse:
     """List flags or experiments."""
     key, project = request.query.get("key"), request.query.get("projectId")
+    delivery_method = request.query.get("deliveryMethod") if request.kind == "experiments" else None
+    if delivery_method not in (None, "feature", "web"):
+        raise HTTPError(400, f'"deliveryMethod" must be feature or web, not {delivery_method}')
     include_archived = _boolean_parameter(request, "includeArchived")
     if project is not None:
         request.api_key.require(project)
@@ -156,6 +161,7 @@ def list_flags(request: RequestContext) -> EmulatorResponse:
         lambda document: (
             (include_archived or not document["deleted"])
             and key in (None, document["key"])
+            and (delivery_method is None or is_web(document) == (delivery_method == "web"))
             and project in (None, str(document["projectId"]))
         ),
     )
@@ -179,8 +185,11 @@ def get_flag(request: RequestContext) -> EmulatorResponse:
 @route("PATCH", _FLAG)
 def edit_flag(request: RequestContext) -> EmulatorResponse:
     """Edit the fields that were sent, null included."""
-    flag = request.editable_flag()
+    flag = request.editable_flag(archived=True)
     changes = request.changes(_EDIT[request.kind])
+    _require_bandit_scope(request, {**flag.document, **changes})
+    if request.live is not None:
+        refusals.check_edit(request.state, request.kind, flag, changes, request.live)
     if "archive" in changes:
         changes["deleted"] = changes.pop("archive")
     request.state.update(flag, **changes)
@@ -202,7 +211,10 @@ def create_experiment_beta(request: RequestContext) -> EmulatorResponse:
 @beta_route("POST", "/experiments/{id}/activate")
 def activate_experiment(request: RequestContext) -> EmulatorResponse:
     """Enable an experiment, which may be enabled; a body is ignored."""
-    request.state.update(request.editable_flag(), enabled=True)
+    flag = request.editable_flag()
+    if request.live is not None:
+        refusals.check_enable(request.state, request.kind, flag)
+    request.state.update(flag, enabled=True)
     return OK
 
 
@@ -232,6 +244,8 @@ def _page_of_flags(request: RequestContext, is_listed: Callable[[Document], bool
 
 def _add_flag(request: RequestContext, fields: Document) -> Document:
     """Add a flag or experiment with fields that are valid one by one. Returns its document."""
+    request.api_key.require_scope("experimentation")
+    _require_bandit_scope(request, fields)
     project, key = fields["projectId"], fields["key"]
     request.api_key.require(project)
     for flag in request.state.stored_flags[request.kind].values():
@@ -241,8 +255,15 @@ def _add_flag(request: RequestContext, fields: Document) -> Document:
     keys = [variant["key"] for variant in fields.get("variants", [])]
     if len(keys) != len(set(keys)):
         raise HTTPError(400, '"variants" has duplicate keys')
+    if request.live is not None:
+        refusals.check_create(request.state, fields)
     _require_deployments(request, fields.get("deployments", []))
     return request.state.add(request.kind, fields)
+
+
+def _require_bandit_scope(request: RequestContext, fields: Document) -> None:
+    if request.kind == "experiments" and fields.get("experimentType") == "multi-arm-bandit":
+        request.api_key.require_scope("experiment_multi_armed_bandit")
 
 
 def _boolean_parameter(request: RequestContext, name: str) -> bool:
@@ -267,7 +288,7 @@ def create_variant(request: RequestContext) -> EmulatorResponse:
     """Create a variant; its default weight is 0, so that it gets no traffic."""
     flag = request.editable_flag()
     variant = request.fields(_EDIT_VARIANT, required=("key",))
-    _require_free_key(flag, variant["key"])
+    _require_usable_key(request, flag, variant["key"])
     weight = variant.pop("rolloutWeight", 0)
     request.state.update(
         flag,
@@ -294,7 +315,8 @@ def edit_variant(request: RequestContext) -> EmulatorResponse:
     new_key: str = changes.get("key", key)
     renamed: Document = {}
     if new_key != key:
-        _require_free_key(flag, new_key)
+        _require_usable_key(request, flag, new_key)
+        _require_no_dependents(request, flag, key, "rename the variant")
         renamed = _with_key(flag.document, key, new_key)
     weights = renamed.get("rolloutWeights", _weights(flag.document))
     if "rolloutWeight" in changes:
@@ -312,15 +334,23 @@ def remove_variant(request: RequestContext) -> EmulatorResponse:
     """Remove a variant with its weights and inclusions."""
     flag = request.editable_flag()
     removed = request.variant(flag)
+    _require_no_dependents(request, flag, removed["key"], "remove the variant")
     variants = [variant for variant in flag.document["variants"] if variant is not removed]
     flag.inclusions.pop(removed["key"], None)
     request.state.update(flag, **{**_with_key(flag.document, removed["key"], None), "variants": variants})
     return OK
 
 
-def _require_free_key(flag: StoredFlag, key: str) -> None:
+def _require_usable_key(request: RequestContext, flag: StoredFlag, key: str) -> None:
+    if request.live is not None:
+        refusals.check_variant_key(key, "key")
     if flag.variant(key) is not None:
         raise HTTPError(400, f"Variant {key} already exists")
+
+
+def _require_no_dependents(request: RequestContext, flag: StoredFlag, variant: str, action: str) -> None:
+    if request.live is not None:
+        refusals.check_dependents(request.state, flag, action, variant)
 
 
 def _weights(document: Document) -> dict[str, Any]:
@@ -368,6 +398,8 @@ def add_inclusions(request: RequestContext) -> EmulatorResponse:
     flag, variant = _editable_variant(request)
     member = _member(request)
     ids = request.fields({"inclusions": list_of(non_empty_string)}, required=("inclusions",))["inclusions"]
+    if member == "cohorts" and request.live is not None:
+        refusals.check_cohorts(ids, request.live)
     merged = list(dict.fromkeys([*flag.members(variant, member), *ids]))
     if member == "users" and len(merged) > _MAX_USERS:
         raise HTTPError(400, f"Variant {variant} would have {len(merged)} inclusions; the maximum is {_MAX_USERS}")
@@ -381,8 +413,11 @@ def bulk_remove_inclusions(request: RequestContext) -> EmulatorResponse:
     flag, variant = _editable_variant(request)
     member = _member(request)
     fields = request.fields({"users": list_of(non_empty_string, max_items=_MAX_REMOVED)}, required=("users",))
-    removed = set(fields["users"])
-    kept = [id for id in flag.members(variant, member) if id not in removed]
+    removed, included = set(fields["users"]), flag.members(variant, member)
+    if member == "cohorts" and request.live is not None:
+        refusals.check_cohorts(removed, request.live)
+        refusals.check_removed_cohorts(removed, included)
+    kept = [id for id in included if id not in removed]
     return _set_inclusions(request, flag, variant, member, kept)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from amp_exp_async.emulator import refusals
 from amp_exp_async.emulator.documents import ARCHIVED, SINGULAR, Document, GroupKind, public
 from amp_exp_async.emulator.paging import page_response
 from amp_exp_async.emulator.routes import OK, EmulatorResponse, RequestContext, json_response, require_changes, route
@@ -87,6 +88,7 @@ def get_group(request: RequestContext) -> EmulatorResponse:
 @route("POST", "/holdouts", groups="holdouts")
 def create_group(request: RequestContext) -> EmulatorResponse:
     """Create a group, and make its experiments depend on it."""
+    request.api_key.require_scope("experiment_groups")
     kind = _kind(request)
     fields = request.fields(_CREATE[kind], _REQUIRED[kind])
     project = fields["projectId"]
@@ -96,6 +98,9 @@ def create_group(request: RequestContext) -> EmulatorResponse:
     slots: list[Document] = fields.get("slots", [])
     if kind == "mutexes" and (total := sum(slot["percentage"] for slot in slots)) != 100:
         raise HTTPError(400, f'The percentages of "slots" must add up to 100, not to {total}')
+    if request.live is not None:
+        for index, slot in enumerate(slots):
+            refusals.check_slot(slot, f"slots[{index}].")
     for part in (fields, *slots):
         _require_members(request, project, part)
     return json_response({"id": request.state.add_group(kind, fields)["id"], "url": _URL})
@@ -111,6 +116,8 @@ def edit_group(request: RequestContext) -> EmulatorResponse:
     changes = validate(body, _EDIT[kind])
     require_changes(changes)
     _require_members(request, group["projectId"], changes)
+    if changes.get("archive") is True and kind == "holdouts":
+        changes["experiments"] = []  # restoring the group does not bring them back
     if "archive" in changes:
         changes[ARCHIVED[kind]] = changes.pop("archive")
     request.state.update_group(kind, request.path["id"], **changes)
@@ -127,6 +134,8 @@ def edit_slot(request: RequestContext) -> EmulatorResponse:
     if all(str(slot["index"]) != index for slot in slots):
         raise HTTPError(404, f"Mutex {request.path['id']} has {len(slots)} slots, none with index {index}")
     changes = request.changes(_EDIT_SLOT)
+    if request.live is not None:
+        refusals.check_slot(changes)
     _require_members(request, group["projectId"], changes)
     edited = [{**slot, **changes} if str(slot["index"]) == index else slot for slot in slots]
     request.state.update_group("mutexes", request.path["id"], slots=edited)
@@ -138,10 +147,11 @@ def _kind(request: RequestContext) -> GroupKind:
 
 
 def _group(request: RequestContext) -> Document:
+    request.api_key.require_scope("experiment_groups")
     kind, id = _kind(request), request.path["id"]
     group = request.state.groups[kind].get(id)
     if group is None:
-        raise HTTPError(404, f"No {SINGULAR[kind]} has ID {id}")
+        raise request.not_found(refusals.FLAG_NOT_FOUND, f"No {SINGULAR[kind]} has ID {id}")
     request.api_key.require(group["projectId"])
     return group
 

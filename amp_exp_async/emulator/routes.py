@@ -7,15 +7,27 @@ An operation is one decorated function::
         return json_response({"owner": request.flag().document["createdBy"]})
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 import orjson
 from attrs import Factory, field, frozen
+from attrs.converters import optional
 
-from amp_exp_async.emulator.documents import KINDS, READ_ONLY_TYPES, SINGULAR, Document, Kind, is_object
+from amp_exp_async.emulator import refusals
+from amp_exp_async.emulator.documents import (
+    KINDS,
+    READ_ONLY_TYPES,
+    SINGULAR,
+    Document,
+    Kind,
+    format_json,
+    is_object,
+    is_web,
+)
+from amp_exp_async.emulator.refusals import LiveSettings, Refusal
 from amp_exp_async.emulator.store import EmulatorState, StoredFlag
 from amp_exp_async.emulator.validation import Fields, HTTPError, validate
 
@@ -44,11 +56,33 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
     return EmulatorResponse(orjson.dumps(value), _JSON_UTF8, status, headers or {})
 
 
+SCOPES: Final = frozenset({"experimentation", "experiment_groups", "experiment_multi_armed_bandit"})
+"""The permissions of a user that its API keys inherit."""
+
+
+def _string_set(values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise TypeError(f"an API key needs lists of projects and scopes, not {format_json(values)}")
+    return frozenset(map(str, values))
+
+
 @frozen
 class ApiKey:
-    """An API key's access: the projects that it can see, or `None` for all."""
+    """An API key's access.
 
-    projects: frozenset[str] | None
+    Attributes:
+        projects: The IDs of the projects that it can see, or `None` for all.
+        scopes: The permissions of the user who created it. `experimentation` is for everything except lists,
+            `experiment_groups` for groups, `experiment_multi_armed_bandit` for writing experiments of that type. A
+            request that needs another scope is rejected with 403; lists need none.
+    """
+
+    projects: frozenset[str] | None = field(default=None, converter=optional(_string_set))
+    scopes: frozenset[str] = field(default=SCOPES, converter=_string_set)
+
+    def __attrs_post_init__(self) -> None:
+        if unknown := sorted(self.scopes - SCOPES):
+            raise ValueError(f"{format_json(unknown[0])} is not a scope; use {', '.join(sorted(SCOPES))}")
 
     def can_see(self, project: object) -> bool:
         """Return whether the key has access to the project."""
@@ -58,6 +92,11 @@ class ApiKey:
         """Reject the request with 403 if the key has no access to the project."""
         if not self.can_see(project):
             raise HTTPError(403, f"The key has no access to project {project}")
+
+    def require_scope(self, scope: str) -> None:
+        """Reject the request with 403 if the user who created the key lacks the permission."""
+        if scope not in self.scopes:
+            raise refusals.NO_PERMISSION.error(scope=scope)
 
 
 @frozen
@@ -80,6 +119,8 @@ class RequestContext:
     query: Mapping[str, str]
     content_type: str
     content: bytes
+    live: LiveSettings | None = None
+    """The settings of the live service's refusals; `None` if only the API reference is followed."""
 
     @property
     def kind(self) -> Kind:
@@ -92,27 +133,43 @@ class RequestContext:
         return f"{SINGULAR[self.kind]} {self.path['id']}"
 
     def flag(self) -> StoredFlag:
-        """Return the flag or experiment of the path; reject with 404 if it does not exist, 403 if it is not visible."""
+        """Return the flag or experiment of the path; reject if it does not exist, 403 if it is not visible."""
+        self.api_key.require_scope("experimentation")
         flag = self.state.stored_flags[self.kind].get(self.path["id"])
         if flag is None:
-            raise HTTPError(404, f"No {SINGULAR[self.kind]} has ID {self.path['id']}")
+            raise self.not_found(refusals.FLAG_NOT_FOUND, f"No {SINGULAR[self.kind]} has ID {self.path['id']}")
         self.api_key.require(flag.document["projectId"])
         return flag
 
-    def editable_flag(self) -> StoredFlag:
-        """Return the flag or experiment of the path; also reject with 405 if this API cannot edit its type."""
+    def editable_flag(self, *, archived: bool = False) -> StoredFlag:
+        """Return the flag or experiment of the path; also reject if this API cannot edit it.
+
+        An archived one is rejected unless `archived` is set.
+        """
         flag = self.flag()
+        if is_web(flag.document):
+            raise self.rejection(refusals.WEB_EXPERIMENT, 405, "A web-experiment cannot be edited through this API")
         if (type_ := flag.document.get("_type")) in READ_ONLY_TYPES:
             raise HTTPError(405, f"A {type_} cannot be edited through this API")
+        if self.live is not None and flag.document["deleted"] and not archived:
+            raise refusals.ARCHIVED_FLAG.error()
         return flag
 
     def variant(self, flag: StoredFlag) -> Document:
-        """Return the variant of the path; reject with 404 if it does not exist."""
+        """Return the variant of the path; reject if it does not exist."""
         key = self.path["variant"]
         variant = flag.variant(key)
         if variant is None:
-            raise HTTPError(404, f"The {self.flag_name} has no variant {key}")
+            raise self.not_found(refusals.VARIANT_NOT_FOUND, f"The {self.flag_name} has no variant {key}")
         return variant
+
+    def not_found(self, refusal: Refusal, message: str) -> HTTPError:
+        """Return the error for an object that does not exist: 404 by the API reference."""
+        return self.rejection(refusal, 404, message)
+
+    def rejection(self, refusal: Refusal, status: int, message: str) -> HTTPError:
+        """Return the live service's error, or that of the API reference."""
+        return HTTPError(status, message) if self.live is None else refusal.error()
 
     def fields(self, fields: Fields, required: tuple[str, ...] = ()) -> Document:
         """Return the body, a JSON object of these fields; reject any other with 400."""

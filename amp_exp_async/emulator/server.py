@@ -19,6 +19,7 @@ from aiohttp import web
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.limits import Limits, Window
+from amp_exp_async.emulator.refusals import LiveSettings, Strictness
 from amp_exp_async.emulator.routes import BETA_PREFIX, ApiKey, PageSettings
 from amp_exp_async.emulator.service import RecordedRequest, Service
 from amp_exp_async.emulator.state_io import parse_state, read_state, write_state
@@ -40,7 +41,12 @@ class Emulator:
         host: The address to listen on.
         port: The port to listen on; 0 selects a free one, which is kept when the emulator restarts.
         api_key: The API key that can see all projects.
-        keys: More API keys, each with the IDs of the projects that it can see.
+        keys: More API keys, each with the IDs of the projects that it can see, or with an `ApiKey`, which has scopes
+            too.
+        strictness: "live" also refuses what the live service was seen to refuse, and responds with its texts;
+            "documented" follows the API reference alone.
+        cohorts: The IDs of the cohorts that exist; `None` if every ID exists. Only for "live".
+        group_types: The values of `bucketingUnit` that are configured besides `User`. Only for "live".
         per_second: The maximum of requests per second for all keys together; `None` for no limit.
         window: What one second is: "sliding" for any period of that length, "calendar" for a whole second of the
             clock.
@@ -64,7 +70,10 @@ class Emulator:
         host: str = "127.0.0.1",
         port: int = 0,
         api_key: str = "emulator-management-key",
-        keys: Mapping[str, Iterable[str]] | None = None,
+        keys: Mapping[str, Iterable[str] | ApiKey] | None = None,
+        strictness: Strictness = "documented",
+        cohorts: Iterable[str] | None = None,
+        group_types: Iterable[str] = (),
         per_second: int | None = 100,
         window: Window = "sliding",
         retry_after: float | None = 1,
@@ -79,6 +88,9 @@ class Emulator:
     ) -> None:
         if window not in get_args(Window):
             raise ValueError(f"window must be one of {', '.join(get_args(Window))}, not {format_json(window)}")
+        if strictness not in get_args(Strictness):
+            names = ", ".join(get_args(Strictness))
+            raise ValueError(f"strictness must be one of {names}, not {format_json(strictness)}")
         if retry_after is not None:
             require_non_negative("retry_after", retry_after)
         require_non_negative("background_rps", background_rps)
@@ -88,7 +100,10 @@ class Emulator:
         self._port = port
         self._seed = seed
         self._random = Random(seed)  # noqa: S311 - not used for secrets
-        api_keys = {key: ApiKey(frozenset(projects)) for key, projects in (keys or {}).items()}
+        api_keys = {
+            key: access if isinstance(access, ApiKey) else ApiKey(access) for key, access in (keys or {}).items()
+        }
+        live = LiveSettings(None if cohorts is None else frozenset(cohorts), frozenset(group_types))
         self._service = Service(
             state=self._initial_state(state),
             clock=self._now,
@@ -97,6 +112,7 @@ class Emulator:
             limits=Limits(per_second, per_day, window, retry_after, background_rps),
             faults=Faults(self._random),
             latency=make_latency(latency, self._random),
+            live=live if strictness == "live" else None,
         )
         self._latency = latency
         self._runner: web.ServerRunner | None = None

@@ -13,6 +13,7 @@ from attrs import define, field
 from amp_exp_async.emulator import deployments, flags, groups
 from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.limits import Limits, RateLimited
+from amp_exp_async.emulator.refusals import LiveSettings
 from amp_exp_async.emulator.routes import (
     OK,
     PREFIX,
@@ -67,6 +68,7 @@ class Service:
     limits: Limits
     faults: Faults
     latency: Callable[[], float]  # seconds of the next round trip
+    live: LiveSettings | None
     log: list[RecordedRequest] = field(factory=list[RecordedRequest])
     _stopping: asyncio.Future[None] = field(init=False)
     _in_flight: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]])
@@ -175,9 +177,8 @@ class Service:
         if api_key is None:
             raise HTTPError(401, "The management API key is missing, invalid or revoked")
         handler, path = find_route(record.method, record.path)
-        return handler(
-            RequestContext(state, api_key, self.page_settings, path, record.query, request.content_type, content)
-        )
+        settings, content_type = self.page_settings, request.content_type
+        return handler(RequestContext(state, api_key, settings, path, record.query, content_type, content, self.live))
 
     async def _is_stopped_within(self, seconds: float) -> bool:
         """Wait, and return whether the emulator was stopped before the end."""

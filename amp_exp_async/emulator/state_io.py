@@ -60,7 +60,7 @@ def parse_state(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> Emul
             _check_flag(document, location)
             _add(location, partial(state.add, kind, document))
     for location, document in _documents(parts, "deployments"):
-        _add(location, partial(state.add_deployment, **document))
+        _add(location, partial(state.add_deployment_document, document))
     for group_kind in GROUP_KINDS:
         for location, document in _documents(parts, group_kind):
             _check_group(document, location)

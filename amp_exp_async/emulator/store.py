@@ -2,13 +2,16 @@
 
 import copy
 import threading
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from difflib import get_close_matches
+from typing import Any, Final, Literal
 
 from attrs import define, field
 
 from amp_exp_async.emulator.documents import (
+    GROUP_KINDS,
+    KINDS,
     SINGULAR,
     USER,
     Document,
@@ -17,6 +20,7 @@ from amp_exp_async.emulator.documents import (
     children,
     default_group_name,
     format_json,
+    is_object,
     key_from_name,
     new_deployment,
     new_flag,
@@ -57,10 +61,12 @@ class EmulatorState:
     """The data of the emulator.
 
     The methods work without HTTP, so that a test can prepare any state and inspect the result. They return copies.
-    Documents have the JSON field names of the API (camelCase), and keep unknown fields. A field whose name begins with
-    an underscore is private and never sent: the `_type` of a flag or experiment can be `web-experiment`, `guide` or
-    `survey`, which cannot be edited (405); the `_type` of a deployment is `client` or `server`; `_deleted` marks an
-    archived mutex group.
+    Documents have the JSON field names of the API (camelCase). Unknown fields are kept, but `add_flag` and the like
+    reject a misspelt name. What the service fills in may be left out, in segments and conditions too.
+
+    A field whose name begins with an underscore is private and never sent: the `_type` of a flag or experiment can be
+    `guide` or `survey`, which cannot be edited, like an experiment whose `deliveryMethod` is `web`; the `_type` of a
+    deployment is `client` or `server`; `_deleted` marks an archived mutex group.
     """
 
     def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
@@ -79,6 +85,7 @@ class EmulatorState:
 
         Returns its document.
         """
+        _check_flag_fields("flags", fields)
         return self.add("flags", fields)
 
     def add_experiment(self, **fields: Any) -> Document:
@@ -86,6 +93,7 @@ class EmulatorState:
 
         Returns its document.
         """
+        _check_flag_fields("experiments", fields)
         return self.add("experiments", fields)
 
     def add_deployment(self, **fields: Any) -> Document:
@@ -93,6 +101,11 @@ class EmulatorState:
 
         Returns its document.
         """
+        _reject_misspelt(fields, _DEPLOYMENT_FIELDS)
+        return self.add_deployment_document(fields)
+
+    def add_deployment_document(self, fields: Document) -> Document:
+        """Add a deployment, which may have unknown fields. Returns its document."""
         _reject_snake_case(fields)
         with self.lock:
             id = self._take_id(self.stored_deployments, fields)
@@ -107,6 +120,9 @@ class EmulatorState:
         The same holds for the fields of its `slots`; by default it has two halves. The experiments of the slots depend
         on the group if they exist. Returns its document.
         """
+        _reject_misspelt(fields, _GROUP_FIELDS["mutexes"])
+        for slot, location in _items(fields, "slots"):
+            _reject_misspelt(slot, _SLOT_FIELDS, location)
         return self.add_group("mutexes", fields)
 
     def add_holdout(self, **fields: Any) -> Document:
@@ -114,6 +130,7 @@ class EmulatorState:
 
         Its experiments depend on the group if they exist. Returns its document.
         """
+        _reject_misspelt(fields, _GROUP_FIELDS["holdouts"])
         return self.add_group("holdouts", fields)
 
     def add_users(self, kind: Kind, id: str, variant: str, users: Iterable[str]) -> None:
@@ -187,7 +204,7 @@ class EmulatorState:
             raise KeyError(f"no {SINGULAR[kind]} has ID {format_json(id)}") from None
 
     def add(self, kind: Kind, fields: Document) -> Document:
-        """Add a flag or experiment in its first version. Returns its document."""
+        """Add a flag or experiment, which may have unknown fields, in its first version. Returns its document."""
         _reject_snake_case(fields)
         with self.lock:
             id, now = self._take_id(self.stored_flags[kind], fields), self.now()
@@ -307,6 +324,47 @@ class EmulatorState:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+_SIMILARITY: Final = 0.8  # of a misspelt name to a known one; 1 is the same name
+_VARIANT_FIELDS: Final = frozenset({"key", "name", "description", "payload"})
+_SEGMENT_FIELDS: Final = frozenset({"name", "conditions", "percentage", "rolloutWeights", "bucketingKey"})
+_CONDITION_FIELDS: Final = frozenset({"type", "prop", "op", "values"})
+_FLAG_FIELDS: Final = {
+    kind: frozenset(new_flag(kind, "0", "", {}))
+    | {"parentDependencies", "deliveryMethod", "testInstrumentation", "_type"}
+    for kind in KINDS
+}
+_DEPLOYMENT_FIELDS: Final = frozenset(new_deployment("0", {}))
+_GROUP_FIELDS: Final = {kind: frozenset(new_group(kind, "0", "", {})) for kind in GROUP_KINDS}
+_SLOT_FIELDS: Final = frozenset(new_group("mutexes", "0", "", {})["slots"][0])
+
+
+def _check_flag_fields(kind: Kind, fields: Document) -> None:
+    _reject_misspelt(fields, _FLAG_FIELDS[kind])
+    for variant, location in _items(fields, "variants"):
+        _reject_misspelt(variant, _VARIANT_FIELDS, location)
+    for segment, location in _items(fields, "targetSegments"):
+        _reject_misspelt(segment, _SEGMENT_FIELDS, location)
+        for condition, condition_location in _items(segment, "conditions", location):
+            _reject_misspelt(condition, _CONDITION_FIELDS, condition_location)
+
+
+def _items(fields: Document, name: str, prefix: str = "") -> list[tuple[Document, str]]:
+    """Return the objects of a list, each with its location."""
+    items: Any = fields.get(name)
+    return [(item, f"{prefix}{name}[{index}].") for index, item in enumerate(items or []) if is_object(item)]
+
+
+def _reject_misspelt(fields: Document, known: Collection[str], prefix: str = "") -> None:
+    # A misspelt name would be kept as an unknown field, and the intended field would get its default.
+    _reject_snake_case(fields)
+    for name in fields:
+        if name not in known:
+            by_lower_case = {other.lower(): other for other in known}
+            for similar in get_close_matches(name.lower(), by_lower_case, n=1, cutoff=_SIMILARITY):
+                advice = f"did you mean {format_json(by_lower_case[similar])}?"
+                raise ValueError(f"{format_json(prefix + name)} is not a JSON field name; {advice}")
 
 
 def _reject_snake_case(fields: Document) -> None:

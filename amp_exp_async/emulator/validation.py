@@ -25,14 +25,16 @@ class HTTPError(Exception):
         self.message = message
 
 
-def validate(body: Document, fields: Fields, required: tuple[str, ...] = (), prefix: str = "") -> Document:
+def validate(
+    body: Document, fields: Fields, required: tuple[str, ...] = (), prefix: str = "", *, missing: str = "is required"
+) -> Document:
     """Return the body if it has the required fields, no unknown ones, and only valid values."""
     for name in required:
         if name not in body:
-            raise HTTPError(400, f'"{prefix}{name}" is missing')
+            raise HTTPError(400, f'"{prefix}{name}" {missing}')
     for name, value in body.items():
         if name not in fields:
-            raise HTTPError(400, f'"{prefix}{name}" is not a field of this request')
+            raise HTTPError(400, f'"{prefix}{name}" is not allowed')
         fields[name](value, f"{prefix}{name}")
     return body
 
@@ -143,14 +145,16 @@ def mapping_of(validator: FieldValidator) -> FieldValidator:
     return mapping_validator
 
 
-def object_with(required: Fields, optional: Fields, *, allow_unknown: bool = False) -> FieldValidator:
+def object_with(
+    required: Fields, optional: Fields, *, allow_unknown: bool = False, missing: str = "is required"
+) -> FieldValidator:
     """Return a validator of objects with these fields."""
     fields = {**required, **optional}
 
     def object_validator(value: Any, location: str) -> None:
         _require(is_object(value), location, "an object")
         accepted = {**dict.fromkeys(value, json_value), **fields} if allow_unknown else fields
-        validate(value, accepted, tuple(required), f"{location}.")
+        validate(value, accepted, tuple(required), f"{location}.", missing=missing)
 
     return object_validator
 

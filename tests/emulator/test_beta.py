@@ -68,7 +68,7 @@ async def test_details_and_versions(api: Api, beta: Api, kind: str, flag_path: s
 
 
 async def test_create_returns_the_experiment(beta: Api, emulator: Emulator) -> None:
-    """The response has all fields of the experiment, segments may be incomplete, and version 1 returns the same."""
+    """The response has all fields, missing ones of segments are filled in, and version 1 returns the same."""
     deployment = emulator.state.add_deployment()["id"]
     condition = {"type": "property", "prop": "country", "op": "is", "values": ["Norway"]}
     fields = {
@@ -84,7 +84,14 @@ async def test_create_returns_the_experiment(beta: Api, emulator: Emulator) -> N
     }
     response = await beta("POST", "/experiments/new", fields)
     assert response.status == 200
-    assert fields.items() <= response.body.items()
+    (segment,) = response.body["targetSegments"]
+    assert segment == {
+        "name": "Segment 1",
+        "conditions": [condition],
+        "percentage": 100,
+        "rolloutWeights": {"a": 1},
+    }
+    assert {**fields, "targetSegments": [segment]}.items() <= response.body.items()
     assert response.body == emulator.state.experiment(response.body["id"])
     assert (await beta("GET", f"/experiments/{response.body['id']}")).body == response.body
 

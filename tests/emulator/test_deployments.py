@@ -40,7 +40,7 @@ async def test_create_requires_three_fields(api: Api, missing: str) -> None:
     """The fields must be in the body; query parameters are ignored."""
     fields = {name: value for name, value in NEW.items() if name != missing}
     response = await api("POST", "/deployments", fields, params=NEW)
-    assert (response.status, response.body) == (400, {"error": f'"{missing}" is missing'})
+    assert (response.status, response.body) == (400, {"error": f'"{missing}" is required'})
 
 
 async def test_edit_archive_and_restore(api: Api, emulator: Emulator) -> None:

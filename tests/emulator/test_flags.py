@@ -111,7 +111,7 @@ async def test_create_requires_a_project_and_a_key(api: Api, kind: str, missing:
     fields = {"projectId": "1", "key": "x"}
     del fields[missing]
     response = await api("POST", f"/{kind}", fields)
-    assert (response.status, response.body) == (400, {"error": f'"{missing}" is missing'})
+    assert (response.status, response.body) == (400, {"error": f'"{missing}" is required'})
 
 
 async def test_keys_are_unique_in_a_project(api: Api, kind: str) -> None:

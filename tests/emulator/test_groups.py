@@ -179,7 +179,7 @@ async def test_create_rejects_invalid_fields(
 async def test_create_requires_fields(api: Api, groups: str, missing: str) -> None:
     """A create without a required field is rejected."""
     response = await api("POST", f"/{groups}", {name: value for name, value in NEW[groups].items() if name != missing})
-    assert (response.status, response.body) == (400, {"error": f'"{missing}" is missing'})
+    assert (response.status, response.body) == (400, {"error": f'"{missing}" is required'})
 
 
 async def test_twenty_slots(api: Api, emulator: Emulator) -> None:
@@ -315,7 +315,7 @@ async def test_archive_and_restore_a_mutex_group(api: Api, emulator: Emulator, e
 
 
 async def test_archive_and_restore_a_holdout_group(api: Api, emulator: Emulator, experiment: int) -> None:
-    """An archived group has no children and is listed as deleted; the other fields of the request are set."""
+    """An archived group loses its children for good and is listed as deleted; the other fields are set."""
     id = emulator.state.add_holdout(projectId=1, experiments=[experiment])["id"]
     path = f"/holdouts/{id}"
     assert (await api("PATCH", path, {"archive": True, "name": 5})).status == 400
@@ -324,7 +324,8 @@ async def test_archive_and_restore_a_holdout_group(api: Api, emulator: Emulator,
     (shown,) = (await api("GET", "/holdouts")).body["holdouts"]
     assert (shown["deleted"], shown["name"]) == (True, "new")
     assert (await api("PATCH", path, {"archive": False})).body == "OK"
-    assert parents(emulator, experiment)["flags"] == {id: ["on"]}
+    assert emulator.state.holdout(id)["experiments"] == []
+    assert parents(emulator, experiment)["flags"] == {}
 
 
 @pytest.mark.parametrize(("method", "below"), [("GET", ""), ("PATCH", ""), ("PATCH", "/slots/1")])

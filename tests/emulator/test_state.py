@@ -298,3 +298,38 @@ def test_a_string_is_not_a_list_of_users() -> None:
     state = EmulatorState()
     with pytest.raises(TypeError, match="must be a list of IDs"):
         state.add_users("flags", state.add_flag()["id"], "on", "abc")
+
+
+@pytest.mark.parametrize(
+    ("add", "fields", "advice"),
+    [
+        ("add_flag", {"projectid": "9"}, '"projectid" is not a JSON field name; did you mean "projectId"'),
+        ("add_flag", {"enabledd": True}, 'did you mean "enabled"'),
+        ("add_experiment", {"targetSegment": []}, 'did you mean "targetSegments"'),
+        ("add_flag", {"variants": [{"key": "on", "payloads": 1}]}, r'"variants\[0\].payloads".* "payload"'),
+        ("add_flag", {"targetSegments": [{"rolloutWeight": {}}]}, r'"targetSegments\[0\].rolloutWeight"'),
+        ("add_flag", {"targetSegments": [{"conditions": [{"value": []}]}]}, r'conditions\[0\].value".* "values"'),
+        ("add_deployment", {"lable": "web"}, 'did you mean "label"'),
+        ("add_mutex", {"slots": [{"percentages": 100}]}, r'"slots\[0\].percentages".* "percentage"'),
+        ("add_holdout", {"holdoutPercent": 5}, 'did you mean "holdoutPercentage"'),
+    ],
+)
+def test_misspelt_names_are_rejected(add: str, fields: dict[str, Any], advice: str) -> None:
+    """A misspelt field would be kept as an unknown one, and the intended field would get its default."""
+    with pytest.raises(ValueError, match=advice):
+        getattr(EmulatorState(), add)(**fields)
+
+
+def test_segments_are_filled_in() -> None:
+    """A segment and its conditions get what the service requires, so that they can be edited."""
+    condition = {"prop": "gp:email", "op": "is", "values": ["a"]}
+    flag = EmulatorState().add_flag(targetSegments=[{"conditions": [condition]}, {"name": "n", "percentage": 5}])
+    assert flag["targetSegments"] == [
+        {
+            "conditions": [{"type": "property", **condition}],
+            "name": "Segment 1",
+            "percentage": 100,
+            "rolloutWeights": {"on": 1},
+        },
+        {"name": "n", "percentage": 5, "conditions": [], "rolloutWeights": {"on": 1}},
+    ]
