@@ -13,8 +13,8 @@
     │   ├── BadRequestError          400
     │   ├── AuthenticationError      401
     │   ├── PermissionDeniedError    403
-    │   ├── NotFoundError            404
-    │   ├── MethodNotAllowedError    405
+    │   ├── NotFoundError            404, or 400 if the body says so
+    │   ├── MethodNotAllowedError    405, or 400 for web experiments
     │   ├── ConflictError            409
     │   ├── RateLimitError           429
     │   └── ServerError              5xx
@@ -170,11 +170,11 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404: the object does not exist."""
+    """404, or 400 with a body that says so: the object does not exist. `status` tells which."""
 
 
 class MethodNotAllowedError(APIStatusError):
-    """405: the object cannot be edited through the API (web experiments, guides and surveys)."""
+    """405, or 400 for web experiments: the API cannot edit the object (web experiments, guides and surveys)."""
 
 
 class ConflictError(APIStatusError):

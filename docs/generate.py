@@ -33,10 +33,17 @@ After a 429, or if no connection was made, every operation is retried. [reliabil
 """
 REPEATED = {
     Idempotency.IDEMPOTENT: ("yes", "a second application changes nothing"),
-    Idempotency.DELETE: ("yes; 404 means done", "a 404 on the repeat means that the first request removed the object"),
+    Idempotency.DELETE: (
+        "yes; not found means done",
+        "“not found” on the repeat means that the first request removed the object",
+    ),
+    Idempotency.EXCLUDE: (
+        "yes; not included means done",
+        "“no users for this key” on the repeat means that the first request removed the ids",
+    ),
     Idempotency.RENAME: (
         "yes; reconciled after a rename",
-        "if the key changes, a 404 on the repeat is reconciled by reading the variant by its new key",
+        "if the key changes, “not found” on the repeat is reconciled by reading the variant by its new key",
     ),
     Idempotency.CREATE: (
         "no; reconciled",
@@ -160,9 +167,11 @@ def page() -> str:
     key = "key-of-no-account"
     client, beta = AsyncExperimentClient(key, region="us"), AsyncBetaClient(key, region="us")
     rows = rows_of(client)
+    declared = {row.operation.idempotency for row in rows}
+    legend = [REPEATED[idempotency] for idempotency in REPEATED if idempotency in declared]
     runs, edits = (", ".join(f"`client.{name}`" for name in names) for names in composed_of(client))
     parts = [
-        INTRODUCTION + "\n".join(f"| {short} | {meaning} |" for short, meaning in REPEATED.values()) + "\n",
+        INTRODUCTION + "\n".join(f"| {short} | {meaning} |" for short, meaning in legend) + "\n",
         "## Flags and experiments\n",
         KINDS,
         flags_and_experiments(rows),

@@ -4,6 +4,7 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
 from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage
+from .refusals import is_not_found
 from .request import Request, Response, build_path
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
@@ -30,5 +31,6 @@ __all__ = [
     "Transport",
     "Usage",
     "build_path",
+    "is_not_found",
     "parse_http_date",
 ]

@@ -28,6 +28,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
+from .refusals import Refusal, find_refusal
 from .request import Request, Response, excerpt
 from .retry import AttemptResult, Idempotency
 
@@ -53,15 +54,19 @@ _ADVICE = {
 }
 _RETRY_ADVICE = {
     Idempotency.IDEMPOTENT: "The change may have been applied. Retrying is safe unless the object was changed since.",
-    Idempotency.DELETE: "The removal may have been applied. Retrying is safe: a 404 then confirms it.",
+    Idempotency.DELETE: "The removal may have been applied. Retrying is safe: 'not found' then confirms it.",
+    Idempotency.EXCLUDE: "The removal may have been applied. Retrying is safe.",
     Idempotency.RENAME: "The change may have been applied. Look for the new key before you retry.",
+    Idempotency.ARCHIVE: "The object may have been archived. Look at it before you retry.",
     Idempotency.CREATE: "The object may have been created. Look for it before you retry.",
     Idempotency.NON_IDEMPOTENT: "The request may have been applied. Check the object before you retry.",
 }
 
 
-def error_class(status: int) -> type[APIStatusError]:
-    """Return the class of error for an HTTP status."""
+def error_class(status: int, refusal: Refusal | None = None) -> type[APIStatusError]:
+    """Return the class of error for an HTTP status and the refusal that the body contains."""
+    if refusal is not None and status == HTTPStatus.BAD_REQUEST:
+        return refusal.error
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServerError
     return _ERROR_CLASSES.get(status, APIStatusError)
@@ -210,7 +215,11 @@ def make_status_error(
         "path": request.path,
         "attempts": response.attempts,
     }
-    advice = _status_advice(status) if daily_reset is None else reset_advice(daily_reset)
+    refusal = find_refusal(status, text)
+    if daily_reset is not None:
+        advice = reset_advice(daily_reset)
+    else:
+        advice = _status_advice(status) if refusal is None else refusal.advice
     if request.method != "GET":
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             advice = retry_advice(request) if ambiguous else f"Nothing was written. {advice}"
@@ -221,7 +230,7 @@ def make_status_error(
     message = _join(fact, note, advice)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimitError(message, **details, retry_after=retry_after, daily=daily_reset is not None)
-    return error_class(status)(message, **details)
+    return error_class(status, refusal)(message, **details)
 
 
 def _status_advice(status: int) -> str:

@@ -15,6 +15,7 @@ from amp_exp_async.formatting import truncate
 from amp_exp_async.models import Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
+from .refusals import RefusalKind, refusal_kind
 from .retry import AttemptResult, Idempotency
 
 T = TypeVar("T")
@@ -89,7 +90,12 @@ class Response:
     @property
     def attempt_result(self) -> AttemptResult:
         """The result for `decide`."""
-        return AttemptResult(self.status)
+        return AttemptResult(self.status, refusal=self.refusal_kind)
+
+    @property
+    def refusal_kind(self) -> RefusalKind | None:
+        """What a refusal says about the object, if that is known."""
+        return refusal_kind(self.status, self.text)
 
     @property
     def text(self) -> str:

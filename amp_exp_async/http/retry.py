@@ -13,6 +13,8 @@ from attrs import field, frozen
 
 from amp_exp_async.validation.settings import non_negative_seconds, positive_int
 
+from .refusals import RefusalKind
+
 _MAX_EXPONENT = 64  # more would overflow
 _DAILY_LIMIT_RE = re.compile(r"\b(day|daily|today)\b", re.IGNORECASE)
 _DAILY_RETRY_AFTER = 60.0  # seconds; the limit per second never asks for a longer wait
@@ -22,8 +24,10 @@ class Idempotency(enum.Enum):
     """The effect of a request that is applied a second time."""
 
     IDEMPOTENT = "nothing changes"
-    DELETE = "the object is already gone: a 404 confirms the removal"
-    RENAME = "the old key is already gone: a 404 is reconciled by reading the new key"
+    DELETE = "the object is already gone: 'not found' confirms the removal"
+    EXCLUDE = "the ids are already gone: 'no users for this key' confirms the removal"
+    RENAME = "the old key is already gone: 'not found' is reconciled by reading the new key"
+    ARCHIVE = "the object is already archived: 'cannot edit archived' is reconciled by reading it"
     CREATE = "a second object is created: an ambiguous outcome is reconciled by reading back"
     NON_IDEMPOTENT = "something else changes"
 
@@ -31,6 +35,10 @@ class Idempotency(enum.Enum):
     def may_repeat(self) -> bool:
         """Whether the request may be sent again after it may have been applied."""
         return self not in (Idempotency.CREATE, Idempotency.NON_IDEMPOTENT)
+
+
+_REMOVED = {Idempotency.DELETE: RefusalKind.NOT_FOUND, Idempotency.EXCLUDE: RefusalKind.NOT_INCLUDED}
+_RECONCILED = {Idempotency.RENAME: RefusalKind.NOT_FOUND, Idempotency.ARCHIVE: RefusalKind.ARCHIVED}
 
 
 @frozen(kw_only=True)
@@ -73,11 +81,13 @@ class AttemptResult:
         status: the HTTP status, or None if no complete response arrived.
         sent: without a response: whether the service may have received the request.
         retryable: without a response: whether another attempt may succeed.
+        refusal: what a refusal says about the object, if that is known.
     """
 
     status: int | None
     sent: bool = True
     retryable: bool = True
+    refusal: RefusalKind | None = None
 
     @property
     def ambiguous(self) -> bool:
@@ -95,11 +105,9 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def is_final(status: int, idempotency: Idempotency, *, ambiguous_before: bool) -> bool:
-    """Return whether a status answers the request: a success, or the 404 that confirms an ambiguous removal."""
-    return is_success(status) or (
-        status == HTTPStatus.NOT_FOUND and ambiguous_before and idempotency is Idempotency.DELETE
-    )
+def confirms_removal(refusal: RefusalKind | None, idempotency: Idempotency) -> bool:
+    """Return whether a refusal of a repeat confirms that an earlier attempt has removed what it should."""
+    return refusal is not None and _REMOVED.get(idempotency) is refusal
 
 
 def decide(
@@ -113,10 +121,11 @@ def decide(
         attempts_left: whether the policy and the deadline allow another attempt.
         ambiguous_before: whether an earlier attempt of the call may have been applied.
     """
-    status = result.status
-    if status is not None and is_final(status, idempotency, ambiguous_before=ambiguous_before):
+    if result.status is not None and is_success(result.status):
         return RetryDecision.RETURN
-    if status == HTTPStatus.NOT_FOUND and ambiguous_before and idempotency is Idempotency.RENAME:
+    if ambiguous_before and confirms_removal(result.refusal, idempotency):
+        return RetryDecision.RETURN
+    if ambiguous_before and result.refusal is not None and _RECONCILED.get(idempotency) is result.refusal:
         return RetryDecision.RECONCILE
     if result.ambiguous and not idempotency.may_repeat:
         return RetryDecision.RECONCILE

@@ -36,7 +36,7 @@ from .error_mapping import (
 )
 from .options import Attempt, CallOptions, CallStats, CancelSignal
 from .request import Request, Response
-from .retry import RetryDecision, decide, is_daily, is_final, parse_retry_after
+from .retry import RetryDecision, confirms_removal, decide, is_daily, is_success, parse_retry_after
 from .session import HttpSession
 
 T = TypeVar("T")
@@ -170,8 +170,9 @@ class Transport:
         with self.cancel_scope():
             for number in count(1):
                 result = await self._attempt(state, number)
-                if isinstance(result, Response) and is_final(
-                    result.status, state.request.idempotency, ambiguous_before=state.ambiguous
+                if isinstance(result, Response) and (
+                    is_success(result.status)
+                    or (state.ambiguous and confirms_removal(result.refusal_kind, state.request.idempotency))
                 ):
                     state.in_flight = False
                     return result if number == 1 else attrs.evolve(result, attempts=number)

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amp_exp_async import RetryPolicy
+from amp_exp_async.http.refusals import RefusalKind
 from amp_exp_async.http.retry import AttemptResult, Idempotency, RetryDecision, decide, is_daily, parse_retry_after
 
 NOW = 1_700_000_000.0
@@ -19,7 +20,9 @@ NEVER_REPEATED = {Idempotency.CREATE, Idempotency.NON_IDEMPOTENT}
 RESULTS: dict[str, list[AttemptResult]] = {
     "accepted": [AttemptResult(200), AttemptResult(201), AttemptResult(204)],
     "rejected": [AttemptResult(status) for status in (301, 302, 307, 400, 401, 403, 405, 409, 418, 422)],
-    "not found": [AttemptResult(404)],
+    "not found": [AttemptResult(status, refusal=RefusalKind.NOT_FOUND) for status in (404, 400)],
+    "not included": [AttemptResult(400, refusal=RefusalKind.NOT_INCLUDED)],
+    "archived": [AttemptResult(400, refusal=RefusalKind.ARCHIVED)],
     "not processed": [AttemptResult(429), AttemptResult(None, sent=False, retryable=True)],
     "hopeless": [AttemptResult(None, sent=False, retryable=False)],
     "ambiguous": [*(AttemptResult(status) for status in (500, 502, 503, 504, 599)), AttemptResult(None, sent=True)],
@@ -31,13 +34,15 @@ def expected_decision(
 ) -> RetryDecision:
     """Return the decision that the rules ask for."""
     retry = RetryDecision.RETRY if attempts_left else RetryDecision.RAISE
+    confirmed = {("not found", Idempotency.DELETE), ("not included", Idempotency.EXCLUDE)}
+    reconciled = {("not found", Idempotency.RENAME), ("archived", Idempotency.ARCHIVE)}
+    if ambiguous_before and (kind, idempotency) in confirmed:
+        return RetryDecision.RETURN
+    if ambiguous_before and (kind, idempotency) in reconciled:
+        return RetryDecision.RECONCILE
     match kind, idempotency:
         case "accepted", _:
             return RetryDecision.RETURN
-        case "not found", Idempotency.DELETE if ambiguous_before:
-            return RetryDecision.RETURN
-        case "not found", Idempotency.RENAME if ambiguous_before:
-            return RetryDecision.RECONCILE
         case "ambiguous", Idempotency.CREATE | Idempotency.NON_IDEMPOTENT:
             return RetryDecision.RECONCILE
         case (("ambiguous" | "not processed"), _):
@@ -63,11 +68,11 @@ def test_the_decision_after_an_attempt() -> None:
 def test_every_status_has_a_decision(
     status: int, idempotency: Idempotency, attempts_left: bool, ambiguous_before: bool
 ) -> None:
-    """Only a 2xx, or a 404 that confirms a removal, is returned. Without attempts left, nothing is retried."""
+    """Only a 2xx is returned, if the body says nothing about the object. Without attempts left, nothing is retried."""
     result = AttemptResult(status)
     decision = decide(result, idempotency, attempts_left=attempts_left, ambiguous_before=ambiguous_before)
     if decision is RetryDecision.RETURN:
-        assert 200 <= status < 300 or (status == 404 and ambiguous_before and idempotency is Idempotency.DELETE)
+        assert 200 <= status < 300
     else:
         assert not 200 <= status < 300
     if decision is RetryDecision.RETRY:

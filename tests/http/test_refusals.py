@@ -1,0 +1,136 @@
+"""Refusals that the service explains in words: their class of error, and their effect on a repeat."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amp_exp_async import (
+    APIStatusError,
+    AsyncExperimentClient,
+    BadRequestError,
+    ExperimentClient,
+    MethodNotAllowedError,
+    NotFoundError,
+    RetryPolicy,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http import AmbiguousWriteError, Idempotency, Request, is_not_found
+from amp_exp_async.http.refusals import body_message, find_refusal
+from tests.virtual_time import Answer, ScriptedSession, outcome, run
+
+FLAG = "Flag or experiment not found"
+VARIANT = "Variant key does not exist"
+NOT_INCLUDED = "There are no users for this key"
+ARCHIVED = "Cannot edit archived flag"
+KEY = "emulator-management-key"
+
+# Each body, and whether it says "not found" if the status is 400.
+BODIES: dict[str, bool] = {
+    FLAG: True,
+    VARIANT.upper(): True,
+    f"Error: {VARIANT}.": True,
+    json.dumps({"error": FLAG}): True,
+    json.dumps({"message": f"{VARIANT.lower()}: on"}): True,
+    json.dumps({"error": {"code": 400, "message": FLAG}}): True,
+    json.dumps([{"detail": FLAG}]): True,
+    json.dumps({"status": "failed", "text": FLAG}): True,
+    json.dumps(FLAG): True,
+    json.dumps({"error": "name is not unique", "request": {"name": FLAG}}): False,
+    json.dumps({"error": '"name" is required'}): False,
+    "Deployment not found": False,
+    "": False,
+    "{": False,
+}
+
+
+def test_the_forms_of_not_found() -> None:
+    """They are 404 with any body, and 400 with one of two texts in its message, in any case."""
+    assert {body: is_not_found(400, body) for body in BODIES} == BODIES
+    assert all(is_not_found(404, body) for body in BODIES)
+    assert not any(is_not_found(status, body) for body in BODIES for status in (200, 401, 403, 405, 409, 422, 429, 500))
+
+
+@given(st.integers(100, 599), st.text() | st.recursive(st.text() | st.none(), st.lists, max_leaves=5).map(json.dumps))
+def test_any_body_can_be_read(status: int, body: str) -> None:
+    """Whatever the body is, looking for refusals in it raises nothing."""
+    assert is_not_found(status, body) in {True, False}
+    assert find_refusal(status, body) is None or status in {400, 403, 404, 405}
+    assert isinstance(body_message(body), str)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, "", NotFoundError),
+        (400, {"error": FLAG}, NotFoundError),
+        (400, VARIANT, NotFoundError),
+        (400, {"error": "Web Experiments are not supported by Management API yet"}, MethodNotAllowedError),
+        (405, "", MethodNotAllowedError),
+        (400, {"error": ARCHIVED}, BadRequestError),
+        (400, {"error": "no"}, BadRequestError),
+    ],
+)
+async def test_the_class_of_a_refusal(
+    *, client: AsyncExperimentClient, emulator: Emulator, status: int, body: Any, error: type[APIStatusError]
+) -> None:
+    """The text decides the class, and `status` is the real one, in both clients."""
+    emulator.inject(Fault.status(status, body=body), times=2)
+    with pytest.raises(error) as caught:
+        await client.flags.get("1")
+    with ExperimentClient(KEY, base_url=emulator.base_url) as blocking, pytest.raises(error) as caught_too:
+        await asyncio.to_thread(blocking.flags.get, "1")
+    for raised in (caught.value, caught_too.value):
+        assert (type(raised), raised.status, raised.body) == (error, status, body)
+
+
+LOST = {"closed": Answer(error=ConnectionResetError()), "503": Answer(503)}
+# What a repeat may answer, and the effects of a request of which it is the answer or has to be reconciled.
+REPEATS: dict[str, tuple[Answer, set[Idempotency], set[Idempotency]]] = {
+    "404": (Answer(404), {Idempotency.DELETE}, {Idempotency.RENAME}),
+    "flag": (Answer(400, FLAG.encode()), {Idempotency.DELETE}, {Idempotency.RENAME}),
+    "variant": (Answer(400, VARIANT.encode()), {Idempotency.DELETE}, {Idempotency.RENAME}),
+    "not included": (Answer(400, NOT_INCLUDED.encode()), {Idempotency.EXCLUDE}, set()),
+    "archived": (Answer(400, ARCHIVED.encode()), set(), {Idempotency.ARCHIVE}),
+    "other": (Answer(400, b"no"), set(), set()),
+}
+
+
+def write(idempotency: Idempotency, *answers: Answer) -> Any:
+    """Return the response to a write, or its error."""
+    session: Any = ScriptedSession(list(answers))
+    client = AsyncExperimentClient("refusals-key", session=session, retry=RetryPolicy(backoff_base=0.0))
+    request = Request("PATCH", "/flags/1", body=b"{}", idempotency=idempotency)
+
+    async def send() -> Any:
+        result, _ = await outcome(client.flags.transport.send(request))
+        return result
+
+    return run(send())
+
+
+@pytest.mark.parametrize("first", LOST.values(), ids=LOST)
+@pytest.mark.parametrize(("repeat", "done", "reconciled"), REPEATS.values(), ids=REPEATS)
+def test_a_refused_repeat(first: Answer, repeat: Answer, done: set[Idempotency], reconciled: set[Idempotency]) -> None:
+    """After an ambiguous attempt, some refusals confirm the write, or have to be reconciled; at first, none does."""
+    for idempotency in Idempotency:
+        if not idempotency.may_repeat:
+            continue
+        result = write(idempotency, first, repeat)
+        if idempotency in done:
+            assert (result.status, result.attempts) == (repeat.status, 2)
+        elif idempotency in reconciled:
+            assert isinstance(result, AmbiguousWriteError)
+            assert isinstance(result.write.cause, APIStatusError)
+            assert (result.write.cause.status, result.write.cause.attempts) == (repeat.status, 2)
+        else:
+            assert isinstance(result, APIStatusError)
+            assert (result.status, result.attempts) == (repeat.status, 2)
+        refused = write(idempotency, repeat)
+        assert isinstance(refused, APIStatusError)
+        assert (refused.status, refused.attempts) == (repeat.status, 1)
