@@ -55,7 +55,7 @@ class ExperimentEditParams(FlagEditParams, total=False):
         exposure_event: the event that counts as exposure; `None` selects Amplitude's own.
         decision: `rollout`, `rollback` or `continue-running`.
         decision_reason: the reason for the decision.
-        rolled_out_variant: the variant that is rolled out.
+        rolled_out_variant: the variant that is rolled out: its key or its name.
     """
 
     experiment_type: Maybe[str]

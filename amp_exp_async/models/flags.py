@@ -154,9 +154,10 @@ class Experiment(FlagConfig):
         end_date: a date, or a time in UTC; `None` if it is not set.
         decision: `rollout`, `rollback` or `continue-running`, after it was made.
         decision_reason: the reason for the decision.
-        rolled_out_variant: the variant that was rolled out.
+        rolled_out_variant: the variant that was rolled out: its key or its name.
         sticky_bucketing: whether users keep their first variant.
         exposure_event: the event that counts as exposure; `None` for Amplitude's default.
+        delivery_method: `feature`, or `web` for a web experiment, which can only be edited in the Amplitude app.
     """
 
     state: Maybe[str] = UNSET
@@ -168,6 +169,7 @@ class Experiment(FlagConfig):
     rolled_out_variant: Maybe[str] = UNSET
     sticky_bucketing: Maybe[bool] = UNSET
     exposure_event: Maybe[ExposureEvent] = UNSET
+    delivery_method: Maybe[str] = UNSET
 
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)

@@ -40,6 +40,7 @@ _FILTERS: dict[str, Validator] = {
     "limit": validation.limit,
     "include_archived": validation.boolean,
 }
+_EXPERIMENT_FILTERS: dict[str, Validator] = _FILTERS | {"delivery_method": validation.string}
 
 
 class AsyncFlagConfigs(FlagSubresource[FlagConfigT_co]):
@@ -90,8 +91,9 @@ class AsyncFlagConfigs(FlagSubresource[FlagConfigT_co]):
             `async for flag in client.flags.list(project_id="123"): print(flag.key)`
         """
         values = {"key": key, "project_id": project_id, "include_archived": include_archived, "limit": limit}
-        query = validation.fields(_FILTERS, values)
-        return self._paginate(self.list, self._collection.model, self._kind, query, cursor)
+        return self._paginate(
+            self.list, self._collection.model, self._kind, validation.fields(_FILTERS, values), cursor
+        )
 
     @operation("GET", "/{kind}/{id}")
     async def get(self, id: str) -> FlagConfigT_co:
@@ -284,6 +286,43 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, EXPERIMENTS)
+
+    @operation("GET", "/{kind}")
+    def list(
+        self,
+        *,
+        key: str | UnsetType = UNSET,
+        project_id: str | UnsetType = UNSET,
+        include_archived: bool | UnsetType = UNSET,
+        delivery_method: Literal["feature", "web"] | str | UnsetType = UNSET,  # noqa: PYI051 - editors offer the words
+        limit: int | UnsetType = UNSET,
+        cursor: str | int | None = None,
+    ) -> AsyncPager[Experiment]:
+        """List experiments, newest first: `GET /experiments`, page by page.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments#list
+
+        Args:
+            key: only those with exactly this key.
+            project_id: only those of this project.
+            include_archived: true includes archived ones.
+            delivery_method: only those of this kind: `feature`, or `web` for web experiments, which the API cannot
+                edit.
+            limit: the page size, 1 to 1,000. By default the service decides.
+            cursor: the `next_cursor` of a page, to continue from there.
+
+        Example:
+            `async for experiment in client.experiments.list(delivery_method="web"): print(experiment.key)`
+        """
+        values = {
+            "key": key,
+            "project_id": project_id,
+            "include_archived": include_archived,
+            "delivery_method": delivery_method,
+            "limit": limit,
+        }
+        query = validation.fields(_EXPERIMENT_FILTERS, values)
+        return self._paginate(self.list, self._collection.model, self._kind, query, cursor)
 
     @operation("POST", "/{kind}", Idempotency.CREATE)
     async def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> Created:

@@ -132,7 +132,6 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         self.segments: Segments[FlagConfigT_co] = Segments(resource.segments, portal)
         self.tags: Tags[FlagConfigT_co] = Tags(resource.tags, portal)
 
-    list = as_sync_pager(AsyncFlagConfigs[FlagConfigT_co].list)
     get = as_sync(AsyncFlagConfigs[FlagConfigT_co].get)
     find = as_sync(AsyncFlagConfigs[FlagConfigT_co].find)
     archive = as_sync(AsyncFlagConfigs[FlagConfigT_co].archive)
@@ -168,6 +167,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
 class Flags(FlagConfigs[AsyncFlags, Flag]):
     """`client.flags`, blocking."""
 
+    list = as_sync_pager(AsyncFlags.list)
     create = as_sync(AsyncFlags.create)
     edit = as_sync(AsyncFlags.edit)
 
@@ -175,6 +175,7 @@ class Flags(FlagConfigs[AsyncFlags, Flag]):
 class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
     """`client.experiments`, blocking."""
 
+    list = as_sync_pager(AsyncExperiments.list)
     create = as_sync(AsyncExperiments.create)
     edit = as_sync(AsyncExperiments.edit)
     roll_out = as_sync(AsyncExperiments.roll_out)

@@ -80,6 +80,17 @@ def _flags(kind: Kind) -> Iterator[Example]:
     yield expect(call(f"{kind}.get", WILD), "encoded ID")
 
 
+def _web_experiments() -> Iterator[Example]:
+    document = FLAG_CONFIG_JSON["experiments"] | {"deliveryMethod": "web"}
+    yield expect(
+        call("experiments.list", delivery_method="web", limit=5),
+        "web experiments",
+        query={"deliveryMethod": "web", "limit": "5"},
+        response={"experiments": [document]},
+        result=[attrs.evolve(FLAG_CONFIG["experiments"], delivery_method="web")],
+    )
+
+
 def _of_a_flag(kind: Kind) -> Iterator[Example]:
     yield expect(call(f"{kind}.variants.create", ID, **NEW_VARIANT), "everything", body=NEW_VARIANT_JSON)
     yield expect(call(f"{kind}.variants.edit", ID, "on", **NEW_VARIANT), body=NEW_VARIANT_JSON)
@@ -173,6 +184,7 @@ def _explicit() -> Iterator[Example]:
     for kind in KINDS:
         yield from _flags(kind)
         yield from _of_a_flag(kind)
+    yield from _web_experiments()
     yield from _deployments()
     yield from _versions()
     yield from _groups()

@@ -183,7 +183,7 @@ def flags_blocking(client: ExperimentClient) -> None:
 
 async def experiments_awaited(client: AsyncExperimentClient) -> None:
     """What is an experiment is no flag."""
-    assert_type(client.experiments.list(), AsyncPager[Experiment])
+    assert_type(client.experiments.list(delivery_method="web"), AsyncPager[Experiment])
     async for experiment in client.experiments.list():
         assert_type(experiment, Experiment)
     experiment = await client.experiments.get("1")
@@ -201,7 +201,7 @@ async def experiments_awaited(client: AsyncExperimentClient) -> None:
 
 def experiments_blocking(client: ExperimentClient) -> None:
     """The same, blocking."""
-    assert_type(client.experiments.list(), Pager[Experiment])
+    assert_type(client.experiments.list(delivery_method="web"), Pager[Experiment])
     for experiment in client.experiments.list():
         assert_type(experiment.state, Maybe[str])
     assert_type(client.experiments.get("1"), Experiment)
@@ -417,6 +417,7 @@ async def mistakes(client: AsyncExperimentClient, blocking: ExperimentClient) ->
     blocking.flags.create(key="k")  # type: ignore[call-arg]
     await client.flags.get(1)  # type: ignore[arg-type]
     blocking.flags.get(1)  # type: ignore[arg-type]
+    client.flags.list(delivery_method="web")  # type: ignore[call-arg]
     client.flags.list("key")  # type: ignore[call-arg]
     blocking.flags.list("key")  # type: ignore[call-arg]
     client.flags.list(limit="5")  # type: ignore[arg-type]
