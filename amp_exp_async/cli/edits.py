@@ -10,7 +10,16 @@ import attrs
 import typer
 from attrs import define, frozen
 
-from amp_exp_async import UNSET, APIStatusError, Edit, EditConflictError, FieldChange, FlagConfig, InvalidInputError
+from amp_exp_async import (
+    UNSET,
+    APIStatusError,
+    Edit,
+    EditConflictError,
+    Experiment,
+    FieldChange,
+    FlagConfig,
+    InvalidInputError,
+)
 
 from .context import CommandContext
 from .options import OptionGroup
@@ -208,7 +217,12 @@ def flag_edit(
 
 
 def _require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, changes: Collection[str]) -> None:
-    """Raise `InvalidInputError` if a flag or experiment cannot be edited in its current state."""
+    """Raise `InvalidInputError` if a flag or experiment cannot be edited at all, or not in its current state."""
+    if isinstance(flag, Experiment) and flag.delivery_method == "web":
+        raise InvalidInputError(
+            f"{kind.label(flag)} is a web experiment, which the API cannot edit. Nothing was changed. "
+            "Change it in the Amplitude app."
+        )
     if flag.deleted is True and "deleted" not in changes:
         raise InvalidInputError(
             f"{kind.label(flag)} is archived, and the service edits no archived {kind.name}. Nothing was changed. "

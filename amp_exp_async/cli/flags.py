@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
 import typer
 from attrs import frozen
 
-from amp_exp_async import UNSET, FlagConfig, VersionChange
+from amp_exp_async import FlagConfig, VersionChange
 
 from .context import CommandContext, command
-from .edits import ExperimentFieldOptions, FlagFieldOptions, apply_edits, changes_to_json, flag_edit, rename_fields
-from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .edits import (
+    ExperimentFieldOptions,
+    FlagFieldOptions,
+    OptionalText,
+    apply_edits,
+    changes_to_json,
+    flag_edit,
+    rename_fields,
+)
+from .options import DryRun, IncludeArchived, OptionGroup, ProjectFilter, Yes
 from .output import format_cell, format_fields, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 
@@ -25,8 +33,6 @@ _LAST_COLUMNS = {
     "variants": "variants",
     "tags": "tags",
 }
-_COLUMNS = _FIRST_COLUMNS | _LAST_COLUMNS
-_COLUMNS_WITH_ARCHIVED = _FIRST_COLUMNS | {"archived": "deleted"} | _LAST_COLUMNS
 _VERSION = typer.Argument(metavar="VERSION", min=1, help="Version number.")
 
 Reason: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="Reason for the decision.")]
@@ -51,6 +57,49 @@ class FlagSwitch:
     asks: bool = False
 
 
+@frozen(kw_only=True)
+class FlagFilters(OptionGroup):
+    """Options that say which flags are listed; None for all."""
+
+    project_id: ProjectFilter = None
+    key: Annotated[OptionalText, typer.Option(metavar="KEY", help="Only this key.")] = None
+    include_archived: IncludeArchived = False
+    enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Only enabled or only disabled ones.")
+    ] = None
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Only with this tag. Repeatable: with all of them.")
+    ] = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The arguments of `list`."""
+        values = {"project_id": self.project_id, "key": self.key, "include_archived": self.include_archived or None}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def select(self, flags: Iterable[FlagConfig]) -> Iterator[FlagConfig]:
+        """Yield the flags that match the filters that the service does not have."""
+        tags = set(self.tag or ())
+        for flag in flags:
+            if self.enabled in {None, bool(flag.enabled)} and tags.issubset(flag.tags or ()):
+                yield flag
+
+
+@frozen(kw_only=True)
+class ExperimentFilters(FlagFilters):
+    """Options that say which experiments are listed; None for all."""
+
+    delivery_method: Annotated[
+        Literal["feature", "web"] | None, typer.Option(help="Only feature or only web experiments.")
+    ] = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The arguments of `list`."""
+        own = {} if self.delivery_method is None else {"delivery_method": self.delivery_method}
+        return super().query | own
+
+
 _SWITCHES = (
     FlagSwitch("enable", "Enable {}", {"enabled": True}, "already enabled"),
     FlagSwitch("disable", "Disable {}", {"enabled": False}, "already disabled"),
@@ -69,39 +118,39 @@ def _make_app(kind: FlagKind) -> typer.Typer:
 
 
 def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
-    @command(app, "list", help=f"List {kind.name}.")
-    def list_(
-        ctx: CommandContext,
-        *,
-        project_id: ProjectFilter = None,
-        key: Annotated[str | None, typer.Option(metavar="KEY", help="Only this key.")] = None,
-        include_archived: IncludeArchived = False,
-        enabled: Annotated[
-            bool | None, typer.Option("--enabled/--disabled", help="Only enabled or only disabled ones.")
-        ] = None,
-        tag: Annotated[
-            list[str] | None, typer.Option(metavar="TAG", help="Only with this tag. Repeatable: with all of them.")
-        ] = None,
-    ) -> None:
-        listed = kind.resource(ctx.client).list(
-            project_id=UNSET if project_id is None else project_id,
-            key=UNSET if key is None else key,
-            include_archived=include_archived or UNSET,
-            limit=PAGE_SIZE,
-        )
-        tags = set(tag or ())
-        flags = (flag for flag in listed if enabled in {None, bool(flag.enabled)} and tags.issubset(flag.tags or ()))
-        if ctx.json:
-            ctx.result = [to_json(flag) for flag in flags]
-            return
-        columns = _COLUMNS_WITH_ARCHIVED if include_archived else _COLUMNS
-        ctx.table(list(columns), (_format_row(flag, list(columns.values())) for flag in flags))
+    help = f"List {kind.name}."
+
+    if kind is FLAGS:
+
+        @command(app, "list", help=help)
+        def list_flags(ctx: CommandContext, *, filters: FlagFilters) -> None:
+            _list(ctx, kind, filters)
+
+    else:
+
+        @command(app, "list", help=help)
+        def list_experiments(ctx: CommandContext, *, filters: ExperimentFilters) -> None:
+            _list(ctx, kind, filters)
 
     @command(app, "get", help=f"Show all fields of one {kind.noun}.")
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         ctx.result = to_json(load(ctx.client, options.target(kind, flag)))
         for line in format_fields(ctx.result):
             ctx.echo(line)
+
+
+def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
+    columns = dict(_FIRST_COLUMNS)
+    if filters.include_archived:
+        columns["archived"] = "deleted"
+    if kind is EXPERIMENTS:
+        columns["delivery"] = "delivery_method"
+    columns |= _LAST_COLUMNS
+    flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
+    if ctx.json:
+        ctx.result = [to_json(flag) for flag in flags]
+    else:
+        ctx.table(list(columns), (_format_row(flag, list(columns.values())) for flag in flags))
 
 
 def _format_row(flag: FlagConfig, fields: Sequence[str]) -> list[str]:
