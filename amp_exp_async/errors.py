@@ -166,7 +166,7 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key has no access to the project."""
+    """403: the user who created the key lacks a permission, or has no access to the project."""
 
 
 class NotFoundError(APIStatusError):

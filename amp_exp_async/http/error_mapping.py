@@ -46,7 +46,7 @@ _ERROR_CLASSES: dict[int, type[APIStatusError]] = {
 _ADVICE = {
     400: "Correct the input as the response says.",
     401: "Check the management API key (not a deployment key) and the region: keys of the EU need the region eu.",
-    403: "Use a key that has access to this project.",
+    403: "Use a key that has access to this project. A key has the permissions of the user who created it.",
     404: "Check the ID (not the key), the region, and whether the object was deleted.",
     405: "Edit web experiments, guides and surveys in the app.",
     409: "Read the object again and repeat the change.",
@@ -215,7 +215,7 @@ def make_status_error(
         "path": request.path,
         "attempts": response.attempts,
     }
-    refusal = find_refusal(status, text)
+    refusal = find_refusal(status, text, request.path)
     if daily_reset is not None:
         advice = reset_advice(daily_reset)
     else:

@@ -9,6 +9,7 @@ import enum
 import re
 from typing import Any
 
+import attrs
 import orjson
 from attrs import frozen
 
@@ -31,44 +32,75 @@ class Refusal:
     """A refusal that is recognised by its text.
 
     Attributes:
-        error: the class of the error.
-        advice: what to do.
+        advice: what to do. `{}` stands for the group of the pattern.
+        error: the class of the error if the status is 400; other statuses have a class of their own.
         kind: what it says about the object; None if that does not matter for a repeat.
+        path_end: the end of the paths to which it applies.
     """
 
-    error: type[APIStatusError]
     advice: str
+    error: type[APIStatusError] = BadRequestError
     kind: RefusalKind | None = None
+    path_end: str = ""
 
 
 _REFUSALS: dict[str, Refusal] = {
     r"flag or experiment not found": Refusal(
-        NotFoundError,
         "Check the ID (not the key), the region, and whether the object was deleted.",
+        NotFoundError,
         RefusalKind.NOT_FOUND,
     ),
     r"variant key does not exist": Refusal(
-        NotFoundError, "Check the variant's key, and whether it was removed or renamed.", RefusalKind.NOT_FOUND
+        "Check the variant's key, and whether the variant was removed or renamed.",
+        NotFoundError,
+        RefusalKind.NOT_FOUND,
     ),
     r"there are no users for this key": Refusal(
-        BadRequestError, "None of the IDs is included in the variant.", RefusalKind.NOT_INCLUDED
+        "None of the IDs is included in the variant.", kind=RefusalKind.NOT_INCLUDED
     ),
     r"cannot edit archived flag": Refusal(
-        BadRequestError,
-        "If it is archived, un-archive it first, in a call of its own. Otherwise change archive in a call of its own.",
-        RefusalKind.ARCHIVED,
+        "If the object is archived, un-archive it first, in a call of its own: restore(id). "
+        "Otherwise send archive without other fields.",
+        kind=RefusalKind.ARCHIVED,
     ),
-    r"web experiments are not supported": Refusal(MethodNotAllowedError, "Edit web experiments in the app."),
+    r"cannot activate without deployments": Refusal("Add a deployment first: deployments.add(id, [deployment_id])."),
+    r"web experiments are not supported": Refusal("Edit web experiments in the app.", MethodNotAllowedError),
+    r"internal server error": Refusal(
+        "The service answers this if a cohort does not exist. Check the cohort IDs.", path_end="cohorts"
+    ),
+    r'"([^"]{1,200})" is not allowed': Refusal(
+        'The service does not accept the field "{}" here: leave it out. If an object that was read had it in its '
+        "extra, write the object without it: attrs.evolve(segment, extra={{}})."
+    ),
+    r"invalid bucketing unit": Refusal("Use a group type that is configured in the project as bucketing_unit."),
+    r"unarchived flags or experiments or templates using this deployment": Refusal(
+        "Remove the deployment from all flags and experiments that use it first, or archive them: "
+        "flags.deployments.remove(id, deployment_id)."
+    ),
+    r"does not have permission \(([^)]{1,200})\)": Refusal(
+        'The permission "{}" is missing. It is the permission of the user who created the key: '
+        "give it to this user, or use a key of a user who has it."
+    ),
 }
 _PATTERNS = [(re.compile(text, re.IGNORECASE), refusal) for text, refusal in _REFUSALS.items()]
 
 
-def find_refusal(status: int, body_text: str) -> Refusal | None:
-    """Return the refusal whose text a response contains, or None."""
+def find_refusal(status: int, body_text: str, path: str = "") -> Refusal | None:
+    """Return the refusal whose text a response contains, or None.
+
+    Args:
+        status: the HTTP status.
+        body_text: the response body.
+        path: the path of the request.
+    """
     if status not in _WORDED_STATUSES:
         return None
     message = body_message(body_text)
-    return next((refusal for pattern, refusal in _PATTERNS if pattern.search(message)), None)
+    for pattern, refusal in _PATTERNS:
+        match = pattern.search(message)
+        if match is not None and path.endswith(refusal.path_end):
+            return attrs.evolve(refusal, advice=refusal.advice.format(*match.groups()))
+    return None
 
 
 def refusal_kind(status: int, body_text: str) -> RefusalKind | None:

@@ -170,12 +170,17 @@ class Transport:
         with self.cancel_scope():
             for number in count(1):
                 result = await self._attempt(state, number)
-                if isinstance(result, Response) and (
-                    is_success(result.status)
-                    or (state.ambiguous and confirms_removal(result.refusal_kind, state.request.idempotency))
-                ):
+                if isinstance(result, Response) and is_success(result.status):
                     state.in_flight = False
                     return result if number == 1 else attrs.evolve(result, attempts=number)
+                if (
+                    isinstance(result, Response)
+                    and state.ambiguous
+                    and confirms_removal(result.refusal_kind, state.request.idempotency)
+                ):
+                    state.in_flight = False
+                    # The body explains the refusal, so it must not be read as the answer to the write.
+                    return attrs.evolve(result, attempts=number, body=b"")
                 await asyncio.sleep(self._next_wait(state, result, number))
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
         raise self.cancelled_error(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -87,6 +88,56 @@ async def test_the_class_of_a_refusal(
         await asyncio.to_thread(blocking.flags.get, "1")
     for raised in (caught.value, caught_too.value):
         assert (type(raised), raised.status, raised.body) == (error, status, body)
+
+
+ADVICE: dict[str, tuple[int, str, str, str]] = {
+    "archived": (400, "/flags/1", ARCHIVED, r"un-archive it first, in a call of its own: restore\(id\)\."),
+    "no deployments": (400, "/flags/1", "Cannot activate without deployments", r"Add a deployment first: deployments"),
+    "cohort": (400, "/flags/1/variants/on/cohorts", "Internal server error", "if a cohort does not exist"),
+    "bulk cohorts": (
+        400,
+        "/flags/1/variants/on/bulk-delete-cohorts",
+        "Internal Server Error",
+        "if a cohort does not exist",
+    ),
+    "no cohort": (400, "/flags/1", "Internal server error", "Correct the input as the response says"),
+    "field": (
+        400,
+        "/flags/1",
+        '"targetSegments[0].color" is not allowed',
+        r'the field "targetSegments\[0\].color" here: leave it out.* attrs.evolve\(segment, extra={}\)',
+    ),
+    "braces": (400, "/flags/1", '"{0} {x}" is not allowed', r'the field "\{0\} \{x\}" here'),
+    "bucketing unit": (400, "/flags/1", "Invalid bucketing unit", "Use a group type that is configured"),
+    "deployment": (
+        400,
+        "/deployments/1",
+        "Cannot have unarchived flags or experiments or templates using this deployment",
+        "Remove the deployment from all flags and experiments that use it",
+    ),
+    "permission": (
+        403,
+        "/mutexes/1",
+        "User does not have permission (experiment_groups)",
+        'The permission "experiment_groups" is missing. It is the permission of the user who created the key',
+    ),
+    "project": (403, "/flags/1", "Forbidden", "A key has the permissions of the user who created it"),
+    "web": (405, "/experiments/1", "Web Experiments are not supported by Management API yet", "in the app"),
+}
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize(("status", "path", "text", "advice"), ADVICE.values(), ids=ADVICE)
+async def test_the_advice_for_a_refusal(
+    *, client: AsyncExperimentClient, emulator: Emulator, status: int, path: str, text: str, advice: str, upper: bool
+) -> None:
+    """The message says what to do, whatever the case of the text, and quotes the service."""
+    body = {"error": text.upper() if upper else text}
+    emulator.inject(Fault.status(status, body=body))
+    with pytest.raises(APIStatusError) as caught:
+        await client.request("PATCH", path, json={})
+    assert re.search(advice, str(caught.value), re.IGNORECASE)
+    assert caught.value.body == body
 
 
 LOST = {"closed": Answer(error=ConnectionResetError()), "503": Answer(503)}
