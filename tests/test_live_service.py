@@ -1,0 +1,255 @@
+"""What the live service refuses, through the public client: what is sent, and the error or the result."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pytest
+
+from amp_exp_async import (
+    AsyncBulkRun,
+    AsyncExperimentClient,
+    BadRequestError,
+    BulkRun,
+    EditVariant,
+    ExperimentClient,
+    MethodNotAllowedError,
+    NotFoundError,
+    RemoveVariant,
+    RetryPolicy,
+    load,
+)
+from amp_exp_async.emulator import Emulator, Fault
+
+Mode: TypeAlias = Literal["awaited", "blocking"]
+Call: TypeAlias = Callable[[Any], Any]
+
+SEGMENT: dict[str, Any] = {
+    "name": "Beta",
+    "conditions": [{"type": "property", "prop": "country", "op": "is", "values": ["JP"]}],
+    "percentage": 100,
+    "rollout_weights": {"on": 1},
+}
+KINDS = pytest.mark.parametrize("kind", ["flags", "experiments"])
+
+
+class LiveService:
+    """An emulator that refuses what the live service refuses, and calls of one of the clients.
+
+    Attributes:
+        emulator: the emulator.
+        path: a folder for files.
+    """
+
+    def __init__(self, emulator: Emulator, mode: Mode, path: Path) -> None:
+        self.emulator = emulator
+        self.path = path
+        self._mode = mode
+        self.deployment = emulator.state.add_deployment(label="web")["id"]
+
+    def call(self, function: Call, *, api_key: str | None = None) -> Any:
+        """Return the result of a call; the outcomes if it is a bulk run."""
+        key, url, retry = api_key or self.emulator.api_key, self.emulator.base_url, RetryPolicy(backoff_base=0.0)
+        if self._mode == "blocking":
+            with ExperimentClient(key, base_url=url, rate_limit=None, retry=retry) as client:
+                result = function(client)
+                return list(result) if isinstance(result, BulkRun) else result
+
+        async def run() -> Any:
+            async with AsyncExperimentClient(key, base_url=url, rate_limit=None, retry=retry) as client:
+                result = function(client)
+                if isinstance(result, AsyncBulkRun):
+                    return [outcome async for outcome in result]
+                return await result if inspect.isawaitable(result) else result
+
+        return asyncio.run(run())
+
+    def add(self, kind: str, key: str = "k", **fields: Any) -> str:
+        """Add a flag or experiment with the variant `on`, and return its ID."""
+        add = self.emulator.state.add_flag if kind == "flags" else self.emulator.state.add_experiment
+        id: str = add(key=key, **{"variants": [{"key": "on"}], **fields})["id"]
+        return id
+
+    def write_file(self, text: str) -> Path:
+        """Write a manifest for project 1, and return its path."""
+        path = self.path / "flags.yaml"
+        path.write_text(f'project_id: "1"\n{text}')
+        return path
+
+    def apply(self, text: str) -> list[Any]:
+        """Plan and apply a manifest, check that nothing is left to do, and return the outcomes."""
+        manifest = load(self.write_file(text))
+        plan = self.call(lambda client: client.plan(manifest))
+        outcomes: list[Any] = self.call(lambda client: client.apply(plan))
+        assert not self.call(lambda client: client.plan(manifest))
+        return outcomes
+
+    @property
+    def writes(self) -> list[tuple[str, str, Any]]:
+        """The method, path and body of each request that may write."""
+        return [
+            (request.method, request.path.removeprefix("/api/1"), request.body)
+            for request in self.emulator.requests
+            if request.method != "GET"
+        ]
+
+    @property
+    def edits(self) -> list[Any]:
+        """The bodies of the edits."""
+        return [body for method, _, body in self.writes if method == "PATCH"]
+
+
+@pytest.fixture(params=["awaited", "blocking"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LiveService]:
+    """The emulator of the live service, with the cohorts `c1` and `c2`, the group type `company` and a deployment."""
+    with Emulator(
+        strictness="live", cohorts=["c1", "c2"], group_types=["company"], per_second=None, per_day=None
+    ) as emulator:
+        yield LiveService(emulator, request.param, tmp_path)
+
+
+NOT_FOUND: dict[str, tuple[Call, str]] = {
+    "a flag": (lambda client: client.flags.get("99"), "Flag or experiment not found"),
+    "an experiment": (lambda client: client.experiments.get("99"), "Flag or experiment not found"),
+    "an edited flag": (lambda client: client.flags.edit("99", name="n"), "Flag or experiment not found"),
+    "a variant": (lambda client: client.flags.variants.get("1", "x"), "Variant key does not exist"),
+    "an edited variant": (lambda client: client.flags.variants.edit("1", "x", name="n"), "Variant key does not exist"),
+    "a removed variant": (lambda client: client.flags.variants.remove("1", "x"), "Variant key does not exist"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_FOUND)
+@pytest.mark.parametrize("form", [400, 404])
+def test_not_found(service: LiveService, case: str, form: int) -> None:
+    """The answers of the live service and a 404 raise `NotFoundError`, whose status tells which it was."""
+    call, text = NOT_FOUND[case]
+    service.add("flags", id="1")
+    if form == 404:
+        service.emulator.inject(Fault.status(404))
+    with pytest.raises(NotFoundError) as caught:
+        service.call(call)
+    assert caught.value.status == form
+    assert form == 404 or text in str(caught.value)
+
+
+REPEATED: dict[str, tuple[Call, str]] = {
+    "a removal": (lambda client: client.flags.variants.remove("1", "on"), "DELETE"),
+    "a renaming": (lambda client: client.flags.variants.edit("1", "on", key="renamed"), "PATCH"),
+    "a removal in bulk": (lambda client: client.bulk([RemoveVariant("flags", "1", "on")]), "DELETE"),
+    "a renaming in bulk": (lambda client: client.bulk([EditVariant("flags", "1", "on", {"key": "renamed"})]), "PATCH"),
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+@pytest.mark.parametrize("form", [400, 404])
+def test_not_found_on_a_repeat(service: LiveService, case: str, form: int) -> None:
+    """If the first response was lost, "not found" on the repeat means done."""
+    call, method = REPEATED[case]
+    service.add("flags", id="1")
+    service.emulator.inject(Fault.close(applied=True), method=method)
+    if form == 404:
+        service.emulator.inject(Fault.status(404), method=method, nth=2)
+    outcomes = service.call(call) or []
+    assert [outcome.status for outcome in outcomes] == ["done"] * len(outcomes)
+    assert [write[0] for write in service.writes] == [method] * 2
+    assert service.emulator.state.flag("1")["variants"] == ([] if method == "DELETE" else [{"key": "renamed"}])
+
+
+def test_not_found_in_a_rerun(service: LiveService) -> None:
+    """A removal whose outcome is unknown is done for a rerun with the journal that does not find the variant."""
+    service.add("flags", id="1")
+    journal = service.path / "journal.jsonl"
+    service.emulator.inject(Fault.close(applied=True), method="DELETE")
+    service.emulator.inject(Fault.status(503), method="DELETE", nth=2, times=None)
+
+    def run(client: Any) -> Any:
+        return client.bulk([RemoveVariant("flags", "1", "on")], journal=journal)
+
+    assert [outcome.status for outcome in service.call(run)] == ["unknown"]
+    service.emulator.clear_faults()
+    assert [outcome.status for outcome in service.call(run)] == ["done"]
+    assert [outcome.status for outcome in service.call(run)] == ["skipped"]
+
+
+@KINDS
+def test_a_plan_that_restores(service: LiveService, kind: str) -> None:
+    """A plan un-archives first and alone, then sets deployments and variants, and enables last."""
+    id = service.add(kind, deleted=True, name="old")
+    service.apply(
+        f"{kind}:\n- key: k\n  name: new\n  enabled: true\n  deployments: [web]\n"
+        "  variants: [{key: on}, {key: b}]\n"
+    )
+    assert service.edits == [{"archive": False}, {"name": "new", "enabled": True}]
+    assert (service.writes[0][2], service.writes[-1][2]) == (service.edits[0], service.edits[-1])
+    assert service.emulator.state.stored_flag(kind, id).document.items() >= {"name": "new", "enabled": True}.items()
+
+
+@KINDS
+def test_a_plan_that_archives(service: LiveService, kind: str) -> None:
+    """A plan archives last and alone."""
+    id = service.add(kind, name="old")
+    service.apply(f"{kind}:\n- key: k\n  name: new\n  archived: true\n")
+    assert service.edits == [{"name": "new"}, {"archive": True}]
+    assert service.emulator.state.stored_flag(kind, id).document["deleted"]
+
+
+def test_an_existing_variant_off(service: LiveService) -> None:
+    """An existing variant `off` can be read, edited and kept by a plan."""
+    id = service.add("flags", variants=[{"key": "off"}])
+    service.call(lambda client: client.flags.variants.edit(id, "off", name="Off"))
+    assert service.call(lambda client: client.flags.variants.get(id, "off")).name == "Off"
+    exported = service.call(lambda client: client.export(project_id="1"))
+    assert not service.call(lambda client: client.plan(exported))
+
+
+WEB: dict[str, Call] = {
+    "edit": lambda client: client.experiments.edit("1", name="new"),
+    "archive": lambda client: client.experiments.archive("1"),
+    "deployments": lambda client: client.experiments.deployments.add("1", ["2"]),
+}
+
+
+@pytest.mark.parametrize("case", WEB)
+@pytest.mark.parametrize("form", [400, 405])
+def test_a_web_experiment(service: LiveService, case: str, form: int) -> None:
+    """Editing or deploying a web experiment raises `MethodNotAllowedError`, with the answers of page and service."""
+    service.add("experiments", id="1", deliveryMethod="web")
+    if form == 405:
+        service.emulator.inject(Fault.status(405), method="PATCH")
+        service.emulator.inject(Fault.status(405), method="POST")
+    with pytest.raises(MethodNotAllowedError) as caught:
+        service.call(WEB[case])
+    assert caught.value.status == form
+
+
+def test_a_cohort_that_does_not_exist(service: LiveService) -> None:
+    """The error names this cause of "Internal server error"."""
+    id = service.add("flags")
+    for call in (
+        lambda client: client.flags.cohorts.add(id, "on", ["missing"]),
+        lambda client: client.flags.cohorts.remove(id, "on", ["missing"]),
+    ):
+        with pytest.raises(BadRequestError, match="cohort"):
+            service.call(call)
+
+
+def test_a_bucketing_unit_that_is_not_a_group_type(service: LiveService) -> None:
+    """The service's answer is in the error; a configured group type is accepted."""
+    id = service.add("flags")
+    with pytest.raises(BadRequestError, match="Invalid bucketing unit"):
+        service.call(lambda client: client.flags.edit(id, bucketing_unit="Person"))
+    service.call(lambda client: client.flags.edit(id, bucketing_unit="company"))
+
+
+def test_archiving_a_deployment_in_use(service: LiveService) -> None:
+    """The service's answer is in the error; without unarchived objects the deployment is archived."""
+    id = service.add("flags", deployments=[service.deployment])
+    archive: Call = lambda client: client.deployments.edit(service.deployment, archive=True)  # noqa: E731 - called twice
+    with pytest.raises(BadRequestError, match="using this deployment"):
+        service.call(archive)
+    service.call(lambda client: client.flags.archive(id))
+    service.call(archive)
