@@ -218,7 +218,8 @@ class AsyncExperimentClient(AsyncClient):
     It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`.
 
     Args:
-        api_key: a management API key; by default the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`.
+        api_key: a management API key; by default the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`, else
+            `AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY`.
         region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
         base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
             `AMPLITUDE_EXPERIMENT_BASE_URL`.

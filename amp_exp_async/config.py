@@ -13,10 +13,12 @@ from .errors import ConfigurationError
 from .formatting import format_value
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
+SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
 REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 
 # Real keys are longer. Removing a shorter one from a text would also remove parts of its words.
 _MIN_REDACTED = 8
+_DEPLOYMENT_PREFIXES = ("client-", "server-")
 
 
 @frozen
@@ -98,7 +100,9 @@ def resolve_endpoint(
     Raises:
         ConfigurationError: If the key is missing, or if the key, region or URL is invalid.
     """
-    key = _resolve_key(api_key)
+    key, source = _resolve_key(api_key)
+    if base_url is None and not os.environ.get(api.base_url_variable):
+        _reject_deployment_key(key, source)
     try:
         url = _validate_url(_resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http)
     except ConfigurationError as error:
@@ -106,9 +110,13 @@ def resolve_endpoint(
     return Endpoint(url + api.prefix, key)
 
 
-def _resolve_key(api_key: Secret | None) -> Secret:
-    key = Secret(os.environ.get(KEY_VARIABLE, "")) if api_key is None else api_key
-    source = KEY_VARIABLE if api_key is None else "api_key"
+def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
+    """Return the key, and the name of the argument or variable that it comes from."""
+    if api_key is None:
+        source = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else SECOND_KEY_VARIABLE
+        key = Secret(os.environ.get(source, ""))
+    else:
+        source, key = "api_key", api_key
     if type(key.reveal()) is not str:
         raise ConfigurationError(f"{source} must be a string")
     if not key.reveal():
@@ -118,7 +126,16 @@ def _resolve_key(api_key: Secret | None) -> Secret:
         )
     if not key.reveal().isascii() or any(character <= " " or character == "\x7f" for character in key.reveal()):
         raise ConfigurationError(f"{source} contains white space or a character that keys do not have. Copy it again.")
-    return key
+    return key, source
+
+
+def _reject_deployment_key(key: Secret, source: str) -> None:
+    prefix = next((prefix for prefix in _DEPLOYMENT_PREFIXES if key.reveal().lower().startswith(prefix)), None)
+    if prefix is not None:
+        raise ConfigurationError(
+            f"{source} is a deployment key (it begins with {prefix}), which this API does not accept. "
+            "Create a management API key in Amplitude under Experiment > Management API."
+        )
 
 
 def _resolve_base_url(api: ApiVersion, region: str | None, base_url: str | None) -> str:

@@ -8,7 +8,13 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, InvalidInputError, RetryPolicy
 from amp_exp_async.emulator import Emulator
-from tests.client_config import BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE, KEY_VARIABLE, REGION_VARIABLE
+from tests.client_config import (
+    BASE_URL_VARIABLE,
+    BETA_BASE_URL_VARIABLE,
+    KEY_VARIABLE,
+    REGION_VARIABLE,
+    SECOND_KEY_VARIABLE,
+)
 from tests.validation.call_sites import Call, Rejected
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
@@ -42,7 +48,7 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the environment variables of clients."""
-    for variable in (KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE):
+    for variable in (KEY_VARIABLE, SECOND_KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE, BETA_BASE_URL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -10,7 +10,14 @@ import pytest
 import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
 from amp_exp_async.emulator import Emulator
-from tests.client_config import BASE_URL_VARIABLE, KEY, KEY_VARIABLE, REGION_VARIABLE, configuration_error
+from tests.client_config import (
+    BASE_URL_VARIABLE,
+    KEY,
+    KEY_VARIABLE,
+    REGION_VARIABLE,
+    SECOND_KEY_VARIABLE,
+    configuration_error,
+)
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -40,6 +47,39 @@ async def test_the_source_of_the_key(
         assert await client.flags.list() == []
 
     assert emulator.requests[0].authorized
+
+
+@pytest.mark.parametrize("first", [None, "", "right"])
+async def test_the_second_variable_of_the_key(
+    first: str | None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read if the first one is missing or empty."""
+    if first is not None:
+        monkeypatch.setenv(KEY_VARIABLE, first and emulator.api_key)
+    monkeypatch.setenv(SECOND_KEY_VARIABLE, "another-key" if first else emulator.api_key)
+
+    async with AsyncExperimentClient(base_url=emulator.base_url) as client:
+        assert await client.flags.list() == []
+
+    monkeypatch.setenv(KEY_VARIABLE, "")
+    monkeypatch.setenv(SECOND_KEY_VARIABLE, "with space")
+    assert configuration_error(api_key=None).startswith(f"{SECOND_KEY_VARIABLE} contains white space")
+
+
+@pytest.mark.parametrize("key", ["client-Tq9vB2mXc7LrZk4W", "server-Gp3fK8wRj5NvXt1Q", "Server-Gp3fK8wRj5NvXt1Q"])
+def test_a_deployment_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rejected by its source, with the right advice and without the key, unless a base URL is given."""
+    message = configuration_error(api_key=key)
+    assert message.startswith(f"api_key is a deployment key (it begins with {key[:7].lower()})")
+    assert "Create a management API key in Amplitude under Experiment > Management API." in message
+    assert key not in message
+    assert configuration_error(api_key=key, region="eu") == message
+    for variable in (SECOND_KEY_VARIABLE, KEY_VARIABLE):
+        monkeypatch.setenv(variable, key)
+        assert configuration_error(api_key=None).startswith(f"{variable} is a deployment key")
+    AsyncExperimentClient(key, base_url="https://host")
+    monkeypatch.setenv(BASE_URL_VARIABLE, "https://host")
+    AsyncExperimentClient(key)
 
 
 @pytest.mark.parametrize("key", [None, ""])

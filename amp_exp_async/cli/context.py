@@ -20,7 +20,7 @@ import typer
 from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
 
 from .errors import Exit, ExitCode, exit_for
-from .options import KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
+from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
 from .output import is_model, is_object, printable, printable_lines, render_table
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
@@ -294,7 +294,7 @@ def _find_key(file: Path | None, *, ask: bool) -> str | None:
     """Return the key, or None if the client finds it in the environment."""
     if file is not None:
         return _read_key(file)
-    if os.environ.get(KEY_VARIABLE):
+    if os.environ.get(KEY_VARIABLE) or os.environ.get(SECOND_KEY_VARIABLE):
         return None
     if not ask:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
+SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
 
 
 class OptionGroup:
