@@ -121,10 +121,7 @@ def _describe_assigned(client: ExperimentClient, deployment: Deployment) -> str:
     if not assigned:
         return "No flag or experiment that this API key can list is assigned to it."
     more = f" and {len(assigned) - _MAX_LISTED} more" if len(assigned) > _MAX_LISTED else ""
-    return (
-        f"Assigned to it: {', '.join(assigned[:_MAX_LISTED])}{more}. "
-        "Archive these, or remove the deployment from them in a file and run amp-exp apply."
-    )
+    return f"Assigned to it: {', '.join(assigned[:_MAX_LISTED])}{more}."
 
 
 def _get(client: ExperimentClient, id: str) -> Deployment:

@@ -55,6 +55,22 @@ _PHRASES = (
     (re.compile(r"\bthe region (us|eu)\b"), r"--region \1"),
     (re.compile(r", or set allow_insecure_http=(?:True|true)"), ""),
     (re.compile(r"\bfirst call (?=variants\.edit)"), "first "),
+    (
+        re.compile(r"un-archive it first, in a call of its own: restore\(id\)\. Otherwise .*? fields\."),
+        "restore it first with the command restore.",
+    ),
+    (
+        re.compile(r"Add a deployment first: deployments\.add\(id, \[deployment_id\]\)\."),
+        "Assign it to a deployment first: declare its deployments in a file and run amp-exp apply.",
+    ),
+    (
+        re.compile(
+            r"Remove the deployment from .*? or archive them: flags\.deployments\.remove\(id, deployment_id\)\."
+        ),
+        "Archive them, or remove the deployment from them in a file and run amp-exp apply.",
+    ),
+    (re.compile(r" If an object that was read had it .*?: attrs\.evolve\(segment, extra=\{\}\)\."), ""),
+    (re.compile(r"configured in the project as bucketing_unit\b"), "configured in the project as --bucketing-unit"),
     (re.compile(r"variants\.edit\([^,]*, ['\"]([\w-]+)['\"], rollout_weight=(\d+)\)"), r"set the weight of \1 to \2"),
 )
 

@@ -245,5 +245,4 @@ def parse_created(response: Response) -> Created:
 
 def expect_ok(response: Response) -> None:
     """Raise `UnexpectedResponseError` unless the service acknowledges a write."""
-    if response.status < 300:  # another status here is a refusal that confirms a removal, whose body reports an error
-        response.parse(serialization.expect_ok)
+    response.parse(serialization.expect_ok)

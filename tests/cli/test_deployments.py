@@ -100,7 +100,7 @@ def test_archiving_a_deployment_in_use(account: Emulator, amp_exp: RunCommand, i
     result = amp_exp("deployments", "edit", id, "--archive", "--yes")
     assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
     assert text in result.err
-    assert "Assigned to it: flag 1003 (assigned), experiment 1005 (price). " in result.err
+    assert "Assigned to it: flag 1003 (assigned), experiment 1005 (price)." in result.err
     account.inject(Fault.status(403), method="GET", path="/flags", times=None)
     assert "Assigned to it" not in amp_exp("deployments", "edit", id, "--archive", "--yes").err
 
