@@ -116,18 +116,31 @@ class BlockingPortal:
         self._after_fork()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        self._check_open()
+        return self._start() if self._loop is None else self._loop
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        """Start the thread and return its loop. If this is interrupted (Ctrl-C), leave no thread and no open loop."""
+        loop, claim = asyncio.new_event_loop(), threading.Lock()
+        thread = threading.Thread(target=_run_loop, args=(loop, claim), name="amp_exp_async", daemon=True)
+        try:
+            thread.start()
+            self._check_open()  # a signal handler may have closed it
+            self._loop, self._thread = loop, thread
+        except BaseException:
+            self._loop = self._thread = None
+            # `is_alive` does not tell whether an interrupted start succeeds later. Whoever claims the loop closes it.
+            if claim.acquire(blocking=False):
+                loop.close()
+            else:
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join()
+            raise
+        return loop
+
+    def _check_open(self) -> None:
         if self.closed:
             raise ClientClosedError("this client is closed. Create a new one")
-        if self._loop is None:
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=_run_loop, args=(loop,), name="amp_exp_async", daemon=True)
-            try:
-                thread.start()
-            except BaseException:
-                loop.close()
-                raise
-            self._loop, self._thread = loop, thread
-        return self._loop
 
     def __del__(self) -> None:
         if self._thread is not None and not self.closed:
@@ -190,7 +203,9 @@ class _PortalCall(Generic[R]):
             self._error = error
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop, claim: threading.Lock) -> None:
+    if not claim.acquire(blocking=False):
+        return
     try:
         loop.run_forever()
     finally:

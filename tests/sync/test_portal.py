@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.sync import portal
 from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
 
 Call = Callable[[ExperimentClient], Any]
@@ -95,6 +98,59 @@ def test_a_thread_that_does_not_start(emulator: Emulator, monkeypatch: pytest.Mo
     assert within(lambda: client.flags.get("1")).id == "1"
     within(client.close)
     assert loop_threads() == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
+@pytest.mark.parametrize("moment", ["before", "after", "while it starts"])
+def test_an_interrupted_start(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, moment: str, error: type[BaseException]
+) -> None:
+    """The original error is raised, no thread and no open loop are left, and the next call works."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    late: list[Callable[[], None]] = []
+
+    def recorded_loop() -> asyncio.AbstractEventLoop:
+        loops.append(asyncio.DefaultEventLoopPolicy().new_event_loop())
+        return loops[-1]
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        if moment == "after":
+            real_start(thread)
+        if moment == "while it starts":  # the operating system runs the new thread after the interruption
+            late.append(partial(real_start, thread))
+        raise error
+
+    real_start = threading.Thread.start
+    client = client_of(emulator)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted_start)
+        patch.setattr(portal.asyncio, "new_event_loop", recorded_loop)
+        with pytest.raises(error):
+            client.flags.get("1")
+    for start_late in late:
+        start_late()
+    until(lambda: not loop_threads())
+    assert [loop.is_closed() for loop in loops] == [True]
+    assert within(lambda: client.flags.get("1")).id == "1"
+    within(client.close)
+
+
+def test_a_signal_handler_closes_the_client_while_it_starts(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call ends in our error, and no thread is left."""
+
+    def close_first(thread: threading.Thread) -> None:
+        client.close()
+        real_start(thread)
+
+    real_start = threading.Thread.start
+    client = client_of(emulator)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", close_first)
+        with pytest.raises(ClientClosedError):
+            client.flags.get("1")
+    assert not loop_threads()
 
 
 def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
