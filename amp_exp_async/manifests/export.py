@@ -46,7 +46,8 @@ async def export(
 ) -> Manifest:
     """Export live flags and experiments to a manifest with the scope of the export."""
     project = UNSET if project_id is None else validation.identifier("project_id", project_id)
-    requested = None if keys is None else {validation.key("keys", key) for key in validation.sequence("keys", keys)}
+    validate_keys = validation.list_of(validation.existing_key)
+    requested: set[str] | None = None if keys is None else set(validate_keys("keys", keys))
     if requested is not None and not requested:
         validation.reject("keys", "must have at least one key; omit it to export all")
     reader = LiveReader(transport)

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from attrs import frozen
 
@@ -243,7 +244,13 @@ def _assign_files(
 def _default_path(folder: Path, kind: KindName, flag: FlagConfigSpec, suffix: str, *, has_many_projects: bool) -> Path:
     if has_many_projects and flag.project_id is not UNSET:
         folder = folder / validation.key("project_id", flag.project_id)
-    return folder / kind / f"{flag.key}{suffix}"
+    return folder / kind / f"{_file_name(flag.key)}{suffix}"
+
+
+def _file_name(key: str) -> str:
+    """Return a key as a file name, with percent-encoded characters if it has others than new keys may have."""
+    name = key if validation.is_key(key) else quote(key, safe="")
+    return f"%2E{name[1:]}" if name.startswith(".") else name  # files whose names begin with a dot are not read
 
 
 def _reject_case_collision(files: Iterable[Path], new: Collection[Path]) -> None:

@@ -39,6 +39,7 @@ from .references import (
     retarget,
 )
 from .schema import SCHEMAS, Array, Object, Schema
+from .service_rules import broken_rules
 from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 
 _FORMAT = "amp_exp_async plan 1"
@@ -350,8 +351,8 @@ def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[Resour
     fields = {name: _merge_unset_parts(schema.fields.get(name), change) for name, change in fields.items()}
     problems += _incomplete_values(desired, schema, fields)
     if flag and flag.deleted and desired.archived and fields:
-        problems += _unchangeable_archived(desired, flag, fields)
         fields["archived"] = FieldChange("archived", before=True, after=True)
+    problems += broken_rules(desired, flag, fields)
     if problems or not (fields or flag is None):
         return None, problems
     change = ResourceChange(
@@ -373,15 +374,6 @@ def _action(flag: FlagConfig | None, fields: Mapping[str, FieldChange]) -> Actio
     if archived is None or archived.before == archived.after:
         return "edit"
     return "archive" if archived.after else "restore"
-
-
-def _unchangeable_archived(
-    desired: FlagConfigSpec, flag: FlagConfig, fields: Mapping[str, FieldChange]
-) -> Iterator[Problem]:
-    """Yield a problem if an archived flag would serve users while it is restored for a change."""
-    if flag.enabled:
-        fact = "an archived flag is changed by restoring it, and this one is enabled, so it would serve users meanwhile"
-        yield problem_at(desired, "archived", f"{fact}: leave out {', '.join(fields)}, or declare archived: false")
 
 
 def _resolve_deployments(

@@ -48,7 +48,13 @@ class Resolver:
     def name(self, id: str, project_id: Project) -> str:
         """Return the name of an object, or `id:` and its ID if the name is ambiguous, invalid or unknown."""
         name = getattr(self._by_id[id], self.attribute) if id in self._by_id else UNSET
-        return name if name and validation.is_key(name) and self.find(name, project_id)[0] == id else f"{ID_PREFIX}{id}"
+        if name and self._is_usable(name) and self.find(name, project_id)[0] == id:
+            return str(name)
+        return f"{ID_PREFIX}{id}"
+
+    def _is_usable(self, name: str) -> bool:
+        """Return whether a manifest can contain a name."""
+        return validation.is_key(name)
 
     def find(self, name: str, project_id: Project) -> tuple[str, str]:
         """Return the ID that a name stands for, and the reason why it is not usable (empty if it is)."""
@@ -112,6 +118,10 @@ class ParentResolver(Resolver):
     def __init__(self, referents: Iterable[FlagConfig | Group], pending: Collection[tuple[Project, str]] = ()) -> None:
         super().__init__(referents)
         self._pending = pending
+
+    def _is_usable(self, name: str) -> bool:
+        """As `Resolver._is_usable`, but with any characters, as existing keys may have them."""
+        return not name.startswith(ID_PREFIX)
 
     def find(self, name: str, project_id: Project) -> tuple[str, str]:
         """As `Resolver.find`, but with an empty ID for a parent that is to be created."""

@@ -79,8 +79,8 @@ def _nullable(json_schema: JsonSchema) -> JsonSchema:
 _STRING: JsonSchema = {"type": "string"}
 _NULLABLE_STRING = _nullable(_STRING)
 _ID: JsonSchema = {"type": ["string", "integer"]}
-_KEY: JsonSchema = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}
-_KEY_OR_ID: JsonSchema = {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"}
+_KEY: JsonSchema = {"type": "string", "minLength": 1}
+_LABEL_OR_ID: JsonSchema = {"type": "string", "pattern": "^(id:.+|[A-Za-z0-9_-]+)$"}
 _NUMBER: JsonSchema = {"type": "number", "minimum": 0}
 _PERCENTAGE: JsonSchema = {"type": "number", "minimum": 0, "maximum": 100}
 _BOOLEAN: JsonSchema = {"type": "boolean"}
@@ -100,12 +100,21 @@ def _with_examples(*values: str) -> JsonSchema:
     return {**_NULLABLE_STRING, "examples": list(values)}
 
 
-def _validate_key_or_id(argument: str, value: Any) -> str:
-    name = validation.string(argument, value)
-    if name.startswith("id:"):
-        validation.identifier(argument, name.removeprefix("id:"))
-        return name
-    return validation.key(argument, name)
+def _or_id(validator: Validator) -> Validator:
+    """Return a validator that also accepts `id:` and an ID."""
+
+    def validate(argument: str, value: Any) -> str:
+        name = validation.string(argument, value)
+        if name.startswith("id:"):
+            validation.identifier(argument, name.removeprefix("id:"))
+            return name
+        return str(validator(argument, name))
+
+    return validate
+
+
+_validate_label_or_id = _or_id(validation.key)
+_validate_key_or_id = _or_id(validation.existing_key)
 
 
 def _validate_dependencies(argument: str, value: Any) -> dict[str, list[str]]:
@@ -147,7 +156,7 @@ SEGMENT = Object(
 VARIANT_SCHEMA = Object(
     VariantSpec,
     {
-        "key": Scalar(validation.key, _KEY),
+        "key": Scalar(validation.existing_key, _KEY),
         "name": _NULLABLE_TEXT,
         "description": _NULLABLE_TEXT,
         "payload": Scalar(VARIANT_PARAMS["payload"], {}),
@@ -193,7 +202,7 @@ READ_ONLY = ("id", "created_by", "created_at", "last_modified_by", "last_modifie
 """The fields that the service sets: a file may contain them, and plans ignore them."""
 
 _FLAG_FIELDS: dict[str, Schema] = {
-    "key": Scalar(validation.key, _KEY),
+    "key": Scalar(validation.existing_key, _KEY),
     "project_id": _RESOURCE_ID,
     "name": Scalar(FLAG_EDIT_PARAMS["name"], _NULLABLE_STRING),
     "description": Scalar(FLAG_EDIT_PARAMS["description"], _NULLABLE_STRING),
@@ -204,7 +213,7 @@ _FLAG_FIELDS: dict[str, Schema] = {
     "bucketing_salt": Scalar(FLAG_EDIT_PARAMS["bucketing_salt"], _NULLABLE_STRING),
     "bucketing_unit": Scalar(FLAG_EDIT_PARAMS["bucketing_unit"], _NULLABLE_STRING),
     "tags": _TEXTS,
-    "deployments": Array(Scalar(_validate_key_or_id, _KEY_OR_ID)),
+    "deployments": Array(Scalar(_validate_label_or_id, _LABEL_OR_ID)),
     "variants": Array(VARIANT_SCHEMA),
     "rollout_percentage": Scalar(FLAG_EDIT_PARAMS["rollout_percentage"], _PERCENTAGE),
     "rollout_weights": _WEIGHTS,

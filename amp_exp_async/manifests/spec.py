@@ -46,7 +46,7 @@ class VariantSpec:
     """The desired state of a variant. A field that is `UNSET` stays as it is.
 
     Attributes:
-        key: letters, digits, `_` and `-`.
+        key: the key; of a new variant: letters, digits, `_` and `-`, but not `off`.
         name: the name shown in the app.
         description: what it is for.
         payload: any JSON value; `None` is a payload of null.
@@ -81,7 +81,7 @@ class FlagConfigSpec:
     """The fields that `FlagSpec` and `ExperimentSpec` share. A field that is `UNSET` stays as it is.
 
     Attributes:
-        key: letters, digits, `_` and `-`.
+        key: the key; of a new flag or experiment: letters, digits, `_` and `-`.
         project_id: the project's ID; required to create it, and if the key exists in several projects.
         name: the name shown in the app.
         description: what it is for.

@@ -125,7 +125,7 @@ def test_unknown_step(amp_exp: RunCommand, file: Path, account: Emulator) -> Non
 def test_partly_failed_flag(amp_exp: RunCommand, file: Path, account: Emulator) -> None:
     """A flag with a failed step counts as failed, and its later steps are not started."""
     file.write_text(
-        "project_id: '1'\nflags:\n  - key: new-checkout\n    name: New\n    variants: [{key: 'on'}, {key: 'off'}]\n"
+        "project_id: '1'\nflags:\n  - key: new-checkout\n    name: New\n    variants: [{key: 'on'}, {key: 'new'}]\n"
     )
     account.inject(Fault.status(400), method="PATCH")
     result = amp_exp("apply", file, "--yes")

@@ -61,8 +61,10 @@ def amp(tmp_path: Path) -> Iterator[FileAccount]:
 
 def test_workflow(amp: FileAccount) -> None:
     """Export, edit, plan, apply and promote to another project."""
+    for project in ("1", "2"):
+        amp.emulator.state.add_deployment(id=f"5{project}", label="web", projectId=project)
     for key in ("new-checkout", "search"):
-        amp.emulator.state.add_flag(key=key, name=key, projectId="1")
+        amp.emulator.state.add_flag(key=key, name=key, projectId="1", deployments=["51"], tags=["until-2020-01-31"])
     assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
     assert amp("plan @flags.yaml --detailed-exitcode").status == 0
 

@@ -42,7 +42,7 @@ conditions = st.builds(
     Condition,
     prop=names.map("gp:{}".format),
     op=st.sampled_from(["is", "contains"]),
-    values=st.lists(names, max_size=3),
+    values=st.lists(names, min_size=1, max_size=3),
 )
 
 
@@ -105,6 +105,8 @@ def flag_specs(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, wi
         "rollout_weights": draw(maybe(weights)),
         "target_segments": draw(maybe(st.lists(segments(variant_keys), max_size=3))),
     }
+    if fields["enabled"] is True and not fields["deployments"]:
+        fields["deployments"] = LABELS[:1]
     if with_dependencies:
         fields["dependencies"] = draw(maybe(dependencies))
     if cls is ExperimentSpec:
@@ -122,9 +124,9 @@ def flag_specs(draw: st.DrawFn, cls: type[Any], key: str, project_id: str, *, wi
 def manifests(draw: st.DrawFn, *, with_dependencies: bool = False) -> Manifest:
     """Draw a manifest of few flags and experiments in two projects. Plans cannot create dependencies."""
     specs: dict[str, Any] = {}
-    for kind, cls in (("flags", FlagSpec), ("experiments", ExperimentSpec)):
-        # Few keys, so that manifests have some in common.
-        identities = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(KEYS[:3]))
+    # Few keys, so that manifests have some in common, but other ones for each kind.
+    for kind, cls, keys in (("flags", FlagSpec, KEYS[:3]), ("experiments", ExperimentSpec, KEYS[3:6])):
+        identities = st.tuples(st.sampled_from(PROJECTS), st.sampled_from(keys))
         chosen = draw(maybe(st.lists(identities, max_size=3, unique=True)))
         if chosen is not UNSET:
             specs[kind] = [

@@ -36,6 +36,12 @@ from tests.manifests.fixtures import account
 from tests.manifests.strategies import LABELS, PROJECTS, manifests
 
 
+@pytest.fixture(autouse=True)
+def deployment(emulator: Emulator) -> None:
+    """Add the deployment that the manifests name."""
+    emulator.state.add_deployment(id="51", label="web")
+
+
 def writes(emulator: Emulator) -> list[str]:
     """Return the requests that changed something, in order."""
     return [
@@ -183,8 +189,7 @@ async def test_variant_that_is_still_to_be_removed_is_no_drift(
 
 async def test_flag_is_enabled_last_and_disabled_first(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """It is never half-enabled."""
-    emulator.state.add_deployment(id="51", label="web")
-    on, off = VariantSpec(key="on", users=["u"]), VariantSpec(key="off", payload=1)
+    on, new = VariantSpec(key="on", users=["u"]), VariantSpec(key="new", payload=1)
     segment = Segment("s", [], 5, {"on": 1})
     flag = FlagSpec(
         key="f",
@@ -207,8 +212,8 @@ async def test_flag_is_enabled_last_and_disabled_first(emulator: Emulator, clien
         project_id="1",
         enabled=False,
         deployments=[],
-        variants=[on, off],
-        rollout_weights={"on": 2, "off": 1},
+        variants=[on, new],
+        rollout_weights={"on": 2, "new": 1},
         target_segments=[],
     )
     await apply_all(client, Manifest(flags=[changed]))
@@ -222,8 +227,12 @@ async def test_flag_is_enabled_last_and_disabled_first(emulator: Emulator, clien
     ]
 
     emulator.requests.clear()
-    await apply_all(client, Manifest(flags=[FlagSpec(key="f", enabled=True, variants=[on])]))
-    assert writes(emulator) == [f"DELETE /flags/{id}/variants/off", f"PATCH /flags/{id}"]
+    await apply_all(client, Manifest(flags=[FlagSpec(key="f", enabled=True, deployments=["web"], variants=[on])]))
+    assert writes(emulator) == [
+        f"POST /flags/{id}/deployments",
+        f"DELETE /flags/{id}/variants/new",
+        f"PATCH /flags/{id}",
+    ]
 
 
 BOTH = [VariantSpec(key="on"), VariantSpec(key="new")]
@@ -273,8 +282,7 @@ async def test_archiving_and_restoring_are_requests_of_their_own(
     steps: list[Any],
 ) -> None:
     """A flag is restored before everything else and archived after it. An archived flag is not enabled."""
-    for id, label in (("51", "web"), ("52", "ios")):
-        emulator.state.add_deployment(id=id, label=label)
+    emulator.state.add_deployment(id="52", label="ios")
     if live is not None:
         emulator.state.add_flag(id="1", key="a", variants=[{"key": "on"}], **live)
     manifest = Manifest(flags=[FlagSpec(key="a", project_id="1", **desired)])
@@ -315,7 +323,7 @@ async def test_archived_flag_that_would_serve_users_is_not_changed(
 async def test_failure_stops_only_its_flag(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """The flag is not enabled without a missing variant; other flags continue."""
     for key in ("a", "b"):
-        emulator.state.add_flag(key=key, id=key)
+        emulator.state.add_flag(key=key, id=key, deployments=["51"])
     emulator.inject(Fault.status(400), method="POST", path="/flags/a/variants")
     variants = [VariantSpec(key="on"), VariantSpec(key="new")]
     manifest = Manifest(flags=[FlagSpec(key=key, enabled=True, variants=variants) for key in ("a", "b")])
@@ -333,12 +341,16 @@ async def test_failure_stops_only_its_flag(emulator: Emulator, client: AsyncExpe
 async def test_failed_creation_skips_later_operations(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """They need the ID of the experiment."""
     emulator.inject(Fault.status(400), method="POST", path="/experiments")
-    manifest = Manifest(experiments=[ExperimentSpec(key="e", project_id="1", enabled=True)])
+    manifest = Manifest(experiments=[ExperimentSpec(key="e", project_id="1", enabled=True, deployments=["web"])])
     assert [outcome.status for outcome in await apply_all(client, manifest)] == ["failed", "skipped"]
 
 
 MANIFEST = Manifest(
-    flags=[FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload=1)])]
+    flags=[
+        FlagSpec(
+            key="a", project_id="1", enabled=True, deployments=["web"], variants=[VariantSpec(key="on", payload=1)]
+        )
+    ]
 )
 
 
@@ -347,7 +359,7 @@ async def test_drift_is_rejected(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, *, via_file: bool
 ) -> None:
     """Nothing is written, and the message has the old and the live value."""
-    flag = emulator.state.add_flag(key="a")
+    flag = emulator.state.add_flag(key="a", deployments=["51"])
     plan = await client.plan(MANIFEST)
     if via_file:
         plan.save(tmp_path / "plan.json")
@@ -364,7 +376,7 @@ async def test_drift_is_rejected(
 async def test_creation_and_completion_by_others_are_drift(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """They are drift even if the result is as planned."""
     plan = await client.plan(MANIFEST)
-    flag = emulator.state.add_flag(key="a")
+    flag = emulator.state.add_flag(key="a", deployments=["51"])
     with pytest.raises(EditConflictError, match="ID was none, is now"):
         await client.apply(plan)
 
@@ -402,7 +414,7 @@ async def test_undone_operations_of_a_journal_are_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
     """They are not skipped as done when the same plan is made again and applied with the same journal."""
-    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": 1}])
+    emulator.state.add_flag(key="a", id="1", deployments=["51"], variants=[{"key": "on", "payload": 1}])
     journal = tmp_path / "apply.jsonl"
     await apply_all(client, MANIFEST, journal=journal)
     await client.flags.edit("1", enabled=False)
@@ -424,7 +436,7 @@ async def test_journal_of_a_rejected_plan_has_no_effect(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
     """The plan is rejected again."""
-    emulator.state.add_flag(key="a", id="1")
+    emulator.state.add_flag(key="a", id="1", deployments=["51"])
     plan = await client.plan(MANIFEST)
     await client.flags.edit("1", enabled=True)
     for _ in range(2):
@@ -437,9 +449,9 @@ async def test_partly_applied_list_is_no_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, path: str
 ) -> None:
     """An item that somebody else added is drift."""
-    for label in LABELS:
+    for label in LABELS[1:]:
         emulator.state.add_deployment(id=f"id-{label}", label=label)
-    emulator.state.add_flag(key="a", id="1", deployments=["id-web"], variants=[{"key": "on"}])
+    emulator.state.add_flag(key="a", id="1", deployments=["51"], variants=[{"key": "on"}])
     emulator.state.add_users("flags", "1", "on", [f"old-{number}" for number in range(150)])
     variants = [VariantSpec(key="on", users=["new"])]
     plan = await client.plan(Manifest(flags=[FlagSpec(key="a", deployments=["ios"], variants=variants)]))
@@ -471,7 +483,7 @@ async def test_journal_must_be_a_path(client: AsyncExperimentClient) -> None:
 
 async def test_empty_plan_sends_nothing(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """It does not check for drift."""
-    emulator.state.add_flag(key="a", enabled=True, variants=[{"key": "on", "payload": 1}])
+    emulator.state.add_flag(key="a", enabled=True, deployments=["51"], variants=[{"key": "on", "payload": 1}])
     plan = await client.plan(MANIFEST)
     emulator.requests.clear()
     summary = await client.apply(plan)
@@ -496,6 +508,7 @@ async def test_prune_archives(emulator: Emulator, client: AsyncExperimentClient)
 
 def test_sync_apply(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> None:
     """The synchronous client applies as the asynchronous one does."""
+    experiment_emulator.state.add_deployment(id="51", label="web")
     with ExperimentClient(
         experiment_emulator.api_key, base_url=experiment_emulator.base_url, retry=no_backoff
     ) as client:

@@ -352,7 +352,7 @@ def test_a_manifest_made_in_code_is_validated_like_a_file(tmp_path: Path) -> Non
     variants: Any = [{"key": "on", "payload": float("nan")}, 5]
     specs: list[Any] = [
         FlagSpec(key="a", project_id="1"),
-        FlagSpec(key="a b", enabled="yes", variants=variants, tags="one"),  # type: ignore[arg-type]  # mistakes
+        FlagSpec(key="", enabled="yes", variants=variants, tags="one"),  # type: ignore[arg-type]  # mistakes
         FlagSpec(key="a", project_id="1"),
         Manifest(),
     ]

@@ -93,8 +93,8 @@ async def test_changes_have_values_before_and_after(emulator: Emulator, client: 
         enabled=True,
         tags=["x", "y"],
         deployments=["web", "id:52"],
-        variants=[VariantSpec(key="on", payload=1, users=["u1", "u3"], cohorts=["c1"]), VariantSpec(key="off")],
-        rollout_weights={"on": 2, "off": 0.5},
+        variants=[VariantSpec(key="on", payload=1, users=["u1", "u3"], cohorts=["c1"]), VariantSpec(key="new")],
+        rollout_weights={"on": 2, "new": 0.5},
         target_segments=[segment],
     )
     plan = await client.plan(Manifest(flags=[flag], experiments=[ExperimentSpec(key="a", exposure_event=None)]))
@@ -109,8 +109,8 @@ async def test_changes_have_values_before_and_after(emulator: Emulator, client: 
             "deployments": (["id:53", "id:99", "web"], ["id:52", "web"]),
             "variants.on.payload": ({"a": None}, 1),
             "variants.on.users": (["u1", "u2"], ["u1", "u3"]),
-            "variants.off": (UNSET, {"key": "off"}),
-            "rollout_weights.off": (UNSET, 0.5),
+            "variants.new": (UNSET, {"key": "new"}),
+            "rollout_weights.new": (UNSET, 0.5),
         },
         "a": {"exposure_event": ({"event_type": "e", "filters": []}, None)},
     }
@@ -140,7 +140,12 @@ async def test_actions(emulator: Emulator, client: AsyncExperimentClient) -> Non
     """A missing flag is created, an archived one restored; `prune` archives undeclared flags of declared projects."""
     fill(emulator)
     emulator.state.add_flag(key="extra")
-    manifest = Manifest(flags=[FlagSpec(key="new", project_id="1", enabled=True), FlagSpec(key="old", project_id="1")])
+    manifest = Manifest(
+        flags=[
+            FlagSpec(key="new", project_id="1", enabled=True, deployments=["web"]),
+            FlagSpec(key="old", project_id="1"),
+        ]
+    )
     plan = await client.plan(manifest)
     assert [(change.key, change.action) for change in plan.changes] == [("new", "create"), ("old", "restore")]
 
@@ -323,7 +328,9 @@ async def test_mappings_replace_segments_and_variants(emulator: Emulator, client
 
 async def make_sample_plan(emulator: Emulator, client: AsyncExperimentClient) -> Plan:
     """Return a plan with several kinds of changes."""
-    emulator.state.add_flag(key="a", id="1", variants=[{"key": "on", "payload": {"text": "```", "n": list(range(20))}}])
+    emulator.state.add_deployment(id="51")
+    variants = [{"key": "on", "payload": {"text": "```", "n": list(range(20))}}]
+    emulator.state.add_flag(key="a", id="1", deployments=["51"], variants=variants)
     manifest = Manifest(
         flags=[
             FlagSpec(key="a", project_id="1", enabled=True, variants=[VariantSpec(key="on", payload={"text": "```"})]),
@@ -464,4 +471,4 @@ def test_sync_plan(experiment_emulator: Emulator, no_backoff: RetryPolicy) -> No
         manifest = client.export()
         assert not client.plan(manifest)
         [flag] = manifest.of("flags")
-        assert client.plan(Manifest(flags=[attrs.evolve(flag, enabled=True)]))
+        assert client.plan(Manifest(flags=[attrs.evolve(flag, name="b")]))
