@@ -23,6 +23,8 @@ Identify = Callable[[T], Hashable]
 
 # Ten of the largest pages: objects that move while the list is read come again on the next page, not much later.
 _MAX_REMEMBERED = 10_000
+# A filter can leave pages empty, but a hundred in a row with a next page each are a list without end.
+_MAX_PAGES_WITHOUT_NEWS = 100
 
 
 class AsyncPager(Generic[T]):
@@ -40,7 +42,8 @@ class AsyncPager(Generic[T]):
     `async with contextlib.aclosing(aiter(pager)) as items`.
 
     Raises, while it is read:
-        UnexpectedResponseError: If a page differs from the API reference, or if a cursor repeats.
+        UnexpectedResponseError: If a page differs from the API reference, if a cursor repeats, or if 100 pages in a row
+            have no new item and the list still goes on.
         APIStatusError, APIConnectionError: As in every call. A page is retried, never the list from its beginning.
     """
 
@@ -78,7 +81,7 @@ class AsyncPager(Generic[T]):
         page = await self._fetch(self._start)
         while True:
             cursor = page.next_cursor
-            yield attrs.evolve(page, items=distinct.select(page.items))
+            yield attrs.evolve(page, items=distinct.select(page))
             if cursor is None:
                 return
             seen.add(cursor)
@@ -95,7 +98,7 @@ class AsyncPager(Generic[T]):
         seen, distinct = _SeenCursors(self._start), _DistinctItems(self._identify)
         page = await self._fetch(self._start)
         while True:
-            cursor, items, prefetch = page.next_cursor, distinct.select(page.items), None
+            cursor, items, prefetch = page.next_cursor, distinct.select(page), None
             del page
             try:
                 half = len(items) // 2
@@ -143,14 +146,28 @@ class _DistinctItems(Generic[T]):
         self._identify = identify
         self._known: set[Hashable] = set()
         self._order: deque[Hashable] = deque()
+        self._pages_without_news = 0
 
-    def select(self, items: list[T]) -> list[T]:
-        """Return the items that are not known yet, and remember them."""
-        if self._identify is None:
-            return items
+    def select(self, page: Page[T]) -> list[T]:
+        """Return the items of the next page that are not known yet, and remember them.
+
+        Raises:
+            UnexpectedResponseError: If the list does not end, although it brings no new items.
+        """
+        new = page.items if self._identify is None else self._remember(page.items, self._identify)
+        self._pages_without_news = 0 if new else self._pages_without_news + 1
+        if page.next_cursor is not None and self._pages_without_news >= _MAX_PAGES_WITHOUT_NEWS:
+            raise UnexpectedResponseError(
+                f"{_MAX_PAGES_WITHOUT_NEWS} pages in a row had no new item, and the list does not end. Pass the cursor "
+                f"{format_value(page.next_cursor)} if you want to continue from there.",
+                location=NEXT_CURSOR,
+            )
+        return new
+
+    def _remember(self, items: list[T], identify: Identify[T]) -> list[T]:
         new: list[T] = []
         for item in items:
-            identity = self._identify(item)
+            identity = identify(item)
             if identity not in self._known:
                 self._known.add(identity)
                 self._order.append(identity)

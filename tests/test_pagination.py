@@ -226,3 +226,38 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     pager = pagination.AsyncPager(fetch, asyncio.ensure_future, identify=str)
     assert "".join(await pager) == "abcdefaghijk"
+
+
+@pytest.mark.parametrize("repeated", [(), ("x",), ("x", "y")], ids=["empty pages", "one item", "two items"])
+@pytest.mark.parametrize("whole_pages", [True, False], ids=["pages", "items"])
+async def test_a_list_without_end(
+    *, client: AsyncExperimentClient, emulator: Emulator, repeated: tuple[str, ...], whole_pages: bool
+) -> None:
+    """Pages without a new item, with ever new cursors, end in an error after 100 requests without a new item."""
+    for nth in range(1, 150):
+        emulator.inject(page(nth, *repeated), nth=nth)
+    got: list[str] = []
+    pager = client.flags.list()
+    with pytest.raises(UnexpectedResponseError, match="the list does not end") as caught:  # noqa: PT012 - what came before counts
+        if whole_pages:
+            async for one in pager.pages():
+                got += [flag.id for flag in one.items]
+        else:
+            async for flag in pager:
+                got.append(flag.id)
+    assert caught.value.location == "nextCursor"
+    assert got == list(repeated)
+    assert len(emulator.requests) == 100 + bool(repeated)
+
+
+async def test_a_new_item_after_many_pages_without_one() -> None:
+    """Only pages in a row count, and the last page may be one of them."""
+    gap: list[list[str]] = [[]] * 99
+    pages = [["a"], *gap, ["b"], *gap, ["c"], *gap, ["a"]]
+
+    async def fetch(cursor: str | None) -> Page[str]:
+        index = int(cursor or 0)
+        return Page(pages[index], None if index == len(pages) - 1 else str(index + 1))
+
+    assert await pagination.AsyncPager(fetch, asyncio.ensure_future, identify=str) == ["a", "b", "c"]
+    assert await pagination.AsyncPager(fetch, asyncio.ensure_future) == ["a", "b", "c", "a"]
