@@ -1,4 +1,4 @@
-"""Write docs/operations.md from the declarations of the operations. With `--check`, fail if the page is out of date."""
+"""The generator of docs/operations.md from the declarations of the operations; `--check` fails if it is out of date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The execution of a run: what is executed, skipped or stopped, in which order, and what the journal records."""
+"""The execution of a run: the order of its operations, what stops them, and their records in the journal."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Task:
 
 @frozen
 class _Worker:
-    """What one worker of the pool uses for its operations, one at a time.
+    """The handler of one worker of the pool, with the counts and the signal of its current operation.
 
     Attributes:
         handler: sends the requests of an operation.
@@ -96,7 +96,7 @@ class _Worker:
 
 
 class BulkExecutor:
-    """Executes the operations of a run.
+    """The executor of the operations of a run.
 
     Attributes:
         pool: the workers.

@@ -1,4 +1,4 @@
-"""The requests of each operation: read the live state if that saves or settles a write, then send the difference."""
+"""The requests of each operation: reading if that saves or reconciles a write, then sending the difference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .protocols import Resources
 
 @frozen
 class PriorRun:
-    """What earlier runs did with an operation.
+    """The part of earlier runs in an operation.
 
     Attributes:
         is_rerun: whether one started it, so that it may have been applied.
@@ -46,7 +46,7 @@ FIRST_RUN = PriorRun()
 
 
 class OperationHandler:
-    """Executes operations one at a time.
+    """The executor of one operation at a time.
 
     Attributes:
         changed: the IDs that the current operation has added or removed so far.

@@ -25,8 +25,8 @@ from .operations import Operation
 from .results import Outcome
 
 _FORMAT = "amp_exp_async bulk journal 1"
-_NONE, _BEGUN, _DONE, _FAILED, _UNKNOWN = range(5)
-_CODES = {"begun": _BEGUN, "done": _DONE, "failed": _FAILED, "unknown": _UNKNOWN}
+_NONE, _STARTED, _DONE, _FAILED, _UNKNOWN = range(5)
+_CODES = {"begun": _STARTED, "done": _DONE, "failed": _FAILED, "unknown": _UNKNOWN}
 _DIGEST = re.compile("[0-9a-f]{16}")
 # More operations than a run ever starts ahead of an earlier one: a larger index in a file is an error.
 _MAX_GAP = 1_000_000
@@ -183,7 +183,7 @@ class Journal:
 
     def is_in_doubt(self, index: int) -> bool:
         """Return whether an earlier run started the operation, and its outcome is unknown."""
-        return self._code(index) in {_BEGUN, _UNKNOWN}
+        return self._code(index) in {_STARTED, _UNKNOWN}
 
     def check(self, index: int, digest: int) -> None:
         """Check that the journal has the same operation at this index, or none.

@@ -1,4 +1,4 @@
-"""Resolve the keys of flags and experiments to IDs with few list requests."""
+"""The resolver of keys of flags and experiments to IDs, with few list requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_CREATED = 10_000  # IDs of created flags that are kept
 
 @define
 class _ProjectIndex:
-    """What is known of the flags or experiments of a project, or of all projects.
+    """The known flags or experiments of a project, or of all projects.
 
     Attributes:
         cursor: where the list continues.

@@ -251,7 +251,7 @@ class InclusionOperation(VariantOperation):
 
 @frozen
 class AddUsers(InclusionOperation):
-    """Include users or devices in a variant: `users.add` for those that are not included yet.
+    """The inclusion of users or devices in a variant: `users.add` for those that are not included yet.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -268,7 +268,7 @@ class AddUsers(InclusionOperation):
 
 @frozen
 class RemoveUsers(InclusionOperation):
-    """Remove those of the users or devices that a variant includes, 100 per request.
+    """The removal of those of the users or devices that a variant includes, 100 per request.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -284,7 +284,7 @@ class RemoveUsers(InclusionOperation):
 
 @frozen
 class ReplaceUsers(InclusionOperation):
-    """Make a variant include these users and devices and no others. Only the difference is sent.
+    """The replacement of the users and devices that a variant includes. Only the difference is sent.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -300,7 +300,7 @@ class ReplaceUsers(InclusionOperation):
 
 @frozen
 class RemoveAllUsers(VariantOperation):
-    """Remove all users and devices of a variant.
+    """The removal of all users and devices of a variant.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -310,7 +310,7 @@ class RemoveAllUsers(VariantOperation):
 
 @frozen
 class AddCohorts(InclusionOperation):
-    """Include cohorts in a variant: `cohorts.add` for those that are not included yet.
+    """The inclusion of cohorts in a variant: `cohorts.add` for those that are not included yet.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -326,7 +326,7 @@ class AddCohorts(InclusionOperation):
 
 @frozen
 class RemoveCohorts(InclusionOperation):
-    """Remove those of the cohorts that a variant includes, 100 per request.
+    """The removal of those of the cohorts that a variant includes, 100 per request.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -342,7 +342,7 @@ class RemoveCohorts(InclusionOperation):
 
 @frozen
 class ReplaceCohorts(InclusionOperation):
-    """Make a variant include these cohorts and no others. Only the difference is sent.
+    """The replacement of the cohorts that a variant includes. Only the difference is sent.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -358,7 +358,7 @@ class ReplaceCohorts(InclusionOperation):
 
 @frozen
 class Edit(FlagOperation):
-    """Change fields of a flag or experiment: `flags.edit` or `experiments.edit`.
+    """An edit of fields of a flag or experiment: `flags.edit` or `experiments.edit`.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -376,7 +376,7 @@ class Edit(FlagOperation):
 
 @frozen
 class CreateVariant(VariantOperation):
-    """Create a variant: `variants.create`.
+    """The creation of a variant: `variants.create`.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -406,7 +406,7 @@ class CreateVariant(VariantOperation):
 
 @frozen
 class EditVariant(VariantOperation):
-    """Change fields of a variant: `variants.edit`.
+    """An edit of fields of a variant: `variants.edit`.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -423,7 +423,7 @@ class EditVariant(VariantOperation):
 
 @frozen
 class RemoveVariant(VariantOperation):
-    """Remove a variant and its inclusions: `variants.remove`.
+    """The removal of a variant and its inclusions: `variants.remove`.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -433,7 +433,7 @@ class RemoveVariant(VariantOperation):
 
 @frozen
 class AddDeployments(FlagOperation):
-    """Assign a flag or experiment to those of the deployments that it is not assigned to yet.
+    """The assignment of a flag or experiment to those of the deployments that it is not assigned to yet.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -445,7 +445,7 @@ class AddDeployments(FlagOperation):
 
 @frozen
 class RemoveDeployment(FlagOperation):
-    """Remove a flag or experiment from a deployment if it is assigned to it.
+    """The removal of a flag or experiment from a deployment if it is assigned to it.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
@@ -484,7 +484,7 @@ class _CreateOperation(Operation):
 
 @frozen(init=False)
 class CreateFlag(_CreateOperation):
-    """Create a flag: `flags.create`, with the same arguments.
+    """The creation of a flag: `flags.create`, with the same arguments.
 
     Attributes:
         project_id: the project's ID.
@@ -501,7 +501,7 @@ class CreateFlag(_CreateOperation):
 
 @frozen(init=False)
 class CreateExperiment(_CreateOperation):
-    """Create an experiment: `experiments.create`, with the same arguments.
+    """The creation of an experiment: `experiments.create`, with the same arguments.
 
     Attributes:
         project_id: the project's ID.

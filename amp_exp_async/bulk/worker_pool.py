@@ -86,7 +86,7 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
         """Wait for results and return all that are available. An empty list means that no more will come.
 
         Raises:
-            BaseException: The error that stopped the pool, once all results were taken.
+            BaseException: If an error stopped the pool: that error, once all results were taken.
         """
         if self._producer is None and not self.stopped:
             self._loop = asyncio.get_running_loop()

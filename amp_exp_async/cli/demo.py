@@ -75,7 +75,7 @@ def run_demo(reporter: Reporter) -> DemoSummary:
 
 @dataclass
 class ExpectedChanges:
-    """What the emulator must hold at the end.
+    """The state that the emulator must have at the end.
 
     Attributes:
         edits: the edited fields by flag ID.

@@ -82,12 +82,12 @@ def make_account(seed: int = 1) -> Document:
 
 
 def _distinct(random: Random, keys: list[str], count: int) -> Iterator[str]:
-    """Yield distinct keys, with a generation at the end of those that are used before."""
+    """Yield distinct keys, with a version at the end of those that are used before."""
     for index in range(count):
         if index % len(keys) == 0:
             random.shuffle(keys)
-        generation = index // len(keys)
-        yield f"{keys[index % len(keys)]}-v{generation + 1}" if generation else keys[index % len(keys)]
+        version = index // len(keys) + 1
+        yield f"{keys[index % len(keys)]}-v{version}" if version > 1 else keys[index % len(keys)]
 
 
 def _make_flag(random: Random, id: str, key: str, deployments: list[Document]) -> Document:

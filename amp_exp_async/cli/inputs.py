@@ -1,4 +1,4 @@
-"""What commands read: manifests and user IDs from files and standard input, and exports of the account."""
+"""The input of commands: manifests and user IDs from files and standard input, and exports of the account."""
 
 from __future__ import annotations
 

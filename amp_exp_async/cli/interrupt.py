@@ -19,7 +19,7 @@ _GRACE = 5.0  # seconds for requests in flight
 
 @frozen
 class RunEnd:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         summary: the counts of the run.

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amp_exp_async import UNSET, Progress
-from amp_exp_async import to_json as to_wire_json
+from amp_exp_async import to_json as to_json_text
 
 Advance: TypeAlias = Callable[[int], None]
 
@@ -54,7 +54,7 @@ def to_json(value: Any) -> Any:
         return {name: to_json(item) for name, item in known.items()}
     if is_array(value):
         return [to_json(item) for item in value]
-    return to_wire_json(value)
+    return to_json_text(value)
 
 
 def printable(value: object) -> str:
@@ -142,7 +142,7 @@ class WatchedRun(Protocol):
 
 
 class Reporter(Protocol):
-    """Shows the progress of one step after the other."""
+    """A display of the progress of one step after the other."""
 
     def step(self, title: str, total: int | None) -> AbstractContextManager[Advance]:
         """Show a step that the caller counts.

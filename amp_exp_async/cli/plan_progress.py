@@ -40,7 +40,7 @@ class FailedStep:
 
 
 class PlanProgress:
-    """Counts the outcomes of a plan that is being applied.
+    """The counted outcomes of a plan that is being applied.
 
     Args:
         plan: the plan.

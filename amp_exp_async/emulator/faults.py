@@ -1,4 +1,4 @@
-"""Faults: what goes wrong, and with which requests."""
+"""Faults, and the requests that they apply to."""
 
 import threading
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""What the live service refuses beyond its API reference: each refusal with its text, and the checks that raise them.
+"""The refusals of the live service beyond its API reference: their texts, and the checks that raise them.
 
 The texts are those that were observed. Where none is known, the text says what is wrong.
 """
@@ -18,7 +18,7 @@ Strictness = Literal["live", "documented"]
 
 @frozen
 class LiveSettings:
-    """What exists in an account beyond the state: cohorts (`None` if every ID exists) and group types."""
+    """The contents of an account beyond the state: cohorts (`None` if every ID exists) and group types."""
 
     cohorts: frozenset[str] | None
     group_types: frozenset[str]

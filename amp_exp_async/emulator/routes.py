@@ -1,4 +1,4 @@
-"""Routes to the handlers of operations, and what a handler gets and returns.
+"""Routes to the handlers of operations, and the arguments and results of handlers.
 
 An operation is one decorated function::
 

@@ -53,7 +53,7 @@ class CancelScope:
 
 
 class DeadlineTimer:
-    """Cancels scopes at their deadlines. All of them share one timer, because hardly any scope reaches its deadline."""
+    """A timer that cancels scopes at their deadlines: one for all scopes, because hardly any reaches its deadline."""
 
     def __init__(self) -> None:
         self._scopes: set[CancelScope] = set()

@@ -1,4 +1,4 @@
-"""Map aiohttp's exceptions and HTTP statuses to the errors of this library."""
+"""The mapping of aiohttp's exceptions and HTTP statuses to the errors of this library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from amp_exp_async.errors import (
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .refusals import Refusal, find_refusal
-from .request import Request, Response, excerpt
+from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency
 
 _MAX_CLOCK_ERROR = 5  # seconds: a `Retry-After` has whole seconds, and clocks differ
@@ -225,7 +225,7 @@ def make_status_error(
             advice = retry_advice(request) if ambiguous else f"Nothing was written. {advice}"
         elif ambiguous:
             advice = f"An earlier attempt may have been applied. {advice}".rstrip()
-    body = f": {excerpt(text)}" if text.strip() else ""
+    body = f": {truncate_body(text)}" if text.strip() else ""
     fact = f"{request.method} {request.path} failed with {status}{format_attempts(response.attempts)}{body}"
     message = _join(fact, note, advice)
     if status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -131,7 +131,7 @@ class CallStats:
 
 @define(eq=False)
 class CancelSignal:
-    """Asks the calls of one transport to stop, unless one of them has already written something.
+    """A request to the calls of one transport to stop, unless one of them has already written something.
 
     Attributes:
         requested: whether the calls were asked to stop.

@@ -1,4 +1,4 @@
-"""The refusals that the service explains in words: what they mean, their class of error, and the advice.
+"""The refusals that the service explains in words: their meaning, class of error and advice.
 
 All texts are matched as substrings of the body's message, in any case.
 """
@@ -20,7 +20,7 @@ _WORDED_STATUSES = frozenset({400, 403, 404, 405})
 
 
 class RefusalKind(enum.Enum):
-    """What a refusal says about the object. It decides the outcome of a repeat after an ambiguous attempt."""
+    """The statement of a refusal about the object. It decides the outcome of a repeat after an ambiguous attempt."""
 
     NOT_FOUND = "the object does not exist"
     NOT_INCLUDED = "none of the ids to remove is included"

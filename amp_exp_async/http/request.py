@@ -151,7 +151,7 @@ class Response:
         consequence = "None of it was used." if self.request.method == "GET" else "The request may have been applied."
         return UnexpectedResponseError(
             f"{self.request.method} {self.request.path} returned an unexpected response{where}: "
-            f"{self.key.redact(malformed.reason)}. It begins: {excerpt(self.text)}. {consequence} "
+            f"{self.key.redact(malformed.reason)}. It begins: {truncate_body(self.text)}. {consequence} "
             "If the API has changed, upgrade amp_exp_async.",
             location=malformed.location,
             body=self.text[:_MAX_EXCERPT],
@@ -161,6 +161,6 @@ class Response:
         )
 
 
-def excerpt(body: str) -> str:
+def truncate_body(body: str) -> str:
     """Return the beginning of a body on one line, for a message."""
     return truncate(" ".join(body.split()), _MAX_EXCERPT) or "(empty)"

@@ -1,4 +1,4 @@
-"""Decide what follows an attempt: pure functions and frozen objects."""
+"""The retry policy and its decisions: pure functions and frozen objects."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RECONCILED = {Idempotency.RENAME: RefusalKind.NOT_FOUND, Idempotency.ARCHIVE: R
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often a call is attempted, and how long it waits between attempts.
+    """The maximum number of attempts of a call, and the waits between them.
 
     The n-th wait is drawn evenly from 0 to `backoff_base * 2 ** (n - 1)` seconds, and at most `backoff_cap`. A
     `Retry-After` of the service is added. The policy does not decide what may be repeated: a request whose repetition
@@ -65,7 +65,7 @@ class RetryPolicy:
 
 
 class RetryDecision(enum.Enum):
-    """What follows an attempt."""
+    """The step that follows an attempt."""
 
     RETURN = "return the response"
     RAISE = "raise the response or failure as an error"
@@ -75,7 +75,7 @@ class RetryDecision(enum.Enum):
 
 @frozen
 class AttemptResult:
-    """How an attempt ended.
+    """The result of an attempt.
 
     Attributes:
         status: the HTTP status, or None if no complete response arrived.

@@ -1,4 +1,4 @@
-"""The transport: sends requests with rate limiting and retries, and reports ambiguous writes."""
+"""The transport: rate limiting and retries of requests, and reports of ambiguous writes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class RetryState:
 
 
 class Transport:
-    """Sends requests with the options of one client (or copy) over the session that they share.
+    """A sender of requests with the options of one client or copy, over the session that they share.
 
     Args:
         session: the session.

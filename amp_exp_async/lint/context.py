@@ -43,7 +43,7 @@ class Finding(Problem):
 
 @frozen
 class LintContext:
-    """What a rule checks.
+    """The input of a rule.
 
     Attributes:
         specs: all flags and experiments.

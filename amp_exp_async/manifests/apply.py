@@ -1,4 +1,4 @@
-"""Application of a plan: read again, reject the plan if live flags drifted, and run its operations in bulk."""
+"""The application of a plan: a check for drift, and then a bulk run of its operations."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _sort_sets(document: dict[str, Any], names: Iterable[str]) -> None:
 
 @frozen
 class FlagDiffer:
-    """Finds the changed fields between two documents of one flag or experiment.
+    """A comparison of two documents of one flag or experiment.
 
     A document has the fields of a manifest, as plain values.
 

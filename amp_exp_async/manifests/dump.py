@@ -1,4 +1,4 @@
-"""Write manifests as plain documents, and as YAML or JSON text that keeps what an existing file looks like."""
+"""Manifests as plain documents, and as YAML or JSON text that keeps the look of an existing file."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from .spec import KINDS, ExportScope, KindName, Manifest
 
 @frozen(kw_only=True)
 class ExportOptions:
-    """What an export reads in addition to the lists.
+    """The details that an export reads in addition to the lists.
 
     Attributes:
         users: whether to read the users and devices included in variants.

@@ -1,4 +1,4 @@
-"""Load and save manifests: files, folders and texts. A file is replaced as a whole or not at all."""
+"""Manifests in files, folders and texts: loading and saving. A file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 

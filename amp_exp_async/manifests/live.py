@@ -153,7 +153,7 @@ def _inclusion_spec(name: Inclusion, ids: Collection[str]) -> Any:
 
 
 class LiveReader:
-    """Reads live flags, experiments, deployments and groups.
+    """A reader of live flags, experiments, deployments and groups.
 
     Attributes:
         listed: all flags and experiments that were listed so far, whether or not their keys were requested.

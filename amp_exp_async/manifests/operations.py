@@ -46,7 +46,7 @@ def operations_for(change: ResourceChange) -> list[Operation]:
 
 
 class _OperationBuilder:
-    """Turns the fields of a change into operations. Each step takes its fields out of `_fields`."""
+    """The operations that make a change. Each step takes its fields out of `_fields`."""
 
     def __init__(self, change: ResourceChange) -> None:
         self._change = change

@@ -1,4 +1,4 @@
-"""Parse manifest documents, and validate manifests that were made in code, in the same way."""
+"""The parser of manifest documents, and the same validation for manifests that were made in code."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _is_deep(value: Any) -> bool:
 
 
 class Parser:
-    """Parses plain values, and validates specs that were made in code. It reports problems by file, line and path.
+    """A parser of plain values, which also validates specs made in code. It reports problems by file, line and path.
 
     Attributes:
         problems: the problems found so far.

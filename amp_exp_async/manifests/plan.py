@@ -1,4 +1,4 @@
-"""Plans: what would change if a manifest were applied. A plan can be printed, saved and applied."""
+"""Plans: the changes that would apply a manifest. A plan can be printed, saved and applied."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _REMEDIES: dict[KindName, str] = {
 
 
 class Resolver:
-    """Resolves the names in a manifest to IDs, and IDs to names."""
+    """A resolver of the names in a manifest to IDs, and of IDs to names."""
 
     singular: ClassVar[str]
     plural: ClassVar[str]
@@ -89,7 +89,7 @@ class Resolver:
 
 
 class DeploymentResolver(Resolver):
-    """Resolves deployments by label."""
+    """A resolver of deployments by label."""
 
     singular = "deployment"
     plural = "deployments"
@@ -104,7 +104,7 @@ class DeploymentResolver(Resolver):
 
 
 class ParentResolver(Resolver):
-    """Resolves what flags and experiments may depend on, by key.
+    """The resolver of the flags, experiments and groups that others may depend on, by key.
 
     Args:
         referents: the existing flags, experiments and groups.

@@ -1,4 +1,4 @@
-"""YAML 1.2 with ruamel.yaml: parse it with line numbers, write it, and update it in place."""
+"""YAML 1.2 with ruamel.yaml: parsing with line numbers, writing, and updates in place."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _construct(node: Any) -> Any:
 
 
 class _NodeReader:
-    """Converts ruamel.yaml's nodes to plain values, and collects their lines and problems."""
+    """The plain values of ruamel.yaml's nodes, with their lines and problems."""
 
     def __init__(self, file: str) -> None:
         self.lines: dict[str, int] = {}
@@ -269,7 +269,7 @@ def _represent_null(representer: Any, _: object) -> Any:
 
 
 class _Updater:
-    """Updates a document that ruamel.yaml has loaded."""
+    """An update of a document that ruamel.yaml has loaded."""
 
     def __init__(self, ruamel: Any) -> None:
         self._quoted = ruamel.scalarstring.DoubleQuotedScalarString

@@ -1,4 +1,4 @@
-"""Moving windows: they decide whether a request may be sent now, and when to ask again.
+"""Moving windows, which decide whether a request may be sent now, and when to ask again.
 
 There are as many permits as the limit allows requests in a second. A request takes a permit. When the response has
 arrived, the permit cools down for one second, less the minimum time that the network takes, and is then available

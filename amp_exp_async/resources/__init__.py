@@ -3,7 +3,7 @@
 from .base import (
     ApiOperation,
     Collection,
-    FlagSubresource,
+    CollectionResource,
     Resource,
     list_methods,
     list_operations,
@@ -50,8 +50,8 @@ __all__ = [
     "AsyncVersions",
     "BetaExperimentCreateParams",
     "Collection",
+    "CollectionResource",
     "FieldChange",
-    "FlagSubresource",
     "Groups",
     "OptimisticEdit",
     "Resource",

@@ -225,8 +225,8 @@ FLAGS = Collection("flags", Flag, Version[Flag])
 EXPERIMENTS = Collection("experiments", Experiment, Version[Experiment])
 
 
-class FlagSubresource(Resource, Generic[FlagConfigT_co]):
-    """A group of operations on flags or experiments, such as `client.flags.variants`."""
+class CollectionResource(Resource, Generic[FlagConfigT_co]):
+    """A resource of one collection, such as `client.flags` or `client.experiments.variants`."""
 
     def __init__(self, transport: Transport, collection: Collection[FlagConfigT_co]) -> None:
         super().__init__(transport, collection.name)

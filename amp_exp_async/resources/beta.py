@@ -14,7 +14,7 @@ from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import FLAG_CREATE_PARAMS, SegmentLike, VariantLike
 from amp_exp_async.validation import Validator
 
-from .base import EXPERIMENTS, FLAGS, Collection, FlagConfigT_co, FlagSubresource, Resource, operation
+from .base import EXPERIMENTS, FLAGS, Collection, CollectionResource, FlagConfigT_co, Resource, operation
 from .reconcile import could_be_ours, list_matching, send_creation
 from .versions import AsyncVersions
 
@@ -47,7 +47,7 @@ _CREATE: dict[str, Validator] = {name: FLAG_CREATE_PARAMS[name] for name in _SHA
 }
 
 
-class AsyncBetaFlagConfigs(FlagSubresource[FlagConfigT_co]):
+class AsyncBetaFlagConfigs(CollectionResource[FlagConfigT_co]):
     """The operations that flags and experiments of the Beta API share.
 
     Attributes:

@@ -13,7 +13,7 @@ from amp_exp_async.models import UNSET, Created, Deployment, FlagConfig, UnsetTy
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS
 
-from .base import FlagSubresource, Resource, operation, parse_created
+from .base import CollectionResource, Resource, operation, parse_created
 from .reconcile import send_creation
 
 
@@ -114,7 +114,7 @@ async def _find_deployment(project_id: str, label: str, write: AmbiguousWrite) -
     return Created(deployments[0].id) if deployments else None
 
 
-class AsyncFlagDeployments(FlagSubresource[FlagConfig]):
+class AsyncFlagDeployments(CollectionResource[FlagConfig]):
     """`client.flags.deployments` and `client.experiments.deployments`."""
 
     @operation("GET", "/{kind}/{id}/deployments")

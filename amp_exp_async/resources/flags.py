@@ -24,7 +24,7 @@ from amp_exp_async.params import (
 )
 from amp_exp_async.validation import Validator
 
-from .base import EXPERIMENTS, FLAGS, Collection, FlagConfigT_co, FlagSubresource, operation, parse_created
+from .base import EXPERIMENTS, FLAGS, Collection, CollectionResource, FlagConfigT_co, operation, parse_created
 from .deployments import AsyncFlagDeployments
 from .inclusions import AsyncCohorts, AsyncUsers
 from .optimistic import OptimisticEdit
@@ -43,7 +43,7 @@ _FILTERS: dict[str, Validator] = {
 _EXPERIMENT_FILTERS: dict[str, Validator] = _FILTERS | {"delivery_method": validation.string}
 
 
-class AsyncFlagConfigs(FlagSubresource[FlagConfigT_co]):
+class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
     """The operations that `client.flags` and `client.experiments` share.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The history of a flag or experiment: what each version changed, and restoring a version."""
+"""The history of a flag or experiment: the changes of each version, and restoring a version."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from amp_exp_async.http import Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
 
-from .base import Collection, FlagSubresource, operation
+from .base import Collection, CollectionResource, operation
 
 Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | File
 """IDs; or a file (its path, or open) with one ID per line. Blank lines and lines that begin with `#` are skipped."""
@@ -36,7 +36,7 @@ JournalPath: TypeAlias = str | os.PathLike[str]
 _MAX_REMOVED_PER_OPERATION = 2000
 
 
-class _Inclusions(FlagSubresource[FlagConfig]):
+class _Inclusions(CollectionResource[FlagConfig]):
     """The IDs that variants include.
 
     Args:

@@ -17,7 +17,7 @@ from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segme
 from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from amp_exp_async.validation import Validator
 
-from .base import FlagSubresource, operation
+from .base import CollectionResource, operation
 from .diff import format_diff, json_equal
 from .three_way_merge import MergeConflict, find_lost, merge
 
@@ -49,7 +49,7 @@ def nothing_written() -> Generator[None, None, None]:
         raise
 
 
-class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
+class OptimisticEdit(CollectionResource[FlagConfigT_co]):
     """Edits that reject conflicting changes instead of overwriting them."""
 
     @operation("GET", "/{kind}/{id}")
@@ -92,8 +92,8 @@ class OptimisticEdit(FlagSubresource[FlagConfigT_co]):
         if dry_run:
             changed_fields(before, edited)
             return edited
-        again = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
-        return await self.write(id, before, edited, again)
+        reapplied = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
+        return await self.write(id, before, edited, reapplied)
 
     def checked_base(self, id: str, base: FlagConfig) -> FlagConfigT_co:
         """Return the earlier reading that an edit starts from.

@@ -1,4 +1,4 @@
-"""Reconcile a creation whose outcome is ambiguous, by reading back."""
+"""The reconciliation, by reading back, of a creation whose outcome is ambiguous."""
 
 from __future__ import annotations
 

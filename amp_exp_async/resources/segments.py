@@ -13,7 +13,7 @@ from amp_exp_async.models import Condition, FlagConfig, Maybe, Segment, UnsetTyp
 from amp_exp_async.params import SegmentLike
 from amp_exp_async.validation import Validator
 
-from .base import FlagSubresource
+from .base import CollectionResource
 from .optimistic import OptimisticEdit
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
@@ -50,7 +50,7 @@ _EDIT: dict[str, Validator] = {
 _case_policy = validation.one_of("exact", "ignore", "lower")
 
 
-class AsyncSegments(FlagSubresource[FlagConfigT_co]):
+class AsyncSegments(CollectionResource[FlagConfigT_co]):
     """`client.flags.segments` and `client.experiments.segments`: single target segments, changed by guarded edits.
 
     An edit replaces all target segments at once. These methods read the segments, change one, and write them back,
@@ -165,7 +165,7 @@ class AsyncSegments(FlagSubresource[FlagConfigT_co]):
         return await OptimisticEdit(self._transport, self._collection).edit(id, changed, reapply=reapply)
 
 
-class AsyncTags(FlagSubresource[FlagConfigT_co]):
+class AsyncTags(CollectionResource[FlagConfigT_co]):
     """`client.flags.tags` and `client.experiments.tags`: single tags, changed by guarded edits.
 
     An edit replaces all tags at once. These methods read the tags, and write them back merged with the changes that

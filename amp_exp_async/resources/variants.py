@@ -17,11 +17,11 @@ from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import VARIANT_PARAMS
 
-from .base import FlagSubresource, expect_ok, operation
+from .base import CollectionResource, expect_ok, operation
 from .reconcile import send_creation
 
 
-class AsyncVariants(FlagSubresource[FlagConfig]):
+class AsyncVariants(CollectionResource[FlagConfig]):
     """`client.flags.variants` and `client.experiments.variants`."""
 
     @operation("GET", "/{kind}/{id}/variants")

@@ -10,7 +10,7 @@ from amp_exp_async.models import UNSET, FlagConfig, UnsetType, Version
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.validation import Validator
 
-from .base import FlagConfigT_co, FlagSubresource, Resource, operation
+from .base import CollectionResource, FlagConfigT_co, Resource, operation
 
 _FILTERS: dict[str, Validator] = {
     "start": validation.aware_datetime,
@@ -19,7 +19,7 @@ _FILTERS: dict[str, Validator] = {
 }
 
 
-class AsyncVersions(FlagSubresource[FlagConfigT_co]):
+class AsyncVersions(CollectionResource[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`."""
 
     @operation("GET", "/{kind}/{id}/versions")

@@ -1,4 +1,4 @@
-"""JSON field names. No other package contains camelCase."""
+"""JSON field names. In the code of the client, only this package contains camelCase."""
 
 from __future__ import annotations
 

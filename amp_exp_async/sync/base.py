@@ -1,4 +1,4 @@
-"""Provides the decorators that derive a blocking class from an async one, so that nothing is written twice."""
+"""Decorators that derive a blocking class from an async one, so that nothing is written twice."""
 
 # The decorators below are part of `SyncResource`.
 # pyright: reportPrivateUsage=false
@@ -98,10 +98,10 @@ class Pager(Generic[T]):
 def iter_over_async(portal: BlockingPortal, start: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
     """Yield the items of an async generator that runs in the portal's event loop."""
     source = start()
-    generation = portal.generation
+    pid = portal.pid
     try:
         while True:
-            portal.check_not_forked(generation)
+            portal.check_not_forked(pid)
             try:
                 item = portal.call(source.__anext__)
             except StopAsyncIteration:
@@ -110,5 +110,5 @@ def iter_over_async(portal: BlockingPortal, start: Callable[[], AsyncGenerator[T
     finally:
         # If this thread cannot wait (the client is closed, or the loop's own thread collects garbage), the loop
         # closes the generator by itself.
-        if not portal.closed and not portal.in_loop_thread() and generation == portal.generation:
+        if not portal.closed and not portal.in_loop_thread() and pid == portal.pid:
             portal.call(source.aclose)

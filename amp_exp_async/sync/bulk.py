@@ -1,4 +1,4 @@
-"""Provides bulk runs for blocking callers."""
+"""Bulk runs for blocking callers."""
 
 # The decorator below is part of `SyncResource`.
 # pyright: reportPrivateUsage=false
@@ -53,7 +53,7 @@ class BulkRun:
 
     def __iter__(self) -> Generator[Outcome, None, None]:
         """Yield the outcomes as operations finish."""
-        generation = self._portal.generation
+        pid = self._portal.pid
         token = _Token()
         token_ref = weakref.ref(token)
         try:
@@ -62,13 +62,13 @@ class BulkRun:
                 unread.extend(outcomes or ())
                 while unread:
                     yield unread.popleft()
-                self._portal.check_not_forked(generation)
+                self._portal.check_not_forked(pid)
         finally:
             if token_ref() is None:
                 # The garbage collector clears weak references to garbage before it closes a generator. It may run
                 # while this thread holds a lock, so waiting here could deadlock.
                 self._run.request_stop()
-            elif generation == self._portal.generation:
+            elif pid == self._portal.pid:
                 self.close()
 
     def wait(self) -> BulkSummary:

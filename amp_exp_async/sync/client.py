@@ -1,4 +1,4 @@
-"""Provides the blocking clients."""
+"""The blocking clients."""
 
 from __future__ import annotations
 

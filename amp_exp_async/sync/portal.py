@@ -1,4 +1,4 @@
-"""Provides a portal: an event loop on its own thread, and blocking calls into it from other threads.
+"""The portal: an event loop on its own thread, and blocking calls into it from other threads.
 
 anyio's `BlockingPortal` is not used: it takes 1.4 times the CPU per call, it cannot be interrupted by Ctrl-C
 while it waits, and it does not survive a fork.
@@ -45,7 +45,7 @@ class BlockingPortal:
             after_fork: Called in a forked child, to drop what belongs to the parent's event loop.
         """
         self.closed = False
-        self.generation = 0
+        self.pid = os.getpid()
         self._name = name
         self._finish = finish
         self._after_fork = after_fork
@@ -97,20 +97,20 @@ class BlockingPortal:
         if not self.in_loop_thread():
             thread.join()
 
-    def check_not_forked(self, generation: int) -> None:
-        """Raise if the process was forked since the portal was of this generation.
+    def check_not_forked(self, pid: int) -> None:
+        """Raise if this is a forked child of the process with an earlier value of `pid`.
 
         Raises:
-            ConfigurationError: If it was.
+            ConfigurationError: If it is.
         """
-        if generation != self.generation:
+        if pid != self.pid:
             raise ConfigurationError("this was started before a fork and belongs to the parent. Start a new one")
 
     def after_fork(self) -> None:
         """Forget the thread, which was not copied into this forked child, and leave the parent's loop alone."""
         if self._loop is not None:
             leak(self._loop)
-        self.generation += 1
+        self.pid = os.getpid()
         self._lock = threading.RLock()
         self._loop = self._thread = None
         self._after_fork()

@@ -11,7 +11,7 @@ _READ_TWICE = ["GET", "GET"]
 
 
 class Interleaving:
-    """Lets one client at a time send its next request, chosen at random.
+    """A scheduler that lets one client at a time send its next request, chosen at random.
 
     A client that has read twice continues until it has written: between these requests, guarded edits do not protect
     others' changes (docs/reliability.md).

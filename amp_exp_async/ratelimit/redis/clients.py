@@ -1,4 +1,4 @@
-"""Registry of the lease clients of this process, which share one fallback limit while Redis is unavailable."""
+"""The registry of the lease clients of this process, which share one fallback limit while Redis is unavailable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease client: it refreshes a lease, and falls back to a local limit while Redis is unavailable."""
+"""The lease client, which refreshes a lease, and falls back to a local limit while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAX_CREDIT, _MIN_CREDIT = 10, -5  # refreshes
 
 @frozen(kw_only=True)
 class LeaseRequest:
-    """What a client reports.
+    """The report of a client.
 
     Attributes:
         client: the id of the client.
@@ -94,7 +94,7 @@ class LeaseRequest:
 
 @frozen
 class LeaseResponse:
-    """What a client gets.
+    """The part of the permits that a client gets.
 
     Attributes:
         capacity: the number of permits that it may use.
