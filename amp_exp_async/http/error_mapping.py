@@ -28,7 +28,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
-from .refusals import Refusal, find_refusal
+from .refusals import KnownRefusal, find_refusal
 from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency
 
@@ -63,7 +63,7 @@ _RETRY_ADVICE = {
 }
 
 
-def error_class(status: int, refusal: Refusal | None = None) -> type[APIStatusError]:
+def error_class(status: int, refusal: KnownRefusal | None = None) -> type[APIStatusError]:
     """Return the class of error for an HTTP status and the refusal that the body contains."""
     if refusal is not None and status == HTTPStatus.BAD_REQUEST:
         return refusal.error

@@ -28,7 +28,7 @@ class RefusalKind(enum.Enum):
 
 
 @frozen
-class Refusal:
+class KnownRefusal:
     """A refusal that is recognised by its text.
 
     Attributes:
@@ -44,40 +44,42 @@ class Refusal:
     path_end: str = ""
 
 
-_REFUSALS: dict[str, Refusal] = {
-    r"flag or experiment not found": Refusal(
+_REFUSALS: dict[str, KnownRefusal] = {
+    r"flag or experiment not found": KnownRefusal(
         "Check the ID (not the key), the region, and whether the object was deleted.",
         NotFoundError,
         RefusalKind.NOT_FOUND,
     ),
-    r"variant key does not exist": Refusal(
+    r"variant key does not exist": KnownRefusal(
         "Check the variant's key, and whether the variant was removed or renamed.",
         NotFoundError,
         RefusalKind.NOT_FOUND,
     ),
-    r"there are no users for this key": Refusal(
+    r"there are no users for this key": KnownRefusal(
         "None of the IDs is included in the variant.", kind=RefusalKind.NOT_INCLUDED
     ),
-    r"cannot edit archived flag": Refusal(
+    r"cannot edit archived flag": KnownRefusal(
         "If the object is archived, un-archive it first, in a call of its own: restore(id). "
         "Otherwise send archive without other fields.",
         kind=RefusalKind.ARCHIVED,
     ),
-    r"cannot activate without deployments": Refusal("Add a deployment first: deployments.add(id, [deployment_id])."),
-    r"web experiments are not supported": Refusal("Edit web experiments in the app.", MethodNotAllowedError),
-    r"internal server error": Refusal(
+    r"cannot activate without deployments": KnownRefusal(
+        "Add a deployment first: deployments.add(id, [deployment_id])."
+    ),
+    r"web experiments are not supported": KnownRefusal("Edit web experiments in the app.", MethodNotAllowedError),
+    r"internal server error": KnownRefusal(
         "The service answers this if a cohort does not exist. Check the cohort IDs.", path_end="cohorts"
     ),
-    r'"([^"]{1,200})" is not allowed': Refusal(
+    r'"([^"]{1,200})" is not allowed': KnownRefusal(
         'The service does not accept the field "{}" here: leave it out. If an object that was read had it in its '
         "extra, write the object without it: attrs.evolve(segment, extra={{}})."
     ),
-    r"invalid bucketing unit": Refusal("Use a group type that is configured in the project as bucketing_unit."),
-    r"unarchived flags or experiments or templates using this deployment": Refusal(
+    r"invalid bucketing unit": KnownRefusal("Use a group type that is configured in the project as bucketing_unit."),
+    r"unarchived flags or experiments or templates using this deployment": KnownRefusal(
         "Remove the deployment from all flags and experiments that use it first, or archive them: "
         "flags.deployments.remove(id, deployment_id)."
     ),
-    r"does not have permission \(([^)]{1,200})\)": Refusal(
+    r"does not have permission \(([^)]{1,200})\)": KnownRefusal(
         'The permission "{}" is missing. It is the permission of the user who created the key: '
         "give it to this user, or use a key of a user who has it."
     ),
@@ -85,7 +87,7 @@ _REFUSALS: dict[str, Refusal] = {
 _PATTERNS = [(re.compile(text, re.IGNORECASE), refusal) for text, refusal in _REFUSALS.items()]
 
 
-def find_refusal(status: int, body_text: str, path: str = "") -> Refusal | None:
+def find_refusal(status: int, body_text: str, path: str = "") -> KnownRefusal | None:
     """Return the refusal whose text a response contains, or None.
 
     Args:
