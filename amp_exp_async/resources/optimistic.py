@@ -13,6 +13,7 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
 from amp_exp_async.formatting import format_value
+from amp_exp_async.http import Request
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
 from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from amp_exp_async.validation import Validator
@@ -119,12 +120,14 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         Raises:
             InvalidInputError: If an edit cannot make the change.
             EditConflictError: If someone else changed the same values.
+            APITimeoutError: If other guarded edits of the flag last until the deadline.
         """
         ours = changed_fields(base, edited)
         if not ours:
             return cast("FlagConfigT_co", base)
-        path = self._request(self.read, id=id).path
-        async with self._exclusive(path):
+        request = self._request(self._patch, {}, id=id)
+        path = request.path
+        async with self._exclusive(request):
             live = await self.read(id)
             with nothing_written():
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
@@ -140,10 +143,14 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         return written
 
     @asynccontextmanager
-    async def _exclusive(self, path: str) -> AsyncGenerator[None, None]:
-        """Exclude the other guarded edits of this client from the same flag."""
-        locks = self._transport.session.edit_locks
-        await locks.acquire(path, None)
+    async def _exclusive(self, request: Request) -> AsyncGenerator[None, None]:
+        """Exclude the other guarded edits of this client from the flag that a request writes."""
+        transport, path, locks = self._transport, request.path, self._transport.session.edit_locks
+        state = transport.start(request)
+        try:
+            await locks.acquire(path, state.deadline)
+        except TimeoutError:
+            raise transport.deadline_error(state, "while it waited for other guarded edits of the same flag") from None
         try:
             yield
         finally:

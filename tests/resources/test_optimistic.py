@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
+import orjson
 import pytest
 
 from amp_exp_async import (
     UNSET,
+    APITimeoutError,
     AsyncExperimentClient,
     BadRequestError,
     Condition,
@@ -30,6 +33,7 @@ from tests.resources.concurrent_writers import (
     with_concurrent_write,
     write_elsewhere,
 )
+from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 READ_WRITE_READ = ["GET", "GET", "PATCH", "GET"]
 
@@ -371,6 +375,45 @@ async def test_a_cancelled_edit_releases_the_lock(client: AsyncExperimentClient,
     first.cancel()
     assert (await waiting).tags == ["a", "b", "c"]
     assert not client.flags.transport.session.edit_locks
+
+
+class HangingWrites(ScriptedSession):
+    """A session in which reads are answered at once, and writes never."""
+
+    async def request(self, method: str, url: object, **options: Any) -> Answer:
+        return await ScriptedSession([self.answers[method == "PATCH"]]).request(method, url, **options)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda flags: flags.guarded_edit("1", enabled_and_renamed),
+        lambda flags: flags.tags.add("1", ["c"]),
+        lambda flags: flags.segments.remove("1", "Pilot"),
+    ],
+    ids=["guarded_edit", "tags.add", "segments.remove"],
+)
+def test_the_wait_for_other_edits_ends_at_the_deadline(edit: Callable[[Any], Awaitable[Flag]]) -> None:
+    """Edits that wait for one that hangs time out together, each at its own deadline, and free the lock."""
+    pilot = {**PILOT, "rolloutWeights": {"on": 1}}
+    flag = {"id": "1", "key": "a", "name": "old", "enabled": False, "tags": ["x"], "targetSegments": [pilot]}
+    session = HangingWrites([Answer(body=orjson.dumps(flag)), Answer(seconds=1000.0)])
+    url = "https://service.example"
+
+    async def edits() -> list[tuple[Any, float]]:
+        client = AsyncExperimentClient("edit-management-key", base_url=url, session=session, deadline=50, timeout=50)
+        holder = asyncio.ensure_future(client.flags.guarded_edit("1", enabled_and_renamed))
+        await asyncio.sleep(0.1)
+        flags = client.with_options(deadline=1.5).flags
+        results = await asyncio.gather(*(outcome(edit(flags)) for _ in range(8)))
+        assert (await outcome(holder))[0].attempts == 1
+        assert not client.flags.transport.session.edit_locks
+        return results
+
+    for error, elapsed in run(edits()):
+        assert isinstance(error, APITimeoutError)
+        assert "PATCH /flags/1 was not sent: the deadline of 1.5 s passed while it waited for other" in str(error)
+        assert (error.sent, elapsed) == (False, pytest.approx(1.5))
 
 
 async def test_an_edit_of_an_earlier_reading(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
