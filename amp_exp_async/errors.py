@@ -188,9 +188,9 @@ class RateLimitError(APIStatusError):
     ends.
 
     Attributes:
-        retry_after: the seconds after which the service accepts requests again, or None if it does not say.
-        daily: whether the daily limit was exceeded: the response mentions a day, or asks to wait for more than a
-            minute.
+        retry_after: the seconds after which the service accepts requests again, at the latest when the UTC day ends;
+            None if it does not say.
+        daily: whether the daily limit was exceeded: the response asks to wait until the UTC day ends, or says so.
     """
 
     def __init__(

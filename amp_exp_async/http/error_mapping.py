@@ -30,7 +30,7 @@ from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .refusals import KnownRefusal, find_refusal
 from .request import Request, Response, truncate_body
-from .retry import AttemptResult, Idempotency
+from .retry import AttemptResult, Idempotency, RequestedWait
 
 _MAX_CLOCK_ERROR = 5  # seconds: a `Retry-After` has whole seconds, and clocks differ
 
@@ -191,20 +191,18 @@ def make_connection_error(
 
 def make_status_error(
     response: Response,
-    retry_after: float | None,
+    wait: RequestedWait,
     *,
     ambiguous: bool,
     note: str = "",
-    daily_reset: float | None = None,
 ) -> APIStatusError:
     """Return the error for a response that rejects the request.
 
     Args:
         response: the response.
-        retry_after: the seconds that it asks to wait.
+        wait: the wait that it asks for.
         ambiguous: whether any attempt may have been applied.
         note: why no further attempt was made, as a sentence, unless the policy forbids it.
-        daily_reset: the POSIX time at which the daily limit resets, if that is the reason.
     """
     request, status, text = response.request, response.status, response.text
     details: dict[str, Any] = {
@@ -216,8 +214,10 @@ def make_status_error(
         "attempts": response.attempts,
     }
     refusal = find_refusal(status, text, request.path)
-    if daily_reset is not None:
-        advice = reset_advice(daily_reset)
+    if wait.daily:
+        advice = reset_advice(wait.ends_at)
+    elif wait.seconds and status == HTTPStatus.TOO_MANY_REQUESTS:
+        advice = f"The service asks for {f'{wait.seconds:.1f}'.removesuffix('.0')} s. {_ADVICE[status]}"
     else:
         advice = _status_advice(status) if refusal is None else refusal.advice
     if request.method != "GET":
@@ -229,7 +229,7 @@ def make_status_error(
     fact = f"{request.method} {request.path} failed with {status}{format_attempts(response.attempts)}{body}"
     message = _join(fact, note, advice)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimitError(message, **details, retry_after=retry_after, daily=daily_reset is not None)
+        return RateLimitError(message, **details, retry_after=wait.seconds, daily=wait.daily)
     return error_class(status, refusal)(message, **details)
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from attrs import field, frozen
 
+from amp_exp_async.ratelimit import seconds_to_midnight
 from amp_exp_async.validation.settings import non_negative_seconds, positive_int
 
-from .refusals import RefusalKind
+from .refusals import RefusalKind, json_message
 
 _MAX_EXPONENT = 64  # more would overflow
-_DAILY_LIMIT_RE = re.compile(r"\b(day|daily|today)\b", re.IGNORECASE)
-_DAILY_RETRY_AFTER = 60.0  # seconds; the limit per second never asks for a longer wait
+_NUMBER_RE = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_MIN_POSIX_TIME = 1e9  # in the year 2001; no service asks to wait for as many seconds
+_MAX_POSIX_TIME = 1e10  # in the year 2286
+_DAILY_LIMIT_RE = re.compile(r"\bdaily\b[\w\s]{0,30}\b(limit|quota)\b|\bper[ -]day\b", re.IGNORECASE)
+_DAY_RE = re.compile(r"\b(day|daily|today)\b", re.IGNORECASE)
+_SECOND_RE = re.compile(r"second(?!s)|/\s*s\b", re.IGNORECASE)
+_MAX_SHORT_WAIT = 60.0  # seconds; the limit per second does not ask for a longer wait
+_MAX_BURST = 30.0  # seconds for which the limit per second may refuse every request
 
 
 class Idempotency(enum.Enum):
@@ -100,6 +107,24 @@ class AttemptResult:
         return self.retryable if self.status is None else self.ambiguous or self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 
+@frozen
+class RequestedWait:
+    """The wait that the service asks for.
+
+    Attributes:
+        seconds: the seconds, until the end of the UTC day at most; None if it does not say.
+        daily: whether the daily limit is the reason.
+        ends_at: the POSIX time at which the wait ends, by the clock of the service.
+    """
+
+    seconds: float | None = None
+    daily: bool = False
+    ends_at: float = 0.0
+
+
+NO_WAIT = RequestedWait()
+
+
 def is_success(status: int) -> bool:
     """Return whether a status is 2xx."""
     return 200 <= status < 300
@@ -132,17 +157,61 @@ def decide(
     return RetryDecision.RETRY if result.may_succeed_later and attempts_left else RetryDecision.RAISE
 
 
-def parse_retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
-    """Return the seconds that a `Retry-After` header (seconds or a date) asks to wait; None without a valid one."""
+def read_requested_wait(
+    status: int,
+    headers: Mapping[str, str],
+    body_text: str,
+    *,
+    now: float,
+    refused_for: float = 0.0,
+    near_daily_limit: bool = False,
+) -> RequestedWait:
+    """Return the wait that a response asks for. It ends with the UTC day at the latest.
+
+    Args:
+        status: the HTTP status.
+        headers: the response headers.
+        body_text: the response body.
+        now: the POSIX time by the local clock.
+        refused_for: the seconds for which every response was a 429.
+        near_daily_limit: whether the counted requests of the day come close to the daily limit.
+    """
+    service_now = _service_time(headers, now)
+    rest_of_day = seconds_to_midnight(service_now)
+    seconds = parse_retry_after(headers, now)
+    daily = status == HTTPStatus.TOO_MANY_REQUESTS and is_daily(
+        seconds, body_text, rest_of_day=rest_of_day, refused_for=refused_for, near_daily_limit=near_daily_limit
+    )
+    if daily and (seconds is None or seconds <= _MAX_SHORT_WAIT):
+        seconds = rest_of_day
+    if seconds is not None:
+        # The local clock counts too, in case the `Date` of the response is wrong.
+        seconds = min(seconds, rest_of_day, seconds_to_midnight(now))
+    return RequestedWait(seconds, daily, service_now + (seconds or 0.0))
+
+
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks to wait; None without a header that can be understood.
+
+    It has seconds, a date, or a POSIX time in seconds or milliseconds. Times are measured against the `Date` of the
+    response, or against `now` without one.
+    """
     value = headers.get("Retry-After", "").strip()
-    if value.replace(".", "", 1).isdecimal():
-        return float(value)
-    time = parse_http_date(value)
-    return None if time is None else max(0.0, time - now())
+    if _NUMBER_RE.fullmatch(value):
+        number = float(value)
+        if number < _MIN_POSIX_TIME:
+            return number
+        scale = next((scale for scale in (1.0, 1000.0) if _MIN_POSIX_TIME <= number / scale < _MAX_POSIX_TIME), None)
+        time = None if scale is None else number / scale
+    else:
+        time = parse_http_date(value)
+    return None if time is None else max(0.0, time - _service_time(headers, now))
 
 
 def parse_http_date(text: str) -> float | None:
     """Return the POSIX time of a date in a header; None if the text is not a date."""
+    if not text:
+        return None
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()
@@ -150,6 +219,34 @@ def parse_http_date(text: str) -> float | None:
         return None
 
 
-def is_daily(retry_after: float | None, body: str) -> bool:
-    """Return whether a 429 is about the daily limit: its body says so, or its `Retry-After` exceeds a minute."""
-    return (retry_after is not None and retry_after > _DAILY_RETRY_AFTER) or _DAILY_LIMIT_RE.search(body) is not None
+def is_daily(
+    retry_after: float | None, body_text: str, *, rest_of_day: float, refused_for: float, near_daily_limit: bool
+) -> bool:
+    """Return whether a 429 is about the daily limit. If in doubt, it is about the limit per second.
+
+    Args:
+        retry_after: the seconds that it asks to wait.
+        body_text: the response body.
+        rest_of_day: the seconds to the end of the UTC day.
+        refused_for: the seconds for which every response was a 429.
+        near_daily_limit: whether the counted requests of the day come close to the daily limit.
+    """
+    if retry_after is not None and retry_after > _MAX_SHORT_WAIT:
+        reaches_midnight = retry_after >= rest_of_day - _MAX_SHORT_WAIT
+        return reaches_midnight or near_daily_limit or _names_daily_limit(body_text)
+    if retry_after is None and _names_daily_limit(body_text):
+        return True
+    is_suspect = near_daily_limit or _DAY_RE.search(body_text) is not None
+    return is_suspect and refused_for >= _MAX_BURST
+
+
+def _names_daily_limit(body_text: str) -> bool:
+    """Return whether the message of a JSON body names the daily limit, and no limit per second."""
+    message = json_message(body_text)
+    return message is not None and _DAILY_LIMIT_RE.search(message) is not None and _SECOND_RE.search(body_text) is None
+
+
+def _service_time(headers: Mapping[str, str], now: float) -> float:
+    """Return the POSIX time of a response by the clock of the service, or `now` if it does not say."""
+    time = parse_http_date(headers.get("Date", ""))
+    return now if time is None else time

@@ -34,6 +34,8 @@ T = TypeVar("T")
 _MAX_CONNECT_SECONDS = 10.0
 # Connecting (with the TLS handshake) must time out before the attempt: then it is known that nothing was sent.
 _CONNECT_SHARE = 0.9
+_PER_DAY = 100_000  # requests that the service allows in a UTC day
+_NEARLY_ALL = 0.9
 _CONTENT_TYPE = ("Content-Type",)
 
 
@@ -65,6 +67,7 @@ class HttpSession:
         concurrency: limits the requests in flight.
         locks: keep writes to one object apart.
         edit_locks: keep guarded edits of one flag apart, each of which takes several requests.
+        refused_since: the loop time since which every response was a 429; None if the last one was not.
         in_flight: the scopes of the calls in flight.
         deadline_timer: cancels attempts that time out.
         on_close: awaited before the session is closed.
@@ -100,6 +103,7 @@ class HttpSession:
         self.requests = 0
         self.retries = 0
         self.rate_limited = 0
+        self.refused_since: float | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic
@@ -118,6 +122,12 @@ class HttpSession:
             rate_limited=self.rate_limited,
             seconds_waited=self.limiter.seconds_waited,
         )
+
+    @property
+    def is_near_daily_limit(self) -> bool:
+        """Whether the counted requests of the day come close to the daily limit, which others may use too."""
+        limit = None if self._options.rate_limit is None else self._options.rate_limit.per_day
+        return self.limiter.requests_today >= _NEARLY_ALL * (limit or _PER_DAY)
 
     def open(self) -> aiohttp.ClientSession:
         """Return the aiohttp session, which is created on first use.

@@ -23,7 +23,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     UnexpectedResponseError,
 )
-from amp_exp_async.ratelimit import LimitExceededError, seconds_to_midnight
+from amp_exp_async.ratelimit import LimitExceededError
 
 from .deadlines import CancelScope
 from .error_mapping import (
@@ -36,7 +36,7 @@ from .error_mapping import (
 )
 from .options import Attempt, CallOptions, CallStats, CancelSignal
 from .request import Request, Response
-from .retry import RetryDecision, confirms_removal, decide, is_daily, is_success, parse_retry_after
+from .retry import NO_WAIT, RequestedWait, RetryDecision, confirms_removal, decide, is_success, read_requested_wait
 from .session import HttpSession
 
 T = TypeVar("T")
@@ -74,6 +74,7 @@ class RetryState:
         ambiguous: whether an attempt may have been applied, without a response that confirms it.
         in_flight: whether an attempt was sent whose outcome is not known yet.
         received: whether the service may have received an attempt.
+        requested_wait: the wait that the last response asked for.
     """
 
     request: Request
@@ -83,6 +84,7 @@ class RetryState:
     ambiguous: bool = False
     in_flight: bool = False
     received: bool = False
+    requested_wait: RequestedWait = NO_WAIT
 
     @property
     def name(self) -> str:
@@ -202,7 +204,7 @@ class Transport:
         """
         attempt_result, policy = result.attempt_result, self.options.retry
         state.in_flight = attempt_result.ambiguous
-        asked, daily = self._retry_after(result)
+        asked, daily = state.requested_wait.seconds, state.requested_wait.daily
         wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter is no secret
         if attempt_result.status == HTTPStatus.TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
@@ -217,28 +219,15 @@ class Transport:
         state.ambiguous = state.ambiguous or attempt_result.ambiguous
         if decision is RetryDecision.RECONCILE:
             reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
-            raise AmbiguousWriteError(
-                AmbiguousWrite(self, state, self.make_error(state, result, asked), reason, result)
-            )
+            raise AmbiguousWriteError(AmbiguousWrite(self, state, self.make_error(state, result), reason, result))
         if decision is RetryDecision.RAISE or (daily and self.options.deadline_excludes_queueing):
-            raise self.make_error(state, result, asked)
+            raise self.make_error(state, result)
         if state.deadline is not None and self.session.time() + wait >= state.deadline:
             pause = f"wait {wait:.1f} s and " if wait >= 0.1 else ""
             note = f"The deadline of {self.options.deadline} s left no time to {pause}try again."
-            raise self.make_error(state, result, asked, note)
+            raise self.make_error(state, result, note)
         _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
         return wait
-
-    def _retry_after(self, result: Response | TransportFailure) -> tuple[float | None, bool]:
-        """Return the seconds that the service asks to wait, and whether the daily limit is reached.
-
-        If the daily limit is reached and the service gives no time, these are the seconds until the day ends.
-        """
-        if not isinstance(result, Response):
-            return None, False
-        asked = parse_retry_after(result.headers, self.session.wall_clock)
-        daily = result.status == HTTPStatus.TOO_MANY_REQUESTS and is_daily(asked, result.text)
-        return seconds_to_midnight(self.session.wall_clock()) if daily and asked is None else asked, daily
 
     async def _attempt(self, state: RetryState, number: int) -> Response | TransportFailure:
         """Wait for the concurrency limit and the rate limiter, and send once."""
@@ -301,14 +290,34 @@ class Transport:
         """Release the permit of an attempt, count it and report it."""
         if isinstance(result, Response):
             answered = reached = True
-            throttled = result.status == HTTPStatus.TOO_MANY_REQUESTS and not self._retry_after(result)[1]
+            state.requested_wait = self._read_wait(result, sent_at)
+            throttled = result.status == HTTPStatus.TOO_MANY_REQUESTS and not state.requested_wait.daily
         else:
             answered, reached, throttled = False, result.sent, False
+            state.requested_wait = NO_WAIT
         if reached:
             self._record(state)
         self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
         if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
             self._log_attempt(state, result, self.session.time() - sent_at)
+
+    def _read_wait(self, response: Response, sent_at: float) -> RequestedWait:
+        """Return the wait that a response asks for, and remember for how long the service has refused everything."""
+        session = self.session
+        if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+            session.refused_since = None
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return NO_WAIT
+        elif session.refused_since is None:
+            session.refused_since = sent_at
+        return read_requested_wait(
+            response.status,
+            response.headers,
+            response.text,
+            now=session.wall_clock(),
+            refused_for=0.0 if session.refused_since is None else session.time() - session.refused_since,
+            near_daily_limit=session.is_near_daily_limit,
+        )
 
     def _record(self, state: RetryState) -> None:
         """Count an attempt that the service may have received."""
@@ -337,7 +346,7 @@ class Transport:
             _LOG.exception("on_attempt raised")
 
     def make_error(
-        self, state: RetryState, result: Response | TransportFailure, asked: float | None = None, note: str = ""
+        self, state: RetryState, result: Response | TransportFailure, note: str = ""
     ) -> APIConnectionError | APIStatusError:
         """Return the error for the last attempt of a call."""
         if isinstance(result, TransportFailure):
@@ -349,9 +358,8 @@ class Transport:
                 ambiguous=state.ambiguous,
                 note=note,
             )
-        daily_reset = self.session.wall_clock() + asked if asked is not None and self._retry_after(result)[1] else None
         response = attrs.evolve(result, attempts=state.attempts)
-        return make_status_error(response, asked, ambiguous=state.ambiguous, note=note, daily_reset=daily_reset)
+        return make_status_error(response, state.requested_wait, ambiguous=state.ambiguous, note=note)
 
     def deadline_error(self, state: RetryState, wait: str = "") -> APITimeoutError:
         """Return the error for a deadline that passed during a wait."""

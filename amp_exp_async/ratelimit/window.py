@@ -82,7 +82,10 @@ class MovingWindow(Protocol):
         ...
 
     def pause(self, now: float, seconds: float, *, daily: bool) -> None:
-        """Give out no permits for some seconds; `daily` if the limit of the day is the reason."""
+        """Give out no permits for some seconds, until the UTC day ends at most.
+
+        `daily` if the limit of the day is the reason.
+        """
         ...
 
     def resume_at(self, now: float) -> tuple[float, bool]:
@@ -214,6 +217,7 @@ class PermitWindow:
         return cooled
 
     def pause(self, now: float, seconds: float, *, daily: bool) -> None:
+        seconds = min(seconds, seconds_to_midnight(self._wall_clock()))
         if daily:
             self._day_paused_until = max(self._day_paused_until, now + seconds)
         else:

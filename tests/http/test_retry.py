@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from itertools import product
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amp_exp_async import RetryPolicy
 from amp_exp_async.http.refusals import RefusalKind
-from amp_exp_async.http.retry import AttemptResult, Idempotency, RetryDecision, decide, is_daily, parse_retry_after
+from amp_exp_async.http.retry import AttemptResult, Idempotency, RetryDecision, decide
 
 NOW = 1_700_000_000.0
 NEVER_REPEATED = {Idempotency.CREATE, Idempotency.NON_IDEMPOTENT}
@@ -109,68 +106,3 @@ def test_waits_double_up_to_the_cap() -> None:
 
     assert [policy.wait(attempt, 1.0) for attempt in (1, 2, 3, 4, 5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
     assert policy.wait(3, 0.25) == 0.5
-
-
-LATER = datetime.fromtimestamp(NOW + 90, UTC)
-VALID_RETRY_AFTER = {
-    "0": 0.0,
-    "7": 7.0,
-    " 7 ": 7.0,
-    "0.5": 0.5,
-    "86400": 86_400.0,
-    format_datetime(LATER, usegmt=True): 90.0,
-    format_datetime(LATER): 90.0,
-    format_datetime(LATER + timedelta(hours=2)).replace("+0000", "+0200"): 90.0,
-    format_datetime(LATER).replace("+0000", "-0000"): 90.0,
-    f"{LATER:%A, %d-%b-%y %H:%M:%S} GMT": 90.0,
-    f"{LATER:%a %b %d %H:%M:%S %Y}": 90.0,
-    format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True): 0.0,
-}
-INVALID_RETRY_AFTER = [
-    *("", ".", "soon", "-3", "-5", "+5", "5s", "1.2.3", "1e3", "inf", "nan", "²", "Wed"),
-    "99 Foo 2023 12:00:00 GMT",
-    "Wed, 21 Oct 99999 07:28:00 GMT",
-    "Wed, 21 Oct 2015 07:28:00 +9999",
-    "Wed, 21 Oct 2015 07:28:00 +99999999999999999",
-]
-
-
-def test_a_valid_retry_after() -> None:
-    """It is a number of seconds, or a date in any of the three forms of HTTP. A past date asks for no wait."""
-    seconds = {value: parse_retry_after({"Retry-After": value}, lambda: NOW) for value in VALID_RETRY_AFTER}
-    assert seconds == pytest.approx(VALID_RETRY_AFTER)
-
-
-def test_an_invalid_retry_after() -> None:
-    """It is ignored, so that it does not hide the response; so is a missing header."""
-    seconds = {value: parse_retry_after({"Retry-After": value}, lambda: NOW) for value in INVALID_RETRY_AFTER}
-    assert seconds == dict.fromkeys(INVALID_RETRY_AFTER)
-    assert parse_retry_after({}, lambda: NOW) is None
-
-
-@given(st.text() | st.text("0123456789.:, +-GMTWedOct"))
-def test_any_retry_after_can_be_parsed(value: str) -> None:
-    """The result is None or at least 0."""
-    seconds = parse_retry_after({"Retry-After": value}, lambda: NOW)
-
-    assert seconds is None or seconds >= 0.0
-
-
-@pytest.mark.parametrize(
-    ("retry_after", "body", "daily"),
-    [
-        (None, "", False),
-        (0.0, "", False),
-        (1.0, '{"error": "too many requests"}', False),
-        (60.0, "over 100 requests a second", False),
-        (60.5, "", True),
-        (3600.0, "", True),
-        (None, "100,000 requests a day", True),
-        (1.0, '{"error": "Daily limit exceeded"}', True),
-        (None, "no more requests TODAY", True),
-        (None, "holiday, days, yesterday, everyday", False),
-    ],
-)
-def test_daily_and_other_429s(retry_after: float | None, body: str, *, daily: bool) -> None:
-    """A 429 is about the daily limit if its body says so, or if it asks to wait for more than a minute."""
-    assert is_daily(retry_after, body) is daily

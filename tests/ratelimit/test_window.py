@@ -64,6 +64,17 @@ def test_when_to_try_again() -> None:
     assert window.acquire_nowait(60.5)
 
 
+@pytest.mark.parametrize("daily", [False, True])
+@pytest.mark.parametrize("seconds", [3600.5, 31e6, 1e300, math.inf])
+def test_a_pause_ends_with_the_day(seconds: float, daily: bool) -> None:
+    """Whatever the service or other processes ask for, permits are given out again when the UTC day ends."""
+    window = PermitWindow(lambda: MIDNIGHT - 3600.0)
+    window.pause(1.0, seconds, daily=daily)
+    assert window.resume_at(1.0) == (3601.0, daily)
+    assert not window.acquire_nowait(3600.9)
+    assert window.acquire_nowait(3601.0)
+
+
 def test_the_adaptive_limit_grows_before_a_permit_has_cooled_down() -> None:
     """Then that is when to try again, and when a permit is available."""
     window = create_window(100)

@@ -109,9 +109,10 @@ if reserve > 0 and reserved == 0 and unused == 0 and others_reserved == 0 then
     exhausted_for = (day + 1) * DAY - now
 end
 
--- Extend the pauses.
-local paused_until = math.max(tonumber(fields[3] or 0), pause > 0 and now + pause or 0)
-local day_paused_until = math.max(tonumber(fields[4] or 0), day_pause > 0 and now + day_pause or 0)
+-- Extend the pauses, to the end of the day at most: other versions of the library may have stored later times.
+local midnight = (day + 1) * DAY
+local paused_until = math.min(midnight, math.max(tonumber(fields[3] or 0), pause > 0 and now + pause or 0))
+local day_paused_until = math.min(midnight, math.max(tonumber(fields[4] or 0), day_pause > 0 and now + day_pause or 0))
 
 -- Write both hashes.
 local held = math.max(capacity, has)
@@ -127,7 +128,7 @@ else
 end
 redis.call('HSET', account, 'day', string.format('%.0f', day), 'used', string.format('%.0f', used),
     'pause', string.format('%.0f', paused_until), 'day_pause', string.format('%.0f', day_paused_until))
-redis.call('PEXPIREAT', account, string.format('%.0f', math.max((day + 2) * DAY, paused_until, day_paused_until)))
+redis.call('PEXPIREAT', account, string.format('%.0f', (day + 2) * DAY))
 
 -- The more clients want permits, the longer each waits, so that together they refresh less often than they send.
 local interval = math.min(1000, math.max(100, math.floor(2000 * claimants / limit)))

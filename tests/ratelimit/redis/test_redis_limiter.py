@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import os
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -22,6 +23,7 @@ from amp_exp_async import (
     RetryPolicy,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.ratelimit import SECONDS_PER_DAY
 from tests.ratelimit.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
@@ -93,7 +95,7 @@ async def test_a_call_that_stops_waiting_takes_no_permit(emulator: Emulator, mak
     assert len(emulator.requests) == 4
 
 
-@pytest.mark.parametrize(("retry_after", "daily"), [(50.0, False), (7200.0, True)], ids=["short", "daily"])
+@pytest.mark.parametrize(("retry_after", "daily"), [(50.0, False), (86400.0, True)], ids=["short", "daily"])
 async def test_a_429_pauses_the_clients_of_all_processes(
     *, retry_after: float, daily: bool, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
 ) -> None:
@@ -115,6 +117,34 @@ async def test_a_429_pauses_the_clients_of_all_processes(
     assert caught.value.retry_after is not None
     assert 0 < caught.value.retry_after <= retry_after
     assert len(emulator.requests) == 1
+
+
+async def keep_listing(client: AsyncExperimentClient) -> None:
+    """List flags until it fails."""
+    while True:
+        await client.flags.list()
+
+
+@pytest.mark.parametrize("pause", ["pause", "day_pause"])
+@pytest.mark.parametrize("until", ["4102444800000", "1771631394927000000", "9" * 300])
+async def test_a_pause_beyond_the_day_in_redis(
+    *, pause: str, until: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+) -> None:
+    """Another version may have stored it. It ends with the UTC day, also in Redis, and expires there soon after."""
+    async with client_of(emulator, make_limit(), deadline=5.0) as client:
+        await client.flags.list()
+        with Redis.from_url(redis_url) as redis:
+            (account,) = redis.keys(f"{{{namespace}:*account")
+            redis.hset(account, pause, until)
+            with pytest.raises(RateLimitError) as caught:
+                await keep_listing(client)
+            stored = float(redis.hget(account, pause) or 0) / 1000
+            assert 0 < redis.ttl(account) <= 2 * SECONDS_PER_DAY
+    assert caught.value.daily is (pause == "day_pause")
+    assert caught.value.retry_after is not None
+    assert 0.0 < caught.value.retry_after <= SECONDS_PER_DAY
+    assert stored % SECONDS_PER_DAY == 0
+    assert 0.0 < stored - time.time() <= SECONDS_PER_DAY
 
 
 async def test_requests_go_on_after_a_pause(emulator: Emulator, make_limit: MakeLimit) -> None:
