@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import orjson
 
+from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.emulator.documents import (
     GROUP_KINDS,
     KINDS,
@@ -88,12 +89,8 @@ def read_state(path: Path, clock: Callable[[], datetime]) -> EmulatorState:
 def write_state(path: Path, state: EmulatorState) -> None:
     """Replace the file by the state, completely or not at all."""
     content = orjson.dumps(dump_state(state), option=orjson.OPT_INDENT_2) + b"\n"
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    remove_abandoned_drafts(path)
+    replace_file(path, content)
 
 
 def _documents(parts: Mapping[str, Any], name: str) -> list[tuple[str, Document]]:

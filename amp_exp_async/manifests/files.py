@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from amp_exp_async import validation
+from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.errors import InvalidInputError, Problem
 from amp_exp_async.models import UNSET
 
@@ -110,9 +110,10 @@ def dumps(manifest: Manifest, *, format: Format = "yaml") -> str:
 def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "yaml") -> None:
     """Write a manifest to a file, or to a folder with one file for each flag and experiment.
 
-    Each file is replaced atomically. Comments, quotes and order of an existing YAML file are kept if possible. Flags
-    and experiments that exist in the file or folder, but not in the manifest, are removed. If the manifest is an
-    export, this applies only to its scope: see `Manifest.scope`.
+    Each file is replaced atomically and keeps its mode. If it is a link, its target is replaced. Comments, quotes and
+    order of an existing YAML file are kept if possible. Flags and experiments that exist in the file or folder, but
+    not in the manifest, are removed. If the manifest is an export, this applies only to its scope: see
+    `Manifest.scope`.
 
     The JSON Schema of the format is written next to it as `.amp-exp.schema.json`. The files refer to it, so that
     editors can complete and check them.
@@ -124,7 +125,8 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
 
     Raises:
         InvalidManifestError: If the manifest or an existing file has problems.
-        InvalidInputError: If two flags would be written to the same file.
+        InvalidInputError: If two flags would be written to the same file, or one to a linked folder, which `load`
+            does not read.
         OSError: If a file cannot be written.
 
     Example:
@@ -142,6 +144,7 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
     raise_for_problems(cross_checks(manifest))
     parts: dict[Path, Manifest | None]
     parts = {target: manifest} if is_file else _assign_files(manifest, existing_files, target, suffix)
+    _reject_linked_folders(target, parts)
     root = target.parent if is_file else target
     root.mkdir(parents=True, exist_ok=True)
     schema = root / SCHEMA_FILE
@@ -149,14 +152,15 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
         file: None if part is None else _file_text(file, part, schema, existing_files.get(file))
         for file, part in parts.items()
     }
-    write(schema, schema_text())
+    remove_abandoned_drafts(schema, *texts)
+    replace_file(schema, schema_text().encode(), follow_link=False)
     for file, text in texts.items():
         old = existing_files.get(file, _ExistingFile(None))
         if text is None:
             file.unlink()
         elif old.parsed is None or old.parsed.text != text:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, text, old.newline)
+            replace_file(file, text.replace("\n", old.newline).encode())
 
 
 @frozen
@@ -267,6 +271,17 @@ def _reject_case_collision(files: Iterable[Path], new: Collection[Path]) -> None
             )
 
 
+def _reject_linked_folders(root: Path, files: Iterable[Path]) -> None:
+    """Reject files in linked folders below the root: `load` does not follow links to folders."""
+    folders = {folder for file in files for folder in file.parents if folder.is_relative_to(root) and folder != root}
+    for folder in sorted(folders):
+        if folder.is_symlink():
+            rule = f"{folder} is a link to a folder, which load does not read"
+            raise InvalidInputError(
+                f"path: {rule}. Nothing was written. Replace the link by a folder.", argument="path", rule=rule
+            )
+
+
 def _entries(manifest: Manifest) -> Iterator[tuple[KindName, FlagConfigSpec]]:
     return ((kind, flag) for kind in KINDS for flag in manifest.of(kind))
 
@@ -277,19 +292,3 @@ def _identity(kind: KindName, flag: FlagConfigSpec) -> tuple[KindName, object, s
 
 def _manifest_of(entries: Iterable[tuple[KindName, FlagConfigSpec]]) -> Manifest:
     return merge_manifests(Manifest(**{kind: [flag]}) for kind, flag in entries)
-
-
-def write(file: Path, text: str, newline: str = "\n") -> None:
-    """Replace a file atomically."""
-    file = file.resolve()
-    draft = file.with_name(f".{file.name}.{os.getpid()}.draft")
-    try:
-        with draft.open("w", encoding="utf-8", newline=newline) as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if file.exists():
-            shutil.copymode(file, draft)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import orjson
 from attrs import frozen
 
 from amp_exp_async import validation
+from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
 from amp_exp_async.formatting import format_value
@@ -24,7 +25,6 @@ from .change import Action, ChangeSet, ResourceChange, parse_change, sort_change
 from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
 from .document import ManifestDocument, is_array, is_object
 from .dump import to_document
-from .files import write
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_live_document
 from .operations import operations_for
 from .parse import parse_document, problem_at, raise_for_problems, unknown_variants, validated
@@ -106,7 +106,9 @@ class Plan(ChangeSet):
         Args:
             path: the file.
         """
-        write(Path(path), self.to_json())
+        file = Path(path)
+        remove_abandoned_drafts(file)
+        replace_file(file, self.to_json().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

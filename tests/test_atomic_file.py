@@ -1,0 +1,204 @@
+"""Atomic writes: of every file that the package replaces."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amp_exp_async import FlagSpec, InvalidInputError, InvalidManifestError, Manifest, Plan, load, save
+from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
+from amp_exp_async.emulator import Emulator
+
+MANIFEST = Manifest(flags=[FlagSpec(key="a", project_id="1")])
+PLAN = Path(__file__).parent / "manifests" / "saved_plan.json"
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    "replace_file": lambda path: replace_file(path, b"{}"),
+    "save": lambda path: save(MANIFEST, path),
+    "Plan.save": lambda path: Plan.load(PLAN).save(path),
+    "Emulator.save": lambda path: Emulator().save(path),
+}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and links of POSIX")
+
+
+@pytest.fixture(params=WRITERS)
+def write(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """A function that writes a file."""
+    return WRITERS[request.param]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir() if file.name != ".amp-exp.schema.json")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666, 0o400])
+def test_the_mode_is_kept(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """The file keeps its mode, and the draft has the same while it is written."""
+    path = tmp_path / "file.json"
+    path.write_text("{}")
+    path.chmod(mode)
+    modes: list[int] = []
+    real_open = os.open
+
+    def recorded_open(file: str | Path, flags: int, *args: int) -> int:
+        descriptor = real_open(file, flags, *args)
+        if flags & os.O_CREAT and "file.json" in str(file):
+            modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return descriptor
+
+    monkeypatch.setattr(os, "open", recorded_open)
+    write(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert modes == [mode & 0o755]
+    assert names(tmp_path) == ["file.json"]
+
+
+def test_a_new_file_has_the_mode_of_new_files(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """It is the one that the umask gives."""
+    (tmp_path / "other.json").touch()
+    write(tmp_path / "file.json")
+    assert (tmp_path / "file.json").stat().st_mode == (tmp_path / "other.json").stat().st_mode
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["existing target", "missing target"])
+def test_a_link_is_kept(write: Callable[[Path], None], tmp_path: Path, exists: bool) -> None:
+    """Its target is written, in the folder of the target."""
+    if exists and write is WRITERS["save"]:
+        save(Manifest(), tmp_path / "target.json")
+    elif exists:
+        (tmp_path / "target.json").write_text("old")
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "file.json"
+    link.symlink_to("../target.json")
+    if write is WRITERS["save"] and not exists:
+        with pytest.raises(InvalidManifestError, match="cannot be read"):  # its content may have been lost
+            write(link)
+        return
+    write(link)
+    assert link.readlink() == Path("../target.json")
+    assert (tmp_path / "target.json").read_text() not in ("", "old")
+    assert names(tmp_path) == ["links", "target.json"]
+
+
+def test_a_circle_of_links_is_an_error(tmp_path: Path) -> None:
+    """It is not replaced by a file."""
+    link = tmp_path / "file.json"
+    link.symlink_to("file.json")
+    with pytest.raises(OSError, match="symbolic links"):
+        replace_file(link, b"{}")
+    assert link.is_symlink()
+
+
+def test_a_planted_link_is_not_followed(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the name of the draft could be guessed."""
+    victim, folder = tmp_path / "victim", tmp_path / "folder"
+    victim.write_text("precious")
+    folder.mkdir()
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    for name in ("file.json", ".amp-exp.schema.json"):
+        (folder / f".{name}.guessed.amp-exp-draft").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write(folder / "file.json")
+    assert victim.read_text() == "precious"
+    assert not (folder / "file.json").exists()
+
+
+def test_a_linked_schema_is_not_followed(tmp_path: Path) -> None:
+    """The JSON Schema beside a manifest replaces a link, which the user did not name."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".amp-exp.schema.json").symlink_to(victim)
+    save(MANIFEST, tmp_path / "flags.json")
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / ".amp-exp.schema.json").is_symlink()
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()], ids=["full disk", "Ctrl-C"])
+def test_a_failure_leaves_the_old_file(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+) -> None:
+    """No draft remains."""
+    path = tmp_path / "file.json"
+    path.write_text("{}\n")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os if step == "fsync" else Path, step, fail)
+    with pytest.raises(type(error)):
+        write(path)
+    assert path.read_text() == "{}\n"
+    assert names(tmp_path) == ["file.json"]
+
+
+def test_drafts_of_killed_processes_are_removed(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """Old ones: a recent one may belong to a process that is writing."""
+    program = (
+        "import os, pathlib, sys; from amp_exp_async.atomic_file import replace_file\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "replace_file(pathlib.Path(sys.argv[1]), b'{}')"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", program, tmp_path / "killed.json"], check=False)
+    old, recent = tmp_path.iterdir()
+    two_hours_ago = time.time() - 7200
+    os.utime(old, (two_hours_ago, two_hours_ago))
+    if write is WRITERS["replace_file"]:
+        remove_abandoned_drafts(tmp_path / "file.json")
+    write(tmp_path / "file.json")
+    assert names(tmp_path) == sorted([recent.name, "file.json"])
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    """A file that is not regular is not replaced."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    replace_file(pipe, b"content")
+    reader.join(60)
+    assert received == [b"content"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    remove_abandoned_drafts(pipe)
+
+
+def test_a_long_name(tmp_path: Path) -> None:
+    """The draft's name fits, whatever the length of the file's."""
+    path = tmp_path / ("ä" * 127)
+    replace_file(path, b"{}")
+    assert path.read_bytes() == b"{}"
+
+
+@pytest.mark.parametrize("linked", ["flags", "1", "1/flags"])
+def test_a_folder_is_not_saved_through_a_linked_folder(tmp_path: Path, linked: str) -> None:
+    """`load` would not read it. A link to the whole folder is followed by both."""
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.mkdir()
+    folder.mkdir()
+    (folder / linked).parent.mkdir(exist_ok=True)
+    (folder / linked).symlink_to(outside)
+    manifest = Manifest(flags=[FlagSpec(key="a", project_id=id) for id in ("1", "2")[: 1 if linked == "flags" else 2]])
+    with pytest.raises(InvalidInputError, match="which load does not read") as caught:
+        save(manifest, folder)
+    assert caught.value.argument == "path"
+    assert list(outside.iterdir()) == []
+
+    (tmp_path / "link").symlink_to(outside)
+    save(manifest, tmp_path / "link")
+    assert load(tmp_path / "link") == load(outside) == manifest
