@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeGuard, TypeVar
 
 import attrs
 from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.errors import NotFoundError
+from amp_exp_async.errors import BadRequestError, NotFoundError, PermissionDeniedError
 from amp_exp_async.http import Transport
-from amp_exp_async.models import UNSET, Deployment, FlagConfig, Group, Model, UnsetType, Variant
+from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Group, Model, UnsetType, Variant
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.validation import MAX_PAGE
 
@@ -34,6 +34,8 @@ InclusionLists: TypeAlias = Mapping[tuple[str, Inclusion], tuple[str, ...]]
 
 _CONVERTED = frozenset({"archived", "deployments", "dependencies", "variants"})
 _SERVER_FIELDS = frozenset({*READ_ONLY, "bucketing_salt"})
+_UNREADABLE = (BadRequestError, NotFoundError, PermissionDeniedError)
+"""The errors of a parent that does not exist, or that the key may not read."""
 
 
 @frozen
@@ -54,6 +56,11 @@ class LiveFlag:
     def from_listing(cls, flag: FlagConfig) -> Self:
         """Return a live flag with the fields that a list shows."""
         return cls(flag, tuple(flag.variants or ()))
+
+
+def is_web(flag: FlagConfig | FlagConfigSpec) -> TypeGuard[Experiment | ExperimentSpec]:
+    """Return whether it is a web experiment, which the API can neither create nor edit."""
+    return isinstance(flag, Experiment | ExperimentSpec) and flag.delivery_method == "web"
 
 
 def to_plain(value: Any) -> Any:
@@ -104,6 +111,8 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
             continue
         value = _parse_value(schema, getattr(flag, name))
         values[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value
+    if is_web(flag):
+        values["delivery_method"] = flag.delivery_method
     if flag.deleted:
         values["archived"] = True
     if flag.deployments is not UNSET:
@@ -156,12 +165,16 @@ class LiveReader:
     """A reader of live flags, experiments, deployments and groups.
 
     Attributes:
-        listed: all flags and experiments that were listed so far, whether or not their keys were requested.
+        listed: all flags and experiments that were listed so far, by kind and ID, whether or not their keys were
+            requested.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._max_concurrency = transport.session.max_concurrency
-        self.listed: list[FlagConfig] = []
+        self.listed: dict[tuple[KindName, str], FlagConfig] = {}
+        self._complete_lists: set[tuple[KindName, str | UnsetType]] = set()
+        self._groups: list[Group] | None = None
+        self._found: list[FlagConfig] = []
         self._mutexes = AsyncMutexes(transport)
         self._holdouts = AsyncHoldouts(transport)
         self._deployments = AsyncDeployments(transport)
@@ -185,24 +198,48 @@ class LiveReader:
         flags: Sequence[FlagConfig] = await self._flags[kind].list(
             key=key, project_id=project_id, include_archived=archived, limit=limit
         )
-        self.listed += flags
-        return [flag for flag in flags if keys is None or flag.key in keys]
+        by_id = {flag.id: flag for flag in flags}
+        self.listed |= {(kind, id): flag for id, flag in by_id.items()}
+        if key is UNSET:
+            self._complete_lists.add((kind, project_id))
+        return [flag for flag in by_id.values() if keys is None or flag.key in keys]
+
+    async def list_all(self, projects: Iterable[str]) -> None:
+        """List all flags and experiments of the projects that are not archived, except those listed so far."""
+        missing = [
+            (kind, project)
+            for project in sorted(set(projects))
+            for kind in KINDS
+            if not {(kind, project), (kind, UNSET)} & self._complete_lists
+        ]
+        await self.gather(
+            [partial(self.list_flags, kind, project, include_archived=False) for kind, project in missing]
+        )
 
     async def list_deployments(self) -> list[Deployment]:
         """Return all deployments."""
         return await self._deployments.list(limit=MAX_PAGE)
 
     async def list_parents(self, references: Iterable[ParentReference]) -> list[FlagConfig | Group]:
-        """Return all objects that the references may stand for: those listed so far, and the missing ones."""
-        candidates: list[FlagConfig | Group] = [*self.listed]
-        missing = _unresolved(dict.fromkeys(references), candidates)
-        if missing:
-            candidates += await self._mutexes.list(limit=MAX_PAGE)
-            candidates += await self._holdouts.list(limit=MAX_PAGE)
-        lookups = [partial(self._find, name, project_id) for name, project_id in _unresolved(missing, candidates)]
+        """Return all objects that the references may stand for: those read so far, and the missing ones."""
+        missing = _unresolved(dict.fromkeys(references), self._parents)
+        if missing and self._groups is None:
+            self._groups = [*await self._list_groups(self._mutexes), *await self._list_groups(self._holdouts)]
+        lookups = [partial(self._find, name, project_id) for name, project_id in _unresolved(missing, self._parents)]
         for flags in await self.gather(lookups):
-            candidates += flags
-        return candidates
+            self._found += flags
+        return self._parents
+
+    @property
+    def _parents(self) -> list[FlagConfig | Group]:
+        """What flags and experiments may depend on, as far as it was read."""
+        return [*self.listed.values(), *(self._groups or ()), *self._found]
+
+    async def _list_groups(self, groups: AsyncMutexes | AsyncHoldouts) -> list[Group]:
+        """Return all groups, or none if the key may not read them."""
+        with suppress(*_UNREADABLE):
+            return [*await groups.list(limit=MAX_PAGE)]
+        return []
 
     async def _find(self, name: str, project_id: Project) -> list[FlagConfig]:
         """Return the flags and experiments with a key or an ID."""
@@ -211,7 +248,7 @@ class LiveReader:
             lists = [partial(self.list_flags, kind, project, keys, include_archived=True) for kind in KINDS]
             return [flag for flags in await self.gather(lists) for flag in flags]
         for kind in KINDS:
-            with suppress(NotFoundError):
+            with suppress(*_UNREADABLE):
                 return [await self._flags[kind].get(name.removeprefix(ID_PREFIX))]
         return []
 

@@ -362,6 +362,7 @@ def problem_at(flag: FlagConfigSpec, field: str, message: str) -> Problem:
 
 def cross_checks(manifest: Manifest) -> Iterator[Problem]:
     """Yield the contradictions between valid values: inside a flag, and duplicate keys of a project."""
+    yield from _shared_keys(manifest)
     for kind in KINDS:
         by_key: dict[str, list[FlagConfigSpec]] = {}
         for flag in manifest.of(kind):
@@ -375,6 +376,21 @@ def cross_checks(manifest: Manifest) -> Iterator[Problem]:
                     yield problem_at(flag, "key", f"duplicate key {format_value(flag.key)}{where}: keep only one")
                     break
             by_key[flag.key].append(flag)
+
+
+def _shared_keys(manifest: Manifest) -> Iterator[Problem]:
+    """Yield a problem for each experiment with the key of a flag: in a project they share one set of keys."""
+    flags: dict[str, list[FlagConfigSpec]] = {}
+    for flag in manifest.of("flags"):
+        if flag.key and not flag.archived:
+            flags.setdefault(flag.key, []).append(flag)
+    for experiment in manifest.of("experiments"):
+        for flag in flags.get(experiment.key, ()) if not experiment.archived else ():
+            if UNSET in (flag.project_id, experiment.project_id) or flag.project_id == experiment.project_id:
+                first = problem_at(flag, "key", "")
+                fact = f"the key {format_value(flag.key)} is also the key of a flag, in {first.location or first.field}"
+                yield problem_at(experiment, "key", f"{fact}: a project can have it only once, so rename one of them")
+                break
 
 
 def _check_flag(flag: FlagConfigSpec) -> Iterator[Problem]:

@@ -25,7 +25,7 @@ from .change import Action, ChangeSet, ResourceChange, parse_change, sort_change
 from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
 from .document import ManifestDocument, is_array, is_object
 from .dump import to_document
-from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_live_document
+from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, is_web, to_live_document
 from .operations import operations_for
 from .parse import parse_document, problem_at, raise_for_problems, unknown_variants, validated
 from .references import (
@@ -34,12 +34,14 @@ from .references import (
     Project,
     check_dependencies,
     cohort_warnings,
+    inactive_parent_warnings,
+    live_parents_to_plan,
     parents_to_plan,
     project_of,
     retarget,
 )
 from .schema import SCHEMAS, Array, Object, Schema
-from .service_rules import broken_rules
+from .service_rules import broken_rules, dependent_problems, needed_by_others
 from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 
 _FORMAT = "amp_exp_async plan 1"
@@ -189,16 +191,9 @@ async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, pr
         pruned = [match for kind in KINDS for match in _prune_candidates(kind, projects[kind], matches, listed[kind])]
         manifest = merge_manifests([manifest, *(Manifest(**{match.kind: [match.desired]}) for match in pruned)])
         matches += pruned
+    matches, warnings = _leave_out_web(matches, _promoted_keys(original, project_id))
     matches = await reader.gather([partial(_read_details, reader, match) for match in matches])
-    parents = await _read_parents(reader, matches)
-    changes: list[ResourceChange] = []
-    warnings: list[Problem] = []
-    for match in matches:
-        change, change_problems = _plan_change(match, deployments)
-        changes += [change] if change else []
-        dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
-        problems += [*change_problems, *dependency_problems]
-        warnings += dependency_warnings
+    changes = await _plan_changes(reader, matches, deployments, problems, warnings)
     raise_for_problems(problems)
     if project_id is not None:
         warnings += cohort_warnings(original, project_id, changes)
@@ -208,6 +203,58 @@ async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, pr
         manifest=_subset_for(manifest, changes),
         warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),
     )
+
+
+def _promoted_keys(original: Manifest, project_id: str | None) -> set[str]:
+    """Return the keys of the experiments that are planned for a project other than their own."""
+    if project_id is None:
+        return set()
+    return {spec.key for spec in original.of("experiments") if spec.project_id not in (UNSET, project_id)}
+
+
+def _leave_out_web(matches: Iterable[_Match], promoted: Collection[str]) -> tuple[list[_Match], list[Problem]]:
+    """Return the matches without web experiments that would be created, promoted or pruned, and a warning for each."""
+    planned: list[_Match] = []
+    warnings: list[Problem] = []
+    for match in matches:
+        is_pruned = match.flag is not None and match.desired.location is None
+        if is_pruned and match.flag is not None and is_web(match.flag):
+            action = "archive"
+        elif is_web(match.desired) and (match.flag is None or match.desired.key in promoted):
+            action = "create or edit"
+        else:
+            planned.append(match)
+            continue
+        fact = f"is a web experiment, which the API cannot {action}"
+        warnings.append(problem_at(match.desired, "", f"{fact}: it was left out of the plan; change it in the app"))
+    return planned, warnings
+
+
+async def _plan_changes(
+    reader: LiveReader,
+    matches: Sequence[_Match],
+    deployments: DeploymentResolver,
+    problems: list[Problem],
+    warnings: list[Problem],
+) -> list[ResourceChange]:
+    """Return the changes of all matches, and add the problems and warnings to the lists."""
+    parents = await _read_parents(reader, matches)
+    changes: list[ResourceChange] = []
+    needed: list[tuple[_Match, ResourceChange]] = []
+    for match in matches:
+        change, change_problems = _plan_change(match, deployments)
+        dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
+        problems += [*change_problems, *dependency_problems]
+        warnings += dependency_warnings
+        if change:
+            changes.append(change)
+            warnings += inactive_parent_warnings(match.kind, match.desired, match.flag, parents)
+            if needed_by_others(change.fields):
+                needed.append((match, change))
+    await reader.list_all(change.project_id for _, change in needed)
+    for match, change in needed:
+        problems += dependent_problems(match.desired, str(change.id), change.fields, reader.listed.values())
+    return changes
 
 
 def _check_prunable(manifest: Manifest) -> None:
@@ -332,7 +379,15 @@ async def _read_parents(reader: LiveReader, matches: Sequence[_Match]) -> Parent
     live = await reader.list_parents(
         [(name, project_id) for name, project_id in references if (project_id, name) not in pending]
     )
-    return ParentResolver(live, pending)
+    parents = ParentResolver(live, pending)
+    return ParentResolver(
+        await reader.list_parents(
+            reference
+            for match in matches
+            for reference in live_parents_to_plan(match.kind, match.desired, match.flag, parents)
+        ),
+        pending,
+    )
 
 
 def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[ResourceChange | None, list[Problem]]:
@@ -366,7 +421,15 @@ def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[Resour
         fields=fields,
         deployments=deployment_ids if "deployments" in fields else {},
     )
-    return change, problems
+    return change, [*_invalid_operations(desired, change)]
+
+
+def _invalid_operations(desired: FlagConfigSpec, change: ResourceChange) -> Iterator[Problem]:
+    """Yield a problem if a value may stay as it is, but cannot be written."""
+    try:
+        operations_for(change)
+    except InvalidInputError as error:
+        yield problem_at(desired, error.argument, error.rule)
 
 
 def _action(flag: FlagConfig | None, fields: Mapping[str, FieldChange]) -> Action:
@@ -415,6 +478,10 @@ def _incomplete_values(desired: FlagConfigSpec, schema: Object, fields: Mapping[
             if any(condition.get("type", "property") != "property" for condition in segment.get("conditions") or ()):
                 reason = "has a condition on a cohort, which the API cannot write: change the segments in the app"
                 yield problem_at(desired, f"target_segments[{index}]", reason)
+            for number, condition in enumerate(segment.get("conditions") or ()):
+                if condition.get("values") == []:
+                    path = f"target_segments[{index}].conditions[{number}].values"
+                    yield problem_at(desired, path, "must contain at least one value")
     for name, field_schema in schema.fields.items():
         if name in fields:
             for path, noun in _missing_fields(field_schema, fields[name].after, name):
@@ -429,7 +496,9 @@ def _missing_fields(schema: Schema, value: Any, path: str) -> Iterator[tuple[str
                 yield from _missing_fields(schema.items, item, f"{path}[{index}]")
         case Object() if is_object(value):
             yield from (
-                (f"{path}.{name}", _NOUNS[schema.make]) for name in schema.required_to_create if name not in value
+                (f"{path}.{name}", _NOUNS[schema.make])
+                for name in schema.required_to_create
+                if name not in value or (value[name] is None and name != "name")
             )
             for name in (name for name in schema.fields if name in value):
                 yield from _missing_fields(schema.fields[name], value[name], f"{path}.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeAlias
@@ -18,6 +19,8 @@ from .parse import problem_at, raise_for_problems
 from .spec import KINDS, Dependencies, FlagConfigSpec, KindName, Manifest
 
 ID_PREFIX = "id:"
+
+_LOG = logging.getLogger("amp_exp_async")
 
 Referent: TypeAlias = Deployment | FlagConfig | Group
 Project: TypeAlias = str | UnsetType | None
@@ -127,6 +130,19 @@ class ParentResolver(Resolver):
         """As `Resolver.find`, but with an empty ID for a parent that is to be created."""
         return ("", "") if (project_id, name) in self._pending else super().find(name, project_id)
 
+    def unreadable(self, ids: Iterable[str]) -> list[str]:
+        """Return the IDs of parents that do not exist, or that the key may not read."""
+        return [id for id in ids if id not in self._by_id]
+
+    def inactive(self, ids: Iterable[str], project_id: Project) -> list[str]:
+        """Return the names of the parents that are disabled or archived."""
+        parents = [self._by_id[id] for id in ids if id in self._by_id]
+        return [
+            self.name(parent.id, project_id)
+            for parent in parents
+            if parent.deleted or (isinstance(parent, FlagConfig) and parent.enabled is False)
+        ]
+
 
 def _is_in(referent: Referent, project_id: Project) -> bool:
     return not (referent.project_id and project_id) or referent.project_id == project_id
@@ -138,9 +154,13 @@ def project_of(desired: FlagConfigSpec, live: FlagConfig | None) -> Project:
 
 
 def export_dependencies(live: FlagConfig, parents: ParentResolver) -> Dependencies | UnsetType:
-    """Return the dependencies of a live flag as a manifest declares them; `UNSET` if it has none."""
-    dependencies = live.parent_dependencies
-    by_name = {parents.name(id, live.project_id): variants for id, variants in _live_parents(live).items()}
+    """Return the dependencies of a live flag on readable parents, as a manifest declares them; `UNSET` without any."""
+    dependencies, known = live.parent_dependencies, _live_parents(live)
+    unreadable = parents.unreadable(known)
+    by_name = {parents.name(id, live.project_id): known[id] for id in known if id not in unreadable}
+    for id in unreadable:
+        fact = "the export leaves out its dependency on the parent with ID %s, which does not exist or cannot be read"
+        _LOG.warning(f"%s (ID %s): {fact}", live.key, live.id, id)
     if not (dependencies and by_name):
         return UNSET
     return Dependencies(flags=by_name, operator=dependencies.operator or UNSET)
@@ -159,6 +179,31 @@ def parents_to_plan(desired: FlagConfigSpec, live: FlagConfig | None) -> Iterato
             yield name, project_of(desired, live)
 
 
+def live_parents_to_plan(
+    kind: KindName, desired: FlagConfigSpec, live: FlagConfig | None, parents: ParentResolver
+) -> Iterator[ParentReference]:
+    """Yield the live parents that a plan needs: those that are not declared, and those of an enabled experiment."""
+    project_id = project_of(desired, live)
+    is_enabled = kind == "experiments" and _enables(desired, live)
+    declared = {
+        parents.find(name, project_id)[0] for name in (desired.dependencies.flags if desired.dependencies else ())
+    }
+    for id in _live_parents(live):
+        if is_enabled or (desired.dependencies and id not in declared):
+            yield f"{ID_PREFIX}{id}", project_id
+
+
+def inactive_parent_warnings(
+    kind: KindName, desired: FlagConfigSpec, live: FlagConfig | None, parents: ParentResolver
+) -> Iterator[Problem]:
+    """Yield a warning if an experiment is enabled although a parent is not active, which the service may reject."""
+    if kind == "experiments" and _enables(desired, live):
+        names = parents.inactive(_live_parents(live), project_of(desired, live))
+        if names:
+            fact = f"depends on {', '.join(names)}, not active, so the service may not enable it"
+            yield problem_at(desired, "enabled", f"{fact}: enable what it depends on first")
+
+
 def check_dependencies(
     kind: KindName, desired: FlagConfigSpec, live: FlagConfig | None, parents: ParentResolver
 ) -> tuple[list[Problem], list[Problem]]:
@@ -174,6 +219,8 @@ def check_dependencies(
         if reason and id not in known:
             problems.append(problem_at(desired, f"dependencies.flags.{name}", reason))
         ids[id] = sorted(set(variants))
+    unreadable = parents.unreadable(id for id in known if id not in ids)  # an export leaves them out
+    known = {id: variants for id, variants in known.items() if id not in unreadable}
     operator = (live.parent_dependencies.operator if live and live.parent_dependencies else UNSET) or UNSET
     is_same_operator = UNSET in (operator, dependencies.operator) or operator == dependencies.operator
     if problems or (ids == known and is_same_operator):

@@ -198,7 +198,7 @@ _DEPENDENCIES = Object(
     required=("flags",),
 )
 
-READ_ONLY = ("id", "created_by", "created_at", "last_modified_by", "last_modified_at")
+READ_ONLY = ("id", "created_by", "created_at", "last_modified_by", "last_modified_at", "delivery_method")
 """The fields that the service sets: a file may contain them, and plans ignore them."""
 
 _FLAG_FIELDS: dict[str, Schema] = {
@@ -237,6 +237,7 @@ _EXPERIMENT_FIELDS: dict[str, Schema] = {
     "decision": Scalar(EXPERIMENT_EDIT_PARAMS["decision"], _with_examples("rollout", "rollback", "continue-running")),
     "decision_reason": Scalar(EXPERIMENT_EDIT_PARAMS["decision_reason"], _NULLABLE_STRING),
     "rolled_out_variant": Scalar(EXPERIMENT_EDIT_PARAMS["rolled_out_variant"], _NULLABLE_STRING),
+    "delivery_method": Scalar(validation.nullable(validation.string), _with_examples("web")),
 }
 SCHEMAS: dict[KindName, Object] = {
     "flags": Object(FlagSpec, _FLAG_FIELDS, (FlagConfigSpec,), required=("key",)),

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import format_value
-from amp_exp_async.models import UNSET, FlagConfig
+from amp_exp_async.models import UNSET, Experiment, FlagConfig
 from amp_exp_async.resources import FieldChange
 
+from .live import is_web
 from .operations import is_whole_variant
 from .parse import problem_at
 from .spec import FlagConfigSpec
@@ -27,6 +28,10 @@ def broken_rules(
         flag: the live flag; None if it is to be created.
         fields: the changed fields.
     """
+    if flag and fields and is_web(flag):
+        advice = f"change {', '.join(fields)} in the app, or leave the fields out"
+        yield problem_at(desired, "", f"is a web experiment, which the API cannot edit: {advice}")
+        return
     yield from _invalid_new_keys(desired, flag, fields)
     yield from _enabled_without_deployment(desired, flag, fields)
     yield from _served_while_changed(desired, flag, fields)
@@ -103,7 +108,7 @@ def _archived_or_removed(fields: Mapping[str, FieldChange]) -> dict[str, str | N
 
 
 def dependent_problems(
-    desired: FlagConfigSpec, id: str, fields: Mapping[str, FieldChange], others: Iterable[tuple[str, FlagConfig]]
+    desired: FlagConfigSpec, id: str, fields: Mapping[str, FieldChange], others: Iterable[FlagConfig]
 ) -> Iterator[Problem]:
     """Yield a problem for each change that the service rejects because others depend on the flag.
 
@@ -111,12 +116,13 @@ def dependent_problems(
         desired: the spec.
         id: the ID of the live flag.
         fields: the changed fields.
-        others: the kind and the model of all flags and experiments.
+        others: all flags and experiments.
     """
     dependents: dict[str, list[str]] = {}
-    for kind, other in others:
+    for other in others:
         parents = other.parent_dependencies.flags if other.parent_dependencies else None
         if parents and id in parents and not other.deleted:
+            kind = "experiments" if isinstance(other, Experiment) else "flags"
             dependents[f"{kind}/{other.key}"] = list(parents[id])
     for field, variant in _archived_or_removed(fields).items():
         names = sorted(name for name, variants in dependents.items() if variant is None or variant in variants)

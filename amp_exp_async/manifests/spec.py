@@ -148,7 +148,8 @@ class ExperimentSpec(FlagConfigSpec):
         exposure_event: the event that counts as exposure; null for Amplitude's own.
         decision: `rollout`, `rollback` or `continue-running`.
         decision_reason: the reason for the decision.
-        rolled_out_variant: the variant that is rolled out.
+        rolled_out_variant: the variant that is rolled out: its key or its name.
+        delivery_method: `web` for a web experiment, which can only be edited in the app (read-only).
     """
 
     experiment_type: Maybe[str] = UNSET
@@ -159,6 +160,7 @@ class ExperimentSpec(FlagConfigSpec):
     decision: Maybe[str] = UNSET
     decision_reason: Maybe[str] = UNSET
     rolled_out_variant: Maybe[str] = UNSET
+    delivery_method: Maybe[str] = UNSET
 
 
 @frozen(kw_only=True)

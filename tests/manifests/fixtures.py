@@ -18,7 +18,7 @@ async def account(
 ) -> AsyncGenerator[tuple[Emulator, AsyncExperimentClient], None]:
     """Yield an emulator without limits, whose projects have the same deployments, and a client of it."""
     async with (
-        Emulator(per_second=None, per_day=None, seed=seed) as emulator,
+        Emulator(per_second=None, per_day=None, seed=seed, strictness="live") as emulator,
         AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None, retry=retry) as client,
     ):
         for project in projects:

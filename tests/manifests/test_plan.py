@@ -273,10 +273,10 @@ async def test_archived_deployment_is_rejected(
 ) -> None:
     """It is rejected by label and by ID, also if archived after planning, unless it is assigned already."""
     emulator.state.add_deployment(id="61", label="web")
-    for key, assigned in (("new", []), ("old", ["61"])):
-        emulator.state.add_flag(key=key, deployments=assigned)
+    emulator.state.add_flag(key="new")
     plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[reference])]))
     await client.deployments.edit("61", archive=True)
+    emulator.state.add_flag(key="old", deployments=["61"])
     with pytest.raises(
         InvalidManifestError, match=f'the deployment "{reference}" is archived: restore it or use another'
     ):

@@ -254,10 +254,10 @@ async def test_dependencies_are_exported_by_key(
 
 
 async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """An unknown or ambiguous parent is exported by ID, and the plan of that export is empty."""
+    """An ambiguous parent is exported by ID, an unknown one is left out, and the plan of that export is empty."""
     store = emulator.state
-    for add, id in ((store.add_flag, "31"), (store.add_experiment, "32")):
-        add(id=id, key="twin")
+    store.add_flag(id="31", key="twin")
+    store.add_mutex(id="32", key="twin", projectId=1, slots=[{"percentage": 100}])
     store.add_flag(id="33", key="archived", deleted=True)
     store.add_flag(id="34", key="elsewhere", projectId=PRODUCTION)
     parents = {id: ["on"] for id in ("31", "33", "34", "99")}
@@ -265,7 +265,7 @@ async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperi
     emulator.requests.clear()
 
     exported = await client.export(project_id="1")
-    names = {"id:31": ["on"], "archived": ["on"], "id:34": ["on"], "id:99": ["on"]}
+    names = {"id:31": ["on"], "archived": ["on"], "id:34": ["on"]}
     assert exported.of("flags")[0].dependencies == Dependencies(flags=names, operator="all")
     assert sorted(paths(emulator)) == [
         *("/experiments", "/experiments/99"),
@@ -278,7 +278,10 @@ async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperi
     emulator.requests.clear()
     alone = Manifest(flags=[spec for spec in exported.of("flags") if spec.key == "child"])
     assert not (await client.plan(alone)).warnings
-    assert sorted(paths(emulator)) == ["/deployments", "/experiments", "/flags", "/flags", "/holdouts", "/mutexes"]
+    assert sorted(paths(emulator)) == [
+        *("/deployments", "/experiments", "/experiments/99"),
+        *("/flags", "/flags", "/flags/99", "/holdouts", "/mutexes"),
+    ]
 
 
 async def test_ambiguous_parent_is_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:

@@ -9,15 +9,17 @@ import pytest
 
 from amp_exp_async import (
     AsyncExperimentClient,
+    Dependencies,
     FlagSpec,
     InvalidManifestError,
     Manifest,
     VariantSpec,
+    dumps,
     load,
     loads,
     save,
 )
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 
 
 async def problems_of(client: AsyncExperimentClient, text: str, **options: Any) -> list[str]:
@@ -129,3 +131,161 @@ async def test_existing_objects_may_break_rules_for_new_ones(
     plan = await client.plan(Manifest(flags=changed))
     assert (await client.apply(plan)).ok
     assert not await client.plan(Manifest(flags=changed))
+
+
+WEB = {"deliveryMethod": "web", "variants": [{"key": "hero", "payload": [{"action": "mutate"}]}]}
+
+
+async def test_web_experiments_are_neither_promoted_nor_pruned(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """A warning names each of them. A file keeps what tells them from others."""
+    for project in ("1", "2"):
+        emulator.state.add_experiment(key=f"web-{project}", projectId=project, **WEB)
+        emulator.state.add_experiment(key="both", projectId=project)
+    save(await client.export(project_id="1"), tmp_path / "flags.yaml")
+    exported = load(tmp_path / "flags.yaml")
+    assert [spec.key for spec in exported.experiments or () if spec.delivery_method == "web"] == ["web-1"]
+    plan = await client.plan(exported)
+    assert (plan.changes, plan.warnings) == ((), ())
+
+    plan = await client.plan(exported, project_id="2", prune=True)
+    assert plan.changes == ()
+    assert [warning.message for warning in plan.warnings] == [
+        f"is a web experiment, which the API cannot {action}: it was left out of the plan; change it in the app"
+        for action in ("archive", "create or edit")
+    ]
+    assert [(warning.field, warning.line > 0) for warning in plan.warnings] == [
+        ("web-2", False),
+        ("experiments[1]", True),
+    ]
+
+
+async def test_web_experiment_is_not_edited(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is rejected, also if it would be restored."""
+    emulator.state.add_experiment(key="web", **WEB)
+    emulator.state.add_experiment(key="old", deleted=True, **WEB)
+    text = "experiments:\n  - key: web\n    name: n\n    tags: [t]\n  - key: old\n"
+    fact = "is a web experiment, which the API cannot edit: change"
+    assert await problems_of(client, text) == [
+        f"2: experiments[0]: {fact} name, tags in the app, or leave the fields out",
+        f"5: experiments[1]: {fact} archived in the app, or leave the fields out",
+    ]
+
+
+async def test_what_others_depend_on_is_kept(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The problem names the dependents. Archived dependents, and those on other variants, do not count."""
+    store = emulator.state
+    store.add_flag(id="1", key="parent", variants=[{"key": "on"}, {"key": "old"}, {"key": "unused"}])
+    on_old = {"flags": {"1": ["old"]}, "operator": "all"}
+    store.add_flag(key="child", parentDependencies=on_old)
+    store.add_experiment(key="child-too", parentDependencies={"flags": {"1": ["on"]}, "operator": "all"})
+    store.add_flag(key="archived-child", deleted=True, parentDependencies=on_old)
+    remedy = "first archive them, or remove the dependency in the app"
+    both = f"cannot archive it, because experiments/child-too, flags/child depend on it: {remedy}"
+    assert await problems_of(client, "flags:\n  - key: parent\n    archived: true\n") == [
+        f"3: flags[0].archived: {both}"
+    ]
+    text = "flags:\n  - key: parent\n    variants:\n      - key: 'on'\n      - key: unused\n"
+    assert await problems_of(client, text) == [
+        f'3: flags[0].variants: cannot remove the variant "old", because flags/child depends on it: {remedy}'
+    ]
+    keep = "project_id: '1'\nflags:\n  - key: child\nexperiments:\n  - key: child-too\n"
+    assert await problems_of(client, keep, prune=True) == [f"parent.archived: {both}"]
+    plan = await client.plan(loads(text.replace("unused", "old")))
+    assert list(plan.changes[0].fields) == ["variants.unused"]
+    assert (await client.apply(plan)).ok
+
+
+async def test_parts_that_cannot_be_written(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """An incomplete segment or an empty condition is kept as it is, but not written."""
+    empty = [{"type": "property", "prop": "p", "op": "is", "values": []}]
+    complete = {"name": "s", "percentage": 5, "rolloutWeights": {}}
+    emulator.state.add_flag(key="a", targetSegments=[complete | {"conditions": empty}])
+    emulator.state.add_flag(key="b", targetSegments=[complete | {"conditions": [], "rolloutWeights": None}])
+    exported = await client.export()
+    assert not await client.plan(loads(dumps(exported)))
+    text = """\
+flags:
+  - key: a
+    target_segments:
+      - name: s
+        percentage: 6
+  - key: b
+    target_segments:
+      - percentage: 6
+"""
+    assert await problems_of(client, text) == [
+        "4: flags[0].target_segments[0].conditions[0].values: must contain at least one value",
+        "8: flags[1].target_segments[0].rollout_weights: is required when creating a new segment",
+    ]
+
+
+async def test_experiment_with_an_inactive_parent_is_enabled_with_a_warning(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """The service may reject it."""
+    emulator.state.add_deployment(id="51", label="web")
+    emulator.state.add_flag(id="1", key="parent")
+    parents = {"flags": {"1": ["on"]}, "operator": "all"}
+    emulator.state.add_experiment(key="e", deployments=["51"], parentDependencies=parents)
+    manifest = loads("experiments:\n  - key: e\n    enabled: true\n")
+    [warning] = (await client.plan(manifest)).warnings
+    assert (warning.line, warning.field) == (3, "experiments[0].enabled")
+    assert warning.message.startswith("depends on parent, not active, so the service may not enable it")
+    await client.flags.deployments.add("1", ["51"])
+    await client.flags.edit("1", enabled=True)
+    assert (await client.plan(manifest)).warnings == ()
+
+
+def test_one_key_of_a_flag_and_an_experiment_is_rejected() -> None:
+    """In one project they share one set of keys; other projects and archived ones do not count."""
+    text = "flags:\n  - {key: a, project_id: '1'}\n  - {key: a, project_id: '2'}\nexperiments:\n"
+    for fields in ("project_id: '1'", "project_id: '2'", "name: n"):
+        with pytest.raises(
+            InvalidManifestError, match=r'f:5: experiments\[0\].key: the key "a" is also the key of a flag'
+        ):
+            loads(f"{text}  - {{key: a, {fields}}}\n", name="f")
+    for fields in ("project_id: '3'", "project_id: '1', archived: true"):
+        loads(f"{text}  - {{key: a, {fields}}}\n")
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("groups", [False, True])
+async def test_unreadable_parent_is_left_out_of_the_export(
+    emulator: Emulator, client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture, status: int, *, groups: bool
+) -> None:
+    """The export has all else, the log names the parent, and the plan of the export has no warning."""
+    emulator.state.add_flag(id="2", key="readable")
+    parents = {"flags": {"2": ["on"], "99": ["on"]}, "operator": "all"}
+    emulator.state.add_flag(id="1", key="child", parentDependencies=parents)
+    for path in ("/flags/99", "/experiments/99", *(("/mutexes", "/holdouts") if groups else ())):
+        emulator.inject(Fault.status(status), path=path, times=None)
+    exported = await client.export()
+    assert [spec.dependencies for spec in exported.of("flags") if spec.key == "child"] == [
+        Dependencies(flags={"readable": ["on"]}, operator="all")
+    ]
+    assert "child (ID 1): the export leaves out its dependency on the parent with ID 99" in caplog.text
+    plan = await client.plan(exported)
+    assert (plan.changes, plan.warnings) == ((), ())
+
+
+async def test_object_on_two_pages_is_one(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A list that shifts while it is read has an object twice, which exports, plans and prune have once."""
+    for number in range(3):
+        emulator.state.add_flag(id=str(number), key=f"k{number}", projectId="1")
+    first, second, third = reversed(emulator.state.flags)
+    pages: list[dict[str, Any]] = [{"flags": [first, second], "nextCursor": 2}, {"flags": [second, third]}]
+
+    def shift_pages() -> None:
+        for number, page in enumerate(pages, 1):
+            emulator.inject(Fault.status(200, body=page), method="GET", path="/flags", nth=number, times=1)
+
+    shift_pages()
+    exported = await client.export()
+    assert [spec.key for spec in loads(dumps(exported)).of("flags")] == ["k0", "k1", "k2"]
+    shift_pages()
+    assert not await client.plan(exported)
+    shift_pages()
+    plan = await client.plan(loads("flags: [{key: k0}]"), prune=True)
+    assert [change.key for change in plan.changes] == ["k1", "k2"]
