@@ -26,8 +26,8 @@ ID = "7890"
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator with the experiment of the page; the clients find it through the environment."""
-    with Emulator() as emulator:
-        emulator.state.add_experiment(id=ID, key="pricing")
+    with Emulator(strictness="live") as emulator:
+        emulator.state.add_experiment(id=ID, key="pricing", deployments=[emulator.state.add_deployment()["id"]])
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BETA_BASE_URL", emulator.beta_base_url)
@@ -67,9 +67,10 @@ async def test_before_and_after(account: Emulator, clients: tuple[Any, Any], blo
     assert (experiment["rolloutWeights"], experiment["enabled"]) == ({"control": 2, "treatment": 5}, True)
 
 
-def test_the_example_of_a_users_test(experiment_emulator: Emulator) -> None:
+def test_the_example_of_a_users_test() -> None:
     """The test on the page passes."""
-    run(BLOCKS[3])["test_my_launch"](experiment_emulator)
+    with Emulator(strictness="live") as emulator:
+        run(BLOCKS[3])["test_my_launch"](emulator)
 
 
 def test_every_example_is_run_here() -> None:
@@ -90,7 +91,6 @@ async def test_the_successors_do_the_same(
     """Reads return the same, and the replacements of the writes have the same effect."""
     beta, client = clients
     account.state.add_flag(id="1")
-    account.state.add_deployment()
     arguments: dict[str, tuple[str, ...]] = {"list": (), "get": ("{id}",), "versions.list": ("{id}",)}
     arguments["versions.get"] = ("{id}", "1")
     reads = [(old, new) for old, new in SUCCESSORS if old.partition(".")[2] in arguments]
@@ -106,6 +106,7 @@ async def test_the_successors_do_the_same(
     await client.experiments.edit(created.id, sticky_bucketing=True)
     other = await client.experiments.get(created.id)
     assert (made.description, made.sticky_bucketing) == (other.description, other.sticky_bucketing) == ("d", True)
+    await client.experiments.deployments.add(created.id, account.state.experiment(ID)["deployments"])
     for enabled, switch in ((True, beta.experiments.activate), (False, beta.experiments.deactivate)):
         await switch(ID)
         await client.experiments.edit(created.id, enabled=enabled)

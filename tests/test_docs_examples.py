@@ -43,7 +43,7 @@ def run(code: str) -> dict[str, Any]:
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
     """An emulator with the objects that the examples name, found through the environment."""
     monkeypatch.chdir(tmp_path)
-    with Emulator() as emulator:
+    with Emulator(strictness="live") as emulator:
         emulator.state.add_deployment(projectId="123456", label="web")
         emulator.state.add_flag(projectId="123456", key="old-checkout", tags=["checkout"])
         emulator.state.add_experiment(
@@ -69,9 +69,10 @@ def test_readme_blocking(account: Emulator) -> None:
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
-def test_a_users_own_test(page: str, experiment_emulator: Emulator) -> None:
+def test_a_users_own_test(page: str) -> None:
     """The test that users are shown passes."""
-    run(example(page, "def test_rollout"))["test_rollout"](experiment_emulator)
+    with Emulator(strictness="live") as emulator:
+        run(example(page, "def test_rollout"))["test_rollout"](emulator)
 
 
 def test_quickstart_create(account: Emulator) -> None:

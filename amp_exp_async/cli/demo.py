@@ -59,7 +59,7 @@ class DemoSummary:
 def run_demo(reporter: Reporter) -> DemoSummary:
     """Run the demo."""
     summary = DemoSummary()
-    with Emulator(make_account()) as emulator:
+    with Emulator(make_account(), strictness="live") as emulator:
         before = {flag["id"]: flag for flag in emulator.state.flags}
         started = time.monotonic()
         changes = asyncio.run(_edit_flags(emulator, reporter, summary))
