@@ -201,7 +201,7 @@ def test_fit_columns(width: int, columns: int) -> None:
 @pytest.mark.parametrize("key", ["checkout.v2", "with space ", "ünï/cødé", "a?b&c=d", "..", "50%", "'quoted'"])
 def test_any_key(account: Emulator, amp_exp: RunCommand, key: str) -> None:
     """An existing flag is addressed by any key, and keeps it."""
-    id = account.state.add_flag(key=key, variants=[{"key": "v.1/ä"}])["id"]
+    id = account.state.add_flag(key=key, deployments=["51"], variants=[{"key": "v.1/ä"}])["id"]
     assert amp_exp("flags", "get", key, "--json").json["key"] == key
     assert [flag["id"] for flag in amp_exp("flags", "list", "--key", key, "--json").json] == [id]
     for arguments in (["enable", key], ["edit", key, "--name", "new"], ["disable", key], ["archive", key, "--yes"]):
