@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import attrs
 import pytest
 
 from amp_exp_async import (
@@ -17,13 +18,17 @@ from amp_exp_async import (
     BulkRun,
     EditVariant,
     ExperimentClient,
+    InvalidManifestError,
     MethodNotAllowedError,
     NotFoundError,
+    Pager,
+    PermissionDeniedError,
     RemoveVariant,
     RetryPolicy,
+    Variant,
     load,
 )
-from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.emulator import ApiKey, Emulator, Fault
 
 Mode: TypeAlias = Literal["awaited", "blocking"]
 Call: TypeAlias = Callable[[Any], Any]
@@ -57,7 +62,7 @@ class LiveService:
         if self._mode == "blocking":
             with ExperimentClient(key, base_url=url, rate_limit=None, retry=retry) as client:
                 result = function(client)
-                return list(result) if isinstance(result, BulkRun) else result
+                return list(result) if isinstance(result, BulkRun | Pager) else result
 
         async def run() -> Any:
             async with AsyncExperimentClient(key, base_url=url, rate_limit=None, retry=retry) as client:
@@ -176,6 +181,15 @@ def test_not_found_in_a_rerun(service: LiveService) -> None:
 
 
 @KINDS
+def test_editing_what_is_archived(service: LiveService, kind: str) -> None:
+    """The service refuses the edit, and the error says to restore first."""
+    id = service.add(kind, deleted=True)
+    with pytest.raises(BadRequestError, match="Cannot edit archived flag") as caught:
+        service.call(lambda client: getattr(client, kind).edit(id, name="new"))
+    assert "restore" in str(caught.value)
+
+
+@KINDS
 def test_a_plan_that_restores(service: LiveService, kind: str) -> None:
     """A plan un-archives first and alone, then sets deployments and variants, and enables last."""
     id = service.add(kind, deleted=True, name="old")
@@ -197,6 +211,21 @@ def test_a_plan_that_archives(service: LiveService, kind: str) -> None:
     assert service.emulator.state.stored_flag(kind, id).document["deleted"]
 
 
+@KINDS
+def test_enabling_without_a_deployment(service: LiveService, kind: str) -> None:
+    """The service refuses it, and a plan rejects it with file and line before anything is sent."""
+    id = service.add(kind)
+    with pytest.raises(BadRequestError, match="Cannot activate without deployments") as caught:
+        service.call(lambda client: getattr(client, kind).edit(id, enabled=True))
+    assert "deployments.add" in str(caught.value)
+    service.emulator.requests.clear()
+    file = service.write_file(f"{kind}:\n- key: k\n  enabled: true\n")
+    with pytest.raises(InvalidManifestError, match="deployment") as rejected:
+        service.call(lambda client: client.plan(load(file)))
+    assert [(problem.file, problem.line) for problem in rejected.value.problems] == [(str(file), 4)]
+    assert service.writes == []
+
+
 def test_an_existing_variant_off(service: LiveService) -> None:
     """An existing variant `off` can be read, edited and kept by a plan."""
     id = service.add("flags", variants=[{"key": "off"}])
@@ -204,6 +233,18 @@ def test_an_existing_variant_off(service: LiveService) -> None:
     assert service.call(lambda client: client.flags.variants.get(id, "off")).name == "Off"
     exported = service.call(lambda client: client.export(project_id="1"))
     assert not service.call(lambda client: client.plan(exported))
+
+
+@KINDS
+def test_a_field_that_the_service_does_not_know(service: LiveService, kind: str) -> None:
+    """The error names a field that came from an earlier reading, and says how to leave it out; edits do not send it."""
+    variant = Variant(key="on", extra={"parentDependencies": {}})
+    with pytest.raises(BadRequestError, match=r"parentDependencies.* is not allowed") as caught:
+        service.call(lambda client: getattr(client, kind).create(project_id="1", key="new", variants=[variant]))
+    assert "extra" in str(caught.value)
+    id = service.add(kind, parentDependencies={"flags": {}, "operator": "all"}, testInstrumentation={})
+    service.call(lambda client: getattr(client, kind).guarded_edit(id, lambda flag: attrs.evolve(flag, name="new")))
+    assert service.edits == [{"name": "new"}]
 
 
 WEB: dict[str, Call] = {
@@ -224,6 +265,32 @@ def test_a_web_experiment(service: LiveService, case: str, form: int) -> None:
     with pytest.raises(MethodNotAllowedError) as caught:
         service.call(WEB[case])
     assert caught.value.status == form
+
+
+SCOPES: dict[str, tuple[list[str], Call]] = {
+    "experimentation": ([], lambda client: client.flags.get("1")),
+    "experiment_groups": (["experimentation"], lambda client: client.mutexes.get("1")),
+    "experiment_multi_armed_bandit": (
+        ["experimentation"],
+        lambda client: client.experiments.create(project_id="1", key="new", experiment_type="multi-arm-bandit"),
+    ),
+}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_missing_permission(tmp_path: Path, scope: str) -> None:
+    """The error names the permission, and says that the user who created the key lacks it; lists may work."""
+    scopes, call = SCOPES[scope]
+    keys = {"restricted": ApiKey(projects=["1"], scopes=scopes)}
+    for mode in ("awaited", "blocking"):
+        with Emulator(strictness="live", keys=keys, per_second=None, per_day=None) as emulator:
+            service = LiveService(emulator, mode, tmp_path)
+            service.add("flags", id="1")
+            with pytest.raises(PermissionDeniedError, match=scope) as caught:
+                service.call(call, api_key="restricted")
+            assert "created the key" in str(caught.value)
+            listed = service.call(lambda client: client.flags.list(), api_key="restricted")
+            assert [flag.id for flag in listed] == ["1"]
 
 
 def test_a_cohort_that_does_not_exist(service: LiveService) -> None:
