@@ -337,7 +337,8 @@ class AsyncExperimentClient(AsyncClient):
         """Restore a flag or experiment to a version, by a guarded edit of all fields that an edit can set.
 
         What an edit cannot set, such as variants, weights and deployments, does not change; the result lists its
-        differences. Fields that the version does not show do not change either.
+        differences. Fields that the version does not show do not change either. The service edits no archived flag: it
+        is un-archived before the edit and archived again after it, and serves users in between if it is enabled.
 
         Args:
             kind: `flags` or `experiments`.

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, TypeAlias, TypedDict
 
 from amp_exp_async import validation
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import ExposureEvent, Maybe, Segment, UnsetType, Variant
 from amp_exp_async.validation import Validator
 
@@ -27,7 +28,7 @@ class FlagEditParams(TypedDict, total=False):
         rollout_percentage: 0 to 100, for users whom no segment targets.
         target_segments: replaces the whole list, including segments that others made.
         enabled: whether the flag is active.
-        archive: true archives the flag, false restores it.
+        archive: true archives the flag, false restores it. The service refuses it together with other changes.
         tags: replaces the whole list.
     """
 
@@ -147,3 +148,20 @@ VARIANT_PARAMS: dict[str, Validator] = {
     "rollout_weight": validation.number,
 }
 DEPLOYMENT_EDIT_PARAMS: dict[str, Validator] = {"label": validation.key, "archive": validation.boolean}
+
+
+def validate_edit(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Require the changes of a flag or experiment: at least one, and `archive` only alone.
+
+    Args:
+        validators: `FLAG_EDIT_PARAMS` or `EXPERIMENT_EDIT_PARAMS`.
+        values: the changes.
+    """
+    valid = validation.changes(validators, values)
+    others = [name for name in valid if name != "archive"]
+    if "archive" in valid and others:
+        calls = [f"one with {', '.join(others)}", f"one with only archive={format_value(valid['archive'])}"]
+        first, second = calls if valid["archive"] else reversed(calls)
+        rule = "must be the only change, because the service refuses it with others"
+        validation.reject("archive", f"{rule}: make two calls, first {first}, then {second}")
+    return valid

@@ -45,6 +45,10 @@ REPEATED = {
         "yes; reconciled after a rename",
         "if the key changes, “not found” on the repeat is reconciled by reading the variant by its new key",
     ),
+    Idempotency.ARCHIVE: (
+        "yes; reconciled after a refusal",
+        "“cannot edit archived flag” on the repeat is reconciled by reading the object: archived means done",
+    ),
     Idempotency.CREATE: (
         "no; reconciled",
         "sent once; reading back determines the outcome, otherwise `OutcomeUnknownError`",

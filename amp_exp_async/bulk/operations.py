@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, Unpack
 
 import attrs
@@ -19,6 +19,7 @@ from amp_exp_async.params import (
     VARIANT_PARAMS,
     ExperimentCreateParams,
     FlagCreateParams,
+    validate_edit,
 )
 from amp_exp_async.validation import Validator
 
@@ -363,7 +364,7 @@ class Edit(FlagOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         changes: field names, as the keywords of `edit`, to new values. `target_segments` and `tags` replace the whole
-            list.
+            list. `archive` must be the only change.
     """
 
     changes: Mapping[str, Any] = field(factory=dict[str, Any])
@@ -371,7 +372,7 @@ class Edit(FlagOperation):
     def validate(self) -> None:
         """Reject changes that `edit` would reject."""
         validators = FLAG_EDIT_PARAMS if self.kind == "flags" else EXPERIMENT_EDIT_PARAMS
-        _set_changes(self, validators)
+        _set_changes(self, validate_edit, validators)
 
 
 @frozen
@@ -418,7 +419,7 @@ class EditVariant(VariantOperation):
 
     def validate(self) -> None:
         """Reject changes that `variants.edit` would reject."""
-        _set_changes(self, VARIANT_PARAMS)
+        _set_changes(self, validation.changes, VARIANT_PARAMS)
 
 
 @frozen
@@ -520,9 +521,13 @@ def _split(action: Literal["add", "remove"], ids: Sequence[str], size: int) -> l
     return [InclusionRequest(action, tuple(ids[start : start + size])) for start in range(0, len(ids), size)]
 
 
-def _set_changes(operation: Edit | EditVariant, validators: Mapping[str, Validator]) -> None:
+def _set_changes(
+    operation: Edit | EditVariant,
+    validate: Callable[[Mapping[str, Validator], Mapping[str, Any]], dict[str, Any]],
+    validators: Mapping[str, Validator],
+) -> None:
     """Replace the changes of a frozen operation by the validated ones."""
-    changes = validation.changes(validators, validation.mapping("changes", operation.changes))
+    changes = validate(validators, validation.mapping("changes", operation.changes))
     object.__setattr__(operation, "changes", changes)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
+import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.http import AmbiguousWriteError, Idempotency, Request, Response, Transport, build_path
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
 from amp_exp_async.validation import Validator
+
+from .reconcile import confirm
 
 F = TypeVar("F", bound=Callable[..., Any])
 ModelT = TypeVar("ModelT", bound=Model)
@@ -27,7 +30,6 @@ _PATH_VALIDATORS: dict[str, Validator] = {
     "variant": validation.path_key,
     "index": validation.index,
 }
-object_id: Callable[[Any], str] = attrgetter("id")
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
@@ -193,7 +195,7 @@ class Resource:
         query: Mapping[str, Any],
         cursor: object,
         *,
-        identify: Identify[ModelT] = object_id,
+        identify: Identify[ModelT] = attrgetter("id"),
     ) -> AsyncPager[ModelT]:
         """Read a list page by page; `name` is the list's JSON field in a page, `identify` tells its items apart."""
         start = validation.cursor("cursor", cursor)
@@ -236,6 +238,23 @@ class CollectionResource(Resource, Generic[FlagConfigT_co]):
     def collection(self) -> Collection[FlagConfigT_co]:
         """Flags or experiments."""
         return self._collection
+
+    async def _send_edit(self, method: Callable[..., object], fields: Mapping[str, Any], id: str) -> None:
+        """Send an edit. If archiving is repeated and refused because the object is archived, it is done."""
+        request = self._request(method, fields, id=id)
+        if fields.get("archive") is not True:
+            return await self._transport.write(request, expect_ok)
+        request = attrs.evolve(request, idempotency=Idempotency.ARCHIVE)
+        async with self._transport.serialized(request) as write:
+            try:
+                return await write.send(expect_ok)
+            except AmbiguousWriteError as error:
+                ambiguous = error.write
+            return await confirm(ambiguous, partial(self._is_archived, request.path))
+
+    async def _is_archived(self, path: str, transport: Transport) -> bool:
+        response = await transport.send(Request("GET", path))
+        return response.parse_object(self._collection.model).deleted is True
 
 
 def parse_created(response: Response) -> Created:

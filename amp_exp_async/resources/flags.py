@@ -21,6 +21,7 @@ from amp_exp_async.params import (
     ExperimentEditParams,
     FlagCreateParams,
     FlagEditParams,
+    validate_edit,
 )
 from amp_exp_async.validation import Validator
 
@@ -126,7 +127,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         pager = self.list(key=key, project_id=UNSET if project_id is None else project_id)
         return exactly_one(self._kind, [flag_config async for flag_config in pager], key, project_id)
 
-    @operation("PATCH", "/{kind}/{id}")
+    @operation("PATCH", "/{kind}/{id}", Idempotency.ARCHIVE)
     async def archive(self, id: str) -> None:
         """Archive a flag or experiment: `PATCH /{kind}/{id}` with `archive`.
 
@@ -135,7 +136,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         Args:
             id: the flag's or experiment's ID.
         """
-        await self._send(self.archive, {"archive": True}, id=id)
+        await self._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/{kind}/{id}")
     async def restore(self, id: str) -> None:
@@ -161,7 +162,11 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         The flag is read, `change` returns a changed copy, and the flag is read again. The changes of both sides are
         merged: tags as a set, target segments by name, every other field as one value. The fields that differ are
         written with `PATCH /{kind}/{id}`, and a last read verifies them. These are four requests, or one if nothing
-        differs. Guarded edits that one client makes to one flag run one after another.
+        differs. A change of `deleted` together with other fields is written in two steps, because the service edits no
+        archived flag: it is restored before the other fields are written, and archived after it. If the second step
+        fails, a note of the error says which step was reached. The last read is repeated for up to two seconds before
+        a conflict is reported, because reads can lag behind writes. Guarded edits that one client makes to one flag run
+        one after another.
 
         The service has no conditional writes. If someone else writes a field of this edit between the second read and
         the write, their value is lost; the last read detects only later writes (see docs/reliability.md).
@@ -268,17 +273,18 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
 
         Args:
             id: the flag's ID.
-            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list.
+            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list. `archive` must be the
+                only change.
 
         Raises:
-            InvalidInputError: If nothing would change, or a change breaks a rule.
+            InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
             NotFoundError: If no flag has this ID.
             MethodNotAllowedError: If it belongs to a guide or survey, which can only be edited in the Amplitude app.
 
         Example:
             `await client.flags.edit("123", enabled=True, rollout_percentage=50)`
         """
-        await self._send(self.edit, validation.changes(FLAG_EDIT_PARAMS, changes), id=id)
+        await self._send_edit(self.edit, validate_edit(FLAG_EDIT_PARAMS, changes), id)
 
 
 class AsyncExperiments(AsyncFlagConfigs[Experiment]):
@@ -355,17 +361,18 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
 
         Args:
             id: the experiment's ID.
-            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list.
+            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list. `archive` must
+                be the only change.
 
         Raises:
-            InvalidInputError: If nothing would change, or a change breaks a rule.
+            InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
             NotFoundError: If no experiment has this ID.
             MethodNotAllowedError: If it is a web experiment, which can only be edited in the Amplitude app.
 
         Example:
             `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
         """
-        await self._send(self.edit, validation.changes(EXPERIMENT_EDIT_PARAMS, changes), id=id)
+        await self._send_edit(self.edit, validate_edit(EXPERIMENT_EDIT_PARAMS, changes), id)
 
     async def roll_out(
         self,

@@ -101,5 +101,5 @@ async def restore_version(
     changed_fields(live, restored)  # a dry run rejects what the edit would reject
     differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
     if not dry_run:
-        live = await editor.write(id, live, restored)
+        live = await editor.write(id, live, restored, lift_archive=True)
     return RestoreResult(differences, remaining, live, dry_run)

@@ -96,7 +96,7 @@ class AsyncUsers(_Inclusions):
         fields = {"inclusions": validation.ids("users", users, validation.MAX_ADDED)}
         await self._send(self.add, fields, id=id, variant=variant)
 
-    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-users")
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-users", Idempotency.EXCLUDE)
     async def remove(self, id: str, variant: str, users: Iterable[str]) -> None:
         """Remove users or devices by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-users`, one request.
 
@@ -128,7 +128,7 @@ class AsyncUsers(_Inclusions):
         """
         await self._send(self.remove_at, id=id, variant=variant, index=index)
 
-    @operation("DELETE", "/{kind}/{id}/variants/{variant}/users")
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/users", Idempotency.EXCLUDE)
     async def remove_all(self, id: str, variant: str) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.
 
@@ -235,7 +235,7 @@ class AsyncCohorts(_Inclusions):
         fields = {"inclusions": validation.ids("cohorts", cohorts, validation.MAX_ADDED)}
         await self._send(self.add, fields, id=id, variant=variant)
 
-    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-cohorts")
+    @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-cohorts", Idempotency.EXCLUDE)
     async def remove(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
         """Remove cohorts by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-cohorts`, one request.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Generator, Mapping, Sequence
@@ -28,6 +29,8 @@ FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 _ATTRIBUTE = {"archive": "deleted"}
 # An edit replaces these lists, so they must have been read first.
 _REPLACED_LISTS = ("target_segments", "tags")
+# Seconds between the reads that verify a write: reads can lag behind writes.
+_VERIFY_WAITS = (0.1, 0.2, 0.4, 0.6, 0.7)
 _COHORT_TYPE = "cohort"
 _COHORT_PROPERTY = "userdata_cohort"
 _ALTERNATIVES = {
@@ -60,7 +63,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
 
     @operation("PATCH", "/{kind}/{id}")
     async def _patch(self, id: str, fields: Mapping[str, Any]) -> None:
-        await self._send(self._patch, fields, id=id)
+        await self._send_edit(self._patch, fields, id)
 
     async def edit(
         self,
@@ -107,7 +110,13 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         return base
 
     async def write(
-        self, id: str, base: FlagConfig, edited: Any, reapply: Callable[[Any], FlagConfig] | None = None
+        self,
+        id: str,
+        base: FlagConfig,
+        edited: Any,
+        reapply: Callable[[Any], FlagConfig] | None = None,
+        *,
+        lift_archive: bool = False,
     ) -> FlagConfigT_co:
         """Write the fields that a changed copy changes, and return the flag as read afterwards.
 
@@ -116,6 +125,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             base: the flag as it was read.
             edited: the changed copy.
             reapply: makes the same change to a newer reading.
+            lift_archive: whether to restore an archived flag for the write, and to archive it again afterwards.
 
         Raises:
             InvalidInputError: If an edit cannot make the change.
@@ -133,14 +143,50 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
-            await self._patch(id, validation.changes(editable_fields(base), desired))
+            fields = validation.changes(editable_fields(base), desired)
+            await self._write_steps(id, _steps(fields, lift_archive=lift_archive and live.deleted is True))
             try:
-                written = await self.read(id)
+                return await self._verified(id, path, live, desired, reapply)
             except AmpExpError as error:
-                error.add_note(f"PATCH {path} succeeded. Only the read that verifies it failed.")
+                if not isinstance(error, EditConflictError):
+                    error.add_note(f"PATCH {path} succeeded. Only the read that verifies it failed.")
                 raise
-        _verify(path, live, desired, written, reapply)
-        return written
+
+    async def _write_steps(self, id: str, steps: Sequence[Mapping[str, Any]]) -> None:
+        """Send an edit per step. If one fails, a note of the error says which were written."""
+        for number, fields in enumerate(steps):
+            try:
+                await self._patch(id, fields)
+            except AmpExpError as error:
+                written, remaining = (", ".join(map(_describe_step, part)) for part in (steps[:number], steps[number:]))
+                if written:
+                    error.add_note(f"Steps that were written: {written}. Steps that remain: {remaining}.")
+                raise
+
+    async def _verified(
+        self,
+        id: str,
+        path: str,
+        before: FlagConfig,
+        written: Mapping[str, Any],
+        reapply: Callable[[Any], FlagConfig] | None,
+    ) -> FlagConfigT_co:
+        """Return the live flag after a write, as soon as it has what was written.
+
+        Raises:
+            EditConflictError: If it has not after two seconds.
+        """
+        waits = iter(_VERIFY_WAITS)
+        while True:
+            live = await self.read(id)
+            conflicts = find_lost(_current(before, written), written, _current(live, written))
+            if not conflicts or (reapply is not None and _is_applied(reapply, live)):
+                return live
+            wait = next(waits, None)
+            if wait is None:
+                fact = f"PATCH {path} succeeded, but someone else overwrote it at the same moment"
+                raise _conflict_error(fact, conflicts, written=True)
+            await asyncio.sleep(wait)
 
     @asynccontextmanager
     async def _exclusive(self, request: Request) -> AsyncGenerator[None, None]:
@@ -247,20 +293,21 @@ def _merge_live(path: str, base: FlagConfig, ours: Mapping[str, Any], live: Flag
     return desired
 
 
-def _verify(
-    path: str,
-    before: FlagConfig,
-    written: Mapping[str, Any],
-    live: FlagConfig,
-    reapply: Callable[[Any], FlagConfig] | None,
-) -> None:
-    """Raise `EditConflictError` if the live flag no longer has what was written."""
-    conflicts = find_lost(_current(before, written), written, _current(live, written))
-    if not conflicts or (reapply is not None and _is_applied(reapply, live)):
-        return
-    raise _conflict_error(
-        f"PATCH {path} succeeded, but someone else overwrote it at the same moment", conflicts, written=True
-    )
+def _steps(fields: Mapping[str, Any], *, lift_archive: bool) -> list[dict[str, Any]]:
+    """Return the edits to send: the service edits no archived flag, and refuses `archive` with other fields."""
+    others = {name: value for name, value in fields.items() if name != "archive"}
+    restore, archive = [{"archive": False}], [{"archive": True}]
+    if not others:
+        return [dict(fields)]
+    if "archive" not in fields:
+        return [*restore, others, *archive] if lift_archive else [others]
+    return [others, *archive] if fields["archive"] else [*restore, others]
+
+
+def _describe_step(fields: Mapping[str, Any]) -> str:
+    if "archive" in fields:
+        return "archive" if fields["archive"] else "restore"
+    return f"edit {', '.join(fields)}"
 
 
 def _is_applied(reapply: Callable[[Any], FlagConfig], live: FlagConfig) -> bool:

@@ -1,9 +1,10 @@
-"""The reconciliation, by reading back, of a creation whose outcome is ambiguous."""
+"""The reconciliation, by reading back, of a write whose outcome is ambiguous."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from amp_exp_async import serialization, validation
@@ -12,8 +13,6 @@ from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Request, Res
 from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
 from amp_exp_async.pagination import AsyncPager
-
-from .base import object_id
 
 ResultT = TypeVar("ResultT")
 ModelT = TypeVar("ModelT", bound=Model)
@@ -75,6 +74,30 @@ async def _poll(
     raise write.error(f"No {description} exists yet, but the request may still be in flight.")
 
 
+async def confirm(write: AmbiguousWrite, is_applied: Callable[[Transport], Awaitable[bool]]) -> None:
+    """Read a few times, because reads lag behind writes, whether an earlier attempt has applied a write.
+
+    Args:
+        write: the write, whose repeat was refused as it is if the change is already made.
+        is_applied: reads, and returns whether the object is as the write makes it.
+
+    Raises:
+        APIStatusError: The refusal, if the write was not applied.
+        OutcomeUnknownError: If reading back failed.
+    """
+    for reading in range(1, _MAX_READS + 1):
+        try:
+            if await is_applied(write.transport()):
+                return
+        except (ClientClosedError, OutcomeUnknownError):
+            raise
+        except AmpExpError as error:
+            raise write.error(f"Reading back failed too ({type(error).__name__}).") from write.cause
+        if reading < _MAX_READS:
+            await write.wait(reading)
+    raise write.cause from None
+
+
 async def list_matching(
     write: AmbiguousWrite, model: type[ModelT], name: str, path: str, predicate: Callable[[ModelT], bool]
 ) -> tuple[list[ModelT], str]:
@@ -88,7 +111,7 @@ async def list_matching(
         date = response.headers.get("Date", "")
         return await response.parse_page(model, name)
 
-    pager = AsyncPager(fetch, transport.session.spawn, identify=object_id)
+    pager = AsyncPager(fetch, transport.session.spawn, identify=attrgetter("id"))
     items = [item async for item in pager if predicate(item)]
     return items, date
 

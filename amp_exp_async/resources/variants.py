@@ -9,16 +9,16 @@ from typing import Any, Literal
 import attrs
 
 from amp_exp_async import validation
-from amp_exp_async.errors import AmpExpError, ClientClosedError, NotFoundError
+from amp_exp_async.errors import NotFoundError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response, Transport
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import VARIANT_PARAMS
 
 from .base import CollectionResource, expect_ok, operation
-from .reconcile import send_creation
+from .reconcile import confirm, send_creation
 
 
 class AsyncVariants(CollectionResource[FlagConfig]):
@@ -129,7 +129,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
                 return await write.send(expect_ok)
             except AmbiguousWriteError as error:
                 ambiguous = error.write
-            return await _confirm_rename(renamed, ambiguous)
+            return await confirm(ambiguous, partial(_exists, renamed))
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
     async def remove(self, id: str, variant: str) -> None:
@@ -163,13 +163,9 @@ async def _find_variant(read: Request, fields: Mapping[str, Any], write: Ambiguo
     return True
 
 
-async def _confirm_rename(read: Request, write: AmbiguousWrite) -> None:
-    """Raise the 404 of a repeated rename, unless the variant has its new key: then an earlier attempt renamed it."""
+async def _exists(read: Request, transport: Transport) -> bool:
     try:
-        await write.transport().send(read)
+        await transport.send(read)
     except NotFoundError:
-        raise write.cause from None
-    except ClientClosedError:
-        raise
-    except AmpExpError as error:
-        raise write.error(f"Reading back by the new key failed ({type(error).__name__}).") from write.cause
+        return False
+    return True

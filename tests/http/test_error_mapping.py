@@ -182,7 +182,7 @@ async def test_without_a_complete_response(
     emulator.inject(fault)
     view = client.with_options(retry=ONCE, timeout=0.05 if fault.kind == "delay" else 30.0)
     with pytest.raises(APIConnectionError) as caught:
-        await (view.flags.archive("1") if write else view.flags.get("1"))
+        await (view.flags.restore("1") if write else view.flags.get("1"))
     raised = caught.value
     assert type(raised) is error
     assert isinstance(raised, TimeoutError) is (error is APITimeoutError)

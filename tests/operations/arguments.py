@@ -32,7 +32,6 @@ EDIT: dict[str, Any] = {
     "rollout_percentage": 0,
     "target_segments": [SEGMENT],
     "enabled": False,
-    "archive": False,
     "tags": ["prod", "staging"],
 }
 EDIT_JSON: dict[str, Any] = {
@@ -45,7 +44,6 @@ EDIT_JSON: dict[str, Any] = {
     "rolloutPercentage": 0,
     "targetSegments": [SEGMENT_JSON],
     "enabled": False,
-    "archive": False,
     "tags": ["prod", "staging"],
 }
 EDIT_EXPERIMENT: dict[str, Any] = {

@@ -63,6 +63,8 @@ def _flags(kind: Kind) -> Iterator[Example]:
     yield expect(call(f"{kind}.edit", ID, **half), body={"enabled": True, "rolloutPercentage": 50})
     yield expect(call(f"{kind}.edit", ID, **edit), "everything", body=edit_json)
     yield expect(call(f"{kind}.edit", ID, **nulls), "nulls", body=nulls_json)
+    yield expect(call(f"{kind}.edit", ID, archive=True), "archive", body={"archive": True})
+    yield expect(call(f"{kind}.edit", ID, archive=False), "restore", body={"archive": False})
     yield expect(call(f"{kind}.create", **create), "everything", body=create_json)
     yield expect(call(f"{kind}.archive", ID), body={"archive": True})
     yield expect(call(f"{kind}.restore", ID), body={"archive": False})

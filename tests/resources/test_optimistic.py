@@ -25,6 +25,7 @@ from amp_exp_async import (
     Segment,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.resources import optimistic
 from tests.resources.concurrent_writers import (
     COHORT_SEGMENT,
     PILOT,
@@ -43,6 +44,12 @@ def id(emulator: Emulator) -> str:
     """The ID of a flag with two segments and two tags."""
     flag = emulator.state.add_flag(name="old", tags=["a", "b"], targetSegments=[copy.deepcopy(PILOT), STAFF])
     return str(flag["id"])
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verify a write by at most two reads."""
+    monkeypatch.setattr(optimistic, "_VERIFY_WAITS", (0.01,))
 
 
 def enabled_and_renamed(flag: Flag) -> Flag:
@@ -288,7 +295,7 @@ async def test_others_overwrite_the_edit(
     with pytest.raises(EditConflictError, match="overwrote") as caught:
         await view.flags.guarded_edit(id, enabled_and_renamed)
     assert (caught.value.field, caught.value.written) == (next(iter(lost)), True)
-    assert sent_methods(emulator) == READ_WRITE_READ
+    assert sent_methods(emulator) == [*READ_WRITE_READ, "GET"]
 
 
 async def test_others_overwrite_values(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
