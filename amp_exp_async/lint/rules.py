@@ -57,18 +57,23 @@ def _enabled_without_deployment(context: LintContext) -> Matches:
 
 def _settled_rollout(context: LintContext) -> Matches:
     for spec in context.active:
-        if not (spec.enabled and spec.last_modified_at):
+        if spec.enabled is UNSET or not spec.last_modified_at:
             continue
         age = (context.now - spec.last_modified_at) / timedelta(days=1)
-        if age > context.days and (message := _settled_message(spec, int(age))):
-            yield spec, problem_at(spec, "rollout_percentage", message)
+        unchanged = f"and nothing has changed for {int(age)} days"
+        if age <= context.days:
+            continue
+        if not spec.enabled:
+            message = f"is false, so no user gets a variant, {unchanged}: enable the flag, or remove it from your code"
+            yield spec, problem_at(spec, "enabled", f"{message} and archive it")
+        elif rollout_message := _settled_message(spec, unchanged):
+            yield spec, problem_at(spec, "rollout_percentage", rollout_message)
 
 
-def _settled_message(spec: FlagConfigSpec, age: int) -> str | None:
+def _settled_message(spec: FlagConfigSpec, unchanged: str) -> str | None:
     """Return a message if all users get the same variant, or none; None if users may get different variants."""
     if spec.target_segments is UNSET:
         return None
-    unchanged = f"and nothing has changed for {age} days"
     if spec.rollout_percentage == 0 and not spec.target_segments:
         has_inclusions = _has_inclusions(spec)
         users = "no user" if has_inclusions is False else "no user except included users"
@@ -195,7 +200,7 @@ def _unused_variant(context: LintContext) -> Matches:
 
 
 def _used_variants(spec: FlagConfigSpec) -> set[str] | None:
-    """Return the variants that have a weight or are rolled out; None if the weights are not all declared."""
+    """Return the keys of variants that have a weight or are rolled out; None if some weights are not declared."""
     if spec.rollout_weights is UNSET or spec.target_segments is UNSET:
         return None
     all_weights: list[Mapping[str, float]] = [spec.rollout_weights]
@@ -205,7 +210,8 @@ def _used_variants(spec: FlagConfigSpec) -> set[str] | None:
         all_weights.append(segment.rollout_weights)
     used = {key for weights in all_weights for key, weight in weights.items() if weight}
     if isinstance(spec, ExperimentSpec) and spec.rolled_out_variant:
-        used.add(spec.rolled_out_variant)
+        names = (spec.rolled_out_variant, *(v.key for v in spec.variants or () if v.name == spec.rolled_out_variant))
+        used.update(names)  # the service has the key or the name there
     return used
 
 
@@ -262,7 +268,7 @@ _RULES: dict[str, tuple[Rule, str]] = {
     ),
     "settled-rollout": (
         _settled_rollout,
-        "An enabled flag gives all users the same variant, or none, and is unchanged for over `days` days.",
+        "A flag is disabled, or gives all users the same variant or none, and is unchanged for over `days` days.",
     ),
     "unknown-variant-weight": (_unknown_variant_weight, "A weight names a variant that does not exist."),
     "segment-never-matches": (_segment_never_matches, "A segment gives no user a variant."),

@@ -35,6 +35,7 @@ PAGE = Path(__file__).parents[2] / "docs/lint.md"
 LONG_AGO = NOW - timedelta(days=31)
 ON = VariantSpec(key="on", users=[], cohorts=[])
 OFF = VariantSpec(key="off", users=[], cohorts=[])
+NAMED_OFF = VariantSpec(key="off", name="Control group", users=[], cohorts=[])
 
 
 def rules_of(*specs: FlagSpec) -> list[str]:
@@ -115,8 +116,10 @@ def test_settled_rollout(fields: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        ROLLED_OUT | {"enabled": False},
         without(ROLLED_OUT, "enabled"),
+        ROLLED_OUT | {"enabled": False, "archived": True},
+        {"enabled": False},
+        {"enabled": False, "last_modified_at": NOW - timedelta(days=30)},
         ROLLED_OUT | {"archived": True},
         without(ROLLED_OUT, "last_modified_at"),
         ROLLED_OUT | {"last_modified_at": None},
@@ -142,6 +145,16 @@ def test_rollout_that_is_not_settled(fields: dict[str, Any]) -> None:
     """Users may get different variants, or a field is unknown."""
     others = ["unused-variant", "segment-never-matches", "unknown-variant-weight"]
     assert lint(Manifest(flags=[FlagSpec(key="a", **fields)]), now=NOW, disable=others) == []
+
+
+@pytest.mark.parametrize("fields", [{}, {"rollout_percentage": 50, "deployments": []}])
+def test_disabled_flag_is_settled(fields: dict[str, Any]) -> None:
+    """It is stale after the same time, whatever its rollout."""
+    disabled = {"enabled": False, "last_modified_at": LONG_AGO}
+    [finding] = lint(Manifest(flags=[FlagSpec(key="a", **disabled, **fields)]), now=NOW)
+    assert (finding.rule, finding.field) == ("settled-rollout", "a.enabled")
+    assert "nothing has changed for 31 days" in finding.message
+    assert len(lint(Manifest(experiments=[ExperimentSpec(key="a", **disabled)]), now=NOW)) == 1
 
 
 def test_days_of_a_settled_rollout() -> None:
@@ -259,6 +272,7 @@ def test_unused_variant(fields: dict[str, Any], message: str) -> None:
         FlagSpec(key="a", **without(UNUSED, "variants")),
         FlagSpec(key="a", **UNUSED, archived=True),
         ExperimentSpec(key="a", **UNUSED, rolled_out_variant="off"),
+        ExperimentSpec(key="a", **UNUSED | {"variants": [ON, NAMED_OFF]}, rolled_out_variant="Control group"),
     ],
 )
 def test_variant_that_may_be_used(spec: Any) -> None:
