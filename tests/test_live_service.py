@@ -18,6 +18,7 @@ from amp_exp_async import (
     BulkRun,
     EditVariant,
     ExperimentClient,
+    InvalidInputError,
     InvalidManifestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -320,3 +321,42 @@ def test_archiving_a_deployment_in_use(service: LiveService) -> None:
         service.call(archive)
     service.call(lambda client: client.flags.archive(id))
     service.call(archive)
+
+
+DEPENDENTS: dict[str, str] = {
+    "archiving": "  archived: true\n",
+    "removing the variant": "  variants: [{key: b}]\n",
+}
+
+
+@KINDS
+@pytest.mark.parametrize("case", DEPENDENTS)
+def test_what_others_depend_on(service: LiveService, kind: str, case: str) -> None:
+    """A plan that archives it, or removes the variant, is rejected and names the dependents; nothing is written."""
+    id = service.add(kind, "parent", variants=[{"key": "on"}, {"key": "b"}])
+    service.add("experiments", "child", parentDependencies={"flags": {id: ["on"]}, "operator": "all"})
+    file = service.write_file(f"{kind}:\n- key: parent\n{DEPENDENTS[case]}")
+    with pytest.raises(InvalidInputError, match="child"):
+        service.call(lambda client: client.plan(load(file)))
+    assert service.writes == []
+
+
+def test_enabling_with_inactive_parents(service: LiveService) -> None:
+    """A plan warns, because the service refuses it."""
+    id = service.add("flags", "parent")
+    dependencies = {"flags": {id: ["on"]}, "operator": "all"}
+    service.add("experiments", "child", deployments=[service.deployment], parentDependencies=dependencies)
+    file = service.write_file("experiments:\n- key: child\n  enabled: true\n")
+    plan = service.call(lambda client: client.plan(load(file)))
+    assert any("parent" in str(warning) for warning in plan.warnings)
+
+
+def test_one_key_for_two_kinds(service: LiveService) -> None:
+    """Files that declare a key twice are rejected with file and line; the service refuses a second object."""
+    file = service.write_file("flags:\n- key: k\nexperiments:\n- key: k\n")
+    with pytest.raises(InvalidManifestError, match='"k"') as caught:
+        load(file)
+    assert [problem.line for problem in caught.value.problems] == [5]
+    service.add("flags", "k")
+    with pytest.raises(BadRequestError):
+        service.call(lambda client: client.experiments.create(project_id="1", key="k"))
