@@ -5,7 +5,7 @@
     AmpExpError
     ├── ConfigurationError           invalid key, region, URL or option
     ├── ClientClosedError            use of a closed client (also RuntimeError)
-    ├── InvalidInputError            invalid argument; nothing was sent (also ValueError)
+    ├── InvalidInputError            invalid argument; nothing was sent for it (also ValueError)
     │   └── InvalidManifestError     a file, or a manifest, with problems
     ├── APIConnectionError           no complete response: not connected, connection lost
     │   └── APITimeoutError          no complete response in time (also TimeoutError)
@@ -31,31 +31,92 @@ from typing import Any
 
 from attrs import frozen
 
+NOTHING_SENT = "Nothing was sent."
+NOTHING_WRITTEN = "Nothing was written."
+
 
 class AmpExpError(Exception):
     """The base of all errors of this library."""
 
 
-class ConfigurationError(AmpExpError):
-    """The client configuration is invalid, or the client is used where it cannot work. The message says what to set."""
+class _ArgumentError(AmpExpError):
+    """The base of the errors about an argument. The message is composed of the parts unless one is given.
+
+    Attributes:
+        argument: the argument and the location in it: `target_segments[0].percentage`.
+        rule: the rule that it breaks.
+        got: the rejected value as JSON; empty if the message does not show it.
+        subject: the name of the argument in the message, with its file and line; empty if that is `argument`.
+        consequence: what was not done, as a sentence; empty if that goes without saying.
+        advice: what to do, as a sentence; empty if the rule says it.
+        code_advice: further advice, which names arguments and methods in Python.
+    """
+
+    _separator = ": "
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        argument: str = "",
+        rule: str = "",
+        got: str = "",
+        subject: str = "",
+        consequence: str = "",
+        advice: str = "",
+        code_advice: str = "",
+    ) -> None:
+        super().__init__(*([message] if message else []))
+        self.argument = argument
+        self.rule = rule
+        self.got = got
+        self.subject = subject
+        self.consequence = consequence
+        self.advice = advice
+        self.code_advice = code_advice
+
+    def __str__(self) -> str:
+        if self.args or not self.rule:
+            return super().__str__()
+        return self.describe(self.subject or self.argument, f"{self.advice} {self.code_advice}".strip())
+
+    def describe(self, argument: str, advice: str) -> str:
+        """Return the message with another name for the argument, and other advice.
+
+        Args:
+            argument: the name.
+            advice: the advice, as a sentence; empty without any.
+        """
+        got = f", got {self.got}" if self.got else ""
+        end = "" if self.rule.endswith("?") and not got else "."
+        subject = f"{argument}{self._separator}" if argument else ""
+        return " ".join(filter(None, [f"{subject}{self.rule}{got}{end}", self.consequence, advice]))
+
+
+class ConfigurationError(_ArgumentError):
+    """The client configuration is invalid, or the client is used where it cannot work. The message says what to set.
+
+    Attributes:
+        argument: the argument or environment variable, if one is invalid.
+        rule: what is wrong with it.
+        got, subject, consequence, advice, code_advice: the other parts of the message.
+    """
+
+    _separator = " "
 
 
 class ClientClosedError(AmpExpError, RuntimeError):
     """The client was used after `aclose()` or `close()`. Create a new one."""
 
 
-class InvalidInputError(AmpExpError, ValueError):
-    """An argument breaks a rule of the API. Nothing was sent.
+class InvalidInputError(_ArgumentError, ValueError):
+    """An argument breaks a rule of the API. Nothing was sent for it.
 
     Attributes:
         argument: the argument and the location in it: `target_segments[0].percentage`.
         rule: the rule that it breaks.
+        got, subject, consequence, advice, code_advice: the other parts of the message.
     """
-
-    def __init__(self, message: str, *, argument: str = "", rule: str = "") -> None:
-        super().__init__(message)
-        self.argument = argument
-        self.rule = rule
 
 
 @frozen

@@ -30,3 +30,10 @@ def suggest(name: str, names: Iterable[str]) -> str:
     snake_case = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", str(name)).lower()
     similar = difflib.get_close_matches(snake_case, known, n=1, cutoff=0.65)
     return f"did you mean {format_value(similar[0])}?" if similar else f"expected one of: {', '.join(known)}"
+
+
+def format_os_error(error: OSError | UnicodeDecodeError) -> str:
+    """Return the reason of a failed file operation, without the number and the path."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text: {error.reason} at byte {error.start}"
+    return error.strerror or str(error)

@@ -19,7 +19,8 @@ import orjson
 from attrs import define, field
 
 from amp_exp_async import validation
-from amp_exp_async.errors import AmpExpError, InvalidInputError
+from amp_exp_async.errors import NOTHING_SENT, AmpExpError, InvalidInputError
+from amp_exp_async.formatting import format_os_error
 
 from .operations import Operation
 from .results import Outcome
@@ -165,7 +166,7 @@ class Journal:
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
-            raise self._rejection(f"cannot be opened ({error})") from error
+            raise self._rejection(f"cannot be opened ({format_os_error(error)})") from error
         try:
             self._lock()
             self._load(service)
@@ -311,7 +312,7 @@ class Journal:
             os.ftruncate(self._file, size)
             reason = "the line was written only in part; the disk may be full"
         except OSError as error:
-            reason = str(error)
+            reason = format_os_error(error)
         # A line after an incomplete one would damage the journal, so nothing is written after the first error.
         self.error = AmpExpError(
             f"journal {self._path}: cannot be written ({reason}). The run was stopped. Entries already written remain "
@@ -320,7 +321,9 @@ class Journal:
         raise self.error
 
     def _rejection(self, rule: str) -> InvalidInputError:
-        return InvalidInputError(f"journal {self._path}: {rule}. Nothing was sent.", argument="journal", rule=rule)
+        return InvalidInputError(
+            subject=f"journal {self._path}", argument="journal", rule=rule, consequence=NOTHING_SENT
+        )
 
 
 def _to_line(document: dict[str, Any]) -> bytes:

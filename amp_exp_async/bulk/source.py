@@ -6,6 +6,7 @@ In a file, blank lines and lines that begin with `#` are skipped.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import os
 from collections import deque
@@ -20,7 +21,7 @@ from collections.abc import (
     Sequence,
     Sized,
 )
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeGuard, TypeVar
@@ -28,7 +29,8 @@ from typing import TypeAlias, TypeGuard, TypeVar
 import orjson
 
 from amp_exp_async import validation
-from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
+from amp_exp_async.formatting import format_os_error
 
 from .operations import OPERATIONS, Operation
 
@@ -80,7 +82,7 @@ def parse_operation(value: object, argument: str = "operation") -> Operation:
         except orjson.JSONDecodeError as error:
             validation.reject(argument, f"must be an Operation, or one as JSON ({error})", value)
     if not isinstance(value, Mapping):
-        validation.reject(argument, f"must be an Operation, got {type(value).__name__}")
+        validation.reject(argument, "must be an Operation", value)
     arguments = dict(validation.mapping(argument, value))
     name = arguments.pop("operation", None)
     if not isinstance(name, str) or name not in _CLASSES:
@@ -88,8 +90,20 @@ def parse_operation(value: object, argument: str = "operation") -> Operation:
     create: Callable[..., Operation] = _CLASSES[name]
     try:
         return create(**arguments)
-    except TypeError as error:  # a missing or an unknown argument
-        validation.reject(argument, str(error).partition("__init__() ")[2] or str(error))
+    except TypeError:  # a missing or an unknown argument
+        _check_arguments(create, arguments, argument)
+        raise
+
+
+def _check_arguments(create: Callable[..., Operation], arguments: Mapping[str, object], argument: str) -> None:
+    """Raise `InvalidInputError` for the first argument that is unknown or missing."""
+    parameters = inspect.signature(create).parameters.values()
+    named = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    if len(named) == len(parameters):
+        validation.known_names(argument, [parameter.name for parameter in named], arguments, noun="argument")
+    for parameter in named:
+        if parameter.default is parameter.empty and parameter.name not in arguments:
+            validation.reject(f"{argument}.{parameter.name}", "is missing")
 
 
 def is_file(value: object) -> TypeGuard[File]:
@@ -106,9 +120,7 @@ class OperationSource:
 
     def __init__(self, operations: Operations) -> None:
         if not _is_input(operations):
-            validation.reject(
-                "operations", "must be operations, or the path (pathlib.Path) of a file of operations", operations
-            )
+            validation.reject("operations", "must be an iterable of operations, or a pathlib.Path", operations)
         self._path: os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
         self._iterator: Iterator[Operation] = iter(())
@@ -128,6 +140,7 @@ class OperationSource:
                 self._iterator = iter(operations)
         self._lookahead: deque[Operation] = deque()
         self._lookahead_error: Exception | None = None
+        self._parsed = 0
         self.total = len(operations) if isinstance(operations, Sized) else None
 
     async def open(self) -> None:
@@ -155,17 +168,34 @@ class OperationSource:
         if self._lookahead_error is not None:
             raise self._lookahead_error
         iterator = self._async_iterator
-        value = next(self._iterator, _END) if iterator is None else await anext(iterator, _END)
-        return None if value is _END else parse_operation(value)
+        with self._streaming():
+            value = next(self._iterator, _END) if iterator is None else await anext(iterator, _END)
+            return None if value is _END else self._parse(value)
 
     def peek(self, count: int) -> Sequence[Operation]:
         """Return up to `count` next operations that can be read without waiting. `next` raises the errors."""
         if self._lookahead_error is None:
             try:
-                self._lookahead.extend(map(parse_operation, islice(self._iterator, count - len(self._lookahead))))
+                with self._streaming():
+                    self._lookahead.extend(map(self._parse, islice(self._iterator, count - len(self._lookahead))))
             except Exception as error:  # noqa: BLE001 - raised by `next`, after the operations before it
                 self._lookahead_error = error
         return self._lookahead
+
+    @contextmanager
+    def _streaming(self) -> Generator[None, None, None]:
+        """Correct the messages of validation errors: the operations before the invalid one may have been sent."""
+        try:
+            yield
+        except InvalidInputError as error:
+            if self._parsed:
+                error.consequence = "Nothing was sent for it."
+            raise
+
+    def _parse(self, value: object) -> Operation:
+        operation = parse_operation(value, f"operations[{self._parsed}]")
+        self._parsed += 1
+        return operation
 
     async def close(self) -> None:
         """Close the file or the async generator."""
@@ -186,7 +216,9 @@ def _read_lines(file: File, parse: Callable[[str], T]) -> Generator[T, None, Non
         with Path(file).open(encoding="utf-8-sig") if isinstance(file, os.PathLike) else nullcontext(file) as lines:
             yield from _parse_lines(lines, name, parse)
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{name}: cannot be read ({error}). Nothing was sent.", argument=name) from error
+        raise InvalidInputError(
+            argument=name, rule=f"cannot be read ({format_os_error(error)})", consequence=NOTHING_SENT
+        ) from error
 
 
 def _parse_lines(lines: Iterable[str], name: str, parse: Callable[[str], T]) -> Generator[T, None, None]:
@@ -197,6 +229,5 @@ def _parse_lines(lines: Iterable[str], name: str, parse: Callable[[str], T]) -> 
         try:
             yield parse(text)
         except InvalidInputError as error:
-            raise InvalidInputError(
-                f"{name}, line {number}: {error}", argument=error.argument, rule=error.rule
-            ) from None
+            error.subject = f"{name}, line {number}: {error.argument}"
+            raise

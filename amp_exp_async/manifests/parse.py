@@ -269,8 +269,8 @@ class Parser:
         try:
             return schema.validator(path, value)
         except InvalidInputError as error:
-            message = str(error).removeprefix(f"{error.argument}: ").removesuffix(" Nothing was sent.")
-            self._add(error.argument, message.removesuffix("."))
+            error.consequence = ""
+            self._add(error.argument, error.describe("", error.advice).removesuffix("."))
             return UNSET
 
     def _parse_fields(self, schema: Object, fields: Mapping[str, Any], path: str) -> dict[str, Any]:

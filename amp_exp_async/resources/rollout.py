@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from amp_exp_async import validation
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import Experiment, Maybe, Segment
 
 
@@ -19,7 +20,7 @@ def with_rollout(experiment: Experiment, variant: str, reason: str, *, everyone:
     """
     keys = [known.key for known in experiment.variants or ()]
     if keys and variant not in keys:
-        validation.reject("variant", f"the experiment has no such variant, only {', '.join(keys)}", variant)
+        validation.reject("variant", f"must be a variant of the experiment ({', '.join(keys)})", variant)
     percentage = 100 if everyone else experiment.rollout_percentage
     _require_weights(experiment, variant, percentage)
     return attrs.evolve(
@@ -52,13 +53,18 @@ def _require_weights(experiment: Experiment, variant: str, percentage: Any) -> N
     others = [key for key, weight in weights.items() if key != variant and weight]
     if not percentage or (weights.get(variant) and not others):
         return
-    steps = [f'variants.edit("{experiment.id}", "{key}", rollout_weight=0)' for key in others]
-    if not weights.get(variant):
-        steps.append(f'variants.edit("{experiment.id}", "{variant}", rollout_weight=1)')
+    weights = dict.fromkeys(others, 0) | ({} if weights.get(variant) else {variant: 1})
+    assignments = ", ".join(f"{format_value(key)} to {weight}" for key, weight in weights.items())
+    calls = ", ".join(
+        f'variants.edit("{experiment.id}", {format_value(key)}, rollout_weight={weight})'
+        for key, weight in weights.items()
+    )
     validation.reject(
         "rollout_weights",
-        f"{percentage} % of the users whom no segment targets would still get other variants, by the variants' own "
-        f"weights, which an edit cannot set: first call {', '.join(steps)}",
+        f"{percentage} % of the users whom no segment targets would still get other variants, because their share is "
+        "set by the weights of the variants",
+        advice=f"First set the weights of the variants: {assignments}.",
+        code_advice=f"Call {calls}.",
     )
 
 

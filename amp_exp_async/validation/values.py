@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
-from amp_exp_async.errors import InvalidInputError
+from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
 from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET
 
@@ -26,11 +26,16 @@ _UINT64 = 2**64
 _MAX_DEPTH = 100
 
 
-def reject(argument: str, rule: str, value: Any = UNSET) -> NoReturn:
+def reject(argument: str, rule: str, value: Any = UNSET, *, advice: str = "", code_advice: str = "") -> NoReturn:
     """Raise `InvalidInputError` for an argument that breaks a rule."""
-    got = "" if value is UNSET else f", got {format_value(value)}"
-    end = "" if rule.endswith("?") else "."
-    raise InvalidInputError(f"{argument}: {rule}{got}{end} Nothing was sent.", argument=argument, rule=rule)
+    raise InvalidInputError(
+        argument=argument,
+        rule=rule,
+        got="" if value is UNSET else format_value(value),
+        consequence=NOTHING_SENT,
+        advice=advice,
+        code_advice=code_advice,
+    )
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -162,7 +167,13 @@ def date_or_datetime(argument: str, value: Any) -> datetime | date:
     if not isinstance(value, datetime):
         return value
     if value.utcoffset() is None:
-        reject(argument, "must have a time zone, as in datetime(..., tzinfo=UTC)", value)
+        reject(
+            argument,
+            "must have a time zone",
+            value.isoformat(),
+            advice="Add one, as in 2026-01-01T00:00:00Z.",
+            code_advice="For a datetime, pass tzinfo=UTC.",
+        )
     try:
         return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
     except OverflowError:
@@ -221,7 +232,7 @@ def ids(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
     if not distinct:
         reject(argument, "must contain at least one ID")
     if len(distinct) > max_count:
-        reject(argument, f"must contain at most {max_count} IDs per request, got {len(distinct)}")
+        reject(argument, f"must contain at most {max_count} IDs per request", len(distinct))
     return distinct
 
 

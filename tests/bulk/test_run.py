@@ -89,7 +89,7 @@ async def test_inputs(client: AsyncExperimentClient, emulator: Emulator, tmp_pat
 @pytest.mark.parametrize("value", [None, 7, "operations.jsonl", b"{}", AddUsers, object()])
 def test_invalid_inputs(client: AsyncExperimentClient, value: Any) -> None:
     """A string is neither a list nor a path; the message names the accepted inputs."""
-    with pytest.raises(InvalidInputError, match="operations: must be operations, or the path"):
+    with pytest.raises(InvalidInputError, match="operations: must be an iterable of operations"):
         client.bulk(value)
 
 
@@ -116,12 +116,47 @@ async def test_a_bad_item_of_a_list_or_file(
     assert emulator.requests == []
 
 
+@pytest.mark.parametrize("by_key", [False, True])
+@pytest.mark.parametrize("form", ["iterator", "async generator", "open file"])
+async def test_a_bad_item_of_a_stream(
+    client: AsyncExperimentClient, emulator: Emulator, form: str, by_key: bool
+) -> None:
+    """The operations before an invalid item are sent, so the error does not claim that nothing was sent."""
+    operations: list[Any] = edits(ids_of(emulator, 20))
+    if by_key:
+        operations = [Edit("flags", key=f"flag-{operation.id}", changes=operation.changes) for operation in operations]
+    inputs: dict[str, Any] = {
+        "iterator": iter([*operations, 5]),
+        "async generator": generated([*operations, 5]),
+        "open file": io.StringIO("\n".join(json.dumps(operation.as_json()) for operation in operations) + "\n5"),
+    }
+    expected = (
+        "the file, line 21: operation: must be an Operation, got 5. Nothing was sent for it."
+        if form == "open file"
+        else "operations[20]: must be an Operation, got 5. Nothing was sent for it."
+    )
+    with pytest.raises(InvalidInputError) as raised:
+        await client.bulk(inputs[form])
+    assert str(raised.value) == expected
+    assert len(named(emulator)) == 20
+
+
+async def test_a_bad_operation_made_by_a_stream(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """An operation that a generator cannot make is reported as not sent, without a claim about earlier ones."""
+    ids = ids_of(emulator, 2)
+    with pytest.raises(InvalidInputError, match=r"must change something.*\. Nothing was sent for it\.$"):
+        await client.bulk(Edit("flags", id, changes) for id, changes in zip(ids, [{"name": "a"}, {}], strict=True))
+    assert emulator.requests
+
+
 async def test_a_file_that_cannot_be_read(client: AsyncExperimentClient, tmp_path: Path) -> None:
     """The message has the file and the reason."""
-    with pytest.raises(InvalidInputError, match=r"nothing\.jsonl: cannot be read \(.*No such file"):
+    with pytest.raises(
+        InvalidInputError, match=r"nothing\.jsonl: cannot be read \(No such file or directory\)\. Noth.* sent\.$"
+    ):
         await client.bulk(tmp_path / "nothing.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b"\xe9\n")
-    with pytest.raises(InvalidInputError, match="cannot be read"):
+    with pytest.raises(InvalidInputError, match=r"cannot be read \(not UTF-8 text: .* at byte 0\)\. Noth.* sent\.$"):
         await client.bulk(tmp_path / "latin.jsonl")
 
 
