@@ -179,7 +179,7 @@ def page() -> str:
         "## Flags and experiments\n",
         KINDS,
         flags_and_experiments(rows),
-        f"Runs over any number of IDs, in as few of these requests as possible: {runs}. See [bulk.md](bulk.md).\n",
+        f"Runs over lists and files of IDs, in as few of these requests as possible: {runs}. See [bulk.md](bulk.md).\n",
         f"Guarded edits, which merge others' changes: {edits}. See [reliability.md](reliability.md#guarded-edits).\n",
     ]
     for kind in dict.fromkeys(row.kind for row in rows if row.kind not in {"flags", "experiments"}):

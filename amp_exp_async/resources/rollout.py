@@ -53,18 +53,18 @@ def _require_weights(experiment: Experiment, variant: str, percentage: Any) -> N
     others = [key for key, weight in weights.items() if key != variant and weight]
     if not percentage or (weights.get(variant) and not others):
         return
-    weights = dict.fromkeys(others, 0) | ({} if weights.get(variant) else {variant: 1})
-    assignments = ", ".join(f"{format_value(key)} to {weight}" for key, weight in weights.items())
-    calls = ", ".join(
+    needed = dict.fromkeys(others, 0) | ({} if weights.get(variant) else {variant: 1})
+    assignments = [f"{format_value(key)} to {weight}" for key, weight in needed.items()]
+    calls = [
         f'variants.edit("{experiment.id}", {format_value(key)}, rollout_weight={weight})'
-        for key, weight in weights.items()
-    )
+        for key, weight in needed.items()
+    ]
     validation.reject(
         "rollout_weights",
         f"{percentage} % of the users whom no segment targets would still get other variants, because their share is "
         "set by the weights of the variants",
-        advice=f"First set the weights of the variants: {assignments}.",
-        code_advice=f"Call {calls}.",
+        advice=f"First set the weights of the variants: {', '.join(assignments)}.",
+        code_advice=f"Call {', '.join(calls)}.",
     )
 
 

@@ -189,5 +189,8 @@ def test_unknown_variant(account: Emulator, amp_exp: RunCommand) -> None:
     """An unknown variant is rejected with the existing ones."""
     account.state.add_experiment(key="price")
     result = amp_exp("experiments", "roll-out", "price", "on", "--reason", "better", "--yes")
-    assert (result.status, "only control, treatment" in result.err) == (2, True)
+    assert (result.status, "VARIANT: must be a variant of the experiment (control, treatment)" in result.err) == (
+        2,
+        True,
+    )
     assert writes(account) == []

@@ -91,7 +91,10 @@ def test_no_command(amp_exp: RunCommand) -> None:
         (["flags", "list", "--base-url", "http://x", "--region", "eu"], "--region and --base-url exclude each other"),
         (["export", "--key", "serach"], "--key"),
         (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),
-        (["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"], "set the weight of treatment to 0"),
+        (
+            ["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"],
+            '"treatment" to 0',
+        ),
         (["users", "add", "1001", "..", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must not be"),
     ],
 )
