@@ -110,6 +110,7 @@ class BulkExecutor:
         source: OperationSource,
         journal: Path | None,
         *,
+        fsync: bool,
         on_error: str,
     ) -> None:
         """Prepare a run.
@@ -119,6 +120,7 @@ class BulkExecutor:
             resources: creates the resources that the operations use.
             source: the operations.
             journal: the path of the journal.
+            fsync: whether to force each line of the journal to the disk.
             on_error: what a failure stops: `continue`, `stop` or `stop_flag`.
         """
         self.stats = RunStats(source.total)
@@ -127,6 +129,7 @@ class BulkExecutor:
         self._resources = resources
         self._source = source
         self._journal_path = journal
+        self._fsync = fsync
         self._on_error = on_error
         self._failed_flags: dict[object, Outcome] = {}
         self._lookups = Transport(self._session, self._options)
@@ -199,7 +202,7 @@ class BulkExecutor:
         await self._source.open()
         self.stats.total = self._source.total
         if self._journal_path is not None:
-            self._journal = Journal(self._journal_path, self._session.endpoint.base_url)
+            self._journal = Journal(self._journal_path, self._session.endpoint.base_url, fsync=self._fsync)
             await asyncio.to_thread(self._check_journal, self._journal)
 
     def _check_journal(self, journal: Journal) -> None:

@@ -1,7 +1,7 @@
 """The journal of a run: a JSON Lines file of started and finished operations, from which a rerun continues.
 
 Each line is handed to the operating system before the outcome is handed out, so the process may be killed at any
-moment. It is not forced to the disk: a power failure may lose the last lines.
+moment. It is forced to the disk only on request: otherwise a power failure may lose the last lines.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import sys
+import weakref
 from array import array
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +35,15 @@ _CODES = {"begun": _STARTED, "done": _DONE, "failed": _FAILED, "unknown": _UNKNO
 _DIGEST = re.compile("[0-9a-f]{16}")
 # More operations than a run ever starts ahead of an earlier one: a larger index in a file is an error.
 _MAX_GAP = 1_000_000
+# Bytes of a line. A longer one is an error, so that a file without line ends is not read as a whole.
+_MAX_HEADER = 64 * 1024
+_MAX_LINE = 64 * 1024**2
+_MAX_CHANGED = 1_000  # IDs in a line that would be too long with all of them
+# Opening a pipe or a terminal neither waits nor makes it the process's own.
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
+_OPEN_FLAGS |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+_JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
 def digest(operation: Operation) -> int:
@@ -147,12 +160,13 @@ class Journal:
         error: why the journal can no longer be written; None if it can.
     """
 
-    def __init__(self, path: os.PathLike[str], service: str) -> None:
+    def __init__(self, path: os.PathLike[str], service: str, *, fsync: bool = False) -> None:
         """Open or create a journal.
 
         Args:
             path: the file.
             service: the base URL that the operations are sent to.
+            fsync: whether to force each line to the disk.
 
         Raises:
             InvalidInputError: If the file is not a journal, is damaged, belongs to another service, is in use by
@@ -161,13 +175,16 @@ class Journal:
         self.replay = ReplayTracker()
         self.error: AmpExpError | None = None
         self._path = Path(path)
+        self._fsync = fsync
         self._codes = bytearray()
         self._digests = array("Q")
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o644)
+            self._file = os.open(self._path, _OPEN_FLAGS, 0o644)
         except OSError as error:
             raise self._rejection(f"cannot be opened ({format_os_error(error)})") from error
+        _JOURNALS.add(self)
         try:
+            self._require_regular()
             self._lock()
             self._load(service)
         except BaseException:
@@ -231,18 +248,34 @@ class Journal:
             entry["error"] = f"{type(outcome.error).__name__}: {outcome.error}"
         if outcome.changed:
             entry["changed"] = outcome.changed
+            if len(_to_line(entry)) > _MAX_LINE:
+                entry["changed"] = outcome.changed[:_MAX_CHANGED]
         self._write(entry)
         if self.has_entry(outcome.index):
             self.replay.finish(flag, outcome.index, applied=_is_applied(entry))
 
     def close(self) -> None:
-        """Close the file. Idempotent."""
+        """Release the lock and close the file. Idempotent."""
+        if self._file >= 0 and sys.platform != "win32":
+            import fcntl  # noqa: PLC0415 - not available on Windows
+
+            # A process that was forked without the hooks of Python shares the lock: closing would not release it.
+            with suppress(OSError):
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.close_file()
+
+    def close_file(self) -> None:
+        """Close the file, and leave its lock to other processes that have it open (after a fork)."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def _code(self, index: int) -> int:
         return self._codes[index] if index < len(self._codes) else _NONE
+
+    def _require_regular(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise self._rejection("is not a regular file. Pass the path of a file")
 
     def _lock(self) -> None:
         if sys.platform == "win32":
@@ -257,16 +290,19 @@ class Journal:
     def _load(self, service: str) -> None:
         with os.fdopen(os.dup(self._file), "rb") as file:
             header = {"journal": _FORMAT, "service": service}
-            first_line = file.readline()
+            first_line = file.readline(_MAX_HEADER)
             if _to_line(header).startswith(first_line) and not first_line.endswith(b"\n"):
                 # The file is new, or its first line was cut off.
                 os.ftruncate(self._file, 0)
                 self._write(header)
+                self._sync_folder()
                 return
             self._check_header(first_line, service)
             size = len(first_line)
-            for number, line in enumerate(file, 2):
+            for number, line in enumerate(iter(partial(file.readline, _MAX_LINE), b""), 2):
                 if not line.endswith(b"\n"):
+                    if len(line) == _MAX_LINE:
+                        raise self._rejection(f"line {number} has no end. Repair the line, or use a new journal")
                     break
                 size += len(line)
                 self._load_entry(line, number)
@@ -305,9 +341,11 @@ class Journal:
         line = _to_line(document)
         if self.error is not None:
             raise self.error
-        size = os.fstat(self._file).st_size
         try:
+            size = os.fstat(self._file).st_size
             if os.write(self._file, line) == len(line):
+                if self._fsync:
+                    os.fsync(self._file)
                 return
             os.ftruncate(self._file, size)
             reason = "the line was written only in part; the disk may be full"
@@ -319,6 +357,16 @@ class Journal:
             "valid."
         )
         raise self.error
+
+    def _sync_folder(self) -> None:
+        """Force the entry of a new file in its folder to the disk, if the system can."""
+        if self._fsync and hasattr(os, "O_DIRECTORY"):
+            with suppress(OSError):
+                folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
 
     def _rejection(self, rule: str) -> InvalidInputError:
         return InvalidInputError(
@@ -352,3 +400,12 @@ def _parse_object(line: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return cast("dict[str, Any]", document) if isinstance(document, dict) else None
+
+
+def _after_fork() -> None:
+    for journal in list(_JOURNALS):
+        journal.close_file()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

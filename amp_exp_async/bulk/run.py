@@ -49,11 +49,19 @@ class AsyncBulkRun:
         *,
         resources: ResourceFactory,
         journal: str | os.PathLike[str] | None,
+        fsync: bool = False,
         on_error: OnError,
     ) -> None:
         path = None if journal is None else as_path(journal)
+        if validation.boolean("fsync", fsync) and path is None:
+            validation.reject("fsync", "applies to a journal only: pass journal too")
         self._executor = BulkExecutor(
-            transport, resources, OperationSource(operations), path, on_error=_on_error("on_error", on_error)
+            transport,
+            resources,
+            OperationSource(operations),
+            path,
+            fsync=fsync,
+            on_error=_on_error("on_error", on_error),
         )
         self._pool = self._executor.pool
         self._buffer: deque[Outcome] = deque()

@@ -19,7 +19,9 @@ from .operations import operations_for
 from .plan import Plan, make_plan
 
 
-def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] | None) -> AsyncBulkRun:
+def apply(
+    transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] | None, fsync: bool = False
+) -> AsyncBulkRun:
     """Return a run that carries out a plan."""
     service = transport.session.endpoint.base_url
     if plan.service != service:
@@ -32,7 +34,7 @@ def apply(transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] |
             is_done = iter(flags)
             done = [list(compress(group, is_done)) for group in operations]
     source = _PlannedOperations(transport, plan, operations, done)
-    return AsyncBulkRun(transport, source, resources=flag_resources, journal=journal, on_error="stop_flag")
+    return AsyncBulkRun(transport, source, resources=flag_resources, journal=journal, fsync=fsync, on_error="stop_flag")
 
 
 @frozen(eq=False)
