@@ -16,6 +16,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     BadRequestError,
     BulkRun,
+    Edit,
     EditVariant,
     ExperimentClient,
     InvalidInputError,
@@ -182,6 +183,57 @@ def test_not_found_in_a_rerun(service: LiveService) -> None:
 
 
 @KINDS
+def test_archive_with_other_fields(service: LiveService, kind: Any) -> None:
+    """`archive` is sent alone: a call with other fields is rejected before it is sent."""
+    id = service.add(kind)
+    for archive in (True, False):
+        with pytest.raises(InvalidInputError, match="archive") as caught:
+            service.call(lambda client, archive=archive: getattr(client, kind).edit(id, archive=archive, name="new"))
+        assert caught.value.argument == "archive"
+        with pytest.raises(InvalidInputError, match="archive"):
+            Edit(kind, id, {"archive": archive, "enabled": False})
+    assert service.writes == []
+    service.call(lambda client: getattr(client, kind).edit(id, archive=True))
+    assert [outcome.status for outcome in service.call(lambda c: c.bulk([Edit(kind, id, {"archive": False})]))] == [
+        "done"
+    ]
+    assert service.edits == [{"archive": True}, {"archive": False}]
+
+
+@KINDS
+def test_guarded_edits_that_archive(service: LiveService, kind: str) -> None:
+    """A guarded edit un-archives first and alone, and archives last and alone."""
+    id = service.add(kind, name="old")
+    for deleted, name in ((True, "archived"), (False, "restored")):
+        service.call(
+            lambda client, deleted=deleted, name=name: getattr(client, kind).guarded_edit(
+                id, lambda flag: attrs.evolve(flag, deleted=deleted, name=name)
+            )
+        )
+    assert service.edits == [{"name": "archived"}, {"archive": True}, {"archive": False}, {"name": "restored"}]
+
+
+@KINDS
+def test_restoring_a_version_of_what_is_archived(service: LiveService, kind: str) -> None:
+    """Its fields are restored while it is not archived: versions do not say whether they were archived."""
+    id = service.add(kind, name="old")
+    service.call(lambda client: getattr(client, kind).edit(id, name="new"))
+    service.call(lambda client: getattr(client, kind).archive(id))
+    service.emulator.requests.clear()
+    service.call(lambda client: client.restore_version(kind, id, 1))
+    assert service.edits == [{"archive": False}, {"name": "old"}, {"archive": True}]
+
+
+@KINDS
+def test_archiving_twice(service: LiveService, kind: str) -> None:
+    """If the first response was lost, the refusal of the repeat is settled by reading: archived means done."""
+    id = service.add(kind)
+    service.emulator.inject(Fault.close(applied=True), method="PATCH")
+    service.call(lambda client: getattr(client, kind).archive(id))
+    assert service.edits == [{"archive": True}] * 2
+
+
+@KINDS
 def test_editing_what_is_archived(service: LiveService, kind: str) -> None:
     """The service refuses the edit, and the error says to restore first."""
     id = service.add(kind, deleted=True)
@@ -292,6 +344,18 @@ def test_a_missing_permission(tmp_path: Path, scope: str) -> None:
             assert "created the key" in str(caught.value)
             listed = service.call(lambda client: client.flags.list(), api_key="restricted")
             assert [flag.id for flag in listed] == ["1"]
+
+
+def test_removing_cohorts_that_are_not_included(service: LiveService) -> None:
+    """The refusal is an error, but after a lost response it means done."""
+    id = service.add("flags")
+    remove: Call = lambda client: client.flags.cohorts.remove(id, "on", ["c1"])  # noqa: E731 - called twice
+    with pytest.raises(BadRequestError, match="There are no users for this key"):
+        service.call(remove)
+    service.emulator.state.add_cohorts("flags", id, "on", ["c1"])
+    service.emulator.inject(Fault.close(applied=True), method="DELETE")
+    service.call(remove)
+    assert service.emulator.state.cohorts("flags", id, "on") == []
 
 
 def test_a_cohort_that_does_not_exist(service: LiveService) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import amp_exp_async.cli.context
 from amp_exp_async import ExperimentClient, RetryPolicy
-from amp_exp_async.emulator import ApiKey, Emulator
+from amp_exp_async.emulator import ApiKey, Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
 
 PYTHON = re.compile(r"\b\w+(\.\w+)*\(|\bclient\.|\bun-archive|bucketing_unit|attrs\.")
@@ -93,3 +93,11 @@ def test_journey_of_a_flag(live: Emulator, amp_exp: RunCommand, kind: str, key: 
     assert bodies[:2] == [{"enabled": True}, {"name": "new", "enabled": False, "tags": ["a"]}]
     assert bodies[2:4] == [{"archive": True}, {"archive": False}]
     assert all(request.status == 200 for request in live.requests)
+
+
+def test_repeated_archiving(live: Emulator, amp_exp: RunCommand) -> None:
+    """A command whose response was lost reports what happened."""
+    live.inject(Fault.close(applied=True), method="PATCH")
+    result = amp_exp("flags", "archive", "shop", "--yes")
+    assert (result.status, result.err) == (0, "")
+    assert live.state.flag("1002")["deleted"]
