@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import orjson
 from attrs import field, frozen
 
+from amp_exp_async import serialization
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET
@@ -190,8 +191,8 @@ def _unified_lines(before: list[str], after: list[str]) -> Iterator[str]:
 def _format_json(value: Any) -> str:
     if value is UNSET:
         return ""
-    text = orjson.dumps(value).decode()
+    text = serialization.dumps(value).decode()
     if not text.isprintable():
         # Escape what a terminal would execute, and what would end the line.
         return json.dumps(value) if len(text) <= _MAX_INLINE else json.dumps(value, indent=2)
-    return text if len(text) <= _MAX_INLINE else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return text if len(text) <= _MAX_INLINE else serialization.dumps(value, orjson.OPT_INDENT_2).decode()

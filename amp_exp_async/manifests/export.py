@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from amp_exp_async.models import UNSET, FlagConfig
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_spec
 from .references import DeploymentResolver, ParentResolver, export_dependencies, parents_to_export
 from .spec import KINDS, ExportScope, KindName, Manifest
+
+_LOG = logging.getLogger("amp_exp_async")
 
 
 @frozen(kw_only=True)
@@ -67,6 +70,11 @@ async def export(
     specs: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for (kind, _), item in zip(live, detailed, strict=True):
         spec = to_spec(kind, item, deployments, server_fields=options.server_fields)
+        if not spec.key:
+            _LOG.warning(
+                "%s with ID %s: a manifest cannot hold its key, so the export leaves it out", kind, item.flag.id
+            )
+            continue
         specs[kind].append(evolve(spec, dependencies=export_dependencies(item.flag, parents)))
     for kind_specs in specs.values():
         kind_specs.sort(key=lambda spec: (spec.key, str(spec.project_id)))

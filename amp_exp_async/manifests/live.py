@@ -118,7 +118,8 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
     if flag.deployments is not UNSET:
         values["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
     if flag.variants is not UNSET:
-        values["variants"] = [_variant_spec(variant, live.inclusions) for variant in live.variants]
+        variants = [_variant_spec(variant, live.inclusions) for variant in live.variants]
+        values["variants"] = variants if all(variant.key for variant in variants) else UNSET
         keys = {variant.key for variant in live.variants}
         values["rollout_weights"] = _weights_of(values["rollout_weights"], keys)
         values["target_segments"] = values["target_segments"] and [
@@ -144,14 +145,17 @@ def _weights_of(weights: Any, keys: set[str]) -> Any:
 
 
 def _variant_spec(variant: Variant, inclusions: InclusionLists) -> VariantSpec:
+    """Return a variant as a manifest declares it; a field that the format cannot hold is `UNSET`, even the key."""
     ids: dict[str, Any] = {
         name: _inclusion_spec(name, inclusions[variant.key, name])
         for name in INCLUSIONS
         if (variant.key, name) in inclusions
     }
-    return VariantSpec(
-        key=variant.key, name=variant.name, description=variant.description, payload=variant.payload, **ids
-    )
+    fields = {
+        name: _parse_value(VARIANT_SCHEMA.fields[name], getattr(variant, name))
+        for name in ("key", "name", "description", "payload")
+    }
+    return VariantSpec(**fields, **ids)
 
 
 def _inclusion_spec(name: Inclusion, ids: Collection[str]) -> Any:

@@ -12,7 +12,7 @@ import attrs
 import orjson
 from attrs import frozen
 
-from amp_exp_async import validation
+from amp_exp_async import serialization, validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
@@ -100,7 +100,7 @@ class Plan(ChangeSet):
             "warnings": [attrs.asdict(warning) for warning in self.warnings],
             "state": to_document(self.manifest),
         }
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+        return serialization.dumps(document, orjson.OPT_INDENT_2).decode() + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the plan to a file, to apply it later.
@@ -123,7 +123,7 @@ class Plan(ChangeSet):
             InvalidInputError: If the file is not a plan.
         """
         try:
-            document: Any = orjson.loads(Path(path).read_bytes())
+            document: Any = serialization.loads(Path(path).read_bytes())
             if document["plan"] != _FORMAT:
                 raise _load_error(path, f"unsupported format {format_value(document['plan'])}")
             problems: list[Problem] = []
@@ -139,7 +139,9 @@ class Plan(ChangeSet):
             )
         except OSError as error:
             raise _load_error(path, f"cannot read the file: {error}") from None
-        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError) as error:
+        except InvalidInputError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _load_error(path, f"not a plan, or damaged ({type(error).__name__}: {error})") from None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amp_exp_async import (
+    UNSET,
     AsyncExperimentClient,
     Dependencies,
     FlagSpec,
@@ -289,3 +291,38 @@ async def test_object_on_two_pages_is_one(emulator: Emulator, client: AsyncExper
     shift_pages()
     plan = await client.plan(loads("flags: [{key: k0}]"), prune=True)
     assert [change.key for change in plan.changes] == ["k1", "k2"]
+
+
+async def test_values_that_no_file_can_hold(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """An export leaves them out and can be loaded; a plan that replaces them can be printed, saved and applied."""
+    half, huge = "Launch \ud83c", 2**80
+    flag: dict[str, Any] = {
+        **emulator.state.add_flag(id="1", key="a"),
+        "name": half,
+        "variants": [{"key": "on", "name": half, "payload": {"n": huge}}],
+    }
+    nameless = {**flag, "id": "2", "key": half}
+    odd = {**flag, "id": "3", "key": "odd", "variants": [{"key": half}], "rolloutWeights": {half: 1}}
+    body = json.dumps({"flags": [flag, nameless, odd]}).encode()
+    emulator.inject(Fault.status(200, body=body), method="GET", path="/flags", times=None)
+    exported = loads(dumps(await client.export()))
+    assert [(spec.key, spec.name, spec.rollout_weights) for spec in exported.of("flags")] == [
+        ("a", UNSET, {"on": 1}),
+        ("odd", UNSET, UNSET),
+    ]
+    assert exported.of("flags")[0].variants == (VariantSpec(key="on"),)
+    assert not await client.plan(exported)
+
+    plan = await client.plan(loads("flags:\n  - key: a\n    name: n\n    variants: [{key: 'on', payload: 1}]\n"))
+    assert "\\ud83c" in str(plan)
+    assert json.loads(plan.to_json())["changes"][0]["fields"]["variants.on.payload"] == {
+        "before": {"n": huge},
+        "after": 1,
+    }
+
+
+async def test_value_that_an_operation_rejects(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It is rejected when planned, even if it is an existing one."""
+    emulator.state.add_flag(key="a", variants=[{"key": ".."}, {"key": "on"}])
+    text = "flags:\n  - key: a\n    variants: [{key: 'on'}]\n"
+    assert await problems_of(client, text) == ['2: flags[0].variant: must not be "." or ".."']
