@@ -139,6 +139,7 @@ def test_repeated_refusals_teach() -> None:
     assert not wait_of(1, "slow down", refused_for=3600.0).daily
 
 
+ACCEPTED = Answer(body=b'{"flags": []}')
 DIGITS = st.from_regex(r"[0-9]{1,400}(\.[0-9]{0,400})?", fullmatch=True)
 DATES = st.datetimes().map(lambda date: format_datetime(date.replace(tzinfo=UTC), usegmt=True))
 VALUES = st.text() | st.text("0123456789.:, +-GMTWedOct") | DIGITS | DATES | st.integers().map(str)
@@ -170,9 +171,7 @@ def test_any_response_asks_for_a_wait_within_the_day(
 @given(HEADERS, BODIES)
 def test_any_429_is_an_error_of_ours(headers: Mapping[str, str], body: str) -> None:
     """Calls fail with an error of a limit or of the deadline, or succeed, and are sent again after the day."""
-    session: Any = ScriptedSession(
-        [Answer(429, body.encode("utf-8", "replace"), headers), Answer(body=b'{"flags": []}')]
-    )
+    session: Any = ScriptedSession([Answer(429, body.encode("utf-8", "replace"), headers), ACCEPTED])
 
     async def scenario() -> None:
         async with AsyncExperimentClient(
@@ -208,6 +207,28 @@ def test_a_wait_of_five_minutes() -> None:
             assert isinstance(error, RateLimitError)
             assert (error.daily, error.retry_after, error.attempts) == (False, 300.0, 0)
             assert "the service asks to pause for 300 s" in str(error)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("sent", [3, 9])
+@pytest.mark.parametrize("asked", ["300", "1"])
+def test_the_requests_of_the_day_are_counted(sent: int, asked: str) -> None:
+    """A 429 that asks for minutes is about the daily limit if 90 % of it are counted."""
+    session: Any = ScriptedSession([ACCEPTED] * sent + [Answer(429, headers={"Retry-After": asked})])
+
+    async def scenario() -> None:
+        async with AsyncExperimentClient(
+            "count-management-key",
+            session=session,
+            rate_limit=RateLimit(per_day=10),
+            retry=RetryPolicy(max_attempts=1),
+        ) as client:
+            for _ in range(sent):
+                await client.flags.list()
+            error, _ = await outcome(client.flags.list())
+            assert isinstance(error, RateLimitError)
+            assert (error.retry_after, error.daily) == (float(asked), sent == 9 and asked == "300")
 
     run(scenario())
 
