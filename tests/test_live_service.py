@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from amp_exp_async import (
+    UNSET,
     AsyncBulkRun,
     AsyncExperimentClient,
     BadRequestError,
@@ -424,3 +425,51 @@ def test_one_key_for_two_kinds(service: LiveService) -> None:
     service.add("flags", "k")
     with pytest.raises(BadRequestError):
         service.call(lambda client: client.experiments.create(project_id="1", key="k"))
+
+
+def test_fields_beyond_the_reference(service: LiveService) -> None:
+    """Fields that the reference does not list are kept, IDs that are numbers are strings, payloads are unchanged."""
+    payload = [{"data": {"mutations": []}, "action": "mutate"}]
+    id = service.add(
+        "experiments",
+        deliveryMethod="web",
+        testInstrumentation={"a": 1},
+        createdBy=7,
+        variants=[{"key": "on", "payload": payload}],
+    )
+    experiment = service.call(lambda client: client.experiments.get(id))
+    assert (experiment.delivery_method, experiment.created_by) == ("web", "7")
+    assert experiment.extra["testInstrumentation"] == {"a": 1}
+    assert experiment.variants[0].payload == payload
+
+
+@KINDS
+def test_versions(service: LiveService, kind: str) -> None:
+    """Versions have no state, and the configuration of an experiment is in the list of all versions too."""
+    id = service.add(kind, "listed")
+    [version] = service.call(lambda client: getattr(client, kind).versions.list(id))
+    [listed] = service.call(lambda client: client.versions.list())
+    assert (version.config.key, listed.config.key, type(listed.config)) == ("listed", "listed", type(version.config))
+    assert getattr(version.config, "state", UNSET) is UNSET
+
+
+def test_renaming_a_variant(service: LiveService) -> None:
+    """The name stays, even if it was a copy of the key."""
+    id = service.add("flags", variants=[{"key": "on", "name": "on"}])
+    service.call(lambda client: client.flags.variants.edit(id, "on", key="renamed"))
+    assert service.call(lambda client: client.flags.variants.get(id, "renamed")).name == "on"
+
+
+@KINDS
+@pytest.mark.parametrize("key", ["checkout.v2", "with space", "a/b?c=d", "ünï"])
+def test_existing_keys(service: LiveService, kind: str, key: str) -> None:
+    """A flag and a variant with any key can be read, edited and exported, but not created."""
+    id = service.add(kind, key, variants=[{"key": key}])
+    assert service.call(lambda client: getattr(client, kind).find(key)).id == id
+    service.call(lambda client: getattr(client, kind).variants.edit(id, key, name="new"))
+    outcomes = service.call(lambda client: client.bulk([Edit(kind, key=key, changes={"name": "new"})]))
+    assert [outcome.status for outcome in outcomes] == ["done"]
+    exported = service.call(lambda client: client.export(project_id="1"))
+    assert not service.call(lambda client: client.plan(exported))
+    with pytest.raises(InvalidInputError, match="letters"):
+        service.call(lambda client: getattr(client, kind).create(project_id="1", key=key))
