@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import math
 import os
 import signal
@@ -39,6 +40,9 @@ class Emulator:
     Args:
         state: The initial state: a mapping in the format of a state file, the path of a file, or `None` for empty.
         host: The address to listen on.
+        allowed_hosts: The names in the `Host` header of requests that are served, without port; `*` for all names. By
+            default the loopback names if `host` is one, so that no web page can reach the emulator by rebinding the
+            name of its own server; otherwise all names.
         port: The port to listen on; 0 selects a free one, which is kept when the emulator restarts.
         api_key: The API key that can see all projects.
         keys: More API keys, each with the IDs of the projects that it can see, or with an `ApiKey`, which has scopes
@@ -61,6 +65,8 @@ class Emulator:
         default_limit: The size of a page if `limit` is not sent.
         cursor_type: Whether `nextCursor` is a JSON string or a number.
         last_cursor: The `nextCursor` of the last page: absent, null, or an empty string.
+        log_limit: The number of requests that the log keeps, the newest ones, with 64 MiB of bodies at most; `None`
+            for all.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Emulator:
         state: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
         host: str = "127.0.0.1",
+        allowed_hosts: Iterable[str] | None = None,
         port: int = 0,
         api_key: str = "emulator-management-key",
         keys: Mapping[str, Iterable[str] | ApiKey] | None = None,
@@ -85,6 +92,7 @@ class Emulator:
         default_limit: int = 100,
         cursor_type: Literal["string", "number"] = "string",
         last_cursor: Literal["absent", "null", "empty"] = "absent",
+        log_limit: int | None = 10_000,
     ) -> None:
         if window not in get_args(Window):
             raise ValueError(f"window must be one of {', '.join(get_args(Window))}, not {format_json(window)}")
@@ -94,6 +102,8 @@ class Emulator:
         if retry_after is not None:
             require_non_negative("retry_after", retry_after)
         require_non_negative("background_rps", background_rps)
+        if log_limit is not None and log_limit < 1:
+            raise ValueError(f"log_limit must be at least 1, not {log_limit}")
         self.clock = clock
         self.api_key = api_key
         self._host = host
@@ -113,6 +123,8 @@ class Emulator:
             faults=Faults(self._random),
             latency=make_latency(latency, self._random),
             live=live if strictness == "live" else None,
+            is_allowed_host=make_host_filter(host, allowed_hosts),
+            log_limit=log_limit,
         )
         self._latency = latency
         self._runner: web.ServerRunner | None = None
@@ -138,8 +150,16 @@ class Emulator:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """All requests in order of arrival, rejected ones included: the log itself, not a copy."""
+        """The newest requests in order of arrival, rejected ones included: the log itself, not a copy.
+
+        It keeps `log_limit` requests. `request_count` counts all.
+        """
         return self._service.log
+
+    @property
+    def request_count(self) -> int:
+        """The number of requests since the start or the last `reset`, also of those that the log no longer has."""
+        return self._service.request_count
 
     @property
     def refused(self) -> int:
@@ -210,6 +230,7 @@ class Emulator:
     def reset(self) -> None:
         """Clear the log, the faults, the counts and the random choices; keep the state and the settings."""
         self._service.log.clear()
+        self._service.request_count = 0
         self._service.faults.clear()
         self._service.limits = self._service.limits.reset()
         self._random.seed(self._seed)
@@ -335,6 +356,34 @@ def make_latency(latency: Latency | None, random: Random) -> Callable[[], float]
     if not 0 <= min_seconds <= max_seconds < math.inf:
         raise ValueError(f"latency must be a pair (min, max) of numbers of at least 0, not {format_json(latency)}")
     return lambda: random.uniform(min_seconds, max_seconds)
+
+
+def make_host_filter(bound: str, allowed: Iterable[str] | None) -> Callable[[str], bool]:
+    """Return a function that returns whether a `Host` header is served.
+
+    Args:
+        bound: The address that the emulator listens on.
+        allowed: The names that are served; `None` for the loopback names if it listens on one, otherwise for all.
+    """
+    if isinstance(allowed, str):
+        raise ValueError(f"allowed_hosts must be a list of names, not {format_json(allowed)}")  # noqa: TRY004 - as all settings
+    if allowed is None:
+        return (lambda header: _is_loopback(_host_name(header))) if _is_loopback(bound) else lambda _: True
+    names = frozenset(map(_host_name, allowed))
+    return lambda header: "*" in names or _host_name(header) in names
+
+
+def _host_name(header: str) -> str:
+    """Return the name in a `Host` header, without port."""
+    name = header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
+    return name.strip().lower().removesuffix(".")
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def require_non_negative(name: str, value: float) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from attrs import define, field
 
 from amp_exp_async.emulator import deployments, flags, groups
+from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.limits import Limits, RateLimited
 from amp_exp_async.emulator.refusals import LiveSettings
@@ -27,13 +28,17 @@ from amp_exp_async.emulator.routes import (
 from amp_exp_async.emulator.store import EmulatorState
 from amp_exp_async.emulator.validation import HTTPError
 
+_MAX_BODY: Final = 16 * 1024**2
+_MAX_LOG_BYTES: Final = 64 * 1024**2
+"""Bytes of the bodies that the log keeps."""
+
 OPERATIONS: Final = (deployments, flags, groups)
 """The modules of the operations, whose import registers the routes."""
 
 
 @define(eq=False)
 class RecordedRequest:
-    """One request that arrived. It is logged on arrival; the last four fields are set later."""
+    """One request that arrived. It is logged on arrival; the last five fields are set later."""
 
     method: str
     path: str
@@ -55,6 +60,8 @@ class RecordedRequest:
     """The fault that was injected into this request."""
     applied: bool = field(default=False)
     """Whether the request changed the state."""
+    size: int = field(default=0)
+    """The bytes of the body."""
 
 
 @define(eq=False)
@@ -69,7 +76,11 @@ class Service:
     faults: Faults
     latency: Callable[[], float]  # seconds of the next round trip
     live: LiveSettings | None
+    is_allowed_host: Callable[[str], bool]
+    log_limit: int | None
+    request_count: int = 0
     log: list[RecordedRequest] = field(factory=list[RecordedRequest])
+    _log_bytes: int = 0
     _stopping: asyncio.Future[None] = field(init=False)
     _in_flight: set[asyncio.Task[Any]] = field(factory=set[asyncio.Task[Any]])
 
@@ -87,6 +98,9 @@ class Service:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""
+        host = request.headers.get("Host")
+        if host is not None and not self.is_allowed_host(host):
+            return _misdirected(host)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for type checkers: aiohttp's server runs this in a task
         self._in_flight.add(task)
@@ -109,11 +123,13 @@ class Service:
             content = await _read(request)
         if content is None:
             return web.Response()
-        record.body = _parse_body(content)
-        if rejection is None:
-            response = await self._respond(request, record, content)
+        response: EmulatorResponse | None
+        if len(content) > _MAX_BODY:
+            response = json_response({"error": f"The body is larger than {_MAX_BODY} bytes"}, 413)
         else:
-            response = _too_many_requests(rejection)
+            record.body, record.size = _parse_body(content), len(content)
+            self._trim_log(record)
+            response = _too_many_requests(rejection) if rejection else await self._respond(request, record, content)
         stopped = one_way > 0 and await self._is_stopped_within(one_way)
         if stopped or response is None:
             return _close(request)
@@ -136,8 +152,25 @@ class Service:
         )
         if "authorization" in headers:
             headers["authorization"] = "Bearer ***"
+        self.request_count += 1
         self.log.append(record)
+        if self.log_limit is not None:
+            del self.log[: -self.log_limit]
         return record
+
+    def _trim_log(self, newest: RecordedRequest) -> None:
+        """Drop the oldest requests whose bodies are too large together."""
+        if self.log_limit is None:
+            return
+        self._log_bytes += newest.size
+        if self._log_bytes > _MAX_LOG_BYTES:
+            kept = 0
+            for count, record in enumerate(reversed(self.log)):
+                if kept + record.size > _MAX_LOG_BYTES:
+                    del self.log[: len(self.log) - count]
+                    break
+                kept += record.size
+            self._log_bytes = kept
 
     async def _respond(
         self, request: web.BaseRequest, record: RecordedRequest, content: bytes
@@ -192,11 +225,14 @@ def _bearer_token(request: web.BaseRequest) -> str:
 
 
 async def _read(request: web.BaseRequest) -> bytes | None:
-    """Return the body, or `None` if the client disconnected before its end."""
+    """Return the body, at most one byte more than the limit, or `None` if the client disconnected before its end."""
+    content = bytearray()
     try:
-        return await request.content.read()
+        while len(content) <= _MAX_BODY and (chunk := await request.content.readany()):
+            content += chunk
     except ConnectionError:
         return None
+    return bytes(content[: _MAX_BODY + 1])
 
 
 def _parse_body(content: bytes) -> Any:
@@ -206,6 +242,11 @@ def _parse_body(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return content.decode(errors="replace")
+
+
+def _misdirected(host: str) -> web.Response:
+    message = f"Host {format_json(host)} is not allowed. Use the emulator's base_url, or create it with allowed_hosts"
+    return web.json_response({"error": message}, status=421)
 
 
 def _too_many_requests(rejection: RateLimited) -> EmulatorResponse:

@@ -90,7 +90,7 @@ async def test_client_that_sends_half_a_request(emulator: Emulator, arrival: Any
     emulator.latency = 0.01
     host, port = emulator.base_url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await writer.drain()
     writer.close()
     await arrival(emulator)

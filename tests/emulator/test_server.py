@@ -6,16 +6,18 @@ import signal
 import socket
 import threading
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from amp_exp_async.emulator import Emulator, serve
+from amp_exp_async.emulator import Emulator, serve, service
 
 Api = Callable[..., Awaitable[Any]]
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def get(emulator: Emulator, path: str) -> Any:
@@ -115,12 +117,118 @@ async def test_client_that_sends_half_a_request(emulator: Emulator, arrival: Any
     """The request is logged without a status, changes nothing, and the emulator continues."""
     host, port = emulator.base_url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await arrival(emulator)
     writer.close()
     await writer.wait_closed()
     await emulator.stop()
     assert (emulator.requests[0].status, emulator.requests[0].applied) == (None, False)
+
+
+LOOPBACK = ["localhost", "LOCALHOST.", "127.0.0.1", "127.1.2.3", "[::1]"]
+FOREIGN = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.0.1", "[2001:db8::1]", ""]
+
+
+async def status_of(session: aiohttp.ClientSession, emulator: Emulator, host: str) -> int:
+    headers = {"Authorization": f"Bearer {emulator.api_key}", "Host": host}
+    async with session.get(f"{emulator.base_url}/api/1/flags", headers=headers) as response:
+        text = await response.text()
+        assert ("is not allowed. Use the emulator's base_url" in text) == (response.status == 421)
+        return response.status
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "localhost"])
+async def test_foreign_host_names_are_rejected(session: aiohttp.ClientSession, bound: str) -> None:
+    """An emulator on a loopback address serves loopback names with any port, and logs nothing else."""
+    async with Emulator(host=bound) as emulator:
+        for host in LOOPBACK:
+            assert await status_of(session, emulator, host) == 200
+            assert await status_of(session, emulator, f"{host}:1") == 200
+        for host in FOREIGN:
+            assert await status_of(session, emulator, host) == 421
+            assert await status_of(session, emulator, f"{host}:{emulator.base_url.rpartition(':')[2]}") == 421
+        assert emulator.request_count == len(emulator.requests) == 2 * len(LOOPBACK)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "served", "rejected"),
+    [
+        (["Proxy.example"], ["proxy.example", "PROXY.example:8080"], ["localhost", "evil.example"]),
+        (["*"], [*LOOPBACK, *FOREIGN], []),
+        ([], [], [*LOOPBACK, *FOREIGN]),
+        (["[::1]", "127.0.0.1"], ["[::1]:80", "127.0.0.1"], ["localhost"]),
+    ],
+    ids=["a name", "all", "none", "addresses"],
+)
+async def test_allowed_hosts(
+    session: aiohttp.ClientSession, allowed: list[str], served: list[str], rejected: list[str]
+) -> None:
+    """They replace the loopback names."""
+    async with Emulator(allowed_hosts=allowed) as emulator:
+        assert [await status_of(session, emulator, host) for host in served] == [200] * len(served)
+        assert [await status_of(session, emulator, host) for host in rejected] == [421] * len(rejected)
+
+
+async def test_an_emulator_for_other_machines_serves_all_names(session: aiohttp.ClientSession) -> None:
+    """Its host names are not known to it."""
+    async with Emulator(host="0.0.0.0") as emulator:
+        assert await status_of(session, emulator, "emulator:8080") == 200
+    with pytest.raises(ValueError, match="allowed_hosts must be a list of names"):
+        Emulator(allowed_hosts="localhost")
+
+
+async def test_the_log_is_bounded(session: aiohttp.ClientSession) -> None:
+    """It keeps the newest requests; the counts are exact."""
+    async with Emulator(log_limit=3, per_second=4, window="calendar", clock=lambda: NOON) as emulator:
+        for number in range(6):
+            async with session.get(f"{emulator.base_url}/api/1/flags/{number}"):
+                pass
+        assert [request.path[-1] for request in emulator.requests] == ["3", "4", "5"]
+        assert [request.status for request in emulator.requests] == [401, 429, 429]
+        assert (emulator.request_count, emulator.refused, emulator.peak_per_second) == (6, 2, 4)
+        emulator.reset()
+        assert (emulator.request_count, emulator.requests) == (0, [])
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="log_limit must be at least 1"):
+            Emulator(log_limit=wrong)
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(10_000, [3, 4, 5]), (2, [4, 5]), (None, [0, 1, 2, 3, 4, 5])])
+async def test_the_bodies_in_the_log_are_bounded(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, limit: int | None, kept: list[int]
+) -> None:
+    """The oldest requests are dropped, also after the log was cleared by hand."""
+    monkeypatch.setattr(service, "_MAX_LOG_BYTES", 3500)
+    async with Emulator(log_limit=limit) as emulator:
+        for _ in range(2):
+            for number in range(6):
+                async with session.post(f"{emulator.base_url}/api/1/flags/{number}", data=b"x" * 1000):
+                    pass
+            assert [int(request.path[-1]) for request in emulator.requests] == kept
+            emulator.requests.clear()
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("latency", [None, 0.01])
+async def test_a_body_that_is_too_large(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, chunked: bool, latency: float | None
+) -> None:
+    """It is answered with 413 and changes nothing; its request is logged without it. The maximum size is served."""
+    monkeypatch.setattr(service, "_MAX_BODY", 1000)
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    content = json.dumps({"projectId": "1", "key": "a"}).encode().ljust(1000)
+
+    async def chunks(content: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100):
+            yield content[start : start + 100]
+
+    async with Emulator(api_key="k", latency=latency) as emulator:
+        url = f"{emulator.base_url}/api/1/flags"
+        for body, status in ((content + b" ", 413), (content, 200), (b" " * 100_000, 413)):
+            async with session.post(url, data=chunks(body) if chunked else body, headers=headers) as response:
+                assert response.status == status
+        assert [request.status for request in emulator.requests] == [413, 200, 413]
+        assert [request.body and request.body["key"] for request in emulator.requests] == [None, "a", None]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
