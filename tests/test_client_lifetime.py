@@ -19,6 +19,7 @@ from amp_exp_async import (
     RetryPolicy,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.polling import TIMEOUT
 from tests.virtual_time import Answer, ScriptedSession, now, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -30,7 +31,7 @@ CALLS: dict[str, Call] = {
     "edit": lambda c: c.flags.edit("1", enabled=True),
     "create": lambda c: c.flags.create(project_id="1", key="x"),
     "request": lambda c: c.request("GET", "/flags"),
-    "view": lambda c: c.with_options(timeout=1.0).flags.get("1"),
+    "copy": lambda c: c.with_options(timeout=1.0).flags.get("1"),
     "async with": lambda c: c.__aenter__(),
 }
 
@@ -115,7 +116,7 @@ async def test_closing_during_a_call(
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         await client.aclose()
-        done, late = await asyncio.wait(calls, timeout=0.5)
+        done, late = await asyncio.wait(calls, timeout=TIMEOUT)
         for call in late:
             call.cancel()
         await asyncio.wait(calls)
@@ -134,7 +135,7 @@ async def test_closing_during_a_wait_for_a_lock(emulator: Emulator) -> None:
     while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)
     await client.aclose()
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(TIMEOUT):
         results = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(result) for result in results] == [ClientClosedError] * 3
     assert len(emulator.requests) == 1
@@ -214,16 +215,16 @@ async def test_invalid_arguments_of_request(
 
 async def test_closing_a_copy(client: AsyncExperimentClient) -> None:
     """It closes nothing; only closing the client itself does."""
-    async with client.with_options(timeout=1.0) as view:
-        await view.flags.list()
-    assert await view.flags.list() == await client.flags.list() == []
+    async with client.with_options(timeout=1.0) as copy:
+        await copy.flags.list()
+    assert await copy.flags.list() == await client.flags.list() == []
     with pytest.raises(ConfigurationError, match="timeout"):
         client.with_options(timeout=0)
 
 
 async def test_a_cancelled_call_and_the_concurrency_limit(emulator: Emulator) -> None:
     """With `max_concurrency=1` the next call starts at once, and no task or connection is left."""
-    emulator.inject(Fault.delay(30.0))
+    emulator.inject(Fault.delay(600.0))
     tasks = asyncio.all_tasks()
     async with client_of(emulator, max_concurrency=1, rate_limit=None) as client:
         call = asyncio.ensure_future(client.flags.get("1"))
@@ -234,7 +235,7 @@ async def test_a_cancelled_call_and_the_concurrency_limit(emulator: Emulator) ->
         call.cancel()
         await asyncio.wait([call, waiting])
         assert call.cancelled()
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(TIMEOUT):
             assert await client.flags.list() == []
     await emulator.stop()
     assert asyncio.all_tasks() == tasks

@@ -65,3 +65,8 @@ async def collect(run: AsyncBulkRun) -> list[Outcome]:
 async def execute(client: AsyncExperimentClient, *operations: Any) -> list[Outcome]:
     """Execute operations and return their outcomes, in order."""
     return await collect(client.bulk(operations))
+
+
+def finished_edits(emulator: Emulator) -> set[str]:
+    """Return the IDs of the flags that an edit has named `done`."""
+    return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}

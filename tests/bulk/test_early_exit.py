@@ -13,8 +13,8 @@ import pytest
 
 from amp_exp_async import AsyncBulkRun, AsyncExperimentClient, BulkError, ClientClosedError, Edit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.bulk.emulator_snapshot import collect
-from tests.sync.timeouts import TIMEOUT
+from tests.bulk.emulator_snapshot import collect, finished_edits
+from tests.polling import TIMEOUT
 
 MAX_CONCURRENCY = 8
 
@@ -37,10 +37,6 @@ def operations(emulator: Emulator) -> list[Edit]:
     emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
     ids = [emulator.state.add_flag()["id"] for _ in range(200)]
     return [Edit("flags", id, {"name": "done"}) for id in ids]
-
-
-def done(emulator: Emulator) -> set[str]:
-    return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}
 
 
 async def breaking(run: AsyncBulkRun) -> None:
@@ -192,7 +188,7 @@ async def test_leaving_early(  # noqa: PLR0917 - fixtures
     assert_idle(client)
     assert len(emulator.requests) == len(started) <= 3 * MAX_CONCURRENCY
     assert all(request.status == 200 for request in emulator.requests)
-    assert started == done(emulator)
+    assert started == finished_edits(emulator)
     assert run.summary.done == len(started)
     assert written(tmp_path / "journal") == {id: ["begun", "done"] for id in started}
     assert closed == ([] if source == "list" else [True])
@@ -201,7 +197,7 @@ async def test_leaving_early(  # noqa: PLR0917 - fixtures
         run.raise_for_failures()
     emulator.clear_faults()
     assert (await client.bulk(source_operations if source == "list" else operations, journal=tmp_path / "journal")).ok
-    assert len(done(emulator)) == len(emulator.requests) == 200, "none is done twice"
+    assert len(finished_edits(emulator)) == len(emulator.requests) == 200, "none is done twice"
 
 
 async def test_unread_outcomes_can_be_read(
@@ -212,7 +208,7 @@ async def test_unread_outcomes_can_be_read(
     outcomes = [await anext(aiter(run))]
     outcomes += [outcome async for outcome in run]
     assert sorted(outcome.index for outcome in outcomes) == list(range(len(outcomes)))
-    assert {o.operation.id for o in outcomes if o.status == "done"} == done(emulator)
+    assert {o.operation.id for o in outcomes if o.status == "done"} == finished_edits(emulator)
     assert len(outcomes) < 200
 
 
@@ -243,7 +239,7 @@ async def test_closing_the_client(
         reading.cancel()
     started = run.summary.done + MAX_CONCURRENCY - client._transport.session.concurrency.value
     await client.aclose()
-    assert len(emulator.requests) == started == len(done(emulator)) == run.summary.done
+    assert len(emulator.requests) == started == len(finished_edits(emulator)) == run.summary.done
     assert all(request.status == 200 for request in emulator.requests)
     if reader == "reads on":
         with pytest.raises(ClientClosedError):

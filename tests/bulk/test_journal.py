@@ -62,10 +62,10 @@ async def test_entries_are_written_ahead(
 ) -> None:
     """An outcome is in the file before it is yielded, and a start before its first request."""
     is_in_file: list[bool] = []
-    view = client.with_options(
+    copy = client.with_options(
         on_attempt=lambda attempt: is_in_file.append(f"{attempt.path.split('/variants')[0][1:]}/" in path.read_text())
     )
-    async for outcome in view.bulk(operations, journal=path):
+    async for outcome in copy.bulk(operations, journal=path):
         states = [entry["state"] for entry in entries(path)[1:] if entry["index"] == outcome.index]
         assert states == ["begun", outcome.status]
     assert is_in_file == [True] * len(emulator.requests)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT
+from tests.polling import TIMEOUT
 
 # Prints a line when it is ready. The alarm ends a job that hangs.
 SCRIPT = """

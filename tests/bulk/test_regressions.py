@@ -23,7 +23,7 @@ from amp_exp_async import (
 from amp_exp_async.bulk.journal import Journal
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.test_rerun import write_journal
-from tests.sync.timeouts import TIMEOUT
+from tests.polling import TIMEOUT
 
 
 def flags(emulator: Emulator, count: int) -> list[str]:

@@ -253,7 +253,7 @@ async def test_progress(emulator: Emulator) -> None:
     assert run.summary.seconds > 0
 
 
-async def test_two_runs_at_once(client: AsyncExperimentClient, emulator: Emulator) -> None:
+async def test_two_concurrent_runs(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """Concurrent runs have separate outcomes and counters; their writes to one flag never overlap."""
     ids = ids_of(emulator, 5)
     emulator.inject(Fault.delay(0.005), method="POST", times=None)

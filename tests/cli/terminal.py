@@ -17,7 +17,7 @@ from pathlib import Path
 import amp_exp_async
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import CommandResult
-from tests.sync.timeouts import TIMEOUT, until
+from tests.polling import TIMEOUT, wait_until
 
 # A job in the background of a shell ignores Ctrl-C, and so would its children.
 _CATCH_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
@@ -61,7 +61,7 @@ def run_piped(
     """
     with started(arguments, environment) as process:
         if interrupt is not None:
-            until(interrupt)
+            wait_until(interrupt)
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(stdin, timeout=TIMEOUT)
     return CommandResult(process.returncode, out, err)

@@ -12,7 +12,7 @@ import pytest
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import CommandResult, writes
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
-from tests.sync.timeouts import TIMEOUT, until
+from tests.polling import TIMEOUT, wait_until
 
 MANY = 300
 LATE = 30.0
@@ -150,7 +150,7 @@ def test_ctrl_c_twice(many: FileAccount) -> None:
     many.emulator.inject(Fault.delay(LATE), method="PATCH", nth=MANY)
     with started(many.arguments_of("apply @flags.yaml --yes --json"), many.environment) as process:
         assert process.stderr is not None
-        until(lambda: renamed(many) == MANY)
+        wait_until(lambda: renamed(many) == MANY)
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ import pytest
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import CommandResult, writes
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped
-from tests.sync.timeouts import TIMEOUT
+from tests.polling import TIMEOUT
 
 LATE = 30.0
 

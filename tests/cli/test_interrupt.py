@@ -15,7 +15,7 @@ from amp_exp_async.cli import interrupt
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
 from tests.cli.terminal import environment_of, run_on_terminal, started
-from tests.sync.timeouts import TIMEOUT, until
+from tests.polling import TIMEOUT, wait_until
 
 MANY = "\n".join(f"user-{number:04}" for number in range(1500))
 LATE = 30.0
@@ -34,7 +34,7 @@ def press_after(emulator: Emulator, *counts: int) -> threading.Thread:
 
     def press() -> None:
         for count in counts:
-            until(lambda count=count: len(writes(emulator)) >= count)
+            wait_until(lambda count=count: len(writes(emulator)) >= count)
             time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -89,7 +89,7 @@ def test_two_ctrl_c_in_a_process(account: Emulator, environment: dict[str, str])
         process.stdin.write(MANY)
         process.stdin.close()
         process.stdin = None
-        until(lambda: len(writes(account)) == 3)
+        wait_until(lambda: len(writes(account)) == 3)
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
@@ -147,7 +147,7 @@ def test_ctrl_c_before_the_first_write(account: Emulator, users: RunCommand) -> 
     account.inject(Fault.delay(LATE))
 
     def press() -> None:
-        until(lambda: account.requests)
+        wait_until(lambda: account.requests)
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press, daemon=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from amp_exp_async import AddUsers, ExperimentClient, Progress, RetryPolicy
 from amp_exp_async.cli import output
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import until
+from tests.polling import wait_until
 
 
 class FakeRun:
@@ -30,7 +30,7 @@ class FakeRun:
         """Set the progress, and wait until it was shown."""
         self.now = Progress(done=done, failed=failed, total=total, rate=98.4, seconds_left=left)
         before = self.looked
-        until(lambda: self.looked > before + 4)
+        wait_until(lambda: self.looked > before + 4)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +62,7 @@ def test_bar_reporter() -> None:
     with output.make_reporter(console, silent=False).watch("Editing", run):
         run.come_to(3, 0, None, None)
         run.come_to(10, 2, 20, 1.2)
-        until(lambda: "98 a second, 1 s left" in str(getattr(console.file, "getvalue")()))  # noqa: B009
+        wait_until(lambda: "98 a second, 1 s left" in str(getattr(console.file, "getvalue")()))  # noqa: B009
         run.come_to(17, 3, 20, 0.0)
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()

@@ -71,7 +71,7 @@ def test_plan_of_standard_input(amp_exp: RunCommand, text: str) -> None:
     assert "standard input:" in amp_exp("plan", "-", stdin=text.replace("key", "kee")).err
 
 
-def test_problems_of_all_files_at_once(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
+def test_problems_of_all_files_in_one_message(amp_exp: RunCommand, account: Emulator, tmp_path: Path) -> None:
     """Each problem has a line with file and line number; nothing is sent."""
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(f"flags:\n  - key: {name}\n    nmae: x\n")

@@ -119,7 +119,7 @@ async def test_an_unknown_variant(api: Api, flag_path: str, method: str, path: s
     assert (await api(method, f"{flag_path}/variants/none/{path}")).status == 404
 
 
-async def test_cohorts_cannot_be_removed_all_at_once(api: Api, variant: str) -> None:
+async def test_there_is_no_request_to_remove_all_cohorts(api: Api, variant: str) -> None:
     """The API has this operation for users only."""
     assert (await api("DELETE", f"{variant}/cohorts")).status == 405
 

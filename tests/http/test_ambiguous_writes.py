@@ -13,6 +13,7 @@ import pytest
 from amp_exp_async import AsyncExperimentClient, RetryPolicy, errors
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import AmbiguousWriteError
+from tests.polling import TIMEOUT
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -142,13 +143,13 @@ async def test_closing_during_a_write(
     for nth, fault in enumerate(faults, 1):
         emulator.inject(fault, nth=nth)
     writing = asyncio.ensure_future(call(client))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(TIMEOUT):
         while len(emulator.requests) < len(faults):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
     await client.aclose()
     with pytest.raises(error, match="the client was closed while the") as caught:
-        await asyncio.wait_for(writing, 1.0)
+        await asyncio.wait_for(writing, TIMEOUT)
     if isinstance(caught.value, errors.OutcomeUnknownError):
         assert caught.value.attempts == sum(request.method == "POST" for request in emulator.requests)
     assert len(emulator.requests) == len(faults)

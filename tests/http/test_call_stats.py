@@ -104,21 +104,21 @@ async def test_a_call_that_was_never_sent(emulator: Emulator) -> None:
     emulator.inject(Fault.delay(30.0))
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
         first = await start_call(emulator, EDIT(client))
-        view = client.with_options(deadline=0.01)
+        copy = client.with_options(deadline=0.01)
         with pytest.raises(APITimeoutError, match="earlier writes"):
-            await EDIT(view)
-        assert stats_of(view) == CallStats(0, ambiguous=False)
+            await EDIT(copy)
+        assert stats_of(copy) == CallStats(0, ambiguous=False)
         first.cancel()
 
 
 async def test_each_copy_has_its_own_counts(client: AsyncExperimentClient) -> None:
     """Each copy of a client counts its own requests, and its counts can be reset."""
-    view = client.with_options(timeout=1.0)
-    await GET(view)
-    await EDIT(view)
+    copy = client.with_options(timeout=1.0)
+    await GET(copy)
+    await EDIT(copy)
     assert stats_of(client) == CallStats(0, ambiguous=False)
-    assert stats_of(view) == CallStats(2, ambiguous=False)
-    stats_of(view).reset()
-    await GET(view)
-    assert stats_of(view) == CallStats(1, ambiguous=False)
+    assert stats_of(copy) == CallStats(2, ambiguous=False)
+    stats_of(copy).reset()
+    await GET(copy)
+    assert stats_of(copy) == CallStats(1, ambiguous=False)
     assert client.usage.requests == 3

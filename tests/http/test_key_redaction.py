@@ -31,26 +31,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the error, its causes and its contexts, including those that a traceback does not show."""
     waiting, seen = [error], set[int]()
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        current = waiting.pop()
+        if id(current) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+        seen.add(id(current))
+        yield current
+        waiting += [other for other in (current.__cause__, current.__context__) if other is not None]
 
 
 def leaks(error: BaseException, key: str) -> list[str]:
-    """Return where the key is found: texts and attributes of the errors, and local variables of their frames."""
-    found = []
-    for one in chain(error):
-        for what, text in {"str": str(one), "repr": repr(one), "args": repr(one.args), "vars": repr(vars(one))}.items():
-            if key in text:
-                found.append(f"{what} of {type(one).__name__}")
-        for frame, line in traceback.walk_tb(one.__traceback__):
+    """Return where the key leaks: texts and attributes of the errors, and local variables of their frames."""
+    places = []
+    for linked in chain(error):
+        name = type(linked).__name__
+        texts = {"str": str(linked), "repr": repr(linked), "args": repr(linked.args), "vars": repr(vars(linked))}
+        places += [f"{source} of {name}" for source, text in texts.items() if key in text]
+        for frame, line in traceback.walk_tb(linked.__traceback__):
             if frame.f_code.co_filename != __file__:
-                names = [name for name, value in frame.f_locals.items() if key in repr(value)]
-                found += [f"{name} in {frame.f_code.co_qualname}:{line} of {type(one).__name__}" for name in names]
-    return found
+                variables = [variable for variable, value in frame.f_locals.items() if key in repr(value)]
+                places += [f"{variable} in {frame.f_code.co_qualname}:{line} of {name}" for variable in variables]
+    return places
 
 
 def test_the_search_for_leaks() -> None:
@@ -64,10 +64,10 @@ def test_the_search_for_leaks() -> None:
     exec(code, names)
     with pytest.raises(KeyError) as caught:
         names["outer"](work, KEY)
-    found = "\n".join(leaks(caught.value, KEY))
-    assert "local in outer:1 of KeyError" in found
-    for what in ("str", "repr", "args"):
-        assert f"{what} of ValueError" in found
+    places = "\n".join(leaks(caught.value, KEY))
+    assert "local in outer:1 of KeyError" in places
+    for source in ("str", "repr", "args"):
+        assert f"{source} of ValueError" in places
 
 
 ECHO = f'{{"sent": "Bearer {KEY}"}}'

@@ -22,6 +22,7 @@ from amp_exp_async import (
     ServerError,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.faults import with_timeout_for
 from tests.virtual_time import outcome
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -103,11 +104,6 @@ def emulator(emulator: Emulator) -> Emulator:
     """Populate the shared emulator."""
     populate(emulator)
     return emulator
-
-
-def with_timeout_for(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
-    """Return the client, with a short timeout if the fault is a delay."""
-    return client.with_options(timeout=0.15) if fault.kind == "delay" else client
 
 
 @pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS)

@@ -31,11 +31,11 @@ def scripted(session: ScriptedSession, **options: Any) -> AsyncExperimentClient:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
-    ("header", "least"),
+    ("header", "minimum"),
     [(lambda: "3", 3.0), (lambda: "2.5", 2.5), (lambda: formatdate(time.time() + 40, usegmt=True), 38.5)],
     ids=["seconds", "fraction", "date"],
 )
-def test_retry_after_is_a_floor(status: int, header: Callable[[], str], least: float) -> None:
+def test_retry_after_is_a_floor(status: int, header: Callable[[], str], minimum: float) -> None:
     """The next attempt is sent after `Retry-After`, and at most the wait of the policy later."""
     session = ScriptedSession([Answer(status, headers={"Retry-After": header()}), Answer(body=b'{"flags": []}')])
 
@@ -44,7 +44,7 @@ def test_retry_after_is_a_floor(status: int, header: Callable[[], str], least: f
             await client.flags.list()
 
     run(scenario())
-    assert least <= session.times[1] <= least + 2.0
+    assert minimum <= session.times[1] <= minimum + 2.0
 
 
 @pytest.mark.parametrize("header", ["", "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"])
@@ -132,9 +132,9 @@ async def test_on_attempt(client: AsyncExperimentClient, emulator: Emulator) -> 
     emulator.inject(Fault.delay(0.02), nth=2)
     emulator.inject(Fault.status(503), nth=2)
     emulator.inject(Fault.status(503), nth=3)
-    view = client.with_options(on_attempt=seen.append)
-    await asyncio.gather(view.flags.get("1"))
-    await view.flags.list(limit=1)
+    copy = client.with_options(on_attempt=seen.append)
+    await asyncio.gather(copy.flags.get("1"))
+    await copy.flags.list(limit=1)
     assert [(a.method, a.path, a.number, a.status) for a in seen[:3]] == [
         ("GET", "/flags/1", 1, None),
         ("GET", "/flags/1", 2, 200),

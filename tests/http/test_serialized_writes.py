@@ -42,22 +42,22 @@ class SlowService:
 
     seconds: float = 0.004
     started: list[str] = field(factory=list[str])
-    under_way: list[str] = field(factory=list[str])
-    together: set[tuple[str, str]] = field(factory=set[tuple[str, str]])
+    in_flight: list[str] = field(factory=list[str])
+    overlapping: set[tuple[str, str]] = field(factory=set[tuple[str, str]])
     """Pairs of requests that were in flight at the same time."""
-    most: int = 0
+    max_in_flight: int = 0
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a request after some time."""
         name = f"{request.method} {request.path.removeprefix('/api/1')}"
         self.started.append(name)
-        self.together |= {(other, name) for other in self.under_way}
-        self.under_way.append(name)
-        self.most = max(self.most, len(self.under_way))
+        self.overlapping |= {(other, name) for other in self.in_flight}
+        self.in_flight.append(name)
+        self.max_in_flight = max(self.max_in_flight, len(self.in_flight))
         try:
             await asyncio.sleep(self.seconds)
         finally:
-            self.under_way.remove(name)
+            self.in_flight.remove(name)
         return web.json_response({"flags": [], "id": "1", "key": "x"})
 
 
@@ -85,7 +85,7 @@ async def test_writes_to_one_flag_never_overlap(client: AsyncExperimentClient, s
     """Each operation waits for earlier ones, and no lock is left."""
     await asyncio.gather(*(write(client) for write in WRITES))
     assert len(service.started) == len(WRITES)
-    assert service.together == set()
+    assert service.overlapping == set()
     assert len(locks(client)) == 0
 
 
@@ -106,14 +106,14 @@ async def test_writes_to_different_objects(client: AsyncExperimentClient, servic
         client.flags.create(project_id="1", key="b"),
     ]
     await asyncio.gather(*writes)
-    assert service.most == len(writes)
+    assert service.max_in_flight == len(writes)
 
 
 async def test_reads_need_no_lock(client: AsyncExperimentClient, service: SlowService) -> None:
     """Reads of a flag do not wait for writes to it, or for each other."""
     service.seconds = 0.2
     await asyncio.gather(client.flags.edit("1", enabled=True), *(client.flags.get("1") for _ in range(4)))
-    assert service.most == 5
+    assert service.max_in_flight == 5
 
 
 @pytest.mark.parametrize("bound", [1, 3])
@@ -123,27 +123,27 @@ async def test_max_concurrency(client: AsyncExperimentClient, service: SlowServi
     async with AsyncExperimentClient("ordering-key", base_url=url, max_concurrency=bound) as bounded:
         await asyncio.gather(*(bounded.flags.get(str(index)) for index in range(9)), bounded.flags.archive("1"))
     assert len(service.started) == 10
-    assert service.most == bound
+    assert service.max_in_flight == bound
 
 
 async def test_copies_share_locks_and_session(client: AsyncExperimentClient, service: SlowService) -> None:
     """A copy with other options waits for the writes of its client, and shares its session, rate limiter and usage."""
-    views = [client, client.with_options(timeout=5.0), client.with_options(deadline=None).with_options(timeout=9.0)]
-    await asyncio.gather(*(view.flags.edit("1", enabled=True) for view in views * 3))
-    assert service.together == set()
-    assert {view.usage for view in views} == {client.usage}
+    copies = [client, client.with_options(timeout=5.0), client.with_options(deadline=None).with_options(timeout=9.0)]
+    await asyncio.gather(*(copy.flags.edit("1", enabled=True) for copy in copies * 3))
+    assert service.overlapping == set()
+    assert {copy.usage for copy in copies} == {client.usage}
     assert client.usage.requests == 9
-    assert len({id(view._transport.session) for view in views}) == 1
+    assert len({id(copy._transport.session) for copy in copies}) == 1
 
 
 async def test_copies_share_the_rate_limit(emulator: Emulator) -> None:
     """Two copies together keep the limit of one client."""
     limit = RateLimit(per_second=2)
     async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit) as client:
-        view = client.with_options(deadline=0.2)
-        await asyncio.gather(client.flags.list(), view.flags.list())
+        copy = client.with_options(deadline=0.2)
+        await asyncio.gather(client.flags.list(), copy.flags.list())
         with pytest.raises(APITimeoutError):
-            await view.flags.list()
+            await copy.flags.list()
     assert len(emulator.requests) == 2
 
 

@@ -326,7 +326,7 @@ extra: 1
 """
 
 
-def test_all_problems_of_a_file_are_reported_at_once() -> None:
+def test_all_problems_of_a_file_are_in_one_error() -> None:
     """A problem of one field hides no problem of another. What depends on an invalid value is not guessed."""
     assert problems_of(MANY_PROBLEMS) == [
         '4: flags[0].rollout_percentag: unknown field; did you mean "rollout_percentage"?',
@@ -370,7 +370,7 @@ def test_a_manifest_made_in_code_is_validated_like_a_file(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_all_problems_of_a_folder_are_reported_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_a_folder_are_in_one_error(tmp_path: Path) -> None:
     """One file cannot be parsed, one has an unknown field, and two contradict each other."""
     (tmp_path / "flags").mkdir()
     (tmp_path / "flags/a.yaml").write_text("flags: [\n")

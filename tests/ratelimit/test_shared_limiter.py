@@ -21,7 +21,7 @@ from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit import limiter as limiter_module
 from amp_exp_async.ratelimit.limiter import LimitExceededError, LocalRateLimiter, SharedLimiter
 from amp_exp_async.ratelimit.window import PermitWindow
-from tests.ratelimit.polling import TIMEOUT, eventually
+from tests.polling import TIMEOUT, eventually
 from tests.ratelimit.simulated_network import Network, max_per_second, send_all, uniform
 from tests.virtual_time import Answer, ScriptedSession, now, run
 

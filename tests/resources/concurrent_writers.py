@@ -35,7 +35,7 @@ def write_elsewhere(emulator: Emulator, id: str, kind: Any = "flags", **fields: 
 def with_concurrent_write(
     client: AsyncExperimentClient, emulator: Emulator, id: str, after: int, kind: Any = "flags", **fields: Any
 ) -> AsyncExperimentClient:
-    """Return a view of the client; another user writes after the view's n-th response."""
+    """Return a copy of the client; another user writes after its n-th response."""
     attempts: list[Attempt] = []
 
     def on_attempt(attempt: Attempt) -> None:

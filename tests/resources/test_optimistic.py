@@ -209,18 +209,20 @@ async def test_a_cohort_condition_added_concurrently(
     client: AsyncExperimentClient, emulator: Emulator, id: str
 ) -> None:
     """The second read detects it."""
-    view = with_concurrent_write(client, emulator, id, 1, targetSegments=[PILOT, STAFF, COHORT_SEGMENT])
+    copied = with_concurrent_write(client, emulator, id, 1, targetSegments=[PILOT, STAFF, COHORT_SEGMENT])
     with pytest.raises(InvalidInputError, match='"Whales"'):
-        await view.flags.guarded_edit(id, with_wider_segment)
+        await copied.flags.guarded_edit(id, with_wider_segment)
     assert sent_methods(emulator) == ["GET", "GET"]
 
 
 async def test_others_change_something_else(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """Changes of another field, another segment and other tags are merged."""
-    view = with_concurrent_write(
+    copied = with_concurrent_write(
         client, emulator, id, 1, name="theirs", tags=["b", "t"], targetSegments=[PILOT | {"percentage": 11}, STAFF]
     )
-    flag = await view.flags.guarded_edit(id, lambda flag: with_wider_segment(attrs.evolve(flag, tags=["a", "b", "c"])))
+    flag = await copied.flags.guarded_edit(
+        id, lambda flag: with_wider_segment(attrs.evolve(flag, tags=["a", "b", "c"]))
+    )
     assert sent_methods(emulator) == READ_WRITE_READ
     assert emulator.requests[2].body.keys() == {"tags", "targetSegments"}
     assert (flag.name, flag.tags) == ("theirs", ["b", "t", "c"])
@@ -229,16 +231,16 @@ async def test_others_change_something_else(client: AsyncExperimentClient, emula
 
 async def test_others_make_the_same_change(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """Nothing is left to write."""
-    view = with_concurrent_write(client, emulator, id, 1, enabled=True, name="new")
-    assert (await view.flags.guarded_edit(id, enabled_and_renamed)).name == "new"
+    copied = with_concurrent_write(client, emulator, id, 1, enabled=True, name="new")
+    assert (await copied.flags.guarded_edit(id, enabled_and_renamed)).name == "new"
     assert sent_methods(emulator) == ["GET", "GET"]
 
 
 async def test_others_change_the_same_field(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """Nothing is written, and the error has all three values."""
-    view = with_concurrent_write(client, emulator, id, 1, name="theirs")
+    copied = with_concurrent_write(client, emulator, id, 1, name="theirs")
     with pytest.raises(EditConflictError, match="not sent") as caught:
-        await view.flags.guarded_edit(id, enabled_and_renamed)
+        await copied.flags.guarded_edit(id, enabled_and_renamed)
     error = caught.value
     assert (error.field, error.base, error.ours, error.theirs, error.written) == ("name", "old", "new", "theirs", False)
     assert all(part in str(error) for part in ('"old"', '"new"', '"theirs"', f"PATCH /flags/{id}"))
@@ -248,9 +250,9 @@ async def test_others_change_the_same_field(client: AsyncExperimentClient, emula
 
 async def test_others_change_the_same_segment(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """The error names the segment, and the other conflicts."""
-    view = with_concurrent_write(client, emulator, id, 1, name="theirs", targetSegments=[PILOT])
+    copied = with_concurrent_write(client, emulator, id, 1, name="theirs", targetSegments=[PILOT])
     with pytest.raises(EditConflictError, match="Also in conflict: target_segments") as caught:
-        await view.flags.guarded_edit(id, lambda flag: with_wider_segment(enabled_and_renamed(flag)))
+        await copied.flags.guarded_edit(id, lambda flag: with_wider_segment(enabled_and_renamed(flag)))
     assert caught.value.field == "name"
     with pytest.raises(EditConflictError) as caught:
         await with_concurrent_write(
@@ -281,8 +283,8 @@ async def test_the_text_of_a_conflict(client: AsyncExperimentClient, emulator: E
 
 async def test_the_unprotected_window(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """A write between the second read and ours survives in other fields, and is lost in the same field."""
-    view = with_concurrent_write(client, emulator, id, 2, name="theirs", description="theirs")
-    flag = await view.flags.guarded_edit(id, enabled_and_renamed)
+    copied = with_concurrent_write(client, emulator, id, 2, name="theirs", description="theirs")
+    flag = await copied.flags.guarded_edit(id, enabled_and_renamed)
     assert (flag.name, flag.description) == ("new", "theirs")
 
 
@@ -291,9 +293,9 @@ async def test_others_overwrite_the_edit(
     client: AsyncExperimentClient, emulator: Emulator, id: str, lost: dict[str, Any]
 ) -> None:
     """The last read detects it."""
-    view = with_concurrent_write(client, emulator, id, 3, **lost)
+    copied = with_concurrent_write(client, emulator, id, 3, **lost)
     with pytest.raises(EditConflictError, match="overwrote") as caught:
-        await view.flags.guarded_edit(id, enabled_and_renamed)
+        await copied.flags.guarded_edit(id, enabled_and_renamed)
     assert (caught.value.field, caught.value.written) == (next(iter(lost)), True)
     assert sent_methods(emulator) == [*READ_WRITE_READ, "GET"]
 
@@ -302,19 +304,19 @@ async def test_others_overwrite_values(client: AsyncExperimentClient, emulator: 
     """Overwritten values, or their overwritten segment, are detected."""
     for segments in ([PILOT, STAFF], [STAFF]):
         write_elsewhere(emulator, id, targetSegments=[PILOT, STAFF])
-        view = with_concurrent_write(client, emulator, id, 3, targetSegments=segments)
+        copied = with_concurrent_write(client, emulator, id, 3, targetSegments=segments)
         with pytest.raises(EditConflictError, match="overwrote"):
-            await view.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
+            await copied.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
 
 
 async def test_others_extend_the_edit(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
     """It is not a conflict if our change is still contained."""
-    view = with_concurrent_write(client, emulator, id, 3, tags=["x", "c", "a", "b"], description="theirs")
-    assert (await view.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["a", "b", "c"]))).tags
+    copied = with_concurrent_write(client, emulator, id, 3, tags=["x", "c", "a", "b"], description="theirs")
+    assert (await copied.flags.guarded_edit(id, lambda flag: attrs.evolve(flag, tags=["a", "b", "c"]))).tags
     both = copy.deepcopy(PILOT)
     both["conditions"][0]["values"] += ["b", "theirs"]
-    view = with_concurrent_write(client, emulator, id, 3, targetSegments=[both, STAFF])
-    await view.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
+    copied = with_concurrent_write(client, emulator, id, 3, targetSegments=[both, STAFF])
+    await copied.flags.segments.add_values(id, "Pilot", "gp:email", ["b"], case="exact")
 
 
 async def test_a_lost_response(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
@@ -342,7 +344,7 @@ async def test_an_unknown_flag(client: AsyncExperimentClient) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_concurrent_edits_of_one_client(emulator: Emulator, seed: int) -> None:
-    """No change is lost when views of one client edit segments, values and tags concurrently."""
+    """No change is lost when copies of one client edit segments, values and tags concurrently."""
     chance = random.Random(seed)
     emulator.latency = (0.0, 0.004)
     segments = [STAFF | {"name": f"s{number}"} for number in range(8)] + [PILOT]

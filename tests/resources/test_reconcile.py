@@ -20,6 +20,7 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.faults import with_timeout_for
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
@@ -63,11 +64,6 @@ def created_ids(emulator: Emulator) -> list[str]:
     """Return the IDs of the objects that the test has created, newest last."""
     documents = [*emulator.state.flags, *emulator.state.experiments, *emulator.state.deployments]
     return [document["id"] for document in documents if document["id"] not in {FLAG, "102"}]
-
-
-def with_timeout_for(client: AsyncExperimentClient, fault: Fault) -> AsyncExperimentClient:
-    """Return the client, with a short timeout if the fault is a delay."""
-    return client.with_options(timeout=0.15) if fault.kind == "delay" else client
 
 
 @each_creation

@@ -8,7 +8,8 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator
-from tests.sync.timeouts import LEFT_BEHIND, client_of, loop_threads, until
+from tests.polling import wait_until
+from tests.sync.timeouts import LEFT_BEHIND, client_of, loop_threads
 
 
 @pytest.fixture
@@ -36,6 +37,6 @@ def _no_thread_is_left() -> Iterator[None]:
     """A client's thread that outlives its test fails that test alone."""
     yield
     try:
-        until(lambda: not loop_threads())
+        wait_until(lambda: not loop_threads())
     finally:
         LEFT_BEHIND.update(loop_threads())

@@ -10,7 +10,8 @@ import pytest
 
 from amp_exp_async import Edit, ExperimentClient, Page, PermissionDeniedError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import client_of, loop_threads, tasks, until, within
+from tests.polling import wait_until
+from tests.sync.timeouts import client_of, loop_threads, tasks, within
 
 Reader = Callable[[Iterator[Any]], None]
 
@@ -65,7 +66,7 @@ def test_leaving_early(client: ExperimentClient, ids: list[str], emulator: Emula
     gc.collect()
     assert len(emulator.requests) == (reader is not never_reading)
     assert client.flags.get(ids[0]).id == ids[0]
-    until(lambda: tasks(client) == [])
+    wait_until(lambda: tasks(client) == [])
     assert len(emulator.requests) == 1 + (reader is not never_reading)
 
 
@@ -77,7 +78,7 @@ def test_leaving_while_a_page_is_read_ahead(
     emulator.inject(Fault.delay(600), nth=2)
     items = iter(client.flags.list(limit=4))
     assert [next(items).id for _ in range(3)] == ids[:3]
-    until(lambda: len(emulator.requests) == 2)
+    wait_until(lambda: len(emulator.requests) == 2)
     holder, items = [items], iter(())
     within(lambda: reader(holder.pop()))
     gc.collect()
@@ -109,7 +110,7 @@ def test_collected_after_the_client_was_closed(emulator: Emulator, ids: list[str
         emulator.inject(Fault.delay(60))
         if way == "items":
             next(items), next(items)
-            until(lambda: len(emulator.requests) == 2)
+            wait_until(lambda: len(emulator.requests) == 2)
     within(client.close)
     holder, items = [items], iter(())
     within(holder.clear)
@@ -128,7 +129,7 @@ def test_collected_on_the_clients_own_thread(emulator: Emulator, ids: list[str],
         del items
         assert within(lambda: client.flags.get(ids[0])).id == ids[0]
         assert holder == []
-        until(lambda: tasks(client) == [])
+        wait_until(lambda: tasks(client) == [])
 
 
 def test_many_abandoned_lists(client: ExperimentClient, ids: list[str], emulator: Emulator) -> None:
@@ -146,7 +147,7 @@ def test_a_bulk_run_that_is_dropped(client: ExperimentClient, ids: list[str], em
     emulator.inject(Fault.delay(0.3 if way == "by count" else 2), method="PATCH", nth=2)
     holder: list[Any] = [iter(client.bulk([Edit("flags", id, {"name": "new"}) for id in ids[:2]]))]
     assert next(holder[0]).ok
-    until(lambda: len(emulator.requests) == 2)
+    wait_until(lambda: len(emulator.requests) == 2)
     if way == "by count":
         holder.clear()
     else:
@@ -154,4 +155,4 @@ def test_a_bulk_run_that_is_dropped(client: ExperimentClient, ids: list[str], em
         del holder
         gc.collect()
     assert emulator.requests[1].status == (200 if way == "by count" else None)
-    until(lambda: emulator.requests[1].status == 200)
+    wait_until(lambda: emulator.requests[1].status == 200)

@@ -13,7 +13,8 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, start, until, within
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import start, within
 
 # From Python 3.12 on, forking with threads warns; here it is what is tested.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -53,6 +54,8 @@ others = [threading.Thread(target=others_work) for _ in range(options["others"])
 for other in others:
     other.start()
 if others:
+    while not client.usage.requests:  # a fork during an import would break the child
+        time.sleep(0.01)
     time.sleep(0.05)
 
 for _ in range(options["forks"]):
@@ -217,7 +220,7 @@ def test_a_fork_in_the_middle_of_a_call_here(client: ExperimentClient, emulator:
     """A delayed call of this process survives a child that uses and closes the same client."""
     emulator.inject(Fault.delay(0.3))
     waiting = start(lambda: client.flags.get(ids[0]))
-    until(lambda: emulator.requests)
+    wait_until(lambda: emulator.requests)
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
 

@@ -16,7 +16,8 @@ import pytest
 
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, client_of, debug_python, start, tasks, until
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import client_of, debug_python, start, tasks
 
 DELAY = 600.0
 """Seconds that a response takes if it is not interrupted: longer than any test may run."""
@@ -54,7 +55,7 @@ def interrupt_when(condition: Callable[[], object]) -> threading.Thread:
     """Press Ctrl-C once the condition is true."""
 
     def press() -> None:
-        until(condition)
+        wait_until(condition)
         time.sleep(0.02)  # the main thread is surely waiting by then
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -124,13 +125,13 @@ def test_in_the_users_own_code_between_two_pages(client: ExperimentClient, emula
     def reading() -> None:
         for flag in client.flags.list(limit=4):
             if flag.id == ids[2]:
-                until(lambda: len(emulator.requests) == 2)
+                wait_until(lambda: len(emulator.requests) == 2)
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(TIMEOUT)
 
     with pytest.raises(KeyboardInterrupt):
         reading()
-    until(lambda: tasks(client) == [])
+    wait_until(lambda: tasks(client) == [])
     assert client.flags.get(ids[0]).id == ids[0]
 
 
@@ -165,7 +166,7 @@ def test_a_write_that_was_interrupted_does_not_block_the_next(
     emulator.inject(Fault.delay(DELAY))
 
     def edit_too() -> None:
-        until(lambda: emulator.requests)
+        wait_until(lambda: emulator.requests)
         client.flags.edit(ids[0], name="other")
 
     other = start(edit_too)
@@ -185,12 +186,12 @@ with ExperimentClient(sys.argv[2], base_url=sys.argv[1]) as client:
 """
 
 
-def test_a_script_ends_at_once(emulator: Emulator) -> None:
+def test_a_script_ends_without_waiting(emulator: Emulator) -> None:
     """Ctrl-C ends a script that waits for a response, with one traceback and no warning."""
     emulator.inject(Fault.delay(DELAY))
     command = [*debug_python(SCRIPT), emulator.base_url, emulator.api_key]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as script:
-        until(lambda: emulator.requests)
+        wait_until(lambda: emulator.requests)
         time.sleep(0.02)
         script.send_signal(signal.SIGINT)
         _, errors = script.communicate(timeout=TIMEOUT)

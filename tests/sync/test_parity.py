@@ -150,7 +150,7 @@ def test_pages_and_going_on_from_a_cursor(client: ExperimentClient, ids: list[st
     assert [flag.id for flag in client.flags.list(limit=4, cursor=first.next_cursor)] == ids[4:]
 
 
-def test_a_wrong_argument_of_a_list_is_refused_at_once(client: ExperimentClient) -> None:
+def test_a_wrong_argument_of_a_list_is_rejected_before_it_is_read(client: ExperimentClient) -> None:
     """An invalid argument is rejected when the list is created, not when it is read."""
     with pytest.raises(InvalidInputError, match="limit"):
         client.flags.list(limit=0)
@@ -219,14 +219,14 @@ def test_pickling_a_section_is_refused(client: ExperimentClient, copying: Any, p
 def test_a_view_shares_everything_and_closes_nothing(client: ExperimentClient, ids: list[str]) -> None:
     """A copy has its own options, and shares the thread, the connections and the usage."""
     seen: list[Attempt] = []
-    with client.with_options(timeout=3, on_attempt=seen.append) as view:
-        assert type(view) is ExperimentClient
-        assert view.flags.get(ids[0]) == client.flags.get(ids[0])
+    with client.with_options(timeout=3, on_attempt=seen.append) as copied:
+        assert type(copied) is ExperimentClient
+        assert copied.flags.get(ids[0]) == client.flags.get(ids[0])
         assert (len(seen), len(loop_threads())) == (1, 1)
-        assert view.usage == client.usage
-        assert view.usage.requests == 2
-    view.close()
-    assert view.flags.get(ids[0]).id == client.flags.get(ids[0]).id == ids[0]
+        assert copied.usage == client.usage
+        assert copied.usage.requests == 2
+    copied.close()
+    assert copied.flags.get(ids[0]).id == client.flags.get(ids[0]).id == ids[0]
 
 
 @pytest.mark.parametrize("call", ["get", "list", "pages"])

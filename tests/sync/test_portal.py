@@ -16,7 +16,8 @@ import pytest
 from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.sync import portal
-from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import client_of, loop_threads, start, tasks, within
 
 Call = Callable[[ExperimentClient], Any]
 
@@ -73,7 +74,7 @@ def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, m
         assert within(lambda: client.flags.get("1")).id == "1"
         assert alive == [True, False]
         assert within(lambda: client.flags.get("1")).id == "1"
-        until(lambda: tasks(client) == [])
+        wait_until(lambda: tasks(client) == [])
     finally:
         gc.enable()
         client._portal._lock = threading.RLock()  # a deadlock is to be the matter of this test alone
@@ -129,7 +130,7 @@ def test_an_interrupted_start(
             client.flags.get("1")
     for start_late in late:
         start_late()
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
     assert [loop.is_closed() for loop in loops] == [True]
     assert within(lambda: client.flags.get("1")).id == "1"
     within(client.close)
@@ -176,7 +177,7 @@ def test_closing_while_a_write_is_in_flight(emulator: Emulator, call: Call, appl
     emulator.inject(Fault.delay(30, applied=applied))
     client = client_of(emulator)
     future = start(lambda: call(client))
-    until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
+    wait_until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
     within(client.close)
     with pytest.raises(OutcomeUnknownError, match="the client was closed while the call was in flight") as caught:
         future.result(TIMEOUT)
@@ -190,7 +191,7 @@ def test_closing_while_something_harmless_is_in_flight(emulator: Emulator, call:
     emulator.inject(Fault.delay(30), times=None)
     client = client_of(emulator)
     future = start(lambda: call(client))
-    until(lambda: emulator.requests)
+    wait_until(lambda: emulator.requests)
     within(client.close)
     with pytest.raises(ClientClosedError, match="was closed while the call was"):
         future.result(TIMEOUT)
@@ -202,9 +203,9 @@ def test_closing_before_a_write_is_sent(emulator: Emulator, call: Call) -> None:
     emulator.inject(Fault.delay(30), times=None)
     client = client_of(emulator, max_concurrency=1)
     first = start(lambda: client.flags.get("1"))
-    until(lambda: emulator.requests)
+    wait_until(lambda: emulator.requests)
     second = start(lambda: call(client))
-    until(lambda: len(tasks(client)) == 2)
+    wait_until(lambda: len(tasks(client)) == 2)
     within(client.close)
     for future in (first, second):
         with pytest.raises(ClientClosedError):

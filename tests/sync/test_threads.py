@@ -15,12 +15,13 @@ import pytest
 
 from amp_exp_async import ClientClosedError, ExperimentClient, Pager
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, client_of, debug_python, loop_threads, start, tasks, until, within
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import client_of, debug_python, loop_threads, start, tasks, within
 
 THREADS = 32
 
 
-def test_from_many_threads_at_once(client: ExperimentClient, emulator: Emulator) -> None:
+def test_calls_from_many_threads(client: ExperimentClient, emulator: Emulator) -> None:
     """Each thread gets its own results, also on first use, and there is one event loop."""
     ids = [emulator.state.add_flag(key=f"k{number}")["id"] for number in range(THREADS)]
     barrier = threading.Barrier(THREADS)
@@ -88,7 +89,7 @@ def test_closing_from_many_threads(emulator: Emulator) -> None:
     assert list(client.flags.list()) == []
     for future in [start(client.close) for _ in range(THREADS)]:
         future.result(TIMEOUT)
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
 
 
 @pytest.mark.parametrize("call", ["get", "list", "edit"])
@@ -102,8 +103,8 @@ def test_closing_while_calls_are_in_flight(emulator: Emulator, ids: list[str], c
         "edit": lambda: client.flags.edit(ids[0], enabled=True),
     }
     futures = [start(calls[call]) for _ in range(6)]
-    until(lambda: len(emulator.requests) == (1 if call == "edit" else 2))
-    until(lambda: len(tasks(client)) == len(futures))
+    wait_until(lambda: len(emulator.requests) == (1 if call == "edit" else 2))
+    wait_until(lambda: len(tasks(client)) == len(futures))
     within(client.close)
     for future in futures:
         with pytest.raises(ClientClosedError, match="closed"):
@@ -121,7 +122,7 @@ def test_closing_from_a_callback(emulator: Emulator, ids: list[str]) -> None:
     client: ExperimentClient = client_of(emulator, on_attempt=lambda _: client.close())
     with pytest.raises(ClientClosedError):
         within(call_twice)
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
 
 
 def test_closing_in_the_middle_of_a_list(emulator: Emulator, ids: list[str]) -> None:
@@ -212,15 +213,15 @@ def test_a_client_forgotten_on_its_own_thread(emulator: Emulator, ids: list[str]
     with pytest.warns(ResourceWarning, match="unclosed"):
         within(forget)
     assert holder == []
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
 
 
-@pytest.mark.parametrize("part", ["flags", "view", "pager"])
+@pytest.mark.parametrize("part", ["flags", "copy", "pager"])
 def test_a_part_keeps_its_client_open(emulator: Emulator, ids: list[str], part: str) -> None:
     """A resource, copy or list that is still referenced keeps its client open."""
     parts: dict[str, Callable[[ExperimentClient], Any]] = {
         "flags": lambda client: client.flags,
-        "view": lambda client: client.with_options(timeout=3).flags,
+        "copy": lambda client: client.with_options(timeout=3).flags,
         "pager": lambda client: client.flags.list(),
     }
 
@@ -232,7 +233,7 @@ def test_a_part_keeps_its_client_open(emulator: Emulator, ids: list[str], part: 
     with pytest.warns(ResourceWarning, match="unclosed"):
         assert use() == ids
     gc.collect()
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
 
 
 SCRIPT = """

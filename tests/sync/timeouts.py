@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator
+from tests.polling import TIMEOUT
 
 T = TypeVar("T")
-
-TIMEOUT = 60.0
-"""Seconds after which a test that hangs fails."""
 
 
 def client_of(emulator: Emulator, **options: Any) -> ExperimentClient:
@@ -42,14 +39,6 @@ def start(work: Callable[[], T]) -> Future[T]:
 def within(work: Callable[[], T]) -> T:
     """Return the result of the work, or fail if it hangs."""
     return start(work).result(TIMEOUT)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until the condition is true."""
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.002)
 
 
 LEFT_BEHIND: set[threading.Thread] = set()

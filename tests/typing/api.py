@@ -336,7 +336,7 @@ def beta_blocking(client: BetaClient) -> None:
 
 
 async def clients() -> None:
-    """Constructors, views, usage and what has no method."""
+    """Constructors, copies, usage and what has no method."""
     limit, policy = RateLimit(per_second=50, per_day=None), RetryPolicy(max_attempts=2)
     async with AsyncExperimentClient("key", region="eu", rate_limit=limit, retry=policy) as client:
         assert_type(client, AsyncExperimentClient)

@@ -11,12 +11,12 @@ from itertools import chain
 
 import pytest
 
-from amp_exp_async import AsyncExperimentClient, RedisRateLimit
+from amp_exp_async import RedisRateLimit
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit.redis import clients
-from tests.ratelimit.polling import eventually
+from tests.polling import eventually
 from tests.ratelimit.redis.redis_server import RedisServer
-from tests.ratelimit.redis.workers import arrivals, arrivals_since
+from tests.ratelimit.redis.workers import arrivals, arrivals_since, client_of, send_repeatedly
 from tests.ratelimit.simulated_network import max_per_second
 
 FALLBACK = 10
@@ -30,15 +30,8 @@ async def service() -> AsyncIterator[Emulator]:
         yield emulator
 
 
-def client_of(service: Emulator, url: str) -> AsyncExperimentClient:
-    limit = RedisRateLimit(url, fallback_per_second=FALLBACK)
-    return AsyncExperimentClient(service.api_key, base_url=service.base_url, rate_limit=limit)
-
-
-async def send_repeatedly(client: AsyncExperimentClient) -> None:
-    """Call until cancelled."""
-    while True:
-        await client.flags.get("1")
+def limit_of(url: str) -> RedisRateLimit:
+    return RedisRateLimit(url, fallback_per_second=FALLBACK)
 
 
 def degraded() -> set[bool]:
@@ -52,7 +45,10 @@ async def test_redis_is_killed_and_restarted(
     """Without Redis the process keeps to the fallback rate; with an empty one it uses the whole limit again."""
     caplog.set_level(logging.INFO, "amp_exp_async")
     own_redis.start()
-    async with client_of(service, own_redis.url) as first, client_of(service, own_redis.url) as second:
+    async with (
+        client_of(service, limit_of(own_redis.url)) as first,
+        client_of(service, limit_of(own_redis.url)) as second,
+    ):
         load = [asyncio.create_task(send_repeatedly(client)) for client in (first, second) for _ in range(20)]
         await eventually(lambda: len(service.requests) >= 100)
         own_redis.kill()
@@ -84,7 +80,7 @@ async def test_redis_was_never_available(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = own_redis.port if failure == "connection refused" else silent.getsockname()[1]
-        async with client_of(service, f"redis://:hidden-word@127.0.0.1:{port}") as client:
+        async with client_of(service, limit_of(f"redis://:hidden-word@127.0.0.1:{port}")) as client:
             await asyncio.gather(*(client.flags.get("1") for _ in range(3 * FALLBACK)))
     assert max_per_second(arrivals(service)) == FALLBACK
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -96,7 +92,7 @@ async def test_a_wrong_password(service: Emulator, own_redis: RedisServer, caplo
     """A wrong password is an outage like any other, and the log does not show it."""
     own_redis.password = "the-right-word"
     own_redis.start()
-    async with client_of(service, own_redis.url.replace("right", "wrong")) as client:
+    async with client_of(service, limit_of(own_redis.url.replace("right", "wrong"))) as client:
         await client.flags.get("1")
     assert "AuthenticationError" in caplog.text
     assert "word" not in caplog.text
@@ -106,7 +102,7 @@ async def test_the_right_password(service: Emulator, own_redis: RedisServer, cap
     """With the right password the lease is in Redis, without the API key."""
     own_redis.password = "the-right-word"
     own_redis.start()
-    async with client_of(service, own_redis.url) as client:
+    async with client_of(service, limit_of(own_redis.url)) as client:
         await client.flags.get("1")
         with own_redis.client() as redis:
             names = redis.keys()

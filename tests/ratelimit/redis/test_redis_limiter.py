@@ -24,15 +24,12 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
-from tests.ratelimit.polling import TIMEOUT, eventually
+from tests.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
+from tests.ratelimit.redis.workers import client_of
 
 PASSWORD = "a-secret-password"
-
-
-def client_of(emulator: Emulator, limit: RedisRateLimit, **options: Any) -> AsyncExperimentClient:
-    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit, **options)
 
 
 def connections(redis_url: str) -> int:

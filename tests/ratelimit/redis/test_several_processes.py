@@ -10,14 +10,14 @@ from itertools import pairwise
 import pytest
 from redis import Redis
 
-from amp_exp_async import AsyncExperimentClient, RateLimitError, RedisRateLimit
+from amp_exp_async import RateLimitError
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit.redis.lease_client import LeaseRequest
 from amp_exp_async.ratelimit.redis.store import RedisLeaseStore
-from tests.ratelimit.polling import TIMEOUT, wait_until
+from tests.polling import TIMEOUT, wait_until
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
-from tests.ratelimit.redis.workers import arrivals, arrivals_since, start_workers
+from tests.ratelimit.redis.workers import arrivals, arrivals_since, client_of, send_repeatedly, start_workers
 from tests.ratelimit.simulated_network import max_per_second
 
 LATENCY = (0.02, 0.08)  # seconds of a round trip
@@ -56,19 +56,6 @@ async def service() -> AsyncIterator[Emulator]:
     async with Emulator(latency=LATENCY, seed=1) as emulator:
         emulator.state.add_flag(id="1", key="x")
         yield emulator
-
-
-# For Redis, two clients are the same as two processes.
-
-
-def client_of(service: Emulator, limit: RedisRateLimit) -> AsyncExperimentClient:
-    return AsyncExperimentClient(service.api_key, base_url=service.base_url, rate_limit=limit)
-
-
-async def send_repeatedly(client: AsyncExperimentClient) -> None:
-    """Call until cancelled, or until a call fails."""
-    while True:
-        await client.flags.get("1")
 
 
 async def test_a_client_with_small_demand_is_not_starved(service: Emulator, make_limit: MakeLimit) -> None:

@@ -13,17 +13,8 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, Attempt, ClientClosedError, Flag, ServerError
 from amp_exp_async.emulator import Emulator, Fault
-
-SOME = 10
-
-
-@pytest.fixture
-def emulator(emulator: Emulator) -> Emulator:
-    """Add the flags `f0` to `f9`, which are listed newest first, and deployments."""
-    for index in range(SOME):
-        emulator.state.add_flag(key=f"f{index}")
-        emulator.state.add_deployment(label=f"d{index}")
-    return emulator
+from tests.pagination.conftest import COUNT
+from tests.polling import TIMEOUT
 
 
 async def run_callbacks() -> None:
@@ -34,7 +25,7 @@ async def run_callbacks() -> None:
 
 async def arrived(emulator: Emulator, count: int) -> int:
     """Wait for a number of requests, and return how many have arrived when none is in flight."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(TIMEOUT):
         while len(emulator.requests) < count:  # noqa: ASYNC110 - the log has no event to wait for
             await asyncio.sleep(0.001)
     await run_callbacks()
@@ -48,11 +39,11 @@ async def test_when_the_next_page_is_requested(client: AsyncExperimentClient, em
     async with aclosing(aiter(client.flags.list(limit=limit))) as flags:
         async for _ in flags:
             taken += 1
-            pages_begun = -(-taken // limit)
+            pages_started = -(-taken // limit)
             in_second_half = (taken - 1) % limit >= limit // 2
-            expected = min(pages_begun + in_second_half, -(-SOME // limit))
+            expected = min(pages_started + in_second_half, -(-COUNT // limit))
             assert await arrived(emulator, expected) == expected
-    assert taken == SOME
+    assert taken == COUNT
 
 
 async def test_the_next_page_arrives_early(client: AsyncExperimentClient, emulator: Emulator) -> None:
@@ -62,7 +53,7 @@ async def test_the_next_page_arrives_early(client: AsyncExperimentClient, emulat
     async with aclosing(aiter(client.with_options(on_attempt=seen.append).flags.list(limit=5))) as flags:
         for _ in range(5):
             await anext(flags)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(TIMEOUT):
             while len(seen) < 2:  # noqa: ASYNC110 - the point is that nothing awaits it
                 await asyncio.sleep(0.001)
         await run_callbacks()
@@ -110,7 +101,7 @@ async def test_leaving_early_leaves_nothing_behind(
     assert sent == (1 if stop_after == 1 else 2)
     await asyncio.sleep(0.03)
     assert len(emulator.requests) == sent
-    assert len(await client.flags.list()) == SOME
+    assert len(await client.flags.list()) == COUNT
 
 
 def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
@@ -134,14 +125,14 @@ async def test_at_most_two_pages_in_memory(
     """A list of any length holds at most the items of two pages."""
     for index in range(190):
         emulator.state.add_flag(key=f"more{index}")
-    limit, most, taken = 10, 0, 0
+    limit, max_alive, taken = 10, 0, 0
     async for flag in client.flags.list(limit=limit):
         taken += 1
         await asyncio.sleep(0.001)
-        most = max(most, flags_alive())
+        max_alive = max(max_alive, flags_alive())
         del flag
     assert taken == 200
-    assert limit < most <= 2 * limit + 1  # one is the consumer's
+    assert limit < max_alive <= 2 * limit + 1  # one is the consumer's
 
 
 @pytest.mark.parametrize("awaits", [True, False], ids=["waiting for it", "still in the page before"])
@@ -182,7 +173,7 @@ async def test_a_consumer_that_never_awaits() -> None:
         return len(emulator.requests)
 
     with Emulator() as emulator:
-        for _ in range(SOME):
+        for _ in range(COUNT):
             emulator.state.add_flag()
         taken = 0
         async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:

@@ -16,17 +16,18 @@ import pytest
 
 from amp_exp_async import AddUsers, BulkError, BulkRun, ClientClosedError, Edit, ExperimentClient, InvalidInputError
 from amp_exp_async.emulator import Emulator, Fault
-from tests.sync.timeouts import TIMEOUT, client_of, loop_threads, start, tasks, until, within
+from tests.bulk.emulator_snapshot import finished_edits
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import client_of, loop_threads, start, tasks, within
 
 MAX_CONCURRENCY = 8
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator on its own thread, whose edits are slow."""
-    with Emulator(per_second=None, per_day=None) as emulator:
-        emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
-        yield emulator
+def emulator(emulator: Emulator) -> Emulator:
+    """An emulator whose edits are slow."""
+    emulator.inject(Fault.delay(0.02, applied=False), method="PATCH", times=None)
+    return emulator
 
 
 @pytest.fixture
@@ -34,16 +35,12 @@ def client(emulator: Emulator) -> Iterator[ExperimentClient]:
     """A blocking client whose thread ends with the test."""
     with client_of(emulator, max_concurrency=MAX_CONCURRENCY) as client:
         yield client
-    until(lambda: not loop_threads())
+    wait_until(lambda: not loop_threads())
 
 
 @pytest.fixture
 def operations(emulator: Emulator) -> list[Edit]:
     return [Edit("flags", emulator.state.add_flag()["id"], {"name": "done"}) for _ in range(100)]
-
-
-def done(emulator: Emulator) -> set[str]:
-    return {flag["id"] for flag in emulator.state.flags if flag["name"] == "done"}
 
 
 INPUTS: dict[str, Callable[[list[Edit], Path], Any]] = {
@@ -62,7 +59,7 @@ def test_a_run(client: ExperimentClient, emulator: Emulator, operations: list[Ed
     outcomes = within(lambda: list(run))
     assert sorted(outcome.index for outcome in outcomes) == list(range(30))
     assert all(outcome.ok for outcome in outcomes)
-    assert len(done(emulator)) == run.summary.done == run.progress.done == 30
+    assert len(finished_edits(emulator)) == run.summary.done == run.progress.done == 30
     run.raise_for_failures()
     assert list(run) == []
     assert client.bulk(INPUTS[way](operations[:30], tmp_path), journal=tmp_path / "journal").wait().skipped == 30
@@ -93,7 +90,7 @@ def test_a_slow_generator(client: ExperimentClient, emulator: Emulator, operatio
         for number, operation in enumerate(operations[:6]):
             yield operation
             time.sleep(0.1)  # longer than one read of the generator, so that the operation is started
-            until(lambda: len(done(emulator)) >= number)  # noqa: B023 - called in this iteration
+            wait_until(lambda: len(finished_edits(emulator)) >= number)  # noqa: B023 - called in this iteration
 
     assert client.bulk(generated()).wait().done == 6
 
@@ -110,7 +107,7 @@ def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator, op
         while True:
             indexes.append(next(run).index)
     assert sorted(indexes) == [0, 1, 2, 3, 4]
-    assert len(done(emulator)) == 5
+    assert len(finished_edits(emulator)) == 5
 
 
 def test_a_bad_item(client: ExperimentClient, emulator: Emulator) -> None:
@@ -155,7 +152,7 @@ def dropping(run: BulkRun) -> None:
 
 
 def send_interrupt(run: BulkRun) -> None:
-    until(lambda: run.progress.done)
+    wait_until(lambda: run.progress.done)
     os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -188,7 +185,7 @@ def test_leaving_early(  # noqa: PLR0917 - fixtures
     leave(run)
     assert tasks(client) == []
     sent = len(emulator.requests)
-    assert 0 < sent == len(done(emulator)) == run.summary.done <= 3 * MAX_CONCURRENCY
+    assert 0 < sent == len(finished_edits(emulator)) == run.summary.done <= 3 * MAX_CONCURRENCY
     states = [json.loads(line)["state"] for line in (tmp_path / "journal").read_text().splitlines()[1:]]
     assert states.count("begun") == states.count("done") == sent
     with pytest.raises(BulkError):
@@ -224,12 +221,12 @@ def test_a_closed_client(emulator: Emulator, operations: list[Edit]) -> None:
     with client_of(emulator, max_concurrency=MAX_CONCURRENCY) as client:
         run = client.bulk(operations)
         reading = start(lambda: list(run))
-        until(lambda: emulator.requests)
+        wait_until(lambda: emulator.requests)
     try:
         outcomes = reading.result(TIMEOUT)
     except ClientClosedError:
         outcomes = []
-    assert len(done(emulator)) == run.summary.done == len(emulator.requests)
+    assert len(finished_edits(emulator)) == run.summary.done == len(emulator.requests)
     assert len(outcomes) <= run.summary.done + run.summary.not_started
     with pytest.raises(ClientClosedError):
         client.bulk(operations).wait()
@@ -264,7 +261,7 @@ def test_cancel(client: ExperimentClient, emulator: Emulator, operations: list[E
     outcomes: list[str] = []
     reader = threading.Thread(target=lambda: outcomes.extend(outcome.status for outcome in run))
     reader.start()
-    until(lambda: len(emulator.requests) == MAX_CONCURRENCY)
+    wait_until(lambda: len(emulator.requests) == MAX_CONCURRENCY)
     run.cancel()
     reader.join(TIMEOUT)
     assert not reader.is_alive()

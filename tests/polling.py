@@ -1,4 +1,4 @@
-"""Waits for what happens in other threads and processes."""
+"""Bounded waits for events in other tasks, threads and processes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Wait until a condition is true, while the event loop runs."""
     async with asyncio.timeout(TIMEOUT):
         while not condition():  # noqa: ASYNC110 - no event marks the change
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.002)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -12,20 +11,6 @@ import pytest
 from amp_exp_async import ExperimentClient, Flag, InvalidInputError
 from amp_exp_async.emulator import Emulator
 from tests.resources.concurrent_writers import PILOT, sent_methods
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator on a thread of its own."""
-    with Emulator(per_second=None, per_day=None) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def client(emulator: Emulator) -> Iterator[ExperimentClient]:
-    """A blocking client of the emulator."""
-    with ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
-        yield client
 
 
 @pytest.fixture

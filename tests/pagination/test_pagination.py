@@ -10,23 +10,13 @@ import pytest
 
 from amp_exp_async import AsyncExperimentClient, Page, PermissionDeniedError, UnexpectedResponseError, pagination
 from amp_exp_async.emulator import Emulator, Fault
-
-SOME = 10
-
-
-@pytest.fixture
-def emulator(emulator: Emulator) -> Emulator:
-    """Add the flags `f0` to `f9`, which are listed newest first, and deployments."""
-    for index in range(SOME):
-        emulator.state.add_flag(key=f"f{index}")
-        emulator.state.add_deployment(label=f"d{index}")
-    return emulator
+from tests.pagination.conftest import COUNT
 
 
 @pytest.fixture
 def expected() -> list[str]:
     """Return the keys of all flags in the order of the list."""
-    return [f"f{index}" for index in reversed(range(SOME))]
+    return [f"f{index}" for index in reversed(range(COUNT))]
 
 
 def cursors(emulator: Emulator) -> list[str | None]:
@@ -60,13 +50,13 @@ async def test_every_shape_of_cursor(
         assert [flag.key for page in pages for flag in page.items] == expected
         assert pages[-1].next_cursor is None
         assert all(isinstance(page.next_cursor, str) for page in pages[:-1])
-        assert len(emulator.requests) == 3 * -(-SOME // limit)
+        assert len(emulator.requests) == 3 * -(-COUNT // limit)
 
 
 async def test_deployments_are_paged_too(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """This list follows its cursor, although the API reference does not mention one."""
     labels = [deployment.label async for deployment in client.deployments.list(limit=4)]
-    assert labels == [f"d{index}" for index in reversed(range(SOME))]
+    assert labels == [f"d{index}" for index in reversed(range(COUNT))]
     assert len(emulator.requests) == 3
 
 

@@ -14,14 +14,8 @@ import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.sync import portal
-from tests.sync.timeouts import TIMEOUT, client_of, debug_python, start, until
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator on its own thread."""
-    with Emulator(per_second=None, per_day=None) as emulator:
-        yield emulator
+from tests.polling import TIMEOUT, wait_until
+from tests.sync.timeouts import client_of, debug_python, start
 
 
 def test_streams(emulator: Emulator, tmp_path: Path) -> None:
@@ -76,7 +70,7 @@ def test_an_interrupted_script(emulator: Emulator) -> None:
         *ids,
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
-        until(lambda: len(emulator.requests) == 8)
+        wait_until(lambda: len(emulator.requests) == 8)
         script.send_signal(signal.SIGINT)
         output, errors = script.communicate(timeout=TIMEOUT)
     assert script.returncode == -signal.SIGINT
