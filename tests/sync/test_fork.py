@@ -54,7 +54,7 @@ others = [threading.Thread(target=others_work) for _ in range(options["others"])
 for other in others:
     other.start()
 if others:
-    while not client.usage.requests:  # a fork during an import would break the child
+    while not client.usage.requests_today:  # counted before it is sent; a fork during an import would break the child
         time.sleep(0.01)
     time.sleep(0.05)
 
