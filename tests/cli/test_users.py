@@ -297,6 +297,13 @@ def test_missing_key(account: Emulator, users: RunCommand, monkeypatch: pytest.M
     assert account.requests == []
 
 
+def test_the_second_variable_of_the_key(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is found there if the first variable is missing."""
+    monkeypatch.delenv("AMPLITUDE_MANAGEMENT_API_KEY")
+    monkeypatch.setenv("AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY", account.api_key)
+    assert users("add", "a", "--yes").status == 0
+
+
 def test_region_and_base_url(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are passed to the client, which validates them."""
     assert "'mars' is not one of 'us', 'eu'" in users("add", "a", "--yes", "--region", "mars").err
