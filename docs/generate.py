@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -185,7 +186,15 @@ def page() -> str:
     for kind in dict.fromkeys(row.kind for row in rows if row.kind not in {"flags", "experiments"}):
         parts += [f"## {kind.title()}\n", table(row for row in rows if row.kind == kind)]
     parts += ["## Beta API\n", BETA_SECTION, table(rows_of(beta)), "## Other endpoints\n", OTHER_ENDPOINTS]
-    return "\n".join(parts)
+    return "\n\n".join(map(wrap, "\n".join(parts).split("\n\n")))
+
+
+def wrap(paragraph: str) -> str:
+    """Return a paragraph in lines of at most 100 columns; tables and headings as they are."""
+    if paragraph.startswith(("|", "#")):
+        return paragraph
+    end = "\n" if paragraph.endswith("\n") else ""
+    return textwrap.fill(paragraph, 100, break_long_words=False, break_on_hyphens=False) + end
 
 
 def main() -> int:
