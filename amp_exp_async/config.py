@@ -176,7 +176,12 @@ def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) ->
     if "?" in url or "#" in url:
         raise ConfigurationError(f"{subject} has a query or fragment. Pass only scheme, host and path prefix.")
     if any(character <= " " for character in url):
-        raise ConfigurationError(f"{subject} contains white space. Remove it.")
+        raise ConfigurationError(f"{subject} contains white space or a control character. Remove it.")
+    if not url.isascii() or "\x7f" in url:
+        raise ConfigurationError(
+            f"{subject} contains a character that URLs do not have. "
+            "Write the host in its form xn--..., and the path percent-encoded."
+        )
     if api.prefix and parts.path.rstrip("/").endswith(api.prefix):
         raise ConfigurationError(f"{subject} ends with {api.prefix}, which is added to every path. Leave it out.")
     if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):

@@ -180,7 +180,12 @@ BAD_URLS: dict[str, list[Any]] = {
         "https://user:password@host",
         "https://:password@host",
     ],
-    "contains white space. Remove it.": ["https://ho st", " https://host", "https://host\n"],
+    "contains white space or a control character. Remove it.": [
+        *("https://ho st", " https://host", "https://host\n", "https://host/\x01", "https://ho\x1fst"),
+    ],
+    "contains a character that URLs do not have.": [
+        *("https://host\x7f", "https://host/a\x7fb", "https://h\u00f6st", "https://host/\u00e4", "https://host/\x85"),
+    ],
     "Leave it out.": ["https://host/api/1", "https://host/prefix/api/1/"],
     "Use https, or set allow_insecure_http=True": [
         *("http://example.com", "http://10.0.0.1", "http://0.0.0.0"),

@@ -17,6 +17,7 @@ from amp_exp_async.validation.settings import (
     optional_positive_seconds,
     positive_int,
     positive_seconds,
+    session_of_aiohttp,
 )
 
 from .deadlines import CancelScope
@@ -39,10 +40,16 @@ class HttpOptions:
         wall_clock: returns the POSIX time.
     """
 
-    session: aiohttp.ClientSession | None = None
+    session: aiohttp.ClientSession | None = field(default=None, validator=session_of_aiohttp)
     proxy: str | None = field(default=None, validator=optional_http_url)
     trust_env: bool = False
-    ssl: SSLContext | aiohttp.Fingerprint | bool = True
+    ssl: SSLContext | aiohttp.Fingerprint | bool = field(
+        default=True,
+        validator=instance_of(
+            (SSLContext, aiohttp.Fingerprint, bool),
+            "a bool, an aiohttp.Fingerprint, or an SSLContext such as ssl.create_default_context(cafile=...)",
+        ),
+    )
     trace_configs: Sequence[aiohttp.TraceConfig] | None = None
     max_concurrency: int = field(default=64, validator=positive_int)
     rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit or None"))

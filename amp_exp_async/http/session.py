@@ -134,13 +134,13 @@ class HttpSession:
 
         Raises:
             ClientClosedError: If the client, or the caller's session, is closed.
-            ConfigurationError: If the client belongs to another event loop.
+            ConfigurationError: If the client, or the caller's session, belongs to another event loop.
         """
         if self.closed:
             raise ClientClosedError("the client is closed. Create a new one.")
         loop = asyncio.get_running_loop()
         if self._session is None:
-            self._session, self._loop, self.time = self._create_session(), loop, loop.time
+            self._session, self._loop, self.time = self._create_session(loop), loop, loop.time
             # Created inside a loop, a semaphore of anyio takes a third of the time.
             self.concurrency = Semaphore(self._options.max_concurrency)
         elif self._loop is not loop:
@@ -151,7 +151,7 @@ class HttpSession:
             raise ClientClosedError("the session of the client is closed. Pass an open one.")
         return self._session
 
-    def _create_session(self) -> aiohttp.ClientSession:
+    def _create_session(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         if self._options.session is None:
             session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._options.max_concurrency),
@@ -159,6 +159,10 @@ class HttpSession:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         else:
+            if getattr(self._options.session, "_loop", loop) is not loop:
+                raise ConfigurationError(
+                    "the session belongs to another event loop. Create it in the loop that uses the client."
+                )
             # A shallow copy shares the caller's connector and settings, and does not change their session.
             session = copy.copy(self._options.session)
         # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be

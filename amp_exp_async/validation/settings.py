@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -11,6 +12,9 @@ import attrs
 
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.formatting import format_value
+
+# Without control characters, white space and others that URLs do not have.
+_HTTP_URL = re.compile(r"https?://[!-~]+")
 
 
 def positive_int(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -45,7 +49,7 @@ def optional_positive_seconds(instance: object, field: attrs.Attribute[Any], val
 
 def optional_http_url(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but None or an HTTP URL."""
-    if value is not None and not (isinstance(value, str) and value.startswith(("http://", "https://"))):
+    if value is not None and not (isinstance(value, str) and _HTTP_URL.fullmatch(value)):
         # Without the value: the URL of a proxy may contain a password.
         raise ConfigurationError(f"{field.name} must be a URL like http://host:3128, or None")
 
@@ -56,11 +60,18 @@ def optional_function(_: object, field: attrs.Attribute[Any], value: object) -> 
         _reject(field, "a function (not async) of one argument", value)
 
 
-def instance_of(cls: type, expected: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    """Return a validator that rejects anything but an instance of a class.
+def session_of_aiohttp(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Reject anything but None or an object that sends requests as a session of aiohttp does."""
+    is_session = callable(getattr(value, "request", None)) and hasattr(value, "closed") and not isinstance(value, type)
+    if value is not None and not is_session:
+        _reject(field, "an aiohttp.ClientSession or None", value)
+
+
+def instance_of(cls: type | tuple[type, ...], expected: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator that rejects anything but an instance of a class or of one of several.
 
     Args:
-        cls: the class.
+        cls: the class, or several.
         expected: the words for it in the message.
     """
 

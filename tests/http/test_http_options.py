@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from attrs import define, field
 
-from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentClient, RetryPolicy
+from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentClient, ConfigurationError, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
 
 KEY = "emulator-management-key"
@@ -170,3 +170,32 @@ async def test_certificates(tls_url: str, certificate: Path, digest: bytes) -> N
             with pytest.raises(APIConnectionError, match=r"TLS failed .*Nothing was sent") as caught:
                 await client.flags.list()
         assert (caught.value.sent, caught.value.attempts) == (False, 1)
+
+
+@pytest.mark.parametrize("name", ["ssl", "session", "proxy"])
+def test_values_of_wrong_types(name: str) -> None:
+    """They are rejected when the client is created, not by its first call."""
+    wrong: dict[str, list[Any]] = {
+        "ssl": ["yes", "ca.pem", 1, None, b"digest", ssl],
+        "session": [object(), "session", aiohttp.ClientSession, 0],
+        "proxy": ["host:3128", "http://", "http://ho st", "http://host\x7f", "http://host\n", "http://h\u00f6st", 5],
+    }
+    expected = {"ssl": "SSLContext such as", "session": "an aiohttp.ClientSession", "proxy": "a URL like"}[name]
+    for value in wrong[name]:
+        with pytest.raises(ConfigurationError, match=f"^{name} must be .*{expected}"):
+            AsyncExperimentClient(KEY, **{name: value})
+
+
+async def test_a_session_of_another_loop(emulator: Emulator) -> None:
+    """The first call is rejected, and nothing is sent. In the session's own loop the client works."""
+    async with aiohttp.ClientSession() as session:
+        client = client_of(emulator, session=session)
+
+        async def call_elsewhere() -> None:
+            with pytest.raises(ConfigurationError, match=r"session belongs to another event loop"):
+                await client.flags.list()
+
+        await asyncio.to_thread(lambda: asyncio.run(call_elsewhere()))
+        assert emulator.requests == []
+        assert await client.flags.list() == []
+        await client.aclose()
