@@ -41,7 +41,7 @@ from .references import (
     retarget,
 )
 from .schema import SCHEMAS, Array, Object, Schema
-from .service_rules import broken_rules, dependent_problems, needed_by_others
+from .service_rules import broken_rules, dependent_problems, needed_by_others, taken_key
 from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 
 _FORMAT = "amp_exp_async plan 1"
@@ -242,7 +242,7 @@ async def _plan_changes(
     """Return the changes of all matches, and add the problems and warnings to the lists."""
     parents = await _read_parents(reader, matches)
     changes: list[ResourceChange] = []
-    needed: list[tuple[_Match, ResourceChange]] = []
+    compared: list[tuple[_Match, ResourceChange]] = []
     for match in matches:
         change, change_problems = _plan_change(match, deployments)
         dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
@@ -251,11 +251,16 @@ async def _plan_changes(
         if change:
             changes.append(change)
             warnings += inactive_parent_warnings(match.kind, match.desired, match.flag, parents)
-            if needed_by_others(change.fields):
-                needed.append((match, change))
-    await reader.list_all(change.project_id for _, change in needed)
-    for match, change in needed:
-        problems += dependent_problems(match.desired, str(change.id), change.fields, reader.listed.values())
+            if change.id is None or needed_by_others(change.fields):
+                compared.append((match, change))
+    await reader.list_all(change.project_id for _, change in compared)
+    by_kind = {kind: [flag for (other, _), flag in reader.listed.items() if other == kind] for kind in KINDS}
+    for match, change in compared:
+        if change.id is None:
+            other_kind = by_kind["experiments" if match.kind == "flags" else "flags"]
+            problems += taken_key(match.desired, change.project_id, other_kind)
+        else:
+            problems += dependent_problems(match.desired, change.id, change.fields, reader.listed.values())
     return changes
 
 

@@ -91,6 +91,21 @@ def is_restored_for_change(fields: Mapping[str, FieldChange]) -> bool:
     return archived is not None and archived.before is archived.after is True
 
 
+def taken_key(desired: FlagConfigSpec, project_id: str, others: Iterable[FlagConfig]) -> Iterator[Problem]:
+    """Yield a problem if a flag or experiment is to be created with the key of one of the other kind.
+
+    Args:
+        desired: the spec.
+        project_id: its project.
+        others: the flags or experiments of the other kind.
+    """
+    for other in others:
+        if other.key == desired.key and other.project_id == project_id and not other.deleted:
+            kind = "experiment" if isinstance(other, Experiment) else "flag"
+            fact = f"is the key of the {kind} with ID {format_value(other.id)}, and a project can have it only once"
+            yield problem_at(desired, "key", f"{fact}: use another key")
+
+
 def needed_by_others(fields: Mapping[str, FieldChange]) -> bool:
     """Return whether a change is rejected if others depend on the flag: it archives it, or removes a variant."""
     return bool(_archived_or_removed(fields))

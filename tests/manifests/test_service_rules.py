@@ -252,6 +252,17 @@ def test_one_key_of_a_flag_and_an_experiment_is_rejected() -> None:
         loads(f"{text}  - {{key: a, {fields}}}\n")
 
 
+async def test_key_of_the_other_kind_is_taken(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """An archived object, and one of another project, do not count."""
+    emulator.state.add_flag(id="1", key="taken")
+    emulator.state.add_flag(key="archived", deleted=True)
+    emulator.state.add_flag(key="elsewhere", projectId="2")
+    text = "project_id: '1'\nflags:\n  - key: archived\n    archived: true\nexperiments:\n"
+    fact = 'is the key of the flag with ID "1", and a project can have it only once: use another key'
+    keys = "".join(f"  - key: {key}\n" for key in ("taken", "archived", "elsewhere"))
+    assert await problems_of(client, text + keys) == [f"6: experiments[0].key: {fact}"]
+
+
 @pytest.mark.parametrize("status", [400, 403, 404])
 @pytest.mark.parametrize("groups", [False, True])
 async def test_unreadable_parent_is_left_out_of_the_export(
