@@ -53,7 +53,8 @@ class ExperimentEditParams(FlagEditParams, total=False):
         sticky_bucketing: whether users keep their first variant.
         start_date: a date or an aware datetime; `None` removes it.
         end_date: a date or an aware datetime; `None` removes it.
-        exposure_event: the event that counts as exposure; `None` selects Amplitude's own.
+        exposure_event: the event that counts as exposure; `None` selects Amplitude's own. Without filters, an empty
+            list is sent, because the service requires them.
         decision: `rollout`, `rollback` or `continue-running`.
         decision_reason: the reason for the decision.
         rolled_out_variant: the variant that is rolled out: its key or its name.
@@ -75,7 +76,7 @@ class FlagCreateParams(TypedDict, total=False):
     Attributes:
         name: the name shown in the app.
         description: the flag's purpose.
-        variants: the variants, each with its `key`.
+        variants: the variants, each with its `key`; the key `off` is reserved.
         bucketing_key: the user property that assigns users to buckets.
         rollout_weights: variant key to integer weight, for users whom no segment targets.
         target_segments: the targeted users, in the order of evaluation.
@@ -104,6 +105,8 @@ class ExperimentCreateParams(FlagCreateParams, total=False):
 
 
 NULLABLE_STRING = validation.nullable(validation.string)
+EVALUATION_MODE = validation.nullable(validation.word("local", "remote"))
+_EXPERIMENT_TYPE = validation.nullable(validation.word("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit"))
 _segments = validation.list_of(validation.segment)
 
 FLAG_EDIT_PARAMS: dict[str, Validator] = {
@@ -112,7 +115,7 @@ FLAG_EDIT_PARAMS: dict[str, Validator] = {
     "bucketing_key": NULLABLE_STRING,
     "bucketing_salt": NULLABLE_STRING,
     "bucketing_unit": NULLABLE_STRING,
-    "evaluation_mode": NULLABLE_STRING,
+    "evaluation_mode": EVALUATION_MODE,
     "rollout_percentage": validation.percentage,
     "target_segments": _segments,
     "enabled": validation.boolean,
@@ -120,12 +123,12 @@ FLAG_EDIT_PARAMS: dict[str, Validator] = {
     "tags": validation.strings,
 }
 EXPERIMENT_EDIT_PARAMS: dict[str, Validator] = FLAG_EDIT_PARAMS | {
-    "experiment_type": NULLABLE_STRING,
+    "experiment_type": _EXPERIMENT_TYPE,
     "sticky_bucketing": validation.boolean,
     "start_date": validation.nullable(validation.date_or_datetime),
     "end_date": validation.nullable(validation.date_or_datetime),
     "exposure_event": validation.nullable(validation.exposure_event),
-    "decision": NULLABLE_STRING,
+    "decision": validation.nullable(validation.word("rollout", "rollback", "continue-running")),
     "decision_reason": NULLABLE_STRING,
     "rolled_out_variant": NULLABLE_STRING,
 }
@@ -137,11 +140,11 @@ FLAG_CREATE_PARAMS: dict[str, Validator] = {
     "rollout_weights": validation.weights,
     "target_segments": _segments,
     "deployments": validation.id_set,
-    "evaluation_mode": NULLABLE_STRING,
+    "evaluation_mode": EVALUATION_MODE,
 }
-EXPERIMENT_CREATE_PARAMS: dict[str, Validator] = FLAG_CREATE_PARAMS | {"experiment_type": NULLABLE_STRING}
+EXPERIMENT_CREATE_PARAMS: dict[str, Validator] = FLAG_CREATE_PARAMS | {"experiment_type": _EXPERIMENT_TYPE}
 VARIANT_PARAMS: dict[str, Validator] = {
-    "key": validation.key,
+    "key": validation.new_variant_key,
     "name": NULLABLE_STRING,
     "description": NULLABLE_STRING,
     "payload": validation.json_value,

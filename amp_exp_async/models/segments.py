@@ -17,7 +17,7 @@ class Condition(Model):
         prop: the property; custom properties have the prefix `gp:`.
         op: the comparison, such as `is`, `is not`, `contains`, `less`, `set contains`, `glob match` or
             `version greater than`. Unknown ones are kept.
-        values: the values to compare with; `["(none)"]` for a property that is not set.
+        values: the values to compare with, at least one; `["(none)"]` for a property that is not set.
         type: `property`. The service also has conditions on cohorts, which its API returns but does not accept.
     """
 

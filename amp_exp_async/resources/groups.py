@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from amp_exp_async import validation
+from amp_exp_async.errors import BadRequestError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import NULLABLE_STRING
+from amp_exp_async.params import EVALUATION_MODE, NULLABLE_STRING
 from amp_exp_async.validation import Validator
 
 from .base import Resource, operation, parse_created
@@ -25,7 +26,7 @@ _COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "
 _CREATE: dict[str, Validator] = {
     "key": validation.key,
     "description": NULLABLE_STRING,
-    "evaluation_mode": NULLABLE_STRING,
+    "evaluation_mode": EVALUATION_MODE,
     "bucketing_key": NULLABLE_STRING,
 }
 _EDIT: dict[str, Validator] = {
@@ -250,6 +251,8 @@ class AsyncMutexes(Groups[MutexGroup]):
     ) -> None:
         """Edit a slot of a mutex group: `PATCH /mutexes/{id}/slots/{index}`. Each list replaces the old one.
 
+        An empty list is sent as it is, but the service may refuse it.
+
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#edit-mutex-group-slots
 
         Args:
@@ -262,9 +265,16 @@ class AsyncMutexes(Groups[MutexGroup]):
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the group or the slot does not exist.
+            BadRequestError: If the service refuses the change. If a list is empty, a note says that this may be why.
         """
         values = {"experiments": experiments, "holdouts": holdouts, "individuals": individuals}
-        await self._send(self.edit_slot, validation.changes(_SLOT_EDIT, values), id=id, index=index)
+        fields = validation.changes(_SLOT_EDIT, values)
+        try:
+            await self._send(self.edit_slot, fields, id=id, index=index)
+        except BadRequestError as error:
+            if empty := [name for name, value in fields.items() if not value]:
+                error.add_note(f"The service may refuse empty lists: {', '.join(empty)}.")
+            raise
 
 
 class AsyncHoldouts(Groups[HoldoutGroup]):
@@ -326,7 +336,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             "project_id": validation.number_id("project_id", project_id),
             "name": validation.string("name", name),
             "holdout_percentage": validation.holdout_percentage("holdout_percentage", holdout_percentage),
-            **validation.fields(_HOLDOUT_CREATE, values),
+            **{name: value for name, value in validation.fields(_HOLDOUT_CREATE, values).items() if value != []},
         }
         return await self._create(self._request(self.create, fields), fields)
 

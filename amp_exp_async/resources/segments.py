@@ -62,7 +62,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
 
         Args:
             id: the flag's or experiment's ID.
-            segment: the segment, with a name that no other segment has.
+            segment: the segment, with conditions, a percentage, rollout weights, and a name that no other segment has.
 
         Returns:
             The flag or experiment as read after the write.
@@ -72,7 +72,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             EditConflictError: If someone else added a different segment with this name.
 
         Example:
-            `await client.flags.segments.add("123", Segment(name="Pilot", conditions=[], percentage=100))`
+            `await client.flags.segments.add("123", Segment("Pilot", [], 100, rollout_weights={"on": 1}))`
         """
         new = validation.segment("segment", segment)
         return await self._edit(id, lambda segments: add_segment(segments, new))

@@ -69,7 +69,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
 
         Args:
             id: the flag's or experiment's ID.
-            key: the new variant's key: letters, digits, `_` and `-`.
+            key: the new variant's key: letters, digits, `_` and `-`, but not `off`, which is reserved.
             name: the name shown in the app.
             description: the variant's purpose.
             payload: any JSON value; `None` is a payload of null.
@@ -82,7 +82,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Example:
             `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
         """
-        key = validation.key("key", key)
+        key = validation.new_variant_key("key", key)
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT_PARAMS, values)}
         request = self._request(self.create, fields, id=id)
@@ -108,7 +108,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
-            key: a new key.
+            key: a new key: letters, digits, `_` and `-`, but not `off`, which is reserved. The name does not change.
             name: the name shown in the app.
             description: the variant's purpose.
             payload: any JSON value, which replaces the old payload; `None` is a payload of null.

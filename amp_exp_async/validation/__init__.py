@@ -30,6 +30,7 @@ from .values import (
     list_of,
     listed_id,
     mapping,
+    new_variant_key,
     nullable,
     number,
     number_id,
@@ -43,6 +44,7 @@ from .values import (
     string,
     strings,
     weights,
+    word,
 )
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "list_of",
     "listed_id",
     "mapping",
+    "new_variant_key",
     "nullable",
     "number",
     "number_id",
@@ -89,4 +92,5 @@ __all__ = [
     "strings",
     "variants",
     "weights",
+    "word",
 ]

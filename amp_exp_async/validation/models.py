@@ -15,9 +15,9 @@ from .values import (
     integer,
     is_mapping,
     json_value,
-    key,
     known_names,
     list_of,
+    new_variant_key,
     nullable,
     number,
     number_ids,
@@ -26,23 +26,36 @@ from .values import (
     string,
     strings,
     weights,
+    word,
 )
 
 M = TypeVar("M", bound=Model)
 
 _MAX_SLOTS = 20
+_SEGMENT_FIELDS = ("name", "conditions", "percentage", "rollout_weights")
+_OPS = (
+    *("is", "is not", "contains", "does not contain"),
+    *("less", "less or equal", "greater", "greater or equal"),
+    *("set is", "set is not", "set contains", "set does not contain", "glob match", "glob does not match"),
+    *("version less than", "version less than or equal to", "version greater than"),
+    "version greater than or equal to",
+)
+_op = word(*_OPS)
 
 
 def condition(argument: str, value: Any) -> Condition:
-    """Require a condition on a property."""
+    """Require a condition on a property, with at least one value."""
     model = _to_model(Condition, argument, value)
     if model.type == "cohort":
         reject(f"{argument}.type", "conditions on cohorts cannot be written: the API would drop them")
-    return _validate(model, argument, {"prop": string, "op": string, "values": strings, "type": string})
+    valid = _validate(model, argument, {"prop": string, "op": _op, "values": strings, "type": word("property")})
+    if not valid.values:
+        reject(f"{argument}.values", 'must contain at least one value, such as "(none)" for a property that is not set')
+    return valid
 
 
 def segment(argument: str, value: Any) -> Segment:
-    """Require a segment."""
+    """Require a segment with the fields that the service requires."""
     validators: dict[str, Validator] = {
         "name": string,
         "conditions": list_of(condition),
@@ -50,13 +63,17 @@ def segment(argument: str, value: Any) -> Segment:
         "rollout_weights": weights,
         "bucketing_key": string,
     }
-    return _validate(_to_model(Segment, argument, value), argument, validators)
+    valid = _validate(_to_model(Segment, argument, value), argument, validators)
+    for name in _SEGMENT_FIELDS:
+        if getattr(valid, name) is UNSET:
+            reject(f"{argument}.{name}", "is required: the service refuses a segment without it")
+    return valid
 
 
 def variant(argument: str, value: Any) -> Variant:
-    """Require a variant."""
+    """Require a new variant."""
     model = _to_model(Variant, argument, value)
-    key(f"{argument}.key", model.key)
+    new_variant_key(f"{argument}.key", model.key)
     validators: dict[str, Validator] = {
         "name": string,
         "payload": json_value,
@@ -78,14 +95,23 @@ def variants(argument: str, value: Any) -> list[Variant]:
 
 def exposure_filter(argument: str, value: Any) -> ExposureFilter:
     """Require a filter of an exposure event."""
-    validators = dict.fromkeys(("subprop_key", "subprop_op", "subprop_type", "group_type"), string)
-    return _validate(_to_model(ExposureFilter, argument, value), argument, validators | {"subprop_value": strings})
+    validators: dict[str, Validator] = {
+        "subprop_key": string,
+        "subprop_op": _op,
+        "subprop_type": word("event", "user", "group"),
+        "group_type": string,
+        "subprop_value": strings,
+    }
+    return _validate(_to_model(ExposureFilter, argument, value), argument, validators)
 
 
 def exposure_event(argument: str, value: Any) -> ExposureEvent:
-    """Require an exposure event."""
+    """Require an exposure event; return it with filters, which the service requires."""
     validators: dict[str, Validator] = {"event_type": string, "filters": list_of(exposure_filter)}
-    return _validate(_to_model(ExposureEvent, argument, value), argument, validators)
+    valid = _validate(_to_model(ExposureEvent, argument, value), argument, validators)
+    if not valid.event_type:
+        reject(f"{argument}.event_type", "is required: the service refuses an exposure event without it")
+    return valid if valid.filters else attrs.evolve(valid, filters=[])
 
 
 def slots(argument: str, value: Any) -> list[dict[str, Any]]:
@@ -114,7 +140,8 @@ def _slot(argument: str, value: Any) -> dict[str, Any]:
     known_names(argument, _SLOT, fields)
     if "percentage" not in fields:
         reject(argument, "must have a percentage")
-    return {name: _SLOT[name](f"{argument}.{name}", item) for name, item in fields.items()}
+    valid = {name: _SLOT[name](f"{argument}.{name}", item) for name, item in fields.items()}
+    return {name: item for name, item in valid.items() if item != []}  # the service refuses empty arrays
 
 
 def _to_model(cls: type[M], argument: str, value: Any) -> M:

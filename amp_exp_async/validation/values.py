@@ -24,6 +24,7 @@ _MAX_ID_DIGITS = 19  # every such number fits into 64 bits, the maximum of JSON 
 _INT64 = 2**63
 _UINT64 = 2**64
 _MAX_DEPTH = 100
+_RESERVED_VARIANT = "off"
 
 
 def reject(argument: str, rule: str, value: Any = UNSET, *, advice: str = "", code_advice: str = "") -> NoReturn:
@@ -91,6 +92,27 @@ def key(argument: str, value: Any) -> str:
     if not is_key(text):
         reject(argument, 'must consist of letters, digits, "_" and "-"', text)
     return text
+
+
+def new_variant_key(argument: str, value: Any) -> str:
+    """Require the key of a new variant, or a variant's new key."""
+    text = key(argument, value)
+    if text.lower() == _RESERVED_VARIANT:
+        rule = f"must not be {format_value(_RESERVED_VARIANT)}, which the service reserves for users without a variant"
+        reject(argument, rule, text)
+    return text
+
+
+def word(*known: str) -> Validator:
+    """Return a validator that accepts any string except a known word in the wrong case."""
+    by_lower_case = {text.lower(): text for text in known}
+
+    def validator(argument: str, value: Any) -> str:
+        text = string(argument, value)
+        right = by_lower_case.get(text.lower(), text)
+        return text if text == right else reject(argument, f"must be {format_value(right)}, in this case", text)
+
+    return validator
 
 
 def boolean(argument: str, value: Any) -> bool:

@@ -220,7 +220,7 @@ def test_json_omits_omitted_fields() -> None:
     assert document["payload"] is None
     assert not {"name", "description", "rollout_weight"} & document.keys()
     changes = {"start_date": date(2026, 1, 2), "end_date": datetime(2026, 1, 3, tzinfo=UTC), "tags": ("a",)}
-    edit = Edit("experiments", "1", {**changes, "target_segments": [Segment(name="s", conditions=[], percentage=1)]})
+    edit = Edit("experiments", "1", {**changes, "target_segments": [Segment("s", [], 1, {"on": 1})]})
     document = json.loads(json.dumps(edit.as_json()))["changes"]
     assert (document["start_date"], document["end_date"][:10], document["tags"]) == ("2026-01-02", "2026-01-03", ["a"])
     assert document["target_segments"][0]["name"] == "s"

@@ -91,9 +91,9 @@ EDIT_EXPERIMENT_JSON: dict[str, Any] = {
 CREATE: dict[str, Any] = {
     "name": "Analyze button clicks",
     "description": "analyze button clicks on the main page",
-    "variants": [{"key": "on", "payload": {"colour": None}}, Variant(key="off", name="Off", description="no")],
+    "variants": [{"key": "on", "payload": {"colour": None}}, Variant(key="control", name="Control", description="no")],
     "bucketing_key": "amplitude_id",
-    "rollout_weights": {"on": 1, "off": 0},
+    "rollout_weights": {"on": 1, "control": 0},
     "target_segments": [SEGMENT],
     "deployments": ["1001"],
     "evaluation_mode": "remote",
@@ -101,9 +101,12 @@ CREATE: dict[str, Any] = {
 CREATE_JSON: dict[str, Any] = {
     "name": "Analyze button clicks",
     "description": "analyze button clicks on the main page",
-    "variants": [{"key": "on", "payload": {"colour": None}}, {"key": "off", "name": "Off", "description": "no"}],
+    "variants": [
+        {"key": "on", "payload": {"colour": None}},
+        {"key": "control", "name": "Control", "description": "no"},
+    ],
     "bucketingKey": "amplitude_id",
-    "rolloutWeights": {"on": 1, "off": 0},
+    "rolloutWeights": {"on": 1, "control": 0},
     "targetSegments": [SEGMENT_JSON],
     "deployments": ["1001"],
     "evaluationMode": "remote",

@@ -26,7 +26,7 @@ SEGMENT = Segment(
     name="Testers",
     conditions=[Condition(prop="gp:team", op="is", values=["a", "b"])],
     percentage=50,
-    rollout_weights={"on": 3, "off": 1},
+    rollout_weights={"on": 3, "control": 1},
 )
 
 
@@ -45,16 +45,16 @@ def resource(client: Any, kind: Kind) -> Any:
 
 @pytest.fixture
 async def id(resource: Any) -> str:
-    """The ID of a flag or experiment that the client created, with the variants `on` and `off`."""
+    """The ID of a flag or experiment that the client created, with the variants `on` and `control`."""
     created = await run(
         resource.create(
             project_id=PROJECT,
             key="checkout",
             name="Checkout",
             description="the new one",
-            variants=[Variant(key="on", payload={"a": [1, None]}), {"key": "off", "name": "Off"}],
+            variants=[Variant(key="on", payload={"a": [1, None]}), {"key": "control", "name": "Control"}],
             bucketing_key="user_id",
-            rollout_weights={"on": 2, "off": 1},
+            rollout_weights={"on": 2, "control": 1},
             target_segments=[SEGMENT],
             deployments=["50"],
             evaluation_mode="local",
@@ -74,12 +74,12 @@ async def test_created(resource: Any, id: str, emulator: Emulator, kind: Kind) -
     """The given fields are stored, and read back unchanged."""
     live = await run(resource.get(id))
     assert (live.id, live.project_id, live.key, live.name) == (id, PROJECT, "checkout", "Checkout")
-    assert live.variants == [Variant(key="on", payload={"a": [1, None]}), Variant(key="off", name="Off")]
-    assert (live.target_segments, live.rollout_weights) == ([SEGMENT], {"on": 2, "off": 1})
+    assert live.variants == [Variant(key="on", payload={"a": [1, None]}), Variant(key="control", name="Control")]
+    assert (live.target_segments, live.rollout_weights) == ([SEGMENT], {"on": 2, "control": 1})
     assert (live.deployments, live.evaluation_mode, live.bucketing_key) == (["50"], "local", "user_id")
     document = stored_document(emulator, kind, id)
     assert (document["projectId"], document["key"], document["description"]) == (PROJECT, "checkout", "the new one")
-    assert document["targetSegments"][0]["rolloutWeights"] == {"on": 3, "off": 1}
+    assert document["targetSegments"][0]["rolloutWeights"] == {"on": 3, "control": 1}
     assert datetime.now(UTC) - live.created_at < timedelta(minutes=1)
     with pytest.raises(BadRequestError, match="exists"):
         await run(resource.create(project_id=PROJECT, key="checkout"))
@@ -125,16 +125,16 @@ async def test_variants(resource: Any, id: str, emulator: Emulator, kind: Kind) 
     )
     await run(resource.users.add(id, "new", ["u"]))
     await run(resource.variants.edit(id, "new", key="newer", payload={"x": 1}, description="d"))
-    assert [variant.key for variant in await run(resource.variants.list(id))] == ["on", "off", "newer"]
+    assert [variant.key for variant in await run(resource.variants.list(id))] == ["on", "control", "newer"]
     assert stored_document(emulator, kind, id)["variants"][2] == {
         "key": "newer",
         "payload": {"x": 1},
         "description": "d",
     }
-    assert stored_document(emulator, kind, id)["rolloutWeights"] == {"on": 2, "off": 1, "newer": 5}
+    assert stored_document(emulator, kind, id)["rolloutWeights"] == {"on": 2, "control": 1, "newer": 5}
     assert emulator.state.users(kind, id, "newer") == ["u"]
     await run(resource.variants.remove(id, "newer"))
-    assert [variant["key"] for variant in stored_document(emulator, kind, id)["variants"]] == ["on", "off"]
+    assert [variant["key"] for variant in stored_document(emulator, kind, id)["variants"]] == ["on", "control"]
     with pytest.raises(NotFoundError):
         await run(resource.variants.get(id, "newer"))
 
@@ -155,13 +155,17 @@ async def test_users(resource: Any, id: str, emulator: Emulator, kind: Kind) -> 
 
 async def test_cohorts(resource: Any, id: str, emulator: Emulator, kind: Kind) -> None:
     """Cohorts are added once each and removed by ID. Users stay."""
-    await run(resource.users.add(id, "off", ["u"]))
-    await run(resource.cohorts.add(id, "off", ["c1", "c2"]))
-    await run(resource.cohorts.add(id, "off", ["c2", "c3"]))
-    assert await run(resource.cohorts.list(id, "off")) == emulator.state.cohorts(kind, id, "off") == ["c1", "c2", "c3"]
-    await run(resource.cohorts.remove(id, "off", ["c1", "c3"]))
-    assert await run(resource.cohorts.list(id, "off")) == emulator.state.cohorts(kind, id, "off") == ["c2"]
-    assert emulator.state.users(kind, id, "off") == ["u"]
+    await run(resource.users.add(id, "control", ["u"]))
+    await run(resource.cohorts.add(id, "control", ["c1", "c2"]))
+    await run(resource.cohorts.add(id, "control", ["c2", "c3"]))
+    assert (
+        await run(resource.cohorts.list(id, "control"))
+        == emulator.state.cohorts(kind, id, "control")
+        == ["c1", "c2", "c3"]
+    )
+    await run(resource.cohorts.remove(id, "control", ["c1", "c3"]))
+    assert await run(resource.cohorts.list(id, "control")) == emulator.state.cohorts(kind, id, "control") == ["c2"]
+    assert emulator.state.users(kind, id, "control") == ["u"]
 
 
 async def test_deployments(client: Any, resource: Any, id: str, emulator: Emulator, kind: Kind) -> None:

@@ -173,7 +173,7 @@ async def test_a_list_that_the_second_response_omits(
 
     def change(flag: Flag) -> Flag:
         del emulator.state.stored_flag("flags", id).document[field]
-        segments = [*(flag.target_segments or ()), Segment(name="new", percentage=1)]
+        segments = [*(flag.target_segments or ()), Segment("new", [], 1, {"on": 1})]
         return attrs.evolve(flag, tags=["x", *(flag.tags or ())], target_segments=segments)
 
     with pytest.raises(InvalidInputError, match="did not include"):

@@ -71,7 +71,7 @@ async def test_edit_a_segment(resource: Any, emulator: Emulator, kind: Any, id: 
     ("call", "match"),
     [
         (lambda s, id: s.segments.add(id, NEW | {"name": "Pilot"}), "another segment has this name"),
-        (lambda s, id: s.segments.add(id, {"percentage": 1}), "is required"),
+        (lambda s, id: s.segments.add(id, NEW | {"name": ""}), "is required"),
         (lambda s, id: s.segments.remove(id, "Pilots"), 'no segment has the name "Pilots"; the segments: "Pilot"'),
         (lambda s, id: s.segments.edit(id, "Pilot", name="Staff"), "another segment has this name"),
         (lambda s, id: s.segments.add_values(id, "Staff", "p", ["v"], case="exact"), "its conditions: none"),

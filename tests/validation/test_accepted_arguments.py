@@ -15,13 +15,16 @@ import pytest
 from amp_exp_async import (
     UNSET,
     AsyncExperimentClient,
+    BadRequestError,
     Condition,
     ExposureEvent,
     ExposureFilter,
     InvalidInputError,
     Segment,
+    serialization,
 )
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, validate_edit
 from tests.validation.call_sites import KINDS, LISTS, Call, CallSite, with_kinds
 
 Sent: TypeAlias = Callable[[Call], Awaitable[Any]]
@@ -144,6 +147,47 @@ async def test_null_is_sent_and_unset_is_not(sent: Sent, edit: Callable[..., Cal
     assert await sent(lambda c: c.flags.variants.edit("1", "on", payload=None)) == {"payload": None}
     body = await sent(lambda c: c.flags.create(project_id="1", key="k", description=None, name=UNSET))
     assert body == {"projectId": "1", "key": "k", "description": None}
+
+
+async def test_an_exposure_event_without_filters(sent: Sent) -> None:
+    """An empty list is sent, because the service requires filters."""
+    body = {"exposureEvent": {"event_type": "e", "filters": []}}
+    events: list[Any] = [{"event_type": "e"}, ExposureEvent("e"), ExposureEvent("e", None), ExposureEvent("e", [])]
+    for event in events:
+        assert await sent(lambda c, event=event: c.experiments.edit("1", exposure_event=event)) == body
+
+
+def test_unknown_words_are_sent() -> None:
+    """The service may know words that the library does not."""
+    condition = {"type": "property", "prop": "p", "op": "Sounds Like", "values": ["x"]}
+    segment = {"name": "s", "conditions": [condition], "percentage": 1, "rolloutWeights": {"on": 1}}
+    changes: dict[str, Any] = {"evaluation_mode": "Hybrid", "experiment_type": "A-A-Test", "decision": "Wait"}
+    model = Segment("s", [Condition("p", "Sounds Like", ["x"])], 1, {"on": 1})
+    valid = validate_edit(EXPERIMENT_EDIT_PARAMS, {**changes, "target_segments": [model]})
+    assert serialization.to_json(valid) == changes | {"target_segments": [segment]}
+
+
+async def test_empty_arrays_of_new_groups_are_omitted(sent: Sent) -> None:
+    """The service refuses them."""
+    slots = [{"percentage": 100, "experiments": [], "holdouts": (), "individuals": ["u"]}]
+    body = await sent(lambda c: c.mutexes.create(project_id="1", name="n", slots=slots))
+    assert body == {"projectId": 1, "name": "n", "slots": [{"percentage": 100, "individuals": ["u"]}]}
+    members: dict[str, Any] = {"experiments": [], "individual_inclusion": [], "individual_exclusion": ["u"]}
+    body = await sent(lambda c: c.holdouts.create(project_id="1", name="n", holdout_percentage=5, **members))
+    assert body == {"projectId": 1, "name": "n", "holdoutPercentage": 5, "individualExclusion": ["u"]}
+
+
+async def test_an_empty_list_of_a_slot(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It is sent. If the service refuses it, a note of the error says that this may be why."""
+    emulator.inject(Fault.status(400))
+    with pytest.raises(BadRequestError) as caught:
+        await client.mutexes.edit_slot("1", 1, experiments=[], holdouts=["5"], individuals=[])
+    assert caught.value.__notes__ == ["The service may refuse empty lists: experiments, individuals."]
+    assert emulator.requests[0].body == {"experiments": [], "holdouts": [5], "individuals": []}
+    emulator.inject(Fault.status(400))
+    with pytest.raises(BadRequestError) as caught:
+        await client.mutexes.edit_slot("1", 1, experiments=["5"])
+    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ async def test_an_invalid_percentage_is_rejected(value: Any, edit: Callable[...,
     rule = "must be a number from 0 to 100"
     await rejected(edit(rollout_percentage=value), "rollout_percentage", rule)
     await rejected(edit(**segments(percentage=value)), "target_segments[0].percentage", rule)
-    mixed = [Segment(), Segment(percentage=value)]
+    mixed = [Segment("s", [], 1, {"on": 1}), Segment(percentage=value)]
     await rejected(edit(target_segments=mixed), "target_segments[1].percentage", rule)
 
 
@@ -215,7 +215,11 @@ async def test_flags_have_no_experiment_fields(rejected: Rejected) -> None:
     [
         (segments(percentge=5), "target_segments[0].percentge", '"percentage"'),
         (segments(rolloutWeights={}), "target_segments[0].rolloutWeights", '"rollout_weights"'),
-        (segments({"prop": "p"}, {"value": ["x"]}), "target_segments[0].conditions[1].value", '"values"'),
+        (
+            segments({"prop": "p", "values": ["x"]}, {"value": ["x"]}),
+            "target_segments[0].conditions[1].value",
+            '"values"',
+        ),
         (segments(**{"12": 5}), "target_segments[0].12", "expected one of: "),
         ({"target_segments": [{12: 5}]}, "target_segments[0].12", "expected one of: "),
         ({"exposure_event": {"event": "e"}}, "exposure_event.event", '"event_type"'),
@@ -282,7 +286,11 @@ async def test_an_invalid_index_is_rejected(index: Any, rejected: Rejected) -> N
         (segments("US"), "target_segments[0].conditions[0]", "must be a Condition or a mapping"),
         (segments({"values": [1]}), "target_segments[0].conditions[0].values[0]", "must be a string"),
         (segments({"type": "cohort"}), "target_segments[0].conditions[0].type", "conditions on cohorts cannot"),
-        (segments(Condition("p"), Condition(type="cohort")), "target_segments[0].conditions[1].type", "conditions on"),
+        (
+            segments(Condition("p", "is", ["x"]), Condition(type="cohort")),
+            "target_segments[0].conditions[1].type",
+            "conditions on",
+        ),
         (segments(extra=5), "target_segments[0].extra", "must be"),
         (segments(extra={"newHere": math.nan}), "target_segments[0].extra.newHere", "must be JSON"),
     ],
@@ -293,6 +301,101 @@ async def test_a_value_of_another_type_is_rejected(
 ) -> None:
     """Each field has one type, and conditions on cohorts, which the API would drop, are rejected."""
     await rejected(edit(**changes), argument, rule)
+
+
+COMPLETE: dict[str, Any] = {
+    "name": "s",
+    "conditions": [{"prop": "country", "op": "is", "values": ["JP"]}],
+    "percentage": 5,
+    "rollout_weights": {"on": 1},
+}
+SEGMENT_WRITES: dict[str, tuple[Callable[[Any, str], Call], str]] = {
+    "edit": (
+        lambda segment, kind: lambda c: getattr(c, kind).edit("1", target_segments=[segment]),
+        "target_segments[0]",
+    ),
+    "create": (
+        lambda segment, kind: lambda c: getattr(c, kind).create(project_id="1", key="k", target_segments=[segment]),
+        "target_segments[0]",
+    ),
+    "segments.add": (lambda segment, kind: lambda c: getattr(c, kind).segments.add("1", segment), "segment"),
+}
+
+
+@pytest.mark.parametrize("write", SEGMENT_WRITES)
+async def test_an_incomplete_segment_is_rejected(write: str, all_rejected: AllRejected) -> None:
+    """The service requires four fields of a segment, and values of a condition. The error names what lacks."""
+    call, location = SEGMENT_WRITES[write]
+    cases = [
+        (kind, f"{location}.{name}", "is required", {key: COMPLETE[key] for key in COMPLETE if key != name})
+        for kind in KINDS
+        for name in COMPLETE
+    ] + [
+        (kind, f"{location}.conditions[0].values", "must contain at least one value", COMPLETE | {"conditions": [bad]})
+        for kind in KINDS
+        for bad in ({"prop": "p", "op": "is"}, {"prop": "p", "op": "is", "values": []}, Condition("p", "is"))
+    ]
+    await all_rejected((call(segment, kind), argument, rule) for kind, argument, rule, segment in cases)
+
+
+async def test_the_reserved_variant_key_is_rejected(all_rejected: AllRejected) -> None:
+    """A variant cannot be created as, or renamed to, `off` in any case."""
+
+    def cases(kind: str, key: str) -> Iterator[tuple[Call, str, str]]:
+        rule = 'must not be "off", which the service reserves'
+        yield lambda c: getattr(c, kind).variants.create("1", key=key), "key", rule
+        yield lambda c: getattr(c, kind).variants.edit("1", "on", key=key), "key", rule
+        creation: dict[str, Any] = {"project_id": "1", "key": "k", "variants": [Variant("on"), Variant(key)]}
+        yield lambda c: getattr(c, kind).create(**creation), "variants[1].key", rule
+
+    await all_rejected(case for kind in KINDS for key in ("off", "OFF", "Off") for case in cases(kind, key))
+
+
+async def test_a_known_word_in_the_wrong_case_is_rejected(all_rejected: AllRejected) -> None:
+    """The error names the right word."""
+
+    def condition(op: str, type: str = "property") -> Call:
+        return lambda c: c.flags.edit(
+            "1", target_segments=[COMPLETE | {"conditions": [Condition("p", op, ["x"], type)]}]
+        )
+
+    def exposure(**fields: Any) -> Call:
+        event = {"event_type": "e", "filters": [fields]}
+        return lambda c: c.experiments.edit("1", exposure_event=event)
+
+    at, filters = "target_segments[0].conditions[0]", "exposure_event.filters[0]"
+    await all_rejected(
+        [
+            (lambda c: c.flags.edit("1", evaluation_mode="Remote"), "evaluation_mode", 'must be "remote"'),
+            (lambda c: c.experiments.edit("1", evaluation_mode="LOCAL"), "evaluation_mode", 'must be "local"'),
+            (
+                lambda c: c.flags.create(project_id="1", key="k", evaluation_mode="Local"),
+                "evaluation_mode",
+                'must be "local"',
+            ),
+            (
+                lambda c: c.holdouts.create(project_id="1", name="n", holdout_percentage=1, evaluation_mode="Local"),
+                "evaluation_mode",
+                'must be "local"',
+            ),
+            (lambda c: c.experiments.edit("1", experiment_type="No-Harm"), "experiment_type", 'must be "no-harm"'),
+            (lambda c: c.experiments.edit("1", decision="Rollout"), "decision", 'must be "rollout"'),
+            (condition("Is Not"), f"{at}.op", 'must be "is not"'),
+            (condition("is", "Property"), f"{at}.type", 'must be "property"'),
+            (exposure(subprop_op="IS"), f"{filters}.subprop_op", 'must be "is"'),
+            (exposure(subprop_type="User"), f"{filters}.subprop_type", 'must be "user"'),
+        ]
+    )
+
+
+async def test_an_exposure_event_without_a_type_is_rejected(rejected: Rejected) -> None:
+    """The service requires the type."""
+    for event in ({}, {"event_type": ""}, {"filters": []}):
+        await rejected(
+            lambda c, event=event: c.experiments.edit("1", exposure_event=event),
+            "exposure_event.event_type",
+            "is required",
+        )
 
 
 @pytest.mark.parametrize("name", ["tags", "target_segments"])
@@ -306,7 +409,7 @@ async def test_duplicate_variant_keys_are_rejected(
     duplicate: Any, create: Callable[..., Call], rejected: Rejected
 ) -> None:
     """The service would keep one of them; the error names the second."""
-    variants = [Variant("on"), {"key": "off"}, duplicate]
+    variants = [Variant("on"), {"key": "b"}, duplicate]
     await rejected(create(variants=variants), "variants[2].key", "must be unique")
 
 
