@@ -227,7 +227,7 @@ def test_restoring_a_version_of_what_is_archived(service: LiveService, kind: str
 
 @KINDS
 def test_archiving_twice(service: LiveService, kind: str) -> None:
-    """If the first response was lost, the refusal of the repeat is settled by reading: archived means done."""
+    """If the first response was lost, the refusal of the repeat is reconciled by reading: archived means done."""
     id = service.add(kind)
     service.emulator.inject(Fault.close(applied=True), method="PATCH")
     service.call(lambda client: getattr(client, kind).archive(id))

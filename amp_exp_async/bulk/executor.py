@@ -252,8 +252,8 @@ class BulkExecutor:
             id = await self._resolve_created(task) if task.id is None else task.id
             if self._is_done(task):
                 # If its flag was not found, it is not known whether an earlier operation on it is applied again.
-                doubt = task.error if self._journal is not None and self._journal.replay.has_stale else None
-                return self._count(Outcome(task.operation, task.index, "skipped", doubt))
+                lookup_error = task.error if self._journal is not None and self._journal.replay.has_stale else None
+                return self._count(Outcome(task.operation, task.index, "skipped", lookup_error))
             if task.error is not None:
                 raise task.error
             created = await self._send(worker.handler, task, id)

@@ -178,7 +178,7 @@ class LiveReader:
         self.listed: dict[tuple[KindName, str], FlagConfig] = {}
         self._complete_lists: set[tuple[KindName, str | UnsetType]] = set()
         self._groups: list[Group] | None = None
-        self._found: list[FlagConfig] = []
+        self._looked_up: list[FlagConfig] = []
         self._mutexes = AsyncMutexes(transport)
         self._holdouts = AsyncHoldouts(transport)
         self._deployments = AsyncDeployments(transport)
@@ -231,13 +231,13 @@ class LiveReader:
             self._groups = [*await self._list_groups(self._mutexes), *await self._list_groups(self._holdouts)]
         lookups = [partial(self._find, name, project_id) for name, project_id in _unresolved(missing, self._parents)]
         for flags in await self.gather(lookups):
-            self._found += flags
+            self._looked_up += flags
         return self._parents
 
     @property
     def _parents(self) -> list[FlagConfig | Group]:
-        """What flags and experiments may depend on, as far as it was read."""
-        return [*self.listed.values(), *(self._groups or ()), *self._found]
+        """The objects read so far that flags and experiments may depend on."""
+        return [*self.listed.values(), *(self._groups or ()), *self._looked_up]
 
     async def _list_groups(self, groups: AsyncMutexes | AsyncHoldouts) -> list[Group]:
         """Return all groups, or none if the key may not read them."""

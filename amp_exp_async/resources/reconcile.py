@@ -82,7 +82,7 @@ async def confirm(write: AmbiguousWrite, is_applied: Callable[[Transport], Await
         is_applied: reads, and returns whether the object is as the write makes it.
 
     Raises:
-        APIStatusError: The refusal, if the write was not applied.
+        APIStatusError: If the write was not applied: the refusal.
         OutcomeUnknownError: If reading back failed.
     """
     for reading in range(1, _MAX_READS + 1):

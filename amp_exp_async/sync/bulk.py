@@ -153,7 +153,7 @@ class CallerThreadSource:
         self._source = source
         self._ended = False
         self._items: deque[Any] = deque()
-        self._wanted: asyncio.Future[None] | None = None
+        self._demand: asyncio.Future[None] | None = None
         self._arrived: asyncio.Future[None] | None = None
 
     def __aiter__(self) -> Self:
@@ -165,8 +165,8 @@ class CallerThreadSource:
                 raise self._error
             if self._ended:
                 raise StopAsyncIteration
-            if self._wanted is not None and not self._wanted.done():
-                self._wanted.set_result(None)
+            if self._demand is not None and not self._demand.done():
+                self._demand.set_result(None)
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
         return self._items.popleft()
@@ -191,10 +191,10 @@ class CallerThreadSource:
         self._items.extend(items)
         if self._arrived is not None and not self._arrived.done() and (self._items or self._ended):
             self._arrived.set_result(None)
-        self._wanted = asyncio.get_running_loop().create_future()
+        self._demand = asyncio.get_running_loop().create_future()
         next_outcomes = asyncio.ensure_future(run.next_outcomes())
         try:
-            await asyncio.wait((next_outcomes, self._wanted), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((next_outcomes, self._demand), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not next_outcomes.done():
                 next_outcomes.cancel()

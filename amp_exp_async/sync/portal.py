@@ -129,7 +129,7 @@ class BlockingPortal:
             self._loop, self._thread = loop, thread
         except BaseException:
             self._loop = self._thread = None
-            # `is_alive` does not tell whether an interrupted start succeeds later. Whoever claims the loop closes it.
+            # An interrupted start may still succeed. The thread or this one closes the loop: the first to claim it.
             if claim.acquire(blocking=False):
                 loop.close()
             else:

@@ -160,7 +160,7 @@ INVALID: dict[str, tuple[Any, str]] = {
     ),
     "edit nothing of a variant": (lambda: EditVariant("flags", "1", "on", {}), "must change something"),
     "an unknown field of a variant": (lambda: EditVariant("flags", "1", "on", {"label": "x"}), "label"),
-    "a payload that is no JSON": (lambda: CreateVariant("flags", "1", "on", payload={1}), "payload: must be JSON"),
+    "a payload that is not JSON": (lambda: CreateVariant("flags", "1", "on", payload={1}), "payload: must be JSON"),
     "no deployment": (lambda: AddDeployments("flags", "1", []), "at least one"),
     "an empty deployment": (lambda: RemoveDeployment("flags", "1", ""), "deployment: must not be empty"),
     "create without project": (lambda: CreateFlag("", "k"), "project_id: must not be empty"),

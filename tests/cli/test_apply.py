@@ -23,8 +23,8 @@ def test_apply(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
     assert '+ name: "Find"' in result.out
     assert f"Done: 2 of 2 flags and experiments; {len(account.requests)} requests in 0." in result.out
     assert names(account) == ["new-checkout", "Find", "Colours"]
-    again = amp_exp("apply", edited)
-    assert (again.status, again.out) == (0, "Nothing to change: everything matches the files.\n")
+    repeat = amp_exp("apply", edited)
+    assert (repeat.status, repeat.out) == (0, "Nothing to change: everything matches the files.\n")
 
 
 def test_apply_as_json(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
@@ -58,10 +58,10 @@ def test_apply_needs_confirmation(amp_exp: RunCommand, edited: Path, account: Em
 
 def test_dry_run(amp_exp: RunCommand, edited: Path, plan: Path, account: Emulator) -> None:
     """The changes of files and of a saved plan are shown and not made."""
-    for given in (edited, plan):
-        result = amp_exp("apply", given, "--dry-run")
+    for source in (edited, plan):
+        result = amp_exp("apply", source, "--dry-run")
         assert (result.status, "Dry run: nothing was changed." in result.out) == (0, True)
-        assert amp_exp("apply", given, "--dry-run", "--json").json["state"] == "planned"
+        assert amp_exp("apply", source, "--dry-run", "--json").json["state"] == "planned"
     assert writes(account) == []
 
 
@@ -93,8 +93,8 @@ def test_journal(amp_exp: RunCommand, plan: Path, account: Emulator) -> None:
     assert "Run the same command again to continue from the journal." in first.out
     assert names(account) == ["new-checkout", "Search", "Colours"]
     account.requests.clear()
-    again = amp_exp("apply", plan, "--yes", "--journal", journal)
-    assert (again.status, "Done: 2 of 2" in again.out) == (0, True)
+    repeat = amp_exp("apply", plan, "--yes", "--journal", journal)
+    assert (repeat.status, "Done: 2 of 2" in repeat.out) == (0, True)
     assert writes(account) == ["PATCH"]
     assert names(account) == ["new-checkout", "Find", "Colours"]
 

@@ -41,8 +41,8 @@ def test_switches(
     assert (result.status, result.err) == (0, "")
     assert result.out == f"{kind[:-1]} {id} (switched): {word}: {json.dumps(before)} -> {json.dumps(after)}\n"
     assert account.requests[-2].body == {"archive" if field == "deleted" else field: after}
-    again = amp_exp(kind, command, "switched", *yes)
-    assert (again.status, again.out.count("already") + again.out.count("not archived")) == (0, 1)
+    repeat = amp_exp(kind, command, "switched", *yes)
+    assert (repeat.status, repeat.out.count("already") + repeat.out.count("not archived")) == (0, 1)
     assert writes(account) == ["PATCH"]
 
 

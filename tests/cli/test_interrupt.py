@@ -132,10 +132,10 @@ def test_requests_in_flight_are_abandoned(
     account.inject(Fault.delay(LATE), method="DELETE", nth=2)
     monkeypatch.setattr(interrupt, "_GRACE", 0.2 if presses == 1 else LATE)
     presser = press_after(account, *[3] * presses)
-    began = time.monotonic()
+    started = time.monotonic()
     result = users("replace", "a\nb", "--yes", "--json")
     presser.join(TIMEOUT)
-    assert time.monotonic() - began < TIMEOUT
+    assert time.monotonic() - started < TIMEOUT
     document = result.json
     assert (result.status, document["state"]) == (130, "unknown")
     assert (document["added"], document["removed"], document["unknown"]) == (2, 100, 100)

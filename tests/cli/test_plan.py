@@ -66,8 +66,8 @@ def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) 
 @pytest.mark.parametrize("text", ["flags:\n  - key: brand-new\n", '{"flags": [{"key": "brand-new"}]}'])
 def test_plan_of_standard_input(amp_exp: RunCommand, text: str) -> None:
     """Standard input is YAML or JSON, and problems name it."""
-    given = text.replace("brand-new", "new-checkout")
-    assert amp_exp("plan", "-", stdin=given).out == "Nothing to change: everything matches the files.\n"
+    content = text.replace("brand-new", "new-checkout")
+    assert amp_exp("plan", "-", stdin=content).out == "Nothing to change: everything matches the files.\n"
     assert "standard input:" in amp_exp("plan", "-", stdin=text.replace("key", "kee")).err
 
 

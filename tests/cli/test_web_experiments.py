@@ -57,7 +57,7 @@ def test_web_experiments_are_not_edited(web: Emulator, amp_exp: RunCommand, argu
 
 
 def test_nothing_to_edit(web: Emulator, amp_exp: RunCommand) -> None:
-    """A web experiment that is as requested already is no error."""
+    """A web experiment that is as requested already does not cause an error."""
     result = amp_exp("experiments", "enable", "hero")
     assert (result.status, result.out) == (0, "experiment 1003 (hero): already enabled\n")
     assert writes(web) == []

@@ -86,7 +86,7 @@ def test_one_429_pauses_every_request_of_the_key() -> None:
 
     run(scenario())
     assert len(session.sent) == 7
-    assert [at for at in session.times if 0.0 < at < 5.0] == []
+    assert [seconds for seconds in session.times if 0.0 < seconds < 5.0] == []
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ CONDITION = {"prop": "gp:plan", "op": "is", "values": ["pro"], "type": "property
 
 
 async def test_fields_missing_from_lists_are_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """A flag takes an extra request only if it declares such a field."""
+    """A flag takes an extra request only if it declares a field that lists do not show."""
     fill(emulator)
     manifest = Manifest(
         flags=[

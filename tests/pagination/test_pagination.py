@@ -94,8 +94,8 @@ async def test_a_cursor_that_repeats(
     pager = client.flags.list(cursor=asked)
     with pytest.raises(UnexpectedResponseError, match="a second time") as caught:  # noqa: PT012 - what came before counts
         if whole_pages:
-            async for one in pager.pages():
-                got += [flag.id for flag in one.items]
+            async for page_read in pager.pages():
+                got += [flag.id for flag in page_read.items]
         else:
             async for flag in pager:
                 got.append(flag.id)
@@ -160,7 +160,7 @@ async def test_empty_pages_with_a_cursor(client: AsyncExperimentClient, emulator
         emulator.inject(fault, nth=nth)
     pager = client.flags.list()
     if whole_pages:
-        assert [[flag.id for flag in one.items] async for one in pager.pages()] == [[], ["x"], [], []]
+        assert [[flag.id for flag in page_read.items] async for page_read in pager.pages()] == [[], ["x"], [], []]
     else:
         assert [flag.id async for flag in pager] == ["x"]
     assert cursors(emulator) == [None, "a", "b", "c"]
@@ -230,8 +230,8 @@ async def test_a_list_without_end(
     pager = client.flags.list()
     with pytest.raises(UnexpectedResponseError, match="the list does not end") as caught:  # noqa: PT012 - what came before counts
         if whole_pages:
-            async for one in pager.pages():
-                got += [flag.id for flag in one.items]
+            async for page_read in pager.pages():
+                got += [flag.id for flag in page_read.items]
         else:
             async for flag in pager:
                 got.append(flag.id)

@@ -114,8 +114,8 @@ def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 def flags_alive() -> Iterator[Callable[[], int]]:
     """Return a function that counts the flags in memory that the test has created."""
     gc.collect()
-    gc.freeze()  # what is there already is not looked through again and again
-    yield lambda: sum(type(one) is Flag for one in gc.get_objects())
+    gc.freeze()  # existing objects are not searched each time
+    yield lambda: sum(type(item) is Flag for item in gc.get_objects())
     gc.unfreeze()
 
 

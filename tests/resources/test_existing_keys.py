@@ -62,7 +62,7 @@ def test_the_blocking_client_reaches_a_flag_and_its_variant() -> None:
             emulator.state.add_flag(id=str(index), key=key, variants=[{"key": key}])
         with ExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=None) as client:
             for index, key in enumerate(KEYS):
-                found: Flag = client.flags.find(key)
-                assert found.id == str(index)
-                client.flags.users.add(found.id, key, ["u"])
-                assert client.flags.variants.get(found.id, key).key == key
+                flag: Flag = client.flags.find(key)
+                assert flag.id == str(index)
+                client.flags.users.add(flag.id, key, ["u"])
+                assert client.flags.variants.get(flag.id, key).key == key

@@ -63,15 +63,15 @@ async def test_history(client: AsyncExperimentClient, emulator: Emulator, id: st
 
 async def test_the_text_of_a_version(client: AsyncExperimentClient, id: str) -> None:
     """The text names only the places that differ."""
-    four, three, two, one = [str(change) for change in await client.history("flags", id)]
-    assert two.endswith('UTC: name: "one" -> "two"; enabled: false -> true')
-    assert three.endswith(
+    fourth, third, second, first = [str(change) for change in await client.history("flags", id)]
+    assert second.endswith('UTC: name: "one" -> "two"; enabled: false -> true')
+    assert third.endswith(
         'target_segments["Pilot"].percentage: 10 -> 20; target_segments["Staff"]: (none) -> '
         '{"name": "Staff", "conditions": [], "percentage": 100, "rollout_weights": {"on": 1}}; tags: +"b", -"a"'
     )
-    assert four.endswith('variants["off"]: (none) -> {"key": "off"}; newHere: (none) -> 5')
-    assert one.startswith("version 1 by emulator@example.com at 20")
-    assert one.endswith("no visible difference")
+    assert fourth.endswith('variants["off"]: (none) -> {"key": "off"}; newHere: (none) -> 5')
+    assert first.startswith("version 1 by emulator@example.com at 20")
+    assert first.endswith("no visible difference")
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ async def test_restoring(client: AsyncExperimentClient, emulator: Emulator, id: 
     assert set(restored.not_restorable) == {"variants"}
     assert restored.flag_config == await client.flags.get(id)
     assert [variant["key"] for variant in emulator.state.flag(id)["variants"]] == ["on", "off"]
-    again = await client.restore_version("flags", id, 1)
-    assert again.differences == {}
+    repeated = await client.restore_version("flags", id, 1)
+    assert repeated.differences == {}
 
 
 async def test_restoring_the_live_version(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:

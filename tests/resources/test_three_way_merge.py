@@ -137,7 +137,7 @@ def test_segments_without_unique_names(twin: Segment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read", "there"),
+    ("written", "read", "expected"),
     [
         (50, 50.0, True),
         (50, 51, False),
@@ -151,9 +151,9 @@ def test_segments_without_unique_names(twin: Segment) -> None:
         (None, "", False),
     ],
 )
-def test_is_subset(written: Any, read: Any, there: bool) -> None:
+def test_is_subset(written: Any, read: Any, expected: bool) -> None:
     """Fields that the service adds, nulls that it drops, and dates as timestamps match."""
-    assert is_subset(written, read) is there
+    assert is_subset(written, read) is expected
 
 
 @given(segment_lists(), segment_lists(), segment_lists())

@@ -71,8 +71,8 @@ def test_the_resources_are_those_of_the_design() -> None:
     """The tests below compare all resources."""
     under = ("variants", "users", "cohorts", "deployments", "versions", "segments", "tags")
     kinds = ("client.flags", "client.experiments")
-    whole = {"client.deployments", "client.versions", "client.mutexes", "client.holdouts"}
-    expected = {"client", *whole, *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}
+    single = {"client.deployments", "client.versions", "client.mutexes", "client.holdouts"}
+    expected = {"client", *single, *kinds} | {f"{kind}.{part}" for kind in kinds for part in under}
     kinds = ("beta.flags", "beta.experiments")
     expected |= {"beta", "beta.deployments", *kinds} | {f"{kind}.versions" for kind in kinds}
     assert set(RESOURCES) == expected
@@ -191,9 +191,9 @@ def test_a_failed_constructor_shows_no_key(kind: Any, options: dict[str, Any], b
     if kind is AsyncExperimentClient and options.keys() & {"colour", "session"}:
         options = {"session": object(), "trust_env": True}
     named = {"api_key": KEY} | options
-    given = () if by_name else (named.pop("api_key"),)
+    positional = () if by_name else (named.pop("api_key"),)
     with pytest.raises((ConfigurationError, TypeError)) as caught:
-        kind(*given, **named)
+        kind(*positional, **named)
     error: BaseException | None = caught.value
     while error is not None:
         assert KEY not in str(error)

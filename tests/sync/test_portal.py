@@ -84,12 +84,12 @@ def test_an_iterator_is_collected_under_the_lock(emulator: Emulator, way: str, m
 def test_a_thread_that_does_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The call raises the system's error and leaves nothing. The next call starts the thread."""
     refusals = [RuntimeError("can't start new thread")]
-    begin = threading.Thread.start
+    original_start = threading.Thread.start
 
     def refuse_once(thread: threading.Thread) -> None:
         if thread.name == "amp_exp_async" and refusals:
             raise refusals.pop()
-        begin(thread)
+        original_start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse_once)
     client = client_of(emulator)
@@ -214,10 +214,10 @@ def test_closing_before_a_write_is_sent(emulator: Emulator, call: Call) -> None:
 
 
 LISTS: dict[str, Callable[[ExperimentClient, Iterator[str]], None]] = {
-    "users": lambda c, given: c.flags.users.add("1", "on", given),
-    "users by name": lambda c, given: c.flags.users.add("1", "on", users=given),
-    "cohorts": lambda c, given: c.flags.cohorts.add("1", "on", given),
-    "tags": lambda c, given: c.flags.edit("1", tags=given),
+    "users": lambda c, ids: c.flags.users.add("1", "on", ids),
+    "users by name": lambda c, ids: c.flags.users.add("1", "on", users=ids),
+    "cohorts": lambda c, ids: c.flags.cohorts.add("1", "on", ids),
+    "tags": lambda c, ids: c.flags.edit("1", tags=ids),
 }
 
 
@@ -228,13 +228,13 @@ def test_a_generator_is_read_in_the_calling_thread(
     """A generator argument is read in the caller's thread, to which it may belong, like a database cursor."""
     threads: list[threading.Thread] = []
 
-    def given() -> Iterator[str]:
+    def generate() -> Iterator[str]:
         for item in ("a", "b"):
             threads.append(threading.current_thread())
             yield item
 
     def work() -> threading.Thread:
-        call(client, given())
+        call(client, generate())
         return threading.current_thread()
 
     caller = within(work)
@@ -247,12 +247,12 @@ def test_a_generator_is_read_in_the_calling_thread(
 def test_a_generator_that_calls_the_client(client: ExperimentClient, emulator: Emulator, way: str) -> None:
     """A generator that reads from the client can be an argument of the same client."""
     emulator.state.add_flag(id="2", key="search")
-    given: dict[str, Callable[[], Iterator[str]]] = {
+    generators: dict[str, Callable[[], Iterator[str]]] = {
         "a generator": lambda: (flag.key for flag in client.flags.list(limit=1)),
         "map": lambda: map(attrgetter("key"), client.flags.list(limit=1)),
         "the list itself": lambda: client.flags.users.list("1", "on").__iter__(),
     }
-    within(lambda: client.flags.users.add("1", "on", given[way]()))
+    within(lambda: client.flags.users.add("1", "on", generators[way]()))
     added = [] if way == "the list itself" else ["search", "checkout"]
     assert emulator.state.users("flags", "1", "on") == ["u1", *added]
 
@@ -260,11 +260,11 @@ def test_a_generator_that_calls_the_client(client: ExperimentClient, emulator: E
 def test_a_generator_that_fails(client: ExperimentClient, emulator: Emulator) -> None:
     """The generator's error is raised unchanged, nothing is sent, and the client stays usable."""
 
-    def given() -> Iterator[str]:
+    def generate() -> Iterator[str]:
         yield "a"
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        within(lambda: client.flags.users.add("1", "on", given()))
+        within(lambda: client.flags.users.add("1", "on", generate()))
     assert emulator.requests == []
     assert within(lambda: client.flags.get("1")).id == "1"

@@ -182,7 +182,7 @@ def flags_blocking(client: ExperimentClient) -> None:
 
 
 async def experiments_awaited(client: AsyncExperimentClient) -> None:
-    """What is an experiment is no flag."""
+    """An experiment is not a flag."""
     assert_type(client.experiments.list(delivery_method="web"), AsyncPager[Experiment])
     async for experiment in client.experiments.list():
         assert_type(experiment, Experiment)

@@ -131,7 +131,7 @@ class LeasedWindow:
         self.unmetered, self.starved = True, False
 
     def take_reserved(self, max_unused: int) -> tuple[int, int, int]:
-        """Settle the account of the day.
+        """Update the account of the day.
 
         Returns:
             The requests that were sent without a reservation; the reservations to keep, at most `max_unused`; the

@@ -42,7 +42,7 @@ def test_it_reports_once_that_it_is_starved(window: LeasedWindow, starved: list[
 
 
 def test_the_account_of_the_day(window: LeasedWindow) -> None:
-    """Reservations that are not needed are given up; requests without a reservation are reported, once."""
+    """Reservations that are not needed are released; requests without a reservation are reported, once."""
     assert window.take_reserved(3) == (0, 3, 2)
     window.fall_back(10, debt=0)
     assert all(window.acquire_nowait(0.0) for _ in range(7))

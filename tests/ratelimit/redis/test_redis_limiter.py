@@ -123,16 +123,16 @@ async def keep_listing(client: AsyncExperimentClient) -> None:
 
 
 @pytest.mark.parametrize("pause", ["pause", "day_pause"])
-@pytest.mark.parametrize("until", ["4102444800000", "1771631394927000000", "9" * 300])
+@pytest.mark.parametrize("pause_end", ["4102444800000", "1771631394927000000", "9" * 300])
 async def test_a_pause_beyond_the_day_in_redis(
-    *, pause: str, until: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+    *, pause: str, pause_end: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
 ) -> None:
     """Another version may have stored it. It ends with the UTC day, also in Redis, and expires there soon after."""
     async with client_of(emulator, make_limit(), deadline=5.0) as client:
         await client.flags.list()
         with Redis.from_url(redis_url) as redis:
             (account,) = redis.keys(f"{{{namespace}:*account")
-            redis.hset(account, pause, until)
+            redis.hset(account, pause, pause_end)
             with pytest.raises(RateLimitError) as caught:
                 await keep_listing(client)
             stored = float(redis.hget(account, pause) or 0) / 1000
