@@ -17,6 +17,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     BadRequestError,
     BulkRun,
+    CreateVariant,
     Edit,
     EditVariant,
     ExperimentClient,
@@ -280,6 +281,26 @@ def test_enabling_without_a_deployment(service: LiveService, kind: str) -> None:
     assert service.writes == []
 
 
+RESERVED: dict[str, Call] = {
+    "a variant": lambda client: client.flags.variants.create("1", key="off"),
+    "upper case": lambda client: client.flags.variants.create("1", key="OFF"),
+    "a renamed variant": lambda client: client.flags.variants.edit("1", "on", key="Off"),
+    "a flag": lambda client: client.flags.create(project_id="1", key="new", variants=[{"key": "on"}, {"key": "off"}]),
+    "an experiment": lambda client: client.experiments.create(project_id="1", key="new", variants=[{"key": "off"}]),
+    "an operation": lambda client: client.bulk([CreateVariant("flags", "1", "off")]),
+    "a renaming operation": lambda client: client.bulk([EditVariant("flags", "1", "on", {"key": "off"})]),
+}
+
+
+@pytest.mark.parametrize("case", RESERVED)
+def test_the_reserved_variant_key(service: LiveService, case: str) -> None:
+    """`off` is rejected before it is sent, in any case, if a variant is created or renamed."""
+    service.add("flags", id="1")
+    with pytest.raises(InvalidInputError, match="reserves"):
+        service.call(RESERVED[case])
+    assert service.emulator.requests == []
+
+
 def test_an_existing_variant_off(service: LiveService) -> None:
     """An existing variant `off` can be read, edited and kept by a plan."""
     id = service.add("flags", variants=[{"key": "off"}])
@@ -287,6 +308,66 @@ def test_an_existing_variant_off(service: LiveService) -> None:
     assert service.call(lambda client: client.flags.variants.get(id, "off")).name == "Off"
     exported = service.call(lambda client: client.export(project_id="1"))
     assert not service.call(lambda client: client.plan(exported))
+
+
+@KINDS
+@pytest.mark.parametrize("missing", SEGMENT)
+def test_an_incomplete_segment(service: LiveService, kind: str, missing: str) -> None:
+    """A segment that lacks a required field is rejected before it is sent, and its place is named."""
+    id = service.add(kind)
+    segment = {name: value for name, value in SEGMENT.items() if name != missing}
+    for call in (
+        lambda client: getattr(client, kind).edit(id, target_segments=[segment]),
+        lambda client: getattr(client, kind).create(project_id="1", key="new", target_segments=[segment]),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            service.call(call)
+        assert caught.value.argument.startswith("target_segments[0]")
+        assert missing in str(caught.value)
+    assert service.emulator.requests == []
+
+
+@KINDS
+def test_a_condition_without_values(service: LiveService, kind: str) -> None:
+    """A condition without values is rejected before it is sent, and its place is named."""
+    id = service.add(kind)
+    segment = {**SEGMENT, "conditions": [{"type": "property", "prop": "country", "op": "is", "values": []}]}
+    with pytest.raises(InvalidInputError) as caught:
+        service.call(lambda client: getattr(client, kind).edit(id, target_segments=[segment]))
+    assert caught.value.argument == "target_segments[0].conditions[0].values"
+    assert service.emulator.requests == []
+
+
+def test_an_exposure_event_without_filters(service: LiveService) -> None:
+    """Filters that were left out are sent as an empty list."""
+    id = service.add("experiments")
+    service.call(lambda client: client.experiments.edit(id, exposure_event={"event_type": "Seen"}))
+    assert service.edits == [{"exposureEvent": {"event_type": "Seen", "filters": []}}]
+
+
+WRONG_CASE: dict[str, tuple[Call, str]] = {
+    "evaluation_mode": (lambda client: client.flags.edit("1", evaluation_mode="Remote"), "remote"),
+    "experiment_type": (lambda client: client.experiments.edit("2", experiment_type="No-Harm"), "no-harm"),
+    "decision": (lambda client: client.experiments.edit("2", decision="Rollout"), "rollout"),
+    "op": (
+        lambda client: client.flags.edit(
+            "1", target_segments=[{**SEGMENT, "conditions": [{**SEGMENT["conditions"][0], "op": "Is Not"}]}]
+        ),
+        "is not",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CASE)
+def test_a_known_value_in_the_wrong_case(service: LiveService, case: str) -> None:
+    """It is rejected before it is sent, and the right value is named."""
+    call, right = WRONG_CASE[case]
+    service.add("flags", id="1")
+    service.add("experiments", "e", id="2")
+    with pytest.raises(InvalidInputError, match=f'"{right}"') as caught:
+        service.call(call)
+    assert caught.value.argument.endswith(case)
+    assert service.emulator.requests == []
 
 
 @KINDS
@@ -386,6 +467,19 @@ def test_archiving_a_deployment_in_use(service: LiveService) -> None:
         service.call(archive)
     service.call(lambda client: client.flags.archive(id))
     service.call(archive)
+
+
+def test_empty_lists_of_mutex_slots(service: LiveService) -> None:
+    """A creation omits empty lists; the error of an edit says that the service may refuse them."""
+    created = service.call(
+        lambda client: client.mutexes.create(
+            project_id="1", name="group", slots=[{"percentage": 100, "experiments": [], "individuals": []}]
+        )
+    )
+    assert [body["slots"] for _, _, body in service.writes] == [[{"percentage": 100}]]
+    with pytest.raises(BadRequestError) as caught:
+        service.call(lambda client: client.mutexes.edit_slot(created.id, 1, experiments=[]))
+    assert caught.value.__notes__ == ["The service may refuse empty lists: experiments."]
 
 
 DEPENDENTS: dict[str, str] = {

@@ -14,6 +14,10 @@ from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import ApiKey, Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
 
+CONDITION_WITHOUT_VALUES = (
+    '{"name": "a", "conditions": [{"type": "property", "prop": "p", "op": "is", "values": []}], "percentage": 1, '
+    '"rollout_weights": {"on": 1}}'
+)
 PYTHON = re.compile(r"\b\w+(\.\w+)*\(|\bclient\.|\bun-archive|bucketing_unit|attrs\.")
 
 
@@ -44,6 +48,17 @@ REFUSED: dict[str, tuple[list[str], int, str]] = {
         "or remove the deployment from them in a file and run amp-exp apply. Assigned to it: flag 1002 (shop).",
     ),
     "no group type": (["flags", "edit", "shop", "--bucketing-unit", "Person"], 1, "as --bucketing-unit"),
+    "an incomplete segment": (
+        ["flags", "edit", "shop", "--set", 'target_segments=[{"name": "a", "conditions": [], "percentage": 1}]'],
+        2,
+        "rollout_weights",
+    ),
+    "a condition without values": (
+        ["flags", "edit", "shop", "--set", f"target_segments=[{CONDITION_WITHOUT_VALUES}]"],
+        2,
+        "values",
+    ),
+    "a value in the wrong case": (["flags", "edit", "shop", "--set", 'evaluation_mode="Remote"'], 2, '"remote"'),
 }
 
 
