@@ -1,4 +1,4 @@
-"""docs/architecture.md names modules, classes and functions that exist, and the layers that are checked."""
+"""docs/architecture.md names code that exists, the layers that are checked, and the whole interface of the limiter."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+
+from amp_exp_async.ratelimit import RateLimiter
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "amp_exp_async"
@@ -45,3 +47,11 @@ def test_the_layers_are_those_that_are_checked() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     assert [set(re.findall(r"\w+", row)) for row in rows] == [set(re.findall(r"\w+", layer)) for layer in layers]
+
+
+def test_the_interface_of_the_rate_limiter_is_complete() -> None:
+    """The table lists the members of the protocol, and no others."""
+    table = PAGE.split("## The interface of the rate limiter")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    members = {name for name in vars(RateLimiter) if not name.startswith("_")}
+    assert {name for row in rows for name in re.findall(r"\w+", row)} == members

@@ -168,6 +168,17 @@ def test_links_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_prose_is_wrapped() -> None:
+    """No line is longer than 100 columns, except in tables, code and the targets of links."""
+    long: list[str] = []
+    for page in (*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")):
+        prose = re.sub(r"```.*?```", lambda code: "\n" * code[0].count("\n"), page.read_text("utf-8"), flags=re.DOTALL)
+        for number, line in enumerate(prose.splitlines(), 1):
+            if len(line) > 100 and not line.startswith(("|", "    ")) and not re.match(r"\[[\w-]+\]: ", line):
+                long.append(f"{page.name}:{number}")
+    assert long == []
+
+
 def headings(page: Path) -> set[str]:
     """Return the anchors of a page's headings."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,9 +1,10 @@
-"""Every public name has a docstring."""
+"""Every public name has a docstring, and `Raises:` entries have one form."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -90,3 +91,15 @@ def test_every_public_method_has_a_docstring() -> None:
         "AsyncPager.pages",
     } <= set(MEMBERS)
     assert [name for name, member in MEMBERS.items() if not (inspect.getdoc(member) or "").strip()] == []
+
+
+def test_raises_entries_begin_with_if() -> None:
+    """Each entry of `Raises:` names the condition first."""
+    others: list[str] = []
+    for path in Path(inspect.getfile(amp_exp_async)).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                _, _, section = (ast.get_docstring(node) or "").partition("\nRaises:\n")
+                entries = re.findall(r"^ {4}\w+: .*", section.partition("\n\n")[0], re.MULTILINE)
+                others += [entry for entry in entries if ": If " not in entry]
+    assert others == []
