@@ -28,6 +28,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
+from .deadlines import connect_seconds
 from .refusals import KnownRefusal, find_refusal
 from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency, RequestedWait
@@ -116,7 +117,9 @@ def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFai
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False, cause=cause)
         case aiohttp.ConnectionTimeoutError():
-            return TransportFailure(f"no connection within {seconds:.3g} s", sent=False, timeout=True, cause=cause)
+            return TransportFailure(
+                f"no connection within {connect_seconds(seconds):.3g} s", sent=False, timeout=True, cause=cause
+            )
         case aiohttp.ClientConnectorError():
             return TransportFailure(f"could not connect ({details})", sent=False, cause=cause)
         case aiohttp.ClientHttpProxyError():

@@ -23,7 +23,7 @@ from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
 from amp_exp_async.ratelimit import create_limiter
 
-from .deadlines import CancelScope, DeadlineTimer
+from .deadlines import CancelScope, DeadlineTimer, connect_seconds
 from .error_mapping import TransportFailure, map_exception
 from .locks import KeyedLocks
 from .options import HttpOptions, Usage
@@ -31,9 +31,6 @@ from .request import Request, Response
 
 T = TypeVar("T")
 
-_MAX_CONNECT_SECONDS = 10.0
-# Connecting (with the TLS handshake) must time out before the attempt: then it is known that nothing was sent.
-_CONNECT_SHARE = 0.9
 _PER_DAY = 100_000  # requests that the service allows in a UTC day
 _NEARLY_ALL = 0.9
 _CONTENT_TYPE = ("Content-Type",)
@@ -43,7 +40,7 @@ _CONTENT_TYPE = ("Content-Type",)
 def _timeout(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
         total=None,  # `DeadlineTimer` takes a third of the time that the timer of aiohttp takes
-        connect=min(seconds * _CONNECT_SHARE, _MAX_CONNECT_SECONDS),
+        connect=connect_seconds(seconds),
         ceil_threshold=math.inf,  # otherwise aiohttp rounds up to a whole second, beyond the deadline
     )
 
@@ -134,7 +131,8 @@ class HttpSession:
 
         Raises:
             ClientClosedError: If the client, or the caller's session, is closed.
-            ConfigurationError: If the client, or the caller's session, belongs to another event loop.
+            ConfigurationError: If the client, or the caller's session, belongs to another event loop, or if this
+                release of aiohttp cannot be kept from sending a request twice.
         """
         if self.closed:
             raise ClientClosedError("the client is closed. Create a new one.")
@@ -167,6 +165,12 @@ class HttpSession:
             session = copy.copy(self._options.session)
         # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be
         # applied twice, and the second request would bypass the rate limiter. There is no public option.
+        if isinstance(session, aiohttp.ClientSession) and not hasattr(session, "_retry_connection"):
+            session.detach()
+            raise ConfigurationError(
+                f"aiohttp {aiohttp.__version__} has no attribute _retry_connection, so it may send a request "
+                "twice. Install a release of aiohttp that has it, such as 3.14.5, or a newer amp_exp_async."
+            )
         session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         return session
 

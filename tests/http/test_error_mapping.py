@@ -241,3 +241,15 @@ async def test_exceptions_of_aiohttp(failure: Exception, error: type[APIConnecti
                 await client.flags.get("1")
     assert type(caught.value) is error
     assert caught.value.sent is sent
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(30, "10"), (1000, "10"), (10, "9"), (0.5, "0.45")])
+async def test_a_connection_that_times_out(attempt: float, seconds: str) -> None:
+    """The message has the seconds that aiohttp was told to wait for it, not those of the attempt."""
+    with mocked() as service:
+        service.get(f"{SERVICE}/flags/1", exception=aiohttp.ConnectionTimeoutError())
+        async with AsyncExperimentClient(KEY, region="eu", retry=ONCE, timeout=attempt) as client:
+            with pytest.raises(APITimeoutError, match=rf"failed: no connection within {seconds} s\."):
+                await client.flags.get("1")
+        [[call]] = service.requests.values()
+    assert call.kwargs["timeout"].connect == float(seconds)

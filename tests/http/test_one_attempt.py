@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
 from attrs import define, field
 
-from amp_exp_async import APIConnectionError, AsyncExperimentClient, OutcomeUnknownError, RetryPolicy
+from amp_exp_async import (
+    APIConnectionError,
+    AsyncExperimentClient,
+    ConfigurationError,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
 
 KEY = "one-attempt-management-key"
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"flags":[]}'
@@ -121,3 +129,42 @@ async def test_no_more_requests_than_attempts(server: DroppingServer, attempts: 
             await client.with_options(retry=policy).flags.get("1")
     assert server.received.count("GET /api/1/flags/1") == attempts
     assert caught.value.attempts == attempts
+
+
+@pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
+async def test_the_attribute_that_stops_the_resend_is_needed(
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool
+) -> None:
+    """If it had no effect, a removal would be applied twice, and no error would say so."""
+
+    def keep(session: aiohttp.ClientSession, name: str, value: object) -> None:
+        object.__setattr__(session, name, True if name == "_retry_connection" else value)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "__setattr__", keep, raising=False)
+    async with aiohttp.ClientSession() as theirs, client_of(server, None if own_session else theirs) as client:
+        await client.flags.list()
+        await client.flags.users.remove_at("1", "on", 0)
+    assert server.count("DELETE") == 2
+
+
+@pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
+async def test_a_release_of_aiohttp_without_the_attribute(
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool
+) -> None:
+    """It is rejected before anything is sent, and no session is left open."""
+
+    def without_attribute(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        real_init(session, *args, **options)
+        del session._retry_connection  # type: ignore[attr-defined] - what is tested
+
+    real_init = aiohttp.ClientSession.__init__
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", without_attribute)
+    async with aiohttp.ClientSession() as theirs:
+        client = client_of(server, None if own_session else theirs)
+        for start in (client.__aenter__, client.flags.list):
+            with pytest.raises(ConfigurationError, match=rf"^aiohttp {aiohttp.__version__} has no attribute"):
+                await start()
+        await client.aclose()
+        assert not theirs.closed
+    gc.collect()
+    assert server.received == []
