@@ -106,7 +106,8 @@ def resolve_endpoint(
     try:
         url = _validate_url(_resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http)
     except ConfigurationError as error:
-        raise ConfigurationError(key.redact(str(error))) from None
+        error.subject, error.rule, error.got = map(key.redact, (error.subject, error.rule, error.got))
+        raise error.with_traceback(None) from None  # its frames show the URL, which may contain the key
     return Endpoint(url + api.prefix, key)
 
 
@@ -118,14 +119,18 @@ def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
     else:
         source, key = "api_key", api_key
     if type(key.reveal()) is not str:
-        raise ConfigurationError(f"{source} must be a string")
+        raise ConfigurationError(argument=source, rule="must be a string")
     if not key.reveal():
         raise ConfigurationError(
             f"no management API key. Pass api_key or set {KEY_VARIABLE}. "
             "You create keys in Amplitude under Experiment > Management API."
         )
     if not key.reveal().isascii() or any(character <= " " or character == "\x7f" for character in key.reveal()):
-        raise ConfigurationError(f"{source} contains white space or a character that keys do not have. Copy it again.")
+        raise ConfigurationError(
+            argument=source,
+            rule="contains white space or a character that is not allowed in a key",
+            advice="Copy the key again.",
+        )
     return key, source
 
 
@@ -133,8 +138,9 @@ def _reject_deployment_key(key: Secret, source: str) -> None:
     prefix = next((prefix for prefix in _DEPLOYMENT_PREFIXES if key.reveal().lower().startswith(prefix)), None)
     if prefix is not None:
         raise ConfigurationError(
-            f"{source} is a deployment key (it begins with {prefix}), which this API does not accept. "
-            "Create a management API key in Amplitude under Experiment > Management API."
+            argument=source,
+            rule=f"is a deployment key (it begins with {prefix}), which this API does not accept",
+            advice="Create a management API key in Amplitude under Experiment > Management API.",
         )
 
 
@@ -155,38 +161,69 @@ def _resolve_base_url(api: ApiVersion, region: str | None, base_url: str | None)
 
 def _host(api: ApiVersion, region: object, source: str) -> str:
     if not isinstance(region, str) or region not in api.hosts:
-        raise ConfigurationError(f'{source} must be "us" or "eu", got {format_value(region)}')
+        raise ConfigurationError(argument=source, rule='must be "us" or "eu"', got=format_value(region))
     return api.hosts[region]
 
 
 def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) -> str:
     subject = f"base_url {format_value(url)}"
     if not isinstance(url, str):
-        raise ConfigurationError(f"{subject} is not a URL. Pass a URL like https://host.")
+        raise ConfigurationError(
+            argument="base_url", subject=subject, rule="is not a URL", advice="Pass a URL like https://host."
+        )
     try:
         parts = urlsplit(url)
         host = parts.hostname
         _ = parts.port  # raises ValueError if the port is invalid
     except ValueError as error:
-        raise ConfigurationError(f"{subject} is not a URL ({error}). Pass a URL like https://host.") from None
+        raise ConfigurationError(
+            argument="base_url", subject=subject, rule=f"is not a URL ({error})", advice="Pass a URL like https://host."
+        ) from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"{subject} has no scheme or host. Pass a URL like https://host.")
+        raise ConfigurationError(
+            argument="base_url", subject=subject, rule="has no scheme or host", advice="Pass a URL like https://host."
+        )
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("base_url contains a user name or password. Remove it: the key is passed as api_key.")
+        raise ConfigurationError(
+            argument="base_url",
+            rule="contains a user name or password",
+            advice="Remove it: the key is sent separately.",
+        )
     if "?" in url or "#" in url:
-        raise ConfigurationError(f"{subject} has a query or fragment. Pass only scheme, host and path prefix.")
+        raise ConfigurationError(
+            argument="base_url",
+            subject=subject,
+            rule="has a query or fragment",
+            advice="Pass only scheme, host and path prefix.",
+        )
     if any(character <= " " for character in url):
-        raise ConfigurationError(f"{subject} contains white space or a control character. Remove it.")
+        raise ConfigurationError(
+            argument="base_url",
+            subject=subject,
+            rule="contains white space or a control character",
+            advice="Remove it.",
+        )
     if not url.isascii() or "\x7f" in url:
         raise ConfigurationError(
-            f"{subject} contains a character that URLs do not have. "
-            "Write the host in its form xn--..., and the path percent-encoded."
+            argument="base_url",
+            subject=subject,
+            rule="contains a character that URLs do not have",
+            advice="Write the host in its form xn--..., and the path percent-encoded.",
         )
     if api.prefix and parts.path.rstrip("/").endswith(api.prefix):
-        raise ConfigurationError(f"{subject} ends with {api.prefix}, which is added to every path. Leave it out.")
+        raise ConfigurationError(
+            argument="base_url",
+            subject=subject,
+            rule=f"ends with {api.prefix}, which is added to every path",
+            advice="Leave it out.",
+        )
     if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
         raise ConfigurationError(
-            f"{subject} would send the key unencrypted. Use https, or set allow_insecure_http=True."
+            argument="base_url",
+            subject=subject,
+            rule="would send the key unencrypted",
+            advice="Use https.",
+            code_advice="Only on a trusted network, set allow_insecure_http=True instead.",
         )
     return url.rstrip("/")
 

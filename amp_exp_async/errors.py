@@ -163,7 +163,13 @@ class _RequestError(AmpExpError):
         method: the HTTP method.
         path: the path, without the host.
         attempts: how many requests the call has sent, including retries.
+        advice: what to do, as the last sentences of the message; empty if the message says it otherwise.
     """
+
+    advice = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [super().__str__(), self.advice]))
 
     def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
         super().__init__(message)

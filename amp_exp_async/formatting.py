@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -36,4 +37,5 @@ def format_os_error(error: OSError | UnicodeDecodeError) -> str:
     """Return the reason of a failed file operation, without the number and the path."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 text: {error.reason} at byte {error.start}"
-    return error.strerror or str(error)
+    # The error's own text may add the path, or the address as a tuple.
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -38,10 +38,8 @@ def exactly_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: 
         )
     projects = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in matching)
     raise InvalidInputError(
-        f"project_id: must be given, because key {format_value(key)} exists {len(matching)} times, in projects "
-        f"{projects}",
         argument="project_id",
-        rule="must be given if a key exists several times",
+        rule=f"must be given, because key {format_value(key)} exists {len(matching)} times, in projects {projects}",
     )
 
 

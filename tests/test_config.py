@@ -175,7 +175,7 @@ BAD_URLS: dict[str, list[Any]] = {
         "https://host/?",
         "https://host#part",
     ],
-    "Remove it: the key is passed as api_key.": [
+    "Remove it: the key is sent separately.": [
         "https://user@host",
         "https://user:password@host",
         "https://:password@host",
@@ -187,7 +187,7 @@ BAD_URLS: dict[str, list[Any]] = {
         *("https://host\x7f", "https://host/a\x7fb", "https://h\u00f6st", "https://host/\u00e4", "https://host/\x85"),
     ],
     "Leave it out.": ["https://host/api/1", "https://host/prefix/api/1/"],
-    "Use https, or set allow_insecure_http=True": [
+    "Use https. Only on a trusted network, set allow_insecure_http=True instead.": [
         *("http://example.com", "http://10.0.0.1", "http://0.0.0.0"),
         *("http://localhost.example.com", "http://127.0.0.1.example.com"),
     ],

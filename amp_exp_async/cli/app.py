@@ -13,6 +13,7 @@ from rich.console import Console
 
 from amp_exp_async import __version__
 from amp_exp_async.emulator import Emulator, StateError, serve
+from amp_exp_async.formatting import format_os_error
 
 from .demo import DemoSummary, run_demo
 from .deployments import app as deployments
@@ -107,7 +108,10 @@ def emulator(
             _set_latency(emulator, latency)
         asyncio.run(serve(emulator, state_file=state, on_ready=_show_address))
     except (StateError, OSError) as error:
-        typer.echo(f"The emulator cannot start: {error}", err=True)
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"{error.filename or f'{host}:{port}'}: {format_os_error(error)}."
+        typer.echo(f"The emulator cannot start: {reason}", err=True)
         raise typer.Exit(ExitCode.FAILED) from None
     typer.echo("Stopped." if state is None else f"Stopped. The state was saved to {state}.")
 
@@ -118,7 +122,8 @@ def _set_latency(emulator: Emulator, text: str) -> None:
         emulator.latency = (float(min_seconds), float(max_seconds)) if dash else float(min_seconds)
     except ValueError:
         raise typer.BadParameter(
-            f"{json_text.dumps(text)} is neither a number of seconds nor a range such as 0.02-0.08.",
+            f"{json_text.dumps(text)} must be a number of seconds, or a range from a lower to a higher number, "
+            "such as 0.02-0.08.",
             param_hint="--latency",
         ) from None
 

@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 
 import attrs
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
+from amp_exp_async.formatting import format_os_error
 
 from .errors import Exit, ExitCode, exit_for
 from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
@@ -32,6 +34,7 @@ class CommandContext(OptionGroup):
     Attributes:
         json: whether standard output is reserved for JSON.
         debug: whether errors come with their traceback.
+        option_names: the options and arguments of the command by the names of its parameters.
         result: what `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
             end.
         uncertain: what is unknown if the command is interrupted now; None if nothing is.
@@ -50,6 +53,7 @@ class CommandContext(OptionGroup):
         self.json = json
         self.debug = debug
         self.result: Any = None
+        self.option_names: Mapping[str, str] = {}
         self.uncertain: str | None = None
         self.changed: list[str] = []
         self._connection: tuple[Path | None, str | None, str | None] = (api_key_file, region, base_url)
@@ -209,7 +213,7 @@ class CommandContext(OptionGroup):
     def _failed(self, error: Exception) -> Exit:
         if self.debug:
             traceback.print_exc()
-        end = exit_for(error, sent=bool(self.requests))
+        end = exit_for(error, sent=bool(self.requests), options=self.option_names)
         if self.changed:
             end.message = f"{(end.message or '').rstrip('.')}.{self._changed_before()}"
         return end
@@ -239,8 +243,11 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
             for option in (_parameters(groups[parameter.name]).values() if parameter.name in groups else [parameter])
         ]
 
+        option_names = {option.name: _option_name(option) for option in options}
+
         def run(**values: Any) -> None:
             ctx = _make_group(CommandContext, values)
+            ctx.option_names = option_names
             with ctx.exit_handling():
                 made = {parameter: _make_group(group, values) for parameter, group in groups.items()}
                 function(ctx, **values, **made)
@@ -259,6 +266,16 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function, eval_str=True).parameters
+
+
+def _option_name(parameter: inspect.Parameter) -> str:
+    """Return the option or argument of a parameter, as the command line shows it."""
+    for info in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(info, ArgumentInfo):
+            return str(info.metavar or parameter.name.upper())
+        if isinstance(info, OptionInfo) and info.param_decls:
+            return info.param_decls[0].partition("/")[0]
+    return f"--{parameter.name.replace('_', '-')}"
 
 
 def _is_group(annotation: Any) -> bool:
@@ -282,6 +299,8 @@ def create_client(key_file: Path | None, region: str | None, base_url: str | Non
     Raises:
         ConfigurationError: If there is no key, or the configuration is invalid.
     """
+    if region is not None and base_url is not None:
+        raise ConfigurationError("--region and --base-url exclude each other. Pass one of them.")
     return ExperimentClient(_find_key(key_file, ask=ask), region=region, base_url=base_url)
 
 
@@ -309,7 +328,7 @@ def _read_key(file: Path) -> str:
     try:
         words = file.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({error})") from error
+        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({format_os_error(error)}).") from error
     if len(words) != 1:
         fact = "contains more than one word" if words else "is empty"
         raise ConfigurationError(f"--api-key-file {file}: file {fact}. It must contain the management API key only.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 import attrs
@@ -69,11 +71,13 @@ class FlagFieldOptions(OptionGroup):
             InvalidInputError: If a value is invalid, a field is unknown or given twice, or nothing would change.
         """
         values = {name: value for name in target.kind.editable if (value := getattr(self, name, None)) is not None}
+        assigned: set[str] = set()
         for assignment in self.set or ():
             name, value = _parse_assignment(assignment)
             if name in values:
                 raise InvalidInputError(f"{name} is given twice. Nothing was sent.", argument=name)
             values[name] = value
+            assigned.add(name)
         added, removed = self.add_tag or [], self.remove_tag or []
         if "tags" in values and (added or removed):
             raise InvalidInputError(
@@ -89,7 +93,8 @@ class FlagFieldOptions(OptionGroup):
         if not (values or added or removed):
             raise InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
         replaced_tags = {"tags": [*added, *removed]} if added or removed else {}
-        changes = dict(Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes)
+        with _naming_set(assigned):
+            changes = dict(Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes)
         if replaced_tags:
             del changes["tags"]  # it was there to be validated
 
@@ -124,6 +129,17 @@ class ExperimentFieldOptions(FlagFieldOptions):
     rolled_out_variant: Annotated[OptionalText, typer.Option(metavar="VARIANT", help="Variant that is rolled out.")] = (
         None
     )
+
+
+@contextmanager
+def _naming_set(assigned: Collection[str]) -> Generator[None, None, None]:
+    """Name `--set` in the errors of the fields that it assigns."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if re.split(r"[.\[]", error.argument, maxsplit=1)[0] in assigned:
+            error.subject = f"--set {error.argument}"
+        raise
 
 
 def _integers(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from amp_exp_async import ConfigurationError, EditConflictError, InvalidInputError, InvalidManifestError, Problem
+from amp_exp_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    EditConflictError,
+    InvalidInputError,
+    InvalidManifestError,
+    Problem,
+    RateLimitError,
+)
+from amp_exp_async.errors import NOTHING_SENT, NOTHING_WRITTEN
+from amp_exp_async.formatting import format_os_error
 
 from .options import KEY_VARIABLE
 from .output import printable
@@ -37,24 +51,10 @@ _NO_KEY_OPTION = (
     f"Set {KEY_VARIABLE} or pass --api-key-file PATH."
 )
 
-# Python arguments in the library's messages, and what a user of the command line passes.
-_OPTIONS = {
-    "api_key": "--api-key-file",
-    "base_url": "--base-url",
-    "keys": "--key",
-    "label": "--label",
-    "project_id": "--project-id",
-    "prune": "--prune",
-    "reason": "--reason",
-    "region": "--region",
-    "type": "--type",
-    "variant": "VARIANT",
-}
-_NAME = re.compile(rf"(?<![\w.'\"/?&@-])({'|'.join(_OPTIONS)})(?![\w.'\"/=@-])")
-_PHRASES = (
-    (re.compile(r"\bthe region (us|eu)\b"), r"--region \1"),
-    (re.compile(r", or set allow_insecure_http=(?:True|true)"), ""),
-    (re.compile(r"\bfirst call (?=variants\.edit)"), "first "),
+# Python arguments whose option has another name.
+_OPTIONS = {"api_key": "--api-key-file", "base_url": "--base-url", "keys": "--key", "region": "--region"}
+# Advice on refusals that names methods, and what a user of the command line does.
+_REFUSAL_ADVICE = (
     (
         re.compile(r"un-archive it first, in a call of its own: restore\(id\)\. Otherwise .*? fields\."),
         "restore it first with the command restore.",
@@ -71,7 +71,6 @@ _PHRASES = (
     ),
     (re.compile(r" If an object that was read had it .*?: attrs\.evolve\(segment, extra=\{\}\)\."), ""),
     (re.compile(r"configured in the project as bucketing_unit\b"), "configured in the project as --bucketing-unit"),
-    (re.compile(r"variants\.edit\([^,]*, ['\"]([\w-]+)['\"], rollout_weight=(\d+)\)"), r"set the weight of \1 to \2"),
 )
 
 
@@ -91,19 +90,21 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
         self.problems = problems
 
 
-def exit_for(error: Exception, *, sent: bool) -> Exit:
+def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exit:
     """Return the end of a command that failed.
 
     Args:
         error: the error.
         sent: whether a request was sent.
+        options: the options and arguments of the command by the names of its parameters.
     """
     is_usage = isinstance(error, InvalidInputError | ConfigurationError)
     problems = error.problems if isinstance(error, InvalidManifestError) else ()
-    return Exit(describe_error(error, sent=sent), ExitCode.USAGE if is_usage else ExitCode.FAILED, problems)
+    message = describe_error(error, sent=sent, options=options)
+    return Exit(message, ExitCode.USAGE if is_usage else ExitCode.FAILED, problems)
 
 
-def describe_error(error: Exception, *, sent: bool) -> str:
+def describe_error(error: Exception, *, sent: bool, options: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return an error's message with options instead of Python arguments.
 
     It is one line, unless the error lists several problems.
@@ -111,21 +112,58 @@ def describe_error(error: Exception, *, sent: bool) -> str:
     Args:
         error: the error.
         sent: whether a request was sent.
+        options: the options and arguments of the command by the names of its parameters.
     """
-    text = _with_options(" ".join([str(error), *getattr(error, "__notes__", ())]), error)
-    if sent:
-        text = text.replace("Nothing was sent.", "Nothing was written.")
+    text = " ".join([_compose(error, options, sent=sent), *getattr(error, "__notes__", ())])
     return text if isinstance(error, InvalidManifestError | EditConflictError) else " ".join(text.split())
 
 
-def _with_options(text: str, error: Exception) -> str:
-    for pattern, replacement in _PHRASES:
-        text = pattern.sub(replacement, text)
-    if isinstance(error, ConfigurationError):
-        return _NAME.sub(lambda match: _OPTIONS[match[1]], text)
-    if isinstance(error, InvalidInputError) and error.argument in _OPTIONS:
-        return re.sub(rf"\A{error.argument}\b", _OPTIONS[error.argument], text)
-    return text
+def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str:
+    match error:
+        case InvalidManifestError():
+            return str(error)
+        case InvalidInputError() | ConfigurationError() if not error.args:
+            if sent and error.consequence == NOTHING_SENT:
+                error.consequence = NOTHING_WRITTEN
+            return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
+        case APIConnectionError() | APIStatusError():
+            return f"{error.args[0]} {_advice(error)}"
+        case OSError():
+            path = f"{error.filename}: " if error.filename else ""
+            return f"{path}{format_os_error(error)}."
+        case _:
+            return str(error)
+
+
+def _option(error: InvalidInputError | ConfigurationError, options: Mapping[str, str]) -> str:
+    """Return the invalid argument as the user of the command line knows it."""
+    subject = error.subject or error.argument
+    name = re.split(r"[.\[ ]", error.argument, maxsplit=1)[0]
+    if name not in options or not subject.startswith(name):
+        return subject
+    rest = subject.removeprefix(name)
+    return f"{options[name]} {rest[1:]}" if rest.startswith(".") else options[name] + rest
+
+
+def _advice(error: APIConnectionError | APIStatusError) -> str:
+    advice = error.advice
+    match error:
+        case APITimeoutError() if error.method == "GET" or not error.sent:
+            advice = "Try again later."
+        case APIConnectionError() if not error.sent:
+            advice = "Check the network and --base-url."
+        case APIConnectionError() if error.method == "GET":
+            advice = "Try again."
+        case AuthenticationError():
+            advice = "Check the management API key (not a deployment key): keys of the EU need --region eu."
+        case RateLimitError() if not error.daily:
+            advice = "Wait, and try again."
+        case APIStatusError() if 300 <= error.status < 400:
+            advice = "Check --base-url: redirects are not followed."
+        case _:
+            for pattern, replacement in _REFUSAL_ADVICE:
+                advice = pattern.sub(replacement, advice)
+    return advice
 
 
 class AmpExpGroup(TyperGroup):
@@ -174,7 +212,7 @@ class _KeyOptionError(typer.TyperException):
 
 
 def _report_usage(error: typer.TyperException) -> None:
-    message = printable(error.format_message())
+    message = printable(error.format_message()).replace("Value error, ", "", 1)  # added by the parser of choices
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "amp-exp"

@@ -14,6 +14,8 @@ from multidict import CIMultiDict
 
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import (
+    NOTHING_SENT,
+    NOTHING_WRITTEN,
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -26,6 +28,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     ServerError,
 )
+from amp_exp_async.formatting import format_os_error
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .deadlines import connect_seconds
@@ -121,7 +124,9 @@ def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFai
                 f"no connection within {connect_seconds(seconds):.3g} s", sent=False, timeout=True, cause=cause
             )
         case aiohttp.ClientConnectorError():
-            return TransportFailure(f"could not connect ({details})", sent=False, cause=cause)
+            return TransportFailure(
+                f"could not connect ({key.redact(format_os_error(error.os_error))})", sent=False, cause=cause
+            )
         case aiohttp.ClientHttpProxyError():
             is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             return TransportFailure(
@@ -175,19 +180,24 @@ def make_connection_error(
         ambiguous: whether any of them may have been applied.
         note: why no further attempt was made, as a sentence, unless the policy forbids it.
     """
+    consequence = ""
     if ambiguous and request.method != "GET":
         advice = retry_advice(request)
     elif failure.sent or ambiguous:
         advice = "Try again, or raise timeout, deadline or retry."
     else:
-        advice = f"Nothing was {'written' if received else 'sent'}. Check the network, base_url, proxy and ssl."
+        consequence = NOTHING_WRITTEN if received else NOTHING_SENT
+        advice = "Check the network, base_url, proxy and ssl."
     error = (APITimeoutError if failure.timeout else APIConnectionError)(
-        _join(f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}", note, advice),
+        _join(
+            f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}", note, consequence
+        ),
         method=request.method,
         path=request.path,
         attempts=attempts,
         sent=ambiguous,
     )
+    error.advice = advice
     error.__cause__ = failure.cause
     return error
 
@@ -217,23 +227,28 @@ def make_status_error(
         "attempts": response.attempts,
     }
     refusal = find_refusal(status, text, request.path)
+    advice = _status_advice(status) if refusal is None else refusal.advice
     if wait.daily:
         advice = reset_advice(wait.ends_at)
-    elif wait.seconds and status == HTTPStatus.TOO_MANY_REQUESTS:
-        advice = f"The service asks for {f'{wait.seconds:.1f}'.removesuffix('.0')} s. {_ADVICE[status]}"
-    else:
-        advice = _status_advice(status) if refusal is None else refusal.advice
+    facts = [note]
+    if wait.seconds and status == HTTPStatus.TOO_MANY_REQUESTS and not wait.daily:
+        facts.append(f"The service asks for {f'{wait.seconds:.1f}'.removesuffix('.0')} s.")
     if request.method != "GET":
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            advice = retry_advice(request) if ambiguous else f"Nothing was written. {advice}"
+            advice = retry_advice(request) if ambiguous else advice
+            facts += [] if ambiguous else [NOTHING_WRITTEN]
         elif ambiguous:
-            advice = f"An earlier attempt may have been applied. {advice}".rstrip()
+            facts.append("An earlier attempt may have been applied.")
     body = f": {truncate_body(text)}" if text.strip() else ""
     fact = f"{request.method} {request.path} failed with {status}{format_attempts(response.attempts)}{body}"
-    message = _join(fact, note, advice)
+    message = _join(fact, *facts)
+    error: APIStatusError
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimitError(message, **details, retry_after=wait.seconds, daily=wait.daily)
-    return error_class(status, refusal)(message, **details)
+        error = RateLimitError(message, **details, retry_after=wait.seconds, daily=wait.daily)
+    else:
+        error = error_class(status, refusal)(message, **details)
+    error.advice = advice
+    return error
 
 
 def _status_advice(status: int) -> str:

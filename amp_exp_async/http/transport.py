@@ -365,14 +365,15 @@ class Transport:
         """Return the error for a deadline that passed during a wait."""
         is_write_ambiguous = state.ambiguous and state.request.method != "GET"
         advice = "Raise deadline, or make fewer calls at the same time."
-        return APITimeoutError(
-            f"{state.failure}: the deadline of {self.options.deadline} s passed{wait and f' {wait}'}. "
-            f"{retry_advice(state.request) if is_write_ambiguous else advice}",
+        error = APITimeoutError(
+            f"{state.failure}: the deadline of {self.options.deadline} s passed{wait and f' {wait}'}.",
             method=state.request.method,
             path=state.request.path,
             attempts=state.attempts,
             sent=state.ambiguous,
         )
+        error.advice = retry_advice(state.request) if is_write_ambiguous else advice
+        return error
 
     def _rate_limit_error(self, state: RetryState, exceeded: LimitExceededError) -> RateLimitError:
         if exceeded.daily:
@@ -382,15 +383,17 @@ class Transport:
             reason = f"the service asks to pause for {exceeded.seconds:.0f} s, longer than the deadline allows."
             advice = "Try again later, or raise deadline."
         if state.ambiguous and state.request.method != "GET":
-            advice = f"An earlier attempt may have been applied. {advice}"
-        return RateLimitError(
-            f"{state.failure}: {reason} {advice}",
+            reason = f"{reason} An earlier attempt may have been applied."
+        error = RateLimitError(
+            f"{state.failure}: {reason}",
             method=state.request.method,
             path=state.request.path,
             attempts=state.attempts,
             retry_after=exceeded.seconds,
             daily=exceeded.daily,
         )
+        error.advice = advice
+        return error
 
     def cancelled_error(self, state: RetryState) -> ClientClosedError | OutcomeUnknownError | CallAbandonedError:
         """Return the error for a call whose scope was cancelled."""

@@ -84,11 +84,11 @@ def parse_change(document: Any) -> ResourceChange:
     """Return the change that `as_json` converted.
 
     Raises:
-        KeyError, TypeError, AttributeError: If the document is not a change.
+        KeyError, TypeError, ValueError, AttributeError: If the document is not a change.
     """
     values = cast("dict[str, Any]", dict(document))
     if values["kind"] not in KINDS or values["action"] not in get_args(Action):
-        raise TypeError(f"unknown change: {format_value(values['action'])} of {format_value(values['kind'])}")
+        raise ValueError(f"unknown change: {format_value(values['action'])} of {format_value(values['kind'])}")
     fields = {
         name: FieldChange(name, sides.get("before", UNSET), sides.get("after", UNSET))
         for name, sides in values.pop("fields").items()

@@ -91,7 +91,7 @@ def _reject_missing(requested: set[str] | None, live: Iterable[tuple[KindName, L
     missing = (requested or set[str]()) - {item.flag.key for _, item in live}
     if missing:
         rule = f"no flag or experiment with key {', '.join(map(format_value, sorted(missing)))}"
-        raise InvalidInputError(f"keys: {rule}.", argument="keys", rule=rule)
+        raise InvalidInputError(argument="keys", rule=rule)
 
 
 async def _load_details(reader: LiveReader, kind: KindName, live: LiveFlag, options: ExportOptions) -> LiveFlag:

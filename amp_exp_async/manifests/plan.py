@@ -16,7 +16,7 @@ from amp_exp_async import serialization, validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
-from amp_exp_async.formatting import format_value
+from amp_exp_async.formatting import format_os_error, format_value
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, FlagConfig, Segment, UnsetType
 from amp_exp_async.resources import FieldChange
@@ -138,15 +138,19 @@ class Plan(ChangeSet):
                 warnings=tuple(Problem(**warning) for warning in document.get("warnings", ())),
             )
         except OSError as error:
-            raise _load_error(path, f"cannot read the file: {error}") from None
+            raise _load_error(path, f"cannot be read ({format_os_error(error)})") from None
         except InvalidInputError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _load_error(path, f"not a plan, or damaged ({type(error).__name__}: {error})") from None
+        except ValueError as error:  # not JSON, or a value that is not possible
+            raise _load_error(path, f"is not a plan, or damaged ({error})") from None
+        except KeyError as error:
+            raise _load_error(path, f"is not a plan, or damaged ({format_value(error.args[0])} is missing)") from None
+        except (LookupError, TypeError, AttributeError):
+            raise _load_error(path, "is not a plan, or damaged (a value has another type)") from None
 
 
 def _load_error(path: object, reason: str) -> InvalidInputError:
-    return InvalidInputError(f"plan {path}: {reason}. Create a new plan.", argument="plan", rule=reason)
+    return InvalidInputError(subject=f"plan {path}", argument="plan", rule=reason, advice="Create a new plan.")
 
 
 @frozen
@@ -267,9 +271,12 @@ async def _plan_changes(
 def _check_prunable(manifest: Manifest) -> None:
     """Reject an export of some keys: all other flags of its projects would be archived."""
     if manifest.scope and manifest.scope.keys is not None:
-        rule = "must not be True for an export of some keys, because all other flags would be archived"
-        advice = "Export without keys, or declare the manifest complete with attrs.evolve(manifest, scope=None)"
-        validation.reject("prune", f"{rule}. {advice}")
+        validation.reject(
+            "prune",
+            "must be false for an export of some keys, because all other flags would be archived",
+            advice="Export all keys.",
+            code_advice="If the manifest is complete, pass attrs.evolve(manifest, scope=None).",
+        )
 
 
 def _projects(kind: KindName, manifest: Manifest, pruned_project: str | None) -> set[str | UnsetType]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from pathlib import Path
 
 import pytest
 
+from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
 from tests.cli.commands import COMMANDS
@@ -122,3 +125,65 @@ def test_nothing_was_written(account: Emulator, amp_exp: RunCommand) -> None:
     account.state.add_users("flags", "1001", "on", map(str, range(1999)))
     result = amp_exp("users", "add", "1001", "on", "--file", "-", "--yes", stdin="a\nb")
     assert (result.status, result.err.count("Nothing was written."), result.err.count("sent")) == (2, 1, 0)
+
+
+OPTION_MESSAGES = [
+    (
+        "flags list --base-url http://127.0.0.1:1",
+        1,
+        "(Connection refused). Nothing was sent. Check the network and",
+    ),
+    ("flags list --base-url https://u:p@h", 2, "--base-url contains a user name or password. Remove it: the key is "),
+    ("flags list --region xx", 2, "Invalid value for '--region': 'xx' is not one of 'us', 'eu'."),
+    ("lint --project-id 1 --disable nope", 2, "--disable nope: unknown rule; expected one of: "),
+    ("lint --project-id 1 --days -1", 2, "--days: must be a number "),
+    ("flags edit 12 --rollout-percentage 150", 2, "--rollout-percentage: must be a number from 0 to 100, got 150."),
+    (
+        "flags edit 12 --set rollout_percentage=150",
+        2,
+        "--set rollout_percentage: must be a number from 0 to 100",
+    ),
+    (
+        "experiments edit 1 --start-date 2026-01-01T00:00:00",
+        2,
+        '--start-date: must have a time zone, got "2026-01-01T00:00:00". Nothing was sent. Add one, as in 2026-01-01T0',
+    ),
+    ("flags list --api-key-file /nope", 2, "--api-key-file /nope: cannot be read (No such file or directory)."),
+    ("emulator --latency 0.5-0.1", 2, '"0.5-0.1" must be a number of seconds, or a range from a lower to a higher'),
+]
+
+
+def test_words_of_the_command_line(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors name options, and show no Python and no numbers of the operating system."""
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-management-key")
+    without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
+    monkeypatch.setattr("amp_exp_async.cli.context.ExperimentClient", without_backoff)
+    results = [(amp_exp(*line.split()), line, status, message) for line, status, message in OPTION_MESSAGES]
+    wrong = [
+        (line, result.status, result.err)
+        for result, line, status, message in results
+        if result.status != status or message not in result.err or "tzinfo" in result.err or "Errno" in result.err
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_key_with_a_line_break(
+    amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, from_file: bool
+) -> None:
+    """The message does not confuse words with arguments, and names where the key comes from."""
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "key\nx")
+    file = tmp_path / "key"
+    file.write_text("k\u00e9y", encoding="utf-8")
+    result = amp_exp("flags", "list", *(["--api-key-file", str(file)] if from_file else []))
+    source = "--api-key-file" if from_file else "AMPLITUDE_MANAGEMENT_API_KEY"
+    message = f"{source} contains white space or a character that is not allowed in a key. Copy the key again.\n"
+    assert (result.status, result.err) == (2, message)
+
+
+def test_a_port_in_use(amp_exp: RunCommand) -> None:
+    """The message has the address and the reason."""
+    with Emulator() as other:
+        host, _, port = other.base_url.removeprefix("http://").rpartition(":")
+        result = amp_exp("emulator", "--host", host, "--port", port)
+    assert (result.status, result.err) == (1, f"The emulator cannot start: {host}:{port}: Address already in use.\n")

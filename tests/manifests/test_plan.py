@@ -177,7 +177,7 @@ async def test_prune_rejects_an_export_of_some_keys(emulator: Emulator, client: 
         emulator.state.add_flag(key=f"f{index // 2}", projectId=str(1 + index % 2))
     partial = await client.export(keys=["f0"], project_id="1")
     for project in (None, "2"):
-        with pytest.raises(InvalidInputError, match="prune: must not be True for an export of some keys"):
+        with pytest.raises(InvalidInputError, match="prune: must be false for an export of some keys"):
             await client.plan(partial, prune=True, project_id=project)
     plan = await client.plan(attrs.evolve(partial, scope=None), prune=True)
     assert [change.key for change in plan.changes] == ["f1"]
@@ -452,6 +452,17 @@ async def test_load_rejects_unknown_actions_and_kinds(
     (tmp_path / "plan.json").write_text(json.dumps(document))
     with pytest.raises(InvalidInputError, match=f"damaged .*{value}"):
         Plan.load(tmp_path / "plan.json")
+
+
+def test_load_names_what_is_missing(tmp_path: Path) -> None:
+    """The message has no class of an exception."""
+    path = tmp_path / "plan.json"
+    path.write_text('{"plan": "amp_exp_async plan 1"}')
+    with pytest.raises(InvalidInputError) as raised:
+        Plan.load(path)
+    assert str(raised.value) == f'plan {path}: is not a plan, or damaged ("state" is missing). Create a new plan.'
+    with pytest.raises(InvalidInputError, match=r"nothing: cannot be read \(No such file or directory\)\. Create"):
+        Plan.load(tmp_path / "nothing")
 
 
 async def test_date_equals_midnight(emulator: Emulator, client: AsyncExperimentClient) -> None:
