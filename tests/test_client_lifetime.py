@@ -19,6 +19,7 @@ from amp_exp_async import (
     RetryPolicy,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.clients import client_of
 from tests.polling import TIMEOUT
 from tests.virtual_time import Answer, ScriptedSession, now, run
 
@@ -34,10 +35,6 @@ CALLS: dict[str, Call] = {
     "copy": lambda c: c.with_options(timeout=1.0).flags.get("1"),
     "async with": lambda c: c.__aenter__(),
 }
-
-
-def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
-    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
 
 
 def test_opening() -> None:

@@ -18,12 +18,9 @@ from attrs import define, field
 
 from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentClient, ConfigurationError, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
+from tests.clients import client_of
 
 KEY = "emulator-management-key"
-
-
-def client_of(emulator: Emulator, **options: Any) -> AsyncExperimentClient:
-    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, **options)
 
 
 async def test_the_callers_session(emulator: Emulator) -> None:

@@ -22,7 +22,7 @@ from amp_exp_async import (
     ServerError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.faults import with_timeout_for
+from tests.clients import with_timeout_for
 from tests.virtual_time import outcome
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]

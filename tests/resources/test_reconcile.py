@@ -20,7 +20,7 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.faults import with_timeout_for
+from tests.clients import with_timeout_for
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]

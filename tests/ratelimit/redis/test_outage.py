@@ -14,9 +14,10 @@ import pytest
 from amp_exp_async import RedisRateLimit
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit.redis import clients
+from tests.clients import client_of
 from tests.polling import eventually
 from tests.ratelimit.redis.redis_server import RedisServer
-from tests.ratelimit.redis.workers import arrivals, arrivals_since, client_of, send_repeatedly
+from tests.ratelimit.redis.workers import arrivals, arrivals_since, send_repeatedly
 from tests.ratelimit.simulated_network import max_per_second
 
 FALLBACK = 10
@@ -46,8 +47,8 @@ async def test_redis_is_killed_and_restarted(
     caplog.set_level(logging.INFO, "amp_exp_async")
     own_redis.start()
     async with (
-        client_of(service, limit_of(own_redis.url)) as first,
-        client_of(service, limit_of(own_redis.url)) as second,
+        client_of(service, rate_limit=limit_of(own_redis.url)) as first,
+        client_of(service, rate_limit=limit_of(own_redis.url)) as second,
     ):
         load = [asyncio.create_task(send_repeatedly(client)) for client in (first, second) for _ in range(20)]
         await eventually(lambda: len(service.requests) >= 100)
@@ -80,7 +81,7 @@ async def test_redis_was_never_available(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = own_redis.port if failure == "connection refused" else silent.getsockname()[1]
-        async with client_of(service, limit_of(f"redis://:hidden-word@127.0.0.1:{port}")) as client:
+        async with client_of(service, rate_limit=limit_of(f"redis://:hidden-word@127.0.0.1:{port}")) as client:
             await asyncio.gather(*(client.flags.get("1") for _ in range(3 * FALLBACK)))
     assert max_per_second(arrivals(service)) == FALLBACK
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -92,7 +93,7 @@ async def test_a_wrong_password(service: Emulator, own_redis: RedisServer, caplo
     """A wrong password is an outage like any other, and the log does not show it."""
     own_redis.password = "the-right-word"
     own_redis.start()
-    async with client_of(service, limit_of(own_redis.url.replace("right", "wrong"))) as client:
+    async with client_of(service, rate_limit=limit_of(own_redis.url.replace("right", "wrong"))) as client:
         await client.flags.get("1")
     assert "AuthenticationError" in caplog.text
     assert "word" not in caplog.text
@@ -102,7 +103,7 @@ async def test_the_right_password(service: Emulator, own_redis: RedisServer, cap
     """With the right password the lease is in Redis, without the API key."""
     own_redis.password = "the-right-word"
     own_redis.start()
-    async with client_of(service, limit_of(own_redis.url)) as client:
+    async with client_of(service, rate_limit=limit_of(own_redis.url)) as client:
         await client.flags.get("1")
         with own_redis.client() as redis:
             names = redis.keys()

@@ -24,10 +24,10 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
+from tests.clients import client_of
 from tests.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
-from tests.ratelimit.redis.workers import client_of
 
 PASSWORD = "a-secret-password"
 
@@ -44,7 +44,7 @@ async def test_rare_requests_need_one_round_trip_each(
 ) -> None:
     """There are never more round trips to Redis than requests."""
     with Redis.from_url(redis_url) as redis:
-        async with client_of(emulator, make_limit()) as client:
+        async with client_of(emulator, rate_limit=make_limit()) as client:
             await client.flags.list()
             before = count_round_trips(redis)
             for _ in range(3):
@@ -59,7 +59,7 @@ async def test_closing_leaves_nothing_behind(
 ) -> None:
     """After closing there is no task and no connection; in Redis there are the permits in use and the day's count."""
     tasks = asyncio.all_tasks()
-    client = client_of(emulator, make_limit(per_second=5), max_concurrency=8)
+    client = client_of(emulator, rate_limit=make_limit(per_second=5), max_concurrency=8)
     calls = [asyncio.create_task(client.flags.get("1")) for _ in range(8 if busy else 0)]
     if busy:
         await eventually(lambda: len(emulator.requests) == 5)
@@ -80,7 +80,7 @@ async def test_closing_leaves_nothing_behind(
 
 async def test_a_call_that_stops_waiting_takes_no_permit(emulator: Emulator, make_limit: MakeLimit) -> None:
     """This holds for calls that are cancelled and for calls whose deadline passes."""
-    async with client_of(emulator, make_limit(per_second=2)) as client, asyncio.timeout(TIMEOUT):
+    async with client_of(emulator, rate_limit=make_limit(per_second=2)) as client, asyncio.timeout(TIMEOUT):
         await asyncio.gather(client.flags.list(), client.flags.list())
         waiting = [asyncio.create_task(client.flags.list()._collect()) for _ in range(3)]
         await asyncio.sleep(0)
@@ -100,8 +100,8 @@ async def test_a_429_pauses_the_clients_of_all_processes(
     deadline = 20.0
     emulator.inject(Fault.status(429, retry_after=retry_after))
     async with (
-        client_of(emulator, make_limit(), deadline=deadline) as first,
-        client_of(emulator, make_limit(), deadline=deadline) as second,
+        client_of(emulator, rate_limit=make_limit(), deadline=deadline) as first,
+        client_of(emulator, rate_limit=make_limit(), deadline=deadline) as second,
     ):
         with pytest.raises(RateLimitError):
             await first.flags.list()
@@ -128,7 +128,7 @@ async def test_a_pause_beyond_the_day_in_redis(
     *, pause: str, pause_end: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
 ) -> None:
     """Another version may have stored it. It ends with the UTC day, also in Redis, and expires there soon after."""
-    async with client_of(emulator, make_limit(), deadline=5.0) as client:
+    async with client_of(emulator, rate_limit=make_limit(), deadline=5.0) as client:
         await client.flags.list()
         with Redis.from_url(redis_url) as redis:
             (account,) = redis.keys(f"{{{namespace}:*account")
@@ -148,7 +148,10 @@ async def test_requests_go_on_after_a_pause(emulator: Emulator, make_limit: Make
     """The client that got the 429 retries, and the other one sends its request."""
     emulator.inject(Fault.status(429, retry_after=0.3))
     retry = RetryPolicy(backoff_base=0.0)
-    async with client_of(emulator, make_limit(), retry=retry) as first, client_of(emulator, make_limit()) as second:
+    async with (
+        client_of(emulator, rate_limit=make_limit(), retry=retry) as first,
+        client_of(emulator, rate_limit=make_limit()) as second,
+    ):
         await first.flags.list()
         await second.flags.list()
     assert len(emulator.requests) == 3

@@ -14,10 +14,11 @@ from amp_exp_async import RateLimitError
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit.redis.lease_client import LeaseRequest
 from amp_exp_async.ratelimit.redis.store import RedisLeaseStore
+from tests.clients import client_of
 from tests.polling import TIMEOUT, wait_until
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
-from tests.ratelimit.redis.workers import arrivals, arrivals_since, client_of, send_repeatedly, start_workers
+from tests.ratelimit.redis.workers import arrivals, arrivals_since, send_repeatedly, start_workers
 from tests.ratelimit.simulated_network import max_per_second
 
 LATENCY = (0.02, 0.08)  # seconds of a round trip
@@ -60,7 +61,10 @@ async def service() -> AsyncIterator[Emulator]:
 
 async def test_a_client_with_small_demand_is_not_starved(service: Emulator, make_limit: MakeLimit) -> None:
     """A client with one call at a time gets more than a 65th of the requests beside one with 64."""
-    async with client_of(service, make_limit()) as busy, client_of(service, make_limit()) as modest:
+    async with (
+        client_of(service, rate_limit=make_limit()) as busy,
+        client_of(service, rate_limit=make_limit()) as modest,
+    ):
         load = [asyncio.create_task(send_repeatedly(busy)) for _ in range(64)]
         await modest.flags.get("1")
         counts = [len(service.requests)]
@@ -80,9 +84,9 @@ async def test_a_client_with_small_demand_is_not_starved(service: Emulator, make
 async def test_the_limit_of_the_day_is_shared(service: Emulator, make_limit: MakeLimit) -> None:
     """Together the clients send exactly as many requests as the day allows."""
     async with (
-        client_of(service, make_limit(per_day=70)) as first,
-        client_of(service, make_limit(per_day=70)) as second,
-        client_of(service, make_limit(per_day=70)) as third,
+        client_of(service, rate_limit=make_limit(per_day=70)) as first,
+        client_of(service, rate_limit=make_limit(per_day=70)) as second,
+        client_of(service, rate_limit=make_limit(per_day=70)) as third,
     ):
         clients = (first, second, third)
         errors = await asyncio.gather(

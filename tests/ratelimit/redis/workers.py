@@ -19,11 +19,6 @@ from tests.polling import TIMEOUT
 ROOT = Path(__file__).parent.parent.parent.parent
 
 
-def client_of(emulator: Emulator, limit: RedisRateLimit, **options: Any) -> AsyncExperimentClient:
-    """Return a client of the emulator. For Redis, two clients are the same as two processes."""
-    return AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, rate_limit=limit, **options)
-
-
 async def send_repeatedly(client: AsyncExperimentClient) -> None:
     """Call until cancelled, or until a call fails."""
     while True:
