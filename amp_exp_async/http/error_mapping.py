@@ -228,6 +228,8 @@ def make_status_error(
     }
     refusal = find_refusal(status, text, request.path)
     advice = _status_advice(status) if refusal is None else refusal.advice
+    if status == HTTPStatus.NOT_FOUND and "/versions/" in request.path:
+        advice = "Check the number of the version, the ID (not the key), and the region."
     if wait.daily:
         advice = reset_advice(wait.ends_at)
     facts = [note]

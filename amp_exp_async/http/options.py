@@ -52,7 +52,7 @@ class HttpOptions:
     )
     trace_configs: Sequence[aiohttp.TraceConfig] | None = None
     max_concurrency: int = field(default=64, validator=positive_int)
-    rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit or None"))
+    rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit"))
     share_limit: bool = False
     wall_clock: Callable[[], float] = time.time
 

@@ -45,7 +45,7 @@ def raise_for_problems(problems: Iterable[Problem]) -> None:
     if by_line:
         lines = "\n".join(f"  {problem}" for problem in by_line)
         count = "1 problem" if len(by_line) == 1 else f"{len(by_line)} problems"
-        raise InvalidManifestError(f"{count}. Nothing was changed.\n{lines}", problems=by_line)
+        raise InvalidManifestError(f"{count}.\n{lines}", problems=by_line)
 
 
 @frozen

@@ -88,6 +88,8 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             InvalidInputError: If an edit cannot make the change.
             EditConflictError: If someone else changed the same values.
         """
+        if not callable(change):
+            validation.reject("change", "must be a function that takes the object and returns a changed copy", change)
         before = await self.read(id) if base is None else self.checked_base(id, base)
         with nothing_written():
             edited = change(copy.deepcopy(before))

@@ -58,7 +58,7 @@ def test_invalid_file(amp_exp: RunCommand, account: Emulator, tmp_path: Path) ->
     wrong.write_text('{"flags": [{"key": "a"')
     for arguments in (["lint", wrong], ["diff", wrong, "project:1"], ["diff", "1", tmp_path / "none"]):
         result = amp_exp(*arguments)
-        assert (result.status, result.err.splitlines()[0]) == (2, "1 problem. Nothing was changed.")
+        assert (result.status, result.err.splitlines()[0]) == (2, "1 problem.")
     assert account.requests == []
 
 

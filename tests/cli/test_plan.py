@@ -77,7 +77,7 @@ def test_problems_of_all_files_in_one_message(amp_exp: RunCommand, account: Emul
         (tmp_path / f"{name}.yaml").write_text(f"flags:\n  - key: {name}\n    nmae: x\n")
     result = amp_exp("plan", tmp_path / "a.yaml", tmp_path / "b.yaml", tmp_path / "c.yaml")
     assert (result.status, account.requests) == (2, [])
-    assert result.err.startswith("3 problems. Nothing was changed.\n")
+    assert result.err.startswith("3 problems.\n")
     assert result.err.count(".yaml:") == 3
 
 

@@ -468,3 +468,19 @@ async def test_dry_runs_of_decisions(client: AsyncExperimentClient, emulator: Em
         edited = await client.experiments.roll_back(base.id, "why", base=base, dry_run=True)
     assert (edited.decision, edited.decision_reason) == (decision, "why")
     assert sent_methods(emulator) == []
+
+
+async def test_arguments_of_another_type(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
+    """A change that is no function, and a plan that is no plan, are rejected before anything is sent."""
+    other: Any = 5
+    with pytest.raises(InvalidInputError, match=r"^change: must be a function .*, got 5\. Nothing was sent\.$"):
+        await client.flags.guarded_edit(id, other)
+    with pytest.raises(InvalidInputError, match=r"^plan: must be a plan, .*, got 5\. Nothing was sent\.$"):
+        client.apply(other)
+    assert emulator.requests == []
+
+
+async def test_a_missing_version(client: AsyncExperimentClient, id: str) -> None:
+    """The advice names the number of the version."""
+    with pytest.raises(NotFoundError, match=r"Check the number of the version, the ID \(not the key\), and the region"):
+        await client.flags.versions.get(id, 99)
