@@ -113,7 +113,9 @@ def _run(conditions: Conditions, pipe: Connection) -> None:
 
 
 async def _serve(conditions: Conditions, pipe: Connection) -> None:
-    async with Emulator(per_second=conditions.per_second, per_day=None, latency=conditions.latency, seed=7) as emulator:
+    async with Emulator(
+        per_second=conditions.per_second, per_day=None, latency=conditions.latency, seed=7, log_limit=None
+    ) as emulator:
         ids: list[str] = []
         for number in range(conditions.flags):
             flag = emulator.state.add_flag(key=f"flag-{number}", projectId="1", variants=[{"key": "on"}])

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from amp_exp_async import validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
-from amp_exp_async.errors import InvalidInputError, Problem
+from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError, Problem
 from amp_exp_async.models import UNSET
 
 from .dump import dump_text, keep_out_of_scope
@@ -276,9 +276,11 @@ def _reject_linked_folders(root: Path, files: Iterable[Path]) -> None:
     folders = {folder for file in files for folder in file.parents if folder.is_relative_to(root) and folder != root}
     for folder in sorted(folders):
         if folder.is_symlink():
-            rule = f"{folder} is a link to a folder, which load does not read"
             raise InvalidInputError(
-                f"path: {rule}. Nothing was written. Replace the link by a folder.", argument="path", rule=rule
+                argument="path",
+                rule=f"{folder} is a link to a folder, which load does not read",
+                consequence=NOTHING_WRITTEN,
+                advice="Replace the link by a folder.",
             )
 
 
