@@ -27,8 +27,9 @@ from tests.polling import TIMEOUT
 
 
 def flags(emulator: Emulator, count: int) -> list[str]:
-    """Add flags with the keys f0, f1, …, and return their IDs."""
-    return [emulator.state.add_flag(key=f"f{n}", projectId="1")["id"] for n in range(count)]
+    """Add flags with the keys f0, f1, … and a deployment, and return their IDs."""
+    deployments = [emulator.state.add_deployment()["id"]]
+    return [emulator.state.add_flag(key=f"f{n}", projectId="1", deployments=deployments)["id"] for n in range(count)]
 
 
 async def test_leaving_skips_operations_that_wait_for_the_limit(emulator: Emulator) -> None:

@@ -19,13 +19,21 @@ from tests.cli.cli_result import CommandResult, RunCommand
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator with flag `1001` and its variant `on`; retries do not wait."""
-    with Emulator() as emulator:
+    with Emulator(group_types=["org"]) as emulator:
         emulator.state.add_flag(key="new-checkout")
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
         monkeypatch.setattr(amp_exp_async.cli.context, "ExperimentClient", without_backoff)
         yield emulator
+
+
+@pytest.fixture
+def deployed(account: Emulator) -> Emulator:
+    """The account, whose flag has the deployment `1`, so that it can be enabled."""
+    account.state.add_deployment(id="1")
+    account.state.update(account.state.stored_flag("flags", "1001"), deployments=["1"])
+    return account
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_options_of_experiments(account: Emulator, amp_exp: RunCommand, option: 
 
 def check_option(account: Emulator, amp_exp: RunCommand, kind: str, options: list[str], sent: dict[str, Any]) -> None:
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
-    add(key="edited", description="old", tags=["a", "b"])
+    add(key="edited", description="old", tags=["a", "b"], deployments=[account.state.add_deployment()["id"]])
     dry = amp_exp(kind, "edit", "edited", *options, "--dry-run")
     assert (dry.status, dry.err, writes(account)) == (0, "", [])
     result = amp_exp(kind, "edit", "edited", *options)

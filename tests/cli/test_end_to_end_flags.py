@@ -17,11 +17,11 @@ LATE = 30.0
 
 
 @pytest.fixture
-def environment(account: Emulator) -> dict[str, str]:
-    """The environment of a process that finds an account with three flags."""
-    account.state.add_flag(key="second", name="残る")
-    account.state.add_flag(key="third")
-    return environment_of(account)
+def environment(deployed: Emulator) -> dict[str, str]:
+    """The environment of a process that finds an account with three flags, which have a deployment."""
+    deployed.state.add_flag(key="second", name="残る", deployments=["1"])
+    deployed.state.add_flag(key="third", deployments=["1"])
+    return environment_of(deployed)
 
 
 def has_writes(account: Emulator, count: int) -> Callable[[], bool]:

@@ -12,11 +12,11 @@ from tests.cli.cli_result import RunCommand, writes
 
 
 @pytest.fixture
-def three(account: Emulator) -> Emulator:
-    """Flags 1001, 1002 and 1003; the second is enabled and has an all-digit key."""
-    account.state.add_flag(key="2024", enabled=True)
-    account.state.add_flag(key="third")
-    return account
+def three(deployed: Emulator) -> Emulator:
+    """Flags 1001, 1002 and 1003 with a deployment; the second is enabled and has an all-digit key."""
+    deployed.state.add_flag(key="2024", enabled=True, deployments=["1"])
+    deployed.state.add_flag(key="third", deployments=["1"])
+    return deployed
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_switches(
 ) -> None:
     """Each command writes one field and reports it; the second time it writes nothing."""
     add = account.state.add_flag if kind == "flags" else account.state.add_experiment
-    id = add(key="switched", **{field: before})["id"]
+    id = add(key="switched", deployments=[account.state.add_deployment()["id"]], **{field: before})["id"]
     yes = ["--yes"] if command == "archive" else []
     word = "archived" if field == "deleted" else field
     result = amp_exp(kind, command, id, *yes)
@@ -82,7 +82,7 @@ def test_dry_run(three: Emulator, amp_exp: RunCommand) -> None:
 
 def test_failure_between_changes(three: Emulator, amp_exp: RunCommand) -> None:
     """The error lists earlier changes; later ones are not started."""
-    three.state.add_flag(key="last")
+    three.state.add_flag(key="last", deployments=["1"])
     three.inject(Fault.status(403), method="PATCH", nth=2)
     result = amp_exp("flags", "enable", "1001", "1003", "1004")
     assert (result.status, result.out.count("\n"), result.err.count("\n")) == (1, 1, 1)
@@ -102,10 +102,10 @@ def test_failure_between_changes(three: Emulator, amp_exp: RunCommand) -> None:
     ],
 )
 def test_status_after_a_failure(
-    account: Emulator, amp_exp: RunCommand, *, fault: Fault, method: str, nth: int, state: str
+    deployed: Emulator, amp_exp: RunCommand, *, fault: Fault, method: str, nth: int, state: str
 ) -> None:
     """A change that may have been applied does not count as failed."""
-    account.inject(fault, method=method, nth=nth, times=None)
+    deployed.inject(fault, method=method, nth=nth, times=None)
     result = amp_exp("flags", "enable", "1001", "--json")
     assert (result.status, result.json["changes"][0]["state"]) == (1, state)
     assert result.err.count("\n") == 1
@@ -139,7 +139,7 @@ def test_restore_prefers_archived_flags(account: Emulator, amp_exp: RunCommand) 
 
 def test_rejection_by_the_service(account: Emulator, amp_exp: RunCommand) -> None:
     """A rejection by the service is one line."""
-    id = account.state.add_experiment(key="web", _type="web-experiment")["id"]
+    id = account.state.add_experiment(key="guide", _type="guide")["id"]
     result = amp_exp("experiments", "enable", id)
     assert (result.status, "405" in result.err, result.err.count("\n")) == (1, True, 1)
 

@@ -10,9 +10,9 @@ from tests.cli.cli_result import RunCommand, writes
 
 @pytest.fixture
 def edited(account: Emulator, amp_exp: RunCommand) -> Emulator:
-    """A flag with three versions; the second changed name and tags, the third enabled it."""
+    """A flag with three versions; the second changed name and tags, the third its rollout."""
     amp_exp("flags", "edit", "1001", "--name", "second", "--add-tag", "a")
-    amp_exp("flags", "enable", "1001")
+    amp_exp("flags", "edit", "1001", "--rollout-percentage", "20")
     account.reset()
     return account
 
@@ -39,13 +39,13 @@ def test_history(amp_exp: RunCommand) -> None:
     assert [head[0] for head in heads] == ["version 3", "version 2", "version 1"]
     assert all(len(head) == 3 and head[1].endswith(" UTC") and "@" in head[2] for head in heads)
     assert [line.strip() for line in lines if line.startswith(" ")] == [
-        "enabled: false -> true",
+        "rollout_percentage: 0 -> 20",
         'name: "new-checkout" -> "second"',
         'tags: +"a"',
         "the oldest version",
     ]
     newest, *_, oldest = amp_exp("flags", "history", "1001", "--json").json
-    assert newest["differences"] == {"enabled": {"before": False, "after": True}}
+    assert newest["differences"] == {"rollout_percentage": {"before": 0, "after": 20}}
     assert (oldest["version"], oldest["differences"]) == (1, {})
 
 

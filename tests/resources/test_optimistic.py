@@ -41,8 +41,10 @@ READ_WRITE_READ = ["GET", "GET", "PATCH", "GET"]
 
 @pytest.fixture
 def id(emulator: Emulator) -> str:
-    """The ID of a flag with two segments and two tags."""
-    flag = emulator.state.add_flag(name="old", tags=["a", "b"], targetSegments=[copy.deepcopy(PILOT), STAFF])
+    """The ID of a flag with two segments, two tags and a deployment."""
+    segments = [copy.deepcopy(PILOT), STAFF]
+    deployments = [emulator.state.add_deployment(id="1")["id"]]
+    flag = emulator.state.add_flag(name="old", tags=["a", "b"], targetSegments=segments, deployments=deployments)
     return str(flag["id"])
 
 
@@ -129,7 +131,7 @@ async def test_archiving(client: AsyncExperimentClient, emulator: Emulator, id: 
         ({"key": "x"}, "the service sets it"),
         ({"variants": []}, "variants.edit"),
         ({"rollout_weights": {"on": 2}}, "rollout_weight="),
-        ({"deployments": ["1"]}, "deployments.add"),
+        ({"deployments": ["2"]}, "deployments.add"),
         ({"created_by": "me"}, "the service sets it"),
         ({"extra": {"x": 1}}, "does not know"),
         ({"name": UNSET}, "UNSET is not sent"),
