@@ -121,7 +121,7 @@ def test_experiments(account: Emulator, users: RunCommand) -> None:
 @pytest.mark.parametrize(
     ("flag", "variant", "message"),
     [
-        ("999", "on", "not found"),
+        ("999", "on", "GET /flags/999 failed with 40"),
         ("999", "on", "If 999 is a key, pass --key."),
         ("nope", "on", 'no flag with key "nope"'),
         ("no pe", "on", 'no flag with key "no pe"'),
