@@ -25,7 +25,7 @@ from .output import format_value, printable
 
 PAGE_SIZE = 1000
 
-_ID_OR_KEY = "Flag ID or key. All-digit values are IDs; use --key to force a key."
+_ID_OR_KEY = "ID or key. All-digit values are IDs; use --key to force a key."
 Target: TypeAlias = Annotated[str, typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
 Targets: TypeAlias = Annotated[list[str], typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
 
