@@ -131,6 +131,9 @@ class Emulator:
         self._thread: _ServerThread | None = None
         self._address: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Emulator {self._address or 'not started'!r}>"
+
     @property
     def base_url(self) -> str:
         """The scheme, host and port, without `/api/1`."""

@@ -134,6 +134,9 @@ class Resource:
         self._transport = transport
         self._kind = kind
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._transport.session.endpoint.base_url!r}>"
+
     @property
     def transport(self) -> Transport:
         """The transport that sends the requests."""

@@ -29,6 +29,9 @@ class SyncResource(Generic[A_co]):
         self._resource = resource
         self._portal = portal
 
+    def __repr__(self) -> str:
+        return repr(self._resource).replace("<Async", "<", 1)
+
 
 def as_sync(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[SyncResource[A], P], R]:
     """Return the blocking form of an async method, with its signature and docstring."""

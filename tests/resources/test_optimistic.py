@@ -19,6 +19,7 @@ from amp_exp_async import (
     BadRequestError,
     Condition,
     EditConflictError,
+    ExperimentClient,
     Flag,
     InvalidInputError,
     NotFoundError,
@@ -486,3 +487,11 @@ async def test_a_missing_version(client: AsyncExperimentClient, id: str) -> None
     """The advice names the number of the version."""
     with pytest.raises(NotFoundError, match=r"Check the number of the version, the ID \(not the key\), and the region"):
         await client.flags.versions.get(id, 99)
+
+
+def test_reprs(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A resource shows its class and its service, an emulator its address; neither shows the key."""
+    assert repr(client.flags) == f"<AsyncFlags '{emulator.base_url}/api/1'>"
+    assert repr(emulator) == f"<Emulator '{emulator.base_url}'>"
+    with ExperimentClient(emulator.api_key, base_url=emulator.base_url) as blocking:
+        assert repr(blocking.flags) == f"<Flags '{emulator.base_url}/api/1'>"
