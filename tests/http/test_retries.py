@@ -86,7 +86,7 @@ def populate(emulator: Emulator) -> None:
     state = emulator.state
     variants = [{"key": "on"}, {"key": "off"}]
     state.add_flag(id=FLAG, key="checkout", variants=variants, deployments=[DEPLOYMENT])
-    state.add_experiment(id=EXPERIMENT, key="trial", variants=variants)
+    state.add_experiment(id=EXPERIMENT, key="trial", variants=variants, deployments=[DEPLOYMENT])
     state.add_deployment(id=DEPLOYMENT)
     state.add_deployment(id=OTHER)
     state.add_users("flags", FLAG, "on", ["u1", "u2", "u3"])

@@ -119,7 +119,7 @@ async def test_versions_of_all_projects(client: Any, emulator: Emulator, experim
     """Versions of flags and experiments are listed together, newest first, with numbers as cursors."""
     flag = await run(client.flags.create(project_id="8", key="checkout", name="Checkout"))
     await run(client.experiments.edit(experiments[0], name="Renamed"))
-    await run(client.flags.edit(flag.id, enabled=True))
+    await run(client.flags.edit(flag.id, enabled=False))
     versions = await run(client.versions.list(limit=2))
     assert [(type(version.config), version.config.id, version.version) for version in versions] == [
         (Flag, flag.id, 2),

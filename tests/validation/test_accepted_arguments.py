@@ -97,7 +97,7 @@ async def test_generators_are_lists(sent: Sent, edit: Callable[..., Call]) -> No
 
 async def test_an_id_can_be_a_number(sent: Sent) -> None:
     """The IDs of flags, projects and deployments can be integers."""
-    assert await sent(lambda c: c.flags.edit(1, enabled=True)) == {"enabled": True}
+    assert await sent(lambda c: c.flags.edit(1, enabled=False)) == {"enabled": False}
     created = await sent(lambda c: c.flags.create(project_id=12, key="new", deployments=[1001]))
     assert created == {"projectId": "12", "key": "new", "deployments": ["1001"]}
 
