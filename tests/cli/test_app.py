@@ -141,7 +141,7 @@ def test_emulator_with_invalid_latency(latency: str) -> None:
     """The error describes the format; the status is that of invalid usage."""
     result = CliRunner().invoke(app, ["emulator", "--port", "0", "--latency", latency])
     assert result.exit_code == 2
-    assert "neither a number of seconds nor" in result.output
+    assert "must be a number of seconds, or a range" in result.output
 
 
 def test_emulator_with_invalid_state(tmp_path: Path) -> None:
