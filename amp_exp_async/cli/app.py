@@ -13,11 +13,10 @@ from rich.console import Console
 
 from amp_exp_async import __version__
 from amp_exp_async.emulator import Emulator, StateError, serve
-from amp_exp_async.formatting import format_os_error
 
 from .demo import DemoSummary, run_demo
 from .deployments import app as deployments
-from .errors import EXIT_STATUSES, AmpExpGroup, ExitCode
+from .errors import EXIT_STATUSES, AmpExpGroup, ExitCode, describe_os_error
 from .files import app as files
 from .flags import experiments, flags
 from .output import make_reporter
@@ -110,7 +109,7 @@ def emulator(
     except (StateError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
-            reason = f"{error.filename or f'{host}:{port}'}: {format_os_error(error)}."
+            reason = f"{error.filename or f'{host}:{port}'}: {describe_os_error(error)}."
         typer.echo(f"The emulator cannot start: {reason}", err=True)
         raise typer.Exit(ExitCode.FAILED) from None
     typer.echo("Stopped." if state is None else f"Stopped. The state was saved to {state}.")

@@ -19,9 +19,8 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
-from amp_exp_async.formatting import format_os_error
 
-from .errors import Exit, ExitCode, exit_for
+from .errors import Exit, ExitCode, describe_os_error, exit_for
 from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
 from .output import is_model, is_object, printable, printable_lines, render_table
 
@@ -328,7 +327,7 @@ def _read_key(file: Path) -> str:
     try:
         words = file.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({format_os_error(error)}).") from error
+        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({describe_os_error(error)}).") from error
     if len(words) != 1:
         fact = "contains more than one word" if words else "is empty"
         raise ConfigurationError(f"--api-key-file {file}: file {fact}. It must contain the management API key only.")

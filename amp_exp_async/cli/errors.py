@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -25,8 +26,6 @@ from amp_exp_async import (
     Problem,
     RateLimitError,
 )
-from amp_exp_async.errors import NOTHING_SENT, NOTHING_WRITTEN
-from amp_exp_async.formatting import format_os_error
 
 from .options import KEY_VARIABLE
 from .output import printable
@@ -123,14 +122,14 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
         case InvalidManifestError():
             return str(error)
         case InvalidInputError() | ConfigurationError() if not error.args:
-            if sent and error.consequence == NOTHING_SENT:
-                error.consequence = NOTHING_WRITTEN
+            if sent:
+                error.mark_requests_sent()
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
         case APIConnectionError() | APIStatusError():
             return f"{error.args[0]} {_advice(error)}"
         case OSError():
             path = f"{error.filename}: " if error.filename else ""
-            return f"{path}{format_os_error(error)}."
+            return f"{path}{describe_os_error(error)}."
         case _:
             return str(error)
 
@@ -217,3 +216,10 @@ def _report_usage(error: typer.TyperException) -> None:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "amp-exp"
         typer.echo(f"{path}: {message} (See {path} --help.)", err=True)
+
+
+def describe_os_error(error: OSError | UnicodeDecodeError) -> str:
+    """Return the reason of a failed file or network operation, without number, path and address."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text: {error.reason} at byte {error.start}"
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

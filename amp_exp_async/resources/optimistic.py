@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import attrs
 
 from amp_exp_async import validation
-from amp_exp_async.errors import NOTHING_WRITTEN, AmpExpError, EditConflictError, InvalidInputError
+from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import Request
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
@@ -49,7 +49,7 @@ def nothing_written() -> Generator[None, None, None]:
     try:
         yield
     except InvalidInputError as error:
-        error.consequence = NOTHING_WRITTEN
+        error.mark_requests_sent()
         raise
 
 

@@ -23,7 +23,8 @@ from tests.operations.recording_server import run
 
 async def test_an_experiment(beta: Any, emulator: Emulator) -> None:
     """It is created, activated, given weights and deactivated, and every response becomes its model."""
-    segment = Segment(name="s", conditions=[Condition(prop="p", op="is", values=["v"])], percentage=5)
+    condition = Condition(prop="p", op="is", values=["v"])
+    segment = Segment(name="s", conditions=[condition], percentage=5, rollout_weights={"treatment": 1})
     made = await run(
         beta.experiments.create(
             project_id=PROJECT,
