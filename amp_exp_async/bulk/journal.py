@@ -40,8 +40,12 @@ _MAX_HEADER = 64 * 1024
 _MAX_LINE = 64 * 1024**2
 _MAX_CHANGED = 1_000  # IDs in a line that would be too long with all of them
 # Opening a pipe or a terminal neither waits nor makes it the process's own.
-_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND
-_OPEN_FLAGS |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPEN_FLAGS = (
+    (os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+)
 
 _JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Any
+from typing import cast
 
 import attrs
 import orjson
@@ -130,15 +130,16 @@ def json_message(body_text: str) -> str | None:
         document = orjson.loads(body_text)
     except orjson.JSONDecodeError:
         return None
-    texts, pending = list[str](), [document]
+    texts = list[str]()
+    pending: list[object] = [document]
     while pending:
-        value: Any = pending.pop()
-        match value:
-            case str():
-                texts.append(value)
-            case list():
-                pending.extend(reversed(value))
-            case dict():
-                fields = [value[name] for name in _MESSAGE_FIELDS if name in value] or list(value.values())
-                pending.extend(reversed(fields))
+        value = pending.pop()
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list):
+            pending.extend(reversed(cast("list[object]", value)))
+        elif isinstance(value, dict):
+            fields = cast("dict[str, object]", value)
+            messages = [fields[name] for name in _MESSAGE_FIELDS if name in fields]
+            pending.extend(reversed(messages or list(fields.values())))
     return " ".join(texts)

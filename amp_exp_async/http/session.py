@@ -123,8 +123,8 @@ class HttpSession:
     @property
     def is_near_daily_limit(self) -> bool:
         """Whether the counted requests of the day come close to the daily limit, which others may use too."""
-        limit = None if self._options.rate_limit is None else self._options.rate_limit.per_day
-        return self.limiter.requests_today >= _NEARLY_ALL * (limit or _PER_DAY)
+        limit = self._options.rate_limit.per_day or _PER_DAY
+        return self.limiter.requests_today >= _NEARLY_ALL * limit
 
     def open(self) -> aiohttp.ClientSession:
         """Return the aiohttp session, which is created on first use.
@@ -165,7 +165,9 @@ class HttpSession:
             session = copy.copy(self._options.session)
         # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be
         # applied twice, and the second request would bypass the rate limiter. There is no public option.
-        if isinstance(session, aiohttp.ClientSession) and not hasattr(session, "_retry_connection"):
+        # A substitute in a test may only look like a session.
+        is_session = isinstance(session, aiohttp.ClientSession)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if is_session and not hasattr(session, "_retry_connection"):
             session.detach()
             raise ConfigurationError(
                 f"aiohttp {aiohttp.__version__} has no attribute _retry_connection, so it may send a request "

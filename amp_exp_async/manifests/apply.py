@@ -23,7 +23,8 @@ def apply(
     transport: Transport, plan: Plan, *, journal: str | os.PathLike[str] | None, fsync: bool = False
 ) -> AsyncBulkRun:
     """Return a run that carries out a plan."""
-    if not isinstance(plan, Plan):
+    # Callers are seldom type checked.
+    if not isinstance(plan, Plan):  # pyright: ignore[reportUnnecessaryIsInstance]
         validation.reject("plan", "must be a plan, made by client.plan or Plan.load", plan)
     service = transport.session.endpoint.base_url
     if plan.service != service:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, Self, TypeAlias, TypeGuard, TypeVar
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 import attrs
 from attrs import field, frozen
@@ -58,7 +58,7 @@ class LiveFlag:
         return cls(flag, tuple(flag.variants or ()))
 
 
-def is_web(flag: FlagConfig | FlagConfigSpec) -> TypeGuard[Experiment | ExperimentSpec]:
+def is_web(flag: FlagConfig | FlagConfigSpec) -> bool:
     """Return whether it is a web experiment, which the API can neither create nor edit."""
     return isinstance(flag, Experiment | ExperimentSpec) and flag.delivery_method == "web"
 
@@ -112,7 +112,7 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
         value = _parse_value(schema, getattr(flag, name))
         values[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value
     if is_web(flag):
-        values["delivery_method"] = flag.delivery_method
+        values["delivery_method"] = "web"
     if flag.deleted:
         values["archived"] = True
     if flag.deployments is not UNSET:
@@ -210,7 +210,7 @@ class LiveReader:
 
     async def list_all(self, projects: Iterable[str]) -> None:
         """List all flags and experiments of the projects that are not archived, except those listed so far."""
-        missing = [
+        missing: list[tuple[KindName, str]] = [
             (kind, project)
             for project in sorted(set(projects))
             for kind in KINDS
