@@ -96,7 +96,7 @@ def emulator(
     strictness: Annotated[
         Literal["live", "documented"],
         typer.Option(help="Refuse what the live service was seen to refuse, or only what the API reference says."),
-    ] = "documented",
+    ] = "live",
 ) -> None:
     """Serve an emulator of the API until Ctrl-C."""
     try:

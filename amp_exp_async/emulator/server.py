@@ -78,7 +78,7 @@ class Emulator:
         port: int = 0,
         api_key: str = "emulator-management-key",
         keys: Mapping[str, Iterable[str] | ApiKey] | None = None,
-        strictness: Strictness = "documented",
+        strictness: Strictness = "live",
         cohorts: Iterable[str] | None = None,
         group_types: Iterable[str] = (),
         per_second: int | None = 100,

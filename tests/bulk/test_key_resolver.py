@@ -135,11 +135,14 @@ async def test_a_key_that_does_not_exist(client: AsyncExperimentClient, emulator
     """An unknown key fails only its own operations; an archived flag is found."""
     flags(emulator, 3)
     emulator.state.add_flag(key="archived", deleted=True)
-    outcomes = await execute(client, *edits(["k0", *["nothing", "archived"] * count, "k2"]))
+    restore = Edit("flags", key="archived", changes={"archive": False})
+    pairs = [*edits(["nothing"]), restore] * count
+    outcomes = await execute(client, *edits(["k0"]), *pairs, *edits(["k2"]))
     assert [outcome.status for outcome in outcomes] == ["done", *["failed", "done"] * count, "done"]
     assert all(type(outcome.error) is NotFoundError for outcome in outcomes[1:-1:2])
     assert 'no flag with key "nothing" in any project' in str(outcomes[1].error)
-    assert named(emulator) == {"k0", "k2", "archived"}
+    assert named(emulator) == {"k0", "k2"}
+    assert [flag["deleted"] for flag in emulator.state.flags if flag["key"] == "archived"] == [False]
     assert len(lists(emulator)) == 3
 
 

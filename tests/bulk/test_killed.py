@@ -39,8 +39,10 @@ asyncio.run(main())
 def create_job(emulator: Emulator) -> list[dict[str, Any]]:
     """Return operations of most kinds on each of eight flags, and on six flags that the job creates."""
     operations: list[dict[str, Any]] = []
+    deployment = emulator.state.add_deployment(projectId="1", label="web")["id"]
     for number in range(8):
-        id = emulator.state.add_flag(key=f"old{number}", variants=[{"key": "on"}, {"key": "off"}])["id"]
+        variants = [{"key": "on"}, {"key": "off"}]
+        id = emulator.state.add_flag(key=f"old{number}", deployments=[deployment], variants=variants)["id"]
         emulator.state.add_users("flags", id, "on", [f"u{n}" for n in range(250)])
         target = {"kind": "flags", "id": id} if number % 2 else {"kind": "flags", "key": f"old{number}"}
         on = {**target, "variant": "on"}

@@ -40,7 +40,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def emulator(clock: Clock) -> AsyncIterator[Emulator]:
     keys = {"narrow-key": ["1"]}
-    async with Emulator(clock=clock, per_second=None, keys=keys) as emulator:
+    async with Emulator(clock=clock, per_second=None, keys=keys, strictness="documented") as emulator:
         yield emulator
 
 

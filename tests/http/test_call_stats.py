@@ -34,7 +34,9 @@ CREATE: Call = lambda c: c.flags.create(project_id="1", key="new")  # noqa: E731
 @pytest.fixture
 def emulator(emulator: Emulator) -> Emulator:
     """Add a flag with a user in a variant."""
-    emulator.state.add_flag(id="1", key="one", variants=[{"key": "on", "inclusions": ["u"]}])
+    deployment = emulator.state.add_deployment(projectId="1", label="web")["id"]
+    variants = [{"key": "on", "inclusions": ["u"]}]
+    emulator.state.add_flag(id="1", key="one", projectId="1", deployments=[deployment], variants=variants)
     return emulator
 
 

@@ -152,7 +152,7 @@ async def test_on_attempt_that_raises(client: AsyncExperimentClient, caplog: pyt
     def raising(_: Attempt) -> None:
         raise ZeroDivisionError
 
-    await client.with_options(on_attempt=raising).flags.edit("1", enabled=True)
+    await client.with_options(on_attempt=raising).flags.edit("1", name="new")
     assert client.usage.requests == 1
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 

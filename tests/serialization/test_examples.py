@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -194,6 +194,13 @@ async def test_pages(file: str) -> None:
     assert to_text(to_json(page.items)) == to_text(document[name])
     cursor = document.get("nextCursor")
     assert page.next_cursor == (None if cursor is None else str(cursor))
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """An emulator of the documented service: the examples are the documents'."""
+    async with Emulator(per_second=None, per_day=None, strictness="documented") as emulator:
+        yield emulator
 
 
 @pytest.mark.parametrize("file", files_of(REQUESTS))
