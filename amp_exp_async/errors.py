@@ -32,6 +32,7 @@ from typing import Any
 from attrs import frozen
 
 NOTHING_SENT = "Nothing was sent."
+NOTHING_SENT_FOR_ITEM = "Nothing was sent for it."
 NOTHING_WRITTEN = "Nothing was written."
 
 

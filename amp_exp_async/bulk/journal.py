@@ -23,7 +23,7 @@ import orjson
 from attrs import define, field
 
 from amp_exp_async import validation
-from amp_exp_async.errors import NOTHING_SENT, AmpExpError, InvalidInputError
+from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, AmpExpError, InvalidInputError
 from amp_exp_async.formatting import format_os_error
 
 from .operations import Operation
@@ -216,7 +216,9 @@ class Journal:
         if self._code(index) != _NONE and self._digests[index] != digest:
             raise self._rejection(
                 f"belongs to another job: operation #{index} differs. Pass the same operations in the same order, or "
-                "use a new journal"
+                "use a new journal",
+                # Earlier operations of a stream may have been sent.
+                consequence=NOTHING_SENT_FOR_ITEM,
             )
 
     def check_count(self, total: int) -> None:
@@ -228,7 +230,8 @@ class Journal:
         if total < len(self._codes):
             raise self._rejection(
                 f"belongs to another job: it has {len(self._codes)} operations, the job has {total}. Pass the same "
-                "operations in the same order, or use a new journal"
+                "operations in the same order, or use a new journal",
+                consequence="",  # the count of a stream is known at its end
             )
 
     def write_start(self, index: int, digest: int, operation: Operation, flag: str) -> None:
@@ -372,9 +375,9 @@ class Journal:
                 finally:
                     os.close(folder)
 
-    def _rejection(self, rule: str) -> InvalidInputError:
+    def _rejection(self, rule: str, consequence: str = NOTHING_SENT) -> InvalidInputError:
         return InvalidInputError(
-            subject=f"journal {self._path}", argument="journal", rule=rule, consequence=NOTHING_SENT
+            subject=f"journal {self._path}", argument="journal", rule=rule, consequence=consequence
         )
 
 

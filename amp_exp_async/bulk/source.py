@@ -29,7 +29,7 @@ from typing import TypeAlias, TypeGuard, TypeVar
 import orjson
 
 from amp_exp_async import validation
-from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
+from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
 from amp_exp_async.formatting import format_os_error
 
 from .operations import OPERATIONS, Operation
@@ -189,7 +189,7 @@ class OperationSource:
             yield
         except InvalidInputError as error:
             if self._parsed:
-                error.consequence = "Nothing was sent for it."
+                error.consequence = NOTHING_SENT_FOR_ITEM
             raise
 
     def _parse(self, value: object) -> Operation:

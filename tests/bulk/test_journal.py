@@ -175,6 +175,20 @@ async def test_the_journal_of_another_job(  # noqa: PLR0917 - fixtures
         assert path.read_bytes() == before
 
 
+async def test_a_stream_that_differs_after_requests(
+    client: AsyncExperimentClient, emulator: Emulator, operations: list[Any], path: Path
+) -> None:
+    """If earlier operations of a stream were sent, the error speaks only of the one that differs."""
+    emulator.inject(Fault.status(403), times=1)
+    await client.bulk(operations, journal=path)
+    emulator.requests.clear()
+    first, second, third, *rest = operations
+    with pytest.raises(InvalidInputError, match="operation #1 differs") as caught:
+        await client.bulk(generated([first, third, second, *rest]), journal=path)
+    assert emulator.requests
+    assert str(caught.value).endswith("Nothing was sent for it.")
+
+
 async def test_an_extended_job(client: AsyncExperimentClient, operations: list[Any], path: Path) -> None:
     """A job that was extended at its end is continued."""
     await client.bulk(operations[:2], journal=path)
