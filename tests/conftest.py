@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from amp_exp_async import AsyncExperimentClient, InvalidInputError, RetryPolicy
 from amp_exp_async.emulator import Emulator
@@ -16,6 +17,10 @@ from tests.client_config import (
     SECOND_KEY_VARIABLE,
 )
 from tests.validation.call_sites import Call, Rejected
+
+# A busy machine must not fail an example.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 
