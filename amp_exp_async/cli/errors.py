@@ -77,7 +77,7 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
     """The end of a command.
 
     Args:
-        message: the message for standard error; None if there is none.
+        message: the message for standard error; None without one.
         status: the exit status.
         problems: the problems of a file, for `--json`.
     """

@@ -97,7 +97,7 @@ def reading(ctx: CommandContext, title: str) -> Generator[ExperimentClient, None
 
 
 def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any) -> Manifest:
-    """Export flags and experiments, and warn if there are none or if a file cannot hold all of them.
+    """Export flags and experiments, and warn if the export is empty or if a file cannot hold all of it.
 
     Args:
         ctx: the command's context.

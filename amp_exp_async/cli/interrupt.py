@@ -23,7 +23,7 @@ class RunEnd:
 
     Attributes:
         summary: the counts of the run.
-        error: the first error; None if there is none.
+        error: the first error; None without one.
         interrupted: whether Ctrl-C ended it.
     """
 

@@ -129,7 +129,7 @@ class ApplyResult:
         seconds: the duration of the changes.
         state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
         wrong: the steps that failed or are unknown.
-        error: the first error; None if there is none.
+        error: the first error; None without one.
     """
 
     changes: int = 0

@@ -77,7 +77,7 @@ class InclusionResult:
         unknown: the number of IDs that may have been added or removed.
         requests: the number of requests sent.
         state: `planned` by a dry run; `unchanged` if there was nothing to change; `done`; `failed`; or `unknown`.
-        error: the error; None if there is none.
+        error: the error; None without one.
     """
 
     kind: Literal["flags", "experiments"]
