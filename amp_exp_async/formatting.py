@@ -17,7 +17,9 @@ def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
     try:
         return truncate(json.dumps(value, ensure_ascii=False), max_length)
     except (TypeError, ValueError, RecursionError):
-        return value.__name__ if isinstance(value, type) else type(value).__name__
+        cls: type[object] = value if isinstance(value, type) else type(value)
+        is_ours = cls.__module__.partition(".")[0] in {"builtins", "amp_exp_async"}
+        return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__name__}"  # numpy.bool is not bool
 
 
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:

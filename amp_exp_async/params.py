@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, NoReturn, TypeAlias, TypedDict
 
 from amp_exp_async import validation
 from amp_exp_async.formatting import format_value
@@ -153,6 +153,44 @@ VARIANT_PARAMS: dict[str, Validator] = {
 DEPLOYMENT_EDIT_PARAMS: dict[str, Validator] = {"label": validation.key, "archive": validation.boolean}
 
 
+_ALTERNATIVES_TO_EDIT = {
+    "variants": "use variants.create, variants.edit and variants.remove",
+    "rollout_weights": "use variants.edit(id, variant, rollout_weight=...)",
+    "deployments": "use deployments.add and deployments.remove",
+    "parent_dependencies": "it follows from mutex and holdout groups: use client.mutexes and client.holdouts",
+    "state": "the service derives it from the dates and the decision",
+    "extra": "it holds fields that this version of the library does not know",
+}
+
+
+def reject_change(name: str) -> NoReturn:
+    """Raise `InvalidInputError` for a field that an edit cannot change."""
+    alternative = _ALTERNATIVES_TO_EDIT.get(name, "the service sets it")
+    validation.reject(name, f"an edit cannot change this field: {alternative}")
+
+
+def validate_create(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Require the fields of a new flag or experiment, whose weights and segments name only its own variants.
+
+    Args:
+        validators: `FLAG_CREATE_PARAMS` or `EXPERIMENT_CREATE_PARAMS`.
+        values: the fields.
+    """
+    edit_only = EXPERIMENT_EDIT_PARAMS if "experiment_type" in validators else FLAG_EDIT_PARAMS
+    for name in values:
+        if name not in validators and name in edit_only:
+            validation.reject(
+                name, "a creation cannot set this field", advice="Create it first, then set the field with an edit."
+            )
+    valid = validation.fields(validators, values)
+    keys = [variant.key for variant in valid.get("variants", ())]
+    for key in valid.get("rollout_weights", {}):
+        if key not in keys:
+            rule = f"must name variants of this creation ({', '.join(keys) or 'there are none'})"
+            validation.reject("rollout_weights", rule, key)
+    return valid
+
+
 def validate_edit(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:
     """Require the changes of a flag or experiment: at least one, and `archive` only alone.
 
@@ -160,6 +198,9 @@ def validate_edit(validators: Mapping[str, Validator], values: Mapping[str, Any]
         validators: `FLAG_EDIT_PARAMS` or `EXPERIMENT_EDIT_PARAMS`.
         values: the changes.
     """
+    for name in values:
+        if name not in validators and name in _ALTERNATIVES_TO_EDIT:
+            reject_change(name)
     valid = validation.changes(validators, values)
     others = [name for name in valid if name != "archive"]
     if "archive" in valid and others:

@@ -19,6 +19,7 @@ from amp_exp_async.params import (
     VARIANT_PARAMS,
     ExperimentCreateParams,
     FlagCreateParams,
+    validate_create,
     validate_edit,
 )
 from amp_exp_async.validation import Validator
@@ -468,7 +469,7 @@ class _CreateOperation(Operation):
     def _init_fields(self, project_id: str, key: str, fields: Mapping[str, Any]) -> None:
         object.__setattr__(self, "project_id", validation.identifier("project_id", project_id))
         object.__setattr__(self, "key", validation.key("key", key))
-        object.__setattr__(self, "fields", validation.fields(self.validators, fields))
+        object.__setattr__(self, "fields", validate_create(self.validators, fields))
 
     @property
     def order_key(self) -> str | None:

@@ -21,6 +21,7 @@ from amp_exp_async.params import (
     ExperimentEditParams,
     FlagCreateParams,
     FlagEditParams,
+    validate_create,
     validate_edit,
 )
 from amp_exp_async.validation import Validator
@@ -207,7 +208,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         values: Mapping[str, Any],
     ) -> Created:
         project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
-        fields = {"project_id": project_id, "key": key, **validation.fields(validators, values)}
+        fields = {"project_id": project_id, "key": key, **validate_create(validators, values)}
         request = self._request(method, fields)
         find = partial(self._find_created, fields)
         description = f"{self._kind[:-1]} with key {format_value(key)} in project {project_id}"

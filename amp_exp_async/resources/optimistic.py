@@ -16,7 +16,7 @@ from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputErr
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import Request
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
-from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, reject_change
 from amp_exp_async.validation import Validator
 
 from .base import CollectionResource, operation
@@ -33,14 +33,6 @@ _REPLACED_LISTS = ("target_segments", "tags")
 _VERIFY_WAITS = (0.1, 0.2, 0.4, 0.6, 0.7)
 _COHORT_TYPE = "cohort"
 _COHORT_PROPERTY = "userdata_cohort"
-_ALTERNATIVES = {
-    "variants": "use variants.create, variants.edit and variants.remove",
-    "rollout_weights": "use variants.edit(id, variant, rollout_weight=...)",
-    "deployments": "use deployments.add and deployments.remove",
-    "parent_dependencies": "it follows from mutex and holdout groups: use client.mutexes and client.holdouts",
-    "state": "the service derives it from the dates and the decision",
-    "extra": "it holds fields that this version of the library does not know",
-}
 
 
 @contextmanager
@@ -230,12 +222,10 @@ def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
         validation.reject("change", f"must return a changed copy of the {type(base).__name__} (attrs.evolve)", edited)
     parameters = editable_attributes(base)
     names = [field.name for field in attrs.fields(type(base))]
-    changed = [name for name in names if not json_equal(getattr(base, name), getattr(edited, name))]
+    changed = [name for name in names if _differs(getattr(base, name), getattr(edited, name))]
     for name in changed:
         if name not in parameters:
-            validation.reject(
-                name, f"an edit cannot change this field: {_ALTERNATIVES.get(name, 'the service sets it')}"
-            )
+            reject_change(name)
         if getattr(edited, name) is UNSET:
             validation.reject(name, "must have a value: UNSET is not sent, so the field would stay unchanged")
     require_loaded(base, changed)
@@ -244,6 +234,13 @@ def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
         values["target_segments"] = validation.sequence("target_segments", values["target_segments"])
         reject_cohort_conditions(*(base.target_segments or ()), *values["target_segments"])
     return validation.fields(editable_fields(base), values)
+
+
+def _differs(before: Any, after: Any) -> bool:
+    try:
+        return not json_equal(before, after)
+    except (TypeError, ValueError):
+        return True  # such as an array of numpy: its validator rejects it
 
 
 def require_loaded(flag_config: FlagConfig, fields: Container[str]) -> None:

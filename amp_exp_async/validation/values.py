@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
+from numbers import Integral, Rational, Real
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
 from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
@@ -52,6 +53,18 @@ def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable)
 
 
+def _plain_integer(value: Any) -> int | None:
+    """Return an integer of any type, such as one of numpy, as an int; None for anything else."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+
+
+def _plain_number(value: Any) -> int | float | None:
+    """Return a number of any type, such as one of numpy, as an int or a float; None for anything else."""
+    if isinstance(value, Real) and not isinstance(value, Rational):
+        return float(value)
+    return _plain_integer(value)
+
+
 def string(argument: str, value: Any) -> str:
     """Require a string of valid Unicode."""
     if not isinstance(value, str):
@@ -65,7 +78,7 @@ def string(argument: str, value: Any) -> str:
 
 def identifier(argument: str, value: Any) -> str:
     """Require an ID for a path: a number, or a string except "", "." and "..", which would select another path."""
-    return str(number(argument, value)) if type(value) is int else path_key(argument, value)
+    return path_key(argument, value) if _plain_integer(value) is None else str(number(argument, value))
 
 
 def existing_key(argument: str, value: Any) -> str:
@@ -122,10 +135,11 @@ def boolean(argument: str, value: Any) -> bool:
 
 def integer(argument: str, value: Any, min_value: int, max_value: float) -> int:
     """Require an integer in a range that includes both bounds."""
-    if type(value) is not int or not min_value <= value <= max_value:
+    plain = _plain_integer(value)
+    if plain is None or not min_value <= plain <= max_value:
         span = f"of at least {min_value}" if max_value == math.inf else f"from {min_value} to {max_value}"
         reject(argument, f"must be an integer {span}", value)
-    return value
+    return plain
 
 
 def limit(argument: str, value: Any) -> int:
@@ -140,11 +154,11 @@ def index(argument: str, value: Any) -> int:
 
 def number(argument: str, value: Any, max_value: float = math.inf) -> float:
     """Require a number from 0 to a maximum, or of at most 64 bits."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= max_value or value >= _UINT64:
+    plain = _plain_number(value)
+    if plain is None or not 0 <= plain <= max_value or plain >= _UINT64:
         span = "of at least 0, of at most 64 bits" if max_value == math.inf else f"from 0 to {max_value:g}"
         reject(argument, f"must be a number {span}", value)
-    return cast("float", value)
+    return plain
 
 
 def percentage(argument: str, value: Any) -> float:
@@ -188,16 +202,20 @@ def date_or_datetime(argument: str, value: Any) -> datetime | date:
         reject(argument, "must be a date or a datetime with a time zone", value)
     if not isinstance(value, datetime):
         return value
-    if value.utcoffset() is None:
+    try:
+        time = datetime.combine(value.date(), value.timetz())  # plain, also from a subclass such as that of pandas
+    except ValueError:
+        reject(argument, "must be a time", value)
+    if time.utcoffset() is None:
         reject(
             argument,
             "must have a time zone",
-            value.isoformat(),
+            time.isoformat(),
             advice="Add one, as in 2026-01-01T00:00:00Z.",
             code_advice="For a datetime, pass tzinfo=UTC.",
         )
     try:
-        return value.replace(microsecond=value.microsecond // 1000 * 1000).astimezone(UTC)
+        return time.replace(microsecond=time.microsecond // 1000 * 1000).astimezone(UTC)
     except OverflowError:
         reject(argument, "must be a time that exists in UTC", value)
 
@@ -229,7 +247,7 @@ def strings(argument: str, value: Any) -> list[str]:
 
 def listed_id(argument: str, value: Any) -> str:
     """Require the ID of a user, device, cohort or deployment."""
-    if type(value) is int:
+    if _plain_integer(value) is not None:
         return str(number(argument, value))
     text = string(argument, value)
     if not text:
@@ -260,7 +278,7 @@ def ids(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
 
 def number_id(argument: str, value: Any) -> int:
     """Require an ID that is sent as a number."""
-    if type(value) is int:
+    if _plain_integer(value) is not None:
         return int(number(argument, value))
     text = string(argument, value)
     digits = text.lstrip("0")
@@ -291,14 +309,15 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
         return value
     if isinstance(value, str):
         return string(argument, value)
-    if isinstance(value, int):
-        if not -_INT64 <= value < _UINT64:
+    number = _plain_number(value)
+    if isinstance(number, int):
+        if not -_INT64 <= number < _UINT64:
             reject(argument, "must be JSON: an integer of at most 64 bits", value)
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
+        return number
+    if number is not None:
+        if not math.isfinite(number):
             reject(argument, "must be JSON, which has no NaN or infinity", value)
-        return float(value)
+        return number
     if is_mapping(value):
         names = [json_value(f"{argument} key", string(f"{argument} key", name)) for name in value]
         pairs = zip(names, value.values(), strict=True)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum, StrEnum
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -61,6 +62,46 @@ async def test_the_bounds_of_a_percentage_are_sent(value: float, edit: Callable[
     body = await sent(edit(rollout_percentage=value, target_segments=[segment]))
 
     assert (body["rolloutPercentage"], body["targetSegments"][0]["percentage"]) == (value, value)
+
+
+class _Float64(float):
+    """A subclass of float, as numpy.float64 is."""
+
+
+class _Int64:
+    """An integer that is no int, as numpy.int64 is."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __int__(self) -> int:
+        return self.value
+
+
+class _Float32:
+    """A real number that is no float, as numpy.float32 is."""
+
+    def __float__(self) -> float:
+        return 20.0
+
+
+Integral.register(_Int64)
+Real.register(_Float32)
+
+
+@pytest.mark.parametrize("value", [_Float64(20), _Int64(20), _Float32()], ids=lambda value: type(value).__name__)
+async def test_numbers_of_other_types_are_sent(value: Any, edit: Callable[..., Call], sent: Sent) -> None:
+    """Scalars such as those of numpy are sent as numbers, in fields and in payloads."""
+    body = await sent(edit(rollout_percentage=value))
+    payload = await sent(lambda c: c.flags.variants.edit("1", "on", payload={"share": [value]}, rollout_weight=value))
+
+    assert body == {"rolloutPercentage": 20}
+    assert payload == {"payload": {"share": [20]}, "rolloutWeight": 20}
+
+
+async def test_integers_of_other_types_are_ids(sent: Sent) -> None:
+    """IDs from a table are often integers such as those of numpy."""
+    assert await sent(lambda c: c.flags.users.add(_Int64(1), "on", [_Int64(7)])) == {"inclusions": ["7"]}
 
 
 @pytest.mark.parametrize("times", [1, 3])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from amp_exp_async import UNSET, AsyncExperimentClient, Condition, InvalidInputError, Segment, Variant
@@ -205,9 +206,61 @@ async def test_an_unknown_field_of_a_creation_is_rejected(
 
 
 async def test_flags_have_no_experiment_fields(rejected: Rejected) -> None:
-    """A field of experiments is unknown for flags, and a field of edits for creations."""
+    """A field that only experiments have is unknown for flags."""
     await rejected(lambda c: c.flags.edit("1", sticky_bucketing=True), "sticky_bucketing", "unknown field")
-    await rejected(lambda c: c.flags.create(project_id="1", key="k", enabled=True), "enabled", "unknown field")
+    fields = {"project_id": "1", "key": "k", "sticky_bucketing": True}
+    await rejected(lambda c: c.flags.create(**fields), "sticky_bucketing", "unknown field")
+
+
+@pytest.mark.parametrize("name", ["enabled", "rollout_percentage", "tags", "archive", "bucketing_salt"])
+async def test_a_creation_names_the_edit_that_sets_a_field(
+    name: str, create: Callable[..., Call], rejected: Rejected
+) -> None:
+    """A field that only an edit sets is rejected with this advice."""
+    assert "set the field with an edit" in await rejected(create(**{name: True}), name, "a creation cannot set")
+
+
+@pytest.mark.parametrize(
+    ("name", "alternative"),
+    [("variants", "variants.create"), ("rollout_weights", "variants.edit"), ("deployments", "deployments.add")],
+)
+async def test_an_edit_names_what_changes_a_field_instead(
+    name: str, alternative: str, edit: Callable[..., Call], rejected: Rejected
+) -> None:
+    """A field that only a creation sets is rejected with the operations that change it."""
+    assert alternative in await rejected(edit(**{name: []}), name, "an edit cannot change this field")
+
+
+@pytest.mark.parametrize("variants", [[], [{"key": "control"}, {"key": "treatment"}]])
+async def test_weights_of_a_creation_name_its_variants(
+    variants: list[Any], create: Callable[..., Call], rejected: Rejected
+) -> None:
+    """A weight of a variant that is not created has no effect, so it is rejected."""
+    call = create(variants=variants, rollout_weights={"on": 1})
+    assert 'got "on"' in await rejected(call, "rollout_weights", "must name variants of this creation")
+
+
+class _NotJson:
+    """A value such as an array of numpy, whose comparison has no truth value."""
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("field", ["rollout_percentage", "name", "enabled", "tags", "target_segments"])
+async def test_a_guarded_edit_rejects_values_that_cannot_be_compared(
+    field: str, client: AsyncExperimentClient, emulator: Emulator
+) -> None:
+    """A value without an order or truth value ends in the error of its validator."""
+    flag = emulator.state.add_flag(key="k")
+    with pytest.raises(InvalidInputError, match=f"{field}: must be"):
+        await client.flags.guarded_edit(flag["id"], lambda flag: attrs.evolve(flag, **{field: _NotJson()}))
 
 
 @pytest.mark.parametrize(
