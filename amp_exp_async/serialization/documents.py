@@ -13,7 +13,7 @@ from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Id, Model, Page
 
-from . import json_text, values
+from . import json_text, nesting, values
 from .names import NEXT_CURSOR, camel_case, field_names
 from .structure import get_structure_hook
 
@@ -23,6 +23,7 @@ M = TypeVar("M", bound=Model)
 _CHUNK_SIZE = 200
 
 _SCALARS = frozenset({str, bool, int, float, type(None)})
+_TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _FAILURES = ("error", "errors")
 
 
@@ -73,11 +74,19 @@ def to_json(value: Any) -> Any:
 
 
 def decode(body: bytes) -> Any:
-    """Return the JSON value of a body."""
+    """Return the JSON value of a body.
+
+    Raises:
+        MalformedDocumentError: If the body is not JSON, or is nested deeper than 200 levels.
+    """
     try:
-        return json_text.loads(body)
+        document = json_text.loads(body)
     except ValueError as error:
-        raise MalformedDocumentError("", f"not JSON ({error})") from None
+        reason = _TOO_DEEP if nesting.is_text_too_deep(body) else f"not JSON ({error})"
+        raise MalformedDocumentError("", reason) from None
+    if nesting.is_too_deep(document):
+        raise MalformedDocumentError("", _TOO_DEEP)
+    return document
 
 
 def parse_object(model: type[M], body: bytes) -> M:

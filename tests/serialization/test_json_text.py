@@ -49,13 +49,26 @@ def test_every_json_document_is_written_so_that_it_reads_back_equal(document: An
 @pytest.mark.parametrize(
     "text",
     [
-        '["\\ud83d", NaN]', '["\\ud83d", Infinity]', f"[{BIG}, NaN]", '["\\ud83d", 1e400]', '["\\ud83d"',
-        "[" * 100_000 + '"\\ud83d"' + "]" * 100_000,
+        '["\\ud83d", NaN]',
+        '["\\ud83d", Infinity]',
+        f"[{BIG}, NaN]",
+        '["\\ud83d", 1e400]',
+        '["\\ud83d"',
     ],
-)  # fmt: skip
+)
 def test_what_is_not_json_is_rejected_beside_a_lone_surrogate(text: str) -> None:
     """The second parser accepts no more than lone surrogates and big integers."""
     with pytest.raises(MalformedDocumentError, match="not JSON"):
+        serialization.decode(text.encode())
+
+
+def test_any_depth_is_json_or_too_deep_beside_a_lone_surrogate() -> None:
+    """The second parser does not exceed Python's recursion limit."""
+    text = "[" * 100_000 + '"\\ud83d"' + "]" * 100_000
+
+    with pytest.raises(ValueError, match="too many levels of nesting"):
+        serialization.loads(text)
+    with pytest.raises(MalformedDocumentError, match="nested deeper than 200 levels"):
         serialization.decode(text.encode())
 
 
