@@ -170,12 +170,14 @@ class _RequestError(AmpExpError):
         path: the path, without the host.
         attempts: how many requests the call has sent, including retries.
         advice: what to do, as the last sentences of the message; empty if the message says it otherwise.
+        code_advice: further advice, which names arguments and methods in Python.
     """
 
     advice = ""
+    code_advice = ""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [super().__str__(), self.advice]))
+        return " ".join(filter(None, [super().__str__(), self.advice, self.code_advice]))
 
     def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
         super().__init__(message)

@@ -52,25 +52,6 @@ _NO_KEY_OPTION = (
 
 # Python arguments whose option has another name.
 _OPTIONS = {"api_key": "--api-key-file", "base_url": "--base-url", "keys": "--key", "region": "--region"}
-# Advice on refusals that names methods, and what a user of the command line does.
-_REFUSAL_ADVICE = (
-    (
-        re.compile(r"un-archive it first, in a call of its own: restore\(id\)\. Otherwise .*? fields\."),
-        "restore it first with the command restore.",
-    ),
-    (
-        re.compile(r"Add a deployment first: deployments\.add\(id, \[deployment_id\]\)\."),
-        "Assign it to a deployment first: declare its deployments in a file and run amp-exp apply.",
-    ),
-    (
-        re.compile(
-            r"Remove the deployment from .*? or archive them: flags\.deployments\.remove\(id, deployment_id\)\."
-        ),
-        "Archive them, or remove the deployment from them in a file and run amp-exp apply.",
-    ),
-    (re.compile(r" If an object that was read had it .*?: attrs\.evolve\(segment, extra=\{\}\)\."), ""),
-    (re.compile(r"configured in the project as bucketing_unit\b"), "configured in the project as --bucketing-unit"),
-)
 
 
 class Exit(Exception):  # noqa: N818 - not every exit is an error
@@ -159,9 +140,8 @@ def _advice(error: APIConnectionError | APIStatusError) -> str:
             advice = "Wait, and try again."
         case APIStatusError() if 300 <= error.status < 400:
             advice = "Check --base-url: redirects are not followed."
-        case _:
-            for pattern, replacement in _REFUSAL_ADVICE:
-                advice = pattern.sub(replacement, advice)
+        case _:  # other advice names no Python
+            pass
     return advice
 
 

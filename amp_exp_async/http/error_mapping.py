@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import aiohttp
 import orjson
@@ -28,15 +30,17 @@ from amp_exp_async.errors import (
     RateLimitError,
     ServerError,
 )
-from amp_exp_async.formatting import format_os_error
+from amp_exp_async.formatting import format_os_error, format_value
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .deadlines import connect_seconds
-from .refusals import KnownRefusal, find_refusal
+from .refusals import KnownRefusal, RefusalKind, find_refusal
 from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency, RequestedWait
 
 _MAX_CLOCK_ERROR = 5  # seconds: a `Retry-After` has whole seconds, and clocks differ
+
+_ID_IN_PATH = re.compile(r"/(flags|experiments)/(?!\d+(?:/|$))([^/]+)")  # not a number, so probably a key
 
 _ERROR_CLASSES: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -228,6 +232,9 @@ def make_status_error(
     }
     refusal = find_refusal(status, text, request.path)
     advice = _status_advice(status) if refusal is None else refusal.advice
+    code_advice = "" if refusal is None else refusal.code_advice
+    if response.refusal_kind is RefusalKind.NOT_FOUND:
+        code_advice = _find_advice(request.path)
     if status == HTTPStatus.NOT_FOUND and "/versions/" in request.path:
         advice = "Check the number of the version, the ID (not the key), and the region."
     if wait.daily:
@@ -249,8 +256,14 @@ def make_status_error(
         error = RateLimitError(message, **details, retry_after=wait.seconds, daily=wait.daily)
     else:
         error = error_class(status, refusal)(message, **details)
-    error.advice = advice
+    error.advice, error.code_advice = advice, code_advice
     return error
+
+
+def _find_advice(path: str) -> str:
+    """Return the advice to look up a key, if the path has one in the place of an ID."""
+    match = _ID_IN_PATH.match(path)
+    return "" if match is None else f"To look up a key, call {match[1]}.find({format_value(unquote(match[2]))})."
 
 
 def _status_advice(status: int) -> str:

@@ -33,6 +33,7 @@ class KnownRefusal:
 
     Attributes:
         advice: what to do. `{}` stands for the group of the pattern.
+        code_advice: what to do in Python, if a method or an argument helps.
         error: the class of the error if the status is 400; other statuses have a class of their own.
         kind: what it says about the object; None if that does not matter for a repeat.
         path_end: the end of the paths to which it applies.
@@ -42,6 +43,7 @@ class KnownRefusal:
     error: type[APIStatusError] = BadRequestError
     kind: RefusalKind | None = None
     path_end: str = ""
+    code_advice: str = ""
 
 
 _REFUSALS: dict[str, KnownRefusal] = {
@@ -59,25 +61,26 @@ _REFUSALS: dict[str, KnownRefusal] = {
         "None of the IDs is included in the variant.", kind=RefusalKind.NOT_INCLUDED
     ),
     r"cannot edit archived flag": KnownRefusal(
-        "If the object is archived, un-archive it first, in a call of its own: restore(id). "
-        "Otherwise send archive without other fields.",
+        "If the object is archived, restore it first.",
         kind=RefusalKind.ARCHIVED,
+        code_advice="Call restore(id). Otherwise send archive without other fields.",
     ),
     r"cannot activate without deployments": KnownRefusal(
-        "Add a deployment first: deployments.add(id, [deployment_id])."
+        "Add a deployment to it first.", code_advice="Call deployments.add(id, [deployment_id])."
     ),
     r"web experiments are not supported": KnownRefusal("Edit web experiments in the app.", MethodNotAllowedError),
     r"internal server error": KnownRefusal(
         "The service answers this if a cohort does not exist. Check the cohort IDs.", path_end="cohorts"
     ),
     r'"([^"]{1,200})" is not allowed': KnownRefusal(
-        'The service does not accept the field "{}" here: leave it out. If an object that was read had it in its '
-        "extra, write the object without it: attrs.evolve(segment, extra={{}})."
+        'The service does not accept the field "{}" here: leave it out.',
+        code_advice="If an object that was read had it in its extra, write the object without it: "
+        "attrs.evolve(segment, extra={}).",
     ),
-    r"invalid bucketing unit": KnownRefusal("Use a group type that is configured in the project as bucketing_unit."),
+    r"invalid bucketing unit": KnownRefusal("Use a group type that is configured in the project as bucketing unit."),
     r"unarchived flags or experiments or templates using this deployment": KnownRefusal(
-        "Remove the deployment from all flags and experiments that use it first, or archive them: "
-        "flags.deployments.remove(id, deployment_id)."
+        "First remove the deployment from all flags and experiments that use it, or archive them.",
+        code_advice="Call flags.deployments.remove(id, deployment_id).",
     ),
     r"does not have permission \(([^)]{1,200})\)": KnownRefusal(
         'The permission "{}" is missing. It is the permission of the user who created the key: '

@@ -41,13 +41,13 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 REFUSED: dict[str, tuple[list[str], int, str]] = {
     "no flag with this ID": (["flags", "get", "99"], 2, "pass --key"),
     "no variant": (["users", "add", "shop", "x", "--file", "-", "--yes"], 2, "Its variants: on."),
-    "no deployment": (["experiments", "enable", "price"], 1, "declare its deployments in a file and run amp-exp apply"),
+    "no deployment": (["experiments", "enable", "price"], 1, "Add a deployment to it first."),
     "a deployment in use": (
         ["deployments", "edit", "1001", "--archive", "--yes"],
         1,
-        "or remove the deployment from them in a file and run amp-exp apply. Assigned to it: flag 1002 (shop).",
+        "from all flags and experiments that use it, or archive them. Assigned to it: flag 1002 (shop).",
     ),
-    "no group type": (["flags", "edit", "shop", "--bucketing-unit", "Person"], 1, "as --bucketing-unit"),
+    "no group type": (["flags", "edit", "shop", "--bucketing-unit", "Person"], 1, "in the project as bucketing unit"),
     "an incomplete segment": (
         ["flags", "edit", "shop", "--set", 'target_segments=[{"name": "a", "conditions": [], "percentage": 1}]'],
         2,

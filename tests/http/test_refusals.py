@@ -91,8 +91,13 @@ async def test_the_class_of_a_refusal(
 
 
 ADVICE: dict[str, tuple[int, str, str, str]] = {
-    "archived": (400, "/flags/1", ARCHIVED, r"un-archive it first, in a call of its own: restore\(id\)\."),
-    "no deployments": (400, "/flags/1", "Cannot activate without deployments", r"Add a deployment first: deployments"),
+    "archived": (400, "/flags/1", ARCHIVED, r"restore it first\. Call restore\(id\)\."),
+    "no deployments": (
+        400,
+        "/flags/1",
+        "Cannot activate without deployments",
+        r"Add a deployment to it first\. Call deployments",
+    ),
     "cohort": (400, "/flags/1/variants/on/cohorts", "Internal server error", "if a cohort does not exist"),
     "bulk cohorts": (
         400,
@@ -185,3 +190,17 @@ def test_a_refused_repeat(first: Answer, repeat: Answer, done: set[Idempotency],
         refused = write(idempotency, repeat)
         assert isinstance(refused, APIStatusError)
         assert (refused.status, refused.attempts) == (repeat.status, 1)
+
+
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+@pytest.mark.parametrize("key", ["checkout", "checkout.v2", "a/b"])
+async def test_a_key_in_the_place_of_an_id(client: AsyncExperimentClient, kind: str, key: str) -> None:
+    """The error names `find`, which looks up a key."""
+    with pytest.raises(NotFoundError, match=re.escape(f'To look up a key, call {kind}.find("{key}").')):
+        await getattr(client, kind).get(key)
+
+
+async def test_a_number_in_the_place_of_an_id(client: AsyncExperimentClient) -> None:
+    """The error about a number does not name `find`."""
+    with pytest.raises(NotFoundError, match=r"^(?!.*find)"):
+        await client.flags.get("99")
