@@ -203,9 +203,15 @@ class PendingEdit:
 
 
 def flag_edit(
-    ctx: CommandContext, kind: FlagKind, before: FlagConfig, edited: FlagConfig, *, unchanged: str = "nothing to change"
+    ctx: CommandContext,
+    kind: FlagKind,
+    before: FlagConfig,
+    edited: FlagConfig,
+    *,
+    unchanged: str = "nothing to change",
+    apply: Callable[[], object] | None = None,
 ) -> PendingEdit:
-    """Return the guarded edit that makes a flag or experiment equal to its changed copy.
+    """Return the edit that makes a flag or experiment equal to its changed copy.
 
     Args:
         ctx: the command's context.
@@ -213,6 +219,7 @@ def flag_edit(
         before: the flag or experiment as it was read.
         edited: the changed copy.
         unchanged: the message if nothing changes.
+        apply: makes the edit; by default, one guarded edit.
 
     Raises:
         InvalidInputError: If the service would refuse the edit.
@@ -222,17 +229,17 @@ def flag_edit(
     pairs = {name: (getattr(before, name), getattr(edited, name)) for name in names}
     changes = {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
     if changes:
-        _require_editable(ctx, kind, before, changes)
+        require_editable(ctx, kind, before, changes)
     return PendingEdit(
         kind.label(before),
         {"kind": kind.name, "id": before.id, "key": before.key, "project_id": before.project_id or None},
         rename_fields(changes),
-        lambda: resource.guarded_edit(before.id, lambda _: copy, base=before),
+        apply or (lambda: resource.guarded_edit(before.id, lambda _: copy, base=before)),
         unchanged,
     )
 
 
-def _require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, changes: Collection[str]) -> None:
+def require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, changes: Collection[str]) -> None:
     """Raise `InvalidInputError` if a flag or experiment cannot be edited at all, or not in its current state."""
     if isinstance(flag, Experiment) and flag.delivery_method == "web":
         raise InvalidInputError(

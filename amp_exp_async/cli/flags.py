@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import attrs
 import typer
@@ -20,6 +20,7 @@ from .edits import (
     changes_to_json,
     flag_edit,
     rename_fields,
+    require_editable,
 )
 from .options import DryRun, IncludeArchived, OptionGroup, ProjectFilter, Yes
 from .output import format_cell, format_fields, printable, to_json
@@ -314,13 +315,13 @@ def _add_decisions(app: typer.Typer) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        """End an experiment and roll out one variant to all targeted users. Asks for confirmation."""
+        """Enable an experiment and give one variant to all targeted users. Asks for confirmation."""
 
-        def preview(before: FlagConfig) -> FlagConfig:
+        def decide(before: FlagConfig, *, dry_run: bool) -> FlagConfig:
             experiments = ctx.client.experiments
-            return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=True)
+            return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=dry_run)
 
-        _decide(ctx, options.target(EXPERIMENTS, flag), preview, dry_run=dry_run, yes=yes)
+        _decide(ctx, options.target(EXPERIMENTS, flag), decide, dry_run=dry_run, yes=yes)
 
     @command(app, "roll-back")
     def roll_back(
@@ -334,17 +335,23 @@ def _add_decisions(app: typer.Typer) -> None:
     ) -> None:
         """End an experiment and disable it, so that no user gets a variant. Asks for confirmation."""
 
-        def preview(before: FlagConfig) -> FlagConfig:
-            return ctx.client.experiments.roll_back(before.id, reason, base=before, dry_run=True)
+        def decide(before: FlagConfig, *, dry_run: bool) -> FlagConfig:
+            return ctx.client.experiments.roll_back(before.id, reason, base=before, dry_run=dry_run)
 
-        _decide(ctx, options.target(EXPERIMENTS, flag), preview, dry_run=dry_run, yes=yes)
+        _decide(ctx, options.target(EXPERIMENTS, flag), decide, dry_run=dry_run, yes=yes)
 
 
-def _decide(
-    ctx: CommandContext, target: FlagTarget, preview: Callable[[FlagConfig], FlagConfig], *, dry_run: bool, yes: bool
-) -> None:
+class _Decision(Protocol):
+    """A decision that ends an experiment, or its dry run."""
+
+    def __call__(self, before: FlagConfig, *, dry_run: bool) -> FlagConfig: ...
+
+
+def _decide(ctx: CommandContext, target: FlagTarget, decide: _Decision, *, dry_run: bool, yes: bool) -> None:
     before = load(ctx.client, target)
-    edit = flag_edit(ctx, EXPERIMENTS, before, preview(before))
+    require_editable(ctx, EXPERIMENTS, before, ())
+    edited = decide(before, dry_run=True)
+    edit = flag_edit(ctx, EXPERIMENTS, before, edited, apply=lambda: decide(before, dry_run=False))
     apply_edits(ctx, [edit], dry_run=dry_run, question="End this experiment?", yes=yes)
 
 

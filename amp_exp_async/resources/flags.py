@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, Unpack
 
+import attrs
+
 from amp_exp_async import validation
+from amp_exp_async.errors import AmpExpError, EditConflictError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
 from amp_exp_async.matching import exactly_one
@@ -29,9 +32,9 @@ from amp_exp_async.validation import Validator
 from .base import EXPERIMENTS, FLAGS, Collection, CollectionResource, FlagConfigT_co, operation, parse_created
 from .deployments import AsyncFlagDeployments
 from .inclusions import AsyncCohorts, AsyncUsers
-from .optimistic import OptimisticEdit
+from .optimistic import OptimisticEdit, changed_fields, nothing_written
 from .reconcile import could_be_ours, send_creation
-from .rollout import with_rollback, with_rollout
+from .rollout import weight_changes, with_rollback, with_rollout
 from .segments import AsyncSegments, AsyncTags
 from .variants import AsyncVariants
 from .versions import AsyncVersions
@@ -385,13 +388,16 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         base: FlagConfig | None = None,
         dry_run: bool = False,
     ) -> Experiment:
-        """End an experiment and serve one variant to all targeted users, by one guarded edit.
+        """End an experiment and serve one variant to all targeted users.
 
-        It sets `decision` to `rollout`, `decision_reason` and `rolled_out_variant`, and turns `sticky_bucketing` off.
-        Each target segment gets a percentage of 100 and serves only this variant. With `everyone`,
-        `rollout_percentage` becomes 100 too. An edit cannot set the variants' own weights, which apply to users whom no
-        segment targets: if these users would get another variant, the call is rejected with the edits to make first.
-        `enabled` and the included users stay unchanged.
+        It enables the experiment, sets `decision` to `rollout`, `decision_reason` and `rolled_out_variant`, and turns
+        `sticky_bucketing` off. Each target segment gets a percentage of 100 and serves only this variant. With
+        `everyone`, `rollout_percentage` becomes 100 too. All this is one guarded edit.
+
+        If `rollout_percentage` is above 0, users whom no segment targets get variants by the variants' own weights. The
+        weights of the other variants are then set to 0 first, with one `PATCH /experiments/{id}/variants/{variant}`
+        each. If a later request fails, a note of the error says which weights were written. Included users keep their
+        variant.
 
         Args:
             id: the experiment's ID.
@@ -405,20 +411,54 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             The experiment as read after the write. In a dry run, the changed copy.
 
         Raises:
-            InvalidInputError: If the variant does not exist, the variants' weights would serve others to users whom no
-                segment targets, or a segment has a cohort condition. Nothing was written.
+            InvalidInputError: If the variant does not exist, no user would get it (no segments at 0 %; disabled without
+                a deployment), or a segment has a cohort condition. Nothing was written.
             EditConflictError: If someone else changed the same values.
 
         Example:
             `await client.experiments.roll_out("123", "treatment", "12 % more orders")`
         """
         key, text = validation.path_key("variant", variant), validation.string("reason", reason)
-        all_users = validation.boolean("everyone", everyone)
+        all_users, checked = validation.boolean("everyone", everyone), validation.boolean("dry_run", dry_run)
+        editor = OptimisticEdit(self._transport, self._collection)
+        before = await editor.read(id) if base is None else editor.checked_base(id, base)
+        with nothing_written():
+            after = with_rollout(before, key, text, everyone=all_users)
+            weights = weight_changes(before, after)
+            edited = attrs.evolve(after, rollout_weights=before.rollout_weights)
+            changed_fields(before, edited)
+        if checked:
+            return after
+        await self._set_weights(before, weights)
+        try:
+            return await editor.write(id, before, edited)
+        except AmpExpError as error:
+            _add_note_on_weights(error, weights)
+            raise
 
-        def change(experiment: Experiment) -> Experiment:
-            return with_rollout(experiment, key, text, everyone=all_users)
-
-        return await self.guarded_edit(id, change, base=base, dry_run=dry_run)
+    async def _set_weights(self, before: Experiment, weights: Mapping[str, float]) -> None:
+        """Write the weights of variants, unless others have changed weights since the experiment was read."""
+        if not weights:
+            return
+        live = (await self.get(before.id)).rollout_weights
+        if live != before.rollout_weights:
+            raise EditConflictError(
+                f"PATCH /{self._kind}/{before.id} was not sent: someone else changed the weights of the variants, from "
+                f"{format_value(before.rollout_weights)} to {format_value(live)}. "
+                "Read the experiment again and decide which weights are right.",
+                field="rollout_weights",
+                base=before.rollout_weights,
+                ours=weights,
+                theirs=live,
+            )
+        written = dict[str, float]()
+        for variant, weight in weights.items():
+            try:
+                await self.variants.edit(before.id, variant, rollout_weight=weight)
+            except AmpExpError as error:
+                _add_note_on_weights(error, written)
+                raise
+            written[variant] = weight
 
     async def roll_back(
         self, id: str, reason: str, *, base: FlagConfig | None = None, dry_run: bool = False
@@ -449,6 +489,11 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         return await self.guarded_edit(
             id, lambda experiment: with_rollback(experiment, text), base=base, dry_run=dry_run
         )
+
+
+def _add_note_on_weights(error: AmpExpError, written: Mapping[str, float]) -> None:
+    if written:
+        error.add_note(f"Weights of variants that were written: {format_value(written)}.")
 
 
 def flag_resources(transport: Transport) -> dict[Literal["flags", "experiments"], AsyncFlags | AsyncExperiments]:

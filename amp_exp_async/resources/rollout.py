@@ -7,31 +7,47 @@ from typing import Any
 import attrs
 
 from amp_exp_async import validation
-from amp_exp_async.formatting import format_value
 from amp_exp_async.models import Experiment, Maybe, Segment
 
 
 def with_rollout(experiment: Experiment, variant: str, reason: str, *, everyone: bool) -> Experiment:
-    """Return the experiment with one variant for all targeted users, or for everyone.
+    """Return the experiment enabled, with one variant for all targeted users, or for everyone.
 
     Raises:
-        InvalidInputError: If the variant does not exist, or if users whom no segment targets would get another variant:
-            an edit cannot set their weights.
+        InvalidInputError: If the variant does not exist, no user would get it, or the experiment cannot be enabled.
     """
     keys = [known.key for known in experiment.variants or ()]
     if keys and variant not in keys:
         validation.reject("variant", f"must be a variant of the experiment ({', '.join(keys)})", variant)
     percentage = 100 if everyone else experiment.rollout_percentage
-    _require_weights(experiment, variant, percentage)
+    if percentage == 0 and experiment.target_segments == []:
+        validation.reject(
+            "everyone",
+            "no user would get the variant, because the experiment has no segments and rollout_percentage is 0",
+            advice="Roll it out to everyone.",
+            code_advice="Pass everyone=True.",
+        )
+    if experiment.enabled is False and experiment.deployments == []:
+        rule = "no user would get the variant, because the experiment is disabled and has no deployment"
+        validation.reject("deployments", rule, advice="Add a deployment to it first.")
     return attrs.evolve(
         experiment,
         decision="rollout",
         decision_reason=reason,
         rolled_out_variant=variant,
         sticky_bucketing=False,
+        enabled=True,
         rollout_percentage=percentage,
+        rollout_weights=_winning_weights(experiment, variant, percentage),
         target_segments=_each_segment(experiment, percentage=100, rollout_weights={variant: 1}),
     )
+
+
+def weight_changes(before: Experiment, after: Experiment) -> dict[str, float]:
+    """Return the weights of variants to write, in an order in which some variant always has a weight."""
+    old, new = before.rollout_weights or {}, after.rollout_weights or {}
+    changes = {key: weight for key, weight in new.items() if weight != old.get(key)}
+    return dict(sorted(changes.items(), key=lambda change: change[1], reverse=True))
 
 
 def with_rollback(experiment: Experiment, reason: str) -> Experiment:
@@ -47,25 +63,12 @@ def with_rollback(experiment: Experiment, reason: str) -> Experiment:
     )
 
 
-def _require_weights(experiment: Experiment, variant: str, percentage: Any) -> None:
-    """Raise `InvalidInputError` if users whom no segment targets would get another variant."""
+def _winning_weights(experiment: Experiment, variant: str, percentage: Any) -> Maybe[dict[str, float]]:
+    """Return the weights of the variants, which apply to users whom no segment targets: only the winner has one."""
     weights = experiment.rollout_weights or {}
-    others = [key for key, weight in weights.items() if key != variant and weight]
-    if not percentage or (weights.get(variant) and not others):
-        return
-    needed = dict.fromkeys(others, 0) | ({} if weights.get(variant) else {variant: 1})
-    assignments = [f"{format_value(key)} to {weight}" for key, weight in needed.items()]
-    calls = [
-        f'variants.edit("{experiment.id}", {format_value(key)}, rollout_weight={weight})'
-        for key, weight in needed.items()
-    ]
-    validation.reject(
-        "rollout_weights",
-        f"{percentage} % of the users whom no segment targets would still get other variants, because their share is "
-        "set by the weights of the variants",
-        advice=f"First set the weights of the variants: {', '.join(assignments)}.",
-        code_advice=f"Call {', '.join(calls)}.",
-    )
+    if not percentage or not weights:
+        return experiment.rollout_weights
+    return {**dict.fromkeys(weights, 0), variant: weights.get(variant) or 1}
 
 
 def _each_segment(experiment: Experiment, **changes: Any) -> Maybe[list[Segment]]:

@@ -170,14 +170,20 @@ def test_concurrent_changes(account: Emulator, amp_exp: RunCommand, monkeypatch:
     [
         (
             ["roll-out", "price", "treatment", "--reason", "better"],
-            {"decision": "rollout", "rolledOutVariant": "treatment"},
+            {
+                "decision": "rollout",
+                "rolledOutVariant": "treatment",
+                "enabled": True,
+                "rolloutWeights": {"control": 0, "treatment": 1},
+            },
         ),
         (["roll-back", "price", "--reason", "worse"], {"decision": "rollback", "enabled": False}),
     ],
 )
 def test_decisions(account: Emulator, amp_exp: RunCommand, command: list[str], expected: dict[str, Any]) -> None:
     """The changes are shown and confirmed, and all fields that end an experiment are set."""
-    id = account.state.add_experiment(key="price", enabled=True)["id"]
+    deployments = [account.state.add_deployment()["id"]]
+    id = account.state.add_experiment(key="price", deployments=deployments, rolloutPercentage=50)["id"]
     result = amp_exp("experiments", *command)
     assert (result.status, "decision: null -> " in result.out, "Pass --yes" in result.err) == (2, True, True)
     assert writes(account) == []

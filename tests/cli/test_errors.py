@@ -96,7 +96,7 @@ def test_no_command(amp_exp: RunCommand) -> None:
         (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),
         (
             ["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"],
-            '"treatment" to 0',
+            "--everyone: no user would get the variant",
         ),
         (["users", "add", "1001", "..", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must not be"),
     ],
@@ -105,7 +105,7 @@ def test_options_instead_of_python(
     account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     """Errors of the library name options and arguments of the command line."""
-    account.state.add_experiment(key="price", rolloutPercentage=50)
+    account.state.add_experiment(key="price", rolloutPercentage=0)
     if "--base-url" in arguments:
         monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
     result = amp_exp(*arguments, stdin="a")

@@ -463,7 +463,7 @@ async def test_a_base_of_another_flag(client: AsyncExperimentClient, id: str) ->
 @pytest.mark.parametrize("decision", ["rollout", "rollback"])
 async def test_dry_runs_of_decisions(client: AsyncExperimentClient, emulator: Emulator, decision: str) -> None:
     """They return the experiment that would be written."""
-    base = await client.experiments.get(emulator.state.add_experiment()["id"])
+    base = await client.experiments.get(emulator.state.add_experiment(enabled=True, rolloutPercentage=50)["id"])
     emulator.requests.clear()
     if decision == "rollout":
         edited = await client.experiments.roll_out(base.id, "treatment", "why", base=base, dry_run=True)

@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import UNSET, AsyncExperimentClient, Experiment, InvalidInputError, Segment
-from amp_exp_async.emulator import Emulator
-from amp_exp_async.resources.rollout import with_rollout
+from amp_exp_async import (
+    UNSET,
+    AsyncExperimentClient,
+    BadRequestError,
+    EditConflictError,
+    Experiment,
+    InvalidInputError,
+    Segment,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.resources.rollout import weight_changes, with_rollout
 from tests.resources.concurrent_writers import COHORT_SEGMENT, PILOT, STAFF, sent_methods, write_elsewhere
 
 NEW: dict[str, Any] = {"name": "New", "conditions": [], "percentage": 5, "rollout_weights": {"on": 1}}
@@ -180,26 +188,97 @@ async def test_roll_out(client: AsyncExperimentClient, emulator: Emulator, exper
 
 
 @pytest.mark.parametrize(
-    ("percentage", "everyone", "weights", "steps"),
+    ("percentage", "everyone", "weights", "after"),
     [
-        (50, False, {"control": 1, "treatment": 1}, '"control", rollout_weight=0'),
-        (0, True, {"control": 2, "treatment": 0}, '"treatment", rollout_weight=1'),
-        (0, False, {"control": 1, "treatment": 1}, None),
-        (50, False, {"control": 0, "treatment": 1}, None),
-        (50, True, {"treatment": 1}, None),
+        (50, False, {"control": 1, "treatment": 1}, {"control": 0}),
+        (0, True, {"control": 2, "treatment": 0}, {"treatment": 1, "control": 0}),
+        (0, False, {"control": 1, "treatment": 1}, {}),
+        (50, False, {"control": 0, "treatment": 1}, {}),
+        (50, True, {"treatment": 3}, {}),
+        (100, False, {"control": 1, "other": 2, "treatment": 0}, {"treatment": 1, "control": 0, "other": 0}),
     ],
 )
-def test_rolling_out_to_users_without_a_segment(
-    percentage: int, everyone: bool, weights: dict[str, float], steps: str | None
+def test_weights_of_a_rollout(
+    percentage: int, everyone: bool, weights: dict[str, float], after: dict[str, float]
 ) -> None:
-    """If the variants' own weights would serve them another variant, the message names the edits to make first."""
-    experiment = Experiment(id="1", key="k", rollout_percentage=percentage, rollout_weights=weights)
-    if steps is None:
-        result = with_rollout(experiment, "treatment", "why", everyone=everyone)
-        assert result.rollout_percentage == (100 if everyone else percentage)
-    else:
-        with pytest.raises(InvalidInputError, match=steps):
-            with_rollout(experiment, "treatment", "why", everyone=everyone)
+    """Only the winner has a weight for users whom no segment targets, and it is raised first."""
+    before = Experiment(id="1", key="k", rollout_percentage=percentage, rollout_weights=weights)
+    result = with_rollout(before, "treatment", "why", everyone=everyone)
+    assert result.rollout_percentage == (100 if everyone else percentage)
+    assert list(weight_changes(before, result).items()) == list(after.items())
+
+
+async def test_rolling_out_an_ordinary_experiment(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The weights are written first, then the rest in one edit: every user gets the winner."""
+    id = str(
+        emulator.state.add_experiment(rolloutPercentage=50, deployments=[emulator.state.add_deployment()["id"]])["id"]
+    )
+    preview = await client.experiments.roll_out(id, "treatment", "why", everyone=True, dry_run=True)
+    assert sent_methods(emulator) == ["GET"]
+    result = await client.experiments.roll_out(id, "treatment", "why", everyone=True)
+
+    writes = [
+        (request.path.removeprefix("/api/1"), request.body)
+        for request in emulator.requests
+        if request.method == "PATCH"
+    ]
+    assert writes == [
+        (f"/experiments/{id}/variants/control", {"rolloutWeight": 0}),
+        (
+            f"/experiments/{id}",
+            {
+                "enabled": True,
+                "rolloutPercentage": 100,
+                "decision": "rollout",
+                "decisionReason": "why",
+                "rolledOutVariant": "treatment",
+            },
+        ),
+    ]
+    assert result.rollout_weights == preview.rollout_weights == {"control": 0, "treatment": 1}
+    assert (result.enabled, result.rollout_percentage, preview.enabled) == (True, 100, True)
+    emulator.requests.clear()
+    await client.experiments.roll_out(id, "treatment", "why", everyone=True)
+    assert sent_methods(emulator) == ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "argument"),
+    [
+        ({"rolloutPercentage": 0, "targetSegments": []}, "everyone"),
+        ({"rolloutPercentage": 100, "enabled": False, "deployments": []}, "deployments"),
+    ],
+)
+async def test_a_rollout_to_no_user(
+    client: AsyncExperimentClient, emulator: Emulator, fields: dict[str, Any], argument: str
+) -> None:
+    """A rollout that no user would get is rejected."""
+    id = str(emulator.state.add_experiment(**fields)["id"])
+    for dry_run in (True, False):
+        with pytest.raises(InvalidInputError, match="no user would get the variant") as caught:
+            await client.experiments.roll_out(id, "treatment", "why", dry_run=dry_run)
+        assert (caught.value.argument, "Nothing was written." in str(caught.value)) == (argument, True)
+    assert set(sent_methods(emulator)) == {"GET"}
+
+
+async def test_a_rollout_that_is_refused_midway(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The error says which weights were written."""
+    id = str(emulator.state.add_experiment(rolloutPercentage=100, enabled=True, deployments=["1"])["id"])
+    emulator.inject(Fault.status(400, body={"error": "no"}), method="PATCH", path=f"/experiments/{id}")
+    with pytest.raises(BadRequestError) as caught:
+        await client.experiments.roll_out(id, "treatment", "why")
+    assert caught.value.__notes__ == ['Weights of variants that were written: {"control": 0}.']
+
+
+async def test_a_rollout_over_weights_of_others(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Weights that others have changed since the reading are a conflict, and nothing is written."""
+    id = str(emulator.state.add_experiment(rolloutPercentage=100, enabled=True)["id"])
+    base = await client.experiments.get(id)
+    await client.experiments.variants.edit(id, "control", rollout_weight=9)
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match='"control": 9') as caught:
+        await client.experiments.roll_out(id, "treatment", "why", base=base)
+    assert (caught.value.field, caught.value.written, sent_methods(emulator)) == ("rollout_weights", False, ["GET"])
 
 
 async def test_roll_back(client: AsyncExperimentClient, emulator: Emulator, experiment: str) -> None:
@@ -228,7 +307,7 @@ async def test_rejected_decisions(client: AsyncExperimentClient, emulator: Emula
 
 
 async def test_a_decision_on_an_experiment_without_segments(client: AsyncExperimentClient, emulator: Emulator) -> None:
-    """Only the decision is written."""
-    id = str(emulator.state.add_experiment()["id"])
+    """No segments are written."""
+    id = str(emulator.state.add_experiment(rolloutPercentage=10, enabled=True)["id"])
     await client.experiments.roll_out(id, "treatment", "why")
-    assert "targetSegments" not in emulator.requests[2].body
+    assert not any("targetSegments" in (request.body or {}) for request in emulator.requests)
