@@ -112,6 +112,8 @@ class FlagDiffer:
     def _is_equal(self, schema: Schema, before: Any, after: Any) -> bool:
         """Return whether two values are equal in all fields to compare."""
         match schema:
+            case Array(is_set=True) if is_array(before) and is_array(after):
+                return set(before) == set(after)
             case Array() if is_array(before) and is_array(after):
                 return len(before) == len(after) and all(
                     self._is_equal(schema.items, *pair) for pair in zip(before, after, strict=True)

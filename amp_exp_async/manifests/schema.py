@@ -43,9 +43,11 @@ class Array:
 
     Attributes:
         items: the schema of its items.
+        is_set: whether neither the order nor duplicates matter.
     """
 
     items: Schema
+    is_set: bool = False
 
 
 @frozen
@@ -87,7 +89,7 @@ _BOOLEAN: JsonSchema = {"type": "boolean"}
 
 _TEXT = Scalar(validation.string, _STRING)
 _NULLABLE_TEXT = Scalar(validation.nullable(validation.string), _NULLABLE_STRING)
-_TEXTS = Array(_TEXT)
+_TEXTS = Array(_TEXT, is_set=True)
 _WEIGHTS = Scalar(validation.weights, {"type": "object", "additionalProperties": _NUMBER})
 _RESOURCE_ID = Scalar(validation.identifier, _ID, is_id=True)
 _IDS = Array(Scalar(validation.listed_id, _ID, is_id=True))

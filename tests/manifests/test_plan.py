@@ -326,6 +326,29 @@ async def test_mappings_replace_segments_and_variants(emulator: Emulator, client
     assert not await client.plan(Manifest(flags=[FlagSpec(key="a", target_segments=segments, variants=variants)]))
 
 
+@pytest.mark.parametrize(("values", "differs"), [(["DE", "US"], False), (["US"], True), (["US", "FR"], True)])
+async def test_the_order_of_values_is_no_difference(
+    emulator: Emulator, client: AsyncExperimentClient, values: list[str], differs: bool
+) -> None:
+    """Any value of a condition or filter matches, so their order has no meaning."""
+
+    def filters(values: list[str]) -> list[Any]:
+        return [{"subprop_key": "c", "subprop_op": "is", "subprop_type": "event", "subprop_value": values}]
+
+    def segments(values: list[str], weights: str) -> list[Any]:
+        return [
+            {"name": "s", "percentage": 5, "conditions": [{"prop": "c", "op": "is", "values": values}], weights: {}}
+        ]
+
+    live = {"event_type": "seen", "filters": filters(["US", "DE"])}
+    emulator.state.add_experiment(key="a", targetSegments=segments(["US", "DE"], "rolloutWeights"), exposureEvent=live)
+    event: Any = {"event_type": "seen", "filters": filters(values)}
+    spec = ExperimentSpec(key="a", target_segments=segments(values, "rollout_weights"), exposure_event=event)
+    plan = await client.plan(Manifest(experiments=[spec]))
+    changed = [name for change in plan.changes for name in change.fields]
+    assert sorted(changed) == (["exposure_event", "target_segments"] if differs else [])
+
+
 async def make_sample_plan(emulator: Emulator, client: AsyncExperimentClient) -> Plan:
     """Return a plan with several kinds of changes."""
     emulator.state.add_deployment(id="51")
