@@ -253,6 +253,8 @@ SECONDS: list[Any] = [0, -1, float("nan"), "5", True, [5]]
         *(("retry", value) for value in [None, 3, "often", RetryPolicy]),
         *(("rate_limit", value) for value in [0, 100, "100", RateLimit]),
         *(("max_concurrency", value) for value in [0, -1, 2.5, "64", True, None]),
+        *(("trace_configs", value) for value in [5, [5], aiohttp.TraceConfig()]),
+        *(("trust_env", value) for value in [1, "yes", None]),
     ],
 )
 def test_an_invalid_option(name: str, value: Any) -> None:
@@ -279,6 +281,13 @@ def test_an_invalid_limit_or_policy(cls: Any, name: str, values: list[Any]) -> N
     for value in values:
         with pytest.raises(ConfigurationError, match=name):
             cls(**{name: value})
+
+
+def test_another_event_loop_than_that_of_asyncio() -> None:
+    """An async client names asyncio and the blocking client, as under trio."""
+    call = AsyncExperimentClient(KEY).flags.get("1")
+    with pytest.raises(ConfigurationError, match=r"asyncio does not run here\. .* or use ExperimentClient"):
+        call.send(None)
 
 
 async def test_options_of_a_session() -> None:

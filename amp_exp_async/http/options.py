@@ -14,6 +14,7 @@ from amp_exp_async.validation.settings import (
     instance_of,
     optional_function,
     optional_http_url,
+    optional_list_of,
     optional_positive_seconds,
     positive_int,
     positive_seconds,
@@ -42,7 +43,7 @@ class HttpOptions:
 
     session: aiohttp.ClientSession | None = field(default=None, validator=session_of_aiohttp)
     proxy: str | None = field(default=None, validator=optional_http_url)
-    trust_env: bool = False
+    trust_env: bool = field(default=False, validator=instance_of(bool, "true or false"))
     ssl: SSLContext | aiohttp.Fingerprint | bool = field(
         default=True,
         validator=instance_of(
@@ -50,7 +51,9 @@ class HttpOptions:
             "a bool, an aiohttp.Fingerprint, or an SSLContext such as ssl.create_default_context(cafile=...)",
         ),
     )
-    trace_configs: Sequence[aiohttp.TraceConfig] | None = None
+    trace_configs: Sequence[aiohttp.TraceConfig] | None = field(
+        default=None, validator=optional_list_of(aiohttp.TraceConfig, "a list of aiohttp.TraceConfig")
+    )
     max_concurrency: int = field(default=64, validator=positive_int)
     rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit"))
     share_limit: bool = False

@@ -131,12 +131,17 @@ class HttpSession:
 
         Raises:
             ClientClosedError: If the client, or the caller's session, is closed.
-            ConfigurationError: If the client, or the caller's session, belongs to another event loop, or if this
-                release of aiohttp cannot be kept from sending a request twice.
+            ConfigurationError: If the client, or the caller's session, belongs to another event loop, if asyncio does
+                not run, or if this release of aiohttp cannot be kept from sending a request twice.
         """
         if self.closed:
             raise ClientClosedError("the client is closed. Create a new one.")
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                "asyncio does not run here. Use an async client inside asyncio.run, or use ExperimentClient."
+            ) from None
         if self._session is None:
             self._session, self._loop, self.time = self._create_session(loop), loop, loop.time
             # Created inside a loop, a semaphore of anyio takes a third of the time.

@@ -316,7 +316,7 @@ def _operations(cls: type[InclusionOperation], target: tuple[str, str, str], ids
     make = cast("Callable[..., InclusionOperation]", cls)
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     values: Iterable[str] | AsyncIterable[str] = list(read_ids(ids)) if is_file(ids) else cast("Iterable[str]", ids)
-    if isinstance(values, AsyncIterable) or not isinstance(values, Sized):
+    if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
         return (make(*target, chunk) async for chunk in _chunks(_validated(cls.member, values), size, limit))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, cast
 
 import attrs
 
@@ -78,6 +78,25 @@ def instance_of(cls: type | tuple[type, ...], expected: str) -> Callable[[object
     def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, cls):
             _reject(field, expected, value)
+
+    return validate
+
+
+def optional_list_of(cls: type, expected: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    """Return a validator that rejects anything but None or a sequence of instances of a class.
+
+    Args:
+        cls: the class.
+        expected: the words for the sequence in the message.
+    """
+
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, Sequence) or not all(
+            isinstance(item, cls) for item in cast("Sequence[object]", value)
+        ):
+            _reject(field, f"{expected}, or None", value)
 
     return validate
 

@@ -483,3 +483,14 @@ async def test_a_query_that_is_not_a_mapping_is_rejected(params: Any, rejected: 
 async def test_an_invalid_query_name_is_rejected(name: Any, rejected: Rejected) -> None:
     """Names are strings."""
     await rejected(lambda c: c.request("GET", "/flags", params={name: True}), "params name", "must be")
+
+
+@pytest.mark.parametrize("stream", ["add_many", "remove_many", "replace"])
+@pytest.mark.parametrize("ids", [5, None, "ids.txt", {"u1": 1}], ids=repr)
+async def test_ids_of_a_stream_that_are_no_list(
+    stream: str, ids: Any, client: AsyncExperimentClient, emulator: Emulator
+) -> None:
+    """A value that is neither a list nor a file is rejected when the run is created."""
+    with pytest.raises(InvalidInputError, match=r"^users: must be a list.* Nothing was sent\.$"):
+        getattr(client.flags.users, stream)("1", "on", ids)
+    assert emulator.requests == []
