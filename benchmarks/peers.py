@@ -111,7 +111,7 @@ PlainFlag: Any = _attrs_class(
 PlainPage: Any = _attrs_class(PydanticPage, flags=list[PlainFlag])
 
 
-def plain_converter() -> Converter:
+def make_plain_converter() -> Converter:
     """Return a converter that renames fields to camelCase and keeps unknown ones, as in the docs of cattrs."""
     converter = Converter()
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(value))

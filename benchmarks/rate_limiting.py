@@ -13,10 +13,7 @@ waits as long as `Retry-After` says before it asks for another token, one reques
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import math
 import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator
@@ -25,15 +22,20 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
-from measuring import arguments
-from serving import serving
-from window import NETWORKS, Others, SharedWindow, StrictWindow
 
 from amp_exp_async import AsyncExperimentClient, RateLimit, RateLimitError, RetryPolicy
 
+from .figures import Figure
+from .measurement import Size
+from .serving import serve
+from .window import NETWORKS, Others, SharedWindow, StrictWindow
+
 _WORKERS = 48
-_WARM_UP = 5.0  # seconds after which both sides have adapted to the other processes
-_RECOVERY = 10.0  # seconds after the others have stopped
+_LIMIT = 100  # requests a second
+_OTHERS = 40  # requests a second of the other processes
+_SEED = 7
+_NETWORK, _SPLIT_NETWORK, _LOOPBACK = NETWORKS
+_SIDES = ("the client", "a token bucket")
 
 Send = Callable[[], Awaitable[object]]
 
@@ -56,6 +58,14 @@ class _TokenBucket:
             await asyncio.sleep((1 - self._tokens) / self._limit)
 
 
+class _Phases(NamedTuple):
+    """Seconds until both sides have adapted to the others, until the others stop, and from then to the end."""
+
+    warm_up: float
+    others: float
+    recovery: float
+
+
 class _Exclusive(NamedTuple):
     """Shares of the limit, after the first burst and from the start, and the number of rejected requests."""
 
@@ -65,7 +75,7 @@ class _Exclusive(NamedTuple):
 
 
 class _Contended(NamedTuple):
-    """Shares, requests of the others a second, and seconds to recover; infinite if it did not recover."""
+    """Shares, requests of the others a second, and seconds to recover."""
 
     share: float
     rejected: float
@@ -80,16 +90,17 @@ async def _get_report(session: aiohttp.ClientSession, url: str) -> dict[str, Any
 
 def _exclusive(report: dict[str, Any], limit: int) -> _Exclusive:
     arrivals: list[float] = report["arrivals"]
-    # Only multiples of the limit: permits are reused in the rhythm of the first burst.
-    first = 3 * limit - 1
-    last = first + (len(arrivals) - 1 - first) // limit * limit
+    first = min(3 * limit, len(arrivals) // 2) - 1
+    # Only multiples of the limit, if there are any: permits are reused in the rhythm of the first burst.
+    periods = (len(arrivals) - 1 - first) // limit
+    last = first + periods * limit if periods else len(arrivals) - 1
     steady = (last - first) / (arrivals[last] - arrivals[first]) / limit
     return _Exclusive(steady, len(arrivals) / (arrivals[-1] - arrivals[0]) / limit, len(report["rejected"]))
 
 
-def _contended(report: dict[str, Any], limit: int, others: Others) -> _Contended:
+def _contended(report: dict[str, Any], limit: int, others: Others, phases: _Phases) -> _Contended:
     stopped_at, arrivals = report["stopped_at"][0], report["arrivals"]
-    start = stopped_at - others.seconds + _WARM_UP
+    start = stopped_at - others.seconds + phases.warm_up
     ours, rejected, theirs = (
         sum(start <= time < stopped_at for time in report[name]) for name in ("arrivals", "rejected", "others")
     )
@@ -101,9 +112,9 @@ def _contended(report: dict[str, Any], limit: int, others: Others) -> _Contended
     )
     return _Contended(
         ours / seconds / (limit - others.rate),
-        rejected / (ours + rejected),
+        rejected / max(1, ours + rejected),
         theirs / seconds,
-        next(recoveries, math.inf),
+        next(recoveries, phases.recovery),
     )
 
 
@@ -153,7 +164,9 @@ async def _compare(ours: str, baseline: str, count: int, limit: int) -> tuple[_E
         return first, second
 
 
-async def _contend(ours: str, baseline: str, limit: int, others: Others) -> tuple[_Contended, _Contended]:
+async def _contend(
+    ours: str, baseline: str, limit: int, others: Others, phases: _Phases
+) -> tuple[_Contended, _Contended]:
     """Send requests through each side while others use the key, and for some seconds more."""
     rate_limit = RateLimit(per_second=limit, per_day=None)
     async with (
@@ -161,63 +174,47 @@ async def _contend(ours: str, baseline: str, limit: int, others: Others) -> tupl
         AsyncExperimentClient("benchmark-key", base_url=ours, rate_limit=rate_limit) as client,
     ):
         sides = _sides(client, session, baseline, _TokenBucket(limit))
-        end = time.monotonic() + others.seconds + _RECOVERY
+        end = time.monotonic() + others.seconds + phases.recovery
         await asyncio.gather(*(_send_until(send, end) for send in sides for _ in range(_WORKERS)))
-        first, second = [_contended(await _get_report(session, url), limit, others) for url in (ours, baseline)]
+        first, second = [_contended(await _get_report(session, url), limit, others, phases) for url in (ours, baseline)]
         return first, second
 
 
-def _print(options: argparse.Namespace, name: str, results: tuple[Any, Any], text: str) -> None:
-    ours, baseline = results
-    if options.json:
-        text = json.dumps({"name": name, "ours": ours._asdict(), "baseline": baseline._asdict()})
-    print(text, flush=True)
+def rate_limit(size: Size) -> Iterator[Figure]:
+    """Measure the used share of a limit that only this process uses."""
+    limit, counts = size.pick(
+        (20, {_NETWORK: 50}),
+        (_LIMIT, {_NETWORK: 2_600, _SPLIT_NETWORK: 2_600, _LOOPBACK: 1_000}),
+        (_LIMIT, {_NETWORK: 10_000, _SPLIT_NETWORK: 10_000, _LOOPBACK: 2_600}),
+    )
+    for network, count in counts.items():
+        servers = [StrictWindow(limit, network, _SEED) for _ in range(2)]
+        with serve(servers[0]) as ours, serve(servers[1]) as baseline:
+            results = asyncio.run(_compare(ours, baseline, count, limit))
+        for name, result in zip(_SIDES, results, strict=True):
+            what = f"{name}, {network}"
+            yield Figure(what=what, measure="of the limit used, steadily", values=[result.share])
+            yield Figure(what=what, measure="of the limit used, with the first burst", values=[result.from_start])
+            yield Figure(what=what, measure=f"of {count:,} requests refused", values=[result.rejected])
 
 
-def _run_contended(options: argparse.Namespace, seed: int) -> None:
-    for evenly in (True, False):
-        for retry_after in (1, None):
-            others = Others(options.others, options.seconds, evenly)
-            servers = [SharedWindow(options.limit, "10 to 40 ms each way", seed, others, retry_after) for _ in range(2)]
-            with serving(servers[0]) as ours, serving(servers[1]) as baseline:
-                results = asyncio.run(_contend(ours, baseline, options.limit, others))
-            limited, bucket = results
-            name = f"others {'evenly' if evenly else 'at random'}, Retry-After: {retry_after or 'none'}"
-            text = (
-                f"shared key, {name}: share of the rest {limited.share:.3f} (token bucket {bucket.share:.3f}), "
-                f"rejected {limited.rejected:.1%} (token bucket {bucket.rejected:.1%}), "
-                f"others get {limited.others:.1f} a second (token bucket {bucket.others:.1f}), "
-                f"recovered in {limited.recovery:.1f} s (token bucket {bucket.recovery:.1f} s)"
-            )
-            _print(options, name, results, text)
+def shared_key(size: Size) -> Iterator[Figure]:
+    """Measure the used share of what others leave, and the time to use the rest once they stop."""
+    patterns = [(evenly, retry_after) for evenly in (True, False) for retry_after in (1, None)]
+    phases = size.pick(_Phases(0.2, 1.0, 0.2), _Phases(5.0, 15.0, 6.0), _Phases(5.0, 25.0, 10.0))
+    for evenly, retry_after in size.pick(patterns[:1], patterns, patterns):
+        others = Others(_OTHERS, phases.others, evenly)
+        servers = [SharedWindow(_LIMIT, _NETWORK, _SEED, others, retry_after) for _ in range(2)]
+        with serve(servers[0]) as ours, serve(servers[1]) as baseline:
+            results = asyncio.run(_contend(ours, baseline, _LIMIT, others, phases))
+        pattern = f"others {'evenly' if evenly else 'at random'}, Retry-After {retry_after or 'not sent'}"
+        for name, result in zip(_SIDES, results, strict=True):
+            yield from _contended_figures(f"{name}, {pattern}", result, phases)
 
 
-def _run_exclusive(options: argparse.Namespace, seed: int) -> None:
-    for name in NETWORKS:
-        servers = [StrictWindow(options.limit, name, seed) for _ in range(2)]
-        with serving(servers[0]) as ours, serving(servers[1]) as baseline:
-            results = asyncio.run(_compare(ours, baseline, options.requests, options.limit))
-        limited, bucket = results
-        text = (
-            f"exclusive key, {name}: share of the limit {limited.share:.3f}, {limited.from_start:.3f} from the start "
-            f"(token bucket {bucket.share:.3f}, {bucket.from_start:.3f}), "
-            f"rejected {limited.rejected} (token bucket {bucket.rejected}) of {options.requests}"
-        )
-        _print(options, name, results, text)
-
-
-def main() -> None:
-    """Run all comparisons."""
-    parser = arguments(__doc__, rounds=1)
-    parser.add_argument("--limit", type=int, default=100, help="requests a second (default 100)")
-    parser.add_argument("--requests", type=int, default=2_600, help="requests of each side (default 2600)")
-    parser.add_argument("--others", type=int, default=40, help="requests a second of other processes (default 40)")
-    parser.add_argument("--seconds", type=float, default=25.0, help="how long other processes send (default 25)")
-    options = parser.parse_args()
-    for seed in range(options.rounds):
-        _run_contended(options, seed)
-        _run_exclusive(options, seed)
-
-
-if __name__ == "__main__":
-    main()
+def _contended_figures(what: str, result: _Contended, phases: _Phases) -> Iterator[Figure]:
+    yield Figure(what=what, measure="of what others leave used", values=[result.share])
+    yield Figure(what=what, measure="of our requests refused", values=[result.rejected])
+    yield Figure(what=what, measure=f"of {_OTHERS} requests a second that others get", values=[result.others])
+    measure = f"to recover once they stop ({phases.recovery:g} s were watched)"
+    yield Figure(what=what, measure=measure, values=[result.recovery], unit="s")

@@ -20,8 +20,8 @@ class Service:
         """Return the seconds before the arrival of the next request, and before the end of its response."""
         return 0.0, 0.0
 
-    def answer(self, target: str) -> tuple[int, bytes]:
-        """Return the status and JSON body for the path and query of a request."""
+    def answer(self, method: str, target: str) -> tuple[int, bytes]:
+        """Return the status and JSON body of the response to a request for a path and query."""
         raise NotImplementedError
 
     def headers(self, status: int) -> str:  # noqa: ARG002 - used by subclasses
@@ -35,12 +35,12 @@ class Fixed(Service):
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    def answer(self, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - the response is the same for all targets
+    def answer(self, method: str, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - the response is always the same
         return 200, self._body
 
 
 @contextmanager
-def serving(service: Service) -> Iterator[str]:
+def serve(service: Service) -> Iterator[str]:
     """Serve until the block ends.
 
     Yields:
@@ -87,16 +87,16 @@ class _ServerProtocol(asyncio.Protocol):
         length = _LENGTH.search(head)
         if not end or len(body) < (0 if length is None else int(length[1])):
             return
-        target = head.split(b" ", 2)[1].decode()
+        method, target, _ = head.decode("latin-1").split(" ", 2)
         self._received = b""
         delay, response_delay = self._service.delays()
         if delay:
-            self._loop.call_later(delay, self._respond, target, response_delay)
+            self._loop.call_later(delay, self._respond, method, target, response_delay)
         else:
-            self._respond(target, response_delay)
+            self._respond(method, target, response_delay)
 
-    def _respond(self, target: str, delay: float) -> None:
-        status, body = self._service.answer(target)
+    def _respond(self, method: str, target: str, delay: float) -> None:
+        status, body = self._service.answer(method, target)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
-from serving import Service
+
+from .serving import Service
 
 NETWORKS: dict[str, Callable[[random.Random], tuple[float, float]]] = {
     "10 to 40 ms each way": lambda rng: (rng.uniform(0.010, 0.040), rng.uniform(0.010, 0.040)),
@@ -55,7 +56,7 @@ class StrictWindow(Service):
     def delays(self) -> tuple[float, float]:
         return NETWORKS[self._network](self._rng)
 
-    def answer(self, target: str) -> tuple[int, bytes]:
+    def answer(self, method: str, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - only GET is sent
         if target.endswith("/report"):
             return 200, orjson.dumps(self.report())
         now = time.monotonic()

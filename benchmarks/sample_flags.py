@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import orjson
+
 _SEED = 20261121
 _VARIANTS = ("control", "treatment", "treatment-b")
 _PROPERTIES = ("country", "platform", "version", "gp:plan", "gp:beta_tester")
@@ -12,10 +14,15 @@ _VALUES = ("US", "DE", "Android", "iOS", "4.11.0", "enterprise", "growth", "true
 _OPERATORS = ("is", "is not", "contains", "version greater than")
 
 
-def flags(count: int, seed: int = _SEED) -> list[dict[str, Any]]:
+def make_flags(count: int, seed: int = _SEED) -> list[dict[str, Any]]:
     """Return flags with JSON field names, about 1.2 KB each."""
     generator = random.Random(seed)
     return [_flag(generator, number) for number in range(count)]
+
+
+def make_flag() -> dict[str, Any]:
+    """Return one flag of 1.2 KB."""
+    return min(make_flags(100), key=lambda flag: abs(len(orjson.dumps(flag)) - 1_200))
 
 
 def _flag(generator: random.Random, number: int) -> dict[str, Any]:

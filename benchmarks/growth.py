@@ -1,0 +1,108 @@
+"""How the cost of each kind of work grows with the number of flags."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from statistics import linear_regression, median
+
+import attrs
+
+from amp_exp_async import AsyncExperimentClient, Edit, Manifest, lint, load, save
+
+from .awaited_calls import UNREACHABLE_LIMIT
+from .figures import Figure
+from .flag_service import FIRST_ID, PAGE_SIZE, PROJECT, FlagService
+from .measurement import Size, timed
+from .serving import serve
+
+
+def growth(size: Size) -> Iterator[Figure]:
+    """Measure the exponent of the cost from 1,000 flags to 100,000: 1 is proportional, 2 is quadratic."""
+    counts = size.pick([10, 20, 40], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
+    costs = [
+        _measure_all(count, repeats)
+        for count, repeats in zip(counts, size.pick([1] * 3, [5, 3, 1], [5, 3, 1]), strict=True)
+    ]
+    for work in costs[0]:
+        seconds = [cost[work] for cost in costs]
+        slope, _ = linear_regression([math.log(count) for count in counts], [math.log(second) for second in seconds])
+        yield Figure(
+            what=work,
+            measure=f"exponent of the CPU, {counts[0]:,} to {counts[-1]:,} flags",
+            values=[slope],
+            ours=[seconds[-1]],
+        )
+
+
+def _measure_all(count: int, repeats: int) -> dict[str, float]:
+    """Return the CPU seconds of each kind of work with a number of flags."""
+    with tempfile.TemporaryDirectory() as folder, serve(FlagService(count)) as base_url, asyncio.Runner() as runner:
+        client = AsyncExperimentClient("benchmark-key", base_url=base_url, rate_limit=UNREACHABLE_LIMIT)
+        try:
+            work = _Work(client, runner, count, Path(folder))
+            return {name: median(timed(run).cpu for _ in range(repeats)) for name, run in work.kinds().items()}
+        finally:
+            runner.run(client.aclose())
+
+
+class _Work:
+    """The kinds of work on a number of flags."""
+
+    def __init__(self, client: AsyncExperimentClient, runner: asyncio.Runner, count: int, folder: Path) -> None:
+        self._client = client
+        self._runner = runner
+        self._count = count
+        self._folder = folder
+        self._manifest = Manifest()
+
+    def kinds(self) -> Mapping[str, Callable[[], object]]:
+        """Return each kind of work by name, in an order in which later ones find what earlier ones made."""
+        return {
+            "list": self._list,
+            "bulk": self._bulk,
+            "journal resume": self._resume,
+            "export": self._export,
+            "save": lambda: save(self._manifest, self._folder / "flags.json"),
+            "load": lambda: load(self._folder / "flags.json"),
+            "lint": lambda: lint(self._manifest),
+            "plan": lambda: self._runner.run(self._plan(self._manifest)),
+            "apply": lambda: self._runner.run(self._apply()),
+        }
+
+    def _list(self) -> None:
+        async def read() -> None:
+            async for _ in self._client.flags.list(project_id=PROJECT, limit=PAGE_SIZE):
+                pass
+
+        self._runner.run(read())
+
+    def _bulk(self) -> None:
+        (self._folder / "journal.jsonl").unlink(missing_ok=True)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Run edits with a journal. If the journal exists, they are done already."""
+
+        async def run() -> None:
+            operations = (Edit("flags", str(FIRST_ID + number), {"enabled": True}) for number in range(self._count))
+            summary = await self._client.bulk(operations, journal=self._folder / "journal.jsonl")
+            if not summary.ok:
+                raise RuntimeError(f"not all edits were done: {summary}")
+
+        self._runner.run(run())
+
+    def _export(self) -> None:
+        self._manifest = self._runner.run(self._client.export(project_id=PROJECT))
+
+    async def _plan(self, manifest: Manifest) -> None:
+        await self._client.plan(manifest)
+
+    async def _apply(self) -> None:
+        """Apply a manifest that changes every flag."""
+        flags = [attrs.evolve(flag, enabled=not flag.enabled) for flag in self._manifest.flags]
+        plan = await self._client.plan(attrs.evolve(self._manifest, flags=flags))
+        await self._client.apply(plan)
