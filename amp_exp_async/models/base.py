@@ -49,7 +49,8 @@ class Model:
     extra: dict[str, Any] = field(factory=dict[str, Any], kw_only=True)
 
     def __repr__(self) -> str:
-        values = ((name, getattr(self, name)) for name in self._repr_fields)
+        # A traceback with local variables may show a model that is being parsed, and whose fields are not set yet.
+        values = ((name, getattr(self, name, UNSET)) for name in self._repr_fields)
         fields = ", ".join(f"{name}={value!r}" for name, value in values if value is not UNSET)
         return f"{type(self).__name__}({fields})"
 

@@ -204,6 +204,11 @@ def test_repr(value: object, shown: str) -> None:
     assert repr(value).startswith(shown)
 
 
+def test_the_repr_of_a_model_whose_fields_are_not_set_yet() -> None:
+    """It works, because a traceback of a response that cannot be parsed may show the model."""
+    assert repr(Flag.__new__(Flag)) == "Flag()"
+
+
 def test_a_large_flag_has_a_short_repr() -> None:
     """The repr of a flag with many segments fits into a log line."""
     flag = parse(Flag, {**FLAG, "targetSegments": [SEGMENT] * 20})

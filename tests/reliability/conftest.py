@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import pytest
 from amp_exp_async import AsyncBetaClient, AsyncExperimentClient
 from tests.conftest import NO_BACKOFF
 from tests.reliability.emulator_process import EmulatorProcess
+from tests.reliability.exposure import LogWatch
 from tests.reliability.figures import Figures
 
 KEY = "reliability-management-key"
@@ -62,3 +64,15 @@ async def make_client(request: pytest.FixtureRequest) -> AsyncIterator[ClientFac
 def figures(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Figures:
     """Return the figures of this test. Its module names the area in `AREA`."""
     return Figures(record_property, request.module.AREA)
+
+
+@pytest.fixture
+def log_watch() -> Iterator[LogWatch]:
+    """Turn on all logs, and return what reads them. The test says which secrets it looks for."""
+    watch, root = LogWatch([]), logging.getLogger()
+    level = root.level
+    root.addHandler(watch)
+    root.setLevel(logging.DEBUG)
+    yield watch
+    root.setLevel(level)
+    root.removeHandler(watch)

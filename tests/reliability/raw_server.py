@@ -97,6 +97,11 @@ class RawConnection:
         """Close the connection after what was sent."""
         self._writer.close()
 
+    async def aclose(self) -> None:
+        """Close the connection after what was sent, and wait until it is closed."""
+        self._writer.close()
+        await self._writer.wait_closed()
+
     def reset(self) -> None:
         """Reset the connection: the client's next read fails."""
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -1,0 +1,64 @@
+"""Every operation meets every fault: its outcome, the requests on the wire, and the account afterwards are right."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.reliability.conftest import ClientFactory
+from tests.reliability.emulator_process import EmulatorProcess
+from tests.reliability.exposure import LogWatch
+from tests.reliability.fault_matrix import Cell, Matrix
+from tests.reliability.fault_proxy import FaultProxy
+from tests.reliability.figures import Figures
+from tests.reliability.wire_faults import FAULTS, WireFault
+from tests.reliability.world import CALLS
+
+AREA = "Fault matrix"
+_SEED = 12
+_SAMPLES = 2
+
+
+@pytest.fixture(scope="session")
+def proxy(shared_emulator_process: EmulatorProcess) -> Iterator[FaultProxy]:
+    """Serve a proxy of the emulator."""
+    with FaultProxy(shared_emulator_process) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def matrix(
+    proxy: FaultProxy, emulator_process: EmulatorProcess, make_client: ClientFactory, log_watch: LogWatch
+) -> Matrix:
+    """Return a runner of cells."""
+    return Matrix(proxy, emulator_process, make_client, log_watch)
+
+
+def sample() -> list[Cell]:
+    """Return cells in which each call and each fault occurs, once and always."""
+    rng = random.Random(_SEED)
+    calls, faults = rng.sample(CALLS, len(CALLS)), rng.sample(FAULTS, len(FAULTS))
+    quick = [fault for fault in faults if not fault.is_slow]
+    cells = [Cell(call, fault, rng.random() < 0.5) for call, fault in zip(calls, itertools.cycle(quick))]
+    return cells + [Cell(rng.choice(calls), fault, rng.random() < 0.5) for fault in faults if fault.is_slow]
+
+
+@pytest.mark.parametrize("part", range(_SAMPLES))
+async def test_a_sample(matrix: Matrix, figures: Figures, part: int) -> None:
+    """Each call and each fault occurs in a sample of the matrix."""
+    for cell in sample()[part::_SAMPLES]:
+        await matrix.run(cell)
+    matrix.check(figures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+async def test_all(matrix: Matrix, figures: Figures, fault: WireFault, always: bool) -> None:
+    """Every call meets the fault."""
+    for call in CALLS:
+        await matrix.run(Cell(call, fault, always))
+    matrix.check(figures)
