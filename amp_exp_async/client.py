@@ -159,7 +159,7 @@ class AsyncClient(ABC):
             json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
 
         Returns:
-            The response body: parsed if it is JSON, else its text.
+            The response body, parsed if it is JSON, else as text.
         """
         verb = validation.string("method", method).upper()
         if not _METHOD_RE.fullmatch(verb):
@@ -459,7 +459,7 @@ class AsyncExperimentClient(AsyncClient):
         Raises:
             InvalidInputError: If the plan belongs to another service, or the journal to another plan.
 
-        Raises, while it is read:
+        Raises while it is read:
             EditConflictError: If something has changed since the plan was made, or if a step that the journal lists as
                 done was undone. The message lists all of it. Make a new plan.
             InvalidManifestError: If the desired state is no longer possible, for example because a deployment is gone.

@@ -41,7 +41,7 @@ class AsyncPager(Generic[T]):
     Leaving a loop early sends nothing more. To close the iterator at a definite moment, use
     `async with contextlib.aclosing(aiter(pager)) as items`.
 
-    Raises, while it is read:
+    Raises while it is read:
         UnexpectedResponseError: If a page differs from the API reference, if a cursor repeats, or if 100 pages in a row
             have no new item and the list still goes on.
         APIStatusError, APIConnectionError: As in every call. A page is retried, never the list from its beginning.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import amp_exp_async
+import amp_exp_async.emulator
 from amp_exp_async import AsyncExperimentClient
 from amp_exp_async.emulator import Emulator
 
@@ -147,10 +148,26 @@ def test_the_error_table_is_complete() -> None:
     assert named == {name for name in amp_exp_async.__all__ if name.endswith("Error")}
 
 
+def test_the_reference_is_complete() -> None:
+    """The pages of the API reference have every public name of the package and of the emulator once."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    listed = re.findall(r"^\.\. auto(?:class|exception|function|data):: (\w+)$", text, re.MULTILINE)
+    public = [*amp_exp_async.__all__, *amp_exp_async.emulator.__all__]
+    missing = set(public) - {"__version__"} - set(listed)
+    assert (missing, [name for name in listed if listed.count(name) > 1]) == (set(), [])
+
+
+def test_the_site_has_every_page() -> None:
+    """The table of contents and the table of pages name every page."""
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    assert {page for page in pages if f"\n{page}\n" not in index or f"({page}.md)" not in index} == set()
+
+
 def test_links_lead_somewhere() -> None:
     """Links of the README are absolute, those between pages relative, and the files and headings exist."""
     broken: list[str] = []
-    for page in (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))):
+    for page in (README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))):
         text = page.read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"^\[[\w-]+\]: (\S+)", text, re.MULTILINE)
         for link in links:
@@ -171,7 +188,7 @@ def test_links_lead_somewhere() -> None:
 def test_prose_is_wrapped() -> None:
     """No line is longer than 100 columns, except in tables, code and the targets of links."""
     long: list[str] = []
-    for page in (*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")):
+    for page in (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")):
         prose = re.sub(r"```.*?```", lambda code: "\n" * code[0].count("\n"), page.read_text("utf-8"), flags=re.DOTALL)
         for number, line in enumerate(prose.splitlines(), 1):
             if len(line) > 100 and not line.startswith(("|", "    ")) and not re.match(r"\[[\w-]+\]: ", line):

@@ -35,7 +35,7 @@ class AsyncBulkRun:
     limit. Leaving the loop early starts no further operation. Operations in flight finish, and are in the journal and
     the summary.
 
-    Raises, while it is iterated or awaited:
+    Raises while it is iterated or awaited:
         InvalidInputError: If the input has an item that is not an operation, or the journal belongs to another job.
         RateLimitError: If the daily request limit is used up. Operations that were not started are `skipped`. A rerun
             with the same journal continues from there.

@@ -42,7 +42,7 @@ class BulkRun:
 
     A run whose iterator is part of a reference cycle is not waited for: the garbage collector only stops it.
 
-    Raises, while it is read: the errors of `AsyncBulkRun`.
+    Raises while it is read: the errors of `AsyncBulkRun`.
     """
 
     def __init__(self, run: AsyncBulkRun, portal: BlockingPortal, source: CallerThreadSource | None) -> None:
