@@ -460,9 +460,9 @@ class AsyncExperimentClient(AsyncClient):
             InvalidInputError: If the plan belongs to another service, or the journal to another plan.
 
         Raises while it is read:
-            EditConflictError: If something has changed since the plan was made, or if a step that the journal lists as
-                done was undone. The message lists all of it. Make a new plan.
-            InvalidManifestError: If the desired state is no longer possible, for example because a deployment is gone.
+            EditConflictError: If something has changed since the plan was made, if a name in it stands for another
+                object or for none, or if a step that the journal lists as done was undone. The message lists all of
+                it. Make a new plan.
 
         Example::
 

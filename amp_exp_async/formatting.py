@@ -1,4 +1,4 @@
-"""Parts of messages: values as JSON on one line, truncated text, and suggestions for misspelt names."""
+"""Parts of messages: values as JSON on one line, escaped and truncated text, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,23 @@ _MAX_LENGTH = 80
 def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
     """Return a value as JSON, or the name of its type if JSON cannot hold it."""
     try:
-        return truncate(json.dumps(value, ensure_ascii=False), max_length)
+        return truncate(escape(json.dumps(value, ensure_ascii=False)), max_length)
     except (TypeError, ValueError, RecursionError):
         cls: type[object] = value if isinstance(value, type) else type(value)
         is_ours = cls.__module__.partition(".")[0] in {"builtins", "amp_exp_async"}
         return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__name__}"  # numpy.bool is not bool
+
+
+def escape(text: str) -> str:
+    """Return a text on one line: JSON escapes replace characters that control a terminal or are invisible."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape_character(char) for char in text)
+
+
+def _escape_character(char: str) -> str:
+    escaped = json.dumps(char)[1:-1]
+    return escaped if escaped != char else f"\\u{ord(char):04x}"  # json leaves U+007F
 
 
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:

@@ -191,7 +191,8 @@ class _KeyOptionError(typer.TyperException):
 
 
 def _report_usage(error: typer.TyperException) -> None:
-    message = printable(error.format_message()).replace("Value error, ", "", 1)  # added by the parser of choices
+    message = printable(" ".join(error.format_message().split("\n")))
+    message = message.replace("Value error, ", "", 1)  # added by the parser of choices
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "amp-exp"

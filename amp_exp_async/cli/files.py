@@ -17,6 +17,7 @@ from .context import CommandContext, command
 from .errors import Exit, ExitCode
 from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
 from .options import IncludeArchived, ProjectFilter
+from .output import printable
 from .plan import DetailedExitcode, Markdown, apply, plan, reject_both
 
 Format: TypeAlias = Literal["yaml", "json"]
@@ -130,7 +131,7 @@ def _lint(
     findings = lint_manifest(_manifest_to_lint(ctx, files or [], project_id), disable=disable or (), days=days)
     ctx.result = {"findings": [finding.as_json() for finding in findings]}
     for finding in findings:
-        ctx.echo(str(finding))
+        ctx.echo(printable(finding))
     if not findings:
         ctx.echo("No findings.")
         return

@@ -58,8 +58,13 @@ def to_json(value: Any) -> Any:
 
 
 def printable(value: object) -> str:
-    """Return the text of a value on one line, without characters that control a terminal or split cells."""
-    return "".join(character if character.isprintable() else " " for character in str(value))
+    """Return the text of a value on one line: escapes replace characters that control a terminal or split cells."""
+    return "".join(character if character.isprintable() else _escape(character) for character in str(value))
+
+
+def _escape(character: str) -> str:
+    escaped = json.dumps(character)[1:-1]
+    return escaped if escaped != character else f"\\u{ord(character):04x}"  # json leaves U+007F
 
 
 def printable_lines(text: str) -> str:
@@ -69,8 +74,7 @@ def printable_lines(text: str) -> str:
 
 def format_value(value: Any) -> str:
     """Return a plain value as JSON on one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(value)
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def format_cell(value: Any) -> str:

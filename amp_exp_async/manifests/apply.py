@@ -11,10 +11,11 @@ from attrs import frozen
 from amp_exp_async import validation
 from amp_exp_async.bulk import AsyncBulkRun, Operation
 from amp_exp_async.bulk.journal import as_path, completed
+from amp_exp_async.errors import InvalidManifestError
 from amp_exp_async.http import Transport
 from amp_exp_async.resources import flag_resources
 
-from .drift import raise_for_drift
+from .drift import drift_error, raise_for_drift
 from .operations import operations_for
 from .plan import Plan, make_plan
 
@@ -61,7 +62,10 @@ class _PlannedOperations:
 
     async def __aiter__(self) -> AsyncGenerator[Operation, None]:
         if self.plan:
-            current = await make_plan(self.transport, self.plan.manifest, prune=False)
+            try:
+                current = await make_plan(self.transport, self.plan.manifest, prune=False)
+            except InvalidManifestError as error:  # without drift, the plan could be made again
+                raise drift_error(map(str, error.problems)) from None
             raise_for_drift(self.plan.changes, current.changes, self.done)
         for operation in chain.from_iterable(self.operations):
             yield operation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -10,18 +9,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import unified_diff
 from itertools import islice
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import orjson
 from attrs import field, frozen
 
 from amp_exp_async import serialization
 from amp_exp_async.errors import Problem
-from amp_exp_async.formatting import format_value
+from amp_exp_async.formatting import escape
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
-from .spec import KINDS, KindName
+from .spec import KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 
@@ -47,6 +46,7 @@ class ResourceChange:
             removed, `variants.on.users`, `rollout_weights.on`. `archived` is listed without a change if the flag has
             to be restored while the other fields are changed.
         deployments: the IDs of the deployments that `fields` names by label.
+        parents: the IDs of what the manifest declares as dependencies, by name; empty text for what is to be created.
     """
 
     kind: KindName
@@ -56,6 +56,7 @@ class ResourceChange:
     action: Action
     fields: Mapping[str, FieldChange]
     deployments: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+    parents: Mapping[str, str] = field(factory=dict[str, str], repr=False)
 
     @property
     def target(self) -> str:
@@ -77,23 +78,23 @@ class ResourceChange:
         return {name: getattr(self, name) for name in names} | {
             "fields": fields,
             "deployments": dict(self.deployments),
+            "parents": dict(self.parents),
         }
 
 
-def parse_change(document: Any) -> ResourceChange:
-    """Return the change that `as_json` converted.
+def planned_action(id: str | None, fields: Mapping[str, FieldChange]) -> Action:
+    """Return the action of a planned change.
 
-    Raises:
-        KeyError, TypeError, ValueError, AttributeError: If the document is not a change.
+    Args:
+        id: the ID of the live flag; None if it is to be created.
+        fields: the changed fields.
     """
-    values = cast("dict[str, Any]", dict(document))
-    if values["kind"] not in KINDS or values["action"] not in get_args(Action):
-        raise ValueError(f"unknown change: {format_value(values['action'])} of {format_value(values['kind'])}")
-    fields = {
-        name: FieldChange(name, sides.get("before", UNSET), sides.get("after", UNSET))
-        for name, sides in values.pop("fields").items()
-    }
-    return ResourceChange(**values, fields=fields)
+    if id is None:
+        return "create"
+    archived = fields.get("archived")
+    if archived is None or archived.before == archived.after:
+        return "edit"
+    return "archive" if archived.after else "restore"
 
 
 def sort_changes(changes: Iterable[ResourceChange]) -> tuple[ResourceChange, ...]:
@@ -122,7 +123,8 @@ class ChangeSet:
         lines += [_format_warning(warning) for warning in self._warnings]
         lines.append(self.summary)
         has_colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        return "\n".join(_colour(line) if has_colour else line for line in lines)
+        escaped = map(escape, lines)
+        return "\n".join(map(_colour, escaped) if has_colour else escaped)
 
     @property
     def _warnings(self) -> tuple[Problem, ...]:
@@ -141,7 +143,8 @@ class ChangeSet:
         """Return the changes as Markdown, for a comment on a pull request."""
         parts = [f"### Flags: {self.summary}\n"]
         for change in self.changes:
-            parts.append(f"**{change.action}** `{change.kind}/{change.key}`{change.where}\n")
+            name = _code_span(escape(f"{change.kind}/{change.key}"))
+            parts.append(f"**{change.action}** {name}{escape(change.where)}\n")
             parts.append(_fence(_diff_lines(change)))
         if warnings := _fence(map(_format_warning, self._warnings)):
             parts += ["**Warnings**\n", warnings]
@@ -149,10 +152,21 @@ class ChangeSet:
 
 
 def _fence(lines: Iterable[str]) -> str:
-    """Return the lines in a code fence that is longer than any in them."""
-    body = "\n".join(lines)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
+    """Return the lines in a code fence that none of them can end."""
+    body = "\n".join(map(escape, lines))
+    fence = "`" * max(3, 1 + _longest_backticks(body))
     return f"{fence}diff\n{body}\n{fence}\n" if body else ""
+
+
+def _code_span(text: str) -> str:
+    """Return a text as inline code that no backtick in it can end."""
+    longest = _longest_backticks(text)
+    quotes, space = "`" * (1 + longest), " " if longest else ""
+    return f"{quotes}{space}{text}{space}{quotes}"
+
+
+def _longest_backticks(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
 
 
 def _format_warning(warning: Problem) -> str:
@@ -191,8 +205,7 @@ def _unified_lines(before: list[str], after: list[str]) -> Iterator[str]:
 def _format_json(value: Any) -> str:
     if value is UNSET:
         return ""
-    text = serialization.dumps(value).decode()
-    if not text.isprintable():
-        # Escape what a terminal would execute, and what would end the line.
-        return json.dumps(value) if len(text) <= _MAX_INLINE else json.dumps(value, indent=2)
-    return text if len(text) <= _MAX_INLINE else serialization.dumps(value, orjson.OPT_INDENT_2).decode()
+    text = escape(serialization.dumps(value).decode())
+    if len(text) <= _MAX_INLINE:
+        return text
+    return "\n".join(map(escape, serialization.dumps(value, orjson.OPT_INDENT_2).decode().split("\n")))

@@ -33,6 +33,16 @@ def json_equal(value: object, other: object) -> bool:
     return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
+def is_deeper_than(value: object, levels: int) -> bool:
+    """Return whether objects and arrays are nested in more levels than the given number."""
+    level = [value]
+    for _ in range(levels + 1):
+        arrays = [item for item in level if is_array(item)]
+        arrays += [list(item.values()) for item in level if is_object(item)]
+        level = [item for items in arrays for item in items]
+    return bool(level)
+
+
 def join_path(path: str, name: str) -> str:
     """Return the path of a field: `flags[0]` and `key` make `flags[0].key`."""
     return f"{path}.{name}" if path else name

@@ -1,17 +1,17 @@
-"""Drift: live flags that changed between a plan and its application."""
+"""Drift: live flags, and what they refer to, that changed between a plan and its application."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import EditConflictError
-from amp_exp_async.formatting import format_value
+from amp_exp_async.formatting import escape, format_value
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
 from .change import ResourceChange
-from .document import is_object
+from .document import is_object, json_equal
 from .operations import operations_for
 
 _MAX_VALUE = 60
@@ -35,10 +35,15 @@ def raise_for_drift(
     for change, operations in zip(planned, done, strict=True):
         now = current_by_key.get((change.kind, change.project_id, change.key))
         drift = _plan_drift(change, now) if operations is None else _rerun_drift(change, now, operations)
-        lines += [f"  {change.target}: {difference}" for difference in drift]
+        lines += [f"{change.target}: {difference}" for difference in drift]
     if lines:
-        fact = "Live flags changed since the plan was made. Nothing was written. Create a new plan."
-        raise EditConflictError("\n".join([fact, *lines]))
+        raise drift_error(lines)
+
+
+def drift_error(differences: Iterable[str]) -> EditConflictError:
+    """Return the error that lists differences from what the plan saw."""
+    fact = "Live flags, or what they refer to, changed since the plan was made. Nothing was written. Create a new plan."
+    return EditConflictError("\n".join([fact, *(f"  {escape(difference)}" for difference in differences)]))
 
 
 def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iterator[str]:
@@ -48,9 +53,21 @@ def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iter
     elif planned.id != current.id:
         yield f"ID was {planned.id or 'none'}, is now {current.id or 'none'}"
     else:
+        yield from _reference_drift(planned, current)
         for name, then, now in _pairs(planned, current):
-            if then != now:
+            if not _is_equal(then, now):
                 yield _format_drift(name, then, now)
+
+
+def _reference_drift(planned: ResourceChange, current: ResourceChange) -> Iterator[str]:
+    """Yield the names that stand for other objects than they did. What the plan creates had no ID."""
+    for noun, then, now in (
+        ("deployment", planned.deployments, current.deployments),
+        ("parent", planned.parents, current.parents),
+    ):
+        for name in then.keys() & now.keys():
+            if then[name] and then[name] != now[name]:
+                yield f"{noun} {format_value(name)} had ID {then[name]}, now has ID {now[name] or 'none'}"
 
 
 def _rerun_drift(planned: ResourceChange, current: ResourceChange | None, done: Sequence[Operation]) -> Iterator[str]:
@@ -62,6 +79,7 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange | None, done: 
     if undone and (is_finished or any(operation in done for operation in operations_for(current))):
         yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
         return
+    yield from _reference_drift(planned, current)
     for name, then, now in _pairs(planned, current):
         is_done = name not in current.fields
         is_created = planned.id is None and name in planned.fields and then.after == now.after
@@ -80,7 +98,11 @@ def _is_same(then: FieldChange, now: FieldChange) -> bool:
     """Return whether a field is unchanged. Of a variant to be removed the plan may have read more fields."""
     if then.after is now.after is UNSET and is_object(then.before) and is_object(now.before):
         return all(then.before[name] == now.before[name] for name in then.before.keys() & now.before.keys())
-    return then == now
+    return _is_equal(then, now)
+
+
+def _is_equal(then: FieldChange, now: FieldChange) -> bool:
+    return json_equal(then.before, now.before) and json_equal(then.after, now.after)
 
 
 def _is_partial(name: str, then: FieldChange, now: FieldChange) -> bool:

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError, InvalidManifestError, Problem
-from amp_exp_async.formatting import format_value, suggest, truncate
+from amp_exp_async.formatting import escape, format_value, suggest, truncate
 from amp_exp_async.models import UNSET, Segment
 
 from .document import (
@@ -25,6 +25,7 @@ from .document import (
     SourceLines,
     duplicate_key,
     is_array,
+    is_deeper_than,
     is_object,
     join_path,
 )
@@ -43,7 +44,7 @@ def raise_for_problems(problems: Iterable[Problem]) -> None:
     """Raise `InvalidManifestError` with all problems, if there are any."""
     by_line = sorted(problems, key=lambda problem: (problem.file, problem.line))
     if by_line:
-        lines = "\n".join(f"  {problem}" for problem in by_line)
+        lines = "\n".join(f"  {escape(str(problem))}" for problem in by_line)
         count = "1 problem" if len(by_line) == 1 else f"{len(by_line)} problems"
         raise InvalidManifestError(f"{count}.\n{lines}", problems=by_line)
 
@@ -139,7 +140,7 @@ class _JsonReader:
         except RecursionError:
             self._check_depth()  # finds the excess, and raises
             raise
-        if _is_deep(value):
+        if is_deeper_than(value, MAX_DEPTH):
             self._check_depth()
         if not self._is_valid:
             value = self._without_invalid(value, "")
@@ -193,16 +194,6 @@ class _JsonReader:
         if is_array(value):
             return [self._without_invalid(item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value
-
-
-def _is_deep(value: Any) -> bool:
-    """Return whether a value is nested more deeply than is allowed."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        arrays = [item for item in level if is_array(item)]
-        arrays += [list(item.values()) for item in level if is_object(item)]
-        level = [item for items in arrays for item in items]
-    return bool(level)
 
 
 class Parser:

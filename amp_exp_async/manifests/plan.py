@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import attrs
-import orjson
 from attrs import frozen
 
-from amp_exp_async import serialization, validation
+from amp_exp_async import validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
@@ -21,30 +20,30 @@ from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, FlagConfig, Segment, UnsetType
 from amp_exp_async.resources import FieldChange
 
-from .change import Action, ChangeSet, ResourceChange, parse_change, sort_changes
+from .change import ChangeSet, ResourceChange, planned_action, sort_changes
 from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
-from .document import ManifestDocument, is_array, is_object
-from .dump import to_document
+from .document import is_array, is_object
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, is_web, to_live_document
 from .operations import operations_for
-from .parse import parse_document, problem_at, raise_for_problems, unknown_variants, validated
+from .parse import problem_at, raise_for_problems, unknown_variants, validated
 from .references import (
     DeploymentResolver,
     ParentResolver,
     Project,
     check_dependencies,
     cohort_warnings,
+    declared_parents,
     inactive_parent_warnings,
     live_parents_to_plan,
     parents_to_plan,
     project_of,
     retarget,
 )
+from .saved_plan import damaged_plan, dump_plan, parse_plan
 from .schema import SCHEMAS, Array, Object, Schema
 from .service_rules import broken_rules, dependent_problems, needed_by_others, taken_key
 from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, Manifest, merge_manifests
 
-_FORMAT = "amp_exp_async plan 1"
 _NOT_FLAG_FIELDS = NOT_COMPARED | {
     "dependencies",
     "deployments",
@@ -93,14 +92,7 @@ class Plan(ChangeSet):
 
     def to_json(self) -> str:
         """Return the plan as JSON text: its `changes` and `warnings`, and what is needed to apply it."""
-        document: dict[str, Any] = {
-            "plan": _FORMAT,
-            "service": self.service,
-            "changes": [change.as_json() for change in self.changes],
-            "warnings": [attrs.asdict(warning) for warning in self.warnings],
-            "state": to_document(self.manifest),
-        }
-        return serialization.dumps(document, orjson.OPT_INDENT_2).decode() + "\n"
+        return dump_plan(self.service, self.changes, self.warnings, self.manifest)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the plan to a file, to apply it later.
@@ -120,37 +112,13 @@ class Plan(ChangeSet):
             path: the file.
 
         Raises:
-            InvalidInputError: If the file is not a plan.
+            InvalidInputError: If the file is not a plan, or is damaged.
         """
         try:
-            document: Any = serialization.loads(Path(path).read_bytes())
-            if document["plan"] != _FORMAT:
-                raise _load_error(path, f"unsupported format {format_value(document['plan'])}")
-            problems: list[Problem] = []
-            manifest = parse_document(ManifestDocument(str(path), document["state"]), problems)
-            if problems:
-                raise _load_error(path, str(problems[0]))
-            return cls(
-                service=document["service"],
-                changes=tuple(map(parse_change, document["changes"])),
-                manifest=manifest,
-                # The first plans had no warnings.
-                warnings=tuple(Problem(**warning) for warning in document.get("warnings", ())),
-            )
+            content = Path(path).read_bytes()
         except OSError as error:
-            raise _load_error(path, f"cannot be read ({format_os_error(error)})") from None
-        except InvalidInputError:
-            raise
-        except ValueError as error:  # not JSON, or a value that is not possible
-            raise _load_error(path, f"is not a plan, or damaged ({error})") from None
-        except KeyError as error:
-            raise _load_error(path, f"is not a plan, or damaged ({format_value(error.args[0])} is missing)") from None
-        except (LookupError, TypeError, AttributeError):
-            raise _load_error(path, "is not a plan, or damaged (a value has another type)") from None
-
-
-def _load_error(path: object, reason: str) -> InvalidInputError:
-    return InvalidInputError(subject=f"plan {path}", argument="plan", rule=reason, advice="Create a new plan.")
+            raise damaged_plan(path, f"cannot be read ({format_os_error(error)})") from None
+        return cls(**parse_plan(content, path))
 
 
 @frozen
@@ -248,7 +216,7 @@ async def _plan_changes(
     changes: list[ResourceChange] = []
     compared: list[tuple[_Match, ResourceChange]] = []
     for match in matches:
-        change, change_problems = _plan_change(match, deployments)
+        change, change_problems = _plan_change(match, deployments, parents)
         dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
         problems += [*change_problems, *dependency_problems]
         warnings += dependency_warnings
@@ -404,7 +372,9 @@ async def _read_parents(reader: LiveReader, matches: Sequence[_Match]) -> Parent
     )
 
 
-def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[ResourceChange | None, list[Problem]]:
+def _plan_change(
+    match: _Match, deployments: DeploymentResolver, parents: ParentResolver
+) -> tuple[ResourceChange | None, list[Problem]]:
     """Return the change of one flag, None if nothing changes, and the problems that prevent it."""
     desired, live, flag, project_id = match.desired, match.live, match.flag, match.project_id
     problems: list[Problem] = []
@@ -431,9 +401,10 @@ def _plan_change(match: _Match, deployments: DeploymentResolver) -> tuple[Resour
         key=desired.key,
         project_id=str(project_id),
         id=flag.id if flag else None,
-        action=_action(flag, fields),
+        action=planned_action(flag.id if flag else None, fields),
         fields=fields,
         deployments=deployment_ids if "deployments" in fields else {},
+        parents=declared_parents(desired, flag, parents),
     )
     return change, [*_invalid_operations(desired, change)]
 
@@ -444,15 +415,6 @@ def _invalid_operations(desired: FlagConfigSpec, change: ResourceChange) -> Iter
         operations_for(change)
     except InvalidInputError as error:
         yield problem_at(desired, error.argument, error.rule)
-
-
-def _action(flag: FlagConfig | None, fields: Mapping[str, FieldChange]) -> Action:
-    if flag is None:
-        return "create"
-    archived = fields.get("archived")
-    if archived is None or archived.before == archived.after:
-        return "edit"
-    return "archive" if archived.after else "restore"
 
 
 def _resolve_deployments(

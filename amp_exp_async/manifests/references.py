@@ -204,6 +204,12 @@ def inactive_parent_warnings(
             yield problem_at(desired, "enabled", f"{fact}: enable what it depends on first")
 
 
+def declared_parents(desired: FlagConfigSpec, live: FlagConfig | None, parents: ParentResolver) -> dict[str, str]:
+    """Return the IDs of the declared parents by name; the ID is empty if the parent is to be created."""
+    names = desired.dependencies.flags if desired.dependencies else ()
+    return {name: parents.find(name, project_of(desired, live))[0] for name in names}
+
+
 def check_dependencies(
     kind: KindName, desired: FlagConfigSpec, live: FlagConfig | None, parents: ParentResolver
 ) -> tuple[list[Problem], list[Problem]]:

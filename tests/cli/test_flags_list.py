@@ -129,7 +129,7 @@ def test_get(account: Emulator, amp_exp: RunCommand) -> None:
 
 
 def test_control_characters(account: Emulator, amp_exp: RunCommand) -> None:
-    """No output contains the control characters of a name."""
+    """Outputs show the control characters of a name as escapes."""
     account.state.add_flag(key="evil", name=EVIL, description=EVIL)
     outputs = [
         amp_exp("flags", "list", "--key", "evil").out.splitlines()[1],
@@ -141,6 +141,7 @@ def test_control_characters(account: Emulator, amp_exp: RunCommand) -> None:
     for output in outputs:
         assert not {"\x1b", "\u202e"} & set(output), output
         assert "\nline" not in output, output
+        assert r"\u001b[31mred\nline\u202e\tend" in output, output
     assert outputs[0].count("\t") == 8
 
 

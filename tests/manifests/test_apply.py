@@ -17,6 +17,7 @@ from amp_exp_async import (
     UNSET,
     AsyncExperimentClient,
     BulkError,
+    Dependencies,
     EditConflictError,
     ExperimentClient,
     ExperimentSpec,
@@ -371,6 +372,106 @@ async def test_drift_is_rejected(
     with pytest.raises(EditConflictError, match=r"variants\.on\.payload was .*, is now 2"):
         await client.apply(plan)
     assert writes(emulator) == []
+
+
+@pytest.mark.parametrize("via_file", [False, True])
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_a_deployment_label_that_stands_for_another_deployment_is_drift(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, *, is_new: bool, via_file: bool
+) -> None:
+    """The plan names the deployment by its label, and assigns the one that had the label when it was made."""
+    if not is_new:
+        emulator.state.add_flag(key="a")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", project_id="1", deployments=["web"])]))
+    if via_file:
+        plan.save(tmp_path / "plan.json")
+        plan = Plan.load(tmp_path / "plan.json")
+    await client.deployments.edit("51", label="old-web")
+    emulator.state.add_deployment(id="54", label="web")
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match=r'flags/a in project 1: deployment "web" had ID 51, now has ID 54'):
+        await client.apply(plan)
+    assert writes(emulator) == []
+
+
+async def test_a_deployment_label_that_no_deployment_has_is_drift(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """The message names it."""
+    emulator.state.add_flag(key="a")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", deployments=["web"])]))
+    await client.deployments.edit("51", label="old-web")
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match=r'deployments\[0\]: no deployment with label "web"'):
+        await client.apply(plan)
+    assert writes(emulator) == []
+
+
+async def test_a_changed_label_map_is_drift(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """A deployment that the label does not stand for is not assigned."""
+    emulator.state.add_deployment(id="54", label="ios")
+    emulator.state.add_flag(key="a")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", deployments=["web"])]))
+    [change] = plan.changes
+    changed = attrs.evolve(plan, changes=(attrs.evolve(change, deployments={"web": "54"}),))
+    with pytest.raises(EditConflictError, match='deployment "web" had ID 54, now has ID 51'):
+        await client.apply(changed)
+    assert writes(emulator) == []
+
+
+@pytest.mark.parametrize("parent", ["flag", "group"])
+async def test_a_parent_key_that_stands_for_another_object_is_drift(
+    emulator: Emulator, client: AsyncExperimentClient, parent: str
+) -> None:
+    """A dependency names a flag, an experiment or a group by its key."""
+    if parent == "flag":
+        emulator.state.add_flag(id="7", key="parent")
+    else:
+        emulator.state.add_mutex(id="7", key="parent")
+    manifest = Manifest(
+        flags=[FlagSpec(key="a", project_id="1", name="n", dependencies=Dependencies(flags={"parent": ["on"]}))]
+    )
+    plan = await client.plan(manifest)
+    assert plan.changes[0].parents == {"parent": "7"}
+    if parent == "flag":
+        await client.flags.archive("7")
+        emulator.state.add_flag(id="8", key="parent")
+    else:
+        emulator.state.update_group("mutexes", "7", key="former-parent")
+        emulator.state.add_mutex(id="8", key="parent")
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match='flags/a in project 1: parent "parent" had ID 7, now has ID 8'):
+        await client.apply(plan)
+    assert writes(emulator) == []
+
+
+async def test_a_parent_that_the_plan_creates_is_no_drift(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """It has no ID when the plan is made. A rerun with a journal finds the one that the plan has created."""
+    dependencies = Dependencies(flags={"parent": ["on"]})
+    manifest = Manifest(
+        flags=[
+            FlagSpec(key="parent", project_id="1"),
+            FlagSpec(key="a", project_id="1", name="n", dependencies=dependencies),
+        ]
+    )
+    plan = await client.plan(manifest)
+    assert plan.changes[0].parents == {"parent": ""}
+    emulator.inject(Fault.status(400), method="POST", path="/flags", nth=1)
+    assert not (await client.apply(plan, journal=tmp_path / "j")).ok
+    assert (await client.apply(plan, journal=tmp_path / "j")).ok
+    assert not await client.plan(manifest)
+
+
+async def test_a_value_of_another_type_is_drift(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """Python takes true and 1 for equal, and JSON does not."""
+    emulator.state.add_flag(key="a", variants=[{"key": "on", "payload": 0}])
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", variants=[VariantSpec(key="on", payload=True)])]))
+    [change] = plan.changes
+    fields = {"variants.on.payload": FieldChange("variants.on.payload", 0, 1)}
+    with pytest.raises(EditConflictError, match=r"variants\.on\.payload"):
+        await client.apply(attrs.evolve(plan, changes=(attrs.evolve(change, fields=fields),)))
 
 
 async def test_creation_and_completion_by_others_are_drift(emulator: Emulator, client: AsyncExperimentClient) -> None:

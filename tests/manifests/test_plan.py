@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from amp_exp_async import (
     UNSET,
     AsyncExperimentClient,
     Condition,
+    EditConflictError,
     ExperimentClient,
     ExperimentSpec,
     ExposureEvent,
@@ -22,6 +22,8 @@ from amp_exp_async import (
     InvalidManifestError,
     Manifest,
     Plan,
+    Problem,
+    ResourceChange,
     RetryPolicy,
     Segment,
     VariantSpec,
@@ -277,10 +279,11 @@ async def test_archived_deployment_is_rejected(
     plan = await client.plan(Manifest(flags=[FlagSpec(key="new", deployments=[reference])]))
     await client.deployments.edit("61", archive=True)
     emulator.state.add_flag(key="old", deployments=["61"])
-    with pytest.raises(
-        InvalidManifestError, match=f'the deployment "{reference}" is archived: restore it or use another'
-    ):
+    archived = f'the deployment "{reference}" is archived: restore it or use another'
+    with pytest.raises(EditConflictError, match=archived):
         await client.apply(plan)
+    with pytest.raises(InvalidManifestError, match=archived):
+        await client.plan(plan.manifest)
     exported = await client.export(keys=["old"])
     assert exported.of("flags")[0].deployments == ("web",)
     assert not await client.plan(exported)
@@ -414,78 +417,50 @@ async def test_markdown(emulator: Emulator, client: AsyncExperimentClient) -> No
     assert lines.count("````") == 1
 
 
-async def test_save_and_load(emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path) -> None:
-    """Nothing is lost."""
-    plan = await make_sample_plan(emulator, client)
-    plan.save(tmp_path / "plan.json")
-    assert Plan.load(tmp_path / "plan.json") == plan
-    assert json.loads(plan.to_json())["changes"][0]["fields"]["enabled"] == {"before": False, "after": True}
+HOSTILE = "\x1b[31mred\x07\x7f\x9b1m\u202eevil\u2028\nnew line`"
+ESCAPED = r"\u001b[31mred\u0007\u007f\u009b1m\u202eevil\u2028\nnew line`"
 
 
-SAVED_PLAN = Path(__file__).with_name("saved_plan.json")
-CONDITION_JSON = {"type": "property", "prop": "gp:plan", "op": "is", "values": ["pro"], "unknown": 1}
-
-
-async def test_saved_plan_in_format_1_is_applied(
-    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
-) -> None:
-    """The content of the file is fixed, because saved plans must keep working."""
-    emulator.state.add_deployment(id="51", label="web")
-    segment = {"name": "s", "conditions": [CONDITION_JSON], "percentage": 5, "rolloutWeights": {"on": 1, "gone": 1}}
-    emulator.state.add_flag(
+def test_control_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, projects, field names, values and warnings cannot control a terminal, nor start a line of their own."""
+    change = ResourceChange(
+        kind="flags",
+        key=HOSTILE,
+        project_id=HOSTILE,
         id="1",
-        key="a",
-        tags=["y", "x"],
-        variants=[{"key": "on", "payload": {"n": 1}}, {"key": "old"}],
-        rolloutWeights={"on": 1, "gone": 1},
-        targetSegments=[segment | {"new": 1}],
+        action="edit",
+        fields={HOSTILE: FieldChange(HOSTILE, HOSTILE, [HOSTILE] * 9)},
     )
-    emulator.state.add_users("flags", "1", "on", ["u2", "u1"])
-    emulator.state.add_flag(id="2", key="parent")
-    path = tmp_path / "plan.json"
-    path.write_text(SAVED_PLAN.read_text().replace("SERVICE", f"{emulator.base_url}/api/1"))
-
-    plan = Plan.load(path)
-    assert plan.summary == "1 to create, 1 to edit"
-    assert plan.to_json() == path.read_text()
-    assert (await client.apply(plan)).ok
-    assert not await client.plan(plan.manifest)
-    flag = emulator.state.flag("1")
-    assert (flag["enabled"], flag["tags"], flag["deployments"]) == (True, ["x"], ["51"])
-    assert emulator.state.users("flags", "1", "on") == ["u1", "u3"]
-
-
-@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"plan": "other"}', '{"plan": "amp_exp_async plan 1"}'])
-def test_load_rejects_other_files(tmp_path: Path, text: str | None) -> None:
-    """The message says to create a new plan."""
-    path = tmp_path / "plan.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(InvalidInputError, match=r"plan .*plan\.json: .* Create a new plan"):
-        Plan.load(path)
-
-
-@pytest.mark.parametrize(("field", "value"), [("action", "merge"), ("kind", "segments")])
-async def test_load_rejects_unknown_actions_and_kinds(
-    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, field: str, value: str
-) -> None:
-    """The plan is rejected before it is printed or applied."""
-    document = json.loads((await make_sample_plan(emulator, client)).to_json())
-    document["changes"][0][field] = value
-    (tmp_path / "plan.json").write_text(json.dumps(document))
-    with pytest.raises(InvalidInputError, match=f"damaged .*{value}"):
-        Plan.load(tmp_path / "plan.json")
-
-
-def test_load_names_what_is_missing(tmp_path: Path) -> None:
-    """The message has no class of an exception."""
-    path = tmp_path / "plan.json"
-    path.write_text('{"plan": "amp_exp_async plan 1"}')
-    with pytest.raises(InvalidInputError) as raised:
-        Plan.load(path)
-    assert str(raised.value) == f'plan {path}: is not a plan, or damaged ("state" is missing). Create a new plan.'
-    with pytest.raises(InvalidInputError, match=r"nothing: cannot be read \(No such file or directory\)\. Create"):
-        Plan.load(tmp_path / "nothing")
+    warning = Problem(HOSTILE, 1, HOSTILE, HOSTILE)
+    plan = Plan(service="s", changes=(change,), manifest=Manifest(), warnings=(warning,))
+    value = f'"{ESCAPED}"'
+    body = [f"-   {value}", "+   [", *[f"+     {value},"] * 8, f"+     {value}", "+   ]"]
+    assert str(plan).splitlines() == [
+        f"~ edit flags/{ESCAPED} in project {ESCAPED}",
+        f"    {ESCAPED}:",
+        *(f"  {line}" for line in body),
+        f"! {ESCAPED}:1: {ESCAPED}: {ESCAPED}",
+        "1 to edit",
+    ]
+    assert plan.to_markdown().splitlines() == [
+        "### Flags: 1 to edit",
+        "",
+        f"**edit** `` flags/{ESCAPED} `` in project {ESCAPED}",
+        "",
+        "```diff",
+        f"  {ESCAPED}:",
+        *body,
+        "```",
+        "",
+        "**Warnings**",
+        "",
+        "```diff",
+        f"! {ESCAPED}:1: {ESCAPED}: {ESCAPED}",
+        "```",
+    ]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert str(plan).splitlines()[0] == f"\x1b[33m~ edit flags/{ESCAPED} in project {ESCAPED}\x1b[0m"
 
 
 async def test_date_equals_midnight(emulator: Emulator, client: AsyncExperimentClient) -> None:
