@@ -78,14 +78,16 @@ class AsyncClient(ABC):
         on_attempt: Callable[[Attempt], object] | None = None,
         allow_insecure_http: bool = False,
     ) -> None:
-        # From here on no local variable contains the key, which a traceback could show.
+        # From here on no local variable contains the key or a password, which a traceback could show.
         key, api_key = None if api_key is None else Secret(api_key), None
-        endpoint = resolve_endpoint(key, region, base_url, api=self.api, allow_insecure_http=allow_insecure_http)
+        url, base_url = None if base_url is None else Secret(base_url), None
+        hidden_proxy, proxy = None if proxy is None else Secret(proxy), None
+        endpoint = resolve_endpoint(key, region, url, api=self.api, allow_insecure_http=allow_insecure_http)
         if session is not None and (trust_env or trace_configs):
             raise ConfigurationError("trust_env and trace_configs belong to the session. Set them where you create it.")
         http_options = HttpOptions(
             session=session,
-            proxy=proxy,
+            proxy=hidden_proxy,
             trust_env=trust_env,
             ssl=ssl,
             trace_configs=trace_configs,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from .errors import ConfigurationError
-from .formatting import format_value
+from .formatting import format_value, redact_userinfo
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
@@ -52,7 +52,7 @@ BETA = ApiVersion(
 
 
 class Secret:
-    """An API key that is hidden in reprs; call `reveal()` to read it."""
+    """An API key, or a URL with a password, that is hidden in reprs; call `reveal()` to read it."""
 
     __slots__ = ("_value",)
 
@@ -60,18 +60,18 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the key."""
+        """Return the secret."""
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return a text with `***` in place of the key."""
+        """Return a text with `***` in place of the secret."""
         return text.replace(self._value, "***") if len(self._value) >= _MIN_REDACTED else text
 
     def __repr__(self) -> str:
         return "Secret(***)"
 
     def __reduce__(self) -> str:
-        raise TypeError("a management API key cannot be pickled. Pass it to each process in its environment.")
+        raise TypeError("a management API key or a password cannot be pickled. Pass it in the environment.")
 
 
 @frozen
@@ -90,7 +90,7 @@ class Endpoint:
 def resolve_endpoint(
     api_key: Secret | None,
     region: str | None,
-    base_url: str | None,
+    base_url: Secret | None,
     *,
     allow_insecure_http: bool,
     api: ApiVersion = V1,
@@ -104,11 +104,15 @@ def resolve_endpoint(
     if base_url is None and not os.environ.get(api.base_url_variable):
         _reject_deployment_key(key, source)
     try:
-        url = _validate_url(_resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http)
+        return _make_endpoint(
+            key, _resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http
+        )
     except ConfigurationError as error:
-        error.subject, error.rule, error.got = map(key.redact, (error.subject, error.rule, error.got))
-        raise error.with_traceback(None) from None  # its frames show the URL, which may contain the key
-    return Endpoint(url + api.prefix, key)
+        invalid = error
+    # The frames and the cause show the URL, which may contain the key or a password.
+    invalid.subject, invalid.rule = redact_userinfo(invalid.subject), redact_userinfo(invalid.rule)
+    invalid.__cause__ = invalid.__context__ = None
+    raise invalid.with_traceback(None)
 
 
 def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
@@ -144,13 +148,21 @@ def _reject_deployment_key(key: Secret, source: str) -> None:
         )
 
 
-def _resolve_base_url(api: ApiVersion, region: str | None, base_url: str | None) -> str:
+def _make_endpoint(key: Secret, url: object, api: ApiVersion, *, allow_insecure_http: bool) -> Endpoint:
+    if isinstance(url, str) and key.redact(url) != url:
+        raise ConfigurationError(
+            argument="base_url", rule="contains the key", advice="Remove it: the key is sent separately."
+        )
+    return Endpoint(_validate_url(url, api, allow_insecure_http=allow_insecure_http) + api.prefix, key)
+
+
+def _resolve_base_url(api: ApiVersion, region: str | None, base_url: Secret | None) -> str:
     if region is not None and base_url is not None:
         raise ConfigurationError("region and base_url exclude each other. Pass one of them.")
     if region is not None:
         return _host(api, region, "region")
     if base_url is not None:
-        return base_url
+        return base_url.reveal()
     url, name = os.environ.get(api.base_url_variable, ""), os.environ.get(REGION_VARIABLE, "")
     if url and name:
         raise ConfigurationError(

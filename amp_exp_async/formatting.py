@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _MAX_LENGTH = 80
+_USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|[^/?#\s"']+@""")
 
 
 def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
@@ -37,6 +38,11 @@ def _escape_character(char: str) -> str:
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:
     """Return a text of at most `max_length` characters, with an ellipsis if some were cut."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+
+
+def redact_userinfo(text: str) -> str:
+    """Return a text with `***` in place of the user names and passwords of its URLs, with or without a scheme."""
+    return _USERINFO_RE.sub("***@", text)
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The key is in no pickle, repr, error or traceback."""
+"""The key and passwords are in no pickle, repr, error or traceback."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import amp_exp_async
-from amp_exp_async import AsyncExperimentClient, ConfigurationError
+from amp_exp_async import AsyncExperimentClient, ConfigurationError, ExperimentClient
 from amp_exp_async.emulator import Emulator, Fault
 from tests.client_config import KEY, KEY_VARIABLE, configuration_error
+from tests.leaks import leaks
 
 pytestmark = pytest.mark.usefixtures("bare_environment")
 
@@ -64,6 +65,62 @@ async def test_no_error_shows_the_key(emulator: Emulator) -> None:
 def test_the_error_for_a_url_with_the_key(url: str) -> None:
     """The message does not repeat the key."""
     assert KEY not in configuration_error(base_url=url)
+
+
+PASSWORD = "canary-password"
+PROXY = f"http://user:{PASSWORD}@127.0.0.1:9"
+
+
+@pytest.mark.parametrize("client", [AsyncExperimentClient, ExperimentClient], ids=lambda client: client.__name__)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"base_url": "https://user:<password>@host"},
+        {"base_url": "https://user:<password>@host:port"},
+        {"base_url": "ftp://user:<password>@host"},
+        {"base_url": "user:<password>@host"},
+        {"base_url": "https://user:<password>@host?query"},
+        {"base_url": "https://user:<password>@host/api/1"},
+        {"base_url": "https://<key>@host:port"},
+        {"base_url": "https://host:<key>"},
+        {"base_url": "<key>"},
+        {"base_url": "https://host/<key>"},
+        {"proxy": "socks5://user:<password>@host"},
+        {"proxy": "http://user:<password>@host:port"},
+        {"proxy": "http://user:<password>@"},
+        {"proxy": "http://user:<password>@host", "timeout": -1},
+        {"proxy": "http://user:<password>@host", "region": "mars"},
+        {"proxy": "http://user:<password>@host", "ssl": "yes"},
+        {"proxy": "http://user:<password>@host", "rate_limit": 5},
+        {"proxy": "http://user:<password>@host", "retry": None},
+    ],
+    ids=str,
+)
+def test_rejected_arguments(client: type[AsyncExperimentClient | ExperimentClient], arguments: dict[str, Any]) -> None:
+    """Neither the error, nor what it leads to, nor any frame shows the key or a password in a URL."""
+    with pytest.raises(ConfigurationError) as caught:
+        client(KEY, **{name: _fill_in(value) for name, value in arguments.items()})
+    assert leaks(caught.value, KEY, PASSWORD) == []
+
+
+def _fill_in(value: object) -> Any:
+    return value.replace("<key>", KEY).replace("<password>", PASSWORD) if isinstance(value, str) else value
+
+
+def test_a_base_url_that_contains_the_key() -> None:
+    """It is rejected, because URLs are shown."""
+    assert "contains the key" in configuration_error(base_url=f"https://host/{KEY}")
+
+
+def test_no_repr_shows_the_password_of_a_proxy() -> None:
+    """Neither a client nor its parts show it, and the headers and the URL cannot be pickled."""
+    client = AsyncExperimentClient(KEY, proxy=PROXY)
+    session = client._transport.session
+    held = [client, client._transport, session, session._options, *vars(session).values()]
+    assert PASSWORD not in "".join(map(repr, held))
+    for secret in (session._headers, session._body_headers, session._options.proxy):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(secret)
 
 
 def own_frames(error: BaseException) -> Iterator[FrameType]:

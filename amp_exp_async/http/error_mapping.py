@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import traceback
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -30,7 +31,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     ServerError,
 )
-from amp_exp_async.formatting import format_os_error, format_value
+from amp_exp_async.formatting import format_os_error, format_value, redact_userinfo
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 
 from .deadlines import connect_seconds
@@ -112,11 +113,12 @@ def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFai
         key: the key to remove from its text.
         seconds: the timeout of the attempt.
     """
-    # The tracebacks of aiohttp lead to the request's headers, which contain the key.
-    text = key.redact(str(error))
-    error.__cause__ = error.__context__ = None
-    shows_headers = isinstance(error, aiohttp.ClientResponseError) or text != str(error)
-    cause = None if shows_headers else error.with_traceback(None)
+    is_unsent = _was_connecting(error)
+    hide_frames(error)
+    # The text of a response error is the head of the request, with its headers.
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    text = redact_userinfo(key.redact(" ".join(text.split())))
+    cause = None if _shows_secrets(error, key) else error
     details = f"{type(error).__name__}: {text}" if text else type(error).__name__
     match error:
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
@@ -136,6 +138,8 @@ def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFai
             return TransportFailure(
                 f"the proxy answered {error.status}", sent=False, retryable=is_retryable, cause=cause
             )
+        case aiohttp.ClientError() | OSError() if is_unsent:
+            return TransportFailure(f"could not connect ({details})", sent=False, cause=cause)
         case TimeoutError():
             return TransportFailure(
                 f"no complete response within {seconds:.3g} s", sent=True, timeout=True, cause=cause
@@ -146,6 +150,27 @@ def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFai
             return TransportFailure(f"the connection was lost ({details})", sent=True, cause=cause)
         case _:
             return TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False, cause=cause)
+
+
+def hide_frames(error: BaseException) -> None:
+    """Remove what leads from an exception to the frames of aiohttp: they show the key and the proxy's password."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    error.__suppress_context__ = False
+    if isinstance(error, aiohttp.ClientConnectorError):
+        hide_frames(error.os_error)
+
+
+def _was_connecting(error: Exception) -> bool:
+    """Return whether aiohttp raised an exception before it had a connection to send the request over."""
+    connect = aiohttp.BaseConnector.connect.__code__
+    return any(frame.f_code is connect for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _shows_secrets(error: Exception, key: Secret) -> bool:
+    if isinstance(error, aiohttp.ClientResponseError):  # it holds the headers of the request
+        return True
+    text = repr((error, error.args, vars(error)))
+    return "BasicAuth(" in text or redact_userinfo(key.redact(text)) != text
 
 
 def retry_advice(request: Request) -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import attrs
 from attrs import define, field, frozen
 
+from amp_exp_async.config import Secret
+from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.ratelimit import RateLimit
 from amp_exp_async.validation.settings import (
     instance_of,
     optional_function,
-    optional_http_url,
     optional_list_of,
     optional_positive_seconds,
     positive_int,
@@ -24,6 +29,26 @@ from amp_exp_async.validation.settings import (
 from .deadlines import CancelScope
 from .retry import RetryPolicy
 
+# Without control characters, white space and others that URLs do not have.
+_HTTP_URL = re.compile(r"https?://[!-~]+")
+
+
+def _proxy_url(_: object, field: attrs.Attribute[Any], value: Secret | None) -> None:
+    """Reject anything but None or an HTTP URL, without showing it: it may contain a password."""
+    if value is not None and not _is_http_url(value.reveal()):
+        raise ConfigurationError(f"{field.name} must be a URL like http://host:3128, or None")
+
+
+def _is_http_url(text: object) -> bool:
+    if not isinstance(text, str) or not _HTTP_URL.fullmatch(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError if the port is invalid
+    except ValueError:
+        return False
+    return bool(parts.hostname)
+
 
 @frozen(kw_only=True)
 class HttpOptions:
@@ -31,7 +56,7 @@ class HttpOptions:
 
     Attributes:
         session: the caller's aiohttp session, which is never closed; None for an own session.
-        proxy: the URL of an HTTP proxy.
+        proxy: the URL of an HTTP proxy, which may contain a password.
         trust_env: whether to take a proxy from the environment.
         ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
         trace_configs: aiohttp's trace configurations for an own session.
@@ -42,7 +67,7 @@ class HttpOptions:
     """
 
     session: aiohttp.ClientSession | None = field(default=None, validator=session_of_aiohttp)
-    proxy: str | None = field(default=None, validator=optional_http_url)
+    proxy: Secret | None = field(default=None, validator=_proxy_url)
     trust_env: bool = field(default=False, validator=instance_of(bool, "true or false"))
     ssl: SSLContext | aiohttp.Fingerprint | bool = field(
         default=True,

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,7 +24,7 @@ from amp_exp_async.forking import leak
 from amp_exp_async.ratelimit import create_limiter
 
 from .deadlines import CancelScope, DeadlineTimer, connect_seconds
-from .error_mapping import TransportFailure, map_exception
+from .error_mapping import TransportFailure, hide_frames, map_exception
 from .locks import KeyedLocks
 from .options import HttpOptions, Usage
 from .request import Request, Response
@@ -50,6 +50,9 @@ class _Headers(CIMultiDict[str]):
 
     def __repr__(self) -> str:
         return f"<headers: {', '.join(self)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("headers with a management API key cannot be pickled.")
 
 
 class HttpSession:
@@ -188,27 +191,38 @@ class HttpSession:
             session = self.open()
         try:
             with self.deadline_timer.scope(self.time() + seconds):
-                response = await session.request(
-                    request.method,
-                    URL(self.endpoint.base_url + request.target, encoded=True),
-                    data=request.body,
-                    headers=self._headers if request.body is None else self._body_headers,
-                    # Without a body, aiohttp would declare a stream of bytes.
-                    skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
-                    timeout=_timeout(seconds),
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    proxy=self._options.proxy or self._environment_proxy(),
-                    ssl=self._options.ssl,
-                )
-                # Reading to the end, or failing, releases the connection.
-                body = await response.read()
-                return Response(request, response.status, response.headers, body, self.endpoint.key)
+                return await self._request(session, request, seconds)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return map_exception(error, self.endpoint.key, seconds)
-        return map_exception(TimeoutError(), self.endpoint.key, seconds)
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            interruption = error
+        else:
+            return map_exception(TimeoutError(), self.endpoint.key, seconds)
+        # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
+        hide_frames(interruption)
+        raise interruption
 
-    def _environment_proxy(self) -> str | None:
+    async def _request(self, session: aiohttp.ClientSession, request: Request, seconds: float) -> Response:
+        response = await session.request(
+            request.method,
+            URL(self.endpoint.base_url + request.target, encoded=True),
+            data=request.body,
+            headers=self._headers if request.body is None else self._body_headers,
+            # Without a body, aiohttp would declare a stream of bytes.
+            skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
+            timeout=_timeout(seconds),
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self._proxy(),
+            ssl=self._options.ssl,
+        )
+        # Reading to the end, or failing, releases the connection.
+        body = await response.read()
+        return Response(request, response.status, response.headers, body, self.endpoint.key)
+
+    def _proxy(self) -> str | None:
+        if self._options.proxy is not None:
+            return self._options.proxy.reveal()
         # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
         if not self._options.trust_env:
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
@@ -12,9 +11,6 @@ import attrs
 
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.formatting import format_value
-
-# Without control characters, white space and others that URLs do not have.
-_HTTP_URL = re.compile(r"https?://[!-~]+")
 
 
 def positive_int(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -45,13 +41,6 @@ def optional_positive_seconds(instance: object, field: attrs.Attribute[Any], val
     """Reject anything but None or a finite number above 0."""
     if value is not None:
         positive_seconds(instance, field, value)
-
-
-def optional_http_url(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    """Reject anything but None or an HTTP URL."""
-    if value is not None and not (isinstance(value, str) and _HTTP_URL.fullmatch(value)):
-        # Without the value: the URL of a proxy may contain a password.
-        raise ConfigurationError(f"{field.name} must be a URL like http://host:3128, or None")
 
 
 def optional_function(_: object, field: attrs.Attribute[Any], value: object) -> None:

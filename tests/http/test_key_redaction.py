@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -22,35 +21,10 @@ from amp_exp_async import (
     UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.leaks import leaks
 
 KEY = "emulator-management-key"
 ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, its causes and its contexts, including those that a traceback does not show."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [other for other in (current.__cause__, current.__context__) if other is not None]
-
-
-def leaks(error: BaseException, key: str) -> list[str]:
-    """Return where the key leaks: texts and attributes of the errors, and local variables of their frames."""
-    places = []
-    for linked in chain(error):
-        name = type(linked).__name__
-        texts = {"str": str(linked), "repr": repr(linked), "args": repr(linked.args), "vars": repr(vars(linked))}
-        places += [f"{source} of {name}" for source, text in texts.items() if key in text]
-        for frame, line in traceback.walk_tb(linked.__traceback__):
-            if frame.f_code.co_filename != __file__:
-                variables = [variable for variable, value in frame.f_locals.items() if key in repr(value)]
-                places += [f"{variable} in {frame.f_code.co_qualname}:{line} of {name}" for variable in variables]
-    return places
 
 
 def test_the_search_for_leaks() -> None:
@@ -73,11 +47,14 @@ def test_the_search_for_leaks() -> None:
 ECHO = f'{{"sent": "Bearer {KEY}"}}'
 
 
+def echo(status: int) -> Fault:
+    return Fault("status", code=status, headers=(("X-Echo", f"Bearer {KEY}"),), body=ECHO.encode())
+
+
 @pytest.mark.parametrize("status", [302, 400, 401, 429, 500])
 async def test_an_echoed_key_is_redacted(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
     """A response with the key in its body and headers leads to an error without it."""
-    fault = Fault("status", code=status, headers=(("X-Echo", f"Bearer {KEY}"),), body=ECHO.encode())
-    emulator.inject(fault)
+    emulator.inject(echo(status))
     with pytest.raises(APIStatusError) as caught:
         await client.with_options(retry=ONCE).flags.get("1")
     assert caught.value.body == {"sent": "Bearer ***"}
@@ -146,7 +123,7 @@ async def answering(reply: bytes) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize(
     "reply",
-    [f"Bearer {KEY}\r\n\r\n", f"HTTP/1.1 200 OK\r\nBearer {KEY}\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", ""],
+    ["Bearer <key>\r\n\r\n", "HTTP/1.1 200 OK\r\nBearer <key>\r\n\r\n", "HTTP/1.1 OK\r\n\r\n", ""],
     ids=["echo for a status", "echo for a header", "no status", "nothing"],
 )
 async def test_a_server_without_http(reply: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +131,7 @@ async def test_a_server_without_http(reply: str, caplog: pytest.LogCaptureFixtur
     caplog.set_level("DEBUG", logger="amp_exp_async")
     seen: list[Attempt] = []
     async with (
-        answering(reply.encode()) as url,
+        answering(reply.replace("<key>", KEY).encode()) as url,
         AsyncExperimentClient(KEY, base_url=url, retry=ONCE, on_attempt=seen.append) as client,
     ):
         with pytest.raises(APIConnectionError) as caught:
