@@ -17,6 +17,7 @@ from amp_exp_async.models import UNSET, Condition, Segment, UnsetType
 
 from .conditions import contradiction
 from .context import Finding, LintContext, Matches, Rule
+from .values import doubts
 
 _ALL_USERS = 100
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
@@ -131,6 +132,19 @@ def _segment_never_matches(context: LintContext) -> Matches:
             if reason := _never_matches(segment) or _is_preempted(spec, index):
                 field, message = reason
                 yield spec, problem_at(spec, f"target_segments[{index}].{field}", message)
+
+
+def _condition_never_matches(context: LintContext) -> Matches:
+    for spec in context.active:
+        for number, segment in enumerate(spec.target_segments or ()):
+            path = f"target_segments[{number}]"
+            if isinstance(segment.percentage, float | int) and 0 < segment.percentage < 1:
+                fact = f"is {segment.percentage:g} percent of the users"
+                advice = f"if you mean {segment.percentage * 100:g} percent, write {segment.percentage * 100:g}"
+                yield spec, problem_at(spec, f"{path}.percentage", f"{fact}: {advice}")
+            for index, condition in enumerate(segment.conditions or ()):
+                for field, message in doubts(condition):
+                    yield spec, problem_at(spec, f"{path}.conditions[{index}].{field}", message)
 
 
 def _never_matches(segment: Segment) -> tuple[str, str] | None:
@@ -272,6 +286,10 @@ _RULES: dict[str, tuple[Rule, str]] = {
     ),
     "unknown-variant-weight": (_unknown_variant_weight, "A weight names a variant that does not exist."),
     "segment-never-matches": (_segment_never_matches, "A segment gives no user a variant."),
+    "condition-never-matches": (
+        _condition_never_matches,
+        "A condition has a property, operator or value that no user has, or a segment has a percentage below 1.",
+    ),
     "email-inclusion": (_email_inclusion, "A variant includes IDs that look like e-mail addresses."),
     "unused-variant": (_unused_variant, "A variant has no weight and includes no users."),
     "stale-tag": (_stale_tag, "A tag has a date that has passed, or only archived flags have it."),

@@ -127,7 +127,8 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             id: the flag's or experiment's ID.
             segment: the segment's name.
             prop: the condition's property. Custom properties have the prefix `gp:`.
-            values: the values to add, at least one.
+            values: the values to add, at least one. A value that no user can have is rejected: a blank or padded one,
+                or several addresses in one.
             case: `exact` compares values as they are. `ignore` skips a value that exists in another case. `lower`
                 converts new values to lower case, then compares as `exact`. Existing values are never changed.
             op: the condition's operator.
@@ -148,9 +149,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             validation.string("prop", prop),
             validation.string("op", op),
         )
-        new = validation.strings("values", values)
-        if not new:
-            validation.reject("values", "must contain at least one value")
+        new = validation.condition_values("values", values)
         _case_policy("case", case)
         return await self._edit(
             id, lambda segments: add_condition_values(segments, name, (prop, op), new, case), reapply=True

@@ -3,7 +3,7 @@
 What is invalid is rejected with `InvalidInputError` before a request is sent.
 """
 
-from .models import condition, exposure_event, segment, slots, variants
+from .models import OPERATORS, condition, exposure_event, segment, slots, variants
 from .values import (
     MAX_ADDED,
     MAX_PAGE,
@@ -12,6 +12,7 @@ from .values import (
     aware_datetime,
     boolean,
     changes,
+    condition_values,
     cursor,
     date_or_datetime,
     existing_key,
@@ -43,6 +44,7 @@ from .values import (
     sequence,
     string,
     strings,
+    value_problem,
     weights,
     word,
 )
@@ -51,11 +53,13 @@ __all__ = [
     "MAX_ADDED",
     "MAX_PAGE",
     "MAX_REMOVED",
+    "OPERATORS",
     "Validator",
     "aware_datetime",
     "boolean",
     "changes",
     "condition",
+    "condition_values",
     "cursor",
     "date_or_datetime",
     "existing_key",
@@ -90,6 +94,7 @@ __all__ = [
     "slots",
     "string",
     "strings",
+    "value_problem",
     "variants",
     "weights",
     "word",

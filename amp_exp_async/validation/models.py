@@ -33,14 +33,14 @@ M = TypeVar("M", bound=Model)
 
 _MAX_SLOTS = 20
 _SEGMENT_FIELDS = ("name", "conditions", "percentage", "rollout_weights")
-_OPS = (
+OPERATORS = (
     *("is", "is not", "contains", "does not contain"),
     *("less", "less or equal", "greater", "greater or equal"),
     *("set is", "set is not", "set contains", "set does not contain", "glob match", "glob does not match"),
     *("version less than", "version less than or equal to", "version greater than"),
     "version greater than or equal to",
 )
-_op = word(*_OPS)
+_op = word(*OPERATORS)
 
 
 def condition(argument: str, value: Any) -> Condition:

@@ -25,6 +25,7 @@ _MAX_ID_DIGITS = 19  # every such number fits into 64 bits, the maximum of JSON 
 _INT64 = 2**63
 _UINT64 = 2**64
 _MAX_DEPTH = 100
+_EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 _RESERVED_VARIANT = "off"
 
 
@@ -243,6 +244,28 @@ def list_of(validator: Validator) -> Validator:
 def strings(argument: str, value: Any) -> list[str]:
     """Require a list of strings."""
     return cast("list[str]", list_of(string)(argument, value))
+
+
+def value_problem(value: str) -> str | None:
+    """Return why no user can have a value of a condition; None if a user may have it."""
+    if not value.strip():
+        return "is blank, so no user has it: remove it"
+    if value != value.strip():
+        return "begins or ends with white space, so no user has it: remove the white space"
+    if len(_EMAIL.findall(value)) > 1:
+        return "joins several addresses, so no user has it: write each as its own item"
+    return None
+
+
+def condition_values(argument: str, value: Any) -> list[str]:
+    """Require values of a condition that a user can have, at least one."""
+    valid = strings(argument, value)
+    if not valid:
+        reject(argument, "must contain at least one value")
+    for index, item in enumerate(valid):
+        if problem := value_problem(item):
+            reject(f"{argument}[{index}]", problem, item)
+    return valid
 
 
 def listed_id(argument: str, value: Any) -> str:

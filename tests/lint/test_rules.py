@@ -222,7 +222,7 @@ ONE_CONDITION = conditions(("is", ["y", "x"]))
 def test_segment_never_matches(segments: list[Segment], paths: list[str]) -> None:
     """The field of the finding shows the reason."""
     manifest = Manifest(flags=[FlagSpec(key="a", variants=[ON], target_segments=segments)])
-    findings = lint(manifest, now=NOW, disable=["unknown-variant-weight"])
+    findings = lint(manifest, now=NOW, disable=["unknown-variant-weight", "condition-never-matches"])
     assert [(finding.rule, finding.field) for finding in findings] == [
         ("segment-never-matches", f"a.target_segments{field}") for field in paths
     ]
@@ -420,6 +420,48 @@ def test_invalid_manifest_is_rejected() -> None:
         lint(path)
     with pytest.raises(InvalidManifestError, match=r"flags\[0\]\.rollout_percentage"):
         lint(Manifest(flags=[FlagSpec(key="a", rollout_percentage=101)]))
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (Condition("gp:plan", "is", ["pro"]), {}),
+        (Condition("grp:org", "is", ["acme"]), {}),
+        (Condition("country", "is not", ["United States"]), {}),
+        (Condition("city", "is", ["Washington, DC"]), {}),
+        (Condition("plan", "is", ["pro"]), {"prop": '"gp:plan"'}),
+        (Condition("Country", "is", ["US"]), {"prop": 'did you mean "country"?'}),
+        (Condition("Device Type", "is", ["x"]), {"prop": 'did you mean "device_type"?'}),
+        (Condition("country", "equals", ["US"]), {"op": "not a documented operator"}),
+        (Condition("country", "is not ", ["US"]), {"op": 'did you mean "is not"?'}),
+        (Condition("country", "is", ["", "US", " "]), {"values[0]": "is blank", "values[2]": "is blank"}),
+        (Condition("country", "is", ["US "]), {"values[0]": "white space"}),
+        (Condition("gp:email", "is", ["a@x.com;b@x.com"]), {"values[0]": "several addresses"}),
+        (Condition("gp:email", "is", ["a@x.com, b@x.com"]), {"values[0]": "several addresses"}),
+        (Condition("country", "is", ["US,CA"]), {"values[0]": "has a comma"}),
+        (Condition("country", "is"), {}),
+        (Condition("plan", "equals", [""], type="cohort"), {}),
+    ],
+)
+def test_condition_never_matches(condition: Condition, found: dict[str, str]) -> None:
+    """The finding names the field of the condition and what to write."""
+    segments = [segment(conditions=[condition])]
+    findings = lint(
+        Manifest(flags=[FlagSpec(key="a", target_segments=segments)]), now=NOW, disable=["segment-never-matches"]
+    )
+    fields = {
+        finding.field.removeprefix("a.target_segments[0].conditions[0]."): finding.message for finding in findings
+    }
+    assert fields.keys() == found.keys()
+    assert [text for field, text in found.items() if text not in fields[field]] == []
+
+
+@pytest.mark.parametrize(("percentage", "is_found"), [(0.2, True), (0.999, True), (1, False), (0, False), (20, False)])
+def test_a_percentage_that_looks_like_a_share(percentage: float, is_found: bool) -> None:
+    """A percentage between 0 and 1 is often meant as a share."""
+    fields = {"target_segments": [segment(percentage)]}
+    found = ("condition-never-matches", "target_segments[0].percentage") in findings_of(**fields)
+    assert found == is_found
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
