@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -51,8 +52,12 @@ class Model:
     def __repr__(self) -> str:
         # A traceback with local variables may show a model that is being parsed, and whose fields are not set yet.
         values = ((name, getattr(self, name, UNSET)) for name in self._repr_fields)
-        fields = ", ".join(f"{name}={value!r}" for name, value in values if value is not UNSET)
+        fields = ", ".join(f"{name}={_short_repr(value)}" for name, value in values if value is not UNSET)
         return f"{type(self).__name__}({fields})"
+
+
+def _short_repr(value: object) -> str:
+    return f"<{value:%Y-%m-%d %H:%M:%S} UTC>" if isinstance(value, datetime) else repr(value)
 
 
 @frozen(repr=False)

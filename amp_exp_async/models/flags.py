@@ -186,7 +186,7 @@ class Version(Model, Generic[FlagConfigT_co]):
         created_at: the time of the change, in UTC.
     """
 
-    _repr_fields: ClassVar[tuple[str, ...]] = ("version", "config")
+    _repr_fields: ClassVar[tuple[str, ...]] = ("version", "config", "created_by", "created_at")
 
     version: int
     config: FlagConfigT_co

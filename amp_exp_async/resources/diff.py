@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -15,6 +16,7 @@ from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, FlagConfig, Model
 
 _MAX_VALUE_LENGTH = 1000
+_MAX_ITEMS = 20  # of each sign
 # Metadata about a flag: these differ after every write.
 _METADATA = frozenset({"created_by", "created_at", "last_modified_by", "last_modified_at", "extra"})
 
@@ -76,8 +78,8 @@ def format_diff(location: str, before: Any, after: Any) -> Iterator[str]:
             return
     old_strings, new_strings = _strings(before), _strings(after)
     if old_strings is not None and new_strings is not None and old_strings != new_strings:
-        added = [f"+{format_value(text)}" for text in (new_strings - old_strings).elements()]
-        removed = [f"-{format_value(text)}" for text in (old_strings - new_strings).elements()]
+        added = _format_items("+", new_strings - old_strings)
+        removed = _format_items("-", old_strings - new_strings)
         yield f"{location}: {', '.join([*added, *removed])}"
         return
     yield f"{location}: {_format(before)} -> {_format(after)}"
@@ -106,6 +108,14 @@ def _list_keys(items: Sequence[Model]) -> Sequence[object]:
 def _strings(value: Any) -> Counter[str] | None:
     """Return the items of a list of strings, or None for any other value."""
     return Counter(value) if value.__class__ is list and all(item.__class__ is str for item in value) else None
+
+
+def _format_items(sign: str, items: Counter[str]) -> Iterator[str]:
+    """Yield the first items, each with a sign, and the number of the others."""
+    for text in islice(items.elements(), _MAX_ITEMS):
+        yield f"{sign}{format_value(text)}"
+    if (omitted := items.total() - _MAX_ITEMS) > 0:
+        yield f"{sign}{omitted} more"
 
 
 def _format(value: Any) -> str:

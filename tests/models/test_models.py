@@ -189,6 +189,15 @@ def test_evolve_keeps_unknown_fields(model: Any, name: str, json_name: str) -> N
         (parse(Flag, FLAG), "Flag(id='1', key='checkout', enabled=True)"),
         (parse(Experiment, EXPERIMENT), "Experiment(id='1', key='checkout', enabled=True)"),
         (Version(version=2, config=parse(Flag, FLAG)), "Version(version=2, config=Flag(id='1', key='checkout', "),
+        (
+            Version(
+                version=2, config=parse(Flag, FLAG), created_by="7", created_at=datetime(2026, 1, 2, 3, tzinfo=UTC)
+            ),
+            (
+                "Version(version=2, config=Flag(id='1', key='checkout', enabled=True), created_by='7', "
+                "created_at=<2026-01-02 03:00:00 UTC>)"
+            ),
+        ),
         (Created("1"), "Created(id='1')"),
         (Deployment("1", label=None), "Deployment(id='1', label=None)"),
         (parse(MutexSlot, SLOT), "MutexSlot(index=1, percentage=50, experiments=['1'])"),

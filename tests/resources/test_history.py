@@ -191,3 +191,11 @@ async def test_an_experiment(client: AsyncExperimentClient, emulator: Emulator) 
     assert set(restored.differences) == {"end_date"}
     assert restored.not_restorable == {}  # a version has no state
     assert emulator.state.experiment(id)["endDate"] == "2026-01-01"
+
+
+def test_a_long_list_is_short() -> None:
+    """A change of thousands of values shows the first ones, and the number of the others."""
+    before = ["old", *(f"user-{number}" for number in range(2000))]
+    text = str(FieldChange("tags", before, ["new", *before[:1], *before[101:]]))
+    assert text.startswith('tags: +"new", -"user-0", -"user-1", ')
+    assert text.endswith('-"user-19", -80 more')
