@@ -8,16 +8,12 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import amp_exp_async
 
-NAMES = sorted(
-    name
-    for name, value in vars(amp_exp_async).items()
-    if not name.startswith("_") and not isinstance(value, ModuleType)
-)
+NAMES = sorted(name for name in amp_exp_async.__all__ if not name.startswith("_"))
 CLASSES = [name for name in NAMES if inspect.isclass(getattr(amp_exp_async, name))]
 
 

@@ -4,10 +4,25 @@ It serves version 1 and the Beta API over real HTTP, with the documented limits 
 with the client, so that a misreading of the API reference cannot hide in both.
 """
 
-from amp_exp_async.emulator.faults import Fault
-from amp_exp_async.emulator.routes import ApiKey
-from amp_exp_async.emulator.server import Emulator, serve
-from amp_exp_async.emulator.service import RecordedRequest
-from amp_exp_async.emulator.store import EmulatorState, StateError
+TYPE_CHECKING = False  # importing it from typing takes longer than all the rest
+if TYPE_CHECKING:
+    from .faults import Fault
+    from .routes import ApiKey
+    from .server import Emulator, serve
+    from .service import RecordedRequest
+    from .store import EmulatorState, StateError
+else:
+    from amp_exp_async.lazy_imports import lazy_imports
+
+    __getattr__, __dir__ = lazy_imports(
+        __name__,
+        {
+            "faults": ("Fault",),
+            "routes": ("ApiKey",),
+            "server": ("Emulator", "serve"),
+            "service": ("RecordedRequest",),
+            "store": ("EmulatorState", "StateError"),
+        },
+    )
 
 __all__ = ["ApiKey", "Emulator", "EmulatorState", "Fault", "RecordedRequest", "StateError", "serve"]

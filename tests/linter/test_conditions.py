@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async import Condition
-from amp_exp_async.lint.conditions import contradiction
+from amp_exp_async.linter.conditions import contradiction
 
 
 def conditions(*tests: tuple[str, list[str]], prop: str = "gp:a") -> list[Condition]:

@@ -27,7 +27,7 @@ from amp_exp_async import (
     lint,
     load,
 )
-from tests.lint.test_conditions import conditions
+from tests.linter.test_conditions import conditions
 from tests.manifests.strategies import manifests
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

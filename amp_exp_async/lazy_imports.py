@@ -1,0 +1,41 @@
+"""Names of a package that are imported when they are first used.
+
+Importing all modules takes longer than importing aiohttp, and most programs need only some of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False  # importing it from typing takes longer than all the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+
+def lazy_imports(
+    package: str, names_of: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the functions `__getattr__` and `__dir__` of a package (PEP 562).
+
+    No name may also be the name of a module of the package: importing that module would replace the name's value.
+
+    Args:
+        package: the name of the package.
+        names_of: the names that each module of the package provides.
+    """
+    module_of = {name: module for module, names in names_of.items() for name in names}
+
+    def get(name: str) -> Any:
+        namespace = sys.modules[package]
+        if name not in module_of:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=namespace)
+        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        setattr(namespace, name, value)  # this function is not called for the name again
+        return value
+
+    def list_names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *module_of})
+
+    return get, list_names
