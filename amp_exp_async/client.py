@@ -29,6 +29,7 @@ from amp_exp_async.http import (
     RetryPolicy,
     Transport,
     Usage,
+    resolve_shutdown_timeout,
 )
 from amp_exp_async.manifests import Manifest, Plan
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
@@ -77,6 +78,7 @@ class AsyncClient(ABC):
         trace_configs: Sequence[aiohttp.TraceConfig] | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
         allow_insecure_http: bool = False,
+        shutdown_timeout: float | None = 5.0,
     ) -> None:
         # From here on no local variable contains the key or a password, which a traceback could show.
         key, api_key = None if api_key is None else Secret(api_key), None
@@ -94,6 +96,7 @@ class AsyncClient(ABC):
             max_concurrency=max_concurrency,
             rate_limit=RateLimit(per_second=None, per_day=None) if rate_limit is None else rate_limit,
             share_limit=rate_limit is not None,
+            shutdown_timeout=shutdown_timeout,
         )
         call_options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
         self._bind(Transport(HttpSession(endpoint, http_options), call_options), owner=True)
@@ -116,6 +119,11 @@ class AsyncClient(ABC):
     def usage(self) -> Usage:
         """The requests sent so far by this client and its copies."""
         return self._transport.session.usage
+
+    @property
+    def shutdown_timeout(self) -> float | None:
+        """The seconds that closing waits for writes in flight; None to wait until they end."""
+        return self._transport.session.shutdown_timeout
 
     def with_options(
         self,
@@ -187,14 +195,24 @@ class AsyncClient(ABC):
         """Reset the client in a forked child, without touching the connections of the parent."""
         self._transport.session.after_fork()
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
         """Close the client. Idempotent.
 
-        Bulk runs start no further operation and finish those in flight. Other calls in flight raise
-        `ClientClosedError`. Creations and removals by index that were sent raise `OutcomeUnknownError`.
+        Bulk runs start no further operation. Reads, and writes that were not sent yet, raise `ClientClosedError` at
+        once. Writes in flight have `shutdown_timeout` seconds to finish. Then they are cancelled: their operations of
+        bulk runs are `unknown`, creations and removals by index raise `OutcomeUnknownError`, and other writes raise
+        `ClientClosedError`. If this call is cancelled, it cancels them at once.
+
+        Args:
+            shutdown_timeout: seconds to wait for writes in flight; None to wait until they end. By default as given to
+                the constructor.
+
+        Raises:
+            ConfigurationError: If the argument is neither None nor a number of at least 0.
         """
+        seconds = resolve_shutdown_timeout(shutdown_timeout, self.shutdown_timeout)
         if self._owner:
-            await self._transport.session.close()
+            await self._transport.session.close(seconds)
 
     async def __aenter__(self) -> Self:
         self._transport.session.open()
@@ -239,6 +257,8 @@ class AsyncExperimentClient(AsyncClient):
         trace_configs: aiohttp's trace configurations.
         on_attempt: called after each request with an `Attempt`. It must not block.
         allow_insecure_http: whether plain http is allowed to a host that is not loopback.
+        shutdown_timeout: seconds that closing, or leaving a bulk run early, waits for writes in flight, until it
+            cancels them; None to wait until they end.
 
     Attributes:
         flags: Feature flags.

@@ -127,7 +127,7 @@ async def test_closing_during_a_call(
 async def test_closing_during_a_wait_for_a_lock(emulator: Emulator) -> None:
     """A write that waits for another write raises too, and was not sent."""
     emulator.inject(Fault.delay(30.0), times=None)
-    client = client_of(emulator)
+    client = client_of(emulator, shutdown_timeout=0.05)
     writes = [asyncio.ensure_future(client.flags.edit("1", enabled=True)) for _ in range(3)]
     while not emulator.requests:  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)

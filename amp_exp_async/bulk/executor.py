@@ -160,15 +160,19 @@ class BulkExecutor:
         self.stats.start(self._loop.time())
 
     @property
+    def shutdown_timeout(self) -> float | None:
+        """The seconds that leaving the run waits for operations in flight; None to wait until they end."""
+        return self._session.shutdown_timeout
+
+    @property
     def summary(self) -> BulkSummary:
         """The totals so far."""
         summary = self.stats.summary
         return attrs.evolve(summary, requests=summary.requests + self._lookups.stats.requests)
 
-    async def _on_client_close(self) -> None:
+    def _on_client_close(self) -> None:
         self._stop_cause = self._stop_cause or ClientClosedError("the client was closed during the run")
         self.pool.stop(self._stop_cause)
-        await self.pool.finish()
 
     def _on_end(self) -> None:
         self._session.on_close.discard(self._on_client_close)

@@ -7,11 +7,13 @@ import os
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from amp_exp_async import validation
-from amp_exp_async.http import Transport
+from amp_exp_async.http import Transport, resolve_shutdown_timeout
+from amp_exp_async.models import UNSET, UnsetType
 
 from .executor import BulkExecutor
 from .journal import as_path
@@ -105,9 +107,20 @@ class AsyncBulkRun:
         """Schedule `stop` without running any code now. Safe in a finalizer."""
         self._pool.request_stop()
 
-    async def aclose(self) -> None:
-        """Start no further operation, and wait until none is in flight. Idempotent."""
-        await self._pool.finish()
+    async def aclose(self, *, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
+        """Start no further operation, and wait a few seconds until none is in flight. Then `cancel`. Idempotent.
+
+        If this call is cancelled, the operations in flight continue until the client is closed.
+
+        Args:
+            shutdown_timeout: seconds to wait for operations in flight; None to wait until they end. By default as given
+                to the client. To wait for some operations and cancel others, `stop` the run and read its outcomes.
+        """
+        timeout = resolve_shutdown_timeout(shutdown_timeout, self._executor.shutdown_timeout)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._pool.finish()
+        await self._pool.cancel()
 
     async def cancel(self) -> None:
         """Start no further operation, and abandon those in flight. Their outcomes can still be read.
@@ -165,7 +178,7 @@ class _OutcomeIterator:
         return self._buffer.popleft()
 
     async def aclose(self) -> None:
-        """Start no further operation, and wait until none is in flight."""
+        """Start no further operation, and wait a few seconds until none is in flight, as `AsyncBulkRun.aclose`."""
         await self._run.aclose()
 
     def __del__(self) -> None:

@@ -3,7 +3,7 @@
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
-from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage
+from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage, resolve_shutdown_timeout
 from .refusals import is_not_found
 from .request import Request, Response, build_path
 from .retry import Idempotency, RetryPolicy, parse_http_date
@@ -33,4 +33,5 @@ __all__ = [
     "build_path",
     "is_not_found",
     "parse_http_date",
+    "resolve_shutdown_timeout",
 ]

@@ -30,14 +30,16 @@ class CancelScope:
     Attributes:
         deadline: the loop time at which a `DeadlineTimer` cancels the scope.
         cancel_called: whether `cancel` was called.
+        may_finish: whether the block may take a moment to finish when the client is closed.
     """
 
-    __slots__ = ("_cancelling", "_scopes", "_task", "cancel_called", "deadline")
+    __slots__ = ("_cancelling", "_scopes", "_task", "cancel_called", "deadline", "may_finish")
 
     def __init__(self, scopes: set[CancelScope], deadline: float = math.inf) -> None:
         self._scopes = scopes
         self.deadline = deadline
         self.cancel_called = False
+        self.may_finish = False
 
     def __enter__(self) -> Self:
         task = asyncio.current_task()

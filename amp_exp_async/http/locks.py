@@ -1,4 +1,4 @@
-"""Locks that keep the writes to one object apart."""
+"""Locks that keep the writes to one object apart, and a wait for the end of all writes."""
 
 from __future__ import annotations
 
@@ -55,3 +55,36 @@ class KeyedLocks:
             lock.release()
         if lock is None or lock.value:
             del self._locks[key]
+
+
+class WaitGroup:
+    """A count of what is in progress, and a wait for its end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self) -> None:
+        """Count one more."""
+        self._count += 1
+
+    def done(self) -> None:
+        """Count one less."""
+        self._count -= 1
+        if not self._count:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until nothing is in progress."""
+        while self._count:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)

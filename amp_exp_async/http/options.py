@@ -15,11 +15,13 @@ from attrs import define, field, frozen
 
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import RateLimit
 from amp_exp_async.validation.settings import (
     instance_of,
     optional_function,
     optional_list_of,
+    optional_non_negative_seconds,
     optional_positive_seconds,
     positive_int,
     positive_seconds,
@@ -63,6 +65,7 @@ class HttpOptions:
         max_concurrency: how many requests may be in flight at the same time.
         rate_limit: the limits to keep.
         share_limit: whether the limits hold together with the other clients of this process that use the same key.
+        shutdown_timeout: seconds that closing waits for writes in flight; None to wait until they end.
         wall_clock: returns the POSIX time.
     """
 
@@ -82,7 +85,21 @@ class HttpOptions:
     max_concurrency: int = field(default=64, validator=positive_int)
     rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit"))
     share_limit: bool = False
+    shutdown_timeout: float | None = field(default=5.0, validator=optional_non_negative_seconds)
     wall_clock: Callable[[], float] = time.time
+
+
+def resolve_shutdown_timeout(value: float | UnsetType | None, default: float | None) -> float | None:
+    """Return the seconds that a call which closes waits for writes in flight; None to wait until they end.
+
+    Args:
+        value: the argument of the call; UNSET for the default.
+        default: the option of the client.
+
+    Raises:
+        ConfigurationError: If the argument is neither None nor a number of at least 0.
+    """
+    return default if value is UNSET else HttpOptions(shutdown_timeout=value).shutdown_timeout
 
 
 @frozen(kw_only=True)

@@ -7,6 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -21,18 +22,20 @@ from amp_exp_async._version import __version__
 from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
+from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
 from .deadlines import CancelScope, DeadlineTimer, connect_seconds
 from .error_mapping import TransportFailure, hide_frames, map_exception
-from .locks import KeyedLocks
-from .options import HttpOptions, Usage
+from .locks import KeyedLocks, WaitGroup
+from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .request import Request, Response
 
 T = TypeVar("T")
 
 _PER_DAY = 100_000  # requests that the service allows in a UTC day
 _NEARLY_ALL = 0.9
+_CANCEL_SECONDS = 1.0  # in which cancelled tasks must end
 _CONTENT_TYPE = ("Content-Type",)
 
 
@@ -69,15 +72,18 @@ class HttpSession:
         edit_locks: keep guarded edits of one flag apart, each of which takes several requests.
         refused_since: the loop time since which every response was a 429; None if the last one was not.
         in_flight: the scopes of the calls in flight.
+        writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
-        on_close: awaited before the session is closed.
+        on_close: called when closing starts. The tasks that `spawn` started may then finish.
+        closing: whether closing has started: only calls that belong to a write in flight may still send requests.
+        closed: whether nothing more may be sent.
     """
 
     def __init__(self, endpoint: Endpoint, options: HttpOptions) -> None:
         self.endpoint = endpoint
         self.max_concurrency = options.max_concurrency
         self.wall_clock = options.wall_clock
-        self.closed = False
+        self.closing = self.closed = False
         self._options = options
         self._reset()
         self._headers = _Headers(
@@ -109,8 +115,9 @@ class HttpSession:
         self.time: Callable[[], float] = time.monotonic
         self._tasks: set[asyncio.Task[Any]] = set()
         self.in_flight: set[CancelScope] = set()
+        self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer()
-        self.on_close: set[Callable[[], Coroutine[Any, Any, None]]] = set()
+        self.on_close: set[Callable[[], None]] = set()
 
     @property
     def usage(self) -> Usage:
@@ -129,15 +136,23 @@ class HttpSession:
         limit = self._options.rate_limit.per_day or _PER_DAY
         return self.limiter.requests_today >= _NEARLY_ALL * limit
 
-    def open(self) -> aiohttp.ClientSession:
+    @property
+    def shutdown_timeout(self) -> float | None:
+        """The seconds that closing waits for writes in flight; None to wait until they end."""
+        return self._options.shutdown_timeout
+
+    def open(self, *, to_finish: bool = False) -> aiohttp.ClientSession:
         """Return the aiohttp session, which is created on first use.
+
+        Args:
+            to_finish: whether the call belongs to a write in flight, which closing lets finish.
 
         Raises:
             ClientClosedError: If the client, or the caller's session, is closed.
             ConfigurationError: If the client, or the caller's session, belongs to another event loop, if asyncio does
                 not run, or if this release of aiohttp cannot be kept from sending a request twice.
         """
-        if self.closed:
+        if self.closed or (self.closing and not to_finish):
             raise ClientClosedError("the client is closed. Create a new one.")
         try:
             loop = asyncio.get_running_loop()
@@ -188,7 +203,7 @@ class HttpSession:
         """Send one request and read its response."""
         session = self._session
         if session is None or session.closed:
-            session = self.open()
+            session = self.open(to_finish=True)
         try:
             with self.deadline_timer.scope(self.time() + seconds):
                 return await self._request(session, request, seconds)
@@ -249,17 +264,54 @@ class HttpSession:
         leak((self._session, self._tasks, self.limiter))
         self._reset()
 
-    async def close(self) -> None:
-        """End everything in flight, and close the aiohttp session unless it is the caller's. Idempotent."""
-        while self.on_close:
-            await self.on_close.pop()()
+    async def close(self, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
+        """End everything in flight, and close the aiohttp session unless it is the caller's. Idempotent.
+
+        Args:
+            shutdown_timeout: seconds to wait for writes in flight, until they are cancelled; None to wait until they
+                end; UNSET for the option of the client. A cancellation of this coroutine ends the wait too.
+
+        Raises:
+            ConfigurationError: If the argument is neither None nor a number of at least 0.
+        """
+        seconds = resolve_shutdown_timeout(shutdown_timeout, self.shutdown_timeout)
+        self.closing = True
+        for stop in list(self.on_close):
+            stop()
+        for scope in self.in_flight:
+            if not scope.may_finish:
+                scope.cancel()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.writes.wait()
+                    await self._wait_for_tasks()
+        finally:
+            await self._end()
+
+    async def _wait_for_tasks(self, seconds: float | None = None) -> None:
+        # A task of this session may be the one that closes it.
+        if tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    async def _end(self) -> None:
+        """Cancel what is still in flight, and close the aiohttp session."""
         self.closed = True
         self.limiter.close()
         self.deadline_timer.close()
         for scope in self.in_flight:
             scope.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.limiter.wait_closed()
+        try:
+            # Calls end at once. A task may still run code of the caller, such as a source of operations.
+            await self._wait_for_tasks(_CANCEL_SECONDS)
+            for task in self._tasks - {asyncio.current_task()}:
+                task.cancel()
+            await self._wait_for_tasks(_CANCEL_SECONDS)
+            await self.limiter.wait_closed()
+        finally:
+            await self._close_session()
+
+    async def _close_session(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return

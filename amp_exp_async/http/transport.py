@@ -92,6 +92,11 @@ class RetryState:
         return f"{self.request.method} {self.request.path}"
 
     @property
+    def is_ambiguous_write(self) -> bool:
+        """Whether an attempt of a write may have been applied."""
+        return self.ambiguous and self.request.method != "GET"
+
+    @property
     def failure(self) -> str:
         """The beginning of a message about an attempt that was not sent."""
         if not self.attempts:
@@ -107,6 +112,8 @@ class Transport:
         options: the options of the calls.
         stats: counts what is sent; None for new counts.
         cancel_signal: stops calls that have written nothing; None if they cannot be stopped.
+        may_finish: whether all calls belong to writes in flight, which closing the client lets finish. Calls with a
+            cancel signal do: their run decides.
 
     Attributes:
         stats: the counts of what was sent through this transport.
@@ -118,11 +125,14 @@ class Transport:
         options: CallOptions,
         stats: CallStats | None = None,
         cancel_signal: CancelSignal | None = None,
+        *,
+        may_finish: bool = False,
     ) -> None:
         self.session = session
         self.options = options
         self.stats = CallStats() if stats is None else stats
         self.cancel_signal = cancel_signal
+        self._may_finish = may_finish or cancel_signal is not None
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request that needs no lock, with retries, and return the successful response.
@@ -161,7 +171,7 @@ class Transport:
         Raises:
             ClientClosedError: If the client is closed.
         """
-        self.session.open()
+        self.session.open(to_finish=self._may_finish)
         started = self.session.time()
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
@@ -169,9 +179,9 @@ class Transport:
 
     async def send_with_retries(self, state: RetryState) -> Response:
         """Send the request of a call until it succeeds, fails for good, or is ambiguous."""
-        with self.cancel_scope():
+        with self.cancel_scope() as scope:
             for number in count(1):
-                result = await self._attempt(state, number)
+                result = await self._attempt(state, number, scope)
                 if isinstance(result, Response) and is_success(result.status):
                     state.in_flight = False
                     return result if number == 1 else attrs.evolve(result, attempts=number)
@@ -183,13 +193,16 @@ class Transport:
                     state.in_flight = False
                     # The body explains the refusal, so it must not be read as the answer to the write.
                     return attrs.evolve(result, attempts=number, body=b"")
-                await asyncio.sleep(self._next_wait(state, result, number))
+                wait = self._next_wait(state, result, number)
+                scope.may_finish = self._may_finish or state.is_ambiguous_write
+                await asyncio.sleep(wait)
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
         raise self.cancelled_error(state)
 
     def cancel_scope(self) -> CancelScope:
         """Return a scope that closing the client and the cancel signal can cancel."""
         scope = CancelScope(self.session.in_flight)
+        scope.may_finish = self._may_finish
         if self.cancel_signal is not None:
             self.cancel_signal.scope = scope
         return scope
@@ -229,7 +242,7 @@ class Transport:
         _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
         return wait
 
-    async def _attempt(self, state: RetryState, number: int) -> Response | TransportFailure:
+    async def _attempt(self, state: RetryState, number: int, scope: CancelScope) -> Response | TransportFailure:
         """Wait for the concurrency limit and the rate limiter, and send once."""
         session, options = self.session, self.options
         if self.cancel_signal is not None and self.cancel_signal.stops_calls:
@@ -256,6 +269,7 @@ class Transport:
             seconds = self._seconds_left(state, number, sent_at)
             state.attempts = number
             state.in_flight = True
+            scope.may_finish = self._may_finish or state.request.method != "GET"
             if self.cancel_signal is not None:
                 self.cancel_signal.on_send(writes=state.request.method != "GET")
             try:
@@ -363,7 +377,7 @@ class Transport:
 
     def deadline_error(self, state: RetryState, wait: str = "") -> APITimeoutError:
         """Return the error for a deadline that passed during a wait."""
-        is_write_ambiguous = state.ambiguous and state.request.method != "GET"
+        is_write_ambiguous = state.is_ambiguous_write
         advice = "Raise deadline, or make fewer calls at the same time."
         error = APITimeoutError(
             f"{state.failure}: the deadline of {self.options.deadline} s passed{wait and f' {wait}'}.",
@@ -382,7 +396,7 @@ class Transport:
         else:
             reason = f"the service asks to pause for {exceeded.seconds:.0f} s, longer than the deadline allows."
             advice = "Try again later, or raise deadline."
-        if state.ambiguous and state.request.method != "GET":
+        if state.is_ambiguous_write:
             reason = f"{reason} An earlier attempt may have been applied."
         error = RateLimitError(
             f"{state.failure}: {reason}",
@@ -409,7 +423,8 @@ class Transport:
                 sent=True,
             )
             return AmbiguousWrite(self, state, cause, _CLOSED).error("")
-        return ClientClosedError(f"{state.name} failed: {_CLOSED}. Create a new client.")
+        consequence = f" {retry_advice(request)}" if request.method != "GET" and state.in_flight else ""
+        return ClientClosedError(f"{state.name} failed: {_CLOSED}.{consequence} Create a new client.")
 
 
 class SerializedWrite:
@@ -434,19 +449,23 @@ class SerializedWrite:
     async def __aenter__(self) -> Self:
         transport, state, key = self._transport, self._state, self._state.request.lock_key
         if transport.session.locks.acquire_nowait(key):
+            transport.session.writes.add()
             return self
         with transport.cancel_scope():
             try:
                 await transport.session.locks.acquire(key, state.deadline)
             except TimeoutError:
                 raise transport.deadline_error(state, "while it waited for earlier writes to the same object") from None
+            transport.session.writes.add()
             return self
         raise transport.cancelled_error(state)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._transport.session.locks.release(self._state.request.lock_key)
+        session = self._transport.session
+        session.locks.release(self._state.request.lock_key)
+        session.writes.done()
         if error is not None and (self._state.ambiguous or self._state.in_flight):
             self._transport.stats.ambiguous = True
 
@@ -508,14 +527,16 @@ class AmbiguousWrite:
             if remaining <= 0:
                 raise self.error("The deadline left no time to read back.")
             options = attrs.evolve(options, deadline=remaining, deadline_excludes_queueing=False)
-        return Transport(self._transport.session, options, self._transport.stats, self._transport.cancel_signal)
+        transport = self._transport
+        return Transport(transport.session, options, transport.stats, transport.cancel_signal, may_finish=True)
 
     async def wait(self, reading: int) -> None:
         """Wait after a reading (counted from 1), no longer than the deadline allows."""
         seconds = self._transport.options.retry.wait(reading, fraction=1.0)
         if self._state.deadline is not None:
             seconds = min(seconds, self._state.deadline - self._transport.session.time())
-        with self._transport.cancel_scope():  # the next reading reports that the client was closed
+        with self._transport.cancel_scope() as scope:  # the next reading reports that the client was closed
+            scope.may_finish = True
             await asyncio.sleep(max(0.0, seconds))
 
     def not_applied(self) -> APIConnectionError | APIStatusError | UnexpectedResponseError:

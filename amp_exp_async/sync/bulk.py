@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeGuard, TypeVar
 
 from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
+from amp_exp_async.models import UNSET, UnsetType
 
 from .base import SyncResource
 from .portal import BlockingPortal
@@ -36,9 +37,9 @@ class BulkRun:
     - `with run` is a block at whose end no operation is in flight.
 
     Operations on one flag keep their order and never overlap. Operations on different flags run concurrently,
-    within the rate limit. Leaving the loop early (also by Ctrl-C) starts no further operation and waits for
-    those in flight, which the journal and the summary include. A generator of operations is read in the
-    caller's own thread.
+    within the rate limit. Leaving the loop early (also by Ctrl-C) starts no further operation, waits a few
+    seconds for those in flight, and then cancels them; see `close`. The journal and the summary include them.
+    A generator of operations is read in the caller's own thread.
 
     A run whose iterator is part of a reference cycle is not waited for: the garbage collector only stops it.
 
@@ -103,12 +104,23 @@ class BulkRun:
     async def _stop(self) -> None:
         self._run.stop()
 
-    def close(self) -> None:
-        """Start no further operation, and wait until none is in flight. Idempotent."""
+    def close(self, *, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
+        """Start no further operation, and wait a few seconds until none is in flight. Then `cancel`. Idempotent.
+
+        Ctrl-C cancels the operations in flight at once.
+
+        Args:
+            shutdown_timeout: seconds to wait for operations in flight; None to wait until they end. By default as given
+                to the client. To wait for some operations and cancel others, `stop` the run and read its outcomes.
+        """
         if self._portal.in_loop_thread():
             self._run.request_stop()
         elif not self._portal.closed:
-            self._portal.call(self._run.aclose)
+            try:
+                self._portal.call(lambda: self._run.aclose(shutdown_timeout=shutdown_timeout))
+            except BaseException:
+                self.cancel()
+                raise
 
     def cancel(self) -> None:
         """Start nothing more, and abandon the operations in flight. Their outcomes can still be read.

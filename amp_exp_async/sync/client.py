@@ -10,7 +10,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from amp_exp_async.client import AsyncBetaClient, AsyncClient, AsyncExperimentClient
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.http import Usage
+from amp_exp_async.http import Usage, resolve_shutdown_timeout
+from amp_exp_async.models import UNSET, UnsetType
 
 from .base import SyncResource, as_sync
 from .bulk import as_sync_run
@@ -78,7 +79,7 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
 
     def _init_owner(self, client: Any) -> None:
         self._owner = True
-        self._bind(client, BlockingPortal(_repr(self, client), client.aclose, client.after_fork))
+        self._bind(client, BlockingPortal(_repr(self, client), client))
 
     def _bind(self, client: Any, portal: BlockingPortal) -> None:
         super().__init__(client, portal)
@@ -102,14 +103,24 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
         """The requests sent so far by this client and its copies."""
         return self._resource.usage
 
-    def close(self) -> None:
-        """Close the client and end its thread. Idempotent.
+    def close(self, *, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
+        """Close the client and end its thread. Idempotent. A client that is still open is closed at exit.
 
-        Bulk runs start no further operation and finish those in flight. Other calls in flight raise
-        `ClientClosedError`. Creations and removals by index that were sent raise `OutcomeUnknownError`.
+        Bulk runs start no further operation. Reads, and writes that were not sent yet, raise `ClientClosedError` at
+        once. Writes in flight have `shutdown_timeout` seconds to finish. Then they are cancelled: their operations of
+        bulk runs are `unknown`, creations and removals by index raise `OutcomeUnknownError`, and other writes raise
+        `ClientClosedError`. Ctrl-C cancels them at once.
+
+        Args:
+            shutdown_timeout: seconds to wait for writes in flight; None to wait until they end. By default as given to
+                the constructor.
+
+        Raises:
+            ConfigurationError: If the argument is neither None nor a number of at least 0.
         """
+        timeout = resolve_shutdown_timeout(shutdown_timeout, self._resource.shutdown_timeout)
         if self._owner:
-            self._portal.close()
+            self._portal.close(timeout)
 
     def __enter__(self) -> Self:
         return self

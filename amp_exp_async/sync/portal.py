@@ -13,9 +13,11 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from typing import Generic, TypeVar
 
+from amp_exp_async.client import AsyncClient
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
 
@@ -23,7 +25,8 @@ R = TypeVar("R")
 
 # Windows cannot interrupt a wait that has no timeout.
 _POLL_SECONDS = 0.05 if sys.platform == "win32" else -1
-_CLOSE_GRACE = 1.0  # seconds in which calls may end by themselves once the client is closed
+_END_SECONDS = 1.0  # in which calls may end by themselves once the client is closed, and again once they are cancelled
+_THREAD_SECONDS = 10.0  # in which the thread must end after that; if not, a callback blocks it
 
 _PORTALS: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
 
@@ -34,25 +37,23 @@ class BlockingPortal:
     Everything that makes calls holds a reference to the portal, so an unreferenced portal ends its thread.
     """
 
-    def __init__(
-        self, name: str, finish: Callable[[], Coroutine[Any, Any, None]], after_fork: Callable[[], None]
-    ) -> None:
+    def __init__(self, name: str, client: AsyncClient) -> None:
         """Create a portal.
 
         Args:
-            name: The owner's name, for the warning if the portal is left unclosed.
-            finish: A coroutine function that runs in the loop before it stops.
-            after_fork: Called in a forked child, to drop what belongs to the parent's event loop.
+            name: The owner's name, for warnings.
+            client: The client that lives in the loop. It is closed before the loop stops.
         """
         self.closed = False
         self.pid = os.getpid()
         self._name = name
-        self._finish = finish
-        self._after_fork = after_fork
+        self._client = client
         # Reentrant: a garbage collection while it is held may close an abandoned iterator, which takes it.
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._closing_client: asyncio.Task[None] | None = None
         _PORTALS.add(self)
 
     def call(self, work: Callable[[], Awaitable[R]]) -> R:
@@ -85,17 +86,52 @@ class BlockingPortal:
         """Return whether this is the event loop's thread."""
         return self._thread is threading.current_thread()
 
-    def close(self) -> None:
-        """Cancel the calls in flight, run `finish`, and end the thread. Idempotent."""
+    def close(self, shutdown_timeout: float | None) -> None:
+        """Close the client, end the calls that are still in flight, and end the thread. Idempotent.
+
+        An interruption (Ctrl-C) ends the wait for what is in flight, not the closing.
+
+        Args:
+            shutdown_timeout: The seconds to wait for what is in flight; None to wait until it ends.
+        """
+        self._start_closing(shutdown_timeout)
+        loop, thread, ended = self._loop, self._thread, self._ended
+        if loop is None or thread is None or self.in_loop_thread():
+            return
+        try:
+            # Not `thread.join`: if that is interrupted, Python takes the thread for ended.
+            ended.wait(shutdown_timeout)
+        finally:
+            if not ended.is_set():
+                with suppress(RuntimeError):  # the loop is closed by now
+                    loop.call_soon_threadsafe(self._stop_waiting)
+            if ended.wait(_THREAD_SECONDS):
+                thread.join()
+            else:
+                warnings.warn(f"{self._name} is closed, but a callback blocks its thread", ResourceWarning, 3)
+
+    def close_at_exit(self) -> None:
+        """Close as the options say."""
+        self.close(self._client.shutdown_timeout)
+
+    def start_closing_at_exit(self) -> None:
+        """Start to close, without waiting."""
+        self._start_closing(self._client.shutdown_timeout)
+
+    def _start_closing(self, shutdown_timeout: float | None) -> None:
         with self._lock:
             was_closed, self.closed = self.closed, True
-            loop, thread, finish = self._loop, self._thread, self._finish
-        if loop is None or thread is None:
-            return
-        if not was_closed:
-            loop.call_soon_threadsafe(lambda: loop.create_task(_shut_down(loop, finish)))
-        if not self.in_loop_thread():
-            thread.join()
+            loop = self._loop
+        if loop is not None and not was_closed:
+            loop.call_soon_threadsafe(self._shut_down_soon, loop, shutdown_timeout)
+
+    def _shut_down_soon(self, loop: asyncio.AbstractEventLoop, shutdown_timeout: float | None) -> None:
+        self._closing_client = loop.create_task(self._client.aclose(shutdown_timeout=shutdown_timeout))
+        loop.create_task(_shut_down(loop, self._closing_client)).add_done_callback(lambda _: loop.stop())
+
+    def _stop_waiting(self) -> None:
+        if self._closing_client is not None:
+            self._closing_client.cancel()
 
     def check_not_forked(self, pid: int) -> None:
         """Raise if this is a forked child of the process with an earlier value of `pid`.
@@ -112,8 +148,8 @@ class BlockingPortal:
             leak(self._loop)
         self.pid = os.getpid()
         self._lock = threading.RLock()
-        self._loop = self._thread = None
-        self._after_fork()
+        self._loop = self._thread = self._closing_client = None
+        self._client.after_fork()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         self._check_open()
@@ -122,7 +158,9 @@ class BlockingPortal:
     def _start(self) -> asyncio.AbstractEventLoop:
         """Start the thread and return its loop. If this is interrupted (Ctrl-C), leave no thread and no open loop."""
         loop, claim = asyncio.new_event_loop(), threading.Lock()
-        thread = threading.Thread(target=_run_loop, args=(loop, claim), name="amp_exp_async", daemon=True)
+        ended = self._ended = threading.Event()
+        work = (loop, claim, ended)
+        thread = threading.Thread(target=_run_loop, args=work, name="amp_exp_async", daemon=True)
         try:
             thread.start()
             self._check_open()  # a signal handler may have closed it
@@ -149,7 +187,7 @@ class BlockingPortal:
                     f"unclosed {self._name}: use it with `with`, or call close()", ResourceWarning, stacklevel=2
                 )
             finally:
-                self.close()
+                self.close_at_exit()
 
 
 class _PortalCall(Generic[R]):
@@ -203,7 +241,7 @@ class _PortalCall(Generic[R]):
             self._error = error
 
 
-def _run_loop(loop: asyncio.AbstractEventLoop, claim: threading.Lock) -> None:
+def _run_loop(loop: asyncio.AbstractEventLoop, claim: threading.Lock, ended: threading.Event) -> None:
     if not claim.acquire(blocking=False):
         return
     try:
@@ -211,24 +249,26 @@ def _run_loop(loop: asyncio.AbstractEventLoop, claim: threading.Lock) -> None:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+        ended.set()
 
 
-async def _shut_down(loop: asyncio.AbstractEventLoop, finish: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    try:
-        await finish()
-        others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-        _, late = await asyncio.wait(others, timeout=_CLOSE_GRACE) if others else (others, others)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-    finally:
-        loop.stop()
+async def _shut_down(loop: asyncio.AbstractEventLoop, closing_client: asyncio.Task[None]) -> None:
+    """Wait until the client is closed, and then end all other tasks."""
+    await asyncio.wait([closing_client])
+    others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
+    _, late = await asyncio.wait(others, timeout=_END_SECONDS) if others else (others, others)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late, timeout=_END_SECONDS)
 
 
 @atexit.register
 def _close_all() -> None:
-    for portal in list(_PORTALS):
-        portal.close()
+    with ExitStack() as stack:
+        for portal in list(_PORTALS):
+            portal.start_closing_at_exit()
+            stack.callback(portal.close_at_exit)
 
 
 def _after_fork() -> None:

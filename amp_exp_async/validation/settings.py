@@ -31,6 +31,12 @@ def non_negative_seconds(_: object, field: attrs.Attribute[Any], value: object) 
         _reject(field, "a number of seconds of at least 0", value)
 
 
+def optional_non_negative_seconds(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Reject anything but None or a finite number of at least 0."""
+    if value is not None:
+        non_negative_seconds(instance, field, value)
+
+
 def positive_seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:

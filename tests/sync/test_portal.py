@@ -175,7 +175,7 @@ def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypat
 def test_closing_while_a_write_is_in_flight(emulator: Emulator, call: Call, applied: bool) -> None:
     """If the client closes during an unsafe write, the caller gets `OutcomeUnknownError`, not `ClientClosedError`."""
     emulator.inject(Fault.delay(30, applied=applied))
-    client = client_of(emulator)
+    client = client_of(emulator, shutdown_timeout=0.05)
     future = start(lambda: call(client))
     wait_until(lambda: emulator.requests and (emulator.requests[0].applied or not applied))
     within(client.close)
@@ -192,7 +192,7 @@ def test_closing_while_something_harmless_is_in_flight(emulator: Emulator, call:
     client = client_of(emulator)
     future = start(lambda: call(client))
     wait_until(lambda: emulator.requests)
-    within(client.close)
+    within(lambda: client.close(shutdown_timeout=0.05))
     with pytest.raises(ClientClosedError, match="was closed while the call was"):
         future.result(TIMEOUT)
 

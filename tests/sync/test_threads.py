@@ -94,9 +94,9 @@ def test_closing_from_many_threads(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("call", ["get", "list", "edit"])
 def test_closing_while_calls_are_in_flight(emulator: Emulator, ids: list[str], call: str) -> None:
-    """Calls in flight, and calls that wait for a slot, raise `ClientClosedError` at once."""
+    """Calls in flight, and calls that wait for a slot, raise `ClientClosedError`: a write after the timeout."""
     emulator.inject(Fault.delay(60, applied=False), times=None)
-    client = client_of(emulator, max_concurrency=2)
+    client = client_of(emulator, max_concurrency=2, shutdown_timeout=0.05)
     calls: dict[str, Callable[[], Any]] = {
         "get": lambda: client.flags.get(ids[0]),
         "list": lambda: list(client.flags.list(limit=2)),
