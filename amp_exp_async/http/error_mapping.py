@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
-import orjson
 from attrs import frozen
 from multidict import CIMultiDict
 
+from amp_exp_async import serialization
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import (
     NOTHING_SENT,
@@ -33,6 +33,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.formatting import format_os_error, format_value, redact_userinfo
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
+from amp_exp_async.serialization import MalformedDocumentError
 
 from .deadlines import connect_seconds
 from .refusals import KnownRefusal, RefusalKind, find_refusal
@@ -306,6 +307,6 @@ def _join(fact: str, *sentences: str) -> str:
 
 def _json_or_text(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return serialization.decode(text.encode())
+    except MalformedDocumentError:
         return text

@@ -85,6 +85,7 @@ def decode(body: bytes) -> Any:
         reason = _TOO_DEEP if nesting.is_text_too_deep(body) else f"not JSON ({error})"
         raise MalformedDocumentError("", reason) from None
     if nesting.is_too_deep(document):
+        del document  # its repr, which a traceback with local variables prints, would raise RecursionError
         raise MalformedDocumentError("", _TOO_DEEP)
     return document
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_exp_async import AsyncExperimentClient, Flag, UnexpectedResponseError, serialization, to_json
+from amp_exp_async import AsyncExperimentClient, BadRequestError, Flag, UnexpectedResponseError, serialization, to_json
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.serialization import MalformedDocumentError, nesting
 
@@ -86,3 +87,14 @@ async def test_a_payload_that_is_nested_too_deeply(emulator: Emulator, client: A
     emulator.inject(Fault.status(200, body=body(198)))
     with pytest.raises(UnexpectedResponseError, match="nested deeper than 200 levels"):
         await client.flags.get(flag_id)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_the_traceback_of_such_a_response(emulator: Emulator, client: AsyncExperimentClient, status: int) -> None:
+    """It can be printed with local variables, and the error shows the body as text."""
+    body = nested(1_000)
+    emulator.inject(Fault.status(status, body=body))
+    with pytest.raises((UnexpectedResponseError, BadRequestError)) as caught:
+        await client.flags.get("1")
+    assert "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert body.startswith(caught.value.body)

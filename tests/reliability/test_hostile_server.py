@@ -1,0 +1,74 @@
+"""Whatever a server sends, a call ends in time, with the right value or one of the documented errors."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AmpExpError, APIConnectionError, APIStatusError, Flag, OutcomeUnknownError, RetryPolicy
+from tests.polling import TIMEOUT
+from tests.reliability.conftest import ClientFactory
+from tests.reliability.exposure import find_secrets
+from tests.reliability.figures import Figures
+from tests.reliability.hostile_responses import SCENARIOS, Scenario
+from tests.reliability.raw_server import RawServer
+
+AREA = "Hostile server"
+CANARY = "canary-of-the-hostile-server"
+ATTEMPTS = 2
+
+
+async def end_of(call: Any) -> Any:
+    """Return the result of a call, or its error. A call that hangs fails the test."""
+    async with asyncio.timeout(TIMEOUT):
+        try:
+            return await call
+        except AmpExpError as error:
+            return error
+
+
+def options_for(scenario: Scenario) -> dict[str, Any]:
+    """Return the options of a client that does not wait long for a server that hangs."""
+    retry = RetryPolicy(max_attempts=ATTEMPTS, backoff_base=0.0)
+    return {"api_key": CANARY, "retry": retry, "timeout": 0.1 if scenario.hangs else 20.0}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+async def test_a_read(make_client: ClientFactory, figures: Figures, scenario: Scenario) -> None:
+    """It ends with the flag that was asked for, or with the error that the scenario names."""
+    with RawServer(scenario.script) as server:
+        client = await make_client(server.url, **options_for(scenario))
+        result = await end_of(client.flags.get("1"))
+        await client.aclose()
+    if isinstance(result, Flag):
+        assert scenario.outcome in ("right", "either")
+        assert (result.id, result.key) == ("1", "k")
+    else:
+        expected = scenario.outcome if isinstance(scenario.outcome, type) else AmpExpError
+        assert isinstance(result, expected), repr(result)
+        assert scenario.outcome != "right", repr(result)
+        assert find_secrets(result, [CANARY]) == []
+    assert server.connections <= ATTEMPTS
+    figures.count("reads")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+async def test_a_removal_by_index(make_client: ClientFactory, figures: Figures, scenario: Scenario) -> None:
+    """It arrives once, unless the service has refused it, and never seems to have failed when it may be done."""
+    with RawServer(scenario.script) as server:
+        client = await make_client(server.url, **options_for(scenario))
+        error = await end_of(client.flags.users.remove_at("1", "on", 0))
+        await client.aclose()
+    if isinstance(error, APIStatusError) and error.status == 429:
+        assert len(server.requests) == ATTEMPTS
+    else:
+        assert len(server.requests) <= 1
+        never_sent = isinstance(error, APIConnectionError) and not error.sent and server.requests == []
+        # Neither a lost response nor one that cannot be read says that the removal was not carried out.
+        assert error is None or never_sent or isinstance(error, OutcomeUnknownError | APIStatusError), repr(error)
+    if error is not None:
+        assert find_secrets(error, [CANARY]) == []
+    assert all(request.line == "DELETE /api/1/flags/1/variants/on/users/0" for request in server.requests)
+    figures.count("writes")
