@@ -6,12 +6,17 @@ Importing all modules takes longer than importing aiohttp, and most programs nee
 from __future__ import annotations
 
 import sys
+import threading
 from importlib import import_module
 
 TYPE_CHECKING = False  # importing it from typing takes longer than all the rest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+# Otherwise one thread may import a package while another imports one of its modules, which Python takes for a deadlock.
+# Reentrant: a module that is imported may use such a name.
+_lock = threading.RLock()
 
 
 def lazy_imports(
@@ -31,7 +36,8 @@ def lazy_imports(
         namespace = sys.modules[package]
         if name not in module_of:
             raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=namespace)
-        value = getattr(import_module(f"{package}.{module_of[name]}"), name)
+        with _lock:
+            value = getattr(import_module(f"{package}.{module_of[name]}"), name)
         setattr(namespace, name, value)  # this function is not called for the name again
         return value
 
