@@ -265,7 +265,8 @@ class RateLimitError(APIStatusError):
     Attributes:
         retry_after: the seconds after which the service accepts requests again, at the latest when the UTC day ends;
             None if it does not say.
-        daily: whether the daily limit was exceeded: the response asks to wait until the UTC day ends, or says so.
+        daily: whether the daily limit was exceeded: the requests of the day are counted, the response asks to wait
+            until the UTC day ends, or nothing was accepted for half a minute (see docs/rate-limiting.md).
     """
 
     def __init__(

@@ -123,16 +123,10 @@ def is_not_found(status: int, body_text: str) -> bool:
 
 def body_message(body_text: str) -> str:
     """Return the message of a body: the texts of its error fields if it is JSON, else the whole body."""
-    message = json_message(body_text)
-    return body_text if message is None else message
-
-
-def json_message(body_text: str) -> str | None:
-    """Return the texts of the error fields of a JSON body; None if the body is not JSON."""
     try:
         document = orjson.loads(body_text)
     except orjson.JSONDecodeError:
-        return None
+        return body_text
     texts = list[str]()
     pending: list[object] = [document]
     while pending:

@@ -9,22 +9,23 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+import attrs
 from attrs import field, frozen
 
 from amp_exp_async.ratelimit import seconds_to_midnight
 from amp_exp_async.validation.settings import non_negative_seconds, positive_int
 
-from .refusals import RefusalKind, json_message
+from .refusals import RefusalKind
 
 _MAX_EXPONENT = 64  # more would overflow
 _NUMBER_RE = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _MIN_POSIX_TIME = 1e9  # in the year 2001; no service asks to wait for as many seconds
 _MAX_POSIX_TIME = 1e10  # in the year 2286
-_DAILY_LIMIT_RE = re.compile(r"\bdaily\b[\w\s]{0,30}\b(limit|quota)\b|\bper[ -]day\b", re.IGNORECASE)
 _DAY_RE = re.compile(r"\b(day|daily|today)\b", re.IGNORECASE)
-_SECOND_RE = re.compile(r"second(?!s)|/\s*s\b", re.IGNORECASE)
 _MAX_SHORT_WAIT = 60.0  # seconds; the limit per second does not ask for a longer wait
 _MAX_BURST = 30.0  # seconds for which the limit per second may refuse every request
+_MIN_ROUNDS = 5  # refusals, one after another, without which that time shows nothing
+_MAX_IDLE = 10.0  # seconds beyond the requested wait in which nothing was sent, so that nothing is known of them
 
 
 class Idempotency(enum.Enum):
@@ -125,6 +126,45 @@ class RequestedWait:
 NO_WAIT = RequestedWait()
 
 
+@frozen
+class RefusalStreak:
+    """Refusals (429) without any other response between them.
+
+    Attributes:
+        started: when the first refused attempt was sent.
+        rounds: the number of refused attempts that followed one another. Those in flight together count as one.
+        last_round: when the last round was refused.
+        resume_at: when the wait ends that the last refusal asked for.
+    """
+
+    started: float
+    rounds: int
+    last_round: float
+    resume_at: float
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether the service has refused every attempt for longer than the limit per second does."""
+        return self.rounds >= _MIN_ROUNDS and self.last_round - self.started >= _MAX_BURST
+
+    def followed_by(self, sent_at: float, now: float) -> RefusalStreak:
+        """Return the streak with one more refusal, or a new one if nothing was sent for too long before it."""
+        if sent_at > self.resume_at + _MAX_IDLE:
+            return start_streak(sent_at, now)
+        if sent_at < self.last_round:
+            return self
+        return attrs.evolve(self, rounds=self.rounds + 1, last_round=now, resume_at=now)
+
+    def after_wait(self, resume_at: float) -> RefusalStreak:
+        """Return the streak with the end of the wait that its last refusal asked for."""
+        return attrs.evolve(self, resume_at=max(self.resume_at, resume_at))
+
+
+def start_streak(sent_at: float, now: float) -> RefusalStreak:
+    """Return the streak that a refusal starts."""
+    return RefusalStreak(sent_at, 1, now, now)
+
+
 def is_success(status: int) -> bool:
     """Return whether a status is 2xx."""
     return 200 <= status < 300
@@ -163,7 +203,7 @@ def read_requested_wait(
     body_text: str,
     *,
     now: float,
-    refused_for: float = 0.0,
+    persistent: bool = False,
     near_daily_limit: bool = False,
 ) -> RequestedWait:
     """Return the wait that a response asks for. It ends with the UTC day at the latest.
@@ -173,14 +213,14 @@ def read_requested_wait(
         headers: the response headers.
         body_text: the response body.
         now: the POSIX time by the local clock.
-        refused_for: the seconds for which every response was a 429.
+        persistent: whether the service has refused every attempt for half a minute.
         near_daily_limit: whether the counted requests of the day come close to the daily limit.
     """
     service_now = _service_time(headers, now)
     rest_of_day = seconds_to_midnight(service_now)
     seconds = parse_retry_after(headers, now)
     daily = status == HTTPStatus.TOO_MANY_REQUESTS and is_daily(
-        seconds, body_text, rest_of_day=rest_of_day, refused_for=refused_for, near_daily_limit=near_daily_limit
+        seconds, body_text, rest_of_day=rest_of_day, persistent=persistent, near_daily_limit=near_daily_limit
     )
     if daily and (seconds is None or seconds <= _MAX_SHORT_WAIT):
         seconds = rest_of_day
@@ -220,30 +260,23 @@ def parse_http_date(text: str) -> float | None:
 
 
 def is_daily(
-    retry_after: float | None, body_text: str, *, rest_of_day: float, refused_for: float, near_daily_limit: bool
+    retry_after: float | None, body_text: str, *, rest_of_day: float, persistent: bool, near_daily_limit: bool
 ) -> bool:
     """Return whether a 429 is about the daily limit. If in doubt, it is about the limit per second.
+
+    The words of the body never decide alone: they may list both limits, in any form.
 
     Args:
         retry_after: the seconds that it asks to wait.
         body_text: the response body.
         rest_of_day: the seconds to the end of the UTC day.
-        refused_for: the seconds for which every response was a 429.
+        persistent: whether the service has refused every attempt for half a minute.
         near_daily_limit: whether the counted requests of the day come close to the daily limit.
     """
-    if retry_after is not None and retry_after > _MAX_SHORT_WAIT:
-        reaches_midnight = retry_after >= rest_of_day - _MAX_SHORT_WAIT
-        return reaches_midnight or near_daily_limit or _names_daily_limit(body_text)
-    if retry_after is None and _names_daily_limit(body_text):
+    asked = retry_after or 0.0
+    if asked > _MAX_SHORT_WAIT and (near_daily_limit or asked >= rest_of_day - _MAX_SHORT_WAIT):
         return True
-    is_suspect = near_daily_limit or _DAY_RE.search(body_text) is not None
-    return is_suspect and refused_for >= _MAX_BURST
-
-
-def _names_daily_limit(body_text: str) -> bool:
-    """Return whether the message of a JSON body names the daily limit, and no limit per second."""
-    message = json_message(body_text)
-    return message is not None and _DAILY_LIMIT_RE.search(message) is not None and _SECOND_RE.search(body_text) is None
+    return persistent and (near_daily_limit or _DAY_RE.search(body_text) is not None)
 
 
 def _service_time(headers: Mapping[str, str], now: float) -> float:

@@ -30,6 +30,7 @@ from .error_mapping import TransportFailure, hide_frames, map_exception
 from .locks import KeyedLocks, WaitGroup
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .request import Request, Response
+from .retry import RefusalStreak
 
 T = TypeVar("T")
 
@@ -70,7 +71,7 @@ class HttpSession:
         concurrency: limits the requests in flight.
         locks: keep writes to one object apart.
         edit_locks: keep guarded edits of one flag apart, each of which takes several requests.
-        refused_since: the loop time since which every response was a 429; None if the last one was not.
+        refusals: the refusals (429) since the last other response; None without any.
         in_flight: the scopes of the calls in flight.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
@@ -109,7 +110,7 @@ class HttpSession:
         self.requests = 0
         self.retries = 0
         self.rate_limited = 0
-        self.refused_since: float | None = None
+        self.refusals: RefusalStreak | None = None
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic

@@ -36,7 +36,16 @@ from .error_mapping import (
 )
 from .options import Attempt, CallOptions, CallStats, CancelSignal
 from .request import Request, Response
-from .retry import NO_WAIT, RequestedWait, RetryDecision, confirms_removal, decide, is_success, read_requested_wait
+from .retry import (
+    NO_WAIT,
+    RequestedWait,
+    RetryDecision,
+    confirms_removal,
+    decide,
+    is_success,
+    read_requested_wait,
+    start_streak,
+)
 from .session import HttpSession
 
 T = TypeVar("T")
@@ -316,22 +325,26 @@ class Transport:
             self._log_attempt(state, result, self.session.time() - sent_at)
 
     def _read_wait(self, response: Response, sent_at: float) -> RequestedWait:
-        """Return the wait that a response asks for, and remember for how long the service has refused everything."""
+        """Return the wait that a response asks for, and remember whether the service refuses everything."""
         session = self.session
         if response.status != HTTPStatus.TOO_MANY_REQUESTS:
-            session.refused_since = None
+            session.refusals = None
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 return NO_WAIT
-        elif session.refused_since is None:
-            session.refused_since = sent_at
-        return read_requested_wait(
+            return read_requested_wait(response.status, response.headers, response.text, now=session.wall_clock())
+        now, streak = session.time(), session.refusals
+        streak = start_streak(sent_at, now) if streak is None else streak.followed_by(sent_at, now)
+        wait = read_requested_wait(
             response.status,
             response.headers,
             response.text,
             now=session.wall_clock(),
-            refused_for=0.0 if session.refused_since is None else session.time() - session.refused_since,
+            persistent=streak.is_persistent,
             near_daily_limit=session.is_near_daily_limit,
         )
+        # The next day starts without suspicion.
+        session.refusals = None if wait.daily else streak.after_wait(now + (wait.seconds or 0.0))
+        return wait
 
     def _record(self, state: RetryState) -> None:
         """Count an attempt that the service may have received."""

@@ -103,7 +103,8 @@ async def test_a_long_body(client: AsyncExperimentClient, emulator: Emulator, st
         ("1", "slow down", 1.0, False),
         ("0.25", "slow down", 0.25, False),
         ("86400", "slow down", None, True),
-        (None, {"error": "daily limit of 100000 requests"}, None, True),
+        (None, {"error": "daily limit of 100000 requests"}, None, False),
+        ("86400", {"error": "100 requests per second, 100000 per day"}, None, True),
         ("1", "too many requests a day", 1.0, False),
     ],
 )

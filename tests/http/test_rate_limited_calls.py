@@ -23,7 +23,7 @@ from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 MIDNIGHT = 1_800_057_600.0  # 2027-01-16T00:00:00Z
 RESETS = "Continue after the daily limit resets at 2027-01-16T00:00:00Z."
 LIST = Request("GET", "/flags")
-DAILY = Answer(429, b'{"error": "daily limit"}', seconds=1.0)
+DAILY = Answer(429, b'{"error": "daily limit"}', {"Retry-After": "7200"}, seconds=1.0)
 
 
 def open_session(
@@ -121,18 +121,22 @@ def test_a_daily_429_ends_every_call(deadline: float | None) -> None:
 
 
 def test_a_daily_429_without_a_time_lasts_until_midnight() -> None:
-    """A call without a deadline is sent again after midnight, and one with a deadline fails at once."""
+    """After half a minute of refusals, a call without a deadline waits for midnight, and one with a deadline fails."""
 
     async def scenario() -> None:
-        daily = Answer(429, b'{"error": "daily limit exceeded"}')
-        session, scripted = open_session(daily, Answer(), daily)
-        unlimited, limited = (Transport(session, CallOptions(deadline=deadline)) for deadline in (None, 120.0))
-        await unlimited.send(LIST)
-        assert 3600.0 <= now() < 3602.0
+        session, scripted = open_session(Answer(429, b'{"error": "daily limit exceeded"}'))
+        patient = RetryPolicy(max_attempts=1000, backoff_base=2.0, backoff_cap=2.0)
+        unlimited, limited = (Transport(session, CallOptions(deadline=d, retry=patient)) for d in (None, 120.0))
+        waiting = asyncio.ensure_future(unlimited.send(LIST))
+        await asyncio.sleep(40.0)
+        assert all(time < 33.0 for time in scripted.times)
         error, elapsed = await outcome(limited.send(LIST))
         assert isinstance(error, RateLimitError)
-        assert (error.daily, error.attempts, elapsed) == (True, 1, 0.0)
-        assert len(scripted.sent) == 3
+        assert (error.daily, error.attempts, elapsed) == (True, 0, 0.0)
+        assert RESETS in str(error)
+        scripted.answers[:] = [Answer()]
+        await waiting
+        assert 3600.0 <= now() < 3603.0
         await session.close()
 
     run(scenario())
@@ -142,7 +146,8 @@ def test_a_daily_429_with_a_time_lasts_until_then() -> None:
     """`Retry-After` counts more than the calendar."""
 
     async def scenario() -> None:
-        session, _ = open_session(Answer(429, b'{"error": "daily limit"}', {"Retry-After": "1800"}))
+        refused = Answer(429, b'{"error": "daily limit"}', {"Retry-After": "1800"})
+        session, _ = open_session(refused, limit=RateLimit(per_day=1))
         error, _ = await outcome(Transport(session, CallOptions()).send(LIST))
         assert isinstance(error, RateLimitError)
         assert (error.daily, error.retry_after) == (True, 1800.0)

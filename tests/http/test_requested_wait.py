@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async import APITimeoutError, AsyncExperimentClient, RateLimit, RateLimitError, RetryPolicy
-from amp_exp_async.http.retry import RequestedWait, parse_retry_after, read_requested_wait
+from amp_exp_async.http.retry import RefusalStreak, RequestedWait, parse_retry_after, read_requested_wait, start_streak
 from amp_exp_async.ratelimit import seconds_to_midnight
 from tests.virtual_time import Answer, ScriptedSession, now, outcome, run
 
@@ -53,12 +54,12 @@ INVALID = [
 
 
 def wait_of(
-    retry_after: object = None, body: object = "", *, refused_for: float = 0.0, near_daily_limit: bool = False
+    retry_after: object = None, body: object = "", *, persistent: bool = False, near_daily_limit: bool = False
 ) -> RequestedWait:
     """Return the wait that a 429 asks for."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     text = body if isinstance(body, str) else json.dumps(body)
-    return read_requested_wait(429, headers, text, now=NOW, refused_for=refused_for, near_daily_limit=near_daily_limit)
+    return read_requested_wait(429, headers, text, now=NOW, persistent=persistent, near_daily_limit=near_daily_limit)
 
 
 def test_a_valid_retry_after() -> None:
@@ -90,53 +91,93 @@ def test_a_wait_ends_with_the_day(value: str) -> None:
 
 
 BOTH = "Rate limit exceeded: 100 requests per second, 100000 requests per day"
-# What a 429 says, and whether it is about the daily limit: its `Retry-After`, its body.
-DAILY: list[tuple[object, object, bool]] = [
-    (None, "", False),
-    (0, "", False),
-    (1, {"error": "too many requests"}, False),
-    (60, "over 100 requests a second", False),
-    (300, "", False),
-    (3600, "", False),
-    (REST_OF_DAY, "", True),
-    (REST_OF_DAY - 30, "", True),
-    (300, {"error": "Daily limit exceeded"}, True),
-    (None, {"error": "Daily limit exceeded"}, True),
-    (None, {"error": "the daily request limit is used up: try again in 3600 seconds"}, True),
-    (None, {"message": "100,000 requests per day"}, True),
-    (None, {"error": {"code": 429, "message": "DAILY QUOTA exceeded"}}, True),
-    (1, {"error": "Daily limit exceeded"}, False),
-    (None, {"error": BOTH}, False),
-    (None, BOTH, False),
-    (300, {"error": BOTH}, False),
-    (None, {"error": "Rate limit exceeded", "limits": {"second": 100, "day": 100000}}, False),
-    (None, {"error": "Daily limit exceeded", "limits": {"second": 100, "day": 100000}}, False),
-    (None, {"error": "slow down", "hint": "the daily limit is not reached"}, False),
-    (None, {"error": "too many requests today"}, False),
-    (None, "<p>Talk to our sales team today. 100 requests per day.</p>", False),
-    (None, "daily limit", False),
+# Texts of both limits, and of one. None of them shows alone which limit refused the request.
+TEXTS: list[object] = [
+    {"error": BOTH},
+    BOTH,
+    {"error": "100 rps, 100000 per day"},
+    {"error": "100 per sec and 100000 per day"},
+    {"error": "6000 requests per minute, 100000 requests per day"},
+    {"error": "100 requests in 1000 ms; quota per day 100000"},
+    {"error": "Rate limit exceeded", "limits": {"second": 100, "day": 100000}},
+    {"error": "Daily limit exceeded"},
+    {"error": "Daily limit exceeded", "limits": {"second": 100, "day": 100000}},
+    {"error": "the daily request limit is used up: try again in 3600 seconds"},
+    {"message": "100,000 requests per day"},
+    {"error": {"code": 429, "message": "DAILY QUOTA exceeded"}},
+    {"error": "slow down", "hint": "the daily limit is not reached"},
+    {"error": "too many requests today"},
+    "<p>Talk to our sales team today. 100 requests per day.</p>",
+    "daily limit",
 ]
 
 
-def test_which_limit_refused_a_request() -> None:
-    """The daily limit is recognised by the wait and by the message of a JSON body that names no other limit."""
-    wrong = [(asked, body) for asked, body, daily in DAILY if wait_of(asked, body).daily is not daily]
-    assert wrong == []
+@pytest.mark.parametrize("body", TEXTS, ids=str)
+def test_words_never_decide_alone(body: object) -> None:
+    """A single refusal is about the limit per second, whatever it says, unless it asks to wait for midnight."""
+    assert not any(wait_of(asked, body).daily for asked in (None, 0, 1, 60, 300, 3600))
+    assert not any(wait_of(asked, body, near_daily_limit=True).daily for asked in (None, 0, 1, 60))
+    assert all(wait_of(asked, body).daily for asked in (REST_OF_DAY, REST_OF_DAY - 30))
 
 
-def test_the_counted_requests_decide() -> None:
-    """A long wait is about the daily limit if the requests of the day come close to it; a short one is not."""
-    assert wait_of(300, near_daily_limit=True) == RequestedWait(300.0, daily=True, ends_at=NOW + 300.0)
-    assert not any(wait_of(asked, near_daily_limit=True).daily for asked in (None, 0, 1, 60))
+@pytest.mark.parametrize("body", ["", {"error": "too many requests"}, "over 100 requests a second"], ids=str)
+def test_which_wait_is_about_the_daily_limit(body: object) -> None:
+    """One that ends with the UTC day, and one of more than a minute if the counted requests come close to the limit."""
+    assert not any(wait_of(asked, body).daily for asked in (None, 0, 1, 60, 300, 3600))
+    assert not any(wait_of(asked, body, persistent=True).daily for asked in (None, 0, 1, 60, 300, 3600))
+    assert all(wait_of(asked, body).daily for asked in (REST_OF_DAY, REST_OF_DAY - 30))
+    assert wait_of(300, body, near_daily_limit=True) == RequestedWait(300.0, daily=True, ends_at=NOW + 300.0)
 
 
-def test_repeated_refusals_teach() -> None:
-    """If every response of half a minute is a 429, one that mentions the day is about the daily limit after all."""
+def test_persistent_refusals_teach() -> None:
+    """If the service has refused everything for long, one that mentions the day is about the daily limit after all."""
     for asked, body, near in [(1, BOTH, False), (None, {"error": BOTH}, False), (None, "", True), (1, "", True)]:
-        assert not wait_of(asked, body, refused_for=29.0, near_daily_limit=near).daily
-        wait = wait_of(asked, body, refused_for=30.0, near_daily_limit=near)
+        wait = wait_of(asked, body, persistent=True, near_daily_limit=near)
         assert wait == RequestedWait(REST_OF_DAY, daily=True, ends_at=NOW + REST_OF_DAY)
-    assert not wait_of(1, "slow down", refused_for=3600.0).daily
+    assert wait_of(300, BOTH, persistent=True) == RequestedWait(300.0, daily=True, ends_at=NOW + 300.0)
+
+
+def streak_of(*rounds: tuple[float, float, float]) -> RefusalStreak:
+    """Return the streak of refusals, each with the times at which it was sent and refused, and the wait it asks for."""
+    streak: RefusalStreak | None = None
+    for sent_at, refused_at, wait in rounds:
+        streak = start_streak(sent_at, refused_at) if streak is None else streak.followed_by(sent_at, refused_at)
+        streak = streak.after_wait(refused_at + wait)
+    assert streak is not None
+    return streak
+
+
+def every(seconds: float, count: int, wait: float = 0.0) -> list[tuple[float, float, float]]:
+    """Return refusals at equal distances."""
+    return [(number * seconds, number * seconds + 0.1, wait) for number in range(count)]
+
+
+PERSISTENT = {
+    "each second": every(1, 32, wait=1),
+    "each ten seconds": every(10, 5),
+    "after the longest wait": every(60, 5, wait=60),
+    "with a burst at the start": [(0, 0.1, 1)] * 100 + every(7, 6)[1:],
+}
+NOT_PERSISTENT = {
+    "one": every(1, 1),
+    "for less than half a minute": every(1, 30, wait=1),
+    "few, after long waits": every(30, 4, wait=30),
+    "a burst and a stray one": [*[(0, 0.1, 30)] * 100, (31, 31.1, 30)],
+    "stray ones, each after an idle half minute": every(31, 20),
+    "stray ones, which were idle for longer than they were asked to wait": every(31, 20, wait=1),
+    "in flight together for a minute": [(0, number / 10, 0) for number in range(600)],
+    "a gap in the middle": [
+        *every(1, 25),
+        *((sent_at + 36, refused_at + 36, wait) for sent_at, refused_at, wait in every(1, 25)),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", [*PERSISTENT, *NOT_PERSISTENT])
+def test_when_refusals_are_persistent(name: str) -> None:
+    """Attempts must be refused one after another throughout half a minute. Time in which nothing is sent is no sign."""
+    refusals = {**PERSISTENT, **NOT_PERSISTENT}[name]
+    assert streak_of(*refusals).is_persistent is (name in PERSISTENT)
 
 
 ACCEPTED = Answer(body=b'{"flags": []}')
@@ -144,7 +185,7 @@ DIGITS = st.from_regex(r"[0-9]{1,400}(\.[0-9]{0,400})?", fullmatch=True)
 DATES = st.datetimes().map(lambda date: format_datetime(date.replace(tzinfo=UTC), usegmt=True))
 VALUES = st.text() | st.text("0123456789.:, +-GMTWedOct") | DIGITS | DATES | st.integers().map(str)
 HEADERS = st.fixed_dictionaries({}, optional={"Retry-After": VALUES, "Date": VALUES})
-BODIES = st.text() | st.sampled_from([body for _, body, _ in DAILY]).map(json.dumps)
+BODIES = st.text() | st.sampled_from(TEXTS).map(json.dumps)
 
 
 @given(
@@ -152,14 +193,14 @@ BODIES = st.text() | st.sampled_from([body for _, body, _ in DAILY]).map(json.du
     headers=HEADERS,
     body=BODIES,
     clock=st.floats(1e9, 4e9),
-    refused_for=st.floats(0, 1e6),
+    persistent=st.booleans(),
     near=st.booleans(),
 )
 def test_any_response_asks_for_a_wait_within_the_day(
-    *, status: int, headers: Mapping[str, str], body: str, clock: float, refused_for: float, near: bool
+    *, status: int, headers: Mapping[str, str], body: str, clock: float, persistent: bool, near: bool
 ) -> None:
     """Whatever the headers, the body and the clock are, the wait is none, or it ends with the UTC day at most."""
-    wait = read_requested_wait(status, headers, body, now=clock, refused_for=refused_for, near_daily_limit=near)
+    wait = read_requested_wait(status, headers, body, now=clock, persistent=persistent, near_daily_limit=near)
     assert wait.seconds is None or 0.0 <= wait.seconds <= seconds_to_midnight(clock) <= 86_400.0
     assert not wait.daily or (status == 429 and wait.seconds is not None)
 
@@ -265,5 +306,51 @@ def test_an_accepted_request_ends_the_suspicion() -> None:
             for _ in range(20):
                 await client.flags.list()
             assert now() >= 100.0
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("body", TEXTS, ids=str)
+def test_stray_refusals(body: object) -> None:
+    """Refusals between which the client was idle for half a minute each stop nothing, whatever they say."""
+    refused = Answer(429, (body if isinstance(body, str) else json.dumps(body)).encode())
+    session: Any = ScriptedSession([refused] * 8 + [ACCEPTED])
+
+    async def scenario() -> None:
+        client = AsyncExperimentClient(
+            "stray-management-key", session=session, retry=RetryPolicy(max_attempts=1), rate_limit=None
+        )
+        async with client:
+            for _ in range(8):
+                error, _ = await outcome(client.flags.list())
+                assert isinstance(error, RateLimitError)
+                assert (error.daily, error.attempts) == (False, 1)
+                await asyncio.sleep(31.0)
+            assert await client.flags.list() == []
+
+    run(scenario())
+
+
+def test_the_day_after_the_daily_limit() -> None:
+    """The first refusal of the next day stops nothing."""
+    refused = Answer(429, json.dumps({"error": BOTH}).encode(), {"Retry-After": "1"})
+    session: Any = ScriptedSession([refused])
+
+    async def scenario() -> None:
+        client = AsyncExperimentClient(
+            "next-day-management-key",
+            session=session,
+            deadline=3600.0,
+            retry=RetryPolicy(max_attempts=100, backoff_base=0.0),
+        )
+        async with client:
+            error, _ = await outcome(client.flags.list())
+            assert isinstance(error, RateLimitError)
+            assert error.daily
+            await asyncio.sleep(error.retry_after or 0.0)
+            one_attempt = client.with_options(retry=RetryPolicy(max_attempts=1))
+            error, _ = await outcome(one_attempt.flags.list())
+            assert isinstance(error, RateLimitError)
+            assert (error.daily, error.attempts) == (False, 1)
 
     run(scenario())
