@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from attrs import field, frozen
 
+from amp_exp_async.config import Secret
 from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.formatting import format_value
 from amp_exp_async.validation.settings import optional_positive_int, positive_int
 
 
@@ -29,17 +31,24 @@ class RateLimit:
 
 def _non_empty_string(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, str) or not value:
+        raise ConfigurationError(argument=field.name, rule="must be a non-empty string", got=format_value(value))
+
+
+def _non_empty_secret(_: object, field: attrs.Attribute[Any], value: Secret) -> None:
+    if type(value.reveal()) is not str or not value.reveal():
         # The message does not show the value: a URL may contain a password.
-        raise ConfigurationError(f"{field.name} must be a non-empty string")
+        raise ConfigurationError(argument=field.alias or field.name, rule="must be a non-empty string")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, init=False)
 class RedisRateLimit(RateLimit):
     """Rate limits that several processes share through Redis. They need the extra `redis`.
 
     They apply to all clients, in any process and on any machine, that have the same Redis, namespace, key and host.
     If the limits per second differ, the strictest applies. While Redis is unavailable, each process keeps to a limit
     of its own.
+
+    It cannot be pickled, because the URL may contain a password.
 
     Attributes:
         url: the URL of Redis: `redis://`, `rediss://` or `unix://`, as in redis-py.
@@ -53,7 +62,48 @@ class RedisRateLimit(RateLimit):
         `AsyncExperimentClient(rate_limit=RedisRateLimit("redis://localhost:6379/0"))`
     """
 
-    url: str = field(kw_only=False, repr=False, validator=_non_empty_string)
-    per_second: int = field(default=100, validator=positive_int)
-    fallback_per_second: int = field(default=10, validator=positive_int)
-    namespace: str = field(default="amp_exp_async", validator=_non_empty_string)
+    _url: Secret = field(repr=False, eq=Secret.reveal, validator=_non_empty_secret)
+    per_second: int = field(validator=positive_int)
+    fallback_per_second: int = field(validator=positive_int)
+    namespace: str = field(validator=_non_empty_string)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        per_second: int = 100,
+        per_day: int | None = 100_000,
+        fallback_per_second: int = 10,
+        namespace: str = "amp_exp_async",
+    ) -> None:
+        """Check the settings. Nothing connects yet.
+
+        Raises:
+            ConfigurationError: If a setting is invalid. Whether the URL is one of Redis is checked by the client.
+        """
+        secret = url if isinstance(url, Secret) else Secret(url)  # `attrs.evolve` passes the secret
+        del url  # a traceback may show local variables
+        # pyright does not know the method.
+        self.__attrs_init__(  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+            url=secret,
+            per_second=per_second,
+            per_day=per_day,
+            fallback_per_second=fallback_per_second,
+            namespace=namespace,
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL of Redis, with its password."""
+        return self._url.reveal()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a RedisRateLimit cannot be pickled, because its URL may contain a password. Create one in each process."
+        )

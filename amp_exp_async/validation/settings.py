@@ -97,4 +97,4 @@ def optional_list_of(cls: type, expected: str) -> Callable[[object, attrs.Attrib
 
 
 def _reject(field: attrs.Attribute[Any], expected: str, value: object) -> NoReturn:
-    raise ConfigurationError(f"{field.name} must be {expected}, got {format_value(value)}")
+    raise ConfigurationError(argument=field.name, rule=f"must be {expected}", got=format_value(value))

@@ -8,14 +8,13 @@ import math
 import os
 import secrets
 from contextlib import suppress
-from typing import Protocol
-
-from attrs import frozen
 
 from amp_exp_async.ratelimit.config import RedisRateLimit
 from amp_exp_async.ratelimit.limiter import SharedLimiter, get_running_loop
+from amp_exp_async.ratelimit.window import SECONDS_PER_DAY
 
 from . import clients
+from .lease_protocol import LeaseRequest, LeaseResponse, LeaseStore, LeaseStoreError
 from .leased_window import LeasedWindow
 
 LEASE_DURATION = 1.0
@@ -25,113 +24,19 @@ LEASE_EXPIRY = 4.0
 """Seconds after which Redis gives the permits of a silent process to others: the duration of the lease, the time until
 its last requests have arrived, within reason, and the second of the service's window after that."""
 
+SETTLING_TIME = 2.0
+"""Seconds after Redis has lost leases in which no client gets more permits than it has. Each client that has permits
+reports them in this time: after `_KEEPALIVE` at the latest, and the time that Redis may take to respond."""
+
 _LOG = logging.getLogger("amp_exp_async")
 
 _RETRY_INTERVAL = 1.0  # seconds, while Redis is unavailable
 _LEARNING_MODE = 1.5  # seconds after an outage, until the other processes have reported what they have
-_KEEPALIVE = 2.0  # seconds after which Redis is told that permits are still in use
+_KEEPALIVE = 1.5  # seconds after which Redis is told that permits are still in use
+_MAX_ELAPSED = LEASE_EXPIRY - 1.0  # seconds for which Redis keeps a lease even if its clock is a second ahead
 _MIN_REFRESH = 0.1  # seconds between refreshes while other processes want permits of this one
 _MIN_EXTRA = 4  # permits to want at least when there are too few: other processes may be slow to give them up
 _MAX_CREDIT, _MIN_CREDIT = 10, -5  # refreshes
-
-
-@frozen(kw_only=True)
-class LeaseRequest:
-    """The report of a client.
-
-    Attributes:
-        client: the id of the client.
-        sequence: A number that grows with each request, so that a late request does not undo a newer one.
-        per_second: the limit per second.
-        per_day: the limit per day; 0 for none.
-        wants: the number of permits that it can use.
-        has: the number of permits that it may be using, and goes on to use until it gets the response.
-        day: the UTC day, counted from 1970, that the next three numbers refer to.
-        released: the requests that were reserved and will not be sent.
-        debt: the requests that were sent without a reservation.
-        unused: the requests that are reserved and may still be sent.
-        reserve: the requests to reserve in addition.
-        min_used: the minimum of the requests of the day, in case Redis has lost their number.
-        pause: the milliseconds for which nothing may be sent; 0 for no news.
-        day_pause: the same because the limit of the day is reached.
-    """
-
-    client: str
-    sequence: int
-    per_second: int
-    per_day: int
-    wants: int
-    has: int
-    day: int
-    released: int
-    debt: int
-    unused: int
-    reserve: int
-    min_used: int
-    pause: int
-    day_pause: int
-
-    def to_args(self) -> list[str | int]:
-        """Return the arguments of the script, in its order."""
-        return [
-            self.client,
-            self.sequence,
-            int(LEASE_EXPIRY * 1000),
-            self.per_second,
-            self.per_day,
-            self.wants,
-            self.has,
-            self.day,
-            self.released,
-            self.debt,
-            self.unused,
-            self.reserve,
-            self.min_used,
-            self.pause,
-            self.day_pause,
-        ]
-
-
-@frozen
-class LeaseResponse:
-    """The part of the permits that a client gets.
-
-    Attributes:
-        capacity: the number of permits that it may use.
-        interval: the milliseconds until another refresh may bring more.
-        day: the current UTC day by the clock of Redis, counted from 1970.
-        reserved: the requests of that day that are reserved for it, without those that it reported as unused.
-        used: the requests of that day of all processes, reserved ones included.
-        exhausted_for: the milliseconds to the end of the day if its limit is reached; else 0.
-        pause: the milliseconds for which nothing may be sent.
-        day_pause: the same because the limit of the day is reached.
-    """
-
-    capacity: int
-    interval: int
-    day: int
-    reserved: int
-    used: int
-    exhausted_for: int
-    pause: int
-    day_pause: int
-
-
-class LeaseStore(Protocol):
-    """The place where leases are kept."""
-
-    @property
-    def location(self) -> str:
-        """The place, for messages."""
-        ...
-
-    async def refresh(self, request: LeaseRequest) -> LeaseResponse:
-        """Refresh a lease. Any exception means that the store is unavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
 
 
 class LeaseClient:
@@ -166,6 +71,9 @@ class LeaseClient:
         self._pid = 0
         self._client_id = ""
         self._sequence = 0
+        self._acknowledged = 0  # the sequence of the last request that Redis must still know
+        self._acknowledged_at = -math.inf
+        self._epoch = 0
         self._refreshed_at = -math.inf
         self._not_before = -math.inf  # for the next refresh that brings more
         self._learning_until = -math.inf
@@ -177,7 +85,8 @@ class LeaseClient:
         clients.register(name, self)
 
     def pause(self, now: float, seconds: float, *, daily: bool) -> None:
-        """Pause the clients of all processes."""
+        """Pause the clients of all processes, for a day at most."""
+        seconds = min(seconds, SECONDS_PER_DAY)
         if daily:
             self._day_pause_until = max(self._day_pause_until, now + seconds)
         else:
@@ -257,24 +166,23 @@ class LeaseClient:
         return max(self._pause_until, self._day_pause_until) > now
 
     async def _refresh(self, loop: asyncio.AbstractEventLoop) -> None:
-        sent_at = loop.time()
-        with self._limiter.lock:
-            request = self._build_request(sent_at)
+        sent_at = self._refreshed_at = loop.time()
+        request = None
         try:
+            with self._limiter.lock:
+                request = self._build_request(sent_at)
             response = await self._store.refresh(request)
-        except Exception as error:  # noqa: BLE001 - requests go on, whatever fails in Redis
-            self._on_failure(loop.time(), error, request)
-        else:
             self._on_response(loop.time(), sent_at, response, request)
+        except Exception as error:  # noqa: BLE001 - requests go on, whatever fails in Redis or here
+            self._on_failure(loop.time(), error, debt=request.debt if request else 0)
 
     def _build_request(self, now: float) -> LeaseRequest:
         window, waiting = self._window, 0 if self._closing else self._limiter.waiting
         self._sequence += 1
         if self._pid != os.getpid():
-            self._pid, self._client_id = os.getpid(), secrets.token_hex(8)
+            self._pid, self._client_id, self._acknowledged = os.getpid(), secrets.token_hex(8), 0
         acquired, self._acquired = window.acquired - self._acquired, window.acquired
         self._credit = min(_MAX_CREDIT, max(_MIN_CREDIT, self._credit + acquired - 1))
-        self._refreshed_at = now
         committed = window.committed(now)
         if not waiting and (self._closing or not committed):
             window.capacity = 0  # until the response arrives
@@ -283,32 +191,36 @@ class LeaseClient:
         day_pause = self._day_pause_until - now
         if self.degraded:
             day_pause = max(day_pause, window.day_pause(now))
+        elapsed = now - self._acknowledged_at
         return LeaseRequest(
             client=self._client_id,
             sequence=self._sequence,
+            acknowledged=self._acknowledged if elapsed <= _MAX_ELAPSED else 0,
+            elapsed=_milliseconds(elapsed),
+            epoch=self._epoch,
+            lease_expiry=_milliseconds(LEASE_EXPIRY),
+            settling_time=_milliseconds(SETTLING_TIME),
             per_second=self._limit.per_second,
             per_day=self._limit.per_day or 0,
             wants=_wanted_permits(window.in_use, waiting),
-            has=max(window.capacity, committed),
+            has=max(window.capacity if now < window.expires_at else 0, committed),
             day=self._day,
             released=released,
             debt=debt,
             unused=unused,
             reserve=reserve - unused,
-            min_used=self._used if self.degraded else 0,
+            min_used=self._used,
             pause=_milliseconds(self._pause_until - now),
             day_pause=_milliseconds(day_pause),
         )
 
     def _on_response(self, now: float, sent_at: float, response: LeaseResponse, request: LeaseRequest) -> None:
+        self._acknowledge(sent_at, response, request)
         if self.degraded:
             self._learning_until = now + _LEARNING_MODE
-            if clients.mark_degraded(self._name, self, degraded=False):
-                _LOG.info("Redis at %s is available again: processes share the rate limit", self._store.location)
         self._interval = response.interval / 1000
         satisfied = response.capacity >= request.wants and response.reserved >= request.reserve
         self._not_before = sent_at + (0.0 if satisfied else self._interval)
-        self._used = response.used
         with self._limiter.lock:
             window = self._window
             if response.capacity < request.has:  # other processes want permits of this one
@@ -320,7 +232,7 @@ class LeaseClient:
                 reserved=response.reserved + (window.reserved if response.day == self._day else 0),
             )
             window.record_used(response.day, response.used)
-            self._day = response.day
+            self._day, self._used = response.day, response.used
         if request.pause and self._pause_until <= sent_at + request.pause / 1000:
             self._pause_until = -math.inf
         if request.day_pause and self._day_pause_until <= sent_at + request.day_pause / 1000:
@@ -330,20 +242,31 @@ class LeaseClient:
         if response.day_pause or response.exhausted_for:
             self._limiter.pause(now, max(response.day_pause, response.exhausted_for) / 1000, daily=True)
         self._limiter.wake_waiters(now)
+        if self.degraded and clients.mark_degraded(self._name, self, degraded=False):
+            _LOG.info("Redis at %s is available again: processes share the rate limit", self._store.location)
 
-    def _on_failure(self, now: float, error: Exception, request: LeaseRequest) -> None:
+    def _acknowledge(self, sent_at: float, response: LeaseResponse, request: LeaseRequest) -> None:
+        """Record what Redis knows of this client. It forgets a lease without permits, wishes and reservations."""
+        unused = request.unused if request.day == response.day else 0
+        is_kept = response.capacity or request.has or request.wants or unused or response.reserved
+        self._acknowledged = request.sequence if is_kept else 0
+        self._acknowledged_at = sent_at
+        self._epoch = response.epoch
+
+    def _on_failure(self, now: float, error: Exception, *, debt: int) -> None:
         self._not_before = max(now, self._refreshed_at + _RETRY_INTERVAL)
+        with self._limiter.lock:
+            self._window.fall_back(self._safe_capacity, debt=debt)
+        self._limiter.wake_waiters(now)
         if not self.degraded and clients.mark_degraded(self._name, self, degraded=True):
-            # Only the type of the error: its message may contain anything.
+            # Only the type of an error: its message may contain anything.
+            reason = str(error) if isinstance(error, LeaseStoreError) else type(error).__name__
             _LOG.warning(
                 "Redis at %s is unavailable (%s): this process sends at most %d requests a second until it is back",
                 self._store.location,
-                type(error).__name__,
+                reason,
                 self._limit.fallback_per_second,
             )
-        with self._limiter.lock:
-            self._window.fall_back(self._safe_capacity, debt=request.debt)
-        self._limiter.wake_waiters(now)
 
     @property
     def _safe_capacity(self) -> int:
@@ -357,4 +280,5 @@ def _wanted_permits(in_use: int, waiting: int) -> int:
 
 
 def _milliseconds(seconds: float) -> int:
-    return math.ceil(seconds * 1000) if seconds > 0 else 0
+    """Return a time in milliseconds, a day at most; 0 if it is negative."""
+    return math.ceil(min(seconds, SECONDS_PER_DAY) * 1000) if seconds > 0 else 0

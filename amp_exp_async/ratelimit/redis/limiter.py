@@ -12,7 +12,8 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.ratelimit.config import RedisRateLimit
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter, SharedLimiter
 
-from .lease_client import LeaseClient, LeaseStore
+from .lease_client import LeaseClient
+from .lease_protocol import LeaseStore
 from .leased_window import LeasedWindow
 
 
@@ -83,8 +84,10 @@ def create_redis_limiter(
         if (error.name or "").partition(".")[0] != "redis":
             raise
         raise ConfigurationError(
-            "rate_limit: RedisRateLimit needs the package redis: install 'amp_exp_async[redis]'"
+            argument="rate_limit",
+            rule="is a RedisRateLimit, which needs the package redis",
+            advice="Run pip install 'amp_exp_async[redis]'.",
         ) from None
     key = hashlib.sha256(f"{endpoint.base_url}\n{endpoint.key.reveal()}".encode()).hexdigest()
     name = f"{limit.namespace}:{key}"
-    return RedisRateLimiter(limit, RedisLeaseStore(limit.url, name), name, wall_clock)
+    return RedisRateLimiter(limit, RedisLeaseStore(limit, name), name, wall_clock)

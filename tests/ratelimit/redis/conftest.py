@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async import RedisRateLimit
+from amp_exp_async.ratelimit.redis import lease_client
 from tests.ratelimit.redis.redis_server import MISSING, RedisServer, find_server
 
 MakeLimit = Callable[..., RedisRateLimit]
@@ -38,6 +39,19 @@ def own_redis(server_path: str, tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(server_path, tmp_path)
     yield server
     server.kill()
+
+
+@pytest.fixture(autouse=True)
+def no_settling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of this process get permits at once from an empty Redis, except in tests of `settling`."""
+    if "settling" not in request.fixturenames:
+        monkeypatch.setattr(lease_client, "SETTLING_TIME", 0.0)
+
+
+@pytest.fixture
+def settling() -> float:
+    """The seconds for which clients get no more permits than they have after Redis was emptied."""
+    return lease_client.SETTLING_TIME
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import builtins
 import os
 import sys
 import time
-import traceback
 from typing import Any
 
 import pytest
@@ -28,8 +27,6 @@ from tests.clients import client_of
 from tests.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.conftest import MakeLimit
 from tests.ratelimit.redis.redis_server import count_round_trips
-
-PASSWORD = "a-secret-password"
 
 
 def connections(redis_url: str) -> int:
@@ -107,7 +104,7 @@ async def test_a_429_pauses_the_clients_of_all_processes(
             await first.flags.list()
         with Redis.from_url(redis_url) as redis:
             (account,) = redis.keys(f"{{{namespace}:*account")
-            await eventually(lambda: float(redis.hget(account, "day_pause" if daily else "pause") or 0) > 0)
+            await eventually(lambda: redis.hexists(account, "daily_pause" if daily else "second_pause"))
         with pytest.raises(RateLimitError) as caught:
             await second.flags.list()
     assert (caught.value.daily, caught.value.attempts) == (daily, 0)
@@ -122,26 +119,25 @@ async def keep_listing(client: AsyncExperimentClient) -> None:
         await client.flags.list()
 
 
-@pytest.mark.parametrize("pause", ["pause", "day_pause"])
-@pytest.mark.parametrize("pause_end", ["4102444800000", "1771631394927000000", "9" * 300])
-async def test_a_pause_beyond_the_day_in_redis(
-    *, pause: str, pause_end: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
+@pytest.mark.parametrize("pause", ["second_pause", "daily_pause"])
+@pytest.mark.parametrize("length", ["4102444800000", "9" * 15])
+async def test_a_stored_pause_beyond_the_day(
+    *, pause: str, length: str, emulator: Emulator, make_limit: MakeLimit, redis_url: str, namespace: str
 ) -> None:
-    """Another version may have stored it. It ends with the UTC day, also in Redis, and expires there soon after."""
+    """It ends with the UTC day in which it began, and expires in Redis soon after."""
     async with client_of(emulator, rate_limit=make_limit(), deadline=5.0) as client:
         await client.flags.list()
         with Redis.from_url(redis_url) as redis:
             (account,) = redis.keys(f"{{{namespace}:*account")
-            redis.hset(account, pause, pause_end)
-            with pytest.raises(RateLimitError) as caught:
-                await keep_listing(client)
-            stored = float(redis.hget(account, pause) or 0) / 1000
+            redis.hset(account, pause, f"{int(time.time() * 1000)} {length}")
+            async with asyncio.timeout(TIMEOUT):
+                with pytest.raises(RateLimitError) as caught:
+                    await keep_listing(client)
             assert 0 < redis.ttl(account) <= 2 * SECONDS_PER_DAY
-    assert caught.value.daily is (pause == "day_pause")
+    assert caught.value.daily is (pause == "daily_pause")
     assert caught.value.retry_after is not None
-    assert 0.0 < caught.value.retry_after <= SECONDS_PER_DAY
-    assert stored % SECONDS_PER_DAY == 0
-    assert 0.0 < stored - time.time() <= SECONDS_PER_DAY
+    midnight = (time.time() // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    assert caught.value.retry_after <= midnight - time.time() + TIMEOUT
 
 
 async def test_requests_go_on_after_a_pause(emulator: Emulator, make_limit: MakeLimit) -> None:
@@ -196,36 +192,8 @@ def test_redis_py_is_needed_only_for_a_redis_limit(monkeypatch: pytest.MonkeyPat
         AsyncExperimentClient("key-without-account", rate_limit=RedisRateLimit("redis://localhost"))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"http://user:{PASSWORD}@localhost",
-        f"redis://:{PASSWORD}@localhost:no-port",
-        f"redis://:{PASSWORD}@localhost?db=first",
-        f"redis://:{PASSWORD}@localhost?no_such_option={PASSWORD}",
-        PASSWORD,
-    ],
-)
-def test_an_invalid_url(url: str) -> None:
-    """It is rejected when the client is created, and the error does not show it."""
-    with pytest.raises(ConfigurationError, match="is not a Redis URL") as caught:
-        AsyncExperimentClient("key-without-account", rate_limit=RedisRateLimit(url))
-    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
-
-
 @pytest.mark.parametrize("invalid", [{"url": ""}, {"url": 5}, {"per_second": None}, {"fallback_per_second": 0}])
 def test_an_invalid_limit(invalid: dict[str, Any]) -> None:
     """The error names the argument."""
     with pytest.raises(ConfigurationError, match=next(iter(invalid))):
         RedisRateLimit(**{"url": "redis://localhost", **invalid})
-
-
-def test_no_repr_shows_the_password() -> None:
-    """Neither the limit, nor the client, nor anything that the client holds shows the URL."""
-    limit = RedisRateLimit(f"redis://:{PASSWORD}@localhost")
-    client = AsyncExperimentClient("key-without-account", rate_limit=limit)
-    session: Any = client._transport.session
-    lease_client = session.limiter._lease_client
-    held = [limit, client, session, *vars(session).values(), *vars(session.limiter).values()]
-    held += [*vars(lease_client).values(), *vars(lease_client._store).values()]
-    assert PASSWORD not in "".join(map(repr, held))

@@ -10,9 +10,9 @@ from itertools import pairwise
 import pytest
 from redis import Redis
 
-from amp_exp_async import RateLimitError
+from amp_exp_async import RateLimitError, RedisRateLimit
 from amp_exp_async.emulator import Emulator
-from amp_exp_async.ratelimit.redis.lease_client import LeaseRequest
+from amp_exp_async.ratelimit.redis.lease_protocol import LeaseRequest, LeaseStoreError
 from amp_exp_async.ratelimit.redis.store import RedisLeaseStore
 from tests.clients import client_of
 from tests.polling import TIMEOUT, wait_until
@@ -99,7 +99,7 @@ async def test_the_limit_of_the_day_is_shared(service: Emulator, make_limit: Mak
 
 async def test_fewer_permits_than_clients_take_turns(redis_url: str, namespace: str) -> None:
     """Two clients never have the only permit at the same time, and each gets it in turn."""
-    store = RedisLeaseStore(redis_url, namespace)
+    store = RedisLeaseStore(RedisRateLimit(redis_url), namespace)
     has = dict.fromkeys("ab", 0)
     served: set[str] = set()
     sequence = 0
@@ -118,9 +118,9 @@ async def test_fewer_permits_than_clients_take_turns(redis_url: str, namespace: 
 
 async def test_a_late_request_changes_nothing(redis_url: str, namespace: str) -> None:
     """A request that arrives after a newer one of the same client gets no response."""
-    store = RedisLeaseStore(redis_url, namespace)
+    store = RedisLeaseStore(RedisRateLimit(redis_url), namespace)
     assert (await store.refresh(lease_request("a", 2, wants=1, has=0))).capacity == 1
-    with pytest.raises(TypeError):
+    with pytest.raises(LeaseStoreError):
         await store.refresh(lease_request("a", 1, wants=0, has=0))
     assert (await store.refresh(lease_request("b", 1, wants=1, has=0))).capacity == 0
     await store.close()
@@ -131,6 +131,11 @@ def lease_request(client: str, sequence: int, *, wants: int, has: int) -> LeaseR
     return LeaseRequest(
         client=client,
         sequence=sequence,
+        acknowledged=0,
+        elapsed=0,
+        epoch=0,
+        lease_expiry=4000,
+        settling_time=0,
         per_second=1,
         per_day=0,
         wants=wants,

@@ -1,0 +1,71 @@
+"""The script of the leases with a clock that a test sets.
+
+A server's clock cannot be set without privileges. Here the last argument of the script replaces the time of the server,
+and keys expire by that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from redis import Redis
+
+from amp_exp_async.ratelimit.redis.lease_protocol import LeaseRequest, LeaseResponse, parse_response
+from amp_exp_async.ratelimit.redis.store import _SCRIPT
+
+_CLOCK = """
+local server, time = redis, tonumber(table.remove(ARGV))
+local redis = {}
+function redis.call(command, key, ...)
+    if command == 'TIME' then
+        return {string.format('%.0f', math.floor(time / 1000)), string.format('%.0f', time % 1000 * 1000)}
+    elseif command == 'PEXPIRE' then
+        return server.call('HSET', 'test:expiry-times', key, string.format('%.0f', time + (...)))
+    elseif command == 'PEXPIREAT' then
+        return server.call('HSET', 'test:expiry-times', key, (...))
+    elseif key then
+        return server.call(command, key, ...)
+    end
+end
+for _, key in ipairs(KEYS) do
+    if tonumber(server.call('HGET', 'test:expiry-times', key) or 1e15) <= time then
+        server.call('DEL', key)
+        server.call('HDEL', 'test:expiry-times', key)
+    end
+end
+"""
+
+
+class MovedClockStore:
+    """A `LeaseStore` that runs the script at a time of the test.
+
+    Attributes:
+        location: the place, for messages.
+    """
+
+    location = "moved-clock:1"
+
+    def __init__(self, redis: Redis, name: str, clock: Callable[[], float], latency: Callable[[], float]) -> None:
+        """Create a store.
+
+        Args:
+            redis: the connection, which several stores may share.
+            name: the prefix of the names in Redis.
+            clock: returns POSIX time in seconds, as the server sees it.
+            latency: returns the seconds of the next way to the server or back.
+        """
+        self._script = redis.register_script(_CLOCK + _SCRIPT)
+        self._keys = [f"{{{name}}}:parts", f"{{{name}}}:account"]
+        self._clock = clock
+        self._latency = latency
+
+    async def refresh(self, request: LeaseRequest) -> LeaseResponse:
+        """Refresh a lease."""
+        await asyncio.sleep(self._latency())
+        values = self._script(self._keys, [*request.to_args(), round(self._clock() * 1000)])
+        await asyncio.sleep(self._latency())
+        return parse_response(values, request)
+
+    async def close(self) -> None:
+        """Do nothing: the test closes the connection."""
