@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
-import aiohttp
 import attrs
 
-from amp_exp_async import manifests, serialization, validation
+from amp_exp_async import lazy_manifests as manifests
+from amp_exp_async import serialization, validation
 from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
 from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
 from amp_exp_async.errors import ConfigurationError
@@ -31,7 +31,7 @@ from amp_exp_async.http import (
     Usage,
     resolve_shutdown_timeout,
 )
-from amp_exp_async.manifests import Manifest, Plan
+from amp_exp_async.http import lazy_aiohttp as aiohttp
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 from amp_exp_async.resources import (
     AsyncBetaDeployments,
@@ -403,7 +403,7 @@ class AsyncExperimentClient(AsyncClient):
         cohorts: bool = False,
         variants: bool = False,
         server_fields: bool = False,
-    ) -> Manifest:
+    ) -> manifests.Manifest:
         """Export flags and experiments as a manifest. Write it with `save()`.
 
         This reads the lists, and the list of deployments if any is assigned. If something depends on objects that are
@@ -430,7 +430,9 @@ class AsyncExperimentClient(AsyncClient):
             self._transport, project_id=project_id, keys=keys, include_archived=include_archived, options=options
         )
 
-    async def plan(self, manifest: Manifest, *, prune: bool = False, project_id: str | None = None) -> Plan:
+    async def plan(
+        self, manifest: manifests.Manifest, *, prune: bool = False, project_id: str | None = None
+    ) -> manifests.Plan:
         """Return the changes that a manifest requires. This only reads.
 
         What the manifest does not mention is left alone. This reads one list for each project, and the list of
@@ -461,7 +463,9 @@ class AsyncExperimentClient(AsyncClient):
         """
         return await manifests.make_plan(self._transport, manifest, prune=prune, project_id=project_id)
 
-    def apply(self, plan: Plan, *, journal: str | os.PathLike[str] | None = None, fsync: bool = False) -> AsyncBulkRun:
+    def apply(
+        self, plan: manifests.Plan, *, journal: str | os.PathLike[str] | None = None, fsync: bool = False
+    ) -> AsyncBulkRun:
         """Apply a plan, and yield the outcomes of its steps as they finish.
 
         Everything that the plan concerns is read again first. If any of it has changed, nothing is written. The steps

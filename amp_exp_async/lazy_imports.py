@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used.
+"""Names of packages, and modules, that are imported when they are first used.
 
 Importing all modules takes longer than importing aiohttp, and most programs need only some of them.
 """
@@ -45,3 +45,13 @@ def lazy_imports(
         return sorted({*vars(sys.modules[package]), *module_of})
 
     return get, list_names
+
+
+def lazy_module(name: str) -> Callable[[str], Any]:
+    """Return the function `__getattr__` of a module that stands for another one, which it imports on demand."""
+
+    def get(attribute: str) -> Any:
+        with _lock:
+            return getattr(import_module(name), attribute)
+
+    return get

@@ -9,16 +9,19 @@ import pickle
 import pydoc
 import subprocess
 import sys
+import typing
 from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import aiohttp
 import pytest
 
 import amp_exp_async
 import amp_exp_async.emulator
+from amp_exp_async.http import lazy_aiohttp
 
 PACKAGES = [amp_exp_async, amp_exp_async.emulator]
 
@@ -87,6 +90,36 @@ def test_importing_the_pytest_plugin_loads_no_emulator() -> None:
 def test_importing_what_sends_no_request_loads_no_http(name: str) -> None:
     """Programs that only build or read objects do not import what sends requests."""
     assert loaded_by(f"from amp_exp_async import {name}").isdisjoint(NOT_FOR_MODELS)
+
+
+@pytest.mark.parametrize("name", ["AsyncExperimentClient", "ExperimentClient"])
+def test_importing_a_client_loads_what_requests_need_when_one_is_created(name: str) -> None:
+    """Creating a client loads aiohttp, so that the first request need not wait for it. Files of flags come later."""
+    program = f"import sys; from amp_exp_async import {name}"
+    create = f"{name}('a-key-of-no-account', base_url='https://host.invalid')"
+    imported, created = run(f"{program}; print(*sys.modules); {create}; print(*sys.modules)").splitlines()
+    needed_later = {"aiohttp", "amp_exp_async.manifests", "amp_exp_async.linter", "cattrs", "ruamel"}
+    assert needed_later.isdisjoint(imported.split())
+    assert needed_later.intersection(created.split()) == {"aiohttp"}
+
+
+@pytest.mark.parametrize("client", [amp_exp_async.AsyncExperimentClient, amp_exp_async.AsyncBetaClient])
+def test_annotations_can_be_read(client: type) -> None:
+    """The types of what is imported on demand are those of the module that has them."""
+    for _, method in inspect.getmembers(client, inspect.isfunction):
+        typing.get_type_hints(method)
+    session = typing.get_type_hints(client.__init__)["session"]
+    assert session == aiohttp.ClientSession | None
+    plan = typing.get_type_hints(amp_exp_async.AsyncExperimentClient.plan)
+    assert plan["return"] is amp_exp_async.Plan
+
+
+def test_names_of_aiohttp_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tests and instrumentation replace in aiohttp is what the client uses."""
+    monkeypatch.setattr(aiohttp, "TCPConnector", "replaced")
+    assert lazy_aiohttp.TCPConnector == "replaced"
+    with pytest.raises(AttributeError, match="has no attribute"):
+        _ = lazy_aiohttp.nonsense
 
 
 @pytest.mark.parametrize("package", PACKAGES)

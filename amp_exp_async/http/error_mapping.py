@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-import aiohttp
 from attrs import frozen
 from multidict import CIMultiDict
 
@@ -35,6 +34,7 @@ from amp_exp_async.formatting import format_os_error, format_value, redact_useri
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 from amp_exp_async.serialization import MalformedDocumentError
 
+from . import lazy_aiohttp as aiohttp
 from .deadlines import connect_seconds
 from .refusals import KnownRefusal, RefusalKind, find_refusal
 from .request import Request, Response, truncate_body

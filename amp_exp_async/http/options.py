@@ -9,7 +9,6 @@ from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import attrs
 from attrs import define, field, frozen
 
@@ -28,6 +27,7 @@ from amp_exp_async.validation.settings import (
     session_of_aiohttp,
 )
 
+from . import lazy_aiohttp as aiohttp
 from .deadlines import CancelScope
 from .retry import RetryPolicy
 
@@ -52,6 +52,17 @@ def _is_http_url(text: object) -> bool:
     return bool(parts.hostname)
 
 
+def _ssl_setting(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Reject anything but what aiohttp takes as `ssl`."""
+    expected = "a bool, an aiohttp.Fingerprint, or an SSLContext such as ssl.create_default_context(cafile=...)"
+    instance_of((SSLContext, aiohttp.Fingerprint, bool), expected)(instance, field, value)
+
+
+def _trace_configs(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Reject anything but None or a list of trace configurations."""
+    optional_list_of(aiohttp.TraceConfig, "a list of aiohttp.TraceConfig")(instance, field, value)
+
+
 @frozen(kw_only=True)
 class HttpOptions:
     """The options that a client and its copies share.
@@ -74,14 +85,9 @@ class HttpOptions:
     trust_env: bool = field(default=False, validator=instance_of(bool, "true or false"))
     ssl: SSLContext | aiohttp.Fingerprint | bool = field(
         default=True,
-        validator=instance_of(
-            (SSLContext, aiohttp.Fingerprint, bool),
-            "a bool, an aiohttp.Fingerprint, or an SSLContext such as ssl.create_default_context(cafile=...)",
-        ),
+        validator=_ssl_setting,
     )
-    trace_configs: Sequence[aiohttp.TraceConfig] | None = field(
-        default=None, validator=optional_list_of(aiohttp.TraceConfig, "a list of aiohttp.TraceConfig")
-    )
+    trace_configs: Sequence[aiohttp.TraceConfig] | None = field(default=None, validator=_trace_configs)
     max_concurrency: int = field(default=64, validator=positive_int)
     rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit"))
     share_limit: bool = False

@@ -13,7 +13,6 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 from anyio import Semaphore
 from multidict import CIMultiDict
 from yarl import URL
@@ -25,6 +24,7 @@ from amp_exp_async.forking import leak
 from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
+from . import lazy_aiohttp as aiohttp
 from .deadlines import CancelScope, DeadlineTimer, connect_seconds
 from .error_mapping import TransportFailure, hide_frames, map_exception
 from .locks import KeyedLocks, WaitGroup
