@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType
 
-from rich.console import Console
 from rich.traceback import Traceback
 
 
@@ -67,20 +65,18 @@ def _texts(value: object, depth: int = 4) -> Iterator[str]:
 
 def _renderings(error: BaseException) -> Iterator[tuple[str, str]]:
     yield "traceback", "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    console = Console(file=io.StringIO(), width=10_000)
-    console.print(
-        Traceback.from_exception(
-            type(error),
-            error,
-            error.__traceback__,
-            show_locals=True,
-            extra_lines=0,
-            locals_max_length=None,  # type: ignore[arg-type] # no limit
-            locals_max_string=None,  # type: ignore[arg-type] # no limit
-        )
+    # What rich prints, without the colours and frames, which take long.
+    trace = Traceback.extract(
+        type(error),
+        error,
+        error.__traceback__,
+        show_locals=True,
+        locals_max_length=None,  # type: ignore[arg-type] # no limit
+        locals_max_string=None,  # type: ignore[arg-type] # no limit
     )
-    assert isinstance(console.file, io.StringIO)
-    yield "rich", console.file.getvalue()
+    for stack in trace.stacks:
+        variables = [node.render() for frame in stack.frames for node in (frame.locals or {}).values()]
+        yield "rich", "\n".join([stack.exc_value, *map(str, stack.notes), *variables])
 
 
 def _shows(text: str, secrets: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -14,7 +15,7 @@ from multidict import CIMultiDict
 from rich.console import Console
 from rich.traceback import Traceback
 
-from tests.reliability.exposure import RENDERERS, LogWatch, find_secrets
+from tests.reliability.exposure import LogWatch, find_secrets
 
 SECRET = "s3cret-of-this-test"
 # Code of no test: a frame of a test may know the secret.
@@ -50,6 +51,13 @@ LIBRARY: dict[str, Any] = {}
 exec(CODE, LIBRARY)
 
 
+class Opaque(dict[str, str]):
+    """Headers that hide what they contain, but not from those who look inside."""
+
+    def __repr__(self) -> str:
+        return "<hidden>"
+
+
 def caught(call: Callable[[Any], object], argument: object) -> BaseException:
     """Return the error that a function raises."""
     with pytest.raises((ValueError, RuntimeError)) as raised:
@@ -57,34 +65,39 @@ def caught(call: Callable[[Any], object], argument: object) -> BaseException:
     return raised.value
 
 
+PRINTED = {"traceback", "rich"}
+
+
 @pytest.mark.parametrize(
-    ("function", "argument", "renderers"),
+    ("function", "argument", "is_found", "printed"),
     [
-        ("with_local", SECRET, list(RENDERERS)),
-        ("with_message", SECRET, list(RENDERERS)),
-        ("with_headers", CIMultiDict(Authorization=f"Bearer {SECRET}"), list(RENDERERS)),
-        ("with_headers", {"deep": [{"in": (SECRET,)}]}, list(RENDERERS)),
-        ("with_cause", SECRET, list(RENDERERS)),
-        ("with_context", SECRET, ["an error tracker"]),
-        ("with_local", "harmless", []),
+        ("with_local", SECRET, True, PRINTED),
+        ("with_message", SECRET, True, PRINTED),
+        ("with_headers", CIMultiDict(Authorization=f"Bearer {SECRET}"), True, PRINTED),
+        ("with_headers", {"deep": [{"in": (SECRET,)}]}, True, PRINTED),
+        ("with_headers", OrderedDict(a=Opaque({"in": SECRET})), True, set()),
+        ("with_cause", SECRET, True, PRINTED),
+        ("with_context", SECRET, True, set()),
+        ("with_local", "harmless", False, set()),
     ],
 )
-def test_an_error(function: str, argument: object, renderers: list[str]) -> None:
+def test_an_error(function: str, argument: object, is_found: bool, printed: set[str]) -> None:
     """A secret is found in messages, local variables, containers, causes and hidden contexts."""
     found = find_secrets(caught(LIBRARY[function], argument), [SECRET])
-    assert [line.partition(" shows ")[0] for line in found] == renderers
+    assert bool(found) == is_found
+    assert PRINTED & set(found) == printed
 
 
 def test_notes_attributes_and_groups() -> None:
     """They are looked through too."""
     noted = ValueError("no")
     noted.add_note(f"with {SECRET}")
-    assert len(find_secrets(noted, [SECRET])) == len(RENDERERS)
+    assert set(find_secrets(noted, [SECRET])) > PRINTED
     attributed = ValueError("no")
     attributed.headers = {"Authorization": SECRET}  # type: ignore[attr-defined] - any error may have attributes
-    assert find_secrets(attributed, [SECRET]) == [f"an error tracker shows {SECRET}"]
+    assert find_secrets(attributed, [SECRET]) == ["vars of ValueError"]
     group = ExceptionGroup("several", [caught(LIBRARY["with_local"], SECRET)])
-    assert f"an error tracker shows {SECRET}" in find_secrets(group, [SECRET])
+    assert "text in with_local:4 of ValueError" in find_secrets(group, [SECRET])
 
 
 def test_the_frames_of_tests() -> None:
