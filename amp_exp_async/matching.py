@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+import attrs
+
 from amp_exp_async import serialization
 from amp_exp_async.errors import InvalidInputError, NotFoundError
 from amp_exp_async.formatting import format_value
@@ -13,7 +15,13 @@ from amp_exp_async.models import UNSET, FlagConfig, Model
 
 FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
-_COMPARED = ("name", "description", "evaluation_mode", "bucketing_key", "experiment_type")
+_ID_SETS = frozenset(
+    {
+        *("deployments", "experiments", "holdouts"),
+        *("individuals", "individual_inclusion", "individual_exclusion"),
+    }
+)
+_MIDNIGHT = "T00:00:00.000Z"
 
 
 def exactly_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: str | None) -> FlagConfigT:
@@ -44,19 +52,60 @@ def exactly_one(kind: str, listed: Sequence[FlagConfigT], key: str, project_id: 
 
 
 def matches(live: Model, values: Mapping[str, Any]) -> bool:
-    """Return whether a live object has the values. A field that the service does not show matches any value."""
-    shown = {name: getattr(live, name) for name in values}
+    """Return whether a live object has exactly the values. A field that the service does not show has only null."""
+    return all(_plain(getattr(live, name)) == _plain(value) for name, value in values.items())
+
+
+def could_be_created_with(live: Model, fields: Mapping[str, Any]) -> bool:
+    """Return whether a live object differs in nothing that it shows from the fields of its creation."""
     return all(
-        value is UNSET or serialization.to_json(value) == serialization.to_json(values[name])
-        for name, value in shown.items()
+        shown is UNSET or _could_be(name, shown, fields[name])
+        for name, shown in ((name, getattr(live, name, UNSET)) for name in fields if name != "project_id")
     )
 
 
-def could_be_created_with(live: FlagConfig, fields: Mapping[str, Any]) -> bool:
-    """Return whether a live flag or experiment differs in nothing from the fields of a creation."""
-    for name in _COMPARED:
-        value = getattr(live, name, UNSET)
-        if name in fields and value is not UNSET and value != fields[name]:
-            return False
-    keys = {variant.key for variant in fields.get("variants", ())}
-    return not (keys and live.variants and keys != {variant.key for variant in live.variants})
+def _could_be(name: str, shown: Any, value: Any) -> bool:
+    """Return whether a field of a live object may have been created with a value."""
+    match name:
+        case "variants":
+            live = {variant.key: variant for variant in shown or ()}
+            return live.keys() == {variant.key for variant in value} and all(
+                could_be_created_with(live[variant.key], _given_fields(variant)) for variant in value
+            )
+        case "slots":
+            return len(shown or ()) == len(value) and all(map(could_be_created_with, shown or (), value))
+        case "target_segments" | "rollout_weights":
+            return is_subset(value, shown)
+        case _ if name in _ID_SETS:
+            return set(shown or ()) == set(map(str, value))
+        case _:
+            return bool(_plain(shown) == _plain(value))
+
+
+def is_subset(ours: Any, theirs: Any) -> bool:
+    """Return whether a value that was written is contained in a value that was read.
+
+    The service may have added fields, dropped nulls, and turned a date into a timestamp.
+    """
+    return _is_subset(serialization.to_json(ours), serialization.to_json(theirs))
+
+
+def _is_subset(ours: Any, theirs: Any) -> bool:
+    kind: type[Any] = ours.__class__
+    if theirs.__class__ is not kind or kind not in (dict, list, str):
+        return bool(ours == theirs)
+    if kind is dict:
+        return all(_is_subset(value, theirs.get(name)) for name, value in ours.items())
+    if kind is list:
+        return len(ours) == len(theirs) and all(map(_is_subset, ours, theirs))
+    return theirs in (ours, ours + _MIDNIGHT)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON, and null for a field without a value."""
+    return None if value is UNSET else serialization.to_json(value)
+
+
+def _given_fields(model: Model) -> dict[str, Any]:
+    fields = {field.name: getattr(model, field.name) for field in attrs.fields(type(model)) if field.name != "extra"}
+    return {name: value for name, value in fields.items() if value is not UNSET}

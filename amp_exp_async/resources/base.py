@@ -13,7 +13,15 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWriteError, Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.http import (
+    AmbiguousWrite,
+    AmbiguousWriteError,
+    Idempotency,
+    Request,
+    Response,
+    Transport,
+    build_path,
+)
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
 from amp_exp_async.validation import Validator
@@ -255,8 +263,8 @@ class CollectionResource(Resource, Generic[FlagConfigT_co]):
                 ambiguous = error.write
             return await confirm(ambiguous, partial(self._is_archived, request.path))
 
-    async def _is_archived(self, path: str, transport: Transport) -> bool:
-        response = await transport.send(Request("GET", path))
+    async def _is_archived(self, path: str, write: AmbiguousWrite) -> bool:
+        response = await write.transport().send(Request("GET", path))
         return response.parse_object(self._collection.model).deleted is True
 
 

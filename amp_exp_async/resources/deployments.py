@@ -16,6 +16,8 @@ from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS
 from .base import CollectionResource, Resource, operation, parse_created
 from .reconcile import send_creation
 
+_TYPES = ("client", "server")
+
 
 class AsyncDeployments(Resource):
     """`client.deployments`: the deployments that flags and experiments can be assigned to."""
@@ -38,8 +40,8 @@ class AsyncDeployments(Resource):
         """Create a deployment: `POST /deployments`.
 
         It is never sent twice. If the response is lost, the deployments are read back to determine the outcome. The
-        service gives neither the age nor the type of a deployment, so choose a label that the project does not have
-        yet: an older deployment with the same label would be taken for the new one.
+        service does not give the age of a deployment, so choose a label that the project does not have yet: an older
+        deployment of the same type with the same label would be taken for the new one.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#create-deployment
 
@@ -55,9 +57,9 @@ class AsyncDeployments(Resource):
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
         project_id, label = validation.identifier("project_id", project_id), validation.key("label", label)
-        side = validation.one_of("client", "server")("type", type)
+        side = validation.one_of(*_TYPES)("type", type)
         request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
-        find = partial(_find_deployment, project_id, label)
+        find = partial(_find_deployment, project_id, label, side)
         return await send_creation(self._transport, request, parse_created, find, f"deployment {format_value(label)}")
 
     @operation("PATCH", "/deployments/{id}")
@@ -102,7 +104,7 @@ class AsyncDeployments(Resource):
         await self._send(self.restore, {"archive": False}, id=id)
 
 
-async def _find_deployment(project_id: str, label: str, write: AmbiguousWrite) -> Created | None:
+async def _find_deployment(project_id: str, label: str, side: str, write: AmbiguousWrite) -> Created | None:
     """Return the deployment that an ambiguous creation made, or None if no deployment has its label."""
     deployments = [
         deployment
@@ -111,7 +113,15 @@ async def _find_deployment(project_id: str, label: str, write: AmbiguousWrite) -
     ]
     if len(deployments) > 1:
         raise write.error(f"{len(deployments)} deployments have this label.")
+    if deployments and _is_of_other_type(deployments[0], side):
+        raise write.error("A deployment has this label, but is of the other type.")
     return Created(deployments[0].id) if deployments else None
+
+
+def _is_of_other_type(deployment: Deployment, side: str) -> bool:
+    """Return whether a deployment is not of a type, which the service shows only by the beginning of its key."""
+    key = deployment.key or ""
+    return any(key.startswith(f"{other}-") for other in _TYPES if other != side)
 
 
 class AsyncFlagDeployments(CollectionResource[FlagConfig]):

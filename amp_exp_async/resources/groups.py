@@ -10,7 +10,7 @@ from amp_exp_async import validation
 from amp_exp_async.errors import BadRequestError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
-from amp_exp_async.matching import matches
+from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import EVALUATION_MODE, NULLABLE_STRING
@@ -22,7 +22,6 @@ from .reconcile import list_matching, predates, send_creation
 GroupT_co = TypeVar("GroupT_co", bound=Group, covariant=True)
 SlotLike: TypeAlias = MutexSlot | Mapping[str, Any]
 
-_COMPARED = ("name", "key", "description", "evaluation_mode", "bucketing_key", "holdout_percentage")
 _CREATE: dict[str, Validator] = {
     "key": validation.key,
     "description": NULLABLE_STRING,
@@ -140,12 +139,8 @@ class Groups(Resource, Generic[GroupT_co]):
 
 def _could_be_ours(group: Group, fields: Mapping[str, Any], server_date: str, elapsed: float) -> bool:
     """Return whether an ambiguous creation may have made a group: the group is neither different nor older."""
-    if not matches(group, {name: value for name, value in fields.items() if name in _COMPARED}):
-        return False
-    if isinstance(group, HoldoutGroup):
-        return not predates(group.created_at, server_date, elapsed)
-    percentages = [slot.percentage for slot in group.slots or ()] if isinstance(group, MutexGroup) else []
-    return not percentages or percentages == [slot["percentage"] for slot in fields["slots"]]
+    created_at = group.created_at if isinstance(group, HoldoutGroup) else UNSET
+    return could_be_created_with(group, fields) and not predates(created_at, server_date, elapsed)
 
 
 class AsyncMutexes(Groups[MutexGroup]):
@@ -170,8 +165,8 @@ class AsyncMutexes(Groups[MutexGroup]):
         """Create a mutex group: `POST /mutexes`.
 
         It is never sent twice. If the response is lost, the groups are read back to determine the outcome. The service
-        does not give the age of a mutex group: an older group with the same key (or name) and percentages would be
-        taken for the new one.
+        does not give the age of a mutex group: an older group that differs in nothing from the arguments would be taken
+        for the new one.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#create-a-mutex-group
 

@@ -74,20 +74,21 @@ async def _poll(
     raise write.error(f"No {description} exists yet, but the request may still be in flight.")
 
 
-async def confirm(write: AmbiguousWrite, is_applied: Callable[[Transport], Awaitable[bool]]) -> None:
+async def confirm(write: AmbiguousWrite, is_applied: Callable[[AmbiguousWrite], Awaitable[bool]]) -> None:
     """Read a few times, because reads lag behind writes, whether an earlier attempt has applied a write.
 
     Args:
         write: the write, whose repeat was refused as it is if the change is already made.
-        is_applied: reads, and returns whether the object is as the write makes it.
+        is_applied: reads, and returns whether the object is as the write makes it. It raises `write.error()` if
+            the object is neither that nor as it was before.
 
     Raises:
         APIStatusError: If the write was not applied: the refusal.
-        OutcomeUnknownError: If reading back failed.
+        OutcomeUnknownError: If reading back failed, or did not determine the outcome.
     """
     for reading in range(1, _MAX_READS + 1):
         try:
-            if await is_applied(write.transport()):
+            if await is_applied(write):
                 return
         except (ClientClosedError, OutcomeUnknownError):
             raise

@@ -7,15 +7,13 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
-from amp_exp_async import serialization
 from amp_exp_async.formatting import format_value
+from amp_exp_async.matching import is_subset
 from amp_exp_async.models import UNSET, Segment
 
 from .diff import json_equal
 
 Comparison: TypeAlias = Callable[[Any, Any], bool]
-
-_MIDNIGHT = "T00:00:00.000Z"
 
 
 @frozen
@@ -75,27 +73,8 @@ def find_lost(base: Mapping[str, Any], written: Mapping[str, Any], live: Mapping
     return conflicts + [MergeConflict(field, base[field], written[field], live[field]) for field in lost]
 
 
-def is_subset(ours: Any, theirs: Any) -> bool:
-    """Return whether a value that was written is contained in a value that was read.
-
-    The service may have added fields, dropped nulls, and turned a date into a timestamp.
-    """
-    return _is_subset(serialization.to_json(ours), serialization.to_json(theirs))
-
-
 def _is_kept(field: str, value: Any, live: Any) -> bool:
     return set(value) == set(live or ()) if field == "tags" else is_subset(value, live)
-
-
-def _is_subset(ours: Any, theirs: Any) -> bool:
-    kind: type[Any] = ours.__class__
-    if theirs.__class__ is not kind or kind not in (dict, list, str):
-        return bool(ours == theirs)
-    if kind is dict:
-        return all(_is_subset(value, theirs.get(name)) for name, value in ours.items())
-    if kind is list:
-        return len(ours) == len(theirs) and all(map(_is_subset, ours, theirs))
-    return theirs in (ours, ours + _MIDNIGHT)
 
 
 def _merge_field(field: str, base: Any, ours: Any, theirs: Any, matches: Comparison) -> tuple[Any, list[MergeConflict]]:

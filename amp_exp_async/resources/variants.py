@@ -11,7 +11,7 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import NotFoundError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response, Transport
+from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
@@ -117,6 +117,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the flag or the variant does not exist.
+            OutcomeUnknownError: If a response to a rename was lost and reading back did not determine the outcome.
         """
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields = validation.changes(VARIANT_PARAMS, {"key": key, **values})
@@ -129,7 +130,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
                 return await write.send(expect_ok)
             except AmbiguousWriteError as error:
                 ambiguous = error.write
-            return await confirm(ambiguous, partial(_exists, renamed))
+            return await confirm(ambiguous, partial(_has_variant, renamed, fields))
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
     async def remove(self, id: str, variant: str) -> None:
@@ -154,18 +155,19 @@ def _parse_created(response: Response) -> Literal[True]:
 
 async def _find_variant(read: Request, fields: Mapping[str, Any], write: AmbiguousWrite) -> Literal[True] | None:
     """Return True if an ambiguous creation made the variant, or None if the variant does not exist."""
+    return True if await _has_variant(read, fields, write) else None
+
+
+async def _has_variant(read: Request, fields: Mapping[str, Any], write: AmbiguousWrite) -> bool:
+    """Return whether an ambiguous write has left a variant with these fields; False if it does not exist.
+
+    Raises:
+        OutcomeUnknownError: If it exists with other fields: it may be another one, or have been changed since.
+    """
     try:
         response = await write.transport().send(read)
     except NotFoundError:
-        return None
+        return False
     if not matches(response.parse_object(Variant), fields):
         raise write.error(f"A variant {format_value(fields['key'])} exists, but differs from the request.")
-    return True
-
-
-async def _exists(read: Request, transport: Transport) -> bool:
-    try:
-        await transport.send(read)
-    except NotFoundError:
-        return False
     return True

@@ -14,6 +14,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     BadRequestError,
     Created,
+    NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
     ServerError,
@@ -183,6 +184,120 @@ async def test_a_variant_that_differs(client: AsyncExperimentClient, emulator: E
     with pytest.raises(OutcomeUnknownError, match="differs from the request"):
         await client.flags.variants.create("700", key="new", payload={"a": [1, None]}, rollout_weight=3)
     assert posts(emulator) == 1
+
+
+REQUEST: dict[str, Any] = {
+    "name": "New",
+    "description": "mine",
+    "variants": [{"key": "on", "payload": {"a": [1]}}, {"key": "b", "name": "B"}],
+    "bucketing_key": "user_id",
+    "rollout_weights": {"on": 1, "b": 2},
+    "target_segments": [
+        {
+            "name": "s",
+            "conditions": [{"prop": "country", "op": "is", "values": ["DE"]}],
+            "percentage": 5,
+            "rollout_weights": {"on": 1},
+        }
+    ],
+    "deployments": ["102"],
+    "evaluation_mode": "local",
+}
+DOCUMENT: dict[str, Any] = {
+    "key": "new",
+    "name": "New",
+    "description": "mine",
+    "variants": [{"key": "on", "payload": {"a": [1]}}, {"key": "b", "name": "B"}],
+    "bucketingKey": "user_id",
+    "rolloutWeights": {"on": 1, "b": 2},
+    "targetSegments": [
+        {
+            "name": "s",
+            "conditions": [{"prop": "country", "op": "is", "values": ["DE"]}],
+            "percentage": 5,
+            "rolloutWeights": {"on": 1},
+        }
+    ],
+    "deployments": ["102"],
+    "evaluationMode": "local",
+}
+DIFFERENT: list[dict[str, Any]] = [
+    {"name": "Theirs"},
+    {"description": None},
+    {"variants": [{"key": "on", "payload": {"a": [1]}}]},
+    {"variants": [{"key": "on", "payload": {"a": [1], "b": 2}}, {"key": "b", "name": "B"}]},
+    {"variants": [{"key": "on", "payload": {"a": [1]}}, {"key": "b", "name": "C"}]},
+    {"bucketingKey": "device_id"},
+    {"rolloutWeights": {"on": 1, "b": 1}},
+    {"targetSegments": []},
+    {"targetSegments": [{**DOCUMENT["targetSegments"][0], "percentage": 6}]},
+    {"deployments": []},
+    {"deployments": ["102", "103"]},
+    {"evaluationMode": "remote"},
+]
+
+
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+@pytest.mark.parametrize("other", DIFFERENT, ids=str)
+async def test_every_field_of_a_creation_is_compared(
+    client: AsyncExperimentClient, emulator: Emulator, kind: Any, other: dict[str, Any]
+) -> None:
+    """An object that was just created with the key, but differs in any field, is not taken for the requested one."""
+    emulator.state.add_deployment(id="103")
+    emulator.state.add(kind, DOCUMENT | other)
+    emulator.inject(Fault.close(), method="POST")
+    with pytest.raises(OutcomeUnknownError, match="none of them could be the one"):
+        await getattr(client, kind).create(project_id="1", key="new", **REQUEST)
+    assert posts(emulator) == 1
+
+
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+async def test_a_complete_object_is_recognised(client: AsyncExperimentClient, emulator: Emulator, kind: str) -> None:
+    """The service adds fields and defaults; the object that it has created is found all the same."""
+    emulator.inject(Fault.close(applied=True), method="POST")
+    created = await getattr(client, kind).create(project_id="1", key="new", **REQUEST)
+    assert [created.id] == created_ids(emulator)
+
+
+@pytest.mark.parametrize("type_", ["client", "server"])
+async def test_a_deployment_of_the_other_type(client: AsyncExperimentClient, emulator: Emulator, type_: str) -> None:
+    """Its key shows the type, so it is not taken for the requested one."""
+    emulator.state.add_deployment(label="new", _type=type_)
+    emulator.inject(Fault.close(), method="POST")
+    call = CREATIONS["deployment"](client)  # of the type "server"
+    if type_ == "server":
+        assert isinstance(await call, Created)
+    else:
+        with pytest.raises(OutcomeUnknownError, match="is of the other type"):
+            await call
+
+
+@pytest.mark.parametrize(
+    "fields", [{"payload": {"x": 1}}, {"name": "n"}, {"description": None}, {"rollout_weight": 7}], ids=str
+)
+async def test_a_rename_is_not_proved_by_the_new_key(
+    client: AsyncExperimentClient, emulator: Emulator, fields: dict[str, Any]
+) -> None:
+    """If a variant with the new key differs in another field, the outcome of a rename with that field is unknown."""
+    emulator.state.add_flag(id="700", variants=[{"key": "on", "description": "theirs"}])
+    emulator.inject(Fault.status(503), method="PATCH")
+    with pytest.raises(OutcomeUnknownError, match='variant \\"on\\" exists, but differs from the request'):
+        await client.flags.variants.edit("700", "typo", key="on", **fields)
+    assert emulator.state.flag("700")["variants"] == [{"key": "on", "description": "theirs"}]
+
+
+async def test_a_rename_of_a_variant_that_does_not_exist(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """After a lost response, it is rejected as without one if no variant has the new key."""
+    emulator.inject(Fault.status(503), method="PATCH")
+    with pytest.raises(NotFoundError):
+        await client.flags.variants.edit(FLAG, "typo", key="new", payload={"x": 1})
+
+
+async def test_a_rename_whose_response_was_lost(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It is done if the variant with the new key has everything that was requested."""
+    emulator.inject(Fault.status(503, applied=True), method="PATCH")
+    await client.flags.variants.edit(FLAG, "on", key="new", payload={"x": 1}, name=None, rollout_weight=7)
+    assert emulator.state.flag(FLAG)["variants"] == [{"key": "new", "payload": {"x": 1}, "name": None}]
 
 
 async def test_two_deployments_with_the_label(client: AsyncExperimentClient, emulator: Emulator) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async import UNSET, Condition, Segment
-from amp_exp_async.resources.three_way_merge import find_lost, is_subset, merge
+from amp_exp_async.matching import is_subset
+from amp_exp_async.resources.three_way_merge import find_lost, merge
 
 NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
 
