@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from amp_exp_async import RedisRateLimit
 from amp_exp_async.emulator import Emulator
+from amp_exp_async.ratelimit.redis import lease_client
 from amp_exp_async.ratelimit.redis.lease_protocol import LeaseStoreError, parse_response
 from tests.clients import client_of
 from tests.polling import TIMEOUT, eventually
@@ -69,6 +70,12 @@ RESPONSES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def frequent_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients do not wait a second before they try Redis again."""
+    monkeypatch.setattr(lease_client, "_RETRY_INTERVAL", 0.1)
+
+
 @pytest.mark.parametrize("response", RESPONSES.values(), ids=RESPONSES)
 async def test_calls_go_on(response: bytes, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """No call fails, none is beyond the fallback rate, and the warning quotes nothing of the response."""
@@ -76,7 +83,7 @@ async def test_calls_go_on(response: bytes, emulator: Emulator, caplog: pytest.L
     async with fake_redis(response) as redis, asyncio.timeout(TIMEOUT):
         limit = RedisRateLimit(redis.url, fallback_per_second=FALLBACK)
         async with client_of(emulator, rate_limit=limit) as client:
-            await asyncio.gather(*(client.flags.list() for _ in range(FALLBACK)))
+            await asyncio.gather(*(client.flags.list() for _ in range(FALLBACK - 3)))
             scripts = redis.scripts
             await eventually(lambda: redis.scripts > scripts or "Timeout" in caplog.text)
             await asyncio.gather(*(client.flags.list() for _ in range(3)))
@@ -89,11 +96,13 @@ async def test_calls_go_on(response: bytes, emulator: Emulator, caplog: pytest.L
 async def test_a_right_response_after_wrong_ones(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """The client uses the lease again, and logs it once."""
     caplog.set_level(logging.INFO, "amp_exp_async")
-    async with fake_redis(integers()) as redis, asyncio.timeout(TIMEOUT):
-        async with client_of(emulator, rate_limit=RedisRateLimit(redis.url)) as client:
-            await client.flags.list()
-            redis.response = integers(*LEASE[:4], 0, *LEASE[5:])
-            await eventually(lambda: len(caplog.records) == 2)
+    async with (
+        fake_redis(integers()) as redis,
+        client_of(emulator, rate_limit=RedisRateLimit(redis.url)) as client,
+    ):
+        await client.flags.list()
+        redis.response = integers(*LEASE[:4], 0, *LEASE[5:])
+        await eventually(lambda: len(caplog.records) == 2)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
