@@ -44,7 +44,7 @@ KEY = "key-of-fuzzing"
 ONCE = RetryPolicy(max_attempts=1)
 SAVED_PLAN = (Path(__file__).parents[1] / "manifests" / "saved_plan.json").read_bytes()
 
-sizes = pytest.mark.parametrize("examples", [30, pytest.param(2_000, marks=pytest.mark.slow)])
+sizes = pytest.mark.parametrize("examples", [30, pytest.param(800, marks=pytest.mark.slow)])
 each_path = pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 
 
