@@ -15,9 +15,9 @@ from amp_exp_async.models import UNSET, FlagConfig, Model
 
 FlagConfigT = TypeVar("FlagConfigT", bound=FlagConfig)
 
-_ID_SETS = frozenset(
+_SETS = frozenset(
     {
-        *("deployments", "experiments", "holdouts"),
+        *("deployments", "experiments", "holdouts", "tags"),
         *("individuals", "individual_inclusion", "individual_exclusion"),
     }
 )
@@ -76,7 +76,7 @@ def _could_be(name: str, shown: Any, value: Any) -> bool:
             return len(shown or ()) == len(value) and all(map(could_be_created_with, shown or (), value))
         case "target_segments" | "rollout_weights":
             return is_subset(value, shown)
-        case _ if name in _ID_SETS:
+        case _ if name in _SETS:
             return set(shown or ()) == set(map(str, value))
         case _:
             return bool(_plain(shown) == _plain(value))
@@ -109,3 +109,17 @@ def _plain(value: Any) -> Any:
 def _given_fields(model: Model) -> dict[str, Any]:
     fields = {field.name: getattr(model, field.name) for field in attrs.fields(type(model)) if field.name != "extra"}
     return {name: value for name, value in fields.items() if value is not UNSET}
+
+
+def is_edited(live: Model, changes: Mapping[str, Any]) -> bool | None:
+    """Return whether a live object is as an edit makes it; None if the service shows none of the fields.
+
+    Args:
+        live: the object.
+        changes: the fields of the edit.
+    """
+    desired = {("deleted" if name == "archive" else name): value for name, value in changes.items()}
+    shown = {name: value for name, value in desired.items() if getattr(live, name) is not UNSET}
+    if not shown:
+        return None
+    return all(_could_be(name, getattr(live, name), value) for name, value in shown.items())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from amp_exp_async.errors import NotFoundError, OutcomeUnknownError
+from amp_exp_async.errors import BadRequestError, NotFoundError, OutcomeUnknownError
 from amp_exp_async.matching import could_be_created_with, matches
 from amp_exp_async.models import Created, FlagConfig
 
@@ -24,7 +24,7 @@ from .operations import (
     RemoveDeployment,
     RemoveVariant,
 )
-from .protocols import Resources
+from .protocols import FlagDeploymentResource, InclusionResource, Resources
 
 
 @frozen
@@ -120,15 +120,32 @@ class OperationHandler:
         flags = self._resources[operation.kind]
         inclusions = flags.users if operation.member == "users" else flags.cohorts
         for request in operation.requests(await inclusions.list(id, operation.variant)):
-            send = inclusions.add if request.action == "add" else inclusions.remove
-            await send(id, operation.variant, request.ids)
-            self.changed += request.ids
+            if request.action == "add":
+                await inclusions.add(id, operation.variant, request.ids)
+                self.changed += request.ids
+            elif await self._remove(inclusions, id, operation.variant, request.ids):
+                self.changed += request.ids
+
+    async def _remove(self, inclusions: InclusionResource, id: str, variant: str, ids: Sequence[str]) -> bool:
+        """Remove IDs, and return False if someone else has removed them since they were read."""
+        try:
+            await inclusions.remove(id, variant, ids)
+        except BadRequestError:
+            if set(await inclusions.list(id, variant)).isdisjoint(ids):
+                return False
+            raise
+        return True
 
     async def _remove_all_users(self, operation: RemoveAllUsers, id: str) -> None:
         users = self._resources[operation.kind].users
         if live := await users.list(id, operation.variant):
-            await users.remove_all(id, operation.variant)
-            self.changed += live
+            try:
+                await users.remove_all(id, operation.variant)
+            except BadRequestError:
+                if await users.list(id, operation.variant):
+                    raise
+            else:
+                self.changed += live
 
     async def _create_variant(self, operation: CreateVariant, id: str, prior: PriorRun) -> None:
         variants = self._resources[operation.kind].variants
@@ -176,10 +193,20 @@ class OperationHandler:
 
     async def _remove_deployment(self, operation: RemoveDeployment, id: str) -> None:
         deployments = self._resources[operation.kind].deployments
-        live = {deployment.id for deployment in await deployments.list(id)}
-        if operation.deployment in live:
+        if not await _is_assigned(deployments, id, operation.deployment):
+            return
+        try:
             await deployments.remove(id, operation.deployment)
+        except NotFoundError:
+            # Someone else may have removed it since it was read.
+            if await _is_assigned(deployments, id, operation.deployment):
+                raise
+        else:
             self.changed.append(operation.deployment)
+
+
+async def _is_assigned(deployments: FlagDeploymentResource, id: str, deployment: str) -> bool:
+    return deployment in {live.id for live in await deployments.list(id)}
 
 
 def _exists_error(operation: Operation, noun: str) -> OutcomeUnknownError:

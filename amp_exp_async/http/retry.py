@@ -35,7 +35,7 @@ class Idempotency(enum.Enum):
     DELETE = "the object is already gone: 'not found' confirms the removal"
     EXCLUDE = "the ids are already gone: 'no users for this key' confirms the removal"
     RENAME = "the old key is already gone: 'not found' is reconciled by reading the new key"
-    ARCHIVE = "the object is already archived: 'cannot edit archived' is reconciled by reading it"
+    ARCHIVE = "the object is already archived"
     CREATE = "a second object is created: an ambiguous outcome is reconciled by reading back"
     NON_IDEMPOTENT = "something else changes"
 
@@ -45,8 +45,8 @@ class Idempotency(enum.Enum):
         return self not in (Idempotency.CREATE, Idempotency.NON_IDEMPOTENT)
 
 
+_ABOUT_THE_OBJECT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT})
 _REMOVED = {Idempotency.DELETE: RefusalKind.NOT_FOUND, Idempotency.EXCLUDE: RefusalKind.NOT_INCLUDED}
-_RECONCILED = {Idempotency.RENAME: RefusalKind.NOT_FOUND, Idempotency.ARCHIVE: RefusalKind.ARCHIVED}
 
 
 @frozen(kw_only=True)
@@ -101,6 +101,11 @@ class AttemptResult:
     def ambiguous(self) -> bool:
         """Whether the request may have been applied, without a response that confirms it."""
         return self.sent if self.status is None else self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def may_follow_from_a_change(self) -> bool:
+        """Whether the service may refuse the request because an earlier attempt was applied."""
+        return self.status in _ABOUT_THE_OBJECT or self.refusal is RefusalKind.NOT_FOUND
 
     @property
     def may_succeed_later(self) -> bool:
@@ -175,6 +180,11 @@ def confirms_removal(refusal: RefusalKind | None, idempotency: Idempotency) -> b
     return refusal is not None and _REMOVED.get(idempotency) is refusal
 
 
+def rules_out(refusal: RefusalKind | None, idempotency: Idempotency) -> bool:
+    """Return whether a refusal of a repeat shows that no change by an earlier attempt is in effect."""
+    return refusal is RefusalKind.NOT_FOUND and idempotency is not Idempotency.RENAME
+
+
 def decide(
     result: AttemptResult, idempotency: Idempotency, *, attempts_left: bool, ambiguous_before: bool
 ) -> RetryDecision:
@@ -190,7 +200,7 @@ def decide(
         return RetryDecision.RETURN
     if ambiguous_before and confirms_removal(result.refusal, idempotency):
         return RetryDecision.RETURN
-    if ambiguous_before and result.refusal is not None and _RECONCILED.get(idempotency) is result.refusal:
+    if ambiguous_before and result.may_follow_from_a_change and not rules_out(result.refusal, idempotency):
         return RetryDecision.RECONCILE
     if result.ambiguous and not idempotency.may_repeat:
         return RetryDecision.RECONCILE

@@ -44,6 +44,7 @@ from .retry import (
     decide,
     is_success,
     read_requested_wait,
+    rules_out,
     start_streak,
 )
 from .session import HttpSession
@@ -60,7 +61,9 @@ class CallAbandonedError(Exception):
 
 
 class AmbiguousWriteError(Exception):
-    """A write that must not be repeated may have been applied. Internal: the resource reconciles it.
+    """A write may have been applied, and is not sent again. Internal: the resource reconciles it.
+
+    Either it must not be repeated, or a repeat was refused.
 
     Attributes:
         write: the write.
@@ -147,7 +150,7 @@ class Transport:
         """Send a request that needs no lock, with retries, and return the successful response.
 
         Raises:
-            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            AmbiguousWriteError: If the request may have been applied, and must not be repeated or was refused then.
             APIStatusError: If the service rejected it.
             APIConnectionError: If no complete response arrived.
             ClientClosedError: If the client is closed, or is closed before the response arrives.
@@ -159,7 +162,7 @@ class Transport:
         return SerializedWrite(self, request)
 
     async def write(self, request: Request, parse: Callable[[Response], T]) -> T:
-        """Send a write that reading back cannot verify, and return its parsed response.
+        """Send a write that is not verified by reading back, and return its parsed response.
 
         Raises:
             OutcomeUnknownError: If the request must not be repeated and may have been applied.
@@ -172,7 +175,7 @@ class Transport:
                 return await write.send(parse)
             except AmbiguousWriteError as error:
                 ambiguous = error.write
-            raise ambiguous.error("")
+            raise ambiguous.cause if request.idempotency.may_repeat else ambiguous.error("")
 
     def start(self, request: Request) -> RetryState:
         """Start the clock of a call.
@@ -220,7 +223,7 @@ class Transport:
         """Return the seconds to wait before the next attempt.
 
         Raises:
-            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            AmbiguousWriteError: If the request may have been applied, and must not be repeated or was refused then.
             APIStatusError: If the service rejected it.
             APIConnectionError: If no complete response arrived.
         """
@@ -236,9 +239,10 @@ class Transport:
             attempt_result,
             state.request.idempotency,
             attempts_left=number < policy.max_attempts,
-            ambiguous_before=state.ambiguous,
+            ambiguous_before=state.is_ambiguous_write,
         )
-        state.ambiguous = state.ambiguous or attempt_result.ambiguous
+        ruled_out = rules_out(attempt_result.refusal, state.request.idempotency)
+        state.ambiguous = (state.ambiguous or attempt_result.ambiguous) and not ruled_out
         if decision is RetryDecision.RECONCILE:
             reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
             raise AmbiguousWriteError(AmbiguousWrite(self, state, self.make_error(state, result), reason, result))
@@ -486,7 +490,7 @@ class SerializedWrite:
         """Send the write, with retries, and return its parsed response.
 
         Raises:
-            AmbiguousWriteError: If the request must not be repeated and may have been applied.
+            AmbiguousWriteError: If the request may have been applied, and must not be repeated or was refused then.
             UnexpectedResponseError: If the response cannot be parsed and the request may be repeated.
             APIStatusError: If the service rejected it.
             APIConnectionError: If no complete response arrived.

@@ -13,20 +13,13 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import (
-    AmbiguousWrite,
-    AmbiguousWriteError,
-    Idempotency,
-    Request,
-    Response,
-    Transport,
-    build_path,
-)
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
 from amp_exp_async.validation import Validator
 
-from .reconcile import confirm
+from .reconcile import IsApplied, send_confirmed
 
 F = TypeVar("F", bound=Callable[..., Any])
 ModelT = TypeVar("ModelT", bound=Model)
@@ -169,6 +162,17 @@ class Resource:
             declared.idempotency,
         )
 
+    def _send_confirmed(
+        self,
+        method: Callable[..., object],
+        is_applied: IsApplied,
+        fields: Mapping[str, Any] | None = None,
+        /,
+        **variables: object,
+    ) -> Coroutine[Any, Any, None]:
+        """Send a write whose response is OK. If it is ambiguous, `is_applied` reads whether it was applied."""
+        return send_confirmed(self._transport, self._request(method, fields, **variables), expect_ok, is_applied)
+
     def _send(
         self, method: Callable[..., object], fields: Mapping[str, Any] | None = None, /, **variables: object
     ) -> Coroutine[Any, Any, None]:
@@ -250,22 +254,21 @@ class CollectionResource(Resource, Generic[FlagConfigT_co]):
         """Flags or experiments."""
         return self._collection
 
-    async def _send_edit(self, method: Callable[..., object], fields: Mapping[str, Any], id: str) -> None:
-        """Send an edit. If archiving is repeated and refused because the object is archived, it is done."""
+    def _send_edit(
+        self, method: Callable[..., object], fields: Mapping[str, Any], id: str
+    ) -> Coroutine[Any, Any, None]:
+        """Send an edit."""
         request = self._request(method, fields, id=id)
-        if fields.get("archive") is not True:
-            return await self._transport.write(request, expect_ok)
-        request = attrs.evolve(request, idempotency=Idempotency.ARCHIVE)
-        async with self._transport.serialized(request) as write:
-            try:
-                return await write.send(expect_ok)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            return await confirm(ambiguous, partial(self._is_archived, request.path))
+        if fields.get("archive") is True:
+            request = attrs.evolve(request, idempotency=Idempotency.ARCHIVE)
+        return send_confirmed(
+            self._transport, request, expect_ok, partial(read_edit, request.path, self._collection.model, fields)
+        )
 
-    async def _is_archived(self, path: str, write: AmbiguousWrite) -> bool:
-        response = await write.transport().send(Request("GET", path))
-        return response.parse_object(self._collection.model).deleted is True
+
+async def read_edit(path: str, model: type[Model], fields: Mapping[str, Any], write: AmbiguousWrite) -> bool | None:
+    """Read an object, and return whether it is as an edit makes it; None if the service does not show that."""
+    return is_edited((await write.transport().send(Request("GET", path))).parse_object(model), fields)
 
 
 def parse_created(response: Response) -> Created:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from amp_exp_async import validation
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency
+from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Deployment, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS
@@ -77,8 +78,8 @@ class AsyncDeployments(Resource):
             InvalidInputError: If nothing would change.
             NotFoundError: If the deployment does not exist.
         """
-        await self._send(
-            self.edit, validation.changes(DEPLOYMENT_EDIT_PARAMS, {"label": label, "archive": archive}), id=id
+        await self._send_edit(
+            self.edit, validation.changes(DEPLOYMENT_EDIT_PARAMS, {"label": label, "archive": archive}), id
         )
 
     @operation("PATCH", "/deployments/{id}")
@@ -90,7 +91,7 @@ class AsyncDeployments(Resource):
         Args:
             id: the deployment's ID.
         """
-        await self._send(self.archive, {"archive": True}, id=id)
+        await self._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/deployments/{id}")
     async def restore(self, id: str) -> None:
@@ -101,7 +102,20 @@ class AsyncDeployments(Resource):
         Args:
             id: the deployment's ID.
         """
-        await self._send(self.restore, {"archive": False}, id=id)
+        await self._send_edit(self.restore, {"archive": False}, id)
+
+    def _send_edit(
+        self, method: Callable[..., object], fields: Mapping[str, Any], id: str
+    ) -> Coroutine[Any, Any, None]:
+        """Send an edit of a deployment."""
+        return self._send_confirmed(method, partial(_is_deployment_edited, id, fields), fields, id=id)
+
+
+async def _is_deployment_edited(id: str, fields: Mapping[str, Any], write: AmbiguousWrite) -> bool | None:
+    """Return whether a deployment is as an edit makes it; None if the service does not list it."""
+    pager = AsyncDeployments(write.transport()).list(limit=validation.MAX_PAGE)
+    found = [deployment async for deployment in pager if deployment.id == id]
+    return is_edited(found[0], fields) if found else None
 
 
 async def _find_deployment(project_id: str, label: str, side: str, write: AmbiguousWrite) -> Created | None:
@@ -148,7 +162,19 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
             id: the flag's or experiment's ID.
             deployments: deployment IDs, at least one.
         """
-        await self._send(self.add, {"deployments": validation.ids("deployments", deployments)}, id=id)
+        ids = validation.ids("deployments", deployments)
+        await self._send_confirmed(self.add, partial(self._is_assigned, id, ids), {"deployments": ids}, id=id)
+
+    async def _is_assigned(self, id: str, deployments: Iterable[str], write: AmbiguousWrite) -> bool:
+        return (await self._read(id, write)).issuperset(deployments)
+
+    async def _is_removed(self, id: str, deployment: str, write: AmbiguousWrite) -> bool:
+        return deployment not in await self._read(id, write)
+
+    async def _read(self, id: str, write: AmbiguousWrite) -> set[str]:
+        """Return the IDs of the assigned deployments after an ambiguous write."""
+        response = await write.transport().send(self._request(self.list, id=id))
+        return {deployment.id for deployment in await response.parse_list(Deployment)}
 
     @operation("DELETE", "/{kind}/{id}/deployments/{deployment}", Idempotency.DELETE)
     async def remove(self, id: str, deployment: str) -> None:
@@ -163,4 +189,5 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
         Raises:
             NotFoundError: If the flag does not exist or is not assigned to the deployment.
         """
-        await self._send(self.remove, id=id, deployment=deployment)
+        is_applied = partial(self._is_removed, id, deployment)
+        await self._send_confirmed(self.remove, is_applied, id=id, deployment=deployment)

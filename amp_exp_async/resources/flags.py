@@ -151,7 +151,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         Args:
             id: the flag's or experiment's ID.
         """
-        await self._send(self.restore, {"archive": False}, id=id)
+        await self._send_edit(self.restore, {"archive": False}, id)
 
     async def guarded_edit(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -10,13 +10,13 @@ from amp_exp_async import validation
 from amp_exp_async.errors import BadRequestError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
-from amp_exp_async.matching import could_be_created_with
+from amp_exp_async.matching import could_be_created_with, is_edited
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import EVALUATION_MODE, NULLABLE_STRING
 from amp_exp_async.validation import Validator
 
-from .base import Resource, operation, parse_created
+from .base import Resource, operation, parse_created, read_edit
 from .reconcile import list_matching, predates, send_creation
 
 GroupT_co = TypeVar("GroupT_co", bound=Group, covariant=True)
@@ -96,7 +96,7 @@ class Groups(Resource, Generic[GroupT_co]):
         Args:
             id: the group's ID.
         """
-        await self._send(self.archive, {"archive": True}, id=id)
+        await self._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/{kind}/{id}")
     async def restore(self, id: str) -> None:
@@ -109,7 +109,14 @@ class Groups(Resource, Generic[GroupT_co]):
         Args:
             id: the group's ID.
         """
-        await self._send(self.restore, {"archive": False}, id=id)
+        await self._send_edit(self.restore, {"archive": False}, id)
+
+    def _send_edit(
+        self, method: Callable[..., object], fields: Mapping[str, Any], id: str
+    ) -> Coroutine[Any, Any, None]:
+        """Send an edit of a group."""
+        is_applied = partial(read_edit, self._request(self.get, id=id).path, self._model, fields)
+        return self._send_confirmed(method, is_applied, fields, id=id)
 
     async def _create(self, request: Request, fields: Mapping[str, Any]) -> Created:
         """Create a group. If the response is lost, look for its key, or for its name if it has no key."""
@@ -232,7 +239,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         fields = validation.changes(_EDIT, {"name": name, "description": description, "archive": archive})
         if archive is True and len(fields) > 1:
             validation.reject("archive", "must not come with other changes, which the service would ignore")
-        await self._send(self.edit, fields, id=id)
+        await self._send_edit(self.edit, fields, id)
 
     @operation("PATCH", "/{kind}/{id}/slots/{index}")
     async def edit_slot(
@@ -265,11 +272,20 @@ class AsyncMutexes(Groups[MutexGroup]):
         values = {"experiments": experiments, "holdouts": holdouts, "individuals": individuals}
         fields = validation.changes(_SLOT_EDIT, values)
         try:
-            await self._send(self.edit_slot, fields, id=id, index=index)
+            await self._send_confirmed(
+                self.edit_slot, partial(self._is_slot_edited, id, index, fields), fields, id=id, index=index
+            )
         except BadRequestError as error:
             if empty := [name for name, value in fields.items() if not value]:
                 error.add_note(f"The service may refuse empty lists: {', '.join(empty)}.")
             raise
+
+    async def _is_slot_edited(
+        self, id: str, index: int, fields: Mapping[str, Any], write: AmbiguousWrite
+    ) -> bool | None:
+        group = (await write.transport().send(self._request(self.get, id=id))).parse_object(MutexGroup)
+        slots = [slot for slot in group.slots or () if slot.index == index]
+        return is_edited(slots[0], fields) if slots else None
 
 
 class AsyncHoldouts(Groups[HoldoutGroup]):
@@ -372,4 +388,4 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             "individual_exclusion": individual_exclusion,
             "archive": archive,
         }
-        await self._send(self.edit, validation.changes(_HOLDOUT_EDIT, values), id=id)
+        await self._send_edit(self.edit, validation.changes(_HOLDOUT_EDIT, values), id)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sized
-from typing import TypeAlias, cast
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from functools import partial
+from typing import Any, TypeAlias, cast
 
-from amp_exp_async import validation
+from amp_exp_async import serialization, validation
 from amp_exp_async.bulk import (
     AddCohorts,
     AddUsers,
@@ -22,7 +24,7 @@ from amp_exp_async.bulk import (
 )
 from amp_exp_async.bulk.operations import InclusionOperation
 from amp_exp_async.bulk.source import File, is_file, read_ids
-from amp_exp_async.http import Idempotency, Transport
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
 
@@ -36,7 +38,7 @@ JournalPath: TypeAlias = str | os.PathLike[str]
 _MAX_REMOVED_PER_OPERATION = 2000
 
 
-class _Inclusions(CollectionResource[FlagConfig]):
+class _Inclusions(CollectionResource[FlagConfig], ABC):
     """The IDs that variants include.
 
     Args:
@@ -48,6 +50,29 @@ class _Inclusions(CollectionResource[FlagConfig]):
     def __init__(self, transport: Transport, collection: Collection[FlagConfig], resources: ResourceFactory) -> None:
         super().__init__(transport, collection)
         self._resources = resources
+
+    @abstractmethod
+    def list(self, id: str, variant: str) -> AsyncPager[str]:
+        """List the included IDs."""
+
+    def _send_change(
+        self, method: Callable[..., object], fields: Mapping[str, Sequence[str]], id: str, variant: str
+    ) -> Coroutine[Any, Any, None]:
+        """Send an addition or a removal of IDs."""
+        ((name, ids),) = fields.items()
+        is_applied = partial(self._is_changed, id, variant, ids, included=name == "inclusions")
+        return self._send_confirmed(method, is_applied, fields, id=id, variant=variant)
+
+    async def _is_changed(
+        self, id: str, variant: str, ids: Sequence[str], write: AmbiguousWrite, *, included: bool
+    ) -> bool:
+        live = await self._read(id, variant, write)
+        return live.issuperset(ids) if included else live.isdisjoint(ids)
+
+    async def _read(self, id: str, variant: str, write: AmbiguousWrite) -> set[str]:
+        """Return the included IDs after an ambiguous write."""
+        request = self._request(self.list, id=id, variant=variant)
+        return set((await write.transport().send(request)).parse(serialization.parse_ids))
 
     def _run(
         self,
@@ -94,7 +119,7 @@ class AsyncUsers(_Inclusions):
             BadRequestError: If the variant would include more than 2,000 IDs. None was added.
         """
         fields = {"inclusions": validation.ids("users", users, validation.MAX_ADDED)}
-        await self._send(self.add, fields, id=id, variant=variant)
+        await self._send_change(self.add, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-users", Idempotency.EXCLUDE)
     async def remove(self, id: str, variant: str, users: Iterable[str]) -> None:
@@ -108,7 +133,7 @@ class AsyncUsers(_Inclusions):
             users: 1 to 100 user or device IDs.
         """
         fields = {"users": validation.ids("users", users, validation.MAX_REMOVED)}
-        await self._send(self.remove, fields, id=id, variant=variant)
+        await self._send_change(self.remove, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/users/{index}", Idempotency.NON_IDEMPOTENT)
     async def remove_at(self, id: str, variant: str, index: int) -> None:
@@ -138,7 +163,10 @@ class AsyncUsers(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
         """
-        await self._send(self.remove_all, id=id, variant=variant)
+        await self._send_confirmed(self.remove_all, partial(self._is_empty, id, variant), id=id, variant=variant)
+
+    async def _is_empty(self, id: str, variant: str, write: AmbiguousWrite) -> bool:
+        return not await self._read(id, variant, write)
 
     def add_many(
         self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
@@ -233,7 +261,7 @@ class AsyncCohorts(_Inclusions):
             cohorts: 1 to 2,000 cohort IDs.
         """
         fields = {"inclusions": validation.ids("cohorts", cohorts, validation.MAX_ADDED)}
-        await self._send(self.add, fields, id=id, variant=variant)
+        await self._send_change(self.add, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-cohorts", Idempotency.EXCLUDE)
     async def remove(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
@@ -248,7 +276,7 @@ class AsyncCohorts(_Inclusions):
         """
         # The JSON field is `users` for cohorts too.
         fields = {"users": validation.ids("cohorts", cohorts, validation.MAX_REMOVED)}
-        await self._send(self.remove, fields, id=id, variant=variant)
+        await self._send_change(self.remove, fields, id, variant)
 
     def add_many(
         self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, ServerError
+from amp_exp_async.errors import AmpExpError, ClientClosedError, NotFoundError, OutcomeUnknownError, ServerError
 from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Request, Response, Transport, parse_http_date
 from amp_exp_async.matching import could_be_created_with
 from amp_exp_async.models import UNSET, FlagConfig, Model, Page, UnsetType
@@ -16,6 +16,9 @@ from amp_exp_async.pagination import AsyncPager
 
 ResultT = TypeVar("ResultT")
 ModelT = TypeVar("ModelT", bound=Model)
+
+IsApplied: TypeAlias = Callable[[AmbiguousWrite], Awaitable[bool | None]]
+"""Reads whether an object is as a write makes it; None if the service does not show that."""
 
 _MAX_READS = 3
 _CLOCK_SLACK = 2.0  # seconds: a `Date` header has whole seconds, and the service has several clocks
@@ -74,29 +77,51 @@ async def _poll(
     raise write.error(f"No {description} exists yet, but the request may still be in flight.")
 
 
-async def confirm(write: AmbiguousWrite, is_applied: Callable[[AmbiguousWrite], Awaitable[bool]]) -> None:
-    """Read a few times, because reads lag behind writes, whether an earlier attempt has applied a write.
+async def send_confirmed(
+    transport: Transport,
+    request: Request,
+    parse: Callable[[Response], None],
+    is_applied: IsApplied,
+) -> None:
+    """Send a write that may be repeated. If a repeat is refused, read back whether an earlier attempt was applied.
 
     Args:
-        write: the write, whose repeat was refused as it is if the change is already made.
-        is_applied: reads, and returns whether the object is as the write makes it. It raises `write.error()` if
-            the object is neither that nor as it was before.
+        transport: sends the requests.
+        request: the write.
+        parse: checks the response.
+        is_applied: reads, and returns whether the object is as the write makes it; None if that is not shown. It
+            raises `write.error()` if the object is neither that nor as it was before.
 
     Raises:
-        APIStatusError: If the write was not applied: the refusal.
+        APIStatusError: If the write was not applied, or reading does not show it: the refusal.
         OutcomeUnknownError: If reading back failed, or did not determine the outcome.
     """
+    async with transport.serialized(request) as write:
+        try:
+            return await write.send(parse)
+        except AmbiguousWriteError as error:
+            ambiguous = error.write
+        return await _confirm(ambiguous, is_applied)
+
+
+async def _confirm(write: AmbiguousWrite, is_applied: IsApplied) -> None:
+    """Read a few times, because reads lag behind writes."""
     for reading in range(1, _MAX_READS + 1):
         try:
-            if await is_applied(write):
-                return
+            applied = await is_applied(write)
+        except NotFoundError:
+            applied = False
         except (ClientClosedError, OutcomeUnknownError):
             raise
         except AmpExpError as error:
             raise write.error(f"Reading back failed too ({type(error).__name__}).") from write.cause
+        if applied:
+            return
+        if applied is None:
+            raise write.cause from None
         if reading < _MAX_READS:
             await write.wait(reading)
-    raise write.cause from None
+    raise write.not_applied() from None
 
 
 async def list_matching(

@@ -11,14 +11,14 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import NotFoundError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import AmbiguousWrite, AmbiguousWriteError, Idempotency, Request, Response
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
 from amp_exp_async.params import VARIANT_PARAMS
 
-from .base import CollectionResource, expect_ok, operation
-from .reconcile import confirm, send_creation
+from .base import CollectionResource, expect_ok, operation, read_edit
+from .reconcile import IsApplied, send_confirmed, send_creation
 
 
 class AsyncVariants(CollectionResource[FlagConfig]):
@@ -125,12 +125,10 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         renamed = self._request(self.get, id=id, variant=variant if key is UNSET else key)
         if renamed.path == request.path:
             request = attrs.evolve(request, idempotency=Idempotency.IDEMPOTENT)
-        async with self._transport.serialized(request) as write:
-            try:
-                return await write.send(expect_ok)
-            except AmbiguousWriteError as error:
-                ambiguous = error.write
-            return await confirm(ambiguous, partial(_has_variant, renamed, fields))
+        is_applied: IsApplied = partial(read_edit, request.path, Variant, fields)
+        if renamed.path != request.path:
+            is_applied = partial(_has_variant, renamed, fields)
+        await send_confirmed(self._transport, request, expect_ok, is_applied)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
     async def remove(self, id: str, variant: str) -> None:
@@ -145,7 +143,8 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Raises:
             NotFoundError: If the flag or the variant does not exist.
         """
-        await self._send(self.remove, id=id, variant=variant)
+        is_applied = partial(_is_removed, self._request(self.get, id=id, variant=variant))
+        await self._send_confirmed(self.remove, is_applied, id=id, variant=variant)
 
 
 def _parse_created(response: Response) -> Literal[True]:
@@ -171,3 +170,11 @@ async def _has_variant(read: Request, fields: Mapping[str, Any], write: Ambiguou
     if not matches(response.parse_object(Variant), fields):
         raise write.error(f"A variant {format_value(fields['key'])} exists, but differs from the request.")
     return True
+
+
+async def _is_removed(read: Request, write: AmbiguousWrite) -> bool:
+    try:
+        await write.transport().send(read)
+    except NotFoundError:
+        return True
+    return False

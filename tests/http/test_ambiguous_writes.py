@@ -27,7 +27,7 @@ CREATIONS: dict[str, Call] = {
     "deployments.create": lambda c: c.deployments.create(project_id="1", label="new", type="server"),
 }
 SAFE_WRITES: dict[str, Call] = {
-    "edit": lambda c: c.flags.edit(FLAG, enabled=True),
+    "edit": lambda c: c.flags.edit(FLAG, name="changed"),
     "rename": lambda c: c.flags.variants.edit(FLAG, "on", key="renamed"),
     "remove": lambda c: c.flags.variants.remove(FLAG, "on"),
 }
@@ -59,15 +59,53 @@ def test_an_ambiguous_write_and_then_no_connection(call: Call, ambiguous: Answer
 
 @each_safe_write
 @pytest.mark.parametrize("ambiguous", [True, False])
-async def test_a_400_after_an_ambiguous_attempt(
+async def test_a_403_after_an_ambiguous_attempt(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, ambiguous: bool
 ) -> None:
     """The message says that an earlier attempt may have been applied."""
     emulator.inject(Fault.close(applied=True) if ambiguous else NO_BACKOFF)
-    emulator.inject(Fault.status(400, body={"error": "no"}), nth=2)
-    with pytest.raises(errors.BadRequestError, match=r"failed with 400 after 2 attempts") as caught:
+    emulator.inject(Fault.status(403, body={"error": "no"}), nth=2)
+    with pytest.raises(errors.PermissionDeniedError, match=r"failed with 403 after 2 attempts") as caught:
         await call(client)
     assert ("An earlier attempt may have been applied." in str(caught.value)) is ambiguous
+
+
+@each_safe_write
+@pytest.mark.parametrize("status", [400, 409])
+@pytest.mark.parametrize("ambiguous", [True, False])
+async def test_a_refusal_of_the_object_after_an_unapplied_attempt(
+    *, client: AsyncExperimentClient, emulator: Emulator, call: Call, status: int, ambiguous: bool
+) -> None:
+    """Reading back shows that the first attempt was not applied, so the message does not say that it may have been."""
+    emulator.inject(Fault.close(applied=False) if ambiguous else NO_BACKOFF)
+    emulator.inject(Fault.status(status, body={"error": "no"}), nth=2)
+    with pytest.raises(errors.APIStatusError, match=rf"failed with {status} after 2 attempts") as caught:
+        await call(client)
+    assert "may have been applied" not in str(caught.value)
+    assert len(emulator.requests) == (5 if ambiguous else 2)
+
+
+@each_safe_write
+@pytest.mark.parametrize("status", [400, 409])
+async def test_a_refusal_of_the_object_after_an_applied_attempt(
+    client: AsyncExperimentClient, emulator: Emulator, call: Call, status: int
+) -> None:
+    """Reading back shows that the first attempt was applied, so the call succeeds."""
+    emulator.inject(Fault.close(applied=True))
+    emulator.inject(Fault.status(status, body={"error": "no"}), nth=2)
+    await call(client)
+    assert [request.method for request in emulator.requests].count("GET") == 1
+
+
+@pytest.mark.parametrize("status", [400, 409])
+async def test_a_refused_repeat_without_a_reading(
+    client: AsyncExperimentClient, emulator: Emulator, status: int
+) -> None:
+    """The caller's own request is not read back: the message says that an earlier attempt may have been applied."""
+    emulator.inject(Fault.close(applied=True))
+    emulator.inject(Fault.status(status), nth=2)
+    with pytest.raises(errors.APIStatusError, match=r"An earlier attempt may have been applied\."):
+        await client.request("PATCH", f"/flags/{FLAG}", json={"name": "x"})
 
 
 @each_creation

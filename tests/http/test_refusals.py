@@ -145,15 +145,18 @@ async def test_the_advice_for_a_refusal(
     assert caught.value.body == body
 
 
+REPEATABLE = {idempotency for idempotency in Idempotency if idempotency.may_repeat}
 LOST = {"closed": Answer(error=ConnectionResetError()), "503": Answer(503)}
 # What a repeat may answer, and the effects of a request of which it is the answer or has to be reconciled.
 REPEATS: dict[str, tuple[Answer, set[Idempotency], set[Idempotency]]] = {
     "404": (Answer(404), {Idempotency.DELETE}, {Idempotency.RENAME}),
     "flag": (Answer(400, FLAG.encode()), {Idempotency.DELETE}, {Idempotency.RENAME}),
     "variant": (Answer(400, VARIANT.encode()), {Idempotency.DELETE}, {Idempotency.RENAME}),
-    "not included": (Answer(400, NOT_INCLUDED.encode()), {Idempotency.EXCLUDE}, set()),
-    "archived": (Answer(400, ARCHIVED.encode()), set(), {Idempotency.ARCHIVE}),
-    "other": (Answer(400, b"no"), set(), set()),
+    "not included": (Answer(400, NOT_INCLUDED.encode()), {Idempotency.EXCLUDE}, REPEATABLE - {Idempotency.EXCLUDE}),
+    "archived": (Answer(400, ARCHIVED.encode()), set(), REPEATABLE),
+    "other": (Answer(400, b"no"), set(), REPEATABLE),
+    "conflict": (Answer(409), set(), REPEATABLE),
+    "forbidden": (Answer(403), set(), set()),
 }
 
 

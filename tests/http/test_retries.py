@@ -158,15 +158,12 @@ async def test_a_rejection_is_not_retried(client: AsyncExperimentClient, emulato
 async def test_final_statuses(client: AsyncExperimentClient, emulator: Emulator, status: int, ambiguous: bool) -> None:
     """No status below 500 except 429 is retried, at first or after an ambiguous attempt."""
     if ambiguous:
-        emulator.inject(Fault.close(applied=True))
-    emulator.inject(Fault.status(status), nth=1 + ambiguous, times=None)
+        emulator.inject(Fault.close(applied=False), method="PATCH")
+    emulator.inject(Fault.status(status), method="PATCH", nth=1 + ambiguous, times=None)
     with pytest.raises(APIStatusError) as caught:
-        await client.flags.edit(FLAG, enabled=True)
-    assert (caught.value.status, caught.value.attempts, len(emulator.requests)) == (
-        status,
-        1 + ambiguous,
-        1 + ambiguous,
-    )
+        await client.flags.edit(FLAG, name="changed")
+    sent = sum(request.method == "PATCH" for request in emulator.requests)
+    assert (caught.value.status, caught.value.attempts, sent) == (status, 1 + ambiguous, 1 + ambiguous)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ NEVER_REPEATED = {Idempotency.CREATE, Idempotency.NON_IDEMPOTENT}
 # How an attempt can end, by what follows from it.
 RESULTS: dict[str, list[AttemptResult]] = {
     "accepted": [AttemptResult(200), AttemptResult(201), AttemptResult(204)],
-    "rejected": [AttemptResult(status) for status in (301, 302, 307, 400, 401, 403, 405, 409, 418, 422)],
+    "rejected": [AttemptResult(status) for status in (301, 302, 307, 401, 403, 405, 418, 422)],
+    "rejected for the object": [AttemptResult(status) for status in (400, 409)],
     "not found": [AttemptResult(status, refusal=RefusalKind.NOT_FOUND) for status in (404, 400)],
     "not included": [AttemptResult(400, refusal=RefusalKind.NOT_INCLUDED)],
     "archived": [AttemptResult(400, refusal=RefusalKind.ARCHIVED)],
@@ -32,10 +33,13 @@ def expected_decision(
     """Return the decision that the rules ask for."""
     retry = RetryDecision.RETRY if attempts_left else RetryDecision.RAISE
     confirmed = {("not found", Idempotency.DELETE), ("not included", Idempotency.EXCLUDE)}
-    reconciled = {("not found", Idempotency.RENAME), ("archived", Idempotency.ARCHIVE)}
+    refused = kind in {"rejected for the object", "not included", "archived"} or (kind, idempotency) == (
+        "not found",
+        Idempotency.RENAME,
+    )
     if ambiguous_before and (kind, idempotency) in confirmed:
         return RetryDecision.RETURN
-    if ambiguous_before and (kind, idempotency) in reconciled:
+    if ambiguous_before and refused:
         return RetryDecision.RECONCILE
     match kind, idempotency:
         case "accepted", _:
