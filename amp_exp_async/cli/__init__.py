@@ -6,18 +6,25 @@ import io
 import os
 import sys
 
+from amp_exp_async import __version__
+
 _INTERRUPTED = 130
 
 
 def main() -> None:
     """Run `amp-exp`."""
     _open_closed_streams()
+    if sys.argv[1:] == ["--version"]:
+        # Without loading what commands need.
+        sys.stdout.write(f"amp-exp {__version__}\n")
+        return
     output: object = sys.stdout
     if isinstance(output, io.TextIOWrapper):
         # A character that the output's encoding lacks must not end a command half-way.
         output.reconfigure(errors="backslashreplace")
     try:
-        from typer.main import get_command  # noqa: PLC0415 - the extra may be missing
+        import rich  # noqa: F401, PLC0415 - the extra may be missing
+        from typer.main import get_command  # noqa: PLC0415
 
         from .app import app  # noqa: PLC0415
 

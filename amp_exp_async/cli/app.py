@@ -1,26 +1,15 @@
-"""The commands of `amp-exp`."""
+"""The program `amp-exp`: its options, and the group of its commands."""
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
-import json as json_text
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from amp_exp_async import __version__
-from amp_exp_async.emulator import Emulator, StateError, serve
 
-from .demo import DemoSummary, run_demo
-from .deployments import app as deployments
-from .errors import EXIT_STATUSES, AmpExpGroup, ExitCode, describe_os_error
-from .files import app as files
-from .flags import experiments, flags
-from .output import make_reporter
-from .users import app as users
+from .exit_codes import EXIT_STATUSES
+from .group import AmpExpGroup
 
 _HELP = "Manage Amplitude Experiment from the command line."
 
@@ -33,11 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(files)
-app.add_typer(flags)
-app.add_typer(experiments)
-app.add_typer(deployments)
-app.add_typer(users)
 
 
 def _show_version(value: bool) -> None:
@@ -53,82 +37,3 @@ def _main(
     ] = False,
 ) -> None:
     """Take the options that come before the command."""
-
-
-@app.command()
-def demo(json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON only.")] = False) -> None:
-    """Edit many flags on an embedded emulator, over HTTP. Needs no account and no network."""
-    summary = run_demo(make_reporter(Console(), silent=json))
-    if json:
-        typer.echo(json_text.dumps(dataclasses.asdict(summary), indent=2))
-    else:
-        _show_summary(summary)
-    raise typer.Exit(ExitCode.OK if summary.ok else ExitCode.FAILED)
-
-
-def _show_summary(summary: DemoSummary) -> None:
-    rows = {
-        "requests sent": f"{summary.requests}",
-        "seconds": f"{summary.seconds:.2f}",
-        "rate limit used": f"{summary.share_of_limit:.0%} while editing, including the initial burst; "
-        f"at most {summary.peak_per_second} of {summary.limit_per_second} in any second",
-        "429 responses": f"{summary.rate_limited}",
-        "retries": f"{summary.retries}",
-        "check": f"{summary.changes_checked} changes read back, {len(summary.faults)} missing or wrong",
-    }
-    typer.echo()
-    for name, value in rows.items():
-        typer.echo(f"{name:>24}  {value}")
-    for fault in summary.faults:
-        typer.echo(f"{'wrong':>24}  {fault}", err=True)
-    typer.echo()
-    typer.echo("All changes were applied." if summary.ok else "The check failed.")
-
-
-@app.command()
-def emulator(
-    port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    state: Annotated[Path | None, typer.Option(help="JSON file: loaded if it exists, saved at exit.")] = None,
-    latency: Annotated[
-        str | None, typer.Option(help="Seconds per round trip, such as 0.05, or a range, such as 0.02-0.08.")
-    ] = None,
-    strictness: Annotated[
-        Literal["live", "documented"],
-        typer.Option(help="Refuse what the live service was seen to refuse, or only what the API reference says."),
-    ] = "live",
-) -> None:
-    """Serve an emulator of the API until Ctrl-C."""
-    try:
-        emulator = Emulator(
-            state if state is not None and state.exists() else None, host=host, port=port, strictness=strictness
-        )
-        if latency is not None:
-            _set_latency(emulator, latency)
-        asyncio.run(serve(emulator, state_file=state, on_ready=_show_address))
-    except (StateError, OSError) as error:
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"{error.filename or f'{host}:{port}'}: {describe_os_error(error)}."
-        typer.echo(f"The emulator cannot start: {reason}", err=True)
-        raise typer.Exit(ExitCode.FAILED) from None
-    typer.echo("Stopped." if state is None else f"Stopped. The state was saved to {state}.")
-
-
-def _set_latency(emulator: Emulator, text: str) -> None:
-    min_seconds, dash, max_seconds = text.partition("-")
-    try:
-        emulator.latency = (float(min_seconds), float(max_seconds)) if dash else float(min_seconds)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{json_text.dumps(text)} must be a number of seconds, or a range from a lower to a higher number, "
-            "such as 0.02-0.08.",
-            param_hint="--latency",
-        ) from None
-
-
-def _show_address(emulator: Emulator) -> None:
-    typer.echo(f"Emulator running at {emulator.base_url}. In another terminal, run:\n")
-    typer.echo(f"  export AMPLITUDE_EXPERIMENT_BASE_URL={emulator.base_url}")
-    typer.echo(f"  export AMPLITUDE_MANAGEMENT_API_KEY={emulator.api_key}\n")
-    typer.echo("Press Ctrl-C to stop.")

@@ -20,7 +20,8 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
 
-from .errors import Exit, ExitCode, describe_os_error, exit_for
+from .errors import Exit, describe_os_error, exit_for
+from .exit_codes import ExitCode
 from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
 from .output import is_model, is_object, printable, printable_lines, render_table
 

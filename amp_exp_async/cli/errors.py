@@ -1,18 +1,11 @@
-"""Exit statuses, and errors in the words of the command line."""
+"""Errors in the words of the command line."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
-from enum import IntEnum
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NoReturn
-
-import typer
-from typer.core import TyperGroup
 
 from amp_exp_async import (
     APIConnectionError,
@@ -27,28 +20,7 @@ from amp_exp_async import (
     RateLimitError,
 )
 
-from .options import KEY_VARIABLE
-from .output import printable
-
-
-class ExitCode(IntEnum):
-    """Exit statuses of all commands."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    CHANGES = 3
-    INTERRUPTED = 130
-
-
-EXIT_STATUSES = (
-    "Exit status: 0 success; 1 failure; 2 invalid command, option or file; "
-    "3 changes found (with --detailed-exitcode); 130 interrupted with Ctrl-C."
-)
-_NO_KEY_OPTION = (
-    "--api-key does not exist, because the key would be visible to other users and saved in the shell history. "
-    f"Set {KEY_VARIABLE} or pass --api-key-file PATH."
-)
+from .exit_codes import ExitCode
 
 # Python arguments whose option has another name.
 _OPTIONS = {"api_key": "--api-key-file", "base_url": "--base-url", "keys": "--key", "region": "--region"}
@@ -143,60 +115,6 @@ def _advice(error: APIConnectionError | APIStatusError) -> str:
         case _:  # other advice names no Python
             pass
     return advice
-
-
-class AmpExpGroup(TyperGroup):
-    """The group of all commands. It reports invalid usage in one line on standard error."""
-
-    def main(self, *arguments: Any, **options: Any) -> NoReturn:
-        """Run a command and exit."""
-        try:
-            status = super().main(*arguments, **options | {"standalone_mode": False})
-        except typer.TyperException as error:
-            _report_usage(error)
-            status = error.exit_code
-        except typer.Abort:
-            typer.echo("Interrupted.", err=True)
-            status = ExitCode.INTERRUPTED
-        sys.exit(status)
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Parse the program's arguments."""
-        with _ctrl_c_as_abort():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the selected command."""
-        with _ctrl_c_as_abort():
-            return super().invoke(ctx)
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, and reject a key among them."""
-        if any(argument.partition("=")[0] == "--api-key" for argument in args):
-            raise _KeyOptionError(_NO_KEY_OPTION)
-        return super().parse_args(ctx, args)
-
-
-@contextmanager
-def _ctrl_c_as_abort() -> Generator[None, None, None]:
-    """Turn Ctrl-C into `Abort`, because typer would exit without a message."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Abort from None
-
-
-class _KeyOptionError(typer.TyperException):
-    exit_code = ExitCode.USAGE
-
-
-def _report_usage(error: typer.TyperException) -> None:
-    message = printable(" ".join(error.format_message().split("\n")))
-    message = message.replace("Value error, ", "", 1)  # added by the parser of choices
-    if message:  # without one, help was shown
-        context = getattr(error, "ctx", None)
-        path = context.command_path if context else "amp-exp"
-        typer.echo(f"{path}: {message} (See {path} --help.)", err=True)
 
 
 def describe_os_error(error: OSError | UnicodeDecodeError) -> str:

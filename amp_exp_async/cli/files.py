@@ -14,7 +14,8 @@ from amp_exp_async import diff as diff_manifests
 from amp_exp_async import lint as lint_manifest
 
 from .context import CommandContext, command
-from .errors import Exit, ExitCode
+from .errors import Exit
+from .exit_codes import ExitCode
 from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
 from .options import IncludeArchived, ProjectFilter
 from .output import printable

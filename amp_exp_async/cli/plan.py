@@ -15,7 +15,8 @@ from rich.console import Console
 from amp_exp_async import EditConflictError, InvalidInputError, Plan
 
 from .context import CommandContext
-from .errors import Exit, ExitCode, describe_error
+from .errors import Exit, describe_error
+from .exit_codes import ExitCode
 from .inputs import STDIN, Files, is_plan, load_manifest, reading, writing
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes

@@ -26,7 +26,8 @@ from amp_exp_async import (
 )
 
 from .context import CommandContext, command
-from .errors import Exit, ExitCode, describe_error
+from .errors import Exit, describe_error
+from .exit_codes import ExitCode
 from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes

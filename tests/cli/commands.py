@@ -7,10 +7,13 @@ from typing import Any
 import typer
 
 from amp_exp_async.cli.app import app
+from amp_exp_async.cli.lazy_command import LazyCommand
 
 
 def command_names(group: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """Return the commands of a group, each with the names of its groups."""
+    if isinstance(group, LazyCommand):
+        group = group.load()
     commands = getattr(group, "commands", None)
     if commands is None:
         return [path]

@@ -1,0 +1,21 @@
+"""Exit statuses."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of all commands."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CHANGES = 3
+    INTERRUPTED = 130
+
+
+EXIT_STATUSES = (
+    "Exit status: 0 success; 1 failure; 2 invalid command, option or file; "
+    "3 changes found (with --detailed-exitcode); 130 interrupted with Ctrl-C."
+)

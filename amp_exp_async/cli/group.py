@@ -1,0 +1,94 @@
+"""The group of all commands, which are loaded when they are needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from .exit_codes import ExitCode
+from .lazy_command import LazyCommand
+from .options import KEY_VARIABLE
+
+_COMMANDS = (
+    ("demo", "Edit many flags on an embedded emulator, over HTTP. Needs no account and no network.", "emulation"),
+    ("emulator", "Serve an emulator of the API until Ctrl-C.", "emulation"),
+    ("export", "Export flags and experiments to a file, a folder or standard output.", "files"),
+    ("plan", "Show what would change to match the files. Changes nothing.", "files"),
+    ("apply", "Show what would change to match the files, ask for confirmation, and make the changes.", "files"),
+    ("lint", "Check files or a project for likely mistakes. Exits with 1 if any are found.", "files"),
+    ("diff", "Show the changes that turn A into B.", "files"),
+    ("flags", "Show and change flags.", "flags", "flags"),
+    ("experiments", "Show and change experiments.", "flags", "experiments"),
+    ("deployments", "Show and change deployments.", "deployments"),
+    ("users", "Users and devices included in a variant by ID.", "users"),
+)
+_NO_KEY_OPTION = (
+    "--api-key does not exist, because the key would be visible to other users and saved in the shell history. "
+    f"Set {KEY_VARIABLE} or pass --api-key-file PATH."
+)
+
+
+class AmpExpGroup(TyperGroup):
+    """The group of all commands. It reports invalid usage in one line on standard error."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for command in _COMMANDS:
+            self.add_command(LazyCommand(*command))
+
+    def main(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Run a command and exit."""
+        try:
+            status = super().main(*arguments, **options | {"standalone_mode": False})
+        except typer.TyperException as error:
+            _report_usage(error)
+            status = error.exit_code
+        except typer.Abort:
+            typer.echo("Interrupted.", err=True)
+            status = ExitCode.INTERRUPTED
+        sys.exit(status)
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the program's arguments."""
+        with _ctrl_c_as_abort():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the selected command."""
+        with _ctrl_c_as_abort():
+            return super().invoke(ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, and reject a key among them."""
+        if any(argument.partition("=")[0] == "--api-key" for argument in args):
+            raise _KeyOptionError(_NO_KEY_OPTION)
+        return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _ctrl_c_as_abort() -> Generator[None, None, None]:
+    """Turn Ctrl-C into `Abort`, because typer would exit without a message."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Abort from None
+
+
+class _KeyOptionError(typer.TyperException):
+    exit_code = ExitCode.USAGE
+
+
+def _report_usage(error: typer.TyperException) -> None:
+    from .output import printable  # noqa: PLC0415 - it loads the library, which help and completion do not need
+
+    message = printable(" ".join(error.format_message().split("\n")))
+    message = message.replace("Value error, ", "", 1)  # added by the parser of choices
+    if message:  # without one, help was shown
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "amp-exp"
+        typer.echo(f"{path}: {message} (See {path} --help.)", err=True)

@@ -1,0 +1,100 @@
+"""What the program loads before it runs a command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+import amp_exp_async
+from amp_exp_async.cli.app import app
+from amp_exp_async.cli.lazy_command import LazyCommand
+from tests.polling import TIMEOUT
+
+GROUP = typer.main.get_command(app)
+COMMANDS = [command for command in vars(GROUP)["commands"].values() if isinstance(command, LazyCommand)]
+LIBRARY = ("aiohttp", "amp_exp_async.client", "amp_exp_async.emulator", "amp_exp_async.models", "attrs", "ruamel")
+
+_MAIN = """\
+import sys
+from amp_exp_async.cli import main
+sys.argv = ["amp-exp", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("loaded", *sys.modules, file=sys.stderr)
+"""
+
+
+def run(*arguments: str, **environment: str) -> tuple[str, set[str]]:
+    """Return the output of the program in a new interpreter, and the modules that it loaded."""
+    result = subprocess.run(
+        [sys.executable, "-c", _MAIN, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+    _, _, modules = result.stderr.partition("loaded ")
+    assert result.returncode == 0, result.stderr
+    return result.stdout, set(modules.split())
+
+
+def complete(words: str) -> tuple[list[str], set[str]]:
+    """Return what a TAB after some words proposes, and the modules that are loaded for it."""
+    count = str(len(words.split(" ")) - 1)
+    out, loaded = run(_AMP_EXP_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=count)
+    return out.split(), loaded
+
+
+def test_help_loads_no_command() -> None:
+    """The list of commands is shown without loading them or the library."""
+    out, loaded = run("--help")
+    assert all(f" {command.name} " in out for command in COMMANDS)
+    assert loaded.isdisjoint(LIBRARY)
+
+
+def test_completing_a_command_loads_none() -> None:
+    """A TAB proposes commands without loading them or the library."""
+    proposed, loaded = complete("amp-exp e")
+    assert proposed == ["emulator", "export", "experiments"]
+    assert loaded.isdisjoint(LIBRARY)
+
+
+def test_completing_the_command_of_a_group() -> None:
+    """A TAB after a group proposes its commands, and after a command its options."""
+    assert set(complete("amp-exp deployments ")[0]) == {"list", "create", "edit"}
+    assert "--include-archived" in complete("amp-exp deployments list --")[0]
+
+
+def test_the_version_loads_nothing() -> None:
+    """`--version` alone is answered before typer is loaded."""
+    out, loaded = run("--version")
+    assert out == f"amp-exp {amp_exp_async.__version__}\n"
+    assert loaded.isdisjoint({*LIBRARY, "typer", "rich"})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_list_shows_the_help_of_each_command(command: LazyCommand) -> None:
+    """The help text in the list is the first paragraph of the command's own."""
+    assert command.help == command.load().help.split("\n\n")[0].replace("\n", " ")
+
+
+def test_the_list_is_complete() -> None:
+    """Each command of the modules is in the list."""
+    modules = {command.module for command in COMMANDS}
+    loaded = {name for module in modules for name in command_names(module)}
+    assert {command.name for command in COMMANDS} == loaded
+
+
+def command_names(module: str) -> set[str]:
+    """Return the commands and groups of the apps in a module."""
+    parent = typer.Typer()
+    for value in vars(__import__(f"amp_exp_async.cli.{module}", fromlist=["app"])).values():
+        if isinstance(value, typer.Typer):
+            parent.add_typer(value)
+    return set(typer.main.get_group(parent).commands)
