@@ -22,7 +22,7 @@ from typing import Any, cast
 import orjson
 from attrs import define, field
 
-from amp_exp_async import validation
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, AmpExpError, InvalidInputError
 from amp_exp_async.formatting import format_os_error
 
@@ -52,7 +52,7 @@ _JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 def digest(operation: Operation) -> int:
     """Return a 64-bit digest that identifies the operation."""
-    text = orjson.dumps(operation.as_json(), option=orjson.OPT_SORT_KEYS)
+    text = serialization.dumps(operation.as_json(), orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
@@ -382,7 +382,7 @@ class Journal:
 
 
 def _to_line(document: dict[str, Any]) -> bytes:
-    return orjson.dumps(document) + b"\n"
+    return serialization.dumps(document) + b"\n"
 
 
 def _is_applied(entry: Mapping[str, Any]) -> bool:
@@ -403,8 +403,8 @@ def _entry(index: int, digest: int, operation: Operation, flag: str, state: str)
 
 def _parse_object(line: bytes) -> dict[str, Any] | None:
     try:
-        document: Any = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        document: Any = serialization.loads(line)
+    except ValueError:
         return None
     return cast("dict[str, Any]", document) if isinstance(document, dict) else None
 

@@ -26,9 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias, TypeGuard, TypeVar
 
-import orjson
-
-from amp_exp_async import validation
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
 from amp_exp_async.formatting import format_os_error
 
@@ -78,8 +76,8 @@ def parse_operation(value: object, argument: str = "operation") -> Operation:
         return value
     if isinstance(value, str | bytes):
         try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
+            value = serialization.loads(value)
+        except ValueError as error:
             validation.reject(argument, f"must be an Operation, or one as JSON ({error})", value)
     if not isinstance(value, Mapping):
         validation.reject(argument, "must be an Operation", value)

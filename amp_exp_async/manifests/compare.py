@@ -101,9 +101,17 @@ class FlagDiffer:
             yield name, (before or {}).get(name, UNSET), (after or {}).get(name, UNSET)
 
     def _compare_values(self, name: str, before: Any, after: Any) -> Iterator[Difference]:
+        if name == "rolled_out_variant":
+            before, after = map(self._variant_key, (before, after))
         is_equal = _is_same_date if name in _DATES else partial(self._is_equal, SCHEMAS[self.kind].fields[name])
         if not (self._is_absent(before, after) or is_equal(before, after)):
             yield name, before, after
+
+    def _variant_key(self, name: Any) -> Any:
+        """Return the key of the live variant with a key or a name: the service shows either."""
+        variants = (self.before.get("variants") if self.before else None) or ()
+        keys = [variant["key"] for variant in variants if variant.get("name") == name]
+        return keys[0] if len(keys) == 1 and name not in {variant["key"] for variant in variants} else name
 
     def _is_absent(self, before: Any, after: Any) -> bool:
         """Return whether a spec sets a field to null that a live flag does not have."""

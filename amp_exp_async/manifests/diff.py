@@ -8,6 +8,7 @@ from typing import TypeAlias
 import orjson
 from attrs import frozen
 
+from amp_exp_async import serialization
 from amp_exp_async.models import UNSET
 
 from .change import Action, ChangeSet, ResourceChange, sort_changes
@@ -33,7 +34,7 @@ class ManifestDiff(ChangeSet):
     def to_json(self) -> str:
         """Return the changes as JSON text."""
         document = {"changes": [change.as_json() for change in self.changes]}
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
+        return serialization.dumps(document, orjson.OPT_INDENT_2).decode() + "\n"
 
 
 def diff(before: Manifest, after: Manifest) -> ManifestDiff:

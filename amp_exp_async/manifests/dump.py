@@ -92,7 +92,7 @@ def dump_text(
     """
     value = None if existing is None else existing.value
     if format == "json":
-        return orjson.dumps(to_document(manifest, schema_path, value), option=orjson.OPT_INDENT_2).decode() + "\n"
+        return serialization.dumps(to_document(manifest, schema_path, value), orjson.OPT_INDENT_2).decode() + "\n"
     desired = to_document(manifest, existing=value)
     text = (existing and _update_text(existing, desired)) or write_yaml(desired)
     return text if schema_path is None or _HEADER in text else f"{_HEADER}={schema_path}\n{text}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError
-from amp_exp_async.formatting import format_value
+from amp_exp_async.formatting import escape, format_value
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, FlagConfig
 
@@ -61,6 +61,7 @@ async def export(
     live: list[tuple[KindName, LiveFlag]]
     live = [(kind, LiveFlag.from_listing(flag)) for kind, configs in listed for flag in configs]
     _reject_missing(requested, live)
+    live = list(_without_archived_twins(live))
     has_deployments = any(item.flag.deployments for _, item in live)
     deployments = DeploymentResolver(await reader.list_deployments() if has_deployments else ())
     detailed = await reader.gather([partial(_load_details, reader, kind, item, options) for kind, item in live])
@@ -75,6 +76,11 @@ async def export(
                 "%s with ID %s: a manifest cannot hold its key, so the export leaves it out", kind, item.flag.id
             )
             continue
+        if spec.omitted:
+            fact = "the export leaves out %s: a manifest cannot hold the live value"
+            _LOG.warning(
+                f"%s %s (ID %s): {fact}", kind, escape(item.flag.key), item.flag.id, escape(", ".join(spec.omitted))
+            )
         specs[kind].append(evolve(spec, dependencies=export_dependencies(item.flag, parents)))
     for kind_specs in specs.values():
         kind_specs.sort(key=lambda spec: (spec.key, str(spec.project_id)))
@@ -94,9 +100,24 @@ def _reject_missing(requested: set[str] | None, live: Iterable[tuple[KindName, L
         raise InvalidInputError(argument="keys", rule=rule)
 
 
+def _without_archived_twins(live: Iterable[tuple[KindName, LiveFlag]]) -> Iterator[tuple[KindName, LiveFlag]]:
+    """Yield the live flags, active ones first, without archived ones whose key another one has."""
+    seen: set[tuple[KindName, str, Any]] = set()
+    for kind, item in sorted(live, key=lambda pair: bool(pair[1].flag.deleted)):
+        identity = (kind, item.flag.key, item.flag.project_id)
+        if item.flag.deleted and identity in seen:
+            fact = "the export leaves out this archived one: a manifest can hold one with this key"
+            _LOG.warning(f"%s %s (ID %s): {fact}", kind, escape(item.flag.key), item.flag.id)
+            continue
+        seen.add(identity)
+        yield kind, item
+
+
 async def _load_details(reader: LiveReader, kind: KindName, live: LiveFlag, options: ExportOptions) -> LiveFlag:
     requested: list[Inclusion] = [name for name in INCLUSIONS if getattr(options, name)]
     if options.variants:
         live = await reader.list_variants(kind, live)
-    lists: list[tuple[str, Inclusion]] = [(variant.key, name) for variant in live.variants for name in requested]
+    # No path can address a variant "." or "..".
+    keys = [variant.key for variant in live.variants if variant.key not in {".", ".."}]
+    lists: list[tuple[str, Inclusion]] = [(key, name) for key in keys for name in requested]
     return await reader.list_inclusions(kind, live, lists)

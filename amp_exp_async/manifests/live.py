@@ -103,13 +103,14 @@ def _plain_variant(variant: Variant, inclusions: InclusionLists) -> dict[str, An
 
 
 def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, server_fields: bool) -> FlagConfigSpec:
-    """Return a live flag as a manifest declares it, without the values that a manifest cannot hold."""
+    """Return a live flag as a manifest declares it, with the names of the fields that a manifest cannot hold."""
     flag = live.flag
     values: dict[str, Any] = {}
+    omitted: list[str] = []
     for name, schema in SCHEMAS[kind].fields.items():
         if name in _CONVERTED or (name in _SERVER_FIELDS and not server_fields):
             continue
-        value = _parse_value(schema, getattr(flag, name))
+        value = _parse_value(schema, getattr(flag, name), name, omitted)
         values[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value
     if is_web(flag):
         values["delivery_method"] = "web"
@@ -118,7 +119,7 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
     if flag.deployments is not UNSET:
         values["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
     if flag.variants is not UNSET:
-        variants = [_variant_spec(variant, live.inclusions) for variant in live.variants]
+        variants = [_variant_spec(variant, live.inclusions, omitted) for variant in live.variants]
         values["variants"] = variants if all(variant.key for variant in variants) else UNSET
         keys = {variant.key for variant in live.variants}
         values["rollout_weights"] = _weights_of(values["rollout_weights"], keys)
@@ -127,16 +128,19 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
             for segment in values["target_segments"]
         ]
     make = FlagSpec if kind == "flags" else ExperimentSpec
-    return make(**values)
+    return make(**values, omitted=tuple(omitted))
 
 
-def _parse_value(schema: Schema, value: Any) -> Any:
-    """Return a value as a manifest holds it; `UNSET` if the format cannot hold it."""
+def _parse_value(schema: Schema, value: Any, path: str, omitted: list[str]) -> Any:
+    """Return a value as a manifest holds it. If it cannot, add the path to a list and return `UNSET`."""
     if value is UNSET:
         return UNSET
     parser = Parser(ManifestDocument("", value))
     parsed = parser.parse(schema, value, "")
-    return UNSET if parser.problems else parsed
+    if parser.problems:
+        omitted.append(path)
+        return UNSET
+    return parsed
 
 
 def _weights_of(weights: Any, keys: set[str]) -> Any:
@@ -144,25 +148,28 @@ def _weights_of(weights: Any, keys: set[str]) -> Any:
     return weights and {key: weight for key, weight in weights.items() if key in keys}
 
 
-def _variant_spec(variant: Variant, inclusions: InclusionLists) -> VariantSpec:
+def _variant_spec(variant: Variant, inclusions: InclusionLists, omitted: list[str]) -> VariantSpec:
     """Return a variant as a manifest declares it; a field that the format cannot hold is `UNSET`, even the key."""
+    path = f"variants.{variant.key}"
     ids: dict[str, Any] = {
-        name: _inclusion_spec(name, inclusions[variant.key, name])
+        name: _inclusion_spec(name, inclusions[variant.key, name], f"{path}.{name}", omitted)
         for name in INCLUSIONS
         if (variant.key, name) in inclusions
     }
     fields = {
-        name: _parse_value(VARIANT_SCHEMA.fields[name], getattr(variant, name))
+        name: _parse_value(VARIANT_SCHEMA.fields[name], getattr(variant, name), f"{path}.{name}", omitted)
         for name in ("key", "name", "description", "payload")
     }
     return VariantSpec(**fields, **ids)
 
 
-def _inclusion_spec(name: Inclusion, ids: Collection[str]) -> Any:
+def _inclusion_spec(name: Inclusion, ids: Collection[str], path: str, omitted: list[str]) -> Any:
     """Return the included IDs; `UNSET` if a manifest cannot hold them: too many users, or IDs joined by commas."""
     unique = sorted(set(ids))
-    is_too_long = name == "users" and len(unique) > validation.MAX_ADDED
-    return UNSET if is_too_long else _parse_value(VARIANT_SCHEMA.fields[name], unique)
+    if name == "users" and len(unique) > validation.MAX_ADDED:
+        omitted.append(path)
+        return UNSET
+    return _parse_value(VARIANT_SCHEMA.fields[name], unique, path, omitted)
 
 
 class LiveReader:
@@ -171,6 +178,7 @@ class LiveReader:
     Attributes:
         listed: all flags and experiments that were listed so far, by kind and ID, whether or not their keys were
             requested.
+        has_hidden_groups: whether the key may not read the mutex groups or the holdout groups.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -178,6 +186,7 @@ class LiveReader:
         self.listed: dict[tuple[KindName, str], FlagConfig] = {}
         self._complete_lists: set[tuple[KindName, str | UnsetType]] = set()
         self._groups: list[Group] | None = None
+        self.has_hidden_groups = False
         self._looked_up: list[FlagConfig] = []
         self._mutexes = AsyncMutexes(transport)
         self._holdouts = AsyncHoldouts(transport)
@@ -209,16 +218,14 @@ class LiveReader:
         return [flag for flag in by_id.values() if keys is None or flag.key in keys]
 
     async def list_all(self, projects: Iterable[str]) -> None:
-        """List all flags and experiments of the projects that are not archived, except those listed so far."""
+        """List all flags and experiments of the projects, archived ones too, except those listed so far."""
         missing: list[tuple[KindName, str]] = [
             (kind, project)
             for project in sorted(set(projects))
             for kind in KINDS
             if not {(kind, project), (kind, UNSET)} & self._complete_lists
         ]
-        await self.gather(
-            [partial(self.list_flags, kind, project, include_archived=False) for kind, project in missing]
-        )
+        await self.gather([partial(self.list_flags, kind, project, include_archived=True) for kind, project in missing])
 
     async def list_deployments(self) -> list[Deployment]:
         """Return all deployments."""
@@ -227,8 +234,8 @@ class LiveReader:
     async def list_parents(self, references: Iterable[ParentReference]) -> list[FlagConfig | Group]:
         """Return all objects that the references may stand for: those read so far, and the missing ones."""
         missing = _unresolved(dict.fromkeys(references), self._parents)
-        if missing and self._groups is None:
-            self._groups = [*await self._list_groups(self._mutexes), *await self._list_groups(self._holdouts)]
+        if missing:
+            await self.list_groups()
         lookups = [partial(self._find, name, project_id) for name, project_id in _unresolved(missing, self._parents)]
         for flags in await self.gather(lookups):
             self._looked_up += flags
@@ -239,11 +246,18 @@ class LiveReader:
         """The objects read so far that flags and experiments may depend on."""
         return [*self.listed.values(), *(self._groups or ()), *self._looked_up]
 
+    async def list_groups(self) -> list[Group]:
+        """Return all mutex and holdout groups, as far as the key may read them."""
+        if self._groups is None:
+            self._groups = [*await self._list_groups(self._mutexes), *await self._list_groups(self._holdouts)]
+        return self._groups
+
     async def _list_groups(self, groups: AsyncMutexes | AsyncHoldouts) -> list[Group]:
-        """Return all groups, or none if the key may not read them."""
-        with suppress(*_UNREADABLE):
+        try:
             return [*await groups.list(limit=MAX_PAGE)]
-        return []
+        except _UNREADABLE:
+            self.has_hidden_groups = True
+            return []
 
     async def _find(self, name: str, project_id: Project) -> list[FlagConfig]:
         """Return the flags and experiments with a key or an ID."""

@@ -340,7 +340,8 @@ def _validate_values(argument: str, manifest: Manifest, problems: list[Problem],
             spec = parser.parse(SCHEMAS[kind], flag, source.path)
             problems += parser.problems
             if spec is not UNSET:
-                values[kind].append(evolve(spec, location=source if only_unlocated else location))
+                omitted: tuple[str, ...] = getattr(flag, "omitted", ())
+                values[kind].append(evolve(spec, location=source if only_unlocated else location, omitted=omitted))
     return evolve(manifest, **values)
 
 
@@ -380,7 +381,8 @@ def _shared_keys(manifest: Manifest) -> Iterator[Problem]:
             if UNSET in (flag.project_id, experiment.project_id) or flag.project_id == experiment.project_id:
                 first = problem_at(flag, "key", "")
                 fact = f"the key {format_value(flag.key)} is also the key of a flag, in {first.location or first.field}"
-                yield problem_at(experiment, "key", f"{fact}: a project can have it only once, so rename one of them")
+                advice = "use another key for one of them, or archive one of them in the app if both exist"
+                yield problem_at(experiment, "key", f"{fact}, and a project can have it only once: {advice}")
                 break
 
 

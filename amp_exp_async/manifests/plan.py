@@ -51,6 +51,7 @@ _NOT_FLAG_FIELDS = NOT_COMPARED | {
     "rollout_weights",
     "target_segments",
     "location",
+    "omitted",
 }
 _VARIANT_FIELDS = ("name", "description", "payload")
 _NOUNS: dict[object, str] = {
@@ -227,10 +228,15 @@ async def _plan_changes(
                 compared.append((match, change))
     await reader.list_all(change.project_id for _, change in compared)
     by_kind = {kind: [flag for (other, _), flag in reader.listed.items() if other == kind] for kind in KINDS}
+    groups = await reader.list_groups() if any(change.id is None for _, change in compared) else []
+    created: dict[tuple[str, str], KindName] = {}
     for match, change in compared:
         if change.id is None:
-            other_kind = by_kind["experiments" if match.kind == "flags" else "flags"]
-            problems += taken_key(match.desired, change.project_id, other_kind)
+            other_kind: KindName = "experiments" if match.kind == "flags" else "flags"
+            problems += taken_key(match.desired, change.project_id, [*by_kind[other_kind], *groups])
+            if created.setdefault((change.project_id, change.key), match.kind) != match.kind:
+                fact = f"is the key of one of the {other_kind} of this plan too, and a project can have it only once"
+                problems.append(problem_at(match.desired, "key", f"{fact}: use another key"))
         else:
             problems += dependent_problems(match.desired, change.id, change.fields, reader.listed.values())
     return changes
@@ -362,14 +368,12 @@ async def _read_parents(reader: LiveReader, matches: Sequence[_Match]) -> Parent
         [(name, project_id) for name, project_id in references if (project_id, name) not in pending]
     )
     parents = ParentResolver(live, pending)
-    return ParentResolver(
-        await reader.list_parents(
-            reference
-            for match in matches
-            for reference in live_parents_to_plan(match.kind, match.desired, match.flag, parents)
-        ),
-        pending,
+    live = await reader.list_parents(
+        reference
+        for match in matches
+        for reference in live_parents_to_plan(match.kind, match.desired, match.flag, parents)
     )
+    return ParentResolver(live, pending, has_hidden_groups=reader.has_hidden_groups)
 
 
 def _plan_change(
@@ -381,6 +385,9 @@ def _plan_change(
     if not project_id:
         reason = "is required to create it, because no live flag or experiment has this key"
         problems.append(problem_at(desired, "project_id", reason))
+    if flag is None and (omitted := [path for path in desired.omitted if _is_unset(desired, path)]):
+        fact = f"the export left out {', '.join(omitted)}, because a manifest cannot hold the live value"
+        problems.append(problem_at(desired, "", f"{fact}: declare a value, so that the new one does not lack it"))
     if desired.variants is UNSET:
         problems += unknown_variants(desired, [variant.key for variant in live.variants] if live else [])
     document = to_spec_document(match.kind, desired)
@@ -407,6 +414,15 @@ def _plan_change(
         parents=declared_parents(desired, flag, parents),
     )
     return change, [*_invalid_operations(desired, change)]
+
+
+def _is_unset(desired: FlagConfigSpec, path: str) -> bool:
+    """Return whether a field that an export left out is still not declared: `name`, or `variants.on.payload`."""
+    if not path.startswith("variants."):
+        return getattr(desired, path) is UNSET
+    key, _, name = path.removeprefix("variants.").rpartition(".")
+    values = [getattr(variant, name) for variant in desired.variants or () if variant.key == key]
+    return not values or values[0] is UNSET
 
 
 def _invalid_operations(desired: FlagConfigSpec, change: ResourceChange) -> Iterator[Problem]:

@@ -112,15 +112,23 @@ class ParentResolver(Resolver):
     Args:
         referents: the existing flags, experiments and groups.
         pending: project and key of the flags and experiments to be created; they are found, but have no ID yet.
+        has_hidden_groups: whether the key may not read all groups.
     """
 
     singular = "flag, experiment or group"
     plural = "flags, experiments or groups"
     attribute = "key"
 
-    def __init__(self, referents: Iterable[FlagConfig | Group], pending: Collection[tuple[Project, str]] = ()) -> None:
+    def __init__(
+        self,
+        referents: Iterable[FlagConfig | Group],
+        pending: Collection[tuple[Project, str]] = (),
+        *,
+        has_hidden_groups: bool = False,
+    ) -> None:
         super().__init__(referents)
         self._pending = pending
+        self.has_hidden_groups = has_hidden_groups
 
     def _is_usable(self, name: str) -> bool:
         """As `Resolver._is_usable`, but with any characters, as existing keys may have them."""
@@ -223,7 +231,10 @@ def check_dependencies(
     for name, variants in dependencies.flags.items():
         id, reason = parents.find(name, project_id)
         if reason and id not in known:
-            problems.append(problem_at(desired, f"dependencies.flags.{name}", reason))
+            problem = problem_at(desired, f"dependencies.flags.{name}", reason)
+            if parents.has_hidden_groups:
+                return [], [_unchecked(problem)]
+            problems.append(problem)
         ids[id] = sorted(set(variants))
     unreadable = parents.unreadable(id for id in known if id not in ids)  # an export leaves them out
     known = {id: variants for id, variants in known.items() if id not in unreadable}
@@ -239,6 +250,11 @@ def check_dependencies(
     first = "create it disabled" if live is None else "keep it disabled or archived"
     advice = f"{first}, set the dependencies {_REMEDIES[kind]}, then enable it"
     return [problem_at(desired, "dependencies", f"{fact}: {advice}")], []
+
+
+def _unchecked(problem: Problem) -> Problem:
+    fact = "is not checked, because this API key may not read the mutex and holdout groups"
+    return evolve(problem, message=f"{fact}: plan with a key of a user who may")
 
 
 def _live_parents(live: FlagConfig | None) -> dict[str, list[str]]:

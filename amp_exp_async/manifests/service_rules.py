@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import format_value
-from amp_exp_async.models import UNSET, Experiment, FlagConfig
+from amp_exp_async.models import UNSET, Experiment, FlagConfig, Group, HoldoutGroup, MutexGroup
 from amp_exp_async.resources import FieldChange
 
 from .live import is_web
@@ -91,19 +91,31 @@ def is_restored_for_change(fields: Mapping[str, FieldChange]) -> bool:
     return archived is not None and archived.before is archived.after is True
 
 
-def taken_key(desired: FlagConfigSpec, project_id: str, others: Iterable[FlagConfig]) -> Iterator[Problem]:
-    """Yield a problem if a flag or experiment is to be created with the key of one of the other kind.
+def taken_key(desired: FlagConfigSpec, project_id: str, others: Iterable[FlagConfig | Group]) -> Iterator[Problem]:
+    """Yield a problem if a flag or experiment is to be created with the key of an object of another kind.
 
     Args:
         desired: the spec.
         project_id: its project.
-        others: the flags or experiments of the other kind.
+        others: the flags or experiments of the other kind, and the groups; archived ones too.
     """
     for other in others:
-        if other.key == desired.key and other.project_id == project_id and not other.deleted:
-            kind = "experiment" if isinstance(other, Experiment) else "flag"
-            fact = f"is the key of the {kind} with ID {format_value(other.id)}, and a project can have it only once"
+        if other.key == desired.key and other.project_id == project_id:
+            noun = f"archived {_noun(other)}" if other.deleted else _noun(other)
+            fact = f"is the key of the {noun} with ID {format_value(other.id)}, and a project can have it only once"
             yield problem_at(desired, "key", f"{fact}: use another key")
+
+
+def _noun(other: FlagConfig | Group) -> str:
+    match other:
+        case MutexGroup():
+            return "mutex group"
+        case HoldoutGroup():
+            return "holdout group"
+        case Experiment():
+            return "experiment"
+        case _:
+            return "flag"
 
 
 def needed_by_others(fields: Mapping[str, FieldChange]) -> bool:

@@ -104,6 +104,7 @@ class FlagConfigSpec:
         last_modified_by: who changed it last (read-only).
         last_modified_at: when it was changed last (read-only).
         location: its location in a file, if it was read from one.
+        omitted: the fields that an export left out, because the format cannot hold their live values.
     """
 
     key: str
@@ -129,6 +130,7 @@ class FlagConfigSpec:
     last_modified_by: Maybe[str] = UNSET
     last_modified_at: Maybe[datetime] = UNSET
     location: SourceLocation | None = field(default=None, eq=False, repr=False)
+    omitted: tuple[str, ...] = field(default=(), eq=False, repr=False)
 
 
 @frozen(kw_only=True)

@@ -276,7 +276,17 @@ def _is_on_cohort(condition: Any) -> bool:
 
 def _current(flag_config: FlagConfig, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the named fields of an edit."""
-    return {field: getattr(flag_config, _ATTRIBUTE.get(field, field)) for field in fields}
+    values = {field: getattr(flag_config, _ATTRIBUTE.get(field, field)) for field in fields}
+    if "rolled_out_variant" in values:
+        values["rolled_out_variant"] = _variant_key(flag_config, values["rolled_out_variant"])
+    return values
+
+
+def _variant_key(flag_config: FlagConfig, name: Any) -> Any:
+    """Return the key of the variant with a key or a name: the service shows either."""
+    variants = flag_config.variants or ()
+    keys = [variant.key for variant in variants if variant.name == name]
+    return keys[0] if len(keys) == 1 and name not in {variant.key for variant in variants} else name
 
 
 def _merge_live(path: str, base: FlagConfig, ours: Mapping[str, Any], live: FlagConfig) -> dict[str, Any]:

@@ -22,9 +22,8 @@ MAX_REMOVED = 100
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_ID_DIGITS = 19  # every such number fits into 64 bits, the maximum of JSON integers here
-_INT64 = 2**63
 _UINT64 = 2**64
-_MAX_DEPTH = 100
+_MAX_DEPTH = 200
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 _RESERVED_VARIANT = "off"
 
@@ -67,13 +66,9 @@ def _plain_number(value: Any) -> int | float | None:
 
 
 def string(argument: str, value: Any) -> str:
-    """Require a string of valid Unicode."""
+    """Require a string. It may have half an emoji, which the service can have sent and JSON can carry."""
     if not isinstance(value, str):
         reject(argument, "must be a string", value)
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        reject(argument, "must be valid Unicode", value)
     return str.__str__(value)  # the str() of an enum member is another text
 
 
@@ -82,9 +77,19 @@ def identifier(argument: str, value: Any) -> str:
     return path_key(argument, value) if _plain_integer(value) is None else str(number(argument, value))
 
 
+def url_text(argument: str, value: Any) -> str:
+    """Require a string that can become a part of a URL."""
+    text = string(argument, value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        reject(argument, "must be valid Unicode, because it becomes a part of a URL", text)
+    return text
+
+
 def existing_key(argument: str, value: Any) -> str:
     """Require the key of an existing object, which may have characters that the key of a new object may not have."""
-    return string(argument, value) or reject(argument, "must not be empty")
+    return url_text(argument, value) or reject(argument, "must not be empty")
 
 
 def path_key(argument: str, value: Any) -> str:
@@ -334,8 +339,6 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
         return string(argument, value)
     number = _plain_number(value)
     if isinstance(number, int):
-        if not -_INT64 <= number < _UINT64:
-            reject(argument, "must be JSON: an integer of at most 64 bits", value)
         return number
     if number is not None:
         if not math.isfinite(number):
@@ -371,10 +374,12 @@ def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]
     """Require the query parameters of a raw request."""
     valid: dict[str, str | int | float | bool] = {}
     for name, item in mapping(argument, value).items():
-        location = f"{argument}.{string(f'{argument} name', name)}"
+        location = f"{argument}.{url_text(f'{argument} name', name)}"
         if not isinstance(item, str | bool | int | float):
             reject(location, "must be a string, a number or a boolean", item)
-        valid[string(location, name)] = json_value(location, item)
+        valid[url_text(location, name)] = (
+            url_text(location, item) if isinstance(item, str) else json_value(location, item)
+        )
     return valid
 
 

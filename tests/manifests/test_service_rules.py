@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from amp_exp_async import (
     UNSET,
     AsyncExperimentClient,
     Dependencies,
+    ExperimentSpec,
     FlagSpec,
     InvalidManifestError,
     Manifest,
@@ -253,14 +255,86 @@ def test_one_key_of_a_flag_and_an_experiment_is_rejected() -> None:
 
 
 async def test_key_of_the_other_kind_is_taken(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """An archived object, and one of another project, do not count."""
+    """An archived object and a group count too; one of another project does not."""
     emulator.state.add_flag(id="1", key="taken")
-    emulator.state.add_flag(key="archived", deleted=True)
+    emulator.state.add_flag(id="3", key="archived", deleted=True)
+    emulator.state.add_mutex(id="5", key="group", name="Group")
     emulator.state.add_flag(key="elsewhere", projectId="2")
     text = "project_id: '1'\nflags:\n  - key: archived\n    archived: true\nexperiments:\n"
-    fact = 'is the key of the flag with ID "1", and a project can have it only once: use another key'
-    keys = "".join(f"  - key: {key}\n" for key in ("taken", "archived", "elsewhere"))
-    assert await problems_of(client, text + keys) == [f"6: experiments[0].key: {fact}"]
+    keys = "".join(f"  - key: {key}\n" for key in ("taken", "archived", "elsewhere", "group"))
+    assert await problems_of(client, text + keys) == [
+        f"{line}: experiments[{line - 6}].key: is the key of the {other}, and a project can have it only once: "
+        "use another key"
+        for line, other in (
+            (6, 'flag with ID "1"'),
+            (7, 'archived flag with ID "3"'),
+            (9, 'mutex group with ID "5"'),
+        )
+    ]
+
+
+async def test_one_key_for_two_new_objects(client: AsyncExperimentClient) -> None:
+    """A flag and an experiment with one key cannot both be created, even if one of them is archived."""
+    text = "project_id: '1'\nflags: [{key: new}]\nexperiments:\n  - {key: new, archived: true}\n"
+    assert await problems_of(client, text) == [
+        (
+            "4: experiments[0].key: is the key of one of the flags of this plan too, and a project can have it only once: "
+            "use another key"
+        )
+    ]
+
+
+async def test_a_parent_in_groups_that_cannot_be_read(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """The plan has a warning instead of saying that the group does not exist."""
+    emulator.state.add_flag(id="1", key="child", parentDependencies={"flags": {"7": ["on"]}, "operator": "all"})
+    emulator.inject(Fault.status(403), path="/holdouts", times=None)
+    text = "flags:\n  - key: child\n    dependencies: {flags: {group: ['on']}}\n"
+    plan = await client.plan(loads(text))
+    [warning] = plan.warnings
+    assert (plan.changes, warning.line, "may not read the mutex and holdout groups" in warning.message) == ((), 3, True)
+
+
+async def test_an_archived_twin_is_left_out_of_the_export(
+    emulator: Emulator, client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An active and an archived flag with one key exist; the export has the active one, and can be loaded."""
+    emulator.state.add("flags", {"id": "1", "key": "twin", "deleted": True})
+    emulator.state.add("flags", {"id": "2", "key": "twin", "name": "active"})
+    exported = loads(dumps(await client.export(include_archived=True)))
+    assert [spec.name for spec in exported.of("flags")] == ["active"]
+    assert "twin (ID 1): the export leaves out this archived one" in caplog.text
+    assert not await client.plan(exported)
+
+
+async def test_what_an_export_left_out_is_not_created_without_it(
+    emulator: Emulator, client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the field, the flag's own project has no change, and another project needs a value."""
+    segment = {"name": "s", "conditions": [], "percentage": 100.5, "rolloutWeights": {"on": 1}}
+    flag = emulator.state.add_flag(key="a", tags=["t"])
+    body = json.dumps({"flags": [{**flag, "targetSegments": [segment]}]})
+    emulator.inject(Fault.status(200, body=body), method="GET", path="/flags")
+    exported = await client.export()
+    assert "a (ID 1001): the export leaves out target_segments" in caplog.text
+    assert not await client.plan(exported)
+    with pytest.raises(InvalidManifestError, match="the export left out target_segments, because"):
+        await client.plan(exported, project_id="2")
+    [spec] = exported.of("flags")
+    declared = attrs.evolve(exported, flags=[attrs.evolve(spec, target_segments=[])])
+    assert [change.action for change in (await client.plan(declared, project_id="2")).changes] == ["create"]
+
+
+@pytest.mark.parametrize("shown", ["treatment", "Treatment B"])
+async def test_the_rolled_out_variant_is_a_key_or_a_name(
+    emulator: Emulator, client: AsyncExperimentClient, shown: str
+) -> None:
+    """A declared key equals the name that the service shows."""
+    variants = [{"key": "control"}, {"key": "treatment", "name": "Treatment B"}]
+    emulator.state.add_experiment(key="a", variants=variants, rolledOutVariant=shown)
+    manifest = Manifest(experiments=[ExperimentSpec(key="a", rolled_out_variant="treatment")])
+    assert not await client.plan(manifest)
+    other = Manifest(experiments=[ExperimentSpec(key="a", rolled_out_variant="control")])
+    assert (await client.plan(other)).changes[0].fields.keys() == {"rolled_out_variant"}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
@@ -305,7 +379,7 @@ async def test_object_on_two_pages_is_one(emulator: Emulator, client: AsyncExper
 
 
 async def test_values_that_no_file_can_hold(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """An export leaves them out and can be loaded; a plan that replaces them can be printed, saved and applied."""
+    """An export keeps half an emoji and huge integers, and leaves out a key that no URL can carry."""
     half, huge = "Launch \ud83c", 2**80
     flag: dict[str, Any] = {
         **emulator.state.add_flag(id="1", key="a"),
@@ -318,10 +392,10 @@ async def test_values_that_no_file_can_hold(emulator: Emulator, client: AsyncExp
     emulator.inject(Fault.status(200, body=body), method="GET", path="/flags", times=None)
     exported = loads(dumps(await client.export()))
     assert [(spec.key, spec.name, spec.rollout_weights) for spec in exported.of("flags")] == [
-        ("a", UNSET, {"on": 1}),
-        ("odd", UNSET, UNSET),
+        ("a", half, {"on": 1}),
+        ("odd", half, UNSET),
     ]
-    assert exported.of("flags")[0].variants == (VariantSpec(key="on"),)
+    assert exported.of("flags")[0].variants == (VariantSpec(key="on", name=half, payload={"n": huge}),)
     assert not await client.plan(exported)
 
     plan = await client.plan(loads("flags:\n  - key: a\n    name: n\n    variants: [{key: 'on', payload: 1}]\n"))

@@ -10,14 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_exp_async import (
-    AsyncExperimentClient,
-    BadRequestError,
-    Flag,
-    InvalidInputError,
-    UnexpectedResponseError,
-    serialization,
-)
+from amp_exp_async import AsyncExperimentClient, BadRequestError, Flag, UnexpectedResponseError, serialization
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.serialization import MalformedDocumentError
 
@@ -94,14 +87,18 @@ async def test_a_list_with_a_string_that_was_cut_inside_an_emoji(
 
 
 async def test_a_payload_with_an_integer_beyond_64_bits(emulator: Emulator, client: AsyncExperimentClient) -> None:
-    """It is read exactly, and rejected by name when it is written."""
-    variants = [{"key": "on", "payload": {"n": [BIG, -BIG]}}]
+    """It is read and written exactly, and so is half of a surrogate pair."""
+    variants = [{"key": "on", "payload": {"n": [BIG, -BIG], "cut": "\ud83d"}}]
     emulator.inject(Fault.status(200, body=json.dumps({"id": "1", "key": "k", "variants": variants})))
     [variant] = (await client.flags.get("1")).variants or []
-    assert variant.payload == {"n": [BIG, -BIG]}
+    assert variant.payload == {"n": [BIG, -BIG], "cut": "\ud83d"}
 
-    with pytest.raises(InvalidInputError, match=r"payload\.n\[0\]: must be JSON: an integer of at most 64 bits"):
-        await client.flags.variants.edit("1", "on", payload=variant.payload)
+    emulator.requests.clear()
+    emulator.inject(Fault.status(200, body="OK"))
+    await client.flags.variants.edit("1", "on", payload=variant.payload)
+    assert serialization.encode({"payload": variant.payload}) == (
+        f'{{"payload":{{"n":[{BIG},-{BIG}],"cut":"\\ud83d"}}}}'.encode()
+    )
 
 
 def test_an_id_beyond_64_bits_is_exact() -> None:
