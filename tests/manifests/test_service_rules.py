@@ -278,8 +278,8 @@ async def test_one_key_for_two_new_objects(client: AsyncExperimentClient) -> Non
     text = "project_id: '1'\nflags: [{key: new}]\nexperiments:\n  - {key: new, archived: true}\n"
     assert await problems_of(client, text) == [
         (
-            "4: experiments[0].key: is the key of one of the flags of this plan too, and a project can have it only once: "
-            "use another key"
+            "4: experiments[0].key: is the key of one of the flags of this plan too, and a project can have it only "
+            "once: use another key"
         )
     ]
 
