@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 
-from amp_exp_async import AmpExpError, APIConnectionError, APIStatusError, Flag, OutcomeUnknownError, RetryPolicy
+from amp_exp_async import (
+    AmpExpError,
+    APIConnectionError,
+    APIStatusError,
+    AsyncExperimentClient,
+    Flag,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
 from tests.polling import TIMEOUT
 from tests.reliability.conftest import ClientFactory
 from tests.reliability.exposure import find_secrets
 from tests.reliability.figures import Figures
-from tests.reliability.hostile_responses import SCENARIOS, Scenario
-from tests.reliability.raw_server import RawServer
+from tests.reliability.hostile_responses import BODY, SCENARIOS, Scenario
+from tests.reliability.raw_server import RawServer, answer_all, response
 
 AREA = "Hostile server"
 CANARY = "canary-of-the-hostile-server"
@@ -72,3 +81,16 @@ async def test_a_removal_by_index(make_client: ClientFactory, figures: Figures, 
         assert find_secrets(error, [CANARY]) == []
     assert all(request.line == "DELETE /api/1/flags/1/variants/on/users/0" for request in server.requests)
     figures.count("writes")
+
+
+async def test_no_cookie_is_returned() -> None:
+    """A client keeps no cookies. With a caller's session, its cookie jar decides."""
+    answer = response(BODY, headers=[("Set-Cookie", "tracked=1; Path=/")])
+    with RawServer(answer_all(answer)) as server:
+        url = server.url.replace("127.0.0.1", "localhost")  # a cookie jar may ignore addresses
+        async with AsyncExperimentClient(CANARY, base_url=url, rate_limit=None) as client:
+            for _ in range(2):
+                await client.flags.get("1")
+        async with aiohttp.ClientSession() as session, session.get(url), session.get(url):
+            pass
+    assert [request.headers.get("cookie") for request in server.requests] == [None, None, None, "tracked=1"]
