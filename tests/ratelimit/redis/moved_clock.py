@@ -1,20 +1,34 @@
-"""The script of the leases with a clock that a test sets.
-
-A server's clock cannot be set without privileges. Here the last argument of the script replaces the time of the server,
-and keys expire by that time.
-"""
+"""The script of the leases with a clock that a test sets: a server's clock cannot be set without privileges."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 
 from redis import Redis
 
+from amp_exp_async.ratelimit.redis import store
 from amp_exp_async.ratelimit.redis.lease_protocol import LeaseRequest, LeaseResponse, parse_response
 from amp_exp_async.ratelimit.redis.store import _SCRIPT
 
-_CLOCK = """
+OFFSET = "test:clock-offset"
+"""The name in Redis of the seconds by which the clock is ahead, for `set_clock` and processes that move their clock."""
+
+_OFFSET_CLOCK = """
+local server = redis
+local redis = {}
+function redis.call(command, ...)
+    local result = server.call(command, ...)
+    if command == 'TIME' then
+        result[1] = string.format('%.0f', result[1] + tonumber(server.call('GET', 'test:clock-offset') or 0))
+    end
+    return result
+end
+"""
+
+# The last argument of the script replaces the time of the server, and keys expire by that time.
+_GIVEN_CLOCK = """
 local server, time = redis, tonumber(table.remove(ARGV))
 local redis = {}
 function redis.call(command, key, ...)
@@ -55,7 +69,7 @@ class MovedClockStore:
             clock: returns POSIX time in seconds, as the server sees it.
             latency: returns the seconds of the next way to the server or back.
         """
-        self._script = redis.register_script(_CLOCK + _SCRIPT)
+        self._script = redis.register_script(_GIVEN_CLOCK + _SCRIPT)
         self._keys = [f"{{{name}}}:parts", f"{{{name}}}:account"]
         self._clock = clock
         self._latency = latency
@@ -69,3 +83,22 @@ class MovedClockStore:
 
     async def close(self) -> None:
         """Do nothing: the test closes the connection."""
+
+
+def script_with_offset() -> dict[str, str]:
+    """Return the attributes of the module `store` for a script whose clock `set_clock` sets."""
+    script = _OFFSET_CLOCK + _SCRIPT
+    return {"_SCRIPT": script, "_SCRIPT_SHA": hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()}
+
+
+def use_clock_with_offset() -> None:
+    """Let all clients of this process use that script."""
+    for name, value in script_with_offset().items():
+        setattr(store, name, value)
+
+
+def set_clock(redis: Redis, offset: int) -> None:
+    """Set the clock ahead by some seconds. As by a real clock, the leases expire if that is more than four."""
+    redis.set(OFFSET, offset)
+    if offset > 4 and (leases := redis.keys("*:parts")):
+        redis.delete(*leases)

@@ -111,6 +111,22 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def reject_writes(self, *, reject: bool) -> None:
+        """Make the server a read-only replica of one that does not respond, or its own master again."""
+        master = ("127.0.0.1", "1") if reject else ("NO", "ONE")
+        with self.client() as client:
+            client.execute_command("REPLICAOF", *master)
+
+    def fill(self, *, full: bool) -> None:
+        """Leave the server no memory, or as much as it needs."""
+        with self.client() as client:
+            client.config_set("maxmemory", 1 if full else 0)
+
+    def empty(self) -> None:
+        """Remove all data."""
+        with self.client() as client:
+            client.flushall()
+
     def client(self) -> Redis:
         """Return a client that the test uses itself."""
         return Redis.from_url(self.url, socket_timeout=_START_TIMEOUT)

@@ -29,7 +29,7 @@ def test_the_lease_of_a_killed_process_is_reused(make_limit: MakeLimit, redis_ur
     with Emulator(latency=LATENCY, seed=1) as service, start_workers(4) as workers, Redis.from_url(redis_url) as redis:
         service.state.add_flag(id="1", key="x")
         for worker in workers:
-            worker.start(service, make_limit(), concurrency=64)
+            worker.start(service.base_url, service.api_key, make_limit(), concurrency=64)
         assert [worker.read_line() for worker in workers] == ["started"] * 4
         workers[0].kill()
         killed_at = time.monotonic()

@@ -12,10 +12,13 @@ import sys
 from typing import Any
 
 from amp_exp_async import AsyncExperimentClient, RedisRateLimit
+from tests.ratelimit.redis.moved_clock import use_clock_with_offset
 
 
 async def run(settings: dict[str, Any]) -> dict[str, int]:
     """Send requests until a line can be read, and return the report."""
+    if settings["moved_clock"]:
+        use_clock_with_offset()
     client = AsyncExperimentClient(
         settings["key"],
         base_url=settings["base_url"],

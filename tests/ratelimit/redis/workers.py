@@ -31,14 +31,18 @@ class Worker:
 
     process: subprocess.Popen[str]
 
-    def start(self, emulator: Emulator, limit: RedisRateLimit, *, concurrency: int) -> None:
-        """Let the worker send requests."""
+    def start(
+        self, base_url: str, key: str, limit: RedisRateLimit, *, concurrency: int, moved_clock: bool = False
+    ) -> None:
+        """Let the worker send requests; `moved_clock` if the test sets the clock of Redis."""
+        names = ("namespace", "per_second", "per_day", "fallback_per_second")
         settings = {
-            "base_url": emulator.base_url,
-            "key": emulator.api_key,
+            "base_url": base_url,
+            "key": key,
             "redis": limit.url,
-            "limit": {"namespace": limit.namespace, "per_second": limit.per_second, "per_day": limit.per_day},
+            "limit": {name: getattr(limit, name) for name in names},
             "concurrency": concurrency,
+            "moved_clock": moved_clock,
         }
         self._write(json.dumps(settings))
 
@@ -50,7 +54,7 @@ class Worker:
     def stop(self) -> dict[str, Any]:
         """Stop the worker, and return its report."""
         output, _ = self.process.communicate("\n", timeout=TIMEOUT)
-        return json.loads(output)
+        return json.loads(output.splitlines()[-1])  # after "started", unless that was read
 
     def kill(self) -> None:
         """Kill the process."""
