@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from attrs import frozen
 
 from .base import UNSET, Id, Maybe, Model
+from .nested import build_on_access
 from .segments import Segment
 
 
@@ -68,6 +69,7 @@ class ExposureFilter(Model):
     group_type: Maybe[str] = UNSET
 
 
+@build_on_access("filters")
 @frozen(repr=False)
 class ExposureEvent(Model):
     """A custom event that counts as exposure.
@@ -83,6 +85,7 @@ class ExposureEvent(Model):
     filters: Maybe[list[ExposureFilter]] = UNSET
 
 
+@build_on_access("variants", "target_segments", "parent_dependencies")
 @frozen(repr=False, kw_only=True)
 class FlagConfig(Model):
     """The fields that flags and experiments share.
@@ -143,6 +146,7 @@ class Flag(FlagConfig):
     """A feature flag."""
 
 
+@build_on_access("exposure_event")
 @frozen(repr=False, kw_only=True)
 class Experiment(FlagConfig):
     """An experiment.

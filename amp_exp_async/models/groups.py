@@ -8,6 +8,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from .base import UNSET, Id, Maybe, Model
+from .nested import build_on_access
 
 
 @frozen(repr=False, kw_only=True)
@@ -54,6 +55,7 @@ class Group(Model):
     deleted: Maybe[bool] = UNSET
 
 
+@build_on_access("slots")
 @frozen(repr=False, kw_only=True)
 class MutexGroup(Group):
     """A mutual exclusion group: each user is in one slot, and only gets experiments of that slot.

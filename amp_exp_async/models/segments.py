@@ -7,6 +7,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from .base import UNSET, Maybe, Model
+from .nested import build_on_access
 
 
 @frozen(repr=False)
@@ -29,6 +30,7 @@ class Condition(Model):
     type: Maybe[str] = "property"
 
 
+@build_on_access("conditions")
 @frozen(repr=False)
 class Segment(Model):
     """A target segment: users who meet all conditions, with their own percentage and rollout weights.

@@ -1,7 +1,6 @@
 """Serialization: JSON to models, and models to JSON."""
 
 from .documents import (
-    MalformedDocumentError,
     decode,
     encode,
     encode_query,
@@ -15,6 +14,7 @@ from .documents import (
     to_json,
 )
 from .json_text import dumps, loads
+from .malformed import MalformedDocumentError
 from .names import NEXT_CURSOR
 
 __all__ = [

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, TypeVar, cast
 
 from anyio.lowlevel import checkpoint
-from attrs import frozen
 
 from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Id, Model, Page
 
-from . import json_text, nesting, values
+from . import decoding, json_text, nesting, values
+from .malformed import MalformedDocumentError
 from .names import NEXT_CURSOR, camel_case, field_names
-from .structure import get_structure_hook
 
 M = TypeVar("M", bound=Model)
 
@@ -23,21 +22,9 @@ M = TypeVar("M", bound=Model)
 _CHUNK_SIZE = 200
 
 _SCALARS = frozenset({str, bool, int, float, type(None)})
+_REJECTIONS = (TypeError, ValueError, RecursionError)
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _FAILURES = ("error", "errors")
-
-
-@frozen
-class MalformedDocumentError(Exception):
-    """A document does not match the API reference.
-
-    Attributes:
-        location: the location in the document; empty for the whole document.
-        reason: the error at this location.
-    """
-
-    location: str
-    reason: str
 
 
 def parse(model: type[M], document: Any) -> M:
@@ -92,22 +79,33 @@ def decode(body: bytes) -> Any:
 
 def parse_object(model: type[M], body: bytes) -> M:
     """Return the model of a body."""
-    return _structure(model, decode(body))
+    return _decode(model, body)
 
 
 async def parse_list(model: type[M], body: bytes) -> list[M]:
     """Return the models of a body that is an array."""
-    return await _structure_all(model, decode(body), "")
+    try:
+        texts = decoding.split_array(body)
+    except _REJECTIONS:
+        return await _parse_all(_structure, model, decode(body), "")
+    return await _parse_all(_decode, model, texts, "")
 
 
 async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
     """Return the page of a body, whose field `name` is the array of its items."""
-    document = decode(body)
+    try:
+        texts, cursor = decoding.split_page(name, body)
+    except _REJECTIONS:
+        return await _structure_page(model, name, decode(body))
+    return Page(await _parse_all(_decode, model, texts, name), _cursor(cursor))
+
+
+async def _structure_page(model: type[M], name: str, document: Any) -> Page[M]:
     if document.__class__ is not dict:
         raise MalformedDocumentError("", f"expected an object with {format_value(name)}")
     if name not in document:
         raise MalformedDocumentError(name, "missing")
-    items = await _structure_all(model, document[name], name)
+    items = await _parse_all(_structure, model, document[name], name)
     return Page(items, _cursor(document.get(NEXT_CURSOR)))
 
 
@@ -117,7 +115,7 @@ def parse_ids(body: bytes) -> list[str]:
     try:
         return values.identifiers(document)
     except TypeError:
-        raise _malformed(list[Id], document) from None
+        return cast("list[str]", _structure_exactly(list[Id], document))
 
 
 def expect_ok(body: bytes) -> None:
@@ -173,35 +171,44 @@ def _cursor(value: Any) -> str | None:
     return str(value)
 
 
-def _structure(model: type[M], document: Any) -> M:
-    try:
-        return get_structure_hook(model)(document)
-    except (TypeError, ValueError):
-        raise _malformed(model, document) from None
-
-
-async def _structure_all(model: type[M], documents: Any, name: str) -> list[M]:
-    if documents.__class__ is not list:
+async def _parse_all(parse_one: Callable[[type[M], Any], M], model: type[M], items: Any, name: str) -> list[M]:
+    if items.__class__ is not list:
         raise MalformedDocumentError(name, "expected an array")
-    hook = get_structure_hook(model)
     models: list[M] = []
-    # Each document is dropped after it is read, so that the next models reuse its memory while it is in the cache.
-    documents.reverse()
-    while documents:
-        document = documents.pop()
+    # Each item is dropped after it is read, so that the next models reuse its memory while it is in the cache.
+    items.reverse()
+    while items:
         try:
-            models.append(hook(document))
-        except (TypeError, ValueError):
-            raise _malformed(model, document, f"{name}[{len(models)}]") from None
+            models.append(parse_one(model, items.pop()))
+        except MalformedDocumentError as error:
+            raise error.inside(f"{name}[{len(models)}]") from None
         if len(models) % _CHUNK_SIZE == 0:
             await checkpoint()
     return models
 
 
-def _malformed(kind: Any, document: Any, prefix: str = "") -> MalformedDocumentError:
-    # Importing cattrs takes long, and most programs never need it.
-    from .error_location import locate_error  # noqa: PLC0415
+def _decode(model: type[M], text: bytes | decoding.Text) -> M:
+    """Return the model of a JSON text."""
+    body = bytes(text)
+    if nesting.may_be_too_deep(body):
+        decode(body)  # raises the error if it is
+    try:
+        return decoding.decode(model, body)
+    except _REJECTIONS:
+        return _structure(model, decode(body))
 
-    location, reason = locate_error(document, kind)
-    separator = "." if prefix and location and not location.startswith("[") else ""
-    return MalformedDocumentError(prefix + separator + location, reason)
+
+def _structure(model: type[M], document: Any) -> M:
+    """Return the model of a decoded object."""
+    decoding.learn(model, document)
+    try:
+        return decoding.convert(model, document)
+    except _REJECTIONS:
+        return cast("M", _structure_exactly(model, document))
+
+
+def _structure_exactly(kind: Any, document: Any) -> Any:
+    # Importing cattrs takes long, and most programs never need it.
+    from .structuring import structure  # noqa: PLC0415
+
+    return structure(kind, document)

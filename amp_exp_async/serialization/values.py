@@ -71,35 +71,8 @@ def format_timestamp(value: date) -> str:
     return value.astimezone(UTC).isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
-def strings(value: Any) -> list[str]:
-    """Require an array of strings."""
-    if value.__class__ is not list:
-        reject(value, "an array")
-    for item in value:
-        if item.__class__ is not str:
-            reject(item, "a string")
-    return value
-
-
 def identifiers(value: Any) -> list[str]:
     """Convert an array of IDs."""
     if value.__class__ is not list:
         reject(value, "an array")
     return [item if item.__class__ is str else identifier(item) for item in value]
-
-
-def numbers_by_key(value: Any) -> dict[str, float]:
-    """Require an object of numbers."""
-    if value.__class__ is not dict:
-        reject(value, "an object")
-    for item in value.values():
-        if item.__class__ is not int and item.__class__ is not float:
-            reject(item, "a number")
-    return value
-
-
-def strings_by_key(value: Any) -> dict[str, list[str]]:
-    """Require an object of arrays of strings."""
-    if value.__class__ is not dict:
-        reject(value, "an object")
-    return {key: strings(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""The location of the first error in a document that a structure hook rejected."""
+"""Exact structuring: cattrs decides on every document that fast decoding rejects, and locates the first error in it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from cattrs import (
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
-from amp_exp_async.models import Experiment, FlagConfig, Id
+from amp_exp_async.models import UNSET, Experiment, Flag, FlagConfig, Id
 
 from . import values
+from .field_types import is_model, unwrap_maybe
+from .malformed import MalformedDocumentError
 from .names import field_names
-from .structure import is_model, unwrap_maybe
 
 _Hook = Callable[[Any, Any], Any]
 
 
-def locate_error(document: Any, kind: Any) -> tuple[str, str]:
-    """Return the location of the first error, such as `targetSegments[0].percentage`, and the error."""
+def structure(kind: Any, document: Any) -> Any:
+    """Return the model of a decoded object.
+
+    Raises:
+        MalformedDocumentError: If the document is not of this kind. The location is that of the first error, such as
+            `targetSegments[0].percentage`.
+    """
     try:
-        _CONVERTER.structure(document, kind)
+        return _CONVERTER.structure(document, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         location, reason = _locate(error)
-        return location.removeprefix("."), reason
-    return "", "not of the expected form"
+        raise MalformedDocumentError(location.removeprefix("."), reason) from None
 
 
 def _locate(error: BaseException) -> tuple[str, str]:
@@ -65,11 +70,32 @@ def _require_class(expected: type, description: str, hook: _Hook) -> _Hook:
 
 
 def _model_hook(kind: Any, converter: Converter) -> _Hook:
-    if kind is FlagConfig:
-        kind = Experiment  # which has all fields of a flag
-    overrides: Any = {name: override(rename=json_name) for name, json_name in field_names(kind).items()}
+    names = field_names(kind)
+    known = set(names.values())
+    overrides: Any = {name: override(rename=json_name) for name, json_name in names.items()}
     hook = make_dict_structure_fn(kind, converter, extra=override(omit=True), **overrides)
-    return _require_class(dict, "an object", hook)
+
+    def structure(document: Any, kind: Any) -> Any:
+        model = hook(document, kind)
+        extra = {name: value for name, value in document.items() if name not in known}
+        # A missing field is UNSET, even if it has another default.
+        missing = {name: UNSET for name, json_name in names.items() if json_name not in document}
+        for name, value in (missing | {"extra": extra}).items():
+            object.__setattr__(model, name, value)
+        return model
+
+    return _require_class(dict, "an object", structure)
+
+
+def _flag_config_hook(_: Any, converter: Converter) -> _Hook:
+    """Return the hook for a flag or experiment: with a field that only experiments have, it is an experiment."""
+    only_experiments = set(field_names(Experiment).values()) - set(field_names(Flag).values())
+
+    def structure(document: Any, _: Any) -> Any:
+        is_flag = document.__class__ is dict and only_experiments.isdisjoint(document)
+        return converter.structure(document, Flag if is_flag else Experiment)
+
+    return structure
 
 
 def _list_hook(kind: Any, converter: Converter) -> _Hook:
@@ -100,6 +126,7 @@ def _make_converter() -> Converter:
         (lambda kind: get_origin(kind) is dict, _dict_hook),
         (lambda kind: type(None) in get_args(kind), _optional_hook),
         (is_model, _model_hook),
+        (lambda kind: kind is FlagConfig, _flag_config_hook),
     )
     for applies, factory in factories:
         converter.register_structure_hook_factory(applies)(factory)
