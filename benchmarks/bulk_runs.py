@@ -58,8 +58,10 @@ def _edits(conditions: Conditions, size: Size) -> Iterator[Figure]:
 def _outcomes(what: str, report: Report, done: int, ids: list[str]) -> Iterator[Figure]:
     desired = sum(report.rollout[id] == _PERCENTAGE for id in ids)
     refused = report.statuses[429]
-    yield Figure(what=what, measure="of the limit used, after the first second", values=[report.share_of(_LIMIT)])
-    yield Figure(what=what, measure=f"of {len(ids):,} flags edited", values=[desired / len(ids)])
+    yield Figure(
+        what=what, measure="of the limit used, after the first second", values=[report.share_of(_LIMIT)], unit="%"
+    )
+    yield Figure(what=what, measure=f"of {len(ids):,} flags edited", values=[desired / len(ids)], unit="%")
     yield Figure(what=what, measure="edited, but not reported as done", values=[desired - done])
     yield Figure(what=what, measure="requests refused", values=[refused])
 
@@ -117,7 +119,7 @@ def bulk_replace(size: Size) -> Iterator[Figure]:
     for method, measure in {"GET": "reads", "POST": "additions", "DELETE": "removals"}.items():
         yield Figure(what=what, measure=measure, values=[report.methods[method]])
     replaced = sum(set(report.users[id]) == set(users) for id, users in desired.items())
-    yield Figure(what=what, measure="of the variants as desired", values=[replaced / count])
+    yield Figure(what=what, measure="of the variants as desired", values=[replaced / count], unit="%")
 
 
 def bulk_cpu(size: Size) -> Iterator[Figure]:

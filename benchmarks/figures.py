@@ -22,10 +22,11 @@ class Figure:
         what: the subject.
         measure: what the value is, and whether more or less of it is better.
         values: the value of each round.
-        unit: `s`, `B`, or empty for a number.
+        unit: `s`, `B`, `%`, or empty for a number.
         wall: the value of each round by wall-clock time instead of processor time; empty if it is not about time.
         ours: the quantities of each round that a ratio is made of.
         baseline: the same for the baseline.
+        against: the name of the baseline.
         quantity: the unit of `ours` and `baseline`.
     """
 
@@ -36,6 +37,7 @@ class Figure:
     wall: Sequence[float] = ()
     ours: Sequence[float] = ()
     baseline: Sequence[float] = ()
+    against: str = ""
     quantity: str = "s"
 
     @property
@@ -75,32 +77,35 @@ class Figure:
             "by_wall_clock": median(self.wall) if self.wall else None,
             "ours": median(self.ours) if self.ours else None,
             "baseline": median(self.baseline) if self.baseline else None,
+            "against": self.against or None,
             "quantity": self.quantity,
             "rounds": len(self.values),
         }
 
 
-def share(what: str, baseline: str, pairs: Sequence[tuple[Timing, Timing]], measure: str = "speed") -> Figure:
+def share(what: str, against: str, pairs: Sequence[tuple[Timing, Timing]]) -> Figure:
     """Return our speed as a share of the baseline's: above 1 we take less processor time."""
     return Figure(
         what=what,
-        measure=f"{measure} ÷ {baseline} (more is better)",
+        measure=f"speed ÷ {against}",
         values=[baseline.cpu / ours.cpu for ours, baseline in pairs],
         wall=[baseline.wall / ours.wall for ours, baseline in pairs],
         ours=[ours.cpu for ours, _ in pairs],
         baseline=[baseline.cpu for _, baseline in pairs],
+        against=against,
     )
 
 
-def ratio(what: str, baseline: str, pairs: Sequence[tuple[Timing, Timing]]) -> Figure:
+def ratio(what: str, against: str, pairs: Sequence[tuple[Timing, Timing]]) -> Figure:
     """Return our processor time divided by the baseline's: below 1 we take less."""
     return Figure(
         what=what,
-        measure=f"CPU ÷ {baseline}",
+        measure=f"CPU ÷ {against}",
         values=[ours.cpu / baseline.cpu for ours, baseline in pairs],
         wall=[ours.wall / baseline.wall for ours, baseline in pairs],
         ours=[ours.cpu for ours, _ in pairs],
         baseline=[baseline.cpu for _, baseline in pairs],
+        against=against,
     )
 
 
@@ -116,11 +121,13 @@ def seconds(what: str, timings: Sequence[Timing]) -> Figure:
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Return a quantity with two or three digits and its unit. Counts are whole."""
+    """Return a quantity with three digits or two decimals, and its unit. Counts are whole, and shares in percent."""
     if isinstance(value, int):
         return f"{value:,} {unit}".rstrip()
+    if unit == "%":
+        return f"{value:.1%}".replace("%", " %")
     scales = _SCALES.get(unit, ((1.0, unit),))
     size, name = next((scale for scale in scales if abs(value) >= scale[0]), scales[-1])
     scaled = value / size
-    digits = max(0, 2 - len(str(int(abs(scaled))).lstrip("0")))
+    digits = max(0, 3 - len(str(int(abs(scaled)))))
     return f"{scaled:,.{digits}f} {name}".rstrip()

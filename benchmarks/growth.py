@@ -22,11 +22,8 @@ from .serving import serve
 
 def growth(size: Size) -> Iterator[Figure]:
     """Measure the exponent of the cost from 1,000 flags to 100,000: 1 is proportional, 2 is quadratic."""
-    counts = size.pick([10, 20, 40], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
-    costs = [
-        _measure_all(count, repeats)
-        for count, repeats in zip(counts, size.pick([1] * 3, [5, 3, 1], [5, 3, 1]), strict=True)
-    ]
+    counts = size.pick([10, 20], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
+    costs = [_measure_all(count, repeats=min(5, 1 + 10_000 // count)) for count in counts]
     for work in costs[0]:
         seconds = [cost[work] for cost in costs]
         slope, _ = linear_regression([math.log(count) for count in counts], [math.log(second) for second in seconds])
@@ -38,7 +35,7 @@ def growth(size: Size) -> Iterator[Figure]:
         )
 
 
-def _measure_all(count: int, repeats: int) -> dict[str, float]:
+def _measure_all(count: int, *, repeats: int) -> dict[str, float]:
     """Return the CPU seconds of each kind of work with a number of flags."""
     with tempfile.TemporaryDirectory() as folder, serve(FlagService(count)) as base_url, asyncio.Runner() as runner:
         client = AsyncExperimentClient("benchmark-key", base_url=base_url, rate_limit=UNREACHABLE_LIMIT)

@@ -47,6 +47,7 @@ def page(size: Size) -> Iterator[Figure]:
             values=[first / second for first, second in sizes],
             ours=[first for first, _ in sizes],
             baseline=[second for _, second in sizes],
+            against="pydantic",
             quantity="B",
         )
 

@@ -193,8 +193,10 @@ def rate_limit(size: Size) -> Iterator[Figure]:
             results = asyncio.run(_compare(ours, baseline, count, limit))
         for name, result in zip(_SIDES, results, strict=True):
             what = f"{name}, {network}"
-            yield Figure(what=what, measure="of the limit used, steadily", values=[result.share])
-            yield Figure(what=what, measure="of the limit used, with the first burst", values=[result.from_start])
+            yield Figure(what=what, measure="of the limit used, steadily", values=[result.share], unit="%")
+            yield Figure(
+                what=what, measure="of the limit used, with the first burst", values=[result.from_start], unit="%"
+            )
             yield Figure(what=what, measure=f"of {count:,} requests refused", values=[result.rejected])
 
 
@@ -213,8 +215,8 @@ def shared_key(size: Size) -> Iterator[Figure]:
 
 
 def _contended_figures(what: str, result: _Contended, phases: _Phases) -> Iterator[Figure]:
-    yield Figure(what=what, measure="of what others leave used", values=[result.share])
-    yield Figure(what=what, measure="of our requests refused", values=[result.rejected])
+    yield Figure(what=what, measure="of what others leave used", values=[result.share], unit="%")
+    yield Figure(what=what, measure="of our requests refused", values=[result.rejected], unit="%")
     yield Figure(what=what, measure=f"of {_OTHERS} requests a second that others get", values=[result.others])
     measure = f"to recover once they stop ({phases.recovery:g} s were watched)"
     yield Figure(what=what, measure=measure, values=[result.recovery], unit="s")
