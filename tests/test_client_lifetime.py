@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -136,6 +137,33 @@ async def test_closing_during_a_wait_for_a_lock(emulator: Emulator) -> None:
         results = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(result) for result in results] == [ClientClosedError] * 3
     assert len(emulator.requests) == 1
+
+
+@pytest.mark.parametrize("in_a_cycle", [False, True])
+@pytest.mark.parametrize("theirs", [True, False], ids=["caller's session", "own session"])
+async def test_a_client_that_is_collected(
+    emulator: Emulator, recwarn: pytest.WarningsRecorder, *, theirs: bool, in_a_cycle: bool
+) -> None:
+    """Without `aclose`, only a session of its own is reported as unclosed. The caller's session stays open."""
+    messages: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: messages.append(context["message"]))
+    async with aiohttp.ClientSession() as session:
+        client = client_of(emulator, session=session if theirs else None)
+        await client.flags.list()
+        if in_a_cycle:
+            vars(client)["itself"] = client
+        connector = cast("Any", client._transport.session._session).connector
+        del client
+        gc.collect()
+        await asyncio.sleep(0)
+        assert messages == ([] if theirs else ["Unclosed client session"])
+        assert not session.closed
+        async with session.get(f"{emulator.base_url}/api/1/flags") as response:
+            assert response.status == 401
+        if not theirs:
+            await connector.close()
+    warned = [str(warning.message) for warning in recwarn if "session" in str(warning.message)]
+    assert len(warned) == (not theirs)
 
 
 async def test_the_callers_session_is_closed(emulator: Emulator) -> None:

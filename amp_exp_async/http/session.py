@@ -6,6 +6,7 @@ import asyncio
 import copy
 import math
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import lru_cache
@@ -187,6 +188,8 @@ class HttpSession:
                 )
             # A shallow copy shares the caller's connector and settings, and does not change their session.
             session = copy.copy(self._options.session)
+            # If this client is collected, aiohttp must not take the copy for a session that was left open.
+            weakref.finalize(self, session.detach)
         # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be
         # applied twice, and the second request would bypass the rate limiter. There is no public option.
         # A substitute in a test may only look like a session.
