@@ -3,6 +3,7 @@
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
+from .error_mapping import shutdown_error
 from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage, resolve_shutdown_timeout
 from .refusals import is_not_found
 from .request import Request, Response, build_path
@@ -34,4 +35,5 @@ __all__ = [
     "is_not_found",
     "parse_http_date",
     "resolve_shutdown_timeout",
+    "shutdown_error",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import threading
 import traceback
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from amp_exp_async.errors import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    ClientClosedError,
     ConflictError,
     MethodNotAllowedError,
     NotFoundError,
@@ -172,6 +174,16 @@ def _shows_secrets(error: Exception, key: Secret) -> bool:
         return True
     text = repr((error, error.args, vars(error)))
     return "BasicAuth(" in text or redact_userinfo(key.redact(text)) != text
+
+
+def shutdown_error(error: BaseException) -> ClientClosedError | None:
+    """Return the error for a call that needs a thread when the interpreter starts none; None for any other error."""
+    if not isinstance(error, RuntimeError) or threading.main_thread().is_alive():
+        return None
+    return ClientClosedError(
+        f"the program is ending, and Python starts no thread any longer ({error}). Make the call before the main "
+        "program ends"
+    )
 
 
 def retry_advice(request: Request) -> str:

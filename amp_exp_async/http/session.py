@@ -27,7 +27,7 @@ from amp_exp_async.ratelimit import create_limiter
 
 from . import lazy_aiohttp as aiohttp
 from .deadlines import CancelScope, DeadlineTimer, connect_seconds
-from .error_mapping import TransportFailure, hide_frames, map_exception
+from .error_mapping import TransportFailure, hide_frames, map_exception, shutdown_error
 from .locks import KeyedLocks, WaitGroup
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .request import Request, Response
@@ -219,7 +219,7 @@ class HttpSession:
             return map_exception(TimeoutError(), self.endpoint.key, seconds)
         # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
         hide_frames(interruption)
-        raise interruption
+        raise shutdown_error(interruption) or interruption
 
     async def _request(self, session: aiohttp.ClientSession, request: Request, seconds: float) -> Response:
         response = await session.request(

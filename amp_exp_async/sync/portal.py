@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 from amp_exp_async.client import AsyncClient
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
+from amp_exp_async.http import shutdown_error
 
 R = TypeVar("R")
 
@@ -165,7 +166,7 @@ class BlockingPortal:
             thread.start()
             self._check_open()  # a signal handler may have closed it
             self._loop, self._thread = loop, thread
-        except BaseException:
+        except BaseException as error:
             self._loop = self._thread = None
             # An interrupted start may still succeed. The thread or this one closes the loop: the first to claim it.
             if claim.acquire(blocking=False):
@@ -173,6 +174,8 @@ class BlockingPortal:
             else:
                 loop.call_soon_threadsafe(loop.stop)
                 thread.join()
+            if (at_exit := shutdown_error(error)) is not None:
+                raise at_exit from error
             raise
         return loop
 
