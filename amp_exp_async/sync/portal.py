@@ -83,6 +83,11 @@ class BlockingPortal:
             raise
         return call.result(self)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and not self._ended.is_set()
+
     def in_loop_thread(self) -> bool:
         """Return whether this is the event loop's thread."""
         return self._thread is threading.current_thread()
@@ -158,6 +163,7 @@ class BlockingPortal:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         """Start the thread and return its loop. If this is interrupted (Ctrl-C), leave no thread and no open loop."""
+        self._check_gevent()
         loop, claim = asyncio.new_event_loop(), threading.Lock()
         ended = self._ended = threading.Event()
         work = (loop, claim, ended)
@@ -178,6 +184,17 @@ class BlockingPortal:
                 raise at_exit from error
             raise
         return loop
+
+    def _check_gevent(self) -> None:
+        """Raise if the thread would share its thread of the operating system with another event loop."""
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None or not monkey.is_module_patched("threading"):
+            return
+        if any(other is not self and other.is_running for other in list(_PORTALS)):
+            raise ConfigurationError(
+                "gevent runs all threads in one, where asyncio runs one event loop only. Use one client for the whole "
+                "process, or close the other one first"
+            )
 
     def _check_open(self) -> None:
         if self.closed:
