@@ -100,21 +100,27 @@ class BlockingPortal:
         Args:
             shutdown_timeout: The seconds to wait for what is in flight; None to wait until it ends.
         """
-        self._start_closing(shutdown_timeout)
-        loop, thread, ended = self._loop, self._thread, self._ended
-        if loop is None or thread is None or self.in_loop_thread():
-            return
         try:
-            # Not `thread.join`: if that is interrupted, Python takes the thread for ended.
-            ended.wait(shutdown_timeout)
+            self._start_closing(shutdown_timeout)
+            if self.is_running and not self.in_loop_thread():
+                # Not `thread.join`: if that is interrupted, Python takes the thread for ended.
+                self._ended.wait(shutdown_timeout)
         finally:
-            if not ended.is_set():
-                with suppress(RuntimeError):  # the loop is closed by now
-                    loop.call_soon_threadsafe(self._stop_waiting)
-            if ended.wait(_THREAD_SECONDS):
-                thread.join()
-            else:
-                warnings.warn(f"{self._name} is closed, but a callback blocks its thread", ResourceWarning, 3)
+            if not self.in_loop_thread():
+                self._end_thread()
+
+    def _end_thread(self) -> None:
+        """End the wait for what is in flight, and wait for the end of the thread."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        if not self._ended.is_set():
+            with suppress(RuntimeError):  # the loop is closed by now
+                loop.call_soon_threadsafe(self._stop_waiting, loop)
+        if self._ended.wait(_THREAD_SECONDS):
+            thread.join()
+        else:
+            warnings.warn(f"{self._name} is closed, but a callback blocks its thread", ResourceWarning, 4)
 
     def close_at_exit(self) -> None:
         """Close as the options say."""
@@ -126,18 +132,22 @@ class BlockingPortal:
 
     def _start_closing(self, shutdown_timeout: float | None) -> None:
         with self._lock:
-            was_closed, self.closed = self.closed, True
+            self.closed = True
             loop = self._loop
-        if loop is not None and not was_closed:
-            loop.call_soon_threadsafe(self._shut_down_soon, loop, shutdown_timeout)
+        if loop is not None and not self._ended.is_set():
+            with suppress(RuntimeError):  # the loop is closed by now
+                loop.call_soon_threadsafe(self._close_client, loop, shutdown_timeout)
 
-    def _shut_down_soon(self, loop: asyncio.AbstractEventLoop, shutdown_timeout: float | None) -> None:
-        self._closing_client = loop.create_task(self._client.aclose(shutdown_timeout=shutdown_timeout))
-        loop.create_task(_shut_down(loop, self._closing_client)).add_done_callback(lambda _: loop.stop())
+    def _close_client(self, loop: asyncio.AbstractEventLoop, shutdown_timeout: float | None) -> asyncio.Task[None]:
+        """Start to close the client, unless that has started, and stop the loop afterwards."""
+        if self._closing_client is None:
+            self._closing_client = loop.create_task(self._client.aclose(shutdown_timeout=shutdown_timeout))
+            loop.create_task(_shut_down(loop, self._closing_client)).add_done_callback(lambda _: loop.stop())
+        return self._closing_client
 
-    def _stop_waiting(self) -> None:
-        if self._closing_client is not None:
-            self._closing_client.cancel()
+    def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Later, so that a task that is new by now has started.
+        loop.call_soon(self._close_client(loop, 0.0).cancel)
 
     def check_not_forked(self, pid: int) -> None:
         """Raise if this is a forked child of the process with an earlier value of `pid`.
