@@ -81,10 +81,14 @@ class _ArgumentError(AmpExpError):
             return super().__str__()
         return self.describe(self.subject or self.argument, f"{self.advice} {self.code_advice}".strip())
 
-    def mark_requests_sent(self) -> None:
-        """Say that nothing was written instead of sent: requests were sent, but no write."""
+    def mark_requests_sent(self, *, written: bool = False) -> None:
+        """Do not say that nothing was sent: requests were sent.
+
+        Args:
+            written: whether there was a write among them.
+        """
         if self.consequence == NOTHING_SENT:
-            self.consequence = NOTHING_WRITTEN
+            self.consequence = "" if written else NOTHING_WRITTEN
 
     def describe(self, argument: str, advice: str) -> str:
         """Return the message with another name for the argument, and other advice.

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import define, frozen
 
-from amp_exp_async.errors import AmpExpError, ClientClosedError, OutcomeUnknownError, RateLimitError
+from amp_exp_async.errors import AmpExpError, ClientClosedError, InvalidInputError, OutcomeUnknownError, RateLimitError
 from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport
 from amp_exp_async.models import Created
 
@@ -84,6 +84,8 @@ class _Worker:
     def outcome(self, task: _Task, created: Created | None, error: AmpExpError | None) -> Outcome:
         """Return the outcome of the current operation."""
         changed = tuple(self.handler.changed)
+        if isinstance(error, InvalidInputError) and self.stats.requests:
+            error.mark_requests_sent(written=bool(changed))
         status: Status = "done"
         if error is not None:
             if self.stats.ambiguous or isinstance(error, OutcomeUnknownError):

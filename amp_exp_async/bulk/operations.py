@@ -83,7 +83,7 @@ def _variant(value: str) -> str:
 
 
 def _users(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(validation.ids("users", value))
+    return tuple(validation.existing_ids("users", value))
 
 
 def _users_to_add(value: Iterable[str]) -> tuple[str, ...]:
@@ -91,16 +91,19 @@ def _users_to_add(value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _all_users(value: Iterable[str]) -> tuple[str, ...]:
-    distinct = validation.id_set("users", value)
-    return tuple(validation.ids("users", distinct, validation.MAX_ADDED)) if distinct else ()
+    return tuple(validation.existing_id_set("users", value, validation.MAX_ADDED))
 
 
 def _cohorts(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(validation.existing_ids("cohorts", value))
+
+
+def _cohorts_to_add(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(validation.ids("cohorts", value))
 
 
 def _all_cohorts(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(validation.id_set("cohorts", value))
+    return tuple(validation.existing_id_set("cohorts", value))
 
 
 def _deployments(value: Iterable[str]) -> tuple[str, ...]:
@@ -223,6 +226,7 @@ class InclusionOperation(VariantOperation):
         ids: tuple[str, ...] = getattr(self, self.member)
         return ids
 
+    @validation.nothing_written()
     def requests(self, included: Sequence[str]) -> list[InclusionRequest]:
         """Return the requests that the operation needs, with only the IDs that make a difference.
 
@@ -233,9 +237,12 @@ class InclusionOperation(VariantOperation):
             included: the IDs that the variant includes now.
 
         Raises:
-            InvalidInputError: If the variant would include too many users.
+            InvalidInputError: If an ID to add breaks a rule for new IDs, or the variant would include too many users.
         """
         current, ids = set(included), set(self.ids)
+        for index, id in enumerate(self.ids if self.action == "replace" else ()):
+            if id not in current:
+                validation.listed_id(f"{self.member}[{index}]", id)
         to_add = [] if self.action == "remove" else [id for id in self.ids if id not in current]
         to_remove = [] if self.action == "add" else [id for id in included if (id in ids) == (self.action == "remove")]
         additions = _split("add", to_add, validation.MAX_ADDED)
@@ -288,6 +295,8 @@ class RemoveUsers(InclusionOperation):
 class ReplaceUsers(InclusionOperation):
     """The replacement of the users and devices that a variant includes. Only the difference is sent.
 
+    The rules for new IDs hold for those that are not included yet.
+
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
@@ -323,7 +332,7 @@ class AddCohorts(InclusionOperation):
     member = "cohorts"
     action = "add"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts)
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts_to_add)
 
 
 @frozen
@@ -345,6 +354,8 @@ class RemoveCohorts(InclusionOperation):
 @frozen
 class ReplaceCohorts(InclusionOperation):
     """The replacement of the cohorts that a variant includes. Only the difference is sent.
+
+    The rules for new IDs hold for those that are not included yet.
 
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.

@@ -24,11 +24,12 @@ from collections.abc import (
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias, TypeGuard, TypeVar
+from typing import TypeAlias, TypeGuard, TypeVar, cast
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
 from amp_exp_async.formatting import format_os_error
+from amp_exp_async.validation import Validator
 
 from .operations import OPERATIONS, Operation
 
@@ -44,13 +45,13 @@ _CLASSES = {cls.__name__: cls for cls in OPERATIONS}
 _END = object()
 
 
-def read_ids(file: File) -> Generator[str, None, None]:
-    """Yield the IDs of a file, one per line.
+def read_ids(file: File, validate: Validator) -> Generator[str, None, None]:
+    """Yield the IDs of a file, one per line, as a validator returns them.
 
     Raises:
         InvalidInputError: If the file cannot be read, or a line is not an ID. The message names the line.
     """
-    return _read_lines(file, lambda line: validation.listed_id("id", line))
+    return _read_lines(file, lambda line: cast("str", validate("id", line)))
 
 
 def read_operations(file: File) -> Generator[Operation, None, None]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
+from attrs import field, frozen
 from rich.console import Console
 
-from amp_exp_async import UNSET, ExperimentClient, InvalidInputError, Manifest, RemoveUsers, find_emails
+from amp_exp_async import UNSET, AddUsers, ExperimentClient, InvalidInputError, Manifest, find_emails
 from amp_exp_async import load as load_files
 
 from .context import CommandContext
@@ -123,7 +124,47 @@ def _without_inclusions(manifest: Manifest) -> Iterator[str]:
                     yield f"{kind}/{flag.key}, variant {variant.key}"
 
 
-def read_ids(file: Path, *, allow_empty: bool) -> list[str]:
+@frozen
+class UserIds:
+    """The distinct user IDs of a file or of standard input.
+
+    Attributes:
+        name: the file's name in messages.
+        lines: the lines with an ID, by their number.
+    """
+
+    name: str
+    lines: Mapping[int, str]
+    _ids: Mapping[str, None] = field(init=False)
+
+    @_ids.default
+    def _distinct(self) -> Mapping[str, None]:
+        return dict.fromkeys(self.lines.values())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def require_valid(self, ids: Iterable[str], *, sent: bool) -> None:
+        """Raise `InvalidInputError` if IDs of the file that are to be added break a rule. The message names the lines.
+
+        Args:
+            ids: the IDs.
+            sent: whether requests were sent.
+        """
+        rules = {id: rule for id in ids if (rule := _broken_rule(id))}
+        lines = ((number, id) for number, id in self.lines.items() if id in rules)
+        errors = [f"line {number}: {format_value(id[:80])} {rules[id]}" for number, id in lines]
+        if errors:
+            more = f"; and {len(errors) - _MAX_LISTED} more lines" if len(errors) > _MAX_LISTED else ""
+            nothing = "Nothing was written." if sent else "Nothing was sent."
+            message = f"{self.name}, {'; '.join(errors[:_MAX_LISTED])}{more}. {nothing}"
+            raise InvalidInputError(message, argument="file")
+
+
+def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
     """Return the distinct user IDs in a file, or in standard input for `-`: one per line.
 
     Blank lines and lines that start with `#` are ignored.
@@ -133,19 +174,14 @@ def read_ids(file: Path, *, allow_empty: bool) -> list[str]:
         allow_empty: whether the file may hold no IDs. A failed query leaves an empty file, too.
 
     Raises:
-        InvalidInputError: If the file cannot be read, has invalid lines, or holds no IDs.
+        InvalidInputError: If the file cannot be read, or holds no IDs.
     """
     name = "standard input" if str(file) == STDIN else str(file)
     stripped = ((number, line.strip()) for number, line in enumerate(_read_lines(file, name), 1))
     lines = {number: line for number, line in stripped if line and not line.startswith("#")}
-    if lines and _broken_rule(*lines.values()):
-        rules = ((number, line, _broken_rule(line)) for number, line in lines.items())
-        errors = [f"line {number}: {format_value(line[:80])} {rule}" for number, line, rule in rules if rule]
-        more = f"; and {len(errors) - _MAX_LISTED} more lines" if len(errors) > _MAX_LISTED else ""
-        raise InvalidInputError(f"{name}, {'; '.join(errors[:_MAX_LISTED])}{more}. Nothing was sent.", argument="file")
     if not lines and not allow_empty:
         raise InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
-    return list(dict.fromkeys(lines.values()))
+    return UserIds(name, lines)
 
 
 def email_warning(ids: Sequence[str]) -> str | None:
@@ -160,10 +196,10 @@ def email_warning(ids: Sequence[str]) -> str | None:
     )
 
 
-def _broken_rule(*ids: str) -> str:
-    """Return the rule that an ID breaks; empty text if all are valid."""
+def _broken_rule(id: str) -> str:
+    """Return the rule that an ID to add breaks; empty text if it is valid."""
     try:
-        RemoveUsers("flags", "1", "on", ids)
+        AddUsers("flags", "1", "on", [id])
     except InvalidInputError as error:
         return error.rule
     return ""

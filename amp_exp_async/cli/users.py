@@ -15,20 +15,23 @@ from rich.console import Console
 from amp_exp_async import (
     AddUsers,
     Attempt,
+    BadRequestError,
     BulkRun,
     ExperimentClient,
     FlagConfig,
     InclusionRequest,
     InvalidInputError,
+    MethodNotAllowedError,
     NotFoundError,
     RemoveUsers,
     ReplaceUsers,
 )
 
 from .context import CommandContext, command
+from .edits import require_editable
 from .errors import Exit, describe_error
 from .exit_codes import ExitCode
-from .inputs import email_warning, read_ids
+from .inputs import UserIds, email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
 from .output import Advance, format_value, make_reporter
@@ -114,15 +117,15 @@ class InclusionChange:
         target: the flag or experiment.
         variant: the variant's key.
         ids: the IDs.
-        client: the client.
+        ctx: the command's context.
         result: the result so far.
     """
 
     action: InclusionAction
     target: FlagTarget
     variant: str
-    ids: Sequence[str]
-    client: ExperimentClient
+    ids: UserIds
+    ctx: CommandContext
     result: InclusionResult
     _requests: list[InclusionRequest] = field(factory=list[InclusionRequest])
 
@@ -130,16 +133,22 @@ class InclusionChange:
         """Read the current IDs, count the changes, and return whether there are any.
 
         Raises:
-            InvalidInputError: If an argument is invalid, no flag or variant matches, or the variant would include too
-                many users.
+            InvalidInputError: If an argument is invalid, no flag or variant matches, the flag cannot be edited, or the
+                variant would include too many users.
             AmpExpError: If a request failed.
         """
         result = self.result
+        if self.action == "add":
+            self.ids.require_valid(self.ids, sent=False)
         operation = self._operation()
-        flag = resolve(self.client, self.target)
+        flag = resolve(self.ctx.client, self.target)
         result.id, result.key = flag.id, flag.key
         included = self._list_included(flag)
+        if self.action == "replace":
+            self.ids.require_valid(set(self.ids) - set(included), sent=True)
         self._requests = [] if operation is None else operation.requests(included)
+        if self._requests:
+            require_editable(self.ctx, self.target.kind, flag, ())
         result.to_add = sum(len(request.ids) for request in self._requests if request.action == "add")
         result.to_remove = sum(len(request.ids) for request in self._requests if request.action == "remove")
         result.already = len(self.ids) - (result.to_remove if self.action == "remove" else result.to_add)
@@ -168,7 +177,7 @@ class InclusionChange:
             if attempt.status is not None and attempt.status < 300:
                 advances[0](1)
 
-        run = self._start(self.client.with_options(on_attempt=count), journal)
+        run = self._start(self.ctx.client.with_options(on_attempt=count), journal)
         self.result.state = "unknown"  # until the run has ended
         # Each operation reads the list again before it changes it.
         with show_progress((run.progress.total or 0) + len(self._requests)) as advance:
@@ -189,7 +198,7 @@ class InclusionChange:
 
     def _list_included(self, flag: FlagConfig) -> list[str]:
         try:
-            return self.target.kind.resource(self.client).users.list(flag.id, self.variant)
+            return self.target.kind.resource(self.ctx.client).users.list(flag.id, self.variant)
         except NotFoundError as error:
             keys = ", ".join(variant.key for variant in flag.variants or ()) or "none"
             raise InvalidInputError(
@@ -205,7 +214,7 @@ class InclusionChange:
     def _set_counts(self, end: RunEnd, changed: Sequence[str], *, is_done: bool) -> None:
         """Record what was done."""
         result, summary = self.result, end.summary
-        result.requests = self.client.usage.requests
+        result.requests = self.ctx.client.usage.requests
         ids = set(self.ids)
         result.added = 0 if self.action == "remove" else sum(id in ids for id in changed)
         result.removed = len(changed) - result.added
@@ -249,12 +258,12 @@ def _add_command(action: InclusionAction, help: str) -> None:
         if ctx.json and not (yes or dry_run):
             raise InvalidInputError("--json does not ask. Pass --yes to make the changes, or --dry-run to see them.")
         ids = read_ids(file, allow_empty=allow_empty)
-        if warning := email_warning(ids):
+        if warning := email_warning(list(ids)):
             ctx.echo_err(warning)
         target = options.target(kind, flag)
         client = ctx.client
         try:
-            change = InclusionChange(action, target, variant, ids, client, result)
+            change = InclusionChange(action, target, variant, ids, ctx, result)
             if confirm_preview(ctx, change, dry_run=dry_run, yes=yes):
                 console = Console(stderr=True)  # so that a closed stdout does not end the run
                 reporter = make_reporter(console, silent=ctx.json or not console.is_terminal)
@@ -283,7 +292,7 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
     rest = f", {left} left" if left and result.state != "done" else ""
     verdict = {"done": "Done", "unknown": "Unknown"}.get(result.state, "Not done")
     counts = f"{result.added} added, {result.removed} removed{unknown}{rest}"
-    rerun = "" if end.error is None else " Run the same command again to send only what is missing."
+    rerun = " Run the same command again to send only what is missing." if _helps_again(end.error) else ""
     if result.added or result.removed:
         ctx.changed.append(f"{result.kind[:-1]} {result.id} ({result.key}), variant {result.variant}: {counts}")
     ctx.echo_final(f"{verdict}: {counts}; {result.requests} requests in {end.summary.seconds:.1f} s.{rerun}")
@@ -291,6 +300,12 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
         traceback.print_exception(end.error)
     if end.interrupted or result.state != "done":
         raise Exit(result.error, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
+
+
+def _helps_again(error: Exception | None) -> bool:
+    """Return whether the same command may succeed after an error, once its cause is gone."""
+    is_final = isinstance(error, InvalidInputError | BadRequestError | MethodNotAllowedError | NotFoundError)
+    return error is not None and not is_final
 
 
 _add_command("add", "Include the IDs of a file in a variant.")

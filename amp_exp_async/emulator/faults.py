@@ -5,9 +5,9 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any, Final, Literal
 
-import orjson
 from attrs import define, field, frozen
 
+from amp_exp_async.emulator import json_text
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.routes import PREFIX
 
@@ -50,7 +50,7 @@ class Fault:
         if isinstance(body, str):
             body = body.encode()
         elif not isinstance(body, bytes):
-            body = orjson.dumps({"error": f"Injected fault: status {status}"} if body is None else body)
+            body = json_text.dumps({"error": f"Injected fault: status {status}"} if body is None else body)
         content_type = content_type or (_TEXT_UTF8 if is_text else _JSON_UTF8)
         return cls("status", applied, status, headers, body, content_type)
 

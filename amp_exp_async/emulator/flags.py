@@ -412,7 +412,7 @@ def bulk_remove_inclusions(request: RequestContext) -> EmulatorResponse:
     """Remove at most 100 IDs, and ignore unknown ones. The field is `users` for cohorts too."""
     flag, variant = _editable_variant(request)
     member = _member(request)
-    fields = request.fields({"users": list_of(non_empty_string, max_items=_MAX_REMOVED)}, required=("users",))
+    fields = request.fields({"users": list_of(string, max_items=_MAX_REMOVED)}, required=("users",))
     removed, included = set(fields["users"]), flag.members(variant, member)
     if member == "cohorts" and request.live is not None:
         refusals.check_cohorts(removed, request.live)

@@ -12,11 +12,10 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
-import orjson
 from attrs import Factory, field, frozen
 from attrs.converters import optional
 
-from amp_exp_async.emulator import refusals
+from amp_exp_async.emulator import json_text, refusals
 from amp_exp_async.emulator.documents import (
     KINDS,
     READ_ONLY_TYPES,
@@ -53,7 +52,7 @@ OK: Final = EmulatorResponse()
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> EmulatorResponse:
     """Return a response with a JSON body."""
-    return EmulatorResponse(orjson.dumps(value), _JSON_UTF8, status, headers or {})
+    return EmulatorResponse(json_text.dumps(value), _JSON_UTF8, status, headers or {})
 
 
 SCOPES: Final = frozenset({"experimentation", "experiment_groups", "experiment_multi_armed_bandit"})
@@ -186,8 +185,8 @@ class RequestContext:
         if self.content_type != _JSON:
             raise HTTPError(400, f"The body's Content-Type must be {_JSON}, not {self.content_type}")
         try:
-            body: Any = orjson.loads(self.content)
-        except orjson.JSONDecodeError as error:
+            body: Any = json_text.loads(self.content)
+        except ValueError as error:
             raise HTTPError(400, f"The body is not valid JSON: {error}") from None
         if not is_object(body):
             raise HTTPError(400, "The body must be a JSON object")

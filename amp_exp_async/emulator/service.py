@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 from attrs import define, field
 
-from amp_exp_async.emulator import deployments, flags, groups
+from amp_exp_async.emulator import deployments, flags, groups, json_text
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
 from amp_exp_async.emulator.limits import Limits, RateLimited
@@ -239,8 +238,8 @@ def _parse_body(content: bytes) -> Any:
     if not content:
         return None
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
+        return json_text.loads(content)
+    except ValueError:
         return content.decode(errors="replace")
 
 

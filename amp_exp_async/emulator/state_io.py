@@ -18,9 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
+from amp_exp_async.emulator import json_text
 from amp_exp_async.emulator.documents import (
     GROUP_KINDS,
     KINDS,
@@ -77,8 +76,8 @@ def parse_state(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> Emul
 def read_state(path: Path, clock: Callable[[], datetime]) -> EmulatorState:
     """Return the state of a file."""
     try:
-        parts: Any = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
+        parts: Any = json_text.loads(path.read_bytes())
+    except ValueError as error:
         raise StateError(f"{path}: not valid JSON: {error}") from None
     try:
         return parse_state(_object(parts, "the state"), clock)
@@ -88,7 +87,7 @@ def read_state(path: Path, clock: Callable[[], datetime]) -> EmulatorState:
 
 def write_state(path: Path, state: EmulatorState) -> None:
     """Replace the file by the state, completely or not at all."""
-    content = orjson.dumps(dump_state(state), option=orjson.OPT_INDENT_2) + b"\n"
+    content = json_text.dumps(dump_state(state), indent=True) + b"\n"
     remove_abandoned_drafts(path)
     replace_file(path, content)
 

@@ -283,7 +283,9 @@ class LiveReader:
         inclusions = dict(live.inclusions)
         for key, name in lists:
             resource = self._flags[kind].users if name == "users" else self._flags[kind].cohorts
-            inclusions[key, name] = tuple(await resource.list(live.flag.id, key))
+            with validation.nothing_written():  # the key "..", for example, cannot be part of a path
+                ids = resource.list(live.flag.id, key)
+            inclusions[key, name] = tuple(await ids)
         return attrs.evolve(live, inclusions=inclusions)
 
     async def gather(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

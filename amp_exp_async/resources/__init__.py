@@ -23,7 +23,7 @@ from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resource
 from .groups import AsyncHoldouts, AsyncMutexes, Groups, SlotLike
 from .history import RestoreResult, VersionChange, apply_version, not_restorable, restore_version, version_changes
 from .inclusions import AsyncCohorts, AsyncUsers
-from .optimistic import OptimisticEdit, changed_fields, nothing_written
+from .optimistic import OptimisticEdit, changed_fields
 from .segments import AsyncSegments, AsyncTags, SegmentEditParams
 from .variants import AsyncVariants
 from .versions import AsyncProjectVersions, AsyncVersions
@@ -66,7 +66,6 @@ __all__ = [
     "list_methods",
     "list_operations",
     "not_restorable",
-    "nothing_written",
     "operation",
     "operation_of",
     "restore_version",

@@ -32,7 +32,7 @@ from amp_exp_async.validation import Validator
 from .base import EXPERIMENTS, FLAGS, Collection, CollectionResource, FlagConfigT_co, operation, parse_created
 from .deployments import AsyncFlagDeployments
 from .inclusions import AsyncCohorts, AsyncUsers
-from .optimistic import OptimisticEdit, changed_fields, nothing_written
+from .optimistic import OptimisticEdit, changed_fields
 from .reconcile import could_be_ours, send_creation
 from .rollout import weight_changes, with_rollback, with_rollout
 from .segments import AsyncSegments, AsyncTags
@@ -422,7 +422,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         all_users, checked = validation.boolean("everyone", everyone), validation.boolean("dry_run", dry_run)
         editor = OptimisticEdit(self._transport, self._collection)
         before = await editor.read(id) if base is None else editor.checked_base(id, base)
-        with nothing_written():
+        with validation.nothing_written():
             after = with_rollout(before, key, text, everyone=all_users)
             weights = weight_changes(before, after)
             edited = attrs.evolve(after, rollout_weights=before.rollout_weights)

@@ -132,7 +132,7 @@ class AsyncUsers(_Inclusions):
             variant: the variant's key.
             users: 1 to 100 user or device IDs.
         """
-        fields = {"users": validation.ids("users", users, validation.MAX_REMOVED)}
+        fields = {"users": validation.existing_ids("users", users, validation.MAX_REMOVED)}
         await self._send_change(self.remove, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/users/{index}", Idempotency.NON_IDEMPOTENT)
@@ -229,7 +229,8 @@ class AsyncUsers(_Inclusions):
             A run of one `ReplaceUsers` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+            InvalidInputError: If an argument breaks a rule. Nothing was sent. IDs that are not included yet are checked by the
+                operation, after the list was read.
         """
         return self._run(ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
 
@@ -275,7 +276,7 @@ class AsyncCohorts(_Inclusions):
             cohorts: 1 to 100 cohort IDs.
         """
         # The JSON field is `users` for cohorts too.
-        fields = {"users": validation.ids("cohorts", cohorts, validation.MAX_REMOVED)}
+        fields = {"users": validation.existing_ids("cohorts", cohorts, validation.MAX_REMOVED)}
         await self._send_change(self.remove, fields, id, variant)
 
     def add_many(
@@ -334,7 +335,8 @@ class AsyncCohorts(_Inclusions):
             A run of one `ReplaceCohorts` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+            InvalidInputError: If an argument breaks a rule. Nothing was sent. IDs that are not included yet are checked by the
+                operation, after the list was read.
         """
         return self._run(ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
 
@@ -343,11 +345,16 @@ def _operations(cls: type[InclusionOperation], target: tuple[str, str, str], ids
     """Return the operations on IDs of any number: removals in parts, other operations as one."""
     make = cast("Callable[..., InclusionOperation]", cls)
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
-    values: Iterable[str] | AsyncIterable[str] = list(read_ids(ids)) if is_file(ids) else cast("Iterable[str]", ids)
+    validate = validation.listed_id if cls.action == "add" else validation.existing_id
+    values: Iterable[str] | AsyncIterable[str]
+    values = list(read_ids(ids, validate)) if is_file(ids) else cast("Iterable[str]", ids)
     if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
-        return (make(*target, chunk) async for chunk in _chunks(_validated(cls.member, values), size, limit))
+        return (
+            make(*target, chunk)
+            async for chunk in _chunks(_validated(partial(validate, cls.member), values), size, limit)
+        )
     listed = validation.sequence(cls.member, values)
     step = len(listed) or 1 if math.isinf(size) else int(size)
     return [make(*target, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
@@ -369,10 +376,12 @@ async def _chunks(ids: AsyncIterable[str], size: float, limit: float) -> AsyncGe
         yield list(chunk)
 
 
-async def _validated(argument: str, ids: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[str, None]:
+async def _validated(
+    validate: Callable[[object], str], ids: Iterable[str] | AsyncIterable[str]
+) -> AsyncGenerator[str, None]:
     if isinstance(ids, AsyncIterable):
         async for id in ids:
-            yield validation.listed_id(argument, id)
+            yield validate(id)
     else:
         for id in ids:
-            yield validation.listed_id(argument, id)
+            yield validate(id)

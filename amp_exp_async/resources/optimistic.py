@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -33,16 +33,6 @@ _REPLACED_LISTS = ("target_segments", "tags")
 _VERIFY_WAITS = (0.1, 0.2, 0.4, 0.6, 0.7)
 _COHORT_TYPE = "cohort"
 _COHORT_PROPERTY = "userdata_cohort"
-
-
-@contextmanager
-def nothing_written() -> Generator[None, None, None]:
-    """Correct the messages of validation errors: requests were sent, but no write."""
-    try:
-        yield
-    except InvalidInputError as error:
-        error.mark_requests_sent()
-        raise
 
 
 class OptimisticEdit(CollectionResource[FlagConfigT_co]):
@@ -83,7 +73,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         if not callable(change):
             validation.reject("change", "must be a function that takes the object and returns a changed copy", change)
         before = await self.read(id) if base is None else self.checked_base(id, base)
-        with nothing_written():
+        with validation.nothing_written():
             edited = change(copy.deepcopy(before))
         if inspect.isawaitable(edited):
             edited = await edited
@@ -133,7 +123,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         path = request.path
         async with self._exclusive(request):
             live = await self.read(id)
-            with nothing_written():
+            with validation.nothing_written():
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
@@ -207,7 +197,7 @@ def editable_attributes(flag_config: FlagConfig) -> dict[str, str]:
     return {_ATTRIBUTE.get(name, name): name for name in editable_fields(flag_config)}
 
 
-@nothing_written()
+@validation.nothing_written()
 def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
     """Return the fields that a changed copy changes, validated, as parameters of an edit.
 

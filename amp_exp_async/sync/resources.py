@@ -30,7 +30,6 @@ from amp_exp_async.resources import (
     AsyncVersions,
     OptimisticEdit,
     changed_fields,
-    nothing_written,
 )
 
 from .base import SyncResource, as_sync, as_sync_pager, copy_signature
@@ -152,7 +151,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         validation.boolean("dry_run", dry_run)
         editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(self._resource.transport, self._resource.collection)
         before = self._portal.call(lambda: editor.read(id)) if base is None else editor.checked_base(id, base)
-        with nothing_written():
+        with validation.nothing_written():
             edited = change(copy.deepcopy(before))
             if inspect.isawaitable(edited):
                 if inspect.iscoroutine(edited):

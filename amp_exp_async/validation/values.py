@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from numbers import Integral, Rational, Real
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
@@ -38,6 +39,16 @@ def reject(argument: str, rule: str, value: Any = UNSET, *, advice: str = "", co
         advice=advice,
         code_advice=code_advice,
     )
+
+
+@contextmanager
+def nothing_written() -> Generator[None, None, None]:
+    """Correct the messages of validation errors: requests were sent, but no write."""
+    try:
+        yield
+    except InvalidInputError as error:
+        error.mark_requests_sent()
+        raise
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -273,8 +284,15 @@ def condition_values(argument: str, value: Any) -> list[str]:
     return valid
 
 
+def existing_id(argument: str, value: Any) -> str:
+    """Require an ID that may exist: any string, because the rules for new IDs do not hold for existing ones."""
+    if _plain_integer(value) is not None:
+        return str(number(argument, value))
+    return str.__str__(value) if isinstance(value, str) else reject(argument, "must be a string", value)
+
+
 def listed_id(argument: str, value: Any) -> str:
-    """Require the ID of a user, device, cohort or deployment."""
+    """Require the ID of a user, device, cohort or deployment that is to be added."""
     if _plain_integer(value) is not None:
         return str(number(argument, value))
     text = string(argument, value)
@@ -290,15 +308,32 @@ def listed_id(argument: str, value: Any) -> str:
 
 
 def id_set(argument: str, value: Any) -> list[str]:
-    """Require a list of IDs; return them without duplicates."""
+    """Require a list of IDs to add; return them without duplicates."""
     return list(dict.fromkeys(list_of(listed_id)(argument, value)))
 
 
+def existing_id_set(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
+    """Require a list of IDs that may exist; return them without duplicates."""
+    return _limited(argument, list(dict.fromkeys(list_of(existing_id)(argument, value))), max_count)
+
+
 def ids(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
-    """Require a non-empty list of IDs; return them without duplicates."""
-    distinct = id_set(argument, value)
+    """Require a non-empty list of IDs to add; return them without duplicates."""
+    return _limited(argument, _non_empty(argument, id_set(argument, value)), max_count)
+
+
+def existing_ids(argument: str, value: Any, max_count: float = math.inf) -> list[str]:
+    """Require a non-empty list of IDs that may exist; return them without duplicates."""
+    return _non_empty(argument, existing_id_set(argument, value, max_count))
+
+
+def _non_empty(argument: str, distinct: list[str]) -> list[str]:
     if not distinct:
         reject(argument, "must contain at least one ID")
+    return distinct
+
+
+def _limited(argument: str, distinct: list[str], max_count: float) -> list[str]:
     if len(distinct) > max_count:
         reject(argument, f"must contain at most {max_count} IDs per request", len(distinct))
     return distinct

@@ -143,9 +143,10 @@ def test_too_many_cohorts_for_one_request() -> None:
 
 @pytest.mark.parametrize(("included", "ids"), [(2000, ["x"]), (1, span(1, 2001)), (1500, span(1000, 2600))])
 def test_too_many_users(included: int, ids: list[str]) -> None:
-    """The message has the included and the added count, and says that nothing was sent."""
+    """The message has the included and the added count, and says that nothing was written: the IDs were read."""
     new = len(set(ids) - set(span(0, included)))
-    message = rf"must leave at most 2000 in the variant: it has {included}, and {new} would be added.*Nothing was sent"
+    counts = f"it has {included}, and {new} would be added"
+    message = rf"must leave at most 2000 in the variant: {counts}.*Nothing was written"
     with pytest.raises(InvalidInputError, match=message):
         AddUsers("flags", "1", "on", ids).requests(span(0, included))
 
@@ -155,3 +156,29 @@ def test_a_variant_above_the_limit() -> None:
     present = span(0, 2100)
     assert len(RemoveUsers("flags", "1", "on", ["u5"]).requests(present)) == 1
     check("users", "replace", present, span(0, 10))
+
+
+ODD = ["a,b", " x ", "", "line\nbreak", "cut \ud83d"]
+
+
+@pytest.mark.parametrize("member", CLASSES)
+def test_existing_ids_can_be_removed(member: str) -> None:
+    """The rules for new IDs do not hold for those that are included."""
+    requests = operation_of(member, "remove", ODD).requests(["u", *ODD])
+    assert [(request.action, list(request.ids)) for request in requests] == [("remove", ODD)]
+
+
+@pytest.mark.parametrize("member", CLASSES)
+def test_existing_ids_can_be_kept_and_replaced(member: str) -> None:
+    """A replacement keeps an existing ID that breaks a rule for new ones, and removes the others."""
+    requests = operation_of(member, "replace", [ODD[0], "new"]).requests(ODD)
+    assert {request.action: list(request.ids) for request in requests} == {"add": ["new"], "remove": ODD[1:]}
+
+
+@pytest.mark.parametrize("member", CLASSES)
+@pytest.mark.parametrize("id", ODD)
+def test_new_ids_of_a_replacement_are_validated(member: str, id: str) -> None:
+    """The message says that nothing was written, because the included IDs were read."""
+    with pytest.raises(InvalidInputError, match=r"\[1\]: must .*Nothing was written") as caught:
+        operation_of(member, "replace", ["u", id]).requests(["u"])
+    assert caught.value.argument == f"{member}[1]"

@@ -317,4 +317,7 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
         client.flags.users.remove_many(id, "on", [])
     path.write_text(path.read_text() + "\na,b")
     with pytest.raises(InvalidInputError, match=r"ids\.txt, line 4503: id: must not contain a comma"):
-        client.flags.users.remove_many(id, "on", path)
+        client.flags.users.add_many(id, "on", path)
+    emulator.state.add_users("flags", id, "on", ["a,b"])
+    assert (await client.flags.users.remove_many(id, "on", path)).changed == 1
+    assert emulator.state.users("flags", id, "on") == []

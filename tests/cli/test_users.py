@@ -151,6 +151,44 @@ def test_invalid_lines(account: Emulator, users: RunCommand, tmp_path: Path) -> 
     assert account.requests == []
 
 
+def test_existing_ids_are_removed(account: Emulator, users: RunCommand) -> None:
+    """IDs that a new one could not be can be removed by name, and by a replacement without them."""
+    account.state.add_users("flags", "1001", "on", ["a,b", " x ", "cut \ud83d", "c"])
+    assert "Done: 0 added, 1 removed;" in users("remove", "a,b", "--yes").out
+    assert "Done: 1 added, 2 removed;" in users("replace", "c\nd", "--yes").out
+    assert included(account) == ["c", "d"]
+
+
+def test_an_invalid_line_of_a_replacement(account: Emulator, users: RunCommand) -> None:
+    """Only a line with an ID that is not included yet is invalid. The message names it, and nothing is written."""
+    account.state.add_users("flags", "1001", "on", ["a,b"])
+    result = users("replace", "a,b\nok\nc,d\nc,d", "--yes")
+    assert result.status == 2
+    rule = "must not contain a comma: pass each ID as its own item"
+    lines = f'standard input, line 3: "c,d" {rule}; line 4: "c,d" {rule}. Nothing was written.'
+    assert lines in result.err
+    assert writes(account) == []
+    assert "Done: 1 added, 0 removed;" in users("replace", "a,b\nok", "--yes").out
+
+
+@pytest.mark.parametrize("action", ["add", "remove", "replace"])
+def test_a_flag_that_cannot_be_edited(account: Emulator, users: RunCommand, action: str) -> None:
+    """The users of a web experiment or of an archived flag are not offered to be changed."""
+    account.state.add_experiment(id="7", key="web", deliveryMethod="web")
+    account.state.add_users("experiments", "7", "control", ["a"])
+    account.state.add_flag(id="8", key="old", deleted=True)
+    account.state.add_users("flags", "8", "on", ["a"])
+    ids = "b" if action != "remove" else "a"
+    result = users(action, ids, "--yes", "--experiment", flag="web", variant="control")
+    assert (result.status, result.out) == (2, "")
+    assert "experiment 7 (web) is a web experiment, which the API cannot edit. Nothing was changed." in result.err
+    result = users(action, ids, "--yes", flag="old")
+    assert (result.status, result.out) == (2, "")
+    assert "flag 8 (old) is archived" in result.err
+    assert "flags restore 8" in result.err
+    assert writes(account) == []
+
+
 def test_many_invalid_lines(account: Emulator, users: RunCommand) -> None:
     """The first few are listed, the others are counted."""
     result = users("add", "a,b\n" * 20, "--yes")
