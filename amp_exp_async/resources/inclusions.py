@@ -229,8 +229,8 @@ class AsyncUsers(_Inclusions):
             A run of one `ReplaceUsers` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent. IDs that are not included yet are checked by the
-                operation, after the list was read.
+            InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
+                read, by the operation.
         """
         return self._run(ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
 
@@ -335,8 +335,8 @@ class AsyncCohorts(_Inclusions):
             A run of one `ReplaceCohorts` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent. IDs that are not included yet are checked by the
-                operation, after the list was read.
+            InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
+                read, by the operation.
         """
         return self._run(ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
 

@@ -115,8 +115,7 @@ async def test_an_invalid_id_in_a_list_is_rejected(all_rejected: AllRejected) ->
         ("a,b", "comma"),
         (" a", "white space"),
         ("a\n", "white space"),
-        ("a\ud83d", "must be valid Unicode"),
-        *((value, control) for value in ("a\nb", "a\r\nb", "a\tb", "a\0b", "a\x1fb", "a\u2028b")),
+        *((value, control) for value in ("a\ud83d", "a\nb", "a\r\nb", "a\tb", "a\0b", "a\x1fb", "a\u2028b")),
     ]
     of_any: list[tuple[Any, str]] = [(value, "must be a string") for value in (None, True, 1.5, b"a", ["a"])]
     await all_rejected(
