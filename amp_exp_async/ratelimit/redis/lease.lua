@@ -31,10 +31,16 @@ local MAX_DIGITS = 15 -- a double holds such integers exactly
 local day = math.floor(now / DAY)
 
 local function integer(text)
-    if text and #text <= MAX_DIGITS and string.match(text, '^%d+$') then
-        return tonumber(text)
+    return text and #text <= MAX_DIGITS and string.match(text, '^%d+$') and tonumber(text)
+end
+
+-- Return two integers that a space separates, or nothing if the text has another form.
+local function pair(text)
+    local first, second = string.match(text or '', '^(%d+) (%d+)$')
+    first, second = integer(first), integer(second)
+    if first and second then
+        return first, second
     end
-    return nil
 end
 
 local function join(...)
@@ -45,20 +51,16 @@ local function join(...)
     return table.concat(words, ' ')
 end
 
+local function parse_lease(id, text)
+    local has, wants, reserved, limit, sequence, expires_at =
+        string.match(text, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+    return has and {id = id, has = tonumber(has), wants = tonumber(wants), reserved = tonumber(reserved),
+        limit = tonumber(limit), sequence = tonumber(sequence), expires_at = tonumber(expires_at)}
+end
+
 local function write_lease(lease)
     redis.call('HSET', leases, lease.id,
         join(lease.has, lease.wants, lease.reserved, lease.limit, lease.sequence, lease.expires_at))
-end
-
--- Return the integers in a text that are separated by spaces, or nothing if there are not `count` of them.
-local function integers(text, count)
-    local numbers = {}
-    for word in string.gmatch(text or '', '[^ ]+') do
-        table.insert(numbers, integer(word))
-    end
-    if #numbers == count then
-        return unpack(numbers)
-    end
 end
 
 local fields = redis.call('HMGET', account, 'epoch', 'seen', 'day', 'used', 'previous', 'second_pause', 'daily_pause')
@@ -68,11 +70,10 @@ local epoch, seen, stored_day, used = integer(fields[1]), integer(fields[2]), in
 local others, own = {}, nil
 local entries = redis.call('HGETALL', leases)
 for i = 1, #entries, 2 do
-    local lease = {id = entries[i]}
-    lease.has, lease.wants, lease.reserved, lease.limit, lease.sequence, lease.expires_at = integers(entries[i + 1], 6)
-    if lease.expires_at and lease.id == client then
+    local lease = parse_lease(entries[i], entries[i + 1])
+    if lease and lease.id == client then
         own = lease
-    elseif lease.expires_at then
+    elseif lease then
         table.insert(others, lease)
     end
 end
@@ -165,7 +166,7 @@ end
 local previous = fields[5] or ''
 used = used or 0
 if stored_day ~= day then
-    local previous_day, previous_used = integers(previous, 2)
+    local previous_day, previous_used = pair(previous)
     if stored_day then
         previous = join(stored_day, used)
     end
@@ -195,7 +196,7 @@ end
 
 -- Extend the pauses. They end with the day in which they began.
 local function extend_pause(name, stored, length)
-    local start, stored_length = integers(stored, 2)
+    local start, stored_length = pair(stored)
     local stored_end = 0
     if start and start <= now then -- otherwise it was stored while the clock was ahead
         stored_end = math.min(start + stored_length, (math.floor(start / DAY) + 1) * DAY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from redis import Redis
 
@@ -59,6 +60,7 @@ class MovedClockStore:
     """
 
     location = "moved-clock:1"
+    script = _SCRIPT
 
     def __init__(self, redis: Redis, name: str, clock: Callable[[], float], latency: Callable[[], float]) -> None:
         """Create a store.
@@ -69,7 +71,7 @@ class MovedClockStore:
             clock: returns POSIX time in seconds, as the server sees it.
             latency: returns the seconds of the next way to the server or back.
         """
-        self._script = redis.register_script(_GIVEN_CLOCK + _SCRIPT)
+        self._script = redis.register_script(_GIVEN_CLOCK + self.script)
         self._keys = [f"{{{name}}}:parts", f"{{{name}}}:account"]
         self._clock = clock
         self._latency = latency
@@ -77,12 +79,27 @@ class MovedClockStore:
     async def refresh(self, request: LeaseRequest) -> LeaseResponse:
         """Refresh a lease."""
         await asyncio.sleep(self._latency())
-        values = self._script(self._keys, [*request.to_args(), round(self._clock() * 1000)])
+        response = self._run(request, round(self._clock() * 1000))
         await asyncio.sleep(self._latency())
-        return parse_response(values, request)
+        return response
+
+    def _run(self, request: LeaseRequest, time: int) -> LeaseResponse:
+        return parse_response(self._script(self._keys, [*request.to_args(), time]), request)
 
     async def close(self) -> None:
         """Do nothing: the test closes the connection."""
+
+
+class EarlierStore(MovedClockStore):
+    """The same with the script of version 0.1.0, which knows no epochs."""
+
+    script = Path(__file__).with_name("lease_0_1_0.lua").read_text(encoding="utf-8")
+
+    def _run(self, request: LeaseRequest, time: int) -> LeaseResponse:
+        args = request.to_args()
+        del args[6], args[2:5]  # the settling time, and what tells that leases are lost
+        capacity, interval, *others = self._script(self._keys, [*args, time])
+        return parse_response([capacity, interval, 1, *others], request)
 
 
 def script_with_offset() -> dict[str, str]:

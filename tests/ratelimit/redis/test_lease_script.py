@@ -218,11 +218,23 @@ async def test_data_of_an_earlier_version_alone(redis: Redis) -> None:
     assert (response.capacity, response.used, response.pause, response.day_pause) == (0, 124, 0, 0)
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "1e9", "9" * 16, "1 2", "1 2 3 4 5 6 7", "nan"])
+async def test_a_lease_with_absurd_numbers(script: Script, redis: Redis) -> None:
+    """It keeps others from getting permits for as long as any lease, and no longer."""
+    for client in "ab":
+        redis.hset(LEASES, client, " ".join(["9" * 300] * 6))
+    assert (await script.refresh("c", wants=5)).capacity == 0
+    script.now += 4.1
+    assert (await script.refresh("c", wants=5)).capacity == 5
+    assert (await script.refresh("a", wants=5)).capacity == 5
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "-1", "1.5", "1e9", "9" * 16, f"1 {'9' * 16}", "1 ", " 1 2", "1 2 x", "1 2 3 4 5 6 7", "nan"]
+)
 async def test_damaged_data(text: str, script: Script, redis: Redis) -> None:
     """What has another form than this version writes is ignored, and the rest goes on."""
     for name in ("second_pause", "daily_pause", "previous", "used"):
-        redis.hset(ACCOUNT, name, text if text != "1 2" else "x y")
+        redis.hset(ACCOUNT, name, text)
     redis.hset(LEASES, "damaged", text)
     response = await script.refresh("a", wants=5)
     assert (response.capacity, response.used, response.pause, response.day_pause) == (5, 0, 0, 0)

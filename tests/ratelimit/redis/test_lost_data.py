@@ -12,7 +12,7 @@ from redis import Redis
 
 from amp_exp_async import RedisRateLimit
 from amp_exp_async.ratelimit.redis.limiter import RedisRateLimiter
-from tests.ratelimit.redis.moved_clock import MovedClockStore
+from tests.ratelimit.redis.moved_clock import EarlierStore, MovedClockStore
 from tests.ratelimit.simulated_network import Network, StrictWindow, count_within, max_per_second, uniform
 from tests.virtual_time import now, run
 
@@ -53,15 +53,17 @@ class Fleet:
     limiters: list[RedisRateLimiter] = field(factory=list[RedisRateLimiter])
     _workers: list[asyncio.Task[None]] = field(factory=list[asyncio.Task[None]])
 
-    def start(self, concurrency: int, pause: float = 0.0) -> RedisRateLimiter:
-        """Start a client that sends as many requests as it may, or one after each pause."""
+    def start(
+        self, concurrency: int, pause: float = 0.0, store_class: type[MovedClockStore] = MovedClockStore
+    ) -> list[float]:
+        """Start a client that sends as many requests as it may, or one after each pause; return when they arrive."""
         clock, latency = lambda: NOON + now() + self.offset, lambda: self.latency
-        store = MovedClockStore(self.redis, "fleet", clock, latency)
+        store = store_class(self.redis, "fleet", clock, latency)
         limiter = RedisRateLimiter(RedisRateLimit("redis://unused"), store, f"fleet-{len(self.limiters)}", self._wall)
         self.limiters.append(limiter)
         network = Network(*(uniform(random.Random(self.seed + way), 0.01, 0.04) for way in range(2)))
         self._workers += [asyncio.create_task(self._send(limiter, network, pause)) for _ in range(concurrency)]
-        return limiter
+        return network.arrivals
 
     def _wall(self) -> float:
         return NOON + now()
@@ -72,6 +74,7 @@ class Fleet:
             sent_at = now()
             await asyncio.sleep(network.to_service())
             self.arrivals.append(now())
+            network.arrivals.append(now())
             accepted = self.window.accept()
             if not accepted:
                 self.rejected.append(now())
@@ -232,6 +235,23 @@ def test_an_epoch_goes_on_while_nothing_is_lost(redis: Redis) -> None:
         assert redis.hget("{fleet}:account", "epoch") == epoch
 
     run(scenario())
+
+
+def test_processes_of_an_earlier_version(redis: Redis) -> None:
+    """While processes are upgraded one by one, old and new ones share the limit."""
+
+    async def scenario() -> tuple[Fleet, list[list[float]]]:
+        fleet = Fleet(redis)
+        arrivals = [fleet.start(concurrency=60, store_class=EarlierStore) for _ in range(2)]
+        await asyncio.sleep(3.0)
+        arrivals += [fleet.start(concurrency=60) for _ in range(2)]
+        await asyncio.sleep(20.0)
+        await fleet.stop()
+        return fleet, arrivals
+
+    fleet, arrivals = run(scenario())
+    assert fleet.rejected == []
+    assert [count_within(times, 10.0, 20.0) >= 150 for times in arrivals] == [True] * 4
 
 
 def test_an_empty_redis_gives_no_permits_at_first(settling: float, redis: Redis) -> None:
