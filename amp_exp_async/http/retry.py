@@ -6,7 +6,6 @@ import enum
 import re
 from collections.abc import Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import attrs
@@ -262,6 +261,8 @@ def parse_http_date(text: str) -> float | None:
     """Return the POSIX time of a date in a header; None if the text is not a date."""
     if not text:
         return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, and seldom needed
+
     try:
         date = parsedate_to_datetime(text)
         return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp()

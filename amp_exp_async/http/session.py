@@ -12,7 +12,6 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from anyio import Semaphore
 from multidict import CIMultiDict
@@ -245,6 +244,8 @@ class HttpSession:
         # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
         if not self._options.trust_env:
             return None
+        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
+
         parts = urlsplit(self.endpoint.base_url)
         if proxy_bypass(parts.netloc):
             return None
