@@ -148,11 +148,11 @@ class LeaseClient:
             return self._not_before
         if self._has_pause(now) or (window.starved and window.capacity > 0 and now >= window.expires_at):
             return now
-        if window.starved:
-            return max(now, self._not_before)
-        acquired = window.acquired - self._acquired
         next_at = math.inf
-        if self._credit + acquired > 0:
+        acquired = window.acquired - self._acquired
+        if window.starved:
+            next_at = max(now, self._not_before)
+        elif self._credit + acquired > 0:
             # A refresh that no call waits for is made only if there were fewer refreshes than requests.
             if acquired > 0:
                 next_at = self._refreshed_at + self._interval
