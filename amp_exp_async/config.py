@@ -81,10 +81,12 @@ class Endpoint:
     Attributes:
         base_url: scheme, host and path prefix, including the prefix of the API.
         key: the management API key.
+        api: the version of the API.
     """
 
     base_url: str
     key: Secret = field(repr=False)
+    api: ApiVersion = field(default=V1, repr=False)
 
 
 def resolve_endpoint(
@@ -101,12 +103,11 @@ def resolve_endpoint(
         ConfigurationError: If the key is missing, or if the key, region or URL is invalid.
     """
     key, source = _resolve_key(api_key)
-    if base_url is None and not os.environ.get(api.base_url_variable):
-        _reject_deployment_key(key, source)
     try:
-        return _make_endpoint(
-            key, _resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http
-        )
+        url = _resolve_base_url(api, region, base_url)
+        if url in api.hosts.values():  # another service may have keys of any form
+            _reject_deployment_key(key, source)
+        return _make_endpoint(key, url, api, allow_insecure_http=allow_insecure_http)
     except ConfigurationError as error:
         invalid = error
     # The frames and the cause show the URL, which may contain the key or a password.
@@ -153,7 +154,7 @@ def _make_endpoint(key: Secret, url: object, api: ApiVersion, *, allow_insecure_
         raise ConfigurationError(
             argument="base_url", rule="contains the key", advice="Remove it: the key is sent separately."
         )
-    return Endpoint(_validate_url(url, api, allow_insecure_http=allow_insecure_http) + api.prefix, key)
+    return Endpoint(_validate_url(url, api, allow_insecure_http=allow_insecure_http) + api.prefix, key, api)
 
 
 def _resolve_base_url(api: ApiVersion, region: str | None, base_url: Secret | None) -> str:

@@ -8,10 +8,11 @@ import aiohttp
 import pytest
 
 import amp_exp_async
-from amp_exp_async import AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
+from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
 from amp_exp_async.emulator import Emulator
 from tests.client_config import (
     BASE_URL_VARIABLE,
+    BETA_BASE_URL_VARIABLE,
     KEY,
     KEY_VARIABLE,
     REGION_VARIABLE,
@@ -80,6 +81,14 @@ def test_a_deployment_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     AsyncExperimentClient(key, base_url="https://host")
     monkeypatch.setenv(BASE_URL_VARIABLE, "https://host")
     AsyncExperimentClient(key)
+    # The region wins, so the key would go to the service.
+    assert configuration_error(api_key=key, region="us") == message
+    monkeypatch.setenv(BASE_URL_VARIABLE, "")
+    monkeypatch.setenv(BETA_BASE_URL_VARIABLE, "https://host")
+    assert configuration_error(api_key=key) == message
+    AsyncBetaClient(key)
+    with pytest.raises(ConfigurationError, match="is a deployment key"):
+        AsyncBetaClient(key, region="eu")
 
 
 @pytest.mark.parametrize("key", [None, ""])

@@ -5,7 +5,7 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
 from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage, resolve_shutdown_timeout
-from .refusals import is_not_found
+from .refusals import find_refusal, is_not_found
 from .request import Request, Response, build_path
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
@@ -32,6 +32,7 @@ __all__ = [
     "Transport",
     "Usage",
     "build_path",
+    "find_refusal",
     "is_not_found",
     "parse_http_date",
     "resolve_shutdown_timeout",

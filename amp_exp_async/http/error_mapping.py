@@ -15,7 +15,7 @@ from attrs import frozen
 from multidict import CIMultiDict
 
 from amp_exp_async import serialization
-from amp_exp_async.config import Secret
+from amp_exp_async.config import V1, ApiVersion, Secret
 from amp_exp_async.errors import (
     NOTHING_SENT,
     NOTHING_WRITTEN,
@@ -250,6 +250,7 @@ def make_status_error(
     *,
     ambiguous: bool,
     note: str = "",
+    api: ApiVersion = V1,
 ) -> APIStatusError:
     """Return the error for a response that rejects the request.
 
@@ -258,6 +259,7 @@ def make_status_error(
         wait: the wait that it asks for.
         ambiguous: whether any attempt may have been applied.
         note: why no further attempt was made, as a sentence, unless the policy forbids it.
+        api: the version of the API, whose client has the methods that advice may name.
     """
     request, status, text = response.request, response.status, response.text
     details: dict[str, Any] = {
@@ -270,9 +272,11 @@ def make_status_error(
     }
     refusal = find_refusal(status, text, request.path)
     advice = _status_advice(status) if refusal is None else refusal.advice
-    code_advice = "" if refusal is None else refusal.code_advice
+    code_advice = "" if refusal is None else _code_advice(refusal, request.path, api)
     if response.refusal_kind is RefusalKind.NOT_FOUND:
-        code_advice = _find_advice(request.path)
+        code_advice = _find_advice(request.path, api)
+    if response.refusal_kind is RefusalKind.ARCHIVED and request.idempotency is Idempotency.ARCHIVE:
+        advice, code_advice = "If the object is archived already, there is nothing to do.", ""
     if status == HTTPStatus.NOT_FOUND and "/versions/" in request.path:
         advice = "Check the number of the version, the ID (not the key), and the region."
     if wait.daily:
@@ -298,10 +302,22 @@ def make_status_error(
     return error
 
 
-def _find_advice(path: str) -> str:
+def _code_advice(refusal: KnownRefusal, path: str, api: ApiVersion) -> str:
+    """Return the advice on a refusal that names what helps in Python."""
+    if not refusal.method:
+        return refusal.code_advice
+    if api is V1:
+        return f"Call {refusal.method}. {refusal.code_advice}".rstrip()
+    return f"The Beta API cannot do this: call {path.split('/')[1]}.{refusal.method} of an ExperimentClient."
+
+
+def _find_advice(path: str, api: ApiVersion) -> str:
     """Return the advice to look up a key, if the path has one in the place of an ID."""
     match = _ID_IN_PATH.match(path)
-    return "" if match is None else f"To look up a key, call {match[1]}.find({format_value(unquote(match[2]))})."
+    if match is None:
+        return ""
+    client = "" if api is V1 else " of an ExperimentClient"
+    return f"To look up a key, call {match[1]}.find({format_value(unquote(match[2]))}){client}."
 
 
 def _status_advice(status: int) -> str:

@@ -33,7 +33,8 @@ class KnownRefusal:
 
     Attributes:
         advice: what to do. `{}` stands for the group of the pattern.
-        code_advice: what to do in Python, if a method or an argument helps.
+        method: the call of an `ExperimentClient` that helps, such as `restore(id)`; empty if none does.
+        code_advice: further advice for Python.
         error: the class of the error if the status is 400; other statuses have a class of their own.
         kind: what it says about the object; None if that does not matter for a repeat.
         path_end: the end of the paths to which it applies.
@@ -43,6 +44,7 @@ class KnownRefusal:
     error: type[APIStatusError] = BadRequestError
     kind: RefusalKind | None = None
     path_end: str = ""
+    method: str = ""
     code_advice: str = ""
 
 
@@ -63,10 +65,11 @@ _REFUSALS: dict[str, KnownRefusal] = {
     r"cannot edit archived flag": KnownRefusal(
         "If the object is archived, restore it first.",
         kind=RefusalKind.ARCHIVED,
-        code_advice="Call restore(id). Otherwise send archive without other fields.",
+        method="restore(id)",
+        code_advice="Otherwise send archive without other fields.",
     ),
     r"cannot activate without deployments": KnownRefusal(
-        "Add a deployment to it first.", code_advice="Call deployments.add(id, [deployment_id])."
+        "Add a deployment to it first.", method="deployments.add(id, [deployment_id])"
     ),
     r"web experiments are not supported": KnownRefusal("Edit web experiments in the app.", MethodNotAllowedError),
     r"internal server error": KnownRefusal(
@@ -80,7 +83,7 @@ _REFUSALS: dict[str, KnownRefusal] = {
     r"invalid bucketing unit": KnownRefusal("Use a group type that is configured in the project as bucketing unit."),
     r"unarchived flags or experiments or templates using this deployment": KnownRefusal(
         "First remove the deployment from all flags and experiments that use it, or archive them.",
-        code_advice="Call flags.deployments.remove(id, deployment_id).",
+        method="flags.deployments.remove(id, deployment_id)",
     ),
     r"does not have permission \(([^)]{1,200})\)": KnownRefusal(
         'The permission "{}" is missing. It is the permission of the user who created the key: '

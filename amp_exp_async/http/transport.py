@@ -390,7 +390,8 @@ class Transport:
                 note=note,
             )
         response = attrs.evolve(result, attempts=state.attempts)
-        return make_status_error(response, state.requested_wait, ambiguous=state.ambiguous, note=note)
+        api = self.session.endpoint.api
+        return make_status_error(response, state.requested_wait, ambiguous=state.ambiguous, note=note, api=api)
 
     def deadline_error(self, state: RetryState, wait: str = "") -> APITimeoutError:
         """Return the error for a deadline that passed during a wait."""

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import cached_property, partial
+from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
@@ -13,10 +14,11 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path
+from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path, find_refusal
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
+from amp_exp_async.serialization import MalformedDocumentError
 from amp_exp_async.validation import Validator
 
 from .reconcile import IsApplied, send_confirmed
@@ -278,4 +280,10 @@ def parse_created(response: Response) -> Created:
 
 def expect_ok(response: Response) -> None:
     """Raise `UnexpectedResponseError` unless the service acknowledges a write."""
-    response.parse(serialization.expect_ok)
+    response.parse(_parse_acknowledgement)
+
+
+def _parse_acknowledgement(body: bytes) -> None:
+    serialization.expect_ok(body)
+    if len(body) > len("OK") and find_refusal(HTTPStatus.BAD_REQUEST, body.decode("utf-8-sig", "replace")):
+        raise MalformedDocumentError("", "a refusal")

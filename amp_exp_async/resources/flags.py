@@ -45,7 +45,7 @@ _FILTERS: dict[str, Validator] = {
     "limit": validation.limit,
     "include_archived": validation.boolean,
 }
-_EXPERIMENT_FILTERS: dict[str, Validator] = _FILTERS | {"delivery_method": validation.string}
+_EXPERIMENT_FILTERS: dict[str, Validator] = _FILTERS | {"delivery_method": validation.word("feature", "web")}
 
 
 class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):

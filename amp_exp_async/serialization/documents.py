@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, TypeVar, cast
@@ -24,7 +26,10 @@ _CHUNK_SIZE = 200
 _SCALARS = frozenset({str, bool, int, float, type(None)})
 _REJECTIONS = (TypeError, ValueError, RecursionError)
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
-_FAILURES = ("error", "errors")
+_ERRORS = frozenset({"error", "errors"})
+_SUCCESSES = frozenset({"success", "ok"})
+_STATUSES = frozenset({"status", "statuscode", "status_code", "code"})
+_FAILED_STATUS_RE = re.compile(r"[45]\d\d|error|fail(ed|ure)?", re.IGNORECASE)
 
 
 def parse(model: type[M], document: Any) -> M:
@@ -120,24 +125,35 @@ def parse_ids(body: bytes) -> list[str]:
 
 def expect_ok(body: bytes) -> None:
     """Accept any response to a write except a web page, which is from a proxy or a login, and a reported failure."""
-    text = body.lstrip()
+    text = body.removeprefix(codecs.BOM_UTF8).lstrip()
     if text[:1] == b"<":
         raise MalformedDocumentError("", "a web page")
-    if text[:1] == b"{":
+    if text[:1] in {b"{", b"["}:
         _reject_failure(text)
 
 
 def _reject_failure(body: bytes) -> None:
-    """Raise `MalformedDocumentError` if an object says that the write failed."""
+    """Raise `MalformedDocumentError` if an object, or one of a list, says that the write failed."""
     try:
-        document: dict[str, Any] = json_text.loads(body)
+        document: Any = json_text.loads(body)
     except ValueError:
         return  # the content of a success is not defined
-    for name in _FAILURES:
-        if document.get(name):
-            raise MalformedDocumentError(name, f"a failure: {format_value(document[name])}")
-    if document.get("success") is False:
-        raise MalformedDocumentError("success", "a failure: false")
+    items: list[Any] = document if isinstance(document, list) else [document]
+    for index, item in enumerate(items):
+        fields: dict[str, Any] = item if isinstance(item, dict) else {}
+        for name, value in fields.items():
+            if _says_failure(name.lower(), value):
+                location = name if item is document else f"[{index}].{name}"
+                raise MalformedDocumentError(location, f"a failure: {format_value(value)}")
+
+
+def _says_failure(name: str, value: Any) -> bool:
+    """Return whether a field of a response, whose name is in lower case, says that the request failed."""
+    if name in _ERRORS:
+        return bool(value)
+    if name in _SUCCESSES:
+        return value is False
+    return name in _STATUSES and _FAILED_STATUS_RE.fullmatch(str(value)) is not None
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

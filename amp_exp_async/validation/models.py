@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -33,6 +33,7 @@ M = TypeVar("M", bound=Model)
 
 _MAX_SLOTS = 20
 _SEGMENT_FIELDS = ("name", "conditions", "percentage", "rollout_weights")
+_CONDITION_FIELDS = ("prop", "op", "type")
 OPERATORS = (
     *("is", "is not", "contains", "does not contain"),
     *("less", "less or equal", "greater", "greater or equal"),
@@ -49,6 +50,7 @@ def condition(argument: str, value: Any) -> Condition:
     if model.type == "cohort":
         reject(f"{argument}.type", "conditions on cohorts cannot be written: the API would drop them")
     valid = _validate(model, argument, {"prop": string, "op": _op, "values": strings, "type": word("property")})
+    _require(valid, argument, _CONDITION_FIELDS, "a condition")
     if not valid.values:
         reject(f"{argument}.values", 'must contain at least one value, such as "(none)" for a property that is not set')
     return valid
@@ -64,9 +66,7 @@ def segment(argument: str, value: Any) -> Segment:
         "bucketing_key": string,
     }
     valid = _validate(_to_model(Segment, argument, value), argument, validators)
-    for name in _SEGMENT_FIELDS:
-        if getattr(valid, name) is UNSET:
-            reject(f"{argument}.{name}", "is required: the service refuses a segment without it")
+    _require(valid, argument, _SEGMENT_FIELDS, "a segment")
     return valid
 
 
@@ -156,6 +156,13 @@ def _to_model(cls: type[M], argument: str, value: Any) -> M:
     except TypeError:
         missing = [a.name for a in attrs.fields(cls) if a.default is attrs.NOTHING and a.name not in value]
         reject(argument, f"must have {', '.join(missing)}")
+
+
+def _require(model: Model, argument: str, names: Iterable[str], noun: str) -> None:
+    """Require values, which null is not, for some fields of a model."""
+    for name in names:
+        if (value := getattr(model, name)) is UNSET or value is None:
+            reject(f"{argument}.{name}", f"is required: the service refuses {noun} without it")
 
 
 def _validate(model: M, argument: str, validators: Mapping[str, Validator]) -> M:

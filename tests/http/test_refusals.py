@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from amp_exp_async import (
     APIStatusError,
+    AsyncBetaClient,
     AsyncExperimentClient,
     BadRequestError,
     ExperimentClient,
     MethodNotAllowedError,
     NotFoundError,
     RetryPolicy,
+    UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import AmbiguousWriteError, Idempotency, Request, is_not_found
@@ -143,6 +145,48 @@ async def test_the_advice_for_a_refusal(
         await client.request("PATCH", path, json={})
     assert re.search(advice, str(caught.value), re.IGNORECASE)
     assert caught.value.body == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"message": "Flag or experiment not found"}, "Cannot edit archived flag", [["Variant key does not exist"]]],
+    ids=str,
+)
+async def test_a_refusal_with_status_200(client: AsyncExperimentClient, emulator: Emulator, body: Any) -> None:
+    """It is not taken for the acknowledgement of a write."""
+    emulator.inject(Fault.status(200, body=body))
+    with pytest.raises(UnexpectedResponseError, match="a refusal"):
+        await client.flags.edit("1", name="x")
+
+
+async def test_the_advice_for_an_archived_flag_that_is_archived_again(
+    client: AsyncExperimentClient, emulator: Emulator
+) -> None:
+    """There is nothing to restore first."""
+    emulator.state.add_flag(id="1", key="k", deleted=True)
+    for call in (client.flags.archive("1"), client.flags.edit("1", archive=True)):
+        with pytest.raises(BadRequestError) as caught:
+            await call
+        assert str(caught.value).endswith("If the object is archived already, there is nothing to do.")
+
+
+async def test_advice_of_the_beta_client(emulator: Emulator) -> None:
+    """A method that the Beta client lacks is named with the class that has it."""
+    state = emulator.state
+    state.add_experiment(id="1", key="plain")
+    state.add_experiment(id="2", key="old", deleted=True)
+    async with AsyncBetaClient(emulator.api_key, base_url=emulator.beta_base_url) as beta:
+        for call, advice in (
+            (
+                beta.experiments.activate("1"),
+                "experiments.deployments.add(id, [deployment_id]) of an ExperimentClient.",
+            ),
+            (beta.experiments.deactivate("2"), "call experiments.restore(id) of an ExperimentClient."),
+            (beta.experiments.get("plain"), 'call experiments.find("plain") of an ExperimentClient.'),
+        ):
+            with pytest.raises(APIStatusError) as caught:
+                await call
+            assert str(caught.value).endswith(advice)
 
 
 REPEATABLE = {idempotency for idempotency in Idempotency if idempotency.may_repeat}

@@ -269,7 +269,7 @@ async def test_a_guarded_edit_rejects_values_that_cannot_be_compared(
         (segments(percentge=5), "target_segments[0].percentge", '"percentage"'),
         (segments(rolloutWeights={}), "target_segments[0].rolloutWeights", '"rollout_weights"'),
         (
-            segments({"prop": "p", "values": ["x"]}, {"value": ["x"]}),
+            segments({"prop": "p", "op": "is", "values": ["x"]}, {"value": ["x"]}),
             "target_segments[0].conditions[1].value",
             '"values"',
         ),
@@ -376,12 +376,17 @@ SEGMENT_WRITES: dict[str, tuple[Callable[[Any, str], Call], str]] = {
 
 @pytest.mark.parametrize("write", SEGMENT_WRITES)
 async def test_an_incomplete_segment_is_rejected(write: str, all_rejected: AllRejected) -> None:
-    """The service requires four fields of a segment, and values of a condition. The error names what lacks."""
+    """The service requires four fields of a segment, and all of a condition; none may be null. The error names it."""
     call, location = SEGMENT_WRITES[write]
+    without = [(name, {key: COMPLETE[key] for key in COMPLETE if key != name}) for name in COMPLETE]
+    nulls: list[tuple[str, Any]] = [(name, COMPLETE | {name: None}) for name in COMPLETE]
+    condition = {"prop": "p", "op": "is", "values": ["x"], "type": "property"}
+    nulls += [
+        (f"conditions[0].{name}", COMPLETE | {"conditions": [condition | {name: None}]})
+        for name in ("prop", "op", "type")
+    ]
     cases = [
-        (kind, f"{location}.{name}", "is required", {key: COMPLETE[key] for key in COMPLETE if key != name})
-        for kind in KINDS
-        for name in COMPLETE
+        (kind, f"{location}.{name}", "is required", segment) for kind in KINDS for name, segment in without + nulls
     ] + [
         (kind, f"{location}.conditions[0].values", "must contain at least one value", COMPLETE | {"conditions": [bad]})
         for kind in KINDS
@@ -436,6 +441,7 @@ async def test_a_known_word_in_the_wrong_case_is_rejected(all_rejected: AllRejec
             (condition("is", "Property"), f"{at}.type", 'must be "property"'),
             (exposure(subprop_op="IS"), f"{filters}.subprop_op", 'must be "is"'),
             (exposure(subprop_type="User"), f"{filters}.subprop_type", 'must be "user"'),
+            (lambda c: c.experiments.list(delivery_method="Web"), "delivery_method", 'must be "web"'),
         ]
     )
 
