@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from amp_exp_async.errors import AmpExpError
+from amp_exp_async.ratelimit import get_running_loop
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -113,7 +114,7 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
         Args:
             error: raised to the consumer after the last result.
         """
-        if self._loop is None or _running_loop() is self._loop:
+        if self._loop is None or get_running_loop() is self._loop:
             self._stop(error)
         else:
             self.request_stop(error)
@@ -254,13 +255,6 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
     def _notify(self) -> None:
         for consumer in self._consumers:
             _wake(consumer)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

@@ -2,7 +2,7 @@
 
 from .config import RateLimit, RedisRateLimit
 from .factory import create_limiter
-from .limiter import LimitExceededError, RateLimiter
+from .limiter import LimitExceededError, RateLimiter, get_running_loop
 from .window import SECONDS_PER_DAY, seconds_to_midnight
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "RateLimiter",
     "RedisRateLimit",
     "create_limiter",
+    "get_running_loop",
     "seconds_to_midnight",
 ]

@@ -41,9 +41,20 @@ def as_sync(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Conca
         work: Callable[..., Awaitable[R]] = method
         values = [_read_iterator(value) for value in args]
         named = {name: _read_iterator(value) for name, value in kwargs.items()}
-        return self._portal.call(lambda: work(self._resource, *values, **named))
+        try:
+            return self._portal.call(lambda: work(self._resource, *values, **named))
+        except TypeError as error:
+            name_class(error, method, self)
+            raise
 
     return call
+
+
+def name_class(error: TypeError, method: Callable[..., object], owner: object) -> None:
+    """If the arguments do not fit a method, let the message name the class of the owner, not that of the method."""
+    prefix = f"{method.__qualname__}()"
+    if str(error).startswith(prefix):
+        error.args = (f"{type(owner).__name__}.{method.__name__}(){str(error).removeprefix(prefix)}",)
 
 
 def _read_iterator(value: object) -> object:
@@ -55,8 +66,15 @@ def copy_signature(method: Any) -> Callable[[F], F]:
     """Return a decorator that gives a hand-written blocking method the async method's signature and docstring."""
 
     def decorate(function: F) -> F:
-        functools.update_wrapper(function, method)
-        return function
+        @functools.wraps(method)
+        def call(self: object, /, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(self, *args, **kwargs)
+            except TypeError as error:
+                name_class(error, function, self)
+                raise
+
+        return cast("F", call)
 
     return decorate
 
@@ -68,7 +86,11 @@ def as_sync_pager(
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> Pager[T]:
-        return Pager(method(self._resource, *args, **kwargs), self._portal)
+        try:
+            return Pager(method(self._resource, *args, **kwargs), self._portal)
+        except TypeError as error:
+            name_class(error, method, self)
+            raise
 
     return call
 

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeGuard, TypeVar
 from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
 from amp_exp_async.models import UNSET, UnsetType
 
-from .base import SyncResource
+from .base import SyncResource, name_class
 from .portal import BlockingPortal
 
 A = TypeVar("A")
@@ -232,7 +232,12 @@ def as_sync_run(
 
         values = [wrap_iterator(value) for value in args]
         named = {name: wrap_iterator(value) for name, value in kwargs.items()}
-        return BulkRun(start(self._resource, *values, **named), self._portal, sources[0] if sources else None)
+        try:
+            run = start(self._resource, *values, **named)
+        except TypeError as error:
+            name_class(error, method, self)
+            raise
+        return BulkRun(run, self._portal, sources[0] if sources else None)
 
     return call
 

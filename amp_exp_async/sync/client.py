@@ -13,7 +13,7 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import Usage, resolve_shutdown_timeout
 from amp_exp_async.models import UNSET, UnsetType
 
-from .base import SyncResource, as_sync
+from .base import SyncResource, as_sync, name_class
 from .bulk import as_sync_run
 from .portal import BlockingPortal
 from .resources import (
@@ -50,6 +50,9 @@ def _as_sync_init(
                         "Leave it out, or use the async client"
                     )
                 client = make(*args, **kwargs)
+            except TypeError as error:
+                name_class(error, AsyncClient.__init__, self)
+                raise
             finally:
                 # They hold the key, and a traceback could show them.
                 del args, kwargs
@@ -67,7 +70,12 @@ def _as_sync_copy(
 
     @functools.wraps(method)
     def copy(self: SyncClientT, /, *args: P.args, **kwargs: P.kwargs) -> SyncClientT:
-        return self._copy(method(self._resource, *args, **kwargs))  # pyright: ignore[reportPrivateUsage] - a method of this class
+        try:
+            client = method(self._resource, *args, **kwargs)
+        except TypeError as error:
+            name_class(error, method, self)
+            raise
+        return self._copy(client)  # pyright: ignore[reportPrivateUsage] - a method of this class
 
     return copy
 

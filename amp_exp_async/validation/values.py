@@ -335,7 +335,8 @@ def _non_empty(argument: str, distinct: list[str]) -> list[str]:
 
 def _limited(argument: str, distinct: list[str], max_count: float) -> list[str]:
     if len(distinct) > max_count:
-        reject(argument, f"must contain at most {max_count} IDs per request", len(distinct))
+        reason = "a variant includes" if (argument, max_count) == ("users", MAX_ADDED) else "a request takes"
+        reject(argument, f"must contain at most {max_count} IDs, as many as {reason}", len(distinct))
     return distinct
 
 
