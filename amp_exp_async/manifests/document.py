@@ -71,8 +71,14 @@ class LineTable:
         first_lines: the line of the first occurrence of each duplicate key.
     """
 
-    lines: Mapping[str, int] = field(factory=dict[str, int])
-    first_lines: Mapping[str, int] = field(factory=dict[str, int])
+    lines: dict[str, int] = field(factory=dict[str, int])
+    first_lines: dict[str, int] = field(factory=dict[str, int])
+
+    def add(self, path: str, line: int) -> None:
+        """Add the line of a value. A path that is added again is a duplicate key."""
+        if path in self.lines:
+            self.first_lines.setdefault(path, self.lines[path])
+        self.lines[path] = line
 
 
 class SourceLines:

@@ -14,7 +14,9 @@ from .document import DocumentError, is_array, json_equal
 from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest
-from .yaml import read_yaml, update_yaml, write_yaml
+from .yaml_reader import read_yaml
+from .yaml_updater import update_yaml
+from .yaml_writer import write_yaml
 
 _HEADER = "# yaml-language-server: $schema"
 

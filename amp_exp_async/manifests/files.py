@@ -33,8 +33,7 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
             folders are not followed.
 
     Raises:
-        InvalidManifestError: If there are problems. It has all of them, each with file, line and field. The lines of
-            JSON files need the extra `files`.
+        InvalidManifestError: If there are problems. It has all of them, each with file, line and field.
         ConfigurationError: If a source is YAML and the extra `files` is not installed.
 
     Example:
@@ -76,8 +75,7 @@ def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> Manife
         name: the file name that problems show.
 
     Raises:
-        InvalidManifestError: If there are problems. It has all of them, each with name, line and field. The lines of
-            JSON need the extra `files`.
+        InvalidManifestError: If there are problems. It has all of them, each with name, line and field.
         ConfigurationError: If the format is YAML and the extra `files` is not installed.
 
     Example:
@@ -95,11 +93,10 @@ def dumps(manifest: Manifest, *, format: Format = "yaml") -> str:
 
     Args:
         manifest: the manifest.
-        format: `yaml` (needs the extra `files`) or `json`.
+        format: `yaml` or `json`.
 
     Raises:
         InvalidManifestError: If the manifest has problems.
-        ConfigurationError: If the format is YAML and the extra `files` is not installed.
 
     Example:
         `print(dumps(await client.export(keys=["new-checkout"])), end="")`
@@ -127,6 +124,7 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
         InvalidManifestError: If the manifest or an existing file has problems.
         InvalidInputError: If two flags would be written to the same file, or one to a linked folder, which `load`
             does not read.
+        ConfigurationError: If a file to replace is YAML and the extra `files` is not installed.
         OSError: If a file cannot be written.
 
     Example:

@@ -50,11 +50,11 @@ def fill(emulator: Emulator) -> None:
 
 EXPORTED = """\
 # yaml-language-server: $schema=./.amp-exp.schema.json
-project_id: '1'
+project_id: "1"
 flags:
   - key: b
     name: b
-    description: ''
+    description: ""
     enabled: false
     evaluation_mode: remote
     bucketing_key: amplitude_id
@@ -85,7 +85,7 @@ flags:
 experiments:
   - key: a
     name: a
-    description: ''
+    description: ""
     enabled: false
     evaluation_mode: remote
     bucketing_key: amplitude_id
@@ -102,7 +102,7 @@ experiments:
     target_segments: []
     experiment_type: hypothesis-testing
     sticky_bucketing: false
-    start_date: '2023-07-29'
+    start_date: "2023-07-29"
     end_date: null
     exposure_event:
       event_type: e

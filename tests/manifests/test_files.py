@@ -207,12 +207,17 @@ def test_a_manifest_made_in_code_is_validated_when_saved(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_yaml_without_its_library_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install. JSON works."""
-    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+def test_yaml_without_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new file can be written. To read or change one, the message says what to install. JSON works."""
     manifest = Manifest(flags=[FlagSpec(key="a", project_id="1")])
+    changed = Manifest(flags=[FlagSpec(key="a", project_id="2")])
+    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
+    save(manifest, tmp_path / "flags.yaml")
+    with pytest.raises(ConfigurationError, match=r"Changes of YAML files need .*amp_exp_async\[files\]"):
+        save(changed, tmp_path / "flags.yaml")
+    monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(ConfigurationError, match=r"amp_exp_async\[files\]"):
-        save(manifest, tmp_path / "flags.yaml")
+        load(tmp_path / "flags.yaml")
     save(manifest, tmp_path / "flags.json")
     assert load(tmp_path / "flags.json") == manifest
 

@@ -1,0 +1,168 @@
+"""Updates of YAML manifests that keep comments, quotes and order, with ruamel.yaml."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from amp_exp_async.errors import ConfigurationError
+
+from .document import is_array, is_object, json_equal
+from .yaml_scalars import TAG, format_scalar, is_plain
+
+_IDENTITY = {"flags": "key", "experiments": "key", "variants": "key", "target_segments": "name"}
+_UNORDERED = frozenset({"flags", "experiments", "variants", "tags", "deployments", "users", "cohorts"})
+_UNINDENTED_LIST = re.compile("^- ", re.MULTILINE)
+_WIDTH = 120
+
+
+def _ruamel() -> Any:
+    """Return the module `ruamel.yaml`.
+
+    Raises:
+        ConfigurationError: If it is not installed.
+    """
+    try:
+        import ruamel.yaml  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError:
+        raise ConfigurationError(
+            "Changes of YAML files need the package ruamel.yaml. "
+            "Run pip install 'amp_exp_async[files]', or use JSON files."
+        ) from None
+    return ruamel.yaml
+
+
+def update_yaml(text: str, desired: Mapping[str, Any]) -> str | None:
+    """Return a YAML text with the desired content that keeps comments, quotes and order, or None if that fails."""
+    ruamel = _ruamel()
+    yaml = _round_trip_yaml(ruamel, offset=0 if _UNINDENTED_LIST.search(text) else 2)
+    document = yaml.load(text)
+    try:
+        _Updater(ruamel).update(document, desired)
+    except KeyError:  # ruamel.yaml cannot delete a field that others merge with <<
+        return None
+    return _dump(yaml, document)
+
+
+def _round_trip_yaml(ruamel: Any, *, offset: int) -> Any:
+    """Return a reader and writer that indents the items of a list by `offset` columns."""
+    yaml = ruamel.YAML()
+    yaml.indent(mapping=2, sequence=2 + offset, offset=offset)
+    yaml.width = _WIDTH
+    yaml.preserve_quotes = True
+    yaml.composer.warn_double_anchors = False  # YAML allows an anchor to be used again
+    yaml.Representer = _representer(ruamel)
+    return yaml
+
+
+def _dump(yaml: Any, value: Any) -> str:
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+def _representer(ruamel: Any) -> Any:
+    """Return a class that writes null as `null`, not as nothing, and floats as all readers read them."""
+    base: Any = ruamel.representer.RoundTripRepresenter
+    representer: Any = type("Representer", (base,), {})
+    representer.add_representer(type(None), _represent_null)
+    representer.add_representer(float, _represent_float)
+    return representer
+
+
+def _represent_null(representer: Any, _: object) -> Any:
+    return representer.represent_scalar(f"{TAG}null", "null")
+
+
+def _represent_float(representer: Any, value: float) -> Any:
+    return representer.represent_scalar(f"{TAG}float", format_scalar(value))
+
+
+class _Updater:
+    """An update of a document that ruamel.yaml has loaded."""
+
+    def __init__(self, ruamel: Any) -> None:
+        self._quoted = ruamel.scalarstring.DoubleQuotedScalarString
+        self._map = ruamel.comments.CommentedMap
+        self._seq = ruamel.comments.CommentedSeq
+
+    def to_node(self, value: Any) -> Any:
+        """Return a plain value as ruamel.yaml represents it. Strings that readers take for other values are quoted."""
+        if is_object(value):
+            return self._map((self.to_node(name), self.to_node(item)) for name, item in value.items())
+        if is_array(value):
+            return self._seq(self.to_node(item) for item in value)
+        return self._quoted(value) if isinstance(value, str) and not is_plain(value) else value
+
+    def update(self, node: Any, desired: Mapping[str, Any]) -> None:
+        """Update an object in place."""
+        for name in [name for name in node if str(name) not in desired]:
+            del node[name]
+        names = {str(name): name for name in node}
+        for index, (name, value) in enumerate(desired.items()):
+            if name not in names:
+                node.insert(min(index, len(node)), self.to_node(name), self.to_node(value))
+                continue
+            old = node[names[name]]
+            if not _is_same_scalar(old, value) and not self._update_in_place(name, old, value):
+                node[names[name]] = self.to_node(value)
+
+    def _update_in_place(self, name: str, node: Any, desired: Any) -> bool:
+        """Update an object or a list in place. Return whether that was possible."""
+        if is_object(node) and is_object(desired):
+            if getattr(node, "merge", None):  # fields merged with << belong to another object
+                return json_equal(node, desired)
+            self.update(node, desired)
+            return True
+        return is_array(node) and is_array(desired) and self._update_list(name, node, desired)
+
+    def _update_list(self, name: str, node: Any, desired: Sequence[Any]) -> bool:
+        old, new = _identities(node, desired, _IDENTITY.get(name))
+        if not (_is_unique(old) and _is_unique(new)):
+            return False
+        common = set(old) & set(new)
+        kept = [identity for identity in old if identity in common]
+        if name not in _UNORDERED and kept != [identity for identity in new if identity in common]:
+            return False
+        for index in reversed(range(len(old))):
+            if old[index] not in common:
+                del node[index]
+        for identity, item in zip(new, desired, strict=True):
+            if identity in common:
+                index = kept.index(identity)
+                if is_object(item) and not self._update_in_place("", node[index], item):
+                    node[index] = self.to_node(item)
+            else:
+                index = len(kept) if name in _UNORDERED else new.index(identity)
+                node.insert(index, self.to_node(item))
+                kept.insert(index, identity)
+        return True
+
+
+def _is_same_scalar(node: Any, desired: Any) -> bool:
+    if isinstance(desired, bool) or isinstance(node, bool):
+        return node is desired
+    return type(desired) in {str, int, float, type(None)} and isinstance(node, type(desired)) and node == desired
+
+
+def _identities(old: Iterable[Any], new: Iterable[Any], field: str | None) -> tuple[list[str], list[str]]:
+    """Return the identities of the items of two lists: their key or name, with the project if a key is ambiguous."""
+    sides = list(old), list(new)
+    before, after = ([_identity(item, field) for item in items] for items in sides)
+    if field == "key" and not (_is_unique(before) and _is_unique(after)):
+        before, after = (
+            [f"{_identity(item, field)} {item.get('project_id', '')}" for item in items] for items in sides
+        )
+    return before, after
+
+
+def _is_unique(identities: list[str]) -> bool:
+    return len(set(identities)) == len(identities)
+
+
+def _identity(item: Any, field: str | None) -> str:
+    if is_object(item):
+        return str(item.get(field, item)) if field else repr(dict(item))
+    return repr(str(item)) if isinstance(item, str) else repr(item)
