@@ -71,6 +71,7 @@ class AsyncClient(ABC):
         retry: RetryPolicy = RetryPolicy(),
         rate_limit: RateLimit | None = RateLimit(),
         max_concurrency: int = 64,
+        max_response_bytes: int = 64 * 1024 * 1024,
         session: aiohttp.ClientSession | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
@@ -94,6 +95,7 @@ class AsyncClient(ABC):
             ssl=ssl,
             trace_configs=trace_configs,
             max_concurrency=max_concurrency,
+            max_response_bytes=max_response_bytes,
             rate_limit=RateLimit(per_second=None, per_day=None) if rate_limit is None else rate_limit,
             share_limit=rate_limit is not None,
             shutdown_timeout=shutdown_timeout,
@@ -250,6 +252,8 @@ class AsyncExperimentClient(AsyncClient):
             host; if the limits differ, the strictest one holds. Pass a `RedisRateLimit` for limits that several
             processes share, or None for no limits.
         max_concurrency: how many requests may be in flight at the same time.
+        max_response_bytes: the maximum size of a response body after decompression, 64 MiB by default. A larger one
+            raises `UnexpectedResponseError`.
         session: an aiohttp session to use. It is never closed or changed.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).

@@ -50,6 +50,14 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
         yield client
 
 
+@pytest.fixture(params=["connector", "session"])
+def both_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test twice: its requests go over aiohttp's connector, and then through its session."""
+    if request.param == "session":
+        monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+    return str(request.param)
+
+
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the environment variables of clients."""

@@ -14,6 +14,7 @@ import pytest
 import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, ConfigurationError, ExperimentClient
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http.sender import _Headers
 from tests.client_config import KEY, KEY_VARIABLE, configuration_error
 from tests.leaks import leaks
 
@@ -118,7 +119,7 @@ def test_no_repr_shows_the_password_of_a_proxy() -> None:
     session = client._transport.session
     held = [client, client._transport, session, session._options, *vars(session).values()]
     assert PASSWORD not in "".join(map(repr, held))
-    for secret in (session._headers, session._body_headers, session._options.proxy):
+    for secret in (_Headers(Authorization=KEY), session._options.proxy):
         with pytest.raises(TypeError, match="cannot be pickled"):
             pickle.dumps(secret)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import ssl
 import threading
-import traceback
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +13,7 @@ from attrs import frozen
 from multidict import CIMultiDict
 
 from amp_exp_async import serialization
-from amp_exp_async.config import V1, ApiVersion, Secret
+from amp_exp_async.config import V1, ApiVersion
 from amp_exp_async.errors import (
     NOTHING_SENT,
     NOTHING_WRITTEN,
@@ -31,13 +29,12 @@ from amp_exp_async.errors import (
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    UnexpectedResponseError,
 )
-from amp_exp_async.formatting import format_os_error, format_value, redact_userinfo
+from amp_exp_async.formatting import format_value
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 from amp_exp_async.serialization import MalformedDocumentError
 
-from . import lazy_aiohttp as aiohttp
-from .deadlines import connect_seconds
 from .refusals import KnownRefusal, RefusalKind, find_refusal
 from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency, RequestedWait
@@ -93,6 +90,7 @@ class TransportFailure:
         sent: whether the service may have received the request.
         retryable: whether another attempt may succeed.
         timeout: whether a timeout expired.
+        unexpected: whether a response arrived that differs from the API reference.
         cause: the underlying exception.
     """
 
@@ -100,6 +98,7 @@ class TransportFailure:
     sent: bool
     retryable: bool = True
     timeout: bool = False
+    unexpected: bool = False
     cause: BaseException | None = None
 
     @property
@@ -108,72 +107,14 @@ class TransportFailure:
         return AttemptResult(None, sent=self.sent, retryable=self.retryable)
 
 
-def map_exception(error: Exception, key: Secret, seconds: float) -> TransportFailure:  # noqa: PLR0911 - one return for each kind
-    """Return what an exception of aiohttp says about an attempt.
-
-    Args:
-        error: the exception.
-        key: the key to remove from its text.
-        seconds: the timeout of the attempt.
-    """
-    is_unsent = _was_connecting(error)
-    hide_frames(error)
-    # The text of a response error is the head of the request, with its headers.
-    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    text = redact_userinfo(key.redact(" ".join(text.split())))
-    cause = None if _shows_secrets(error, key) else error
-    details = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    match error:
-        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
-            return TransportFailure(f"TLS failed ({details})", sent=False, retryable=False, cause=cause)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False, cause=cause)
-        case aiohttp.ConnectionTimeoutError():
-            return TransportFailure(
-                f"no connection within {connect_seconds(seconds):.3g} s", sent=False, timeout=True, cause=cause
-            )
-        case aiohttp.ClientConnectorError():
-            return TransportFailure(
-                f"could not connect ({key.redact(format_os_error(error.os_error))})", sent=False, cause=cause
-            )
-        case aiohttp.ClientHttpProxyError():
-            is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            return TransportFailure(
-                f"the proxy answered {error.status}", sent=False, retryable=is_retryable, cause=cause
-            )
-        case aiohttp.ClientError() | OSError() if is_unsent:
-            return TransportFailure(f"could not connect ({details})", sent=False, cause=cause)
-        case TimeoutError():
-            return TransportFailure(
-                f"no complete response within {seconds:.3g} s", sent=True, timeout=True, cause=cause
-            )
-        case aiohttp.ClientPayloadError():
-            return TransportFailure(f"the response was cut off ({details})", sent=True, cause=cause)
-        case aiohttp.ClientError() | OSError():
-            return TransportFailure(f"the connection was lost ({details})", sent=True, cause=cause)
-        case _:
-            return TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False, cause=cause)
+LOST_BY_SERVER = TransportFailure("the connection was lost (the service answered 408)", sent=True)
+"""A 408. Load balancers send it over an idle connection, so it may have crossed the request."""
 
 
-def hide_frames(error: BaseException) -> None:
-    """Remove what leads from an exception to the frames of aiohttp: they show the key and the proxy's password."""
-    error.__traceback__ = error.__cause__ = error.__context__ = None
-    error.__suppress_context__ = False
-    if isinstance(error, aiohttp.ClientConnectorError):
-        hide_frames(error.os_error)
-
-
-def _was_connecting(error: Exception) -> bool:
-    """Return whether aiohttp raised an exception before it had a connection to send the request over."""
-    connect = aiohttp.BaseConnector.connect.__code__
-    return any(frame.f_code is connect for frame, _ in traceback.walk_tb(error.__traceback__))
-
-
-def _shows_secrets(error: Exception, key: Secret) -> bool:
-    if isinstance(error, aiohttp.ClientResponseError):  # it holds the headers of the request
-        return True
-    text = repr((error, error.args, vars(error)))
-    return "BasicAuth(" in text or redact_userinfo(key.redact(text)) != text
+def make_timeout(seconds: float, *, sent: bool) -> TransportFailure:
+    """Return the failure of an attempt that took too long."""
+    missing = "complete response" if sent else "connection"
+    return TransportFailure(f"no {missing} within {seconds:.3g} s", sent=sent, timeout=True)
 
 
 def shutdown_error(error: BaseException) -> ClientClosedError | None:
@@ -211,8 +152,8 @@ def make_connection_error(
     received: bool,
     ambiguous: bool,
     note: str = "",
-) -> APIConnectionError:
-    """Return the error for a call without a complete response.
+) -> APIConnectionError | UnexpectedResponseError:
+    """Return the error for a call without a complete response, or with one that is not accepted.
 
     Args:
         request: the request.
@@ -225,20 +166,21 @@ def make_connection_error(
     consequence = ""
     if ambiguous and request.method != "GET":
         advice = retry_advice(request)
+    elif failure.unexpected:
+        advice = "Check base_url, or raise max_response_bytes."
     elif failure.sent or ambiguous:
         advice = "Try again, or raise timeout, deadline or retry."
     else:
         consequence = NOTHING_WRITTEN if received else NOTHING_SENT
         advice = "Check the network, base_url, proxy and ssl."
-    error = (APITimeoutError if failure.timeout else APIConnectionError)(
-        _join(
-            f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}", note, consequence
-        ),
-        method=request.method,
-        path=request.path,
-        attempts=attempts,
-        sent=ambiguous,
-    )
+    fact = f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}"
+    message = _join(fact, note, consequence)
+    details: dict[str, Any] = {"method": request.method, "path": request.path, "attempts": attempts}
+    error: APIConnectionError | UnexpectedResponseError
+    if failure.unexpected:
+        error = UnexpectedResponseError(message, **details)
+    else:
+        error = (APITimeoutError if failure.timeout else APIConnectionError)(message, **details, sent=ambiguous)
     error.advice = advice
     error.__cause__ = failure.cause
     return error

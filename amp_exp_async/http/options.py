@@ -74,6 +74,7 @@ class HttpOptions:
         ssl: as in aiohttp: True for the default checks, False for none, a context or a fingerprint.
         trace_configs: aiohttp's trace configurations for an own session.
         max_concurrency: how many requests may be in flight at the same time.
+        max_response_bytes: the maximum size of a response body after decompression.
         rate_limit: the limits to keep.
         share_limit: whether the limits hold together with the other clients of this process that use the same key.
         shutdown_timeout: seconds that closing waits for writes in flight; None to wait until they end.
@@ -89,6 +90,7 @@ class HttpOptions:
     )
     trace_configs: Sequence[aiohttp.TraceConfig] | None = field(default=None, validator=_trace_configs)
     max_concurrency: int = field(default=64, validator=positive_int)
+    max_response_bytes: int = field(default=64 * 1024 * 1024, validator=positive_int)
     rate_limit: RateLimit = field(factory=RateLimit, validator=instance_of(RateLimit, "a RateLimit"))
     share_limit: bool = False
     shutdown_timeout: float | None = field(default=5.0, validator=optional_non_negative_seconds)

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import copy
-import math
 import time
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import Semaphore
-from multidict import CIMultiDict
-from yarl import URL
 
-from amp_exp_async._version import __version__
 from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
@@ -25,12 +18,15 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
 from . import lazy_aiohttp as aiohttp
-from .deadlines import CancelScope, DeadlineTimer, connect_seconds
-from .error_mapping import TransportFailure, hide_frames, map_exception, shutdown_error
+from .deadlines import CancelScope, DeadlineTimer
+from .error_mapping import TransportFailure
 from .locks import KeyedLocks, WaitGroup
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .request import Request, Response
 from .retry import RefusalStreak
+
+if TYPE_CHECKING:
+    from .sender import RequestSender
 
 T = TypeVar("T")
 
@@ -38,25 +34,6 @@ _PER_DAY = 100_000  # requests that the service allows in a UTC day
 _NEARLY_ALL = 0.9
 _CANCEL_SECONDS = 1.0  # in which cancelled tasks must end
 _CONTENT_TYPE = ("Content-Type",)
-
-
-@lru_cache(maxsize=16)
-def _timeout(seconds: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=None,  # `DeadlineTimer` takes a third of the time that the timer of aiohttp takes
-        connect=connect_seconds(seconds),
-        ceil_threshold=math.inf,  # otherwise aiohttp rounds up to a whole second, beyond the deadline
-    )
-
-
-class _Headers(CIMultiDict[str]):
-    """Headers that hide the key, because tracebacks may show local variables."""
-
-    def __repr__(self) -> str:
-        return f"<headers: {', '.join(self)}>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("headers with a management API key cannot be pickled.")
 
 
 class HttpSession:
@@ -87,15 +64,6 @@ class HttpSession:
         self.closing = self.closed = False
         self._options = options
         self._reset()
-        self._headers = _Headers(
-            {
-                "Authorization": f"Bearer {endpoint.key.reveal()}",
-                "Accept": "application/json",
-                "User-Agent": f"amp_exp_async/{__version__}",
-            }
-        )
-        self._body_headers = _Headers(self._headers)
-        self._body_headers["Content-Type"] = "application/json"
 
     def _reset(self) -> None:
         self.limiter = create_limiter(
@@ -112,6 +80,7 @@ class HttpSession:
         self.rate_limited = 0
         self.refusals: RefusalStreak | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._sender: RequestSender | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -162,7 +131,7 @@ class HttpSession:
                 "asyncio does not run here. Use an async client inside asyncio.run, or use ExperimentClient."
             ) from None
         if self._session is None:
-            self._session, self._loop, self.time = self._create_session(loop), loop, loop.time
+            self._session, self._loop, self.time = self._open_session(loop), loop, loop.time
             # Created inside a loop, a semaphore of anyio takes a third of the time.
             self.concurrency = Semaphore(self._options.max_concurrency)
         elif self._loop is not loop:
@@ -173,83 +142,23 @@ class HttpSession:
             raise ClientClosedError("the session of the client is closed. Pass an open one.")
         return self._session
 
-    def _create_session(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        if self._options.session is None:
-            session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._options.max_concurrency),
-                trace_configs=list(self._options.trace_configs or ()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        else:
-            if getattr(self._options.session, "_loop", loop) is not loop:
-                raise ConfigurationError(
-                    "the session belongs to another event loop. Create it in the loop that uses the client."
-                )
-            # A shallow copy shares the caller's connector and settings, and does not change their session.
-            session = copy.copy(self._options.session)
+    def _open_session(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+        from .sender import RequestSender, create_session  # noqa: PLC0415 - loads aiohttp
+
+        session = create_session(self._options, loop)
+        if self._options.session is not None:
             # If this client is collected, aiohttp must not take the copy for a session that was left open.
             weakref.finalize(self, session.detach)
-        # aiohttp resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be
-        # applied twice, and the second request would bypass the rate limiter. There is no public option.
-        # A substitute in a test may only look like a session.
-        is_session = isinstance(session, aiohttp.ClientSession)  # pyright: ignore[reportUnnecessaryIsInstance]
-        if is_session and not hasattr(session, "_retry_connection"):
-            session.detach()
-            raise ConfigurationError(
-                f"aiohttp {aiohttp.__version__} has no attribute _retry_connection, so it may send a request "
-                "twice. Install a release of aiohttp that has it, such as 3.14.5, or a newer amp_exp_async."
-            )
-        session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._sender = RequestSender(session, self.endpoint, self._options)
         return session
 
-    async def send_once(self, request: Request, seconds: float) -> Response | TransportFailure:
+    def send_once(self, request: Request, seconds: float) -> Coroutine[Any, Any, Response | TransportFailure]:
         """Send one request and read its response."""
-        session = self._session
-        if session is None or session.closed:
-            session = self.open(to_finish=True)
-        try:
-            with self.deadline_timer.scope(self.time() + seconds):
-                return await self._request(session, request, seconds)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return map_exception(error, self.endpoint.key, seconds)
-        except BaseException as error:  # noqa: BLE001 - it is raised below
-            interruption = error
-        else:
-            return map_exception(TimeoutError(), self.endpoint.key, seconds)
-        # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
-        hide_frames(interruption)
-        raise shutdown_error(interruption) or interruption
-
-    async def _request(self, session: aiohttp.ClientSession, request: Request, seconds: float) -> Response:
-        response = await session.request(
-            request.method,
-            URL(self.endpoint.base_url + request.target, encoded=True),
-            data=request.body,
-            headers=self._headers if request.body is None else self._body_headers,
-            # Without a body, aiohttp would declare a stream of bytes.
-            skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
-            timeout=_timeout(seconds),
-            allow_redirects=False,
-            raise_for_status=False,
-            proxy=self._proxy(),
-            ssl=self._options.ssl,
-        )
-        # Reading to the end, or failing, releases the connection.
-        body = await response.read()
-        return Response(request, response.status, response.headers, body, self.endpoint.key)
-
-    def _proxy(self) -> str | None:
-        if self._options.proxy is not None:
-            return self._options.proxy.reveal()
-        # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
-        if not self._options.trust_env:
-            return None
-        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
-
-        parts = urlsplit(self.endpoint.base_url)
-        if proxy_bypass(parts.netloc):
-            return None
-        return getproxies().get(parts.scheme)
+        sender = self._sender
+        if sender is None or sender.session.closed:
+            self.open(to_finish=True)
+            return self.send_once(request, seconds)
+        return sender.send(request, self.deadline_timer.scope(self.time() + seconds), seconds)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that ends at the latest when the session is closed."""

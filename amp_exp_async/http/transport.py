@@ -376,9 +376,7 @@ class Transport:
         except Exception:  # noqa: BLE001 - a callback's mistake must not hide the outcome of the request
             _LOG.exception("on_attempt raised")
 
-    def make_error(
-        self, state: RetryState, result: Response | TransportFailure, note: str = ""
-    ) -> APIConnectionError | APIStatusError:
+    def make_error(self, state: RetryState, result: Response | TransportFailure, note: str = "") -> Cause:
         """Return the error for the last attempt of a call."""
         if isinstance(result, TransportFailure):
             return make_connection_error(

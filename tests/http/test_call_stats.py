@@ -24,6 +24,8 @@ from amp_exp_async import (
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import CallStats
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 Ending = tuple[Call, list[Fault], type[AmpExpError] | None, int, bool]
 

@@ -18,6 +18,8 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 LOGIN = "\n <!doctype html><title>Sign in</title>"
 
 WRITES: dict[str, Callable[[AsyncExperimentClient, str], Awaitable[object]]] = {

@@ -20,6 +20,8 @@ from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentCli
 from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import client_of
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 KEY = "emulator-management-key"
 
 

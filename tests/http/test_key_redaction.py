@@ -23,6 +23,8 @@ from amp_exp_async import (
 from amp_exp_async.emulator import Emulator, Fault
 from tests.leaks import leaks
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 KEY = "emulator-management-key"
 ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)
 

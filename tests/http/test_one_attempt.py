@@ -19,6 +19,8 @@ from amp_exp_async import (
     RetryPolicy,
 )
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 KEY = "one-attempt-management-key"
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"flags":[]}'
 
@@ -133,9 +135,9 @@ async def test_no_more_requests_than_attempts(server: DroppingServer, attempts: 
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 async def test_the_attribute_that_stops_the_resend_is_needed(
-    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool, both_paths: str
 ) -> None:
-    """If it had no effect, a removal would be applied twice, and no error would say so."""
+    """If it had no effect, aiohttp's session would apply a removal twice, and no error would say so."""
 
     def keep(session: aiohttp.ClientSession, name: str, value: object) -> None:
         object.__setattr__(session, name, True if name == "_retry_connection" else value)
@@ -143,22 +145,33 @@ async def test_the_attribute_that_stops_the_resend_is_needed(
     monkeypatch.setattr(aiohttp.ClientSession, "__setattr__", keep, raising=False)
     async with aiohttp.ClientSession() as theirs, client_of(server, None if own_session else theirs) as client:
         await client.flags.list()
-        await client.flags.users.remove_at("1", "on", 0)
-    assert server.count("DELETE") == 2
+        if own_session and both_paths == "connector":
+            with pytest.raises(OutcomeUnknownError):
+                await client.flags.users.remove_at("1", "on", 0)
+            assert server.count("DELETE") == 1
+        else:
+            await client.flags.users.remove_at("1", "on", 0)
+            assert server.count("DELETE") == 2
+
+
+def remove_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give sessions no attribute that stops the resend."""
+
+    def init(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
+        real_init(session, *args, **options)
+        del session._retry_connection  # type: ignore[attr-defined] - what is tested
+
+    real_init = aiohttp.ClientSession.__init__
+    monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
 
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 async def test_a_release_of_aiohttp_without_the_attribute(
     server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool
 ) -> None:
-    """It is rejected before anything is sent, and no session is left open."""
-
-    def without_attribute(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
-        real_init(session, *args, **options)
-        del session._retry_connection  # type: ignore[attr-defined] - what is tested
-
-    real_init = aiohttp.ClientSession.__init__
-    monkeypatch.setattr(aiohttp.ClientSession, "__init__", without_attribute)
+    """If requests need its session, it is rejected before anything is sent, and no session is left open."""
+    monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+    remove_attribute(monkeypatch)
     async with aiohttp.ClientSession() as theirs:
         client = client_of(server, None if own_session else theirs)
         for start in (client.__aenter__, client.flags.list):
@@ -168,3 +181,22 @@ async def test_a_release_of_aiohttp_without_the_attribute(
         assert not theirs.closed
     gc.collect()
     assert server.received == []
+
+
+async def test_the_connector_does_not_need_the_attribute(
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, both_paths: str
+) -> None:
+    """Requests over the connector work without it. Where other code turns up that needs the session, they end."""
+    if both_paths == "session":
+        pytest.skip("about the connector")
+    remove_attribute(monkeypatch)
+    async with client_of(server) as client:
+        assert await client.flags.list() == []
+        with pytest.raises(OutcomeUnknownError):
+            await client.flags.users.remove_at("1", "on", 0)
+        assert server.count("DELETE") == 1
+        monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+        with pytest.raises(ConfigurationError, match="has no attribute"):
+            await client.flags.list()
+        monkeypatch.undo()
+        assert await client.flags.list() == []

@@ -25,6 +25,8 @@ from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import with_timeout_for
 from tests.virtual_time import outcome
 
+pytestmark = pytest.mark.usefixtures("both_paths")
+
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 KEY = "retries-management-key"
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
@@ -137,6 +138,7 @@ class RawServer:
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._failures: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, name="raw-server", daemon=True)
 
@@ -163,15 +165,21 @@ class RawServer:
         server = await asyncio.start_server(self._handle, "127.0.0.1", 0, ssl=self._tls, limit=1 << 20)
         self._started.set_result(server.sockets[0].getsockname()[1])
         await self._stopped.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)  # a closed server leaks connections that it is still accepting
         server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for transport in self._transports:
+            transport.abort()  # the client may never read what it still has to send
+        await asyncio.sleep(0)
 
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._transports.add(writer.transport)
         connection = RawConnection(self.connections, self, reader, writer)
         self.connections += 1
         self.open_connections += 1

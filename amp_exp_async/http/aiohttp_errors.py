@@ -1,0 +1,113 @@
+"""The mapping of aiohttp's exceptions to failures of an attempt, without what they lead to."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from http import HTTPStatus
+
+import aiohttp
+import attrs
+from aiohttp.http_exceptions import HttpProcessingError
+
+from amp_exp_async.config import Secret
+from amp_exp_async.formatting import format_os_error, redact_userinfo
+
+from .deadlines import connect_seconds
+from .error_mapping import TransportFailure, make_timeout
+from .exchange import ResponseTooLargeError
+
+# These mean that the request was not sent, wherever they come from.
+_CONNECTION_ERRORS = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.ServerFingerprintMismatch,
+    ssl.SSLError,
+)
+_HEADERS_TOO_LARGE_RE = re.compile(r"\s*(Got more than \d+ bytes|Too many headers)")
+FAILURES = (
+    aiohttp.ClientError,
+    aiohttp.EofStream,
+    HttpProcessingError,
+    OSError,
+    ResponseTooLargeError,
+    TimeoutError,
+    ValueError,
+)
+"""The exceptions that `map_exception` takes."""
+
+
+def map_exception(error: Exception, key: Secret, seconds: float, *, sent: bool) -> TransportFailure:
+    """Return what an exception of aiohttp says about an attempt.
+
+    Args:
+        error: the exception.
+        key: the key to remove from its text.
+        seconds: the timeout of the attempt.
+        sent: whether there was a connection to send the request over.
+    """
+    hide_frames(error)
+    # The text of a response error is the head of the request, with its headers.
+    text = error.message if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError) else str(error)
+    text = redact_userinfo(key.redact(" ".join(text.split())))
+    details = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    map_error = _map_response_error if sent and not isinstance(error, _CONNECTION_ERRORS) else _map_connection_error
+    failure = map_error(error, details, seconds)
+    return failure if _shows_secrets(error, key) else attrs.evolve(failure, cause=error)
+
+
+def _map_connection_error(error: Exception, details: str, seconds: float) -> TransportFailure:
+    """Return what an exception says that was raised before the request was sent."""
+    match error:
+        case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
+            return TransportFailure(f"TLS failed ({details})", sent=False, retryable=False)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False)
+        case TimeoutError():
+            return make_timeout(connect_seconds(seconds), sent=False)
+        case aiohttp.ClientConnectorError():
+            reason = redact_userinfo(format_os_error(error.os_error))
+            return TransportFailure(f"could not connect ({reason})", sent=False)
+        case aiohttp.ClientHttpProxyError():
+            is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            return TransportFailure(f"the proxy answered {error.status}", sent=False, retryable=is_retryable)
+        case _:
+            return TransportFailure(f"could not connect ({details})", sent=False)
+
+
+def _map_response_error(error: Exception, details: str, seconds: float) -> TransportFailure:  # noqa: PLR0911 - one for each kind
+    """Return what an exception says that was raised after the request was sent, or while it was."""
+    match error:
+        case TimeoutError():
+            return make_timeout(seconds, sent=True)
+        case ResponseTooLargeError():
+            return TransportFailure(f"the response is {error}", sent=True, retryable=False, unexpected=True)
+        case HttpProcessingError() | aiohttp.ClientResponseError() if _HEADERS_TOO_LARGE_RE.match(error.message):
+            reason = f"the headers of the response are too large ({details})"
+            return TransportFailure(reason, sent=True, retryable=False, unexpected=True)
+        case HttpProcessingError() | aiohttp.ClientResponseError():
+            return TransportFailure(f"the response is not HTTP ({details})", sent=True)
+        case aiohttp.ClientPayloadError():
+            return TransportFailure(f"the response was cut off ({details})", sent=True)
+        case aiohttp.ClientError() | OSError() | aiohttp.EofStream():
+            return TransportFailure(f"the connection was lost ({details})", sent=True)
+        case _:
+            return TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False)
+
+
+def hide_frames(error: BaseException) -> None:
+    """Remove what leads from an exception to the frames of aiohttp: they show the key and the proxy's password."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    error.__suppress_context__ = False
+    if isinstance(error, aiohttp.ClientConnectorError):
+        hide_frames(error.os_error)
+
+
+def _shows_secrets(error: Exception, key: Secret) -> bool:
+    if isinstance(error, aiohttp.ClientResponseError):  # it holds the headers of the request
+        return True
+    text = repr((error, error.args, vars(error)))
+    return "BasicAuth(" in text or redact_userinfo(key.redact(text)) != text

@@ -1,0 +1,62 @@
+"""Whether requests can go over aiohttp's connector, or must go through its session."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Collection
+from functools import cache
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import DeflateBuffer
+
+_LOG = logging.getLogger("amp_exp_async")
+# A mock or an instrumentation replaces one of these functions of aiohttp's session.
+_SESSION_METHODS = ("request", "_request")
+_SESSION_FUNCTIONS = [getattr(aiohttp.ClientSession, name) for name in _SESSION_METHODS]
+_PROPERTY = None
+_NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
+    (aiohttp.BaseConnector, "connect", {"req", "traces", "timeout"}),
+    (aiohttp.ClientRequest, "__init__", {"method", "url", "headers", "ssl", "loop"}),
+    (aiohttp.StreamReader, "at_eof", ()),
+    (aiohttp.StreamReader, "readany", ()),
+    (DeflateBuffer, "__init__", {"max_decompress_size"}),  # otherwise a step of decompression has no bound
+    (ResponseHandler, "force_close", ()),
+    (ResponseHandler, "read", ()),
+    (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof"}),
+    (ResponseHandler, "should_close", _PROPERTY),
+)
+
+
+@cache
+def is_supported() -> bool:
+    """Return whether this release of aiohttp has what an `Exchange` needs, in the form that it needs."""
+    missing = [f"{owner.__name__}.{name}" for owner, name, form in _NEEDED if not _has(owner, name, form)]
+    missing += [f"an original ClientSession.{name}" for name in _SESSION_METHODS if not _is_original(name)]
+    if missing:
+        _LOG.debug("aiohttp %s has no %s. Requests use its session.", aiohttp.__version__, ", ".join(missing))
+    return not missing
+
+
+def is_observed(session: aiohttp.ClientSession) -> bool:
+    """Return whether a session is a substitute, or other code observes its requests or replaces them."""
+    return (
+        type(session) is not aiohttp.ClientSession
+        or [getattr(aiohttp.ClientSession, name) for name in _SESSION_METHODS] != _SESSION_FUNCTIONS
+        or bool(session.trace_configs)
+    )
+
+
+def _has(owner: type, name: str, parameters: Collection[str] | None) -> bool:
+    """Return whether a class has a property, or a method with at least these parameters."""
+    member = getattr(owner, name, None)
+    if parameters is _PROPERTY:
+        return isinstance(member, property)
+    return callable(member) and set(parameters) <= set(inspect.signature(member).parameters)
+
+
+def _is_original(name: str) -> bool:
+    """Return whether a method of aiohttp's session was its own when this module was imported."""
+    code = getattr(getattr(aiohttp.ClientSession, name), "__code__", None)
+    return code is not None and code.co_filename == inspect.getfile(aiohttp.client)

@@ -1,0 +1,118 @@
+"""One request and its response, over aiohttp's connector and protocol instead of its session.
+
+aiohttp resolves, connects, pools, limits, speaks TLS, decompresses and parses. This module sends each request once,
+bounds the response, and keeps the key out of local variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from amp_exp_async.config import Endpoint
+
+from .request import Request, Response
+
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class ResponseTooLargeError(Exception):
+    """A response is larger than the client accepts."""
+
+
+class Exchange:
+    """The exchange of requests and responses over the connections of one connector.
+
+    Args:
+        connector: makes and keeps the connections.
+        endpoint: the URL, and the key that is sent.
+        headers: the headers of every request, without the key.
+        ssl: as in aiohttp.
+        max_response_bytes: the maximum size of a response body after decompression.
+    """
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        endpoint: Endpoint,
+        headers: dict[str, str],
+        *,
+        ssl: ssl.SSLContext | aiohttp.Fingerprint | bool,
+        max_response_bytes: int,
+    ) -> None:
+        url = URL(endpoint.base_url, encoded=True)
+        self._connector = connector
+        self._key = endpoint.key
+        self._max_response_bytes = max_response_bytes
+        # What the connector needs to know of a request. It does not contain the key, so that no frame of aiohttp does.
+        self._destination = aiohttp.ClientRequest("GET", url, headers=headers, ssl=ssl, loop=asyncio.get_running_loop())
+        self._path = url.raw_path.rstrip("/")
+        self._header_lines = b"".join(
+            f"{name}: {value}\r\n".encode() for name, value in self._destination.headers.items()
+        )
+        self._header_lines += f"Authorization: Bearer {endpoint.key.reveal()}\r\n".encode()
+
+    async def send(self, request: Request, limits: aiohttp.ClientTimeout) -> Response:
+        """Send a request once, and return the complete response.
+
+        Args:
+            request: the request.
+            limits: the time to connect. The caller bounds the rest.
+
+        Raises:
+            ResponseTooLargeError: If the body is larger than allowed.
+            aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError: If no complete response arrives.
+        """
+        connection = await self._connector.connect(self._destination, [], limits)
+        protocol: Any = connection.protocol
+        transport: Any = connection.transport
+        try:
+            protocol.set_response_params(skip_payload=request.method == "HEAD", read_until_eof=True)
+            transport.write(self._encode(request))
+            message, payload = await protocol.read()
+            while 100 <= message.code < 200 and message.code != HTTPStatus.SWITCHING_PROTOCOLS:
+                message, payload = await protocol.read()
+            body = await read_body(payload, self._max_response_bytes)
+            if message.code == HTTPStatus.REQUEST_TIMEOUT or transport.get_write_buffer_size():
+                protocol.force_close()  # the server does not wait for what is still to be sent
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()
+        return Response(request, message.code, message.headers, body, self._key)
+
+    def _encode(self, request: Request) -> bytes:
+        """Return the bytes of a request. They contain the key: do not keep them in a variable."""
+        body = request.body
+        if body is not None:
+            length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        elif request.method in _WITHOUT_BODY:
+            length = "\r\n"
+        else:
+            length = "Content-Length: 0\r\n\r\n"
+        line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n"
+        return b"".join((line.encode(), self._header_lines, length.encode(), body or b""))
+
+
+async def read_body(payload: aiohttp.StreamReader, max_bytes: int) -> bytes:
+    """Return the whole body of a response, decompressed.
+
+    Raises:
+        ResponseTooLargeError: If the body is larger than `max_bytes`.
+    """
+    # `StreamReader.read` would decompress without a bound, in one step of the event loop.
+    block = await payload.readany()
+    blocks, size = [block], len(block)
+    while size <= max_bytes and block and not payload.at_eof():
+        await asyncio.sleep(0)  # a block that only had to be decompressed comes without a wait
+        block = await payload.readany()
+        blocks.append(block)
+        size += len(block)
+    if size > max_bytes:
+        raise ResponseTooLargeError(f"larger than {max_bytes} bytes")
+    return b"".join(blocks)

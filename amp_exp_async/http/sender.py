@@ -1,0 +1,213 @@
+"""Single requests through aiohttp: over its connector, or through its session if that is the caller's or observed."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import aiohttp
+from multidict import CIMultiDict
+from yarl import URL
+
+from amp_exp_async._version import __version__
+from amp_exp_async.config import Endpoint
+from amp_exp_async.errors import ConfigurationError
+
+from .aiohttp_errors import FAILURES, hide_frames, map_exception
+from .aiohttp_support import is_observed, is_supported
+from .connector import CheckedConnector, was_connecting
+from .deadlines import CancelScope, connect_seconds
+from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
+from .exchange import Exchange, read_body
+from .options import HttpOptions
+from .request import Request, Response
+
+_CONTENT_TYPE = ("Content-Type",)
+_HEADERS = {"Accept": "application/json", "User-Agent": f"amp_exp_async/{__version__}"}
+_TURNS = 3  # of the event loop: to poll, to read, and to end a TLS connection
+
+
+@lru_cache(maxsize=16)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=None,  # `DeadlineTimer` takes a third of the time that the timer of aiohttp takes
+        connect=connect_seconds(seconds),
+        ceil_threshold=math.inf,  # otherwise aiohttp rounds up to a whole second, beyond the deadline
+    )
+
+
+class _Headers(CIMultiDict[str]):
+    """Headers that hide the key, because tracebacks may show local variables."""
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(self)}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("headers with a management API key cannot be pickled.")
+
+
+class RequestSender:
+    """A sender of single requests.
+
+    Args:
+        session: the session, from `create_session`. It is detached if the sender cannot be created.
+        endpoint: the URL and the key.
+        options: the options of the client.
+
+    Attributes:
+        session: the session.
+
+    Raises:
+        ConfigurationError: If this release of aiohttp cannot be kept from sending a request twice.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint, options: HttpOptions) -> None:
+        self.session = session
+        self._endpoint = endpoint
+        self._options = options
+        self._headers = _Headers({"Authorization": f"Bearer {endpoint.key.reveal()}", **_HEADERS})
+        self._body_headers = _Headers(self._headers)
+        self._body_headers["Content-Type"] = "application/json"
+        self._exchange = self._create_exchange()
+        if self._exchange is None:
+            try:
+                _stop_resending(session)
+            except ConfigurationError:
+                session.detach()
+                raise
+
+    def _create_exchange(self) -> Exchange | None:
+        """Return an exchange over the connections of our own session; None if requests must go through the session."""
+        session, options = self.session, self._options
+        if options.session is not None or self._proxy() or is_observed(session) or not is_supported():
+            return None
+        connector = session.connector
+        if connector is None:
+            return None
+        return Exchange(
+            connector, self._endpoint, _HEADERS, ssl=options.ssl, max_response_bytes=options.max_response_bytes
+        )
+
+    async def send(self, request: Request, scope: CancelScope, seconds: float) -> Response | TransportFailure:
+        """Send one request and read its response.
+
+        Args:
+            request: the request.
+            scope: is cancelled when the time is over.
+            seconds: the time, for messages.
+        """
+        sent = True
+        with scope:
+            try:
+                if self._exchange is None or is_observed(self.session):
+                    response = await self._request(request, seconds)
+                else:
+                    response = await self._exchange.send(request, _timeout(seconds))
+            except FAILURES as error:
+                return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                interruption = error
+            else:
+                return LOST_BY_SERVER if response.status == HTTPStatus.REQUEST_TIMEOUT else response
+            # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
+            sent = not was_connecting(interruption)
+            hide_frames(interruption)
+            raise shutdown_error(interruption) or interruption
+        return make_timeout(seconds, sent=sent)
+
+    async def _request(self, request: Request, seconds: float) -> Response:
+        """Send a request through the session, and return the complete response."""
+        _stop_resending(self.session)
+        if not request.idempotency.may_repeat:
+            # A connection that ended while the event loop was blocked is seen only if the loop reads it before.
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        response = await self.session.request(
+            request.method,
+            URL(self._endpoint.base_url + request.target, encoded=True),
+            data=request.body,
+            headers=self._headers if request.body is None else self._body_headers,
+            # Without a body, aiohttp would declare a stream of bytes.
+            skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
+            timeout=_timeout(seconds),
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self._proxy(),
+            ssl=self._options.ssl,
+        )
+        try:
+            body = await self._read(response)
+        except BaseException:
+            response.close()
+            raise
+        return Response(request, response.status, response.headers, body, self._endpoint.key)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        if not isinstance(response, aiohttp.ClientResponse):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return await response.read()  # a substitute in a test may only look like a response
+        body = await read_body(response.content, self._options.max_response_bytes)
+        response.release()
+        # `ClientResponse.read` would report this to the traces, and has no bound.
+        for trace in getattr(response, "_traces", ()):
+            await trace.send_response_chunk_received(response.method, response.url, body)
+        return body
+
+    def _proxy(self) -> str | None:
+        if self._options.proxy is not None:
+            return self._options.proxy.reveal()
+        # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
+        if not self._options.trust_env:
+            return None
+        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
+
+        parts = urlsplit(self._endpoint.base_url)
+        if proxy_bypass(parts.netloc):
+            return None
+        return getproxies().get(parts.scheme)
+
+
+def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+    """Return a session of our own, or a copy of the caller's.
+
+    Raises:
+        ConfigurationError: If the caller's session belongs to another event loop.
+    """
+    if options.session is None:
+        make_connector: Callable[..., aiohttp.TCPConnector]
+        make_connector = CheckedConnector if is_supported() else aiohttp.TCPConnector
+        return aiohttp.ClientSession(
+            connector=make_connector(limit=options.max_concurrency),
+            trace_configs=list(options.trace_configs or ()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+    if getattr(options.session, "_loop", loop) is not loop:
+        raise ConfigurationError(
+            "the session belongs to another event loop. Create it in the loop that uses the client."
+        )
+    # A shallow copy shares the caller's connector and settings, and does not change their session.
+    return copy.copy(options.session)
+
+
+def _stop_resending(session: aiohttp.ClientSession) -> None:
+    """Keep aiohttp from sending a request twice.
+
+    It resends an idempotent request by itself if a kept-alive connection drops. A removal by index would be applied
+    twice, and the second request would bypass the rate limiter. There is no public option.
+
+    Raises:
+        ConfigurationError: If this release of aiohttp cannot be kept from it.
+    """
+    # A substitute in a test may only look like a session.
+    is_session = isinstance(session, aiohttp.ClientSession)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if is_session and not hasattr(session, "_retry_connection"):
+        raise ConfigurationError(
+            f"aiohttp {aiohttp.__version__} has no attribute _retry_connection, so it may send a request "
+            "twice. Install a release of aiohttp that has it, such as 3.14.5, or a newer amp_exp_async."
+        )
+    session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

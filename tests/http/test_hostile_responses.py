@@ -1,0 +1,416 @@
+"""Responses that are too large, that nobody asked for, or that come at the wrong time."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+
+import aiohttp
+import brotli
+import pytest
+
+from amp_exp_async import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncExperimentClient,
+    OutcomeUnknownError,
+    RetryPolicy,
+    UnexpectedResponseError,
+)
+from tests.polling import eventually, wait_until
+from tests.reliability.raw_server import RawConnection, RawServer, Script, chunk, head, response
+
+pytestmark = pytest.mark.usefixtures("both_paths")
+
+KEY = "hostile-management-key"
+LIMIT = 100_000
+RETRY = RetryPolicy(max_attempts=3, backoff_base=0.0)
+Send = Callable[[RawConnection], Awaitable[None]]
+
+
+def client_of(server: RawServer, **options: Any) -> AsyncExperimentClient:
+    """Return a client that accepts responses up to `LIMIT`."""
+    values = {"rate_limit": None, "retry": RETRY, "max_response_bytes": LIMIT, "timeout": 20.0}
+    return AsyncExperimentClient(KEY, base_url=server.url, **values | options)
+
+
+def always(send: Send | bytes) -> Script:
+    """Answer every request of a connection in the same way."""
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            await (connection.send(send) if isinstance(send, bytes) else send(connection))
+
+    return serve
+
+
+def flag(id: str) -> bytes:
+    """Return a flag with this ID, as JSON."""
+    return b'{"id": "%s", "key": "k", "projectId": "1"}' % id.encode()
+
+
+async def _endless_chunks(connection: RawConnection) -> None:
+    await connection.send(head([("Transfer-Encoding", "chunked")]))
+    while True:
+        await connection.send(chunk(b" " * 10_000))
+
+
+async def _endless_until_closed(connection: RawConnection) -> None:
+    await connection.send(head())
+    while True:
+        await connection.send(b" " * 10_000)
+
+
+async def _declared(connection: RawConnection) -> None:
+    await connection.send(head([("Content-Length", str(10**12))]))
+    while True:
+        await connection.send(b" " * 10_000)
+
+
+async def _error_status(connection: RawConnection) -> None:
+    await connection.send(head([("Transfer-Encoding", "chunked")], status="400 Bad Request"))
+    while True:
+        await connection.send(chunk(b" " * 10_000))
+
+
+def _bomb(encoding: str, compress: Callable[[bytes], bytes]) -> Send:
+    async def send(connection: RawConnection) -> None:
+        await connection.send(response(body(), headers=[("Content-Encoding", encoding)]))
+
+    @cache
+    def body() -> bytes:
+        bomb = compress(bytes(1 << 28))
+        assert len(bomb) < 1 << 22
+        return bomb
+
+    return send
+
+
+ENDLESS: dict[str, Send] = {
+    "chunks": _endless_chunks,
+    "until closed": _endless_until_closed,
+    "declared": _declared,
+    "status 400": _error_status,
+    "gzip": _bomb("gzip", lambda data: gzip.compress(data, 1)),
+    "deflate": _bomb("deflate", lambda data: zlib.compress(data, 1)),
+    "br": _bomb("br", lambda data: brotli.compress(data, quality=1)),
+}
+
+
+@pytest.mark.parametrize("send", ENDLESS.values(), ids=ENDLESS)
+async def test_a_response_without_end(send: Send) -> None:
+    """It is read up to the limit, rejected by name, not requested again, and its connection is not used again."""
+    with RawServer(always(send)) as server:
+        async with client_of(server) as client:
+            with pytest.raises(UnexpectedResponseError, match=r"is larger than 100000 bytes") as caught:
+                await client.flags.get("1")
+            assert caught.value.attempts == 1
+            with pytest.raises(UnexpectedResponseError, match="The change may have been applied"):
+                await client.flags.edit("1", name="x")
+            with pytest.raises(OutcomeUnknownError) as unknown:
+                await client.flags.users.remove_at("1", "on", 0)
+            assert isinstance(unknown.value.__cause__, UnexpectedResponseError)
+    assert server.lines == [
+        "GET /api/1/flags/1",
+        "PATCH /api/1/flags/1",
+        "DELETE /api/1/flags/1/variants/on/users/0",
+    ]
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+async def test_a_bomb_does_not_block_the_event_loop(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step decompresses a bounded amount, and other tasks run between the steps."""
+    sizes: list[int] = []
+    feed = aiohttp.StreamReader.feed_data
+
+    def feed_data(stream: aiohttp.StreamReader, data: bytes, size: int = 0) -> bool:
+        sizes.append(len(data))
+        return feed(stream, data, size)
+
+    monkeypatch.setattr(aiohttp.StreamReader, "feed_data", feed_data)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    with RawServer(always(ENDLESS[encoding])) as server:
+        async with client_of(server, max_response_bytes=1 << 26) as client:
+            counting = asyncio.ensure_future(count())
+            with pytest.raises(UnexpectedResponseError, match="larger than"):
+                await client.flags.get("1")
+            counting.cancel()
+    assert max(sizes) <= 1 << 20
+    assert 1 << 26 < sum(sizes) < 1 << 27
+    assert turns > (1 << 26) / (1 << 22)
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+@pytest.mark.parametrize("excess", [0, 1])
+async def test_the_limit_is_exact(encoding: str, excess: int) -> None:
+    """A body of the maximum size is accepted, and one more byte is rejected; what counts is its decompressed size."""
+    body = b'"' + b"x" * (LIMIT + excess - 2) + b'"'
+    headers = [("Content-Encoding", encoding)] if encoding else []
+    answer = response(gzip.compress(body) if encoding else body, headers=headers)
+    with RawServer(always(answer)) as server:
+        async with client_of(server) as client:
+            if excess:
+                with pytest.raises(UnexpectedResponseError, match="larger than"):
+                    await client.request("GET", "/x")
+            else:
+                assert len(await client.request("GET", "/x")) == LIMIT - 2
+                assert len(await client.request("GET", "/x")) == LIMIT - 2
+                assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[("X", "y" * 9_000)], [("y" * 9_000, "X")], [(f"X-{number}", "y") for number in range(200)]],
+    ids=["long value", "long name", "many"],
+)
+async def test_too_large_headers(fields: list[tuple[str, str]]) -> None:
+    """They are rejected by name, and the request is not sent again: the next response would be the same."""
+    with RawServer(always(response(headers=fields))) as server:
+        async with client_of(server) as client:
+            for call in (client.flags.get("1"), client.flags.edit("1", name="x")):
+                with pytest.raises(UnexpectedResponseError, match="the headers of the response are too large"):
+                    await call
+            with pytest.raises(OutcomeUnknownError, match="headers of the response are too large"):
+                await client.flags.users.remove_at("1", "on", 0)
+    assert len(server.requests) == 3
+
+
+async def test_a_response_that_nobody_asked_for() -> None:
+    """It is not taken for the answer to the next request."""
+    strays = 0
+
+    async def serve(connection: RawConnection) -> None:
+        nonlocal strays
+        while (request := await connection.read_request()) is not None:
+            id = request.target.rpartition("/")[2]
+            await connection.send(response(flag(id)))
+            if id == "1":
+                await connection.send(response(flag("666")))
+                strays += 1
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            for number, id in enumerate(["1", "2", "3"] * 2):
+                assert (await client.flags.get(id)).id == id
+                await eventually(lambda: strays == 1 + number // 3)  # noqa: B023 - awaited at once
+                await asyncio.sleep(0.05)
+    assert server.connections == 3
+
+
+@pytest.mark.parametrize("blocks", [True, False], ids=["event loop blocked", "event loop free"])
+async def test_a_stray_success_is_not_that_of_a_write(blocks: bool) -> None:
+    """A write is not sent over a connection with an unread success, but over another one, and arrives."""
+    strays = 0
+
+    async def serve(connection: RawConnection) -> None:
+        nonlocal strays
+        while (request := await connection.read_request()) is not None:
+            await connection.send(response(flag("1") if request.method == "GET" else "OK"))
+            if request.method == "GET":
+                await connection.send(response("OK"))
+                strays += 1
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            await client.flags.get("1")
+            if blocks:
+                block(lambda: strays == 1)
+            else:
+                await eventually(lambda: strays == 1)
+                await asyncio.sleep(0.1)
+            await client.flags.users.remove_at("1", "on", 0)
+    assert [(request.method, request.connection) for request in server.requests] == [("GET", 0), ("DELETE", 1)]
+
+
+def block(condition: Callable[[], bool]) -> None:
+    """Block the event loop until something has happened on the server, and has reached this machine's sockets."""
+    wait_until(condition)
+    time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", range(8))
+async def test_a_creation_after_the_event_loop_was_blocked(number: int) -> None:
+    """A connection that the server has closed meanwhile is not used, so the creation arrives."""
+    created = b'{"id": "%d", "url": "https://host"}' % number
+
+    async def serve(connection: RawConnection) -> None:
+        while (request := await connection.read_request()) is not None:
+            await connection.send(response(created if request.method == "POST" else b'{"flags": []}'))
+            if request.method == "GET":
+                return  # closes the connection
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            await client.flags.list()
+            block(lambda: server.open_connections == 0)
+            assert (await client.flags.create(project_id="1", key="k")).id == str(number)
+    assert server.lines == ["GET /api/1/flags", "POST /api/1/flags"]
+
+
+async def test_a_server_that_speaks_first() -> None:
+    """Nothing was sent to it: its words are not the answer to a request."""
+
+    async def serve(connection: RawConnection) -> None:
+        await connection.send(response("OK"))
+        while await connection.read_request() is not None:
+            pass
+
+    with RawServer(serve) as server:
+        async with client_of(server, timeout=1.0) as client:
+            connector = client._transport.session.open().connector
+            assert isinstance(connector, aiohttp.TCPConnector)
+            create = connector._create_connection
+
+            async def create_slowly(*args: Any) -> Any:
+                protocol = await create(*args)
+                await asyncio.sleep(0.1)  # the words arrive before the request is sent
+                return protocol
+
+            connector._create_connection = create_slowly  # type: ignore[method-assign]
+            with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
+                await client.flags.users.remove_at("1", "on", 0)
+            assert (caught.value.sent, caught.value.attempts) == (False, 3)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_408_is_a_lost_connection(closes: bool) -> None:
+    """It does not say whether the request arrived: what may be repeated is, over another connection."""
+    fields = [("Connection", "close")] if closes else []
+    timeout = response("late", status="408 Request Timeout", headers=fields)
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            await connection.send(response("OK") if len(server.requests) == 3 else timeout)
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            await client.flags.edit("1", name="x")
+            assert server.connections == 3 if closes else server.connections >= 1
+            server.requests.clear()
+            with pytest.raises(OutcomeUnknownError, match="408"):
+                await client.flags.users.remove_at("1", "on", 0)
+            server.requests.clear()
+            policy = RetryPolicy(max_attempts=2, backoff_base=0.0)
+            with pytest.raises(APIConnectionError, match="answered 408") as caught:
+                await client.with_options(retry=policy).flags.get("1")
+            assert caught.value.attempts == 2
+
+
+@pytest.mark.parametrize("stage", ["head", "body", "connecting"])
+async def test_a_cancelled_request_ends_its_connection(stage: str) -> None:
+    """Nothing of it is left: no connection, no permit and no response that could be taken for another one."""
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            if stage == "body":
+                await connection.send(response(flag("1"))[:-1])
+            await connection.wait_closed()
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            connector = client._transport.session.open().connector
+            assert connector is not None
+            for _ in range(3):
+                call = asyncio.ensure_future(client.flags.get("1"))
+                if stage == "connecting":
+                    await asyncio.sleep(0)
+                else:
+                    await eventually(lambda: bool(server.requests))
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                server.requests.clear()
+                assert (connector._acquired, dict(connector._conns)) == (set(), {})
+            await eventually(lambda: server.open_connections == 0)
+
+
+SHAPES: dict[str, bytes] = {
+    "chunks": head([("Transfer-Encoding", "chunked")]) + chunk(flag("1")[:9]) + chunk(flag("1")[9:]) + chunk(b""),
+    "until closed": head() + flag("1"),
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n" + flag("1"),
+    "information first": head(status="103 Early Hints") + head(status="102 Processing") + response(flag("1")),
+    "gzip": response(gzip.compress(flag("1")), headers=[("Content-Encoding", "gzip")]),
+    "br": response(brotli.compress(flag("1")), headers=[("Content-Encoding", "br")]),
+    "connection closed": response(flag("1"), headers=[("Connection", "close")]),
+}
+
+
+@pytest.mark.parametrize("answer", SHAPES.values(), ids=SHAPES)
+async def test_shapes_of_a_response(answer: bytes) -> None:
+    """Every form of HTTP/1 is read to its end."""
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            await connection.send(answer)
+            if b"Content-Length" not in answer and b"chunked" not in answer:
+                return
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            for _ in range(2):
+                assert (await client.flags.get("1")).id == "1"
+
+
+@pytest.mark.parametrize(
+    "status", ["204 No Content", "304 Not Modified", "101 Switching Protocols", "099 Low", "999 High"]
+)
+async def test_statuses_without_a_body(status: str) -> None:
+    """They end, as a success or as an error of the library."""
+    with RawServer(always(head(status=status))) as server:
+        async with client_of(server, timeout=2.0, retry=RetryPolicy(max_attempts=1)) as client:
+            call = client.flags.edit("1", name="x")
+            if status.startswith("204"):
+                await call
+            else:
+                with pytest.raises((APIStatusError, APIConnectionError, UnexpectedResponseError)):
+                    await call
+
+
+async def test_endless_information() -> None:
+    """Provisional responses without end are cut off by the timeout."""
+
+    async def send(connection: RawConnection) -> None:
+        while True:
+            await connection.send(head(status="100 Continue") * 100)
+
+    with RawServer(always(send)) as server:
+        async with client_of(server, timeout=0.5, retry=RetryPolicy(max_attempts=1)) as client:
+            with pytest.raises(APITimeoutError):
+                await client.flags.get("1")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_an_answer_before_the_request_is_complete() -> None:
+    """The rest of the request is not taken for the next one: its connection is not used again."""
+
+    async def serve(connection: RawConnection) -> None:
+        if connection.number == 0:
+            await connection._reader.readuntil(b"\r\n\r\n")
+            await connection.send(response("too large", status="413 Payload Too Large"))
+            await asyncio.sleep(0.2)
+            await connection.wait_closed()
+        while await connection.read_request() is not None:
+            await connection.send(response(flag("1")))
+
+    with RawServer(serve) as server:
+        async with client_of(server) as client:
+            with pytest.raises(APIStatusError) as caught:
+                await client.request("PATCH", "/flags/1", json={"description": "x" * 20_000_000})
+            assert caught.value.status == 413
+            assert (await client.flags.get("1")).id == "1"
+    assert server.connections == 2
