@@ -13,9 +13,8 @@ from urllib.parse import unquote
 
 import attrs
 
+from amp_exp_async import lazy_bulk, serialization, validation
 from amp_exp_async import lazy_manifests as manifests
-from amp_exp_async import serialization, validation
-from amp_exp_async.bulk import AsyncBulkRun, KindName, OnError, Operations
 from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import (
@@ -301,12 +300,12 @@ class AsyncExperimentClient(AsyncClient):
 
     def bulk(
         self,
-        operations: Operations,
+        operations: lazy_bulk.Operations,
         *,
         journal: str | os.PathLike[str] | None = None,
         fsync: bool = False,
-        on_error: OnError = "continue",
-    ) -> AsyncBulkRun:
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Run many operations, and yield their outcomes as they finish.
 
         Operations on one flag run in their order. Operations on different flags run concurrently, within the rate
@@ -338,11 +337,11 @@ class AsyncExperimentClient(AsyncClient):
                     print(outcome.operation, outcome.error)
             print(run.summary)
         """
-        return AsyncBulkRun(
+        return lazy_bulk.AsyncBulkRun(
             self._transport, operations, resources=flag_resources, journal=journal, fsync=fsync, on_error=on_error
         )
 
-    async def history(self, kind: KindName, id: str) -> list[VersionChange]:
+    async def history(self, kind: lazy_bulk.KindName, id: str) -> list[VersionChange]:
         """Return who changed a flag or experiment, what and when: `GET /{kind}/{id}/versions`, one request.
 
         Args:
@@ -363,7 +362,7 @@ class AsyncExperimentClient(AsyncClient):
         return version_changes(await self._flag_resource(kind).versions.list(id))
 
     async def restore_version(
-        self, kind: KindName, id: str, version: int | str, *, dry_run: bool = False
+        self, kind: lazy_bulk.KindName, id: str, version: int | str, *, dry_run: bool = False
     ) -> RestoreResult[FlagConfig]:
         """Restore a flag or experiment to a version, by a guarded edit of all fields that an edit can set.
 
@@ -393,7 +392,7 @@ class AsyncExperimentClient(AsyncClient):
         resource = self._flag_resource(kind)
         return await restore_version(resource, id, version, dry_run=validation.boolean("dry_run", dry_run))
 
-    def _flag_resource(self, kind: KindName) -> AsyncFlags | AsyncExperiments:
+    def _flag_resource(self, kind: lazy_bulk.KindName) -> AsyncFlags | AsyncExperiments:
         validation.one_of("flags", "experiments")("kind", kind)
         return self.flags if kind == "flags" else self.experiments
 
@@ -469,7 +468,7 @@ class AsyncExperimentClient(AsyncClient):
 
     def apply(
         self, plan: manifests.Plan, *, journal: str | os.PathLike[str] | None = None, fsync: bool = False
-    ) -> AsyncBulkRun:
+    ) -> lazy_bulk.AsyncBulkRun:
         """Apply a plan, and yield the outcomes of its steps as they finish.
 
         Everything that the plan concerns is read again first. If any of it has changed, nothing is written. The steps

@@ -9,6 +9,7 @@ from .operations import (
     CreateVariant,
     Edit,
     EditVariant,
+    InclusionOperation,
     InclusionRequest,
     KindName,
     Operation,
@@ -23,7 +24,7 @@ from .operations import (
 from .protocols import FlagResource, ResourceFactory, Resources
 from .results import BulkSummary, Outcome, Progress
 from .run import AsyncBulkRun, OnError
-from .source import Operations
+from .source import Operations, is_file, read_ids
 
 __all__ = [
     "AddCohorts",
@@ -37,6 +38,7 @@ __all__ = [
     "Edit",
     "EditVariant",
     "FlagResource",
+    "InclusionOperation",
     "InclusionRequest",
     "KindName",
     "OnError",
@@ -53,4 +55,6 @@ __all__ = [
     "ReplaceUsers",
     "ResourceFactory",
     "Resources",
+    "is_file",
+    "read_ids",
 ]

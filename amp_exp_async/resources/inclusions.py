@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from abc import ABC, abstractmethod
@@ -9,28 +10,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from amp_exp_async import serialization, validation
-from amp_exp_async.bulk import (
-    AddCohorts,
-    AddUsers,
-    AsyncBulkRun,
-    OnError,
-    Operations,
-    RemoveCohorts,
-    RemoveUsers,
-    ReplaceCohorts,
-    ReplaceUsers,
-    ResourceFactory,
-)
-from amp_exp_async.bulk.operations import InclusionOperation
-from amp_exp_async.bulk.source import File, is_file, read_ids
+from amp_exp_async import lazy_bulk, serialization, validation
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
 
 from .base import Collection, CollectionResource, operation
 
-Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | File
+Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | os.PathLike[str] | io.TextIOBase
 """IDs; or a file (its path, or open) with one ID per line. Blank lines and lines that begin with `#` are skipped."""
 JournalPath: TypeAlias = str | os.PathLike[str]
 
@@ -47,7 +34,9 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
         resources: makes the resources that bulk runs use.
     """
 
-    def __init__(self, transport: Transport, collection: Collection[FlagConfig], resources: ResourceFactory) -> None:
+    def __init__(
+        self, transport: Transport, collection: Collection[FlagConfig], resources: lazy_bulk.ResourceFactory
+    ) -> None:
         super().__init__(transport, collection)
         self._resources = resources
 
@@ -76,17 +65,19 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
 
     def _run(
         self,
-        make: type[InclusionOperation],
+        make: type[lazy_bulk.InclusionOperation],
         id: str,
         variant: str,
         ids: Ids,
         *,
         journal: JournalPath | None,
-        on_error: OnError,
-    ) -> AsyncBulkRun:
+        on_error: lazy_bulk.OnError,
+    ) -> lazy_bulk.AsyncBulkRun:
         """Return the run of an operation on IDs of any number."""
         operations = _operations(make, (self._collection.name, id, variant), ids)
-        return AsyncBulkRun(self._transport, operations, resources=self._resources, journal=journal, on_error=on_error)
+        return lazy_bulk.AsyncBulkRun(
+            self._transport, operations, resources=self._resources, journal=journal, on_error=on_error
+        )
 
 
 class AsyncUsers(_Inclusions):
@@ -169,8 +160,14 @@ class AsyncUsers(_Inclusions):
         return not await self._read(id, variant, write)
 
     def add_many(
-        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        users: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Include users or devices: read the list, and send the IDs that are not included yet in one request.
 
         If the variant would include more than 2,000 IDs, none is added.
@@ -191,11 +188,17 @@ class AsyncUsers(_Inclusions):
         Example:
             `summary = await client.flags.users.add_many("123", "on", pathlib.Path("ids.txt"))`
         """
-        return self._run(AddUsers, id, variant, users, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.AddUsers, id, variant, users, journal=journal, on_error=on_error)
 
     def remove_many(
-        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        users: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Remove users or devices by ID: read the list, and remove the included IDs, 100 per request.
 
         Args:
@@ -211,11 +214,17 @@ class AsyncUsers(_Inclusions):
         Raises:
             InvalidInputError: If an argument breaks a rule. Nothing was sent.
         """
-        return self._run(RemoveUsers, id, variant, users, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.RemoveUsers, id, variant, users, journal=journal, on_error=on_error)
 
     def replace(
-        self, id: str, variant: str, users: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        users: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Make a variant include exactly these users and devices: read the list, and send the difference.
 
         Args:
@@ -232,7 +241,7 @@ class AsyncUsers(_Inclusions):
             InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
                 read, by the operation.
         """
-        return self._run(ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
 
 
 class AsyncCohorts(_Inclusions):
@@ -280,8 +289,14 @@ class AsyncCohorts(_Inclusions):
         await self._send_change(self.remove, fields, id, variant)
 
     def add_many(
-        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        cohorts: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Include cohorts: read the list, and send the cohorts that are not included yet.
 
         Args:
@@ -297,11 +312,17 @@ class AsyncCohorts(_Inclusions):
         Raises:
             InvalidInputError: If an argument breaks a rule. Nothing was sent.
         """
-        return self._run(AddCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.AddCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
 
     def remove_many(
-        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        cohorts: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Remove cohorts by ID: read the list, and remove the included cohorts, 100 per request.
 
         Args:
@@ -317,11 +338,17 @@ class AsyncCohorts(_Inclusions):
         Raises:
             InvalidInputError: If an argument breaks a rule. Nothing was sent.
         """
-        return self._run(RemoveCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.RemoveCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
 
     def replace(
-        self, id: str, variant: str, cohorts: Ids, *, journal: JournalPath | None = None, on_error: OnError = "continue"
-    ) -> AsyncBulkRun:
+        self,
+        id: str,
+        variant: str,
+        cohorts: Ids,
+        *,
+        journal: JournalPath | None = None,
+        on_error: lazy_bulk.OnError = "continue",
+    ) -> lazy_bulk.AsyncBulkRun:
         """Make a variant include exactly these cohorts: read the list, and send the difference.
 
         Args:
@@ -338,16 +365,18 @@ class AsyncCohorts(_Inclusions):
             InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
                 read, by the operation.
         """
-        return self._run(ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+        return self._run(lazy_bulk.ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
 
 
-def _operations(cls: type[InclusionOperation], target: tuple[str, str, str], ids: Ids) -> Operations:
+def _operations(
+    cls: type[lazy_bulk.InclusionOperation], target: tuple[str, str, str], ids: Ids
+) -> lazy_bulk.Operations:
     """Return the operations on IDs of any number: removals in parts, other operations as one."""
-    make = cast("Callable[..., InclusionOperation]", cls)
+    make = cast("Callable[..., lazy_bulk.InclusionOperation]", cls)
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     validate = validation.listed_id if cls.action == "add" else validation.existing_id
     values: Iterable[str] | AsyncIterable[str]
-    values = list(read_ids(ids, validate)) if is_file(ids) else cast("Iterable[str]", ids)
+    values = list(lazy_bulk.read_ids(ids, validate)) if lazy_bulk.is_file(ids) else cast("Iterable[str]", ids)
     if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeGuard, TypeVar
 
-from amp_exp_async.bulk import AsyncBulkRun, BulkSummary, Outcome, Progress
+from amp_exp_async import lazy_bulk
 from amp_exp_async.models import UNSET, UnsetType
 
 from .base import SyncResource, name_class
@@ -46,13 +46,13 @@ class BulkRun:
     Raises while it is read: the errors of `AsyncBulkRun`.
     """
 
-    def __init__(self, run: AsyncBulkRun, portal: BlockingPortal, source: CallerThreadSource | None) -> None:
+    def __init__(self, run: lazy_bulk.AsyncBulkRun, portal: BlockingPortal, source: CallerThreadSource | None) -> None:
         self._run = run
         self._portal = portal
         self._source = source
-        self._unread: deque[Outcome] = deque()
+        self._unread: deque[lazy_bulk.Outcome] = deque()
 
-    def __iter__(self) -> Generator[Outcome, None, None]:
+    def __iter__(self) -> Generator[lazy_bulk.Outcome, None, None]:
         """Yield the outcomes as operations finish."""
         pid = self._portal.pid
         token = _Token()
@@ -72,19 +72,19 @@ class BulkRun:
             elif pid == self._portal.pid:
                 self.close()
 
-    def wait(self) -> BulkSummary:
+    def wait(self) -> lazy_bulk.BulkSummary:
         """Run all operations and return the summary."""
         for _ in self:
             pass
         return self.summary
 
     @property
-    def summary(self) -> BulkSummary:
+    def summary(self) -> lazy_bulk.BulkSummary:
         """The counts of outcomes so far, those that were not iterated yet included."""
         return self._run.summary
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> lazy_bulk.Progress:
         """The progress so far. Reading it is cheap, also from another thread."""
         return self._run.progress
 
@@ -140,9 +140,9 @@ class BulkRun:
         self.close()
 
     def __repr__(self) -> str:
-        return repr(self._run).replace(AsyncBulkRun.__name__, BulkRun.__name__)
+        return repr(self._run).replace(lazy_bulk.AsyncBulkRun.__name__, BulkRun.__name__)
 
-    def _next(self) -> list[Outcome] | None:
+    def _next(self) -> list[lazy_bulk.Outcome] | None:
         """Return the next outcomes: an empty list at the end, None if more operations are to be read first."""
         self._run.mark_started()
         if self._source is None:
@@ -198,7 +198,7 @@ class CallerThreadSource:
             self._ended, self._error = True, error
         return items
 
-    async def outcomes(self, run: AsyncBulkRun, items: list[Any]) -> list[Outcome] | None:
+    async def outcomes(self, run: lazy_bulk.AsyncBulkRun, items: list[Any]) -> list[lazy_bulk.Outcome] | None:
         """Take the items, and wait for outcomes or until more items are wanted. For the event loop."""
         self._items.extend(items)
         if self._arrived is not None and not self._arrived.done() and (self._items or self._ended):
@@ -215,13 +215,13 @@ class CallerThreadSource:
 
 
 def as_sync_run(
-    method: Callable[Concatenate[A, P], AsyncBulkRun],
+    method: Callable[Concatenate[A, P], lazy_bulk.AsyncBulkRun],
 ) -> Callable[Concatenate[SyncResource[A], P], BulkRun]:
     """Return the blocking form of a method that returns an `AsyncBulkRun`."""
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> BulkRun:
-        start: Callable[..., AsyncBulkRun] = method
+        start: Callable[..., lazy_bulk.AsyncBulkRun] = method
         sources: list[CallerThreadSource] = []
 
         def wrap_iterator(value: object) -> object:
