@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Unbuilt:
+class Unbuilt(Generic[T_co]):
     """A decoded object, already checked, that a model can be built from."""
 
     __slots__ = ()
 
-    def build(self) -> Any:
+    def build(self) -> T_co:
         """Return the model."""
         raise NotImplementedError
 
@@ -27,17 +28,19 @@ class NestedField:
 
     def __init__(self, slot: Any) -> None:
         self.slot = slot
+        self._get = slot.__get__
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        value = self.slot.__get__(instance)
-        if isinstance(value, Unbuilt):
+        value = self._get(instance)
+        if value.__class__ is list:
+            if value and isinstance(value[0], Unbuilt):
+                # Another thread may be building the same list.
+                value[:] = [item.build() if isinstance(item, Unbuilt) else item for item in value]
+        elif isinstance(value, Unbuilt):
             value = value.build()
             self.slot.__set__(instance, value)
-        elif value.__class__ is list and value and isinstance(value[0], Unbuilt):
-            # Another thread may be building the same list.
-            value[:] = [item.build() if isinstance(item, Unbuilt) else item for item in value]
         return value
 
     def __set__(self, instance: object, value: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import msgspec
@@ -33,16 +34,21 @@ def loads(body: bytes | str) -> Any:
         return _loads_exactly(data)
 
 
-def dumps(value: Any, option: int = 0) -> bytes:
+def dumps(value: Any, option: int = 0, default: Callable[[Any], Any] | None = None) -> bytes:
     """Return the JSON text of a value, with the options of orjson for sorted keys and for indentation.
+
+    Args:
+        value: the value.
+        option: the options.
+        default: converts a value that is not JSON, or raises `TypeError`.
 
     Raises:
         TypeError: If the value is not JSON.
     """
     try:
-        return orjson.dumps(value, option=option)
+        return orjson.dumps(value, default, option)
     except TypeError:
-        return _dumps_exactly(value, option)
+        return _dumps_exactly(value, option, default)
 
 
 def _loads_exactly(data: bytes) -> Any:
@@ -52,11 +58,12 @@ def _loads_exactly(data: bytes) -> Any:
         raise ValueError("too many levels of nesting") from None
 
 
-def _dumps_exactly(value: Any, option: int) -> bytes:
+def _dumps_exactly(value: Any, option: int, default: Callable[[Any], Any] | None) -> bytes:
     is_indented = bool(option & orjson.OPT_INDENT_2)
     text = json.dumps(
         value,
         allow_nan=False,
+        default=default,
         sort_keys=bool(option & orjson.OPT_SORT_KEYS),
         indent=2 if is_indented else None,
         separators=None if is_indented else (",", ":"),

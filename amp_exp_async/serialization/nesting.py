@@ -11,13 +11,7 @@ MAX_DEPTH = 200
 
 _STRINGS_RE = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _OTHER_BYTES = bytes(set(range(256)) - set(b"[]{}"))
-_NO_BEGINNINGS = bytes(set(range(256)) - set(b"[{"))
 _STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
-
-
-def may_be_too_deep(body: bytes) -> bool:
-    """Return whether a text has so many arrays and objects that it can be too deep, which few have."""
-    return len(body.translate(None, _NO_BEGINNINGS)) > MAX_DEPTH
 
 
 def is_too_deep(document: Any) -> bool:
