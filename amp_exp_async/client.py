@@ -367,8 +367,8 @@ class AsyncExperimentClient(AsyncClient):
         """Restore a flag or experiment to a version, by a guarded edit of all fields that an edit can set.
 
         What an edit cannot set, such as variants, weights and deployments, does not change; the result lists its
-        differences. Fields that the version does not show do not change either. The service edits no archived flag: it
-        is un-archived before the edit and archived again after it, and serves users in between if it is enabled.
+        differences. Fields that the version does not show do not change either. The service edits no archived flag:
+        restore it first, with `restore`.
 
         Args:
             kind: `flags` or `experiments`.
@@ -380,7 +380,8 @@ class AsyncExperimentClient(AsyncClient):
             The differences, those that cannot be restored, and the flag or experiment as it was read last.
 
         Raises:
-            InvalidInputError: If target segments differ and one has a condition on a cohort. Nothing was written.
+            InvalidInputError: If the flag is archived and differs, or if target segments differ and one has a condition
+                on a cohort. Nothing was written.
             EditConflictError: If somebody else has changed the same fields.
             NotFoundError: If the flag, experiment or version does not exist.
 

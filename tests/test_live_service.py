@@ -217,13 +217,14 @@ def test_guarded_edits_that_archive(service: LiveService, kind: str) -> None:
 
 @KINDS
 def test_restoring_a_version_of_what_is_archived(service: LiveService, kind: str) -> None:
-    """Its fields are restored while it is not archived: versions do not say whether they were archived."""
+    """It is rejected before anything is written: what is un-archived for the edit would serve users."""
     id = service.add(kind, name="old")
     service.call(lambda client: getattr(client, kind).edit(id, name="new"))
     service.call(lambda client: getattr(client, kind).archive(id))
     service.emulator.requests.clear()
-    service.call(lambda client: client.restore_version(kind, id, 1))
-    assert service.edits == [{"archive": False}, {"name": "old"}, {"archive": True}]
+    with pytest.raises(InvalidInputError, match="is archived"):
+        service.call(lambda client: client.restore_version(kind, id, 1))
+    assert service.edits == []
 
 
 @KINDS

@@ -9,7 +9,7 @@ import attrs
 import typer
 from attrs import frozen
 
-from amp_exp_async import FlagConfig, VersionChange
+from amp_exp_async import FlagConfig, InvalidInputError, VersionChange
 
 from .context import CommandContext, command
 from .edits import (
@@ -272,8 +272,12 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        id = resolve(ctx.client, options.target(kind, flag)).id
-        preview = ctx.client.restore_version(kind.name, id, version, dry_run=True)
+        live = resolve(ctx.client, options.target(kind, flag))
+        try:
+            preview = ctx.client.restore_version(kind.name, live.id, version, dry_run=True)
+        except InvalidInputError:
+            require_editable(ctx, kind, live, ())
+            raise
         values = {name: change.after for name, change in preview.differences.items()}
         edited = attrs.evolve(preview.flag_config, **values)
         for change in rename_fields(preview.not_restorable).values():

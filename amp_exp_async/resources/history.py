@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 import attrs
 from attrs import frozen
 
+from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, Version
 
 from .diff import FieldChange, diff_flags
@@ -100,6 +102,16 @@ async def restore_version(
     restored = apply_version(live, desired)
     changed_fields(live, restored)  # a dry run rejects what the edit would reject
     differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
+    if differences and restored.deleted is True:
+        # It would have to be un-archived for the edit, and would serve users in between if it is enabled.
+        raise InvalidInputError(
+            subject=f"{type(live).__name__.lower()} {id}",
+            argument="id",
+            rule="is archived, and the service edits nothing that is archived",
+            consequence=NOTHING_WRITTEN,
+            advice="Restore it first.",
+            code_advice=f"Call {resource.collection.name}.restore({format_value(id)}).",
+        )
     if not dry_run:
-        live = await editor.write(id, live, restored, lift_archive=True)
+        live = await editor.write(id, live, restored)
     return RestoreResult(differences, remaining, live, dry_run)

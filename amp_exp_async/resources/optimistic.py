@@ -99,8 +99,6 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         base: FlagConfig,
         edited: Any,
         reapply: Callable[[Any], FlagConfig] | None = None,
-        *,
-        lift_archive: bool = False,
     ) -> FlagConfigT_co:
         """Write the fields that a changed copy changes, and return the flag as read afterwards.
 
@@ -109,7 +107,6 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             base: the flag as it was read.
             edited: the changed copy.
             reapply: makes the same change to a newer reading.
-            lift_archive: whether to restore an archived flag for the write, and to archive it again afterwards.
 
         Raises:
             InvalidInputError: If an edit cannot make the change.
@@ -128,7 +125,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             if not desired:
                 return live
             fields = validation.changes(editable_fields(base), desired)
-            await self._write_steps(id, _steps(fields, lift_archive=lift_archive and live.deleted is True))
+            await self._write_steps(id, _steps(fields))
             try:
                 return await self._verified(id, path, live, desired, reapply)
             except AmpExpError as error:
@@ -292,14 +289,14 @@ def _merge_live(path: str, base: FlagConfig, ours: Mapping[str, Any], live: Flag
     return desired
 
 
-def _steps(fields: Mapping[str, Any], *, lift_archive: bool) -> list[dict[str, Any]]:
+def _steps(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the edits to send: the service edits no archived flag, and refuses `archive` with other fields."""
     others = {name: value for name, value in fields.items() if name != "archive"}
     restore, archive = [{"archive": False}], [{"archive": True}]
     if not others:
         return [dict(fields)]
     if "archive" not in fields:
-        return [*restore, others, *archive] if lift_archive else [others]
+        return [others]
     return [others, *archive] if fields["archive"] else [*restore, others]
 
 

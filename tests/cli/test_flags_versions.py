@@ -89,3 +89,14 @@ def test_unknown_version(amp_exp: RunCommand, command: str, version: str, status
     """An unknown version gives one line."""
     result = amp_exp("flags", command, "1001", version)
     assert (result.status, result.out, result.err.count("\n")) == (status, "", 1)
+
+
+def test_restore_version_of_an_archived_flag(edited: Emulator, amp_exp: RunCommand) -> None:
+    """It is rejected, with the command that restores the flag first. Nothing is written."""
+    amp_exp("flags", "archive", "1001", "--yes")
+    edited.requests.clear()
+    for option in ("--yes", "--dry-run"):
+        result = amp_exp("flags", "restore-version", "1001", "1", option)
+        assert result.status == 2
+        assert "Restore it first: amp-exp flags restore 1001" in result.err
+    assert writes(edited) == []

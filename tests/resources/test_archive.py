@@ -88,39 +88,43 @@ async def test_a_guarded_edit_restores_first(kind: str, account: AsyncExperiment
 async def test_restoring_a_version_of_an_archived_flag(
     kind: Any, account: AsyncExperimentClient, live: Emulator
 ) -> None:
-    """A version does not say whether the flag was archived: it is restored for the write, and archived again."""
+    """It is rejected, in a dry run too: the flag would serve users while it is un-archived for the edit."""
     flags = getattr(account, kind)
     await flags.edit("1", name="new")
     await flags.archive("1")
     live.requests.clear()
-    restored = await account.restore_version(kind, "1", 1)
-    assert (restored.flag_config.name, restored.flag_config.deleted) == ("old", True)
-    assert patches(live) == [{"archive": False}, {"name": "old"}, {"archive": True}]
+    for dry_run in (True, False):
+        with pytest.raises(InvalidInputError) as caught:
+            await account.restore_version(kind, "1", 1, dry_run=dry_run)
+        assert str(caught.value) == (
+            f"{kind.removesuffix('s')} 1: is archived, and the service edits nothing that is archived. "
+            f'Nothing was written. Restore it first. Call {kind}.restore("1").'
+        )
+    assert patches(live) == []
+    await flags.restore("1")
+    assert (await account.restore_version(kind, "1", 1)).flag_config.name == "old"
+    await flags.archive("1")
+    assert (await account.restore_version(kind, "1", 1)).differences == {}
 
 
-async def test_the_last_step_of_restoring_a_version_fails(account: AsyncExperimentClient, live: Emulator) -> None:
-    """The error says that the flag is not archived again."""
-    await account.flags.edit("1", name="new")
-    await account.flags.archive("1")
-    live.inject(Fault.status(400), method="PATCH", nth=3)
+async def test_the_last_step_of_a_guarded_edit_fails(account: AsyncExperimentClient, live: Emulator) -> None:
+    """The error says which steps were written."""
+    live.inject(Fault.status(400), method="PATCH", nth=2)
     with pytest.raises(BadRequestError) as caught:
-        await account.restore_version("flags", "1", 1)
-    assert caught.value.__notes__ == ["Steps that were written: restore, edit name. Steps that remain: archive."]
+        await account.flags.guarded_edit("1", lambda flag: attrs.evolve(flag, name="new", deleted=True))
+    assert caught.value.__notes__ == ["Steps that were written: edit name. Steps that remain: archive."]
 
 
 def test_the_blocking_client_takes_the_same_steps() -> None:
-    """A guarded edit and the restoring of a version write `archive` alone."""
+    """A guarded edit writes `archive` alone, and the restoring of a version of what is archived is rejected."""
     with Emulator(strictness="live", per_second=None, per_day=None) as live:
         live.state.add_flag(id="2", key="archived", name="old", deleted=True)
         with ExperimentClient(live.api_key, base_url=live.base_url, rate_limit=None) as client:
             client.flags.guarded_edit("2", lambda flag: attrs.evolve(flag, name="new", deleted=False))
             client.flags.guarded_edit("2", lambda flag: attrs.evolve(flag, name="newer", deleted=True))
-            client.restore_version("flags", "2", 1)
-        assert patches(live) == [
-            *({"archive": False}, {"name": "new"}),
-            *({"name": "newer"}, {"archive": True}),
-            *({"archive": False}, {"name": "old"}, {"archive": True}),
-        ]
+            with pytest.raises(InvalidInputError, match="Restore it first"):
+                client.restore_version("flags", "2", 1)
+        assert patches(live) == [{"archive": False}, {"name": "new"}, {"name": "newer"}, {"archive": True}]
 
 
 async def test_the_first_step_fails(account: AsyncExperimentClient, live: Emulator) -> None:

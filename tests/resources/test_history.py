@@ -156,9 +156,13 @@ async def test_restoring_the_live_version(client: AsyncExperimentClient, emulato
 
 
 async def test_an_archived_flag_stays_archived(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """A version does not say whether the flag was archived."""
+    """A version does not say whether the flag was archived, so restoring one does not un-archive it."""
     write_elsewhere(emulator, id, deleted=True)
-    assert (await client.restore_version("flags", id, 1)).flag_config.deleted is True
+    before = len(emulator.requests)
+    with pytest.raises(InvalidInputError, match=r"is archived.*Nothing was written\."):
+        await client.restore_version("flags", id, 1)
+    assert {request.method for request in list(emulator.requests)[before:]} == {"GET"}
+    assert emulator.state.flag(id)["deleted"] is True
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
