@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -15,14 +16,15 @@ from amp_exp_async import (
     Deployment,
     ExperimentClient,
     FieldChange,
+    FlagConfig,
     InvalidInputError,
 )
 
 from .context import CommandContext, command
-from .edits import PendingEdit, apply_edits
+from .edits import PendingEdit, apply_edits, require_editable
 from .options import DryRun, IncludeArchived, ProjectFilter, Yes
 from .output import format_cell, format_value, printable, to_json
-from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE
+from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, FlagKind, TargetOptions, locate
 
 _OUTPUT_NAMES = {"label": "label", "archive": "archived"}
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
@@ -84,10 +86,13 @@ def _edit(
         raise InvalidInputError(
             f'--label: must consist of letters, digits, "_" and "-", got {format_value(label)}. Nothing was sent.'
         )
+    _change(ctx, id, {"label": label, "archive": archive}, dry_run=dry_run, yes=yes)
+
+
+def _change(ctx: CommandContext, id: str, desired: Mapping[str, Any], *, dry_run: bool, yes: bool = False) -> None:
     client = ctx.client
     deployment = _get(client, id)
     current = {"label": deployment.label, "archive": bool(deployment.deleted)}
-    desired = {"label": label, "archive": archive}
     changes: dict[str, Any] = {name: value for name, value in desired.items() if value not in {None, current[name]}}
     differences = [FieldChange(_OUTPUT_NAMES[name], current[name], value) for name, value in changes.items()]
     edit = PendingEdit(
@@ -98,6 +103,108 @@ def _edit(
     )
     question = "Archive this deployment?" if changes.get("archive") else None
     apply_edits(ctx, [edit], dry_run=dry_run, question=question, yes=yes)
+
+
+@command(app, "archive")
+def _archive(
+    ctx: CommandContext,
+    *,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Deployment ID.")],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Archive a deployment. Asks for confirmation.
+
+    Example: amp-exp deployments archive 1007
+    """
+    _change(ctx, id, {"archive": True}, dry_run=dry_run, yes=yes)
+
+
+@command(app, "restore")
+def _restore(
+    ctx: CommandContext,
+    *,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Deployment ID.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Restore a deployment from the archive.
+
+    Example: amp-exp deployments restore 1007
+    """
+    _change(ctx, id, {"archive": False}, dry_run=dry_run)
+
+
+@command(app, "add")
+def _add(
+    ctx: CommandContext,
+    *,
+    flag: AnyTarget,
+    deployment: Annotated[list[str], typer.Argument(metavar="DEPLOYMENT", help="IDs or labels of deployments.")],
+    options: TargetOptions,
+    dry_run: DryRun = False,
+) -> None:
+    """Assign a flag or experiment to deployments.
+
+    Example: amp-exp deployments add new-checkout web ios
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    require_editable(ctx, kind, found, ())
+    ids = [_find_id(ctx.client, name, found.project_id or None) for name in deployment]
+    assigned = list(found.deployments or ())
+    missing = [id for id in dict.fromkeys(ids) if id not in assigned]
+    resource = kind.resource(ctx.client).deployments
+    edit = _assignment(kind, found, [*assigned, *missing], lambda: resource.add(found.id, missing))
+    apply_edits(ctx, [edit], dry_run=dry_run)
+
+
+@command(app, "remove")
+def _remove(
+    ctx: CommandContext,
+    *,
+    flag: AnyTarget,
+    deployment: Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="ID or label of a deployment.")],
+    options: TargetOptions,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Remove a flag or experiment from a deployment, whose applications then no longer get it. Asks for confirmation.
+
+    Example: amp-exp deployments remove new-checkout ios
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    require_editable(ctx, kind, found, ())
+    id = _find_id(ctx.client, deployment, found.project_id or None)
+    left = [other for other in found.deployments or () if other != id]
+    resource = kind.resource(ctx.client).deployments
+    edit = _assignment(kind, found, left, lambda: resource.remove(found.id, id))
+    apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this deployment?", yes=yes)
+
+
+def _assignment(kind: FlagKind, flag: FlagConfig, deployments: list[str], apply: Callable[[], object]) -> PendingEdit:
+    change = FieldChange("deployments", list(flag.deployments or ()), deployments)
+    changes = {} if change.before == change.after else {"deployments": change}
+    identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "project_id": flag.project_id or None}
+    return PendingEdit(kind.label(flag), identity, changes, apply)
+
+
+def _find_id(client: ExperimentClient, name: str, project_id: str | None) -> str:
+    """Return the ID of the deployment with an ID or a label."""
+    deployments = [
+        deployment
+        for deployment in client.deployments.list(limit=PAGE_SIZE)
+        if project_id in {None, deployment.project_id or None} and not deployment.deleted
+    ]
+    matches = [item.id for item in deployments if item.id == name] or [
+        item.id for item in deployments if item.label == name
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise InvalidInputError(
+            f"several deployments are called {format_value(name)}: pass one of {', '.join(matches)}."
+        )
+    known = ", ".join(printable(item.label or item.id) for item in deployments) or "none"
+    raise InvalidInputError(f"no deployment {format_value(name)} in the project. Its deployments: {known}.")
 
 
 def _send(client: ExperimentClient, deployment: Deployment, changes: dict[str, Any]) -> None:

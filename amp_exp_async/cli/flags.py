@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import attrs
@@ -23,8 +26,9 @@ from .edits import (
     require_editable,
 )
 from .options import DryRun, IncludeArchived, OptionGroup, ProjectFilter, Yes
-from .output import format_cell, format_fields, printable, to_json
+from .output import format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
+from .times import parse_duration
 
 _FIRST_COLUMNS = {"id": "id", "project": "project_id", "key": "key", "enabled": "enabled"}
 _LAST_COLUMNS = {
@@ -36,6 +40,8 @@ _LAST_COLUMNS = {
 }
 _VERSION = typer.Argument(metavar="VERSION", min=1, help="Version number.")
 
+NewKey: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="New key: letters, digits, _ and -.")]
+NewProject: TypeAlias = Annotated[str, typer.Option("--project-id", metavar="ID", help="The project.")]
 Reason: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="Reason for the decision.")]
 
 
@@ -101,6 +107,70 @@ class ExperimentFilters(FlagFilters):
         return super().query | own
 
 
+class FindOptions(OptionGroup):
+    """Options that say which flags are found, and in which order.
+
+    Args:
+        prefix: the beginning of the keys, or a pattern with `*` and `?`; None for all.
+        tag: tags that all must have.
+        unchanged_for: the time without a change; None for any.
+        enabled: only enabled or only disabled ones; None for both.
+        sort: the order.
+        project_id: the project; None for all.
+        include_archived: whether to include archived ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        prefix: Annotated[
+            OptionalText,
+            typer.Option(metavar="PREFIX", help="Beginning of the key, or a pattern such as 'checkout-*'."),
+        ] = None,
+        tag: Annotated[
+            list[str] | None, typer.Option(metavar="TAG", help="With this tag. Repeatable: all of them.")
+        ] = None,
+        unchanged_for: Annotated[
+            OptionalText, typer.Option(metavar="TIME", help="Not changed for, such as 90d.")
+        ] = None,
+        enabled: Annotated[
+            bool | None, typer.Option("--enabled/--disabled", help="Only enabled or only disabled ones.")
+        ] = None,
+        sort: Annotated[
+            Literal["key", "name", "created", "modified", "rollout"], typer.Option(help="Order of the list.")
+        ] = "key",
+        project_id: ProjectFilter = None,
+        include_archived: IncludeArchived = False,
+    ) -> None:
+        self.filters = FlagFilters(project_id=project_id, include_archived=include_archived, enabled=enabled, tag=tag)
+        self._pattern = None if prefix is None else prefix if {"*", "?"} & set(prefix) else f"{prefix}*"
+        self._sort = _SORT_FIELDS[sort]
+        self._changed_before: datetime | None = None
+        if unchanged_for is not None:
+            self._changed_before = datetime.now(UTC) - parse_duration("--unchanged-for", unchanged_for)
+
+    def select(self, flags: Iterable[FlagConfig]) -> list[FlagConfig]:
+        """Return the flags that match, in order. Those without a value to sort by come last."""
+        found = sorted(filter(self._matches, self.filters.select(flags)), key=attrgetter("key"))
+        valued = [flag for flag in found if getattr(flag, self._sort)]
+        return sorted(valued, key=attrgetter(self._sort)) + [flag for flag in found if not getattr(flag, self._sort)]
+
+    def _matches(self, flag: FlagConfig) -> bool:
+        if self._pattern is not None and not fnmatchcase(flag.key, self._pattern):
+            return False
+        changed = flag.last_modified_at or flag.created_at
+        if self._changed_before is None:
+            return True
+        return changed < self._changed_before if changed else False
+
+
+_SORT_FIELDS = {
+    "key": "key",
+    "name": "name",
+    "created": "created_at",
+    "modified": "last_modified_at",
+    "rollout": "rollout_percentage",
+}
 _SWITCHES = (
     FlagSwitch("enable", "Enable {}", {"enabled": True}, "already enabled"),
     FlagSwitch("disable", "Disable {}", {"enabled": False}, "already disabled"),
@@ -112,6 +182,7 @@ _ARCHIVE = FlagSwitch("archive", "Archive {}", {"deleted": True}, "already archi
 def _make_app(kind: FlagKind) -> typer.Typer:
     app = typer.Typer(name=kind.name, help=f"Show and change {kind.name}.", no_args_is_help=True)
     _add_reading(app, kind)
+    _add_create(app, kind)
     _add_switches(app, kind)
     _add_edit(app, kind)
     _add_versions(app, kind)
@@ -133,6 +204,17 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
         def list_experiments(ctx: CommandContext, *, filters: ExperimentFilters) -> None:
             _list(ctx, kind, filters)
 
+    @command(
+        app,
+        "find",
+        help=f"Find {kind.name} by key, tag and age.\n\n"
+        f"Example: amp-exp {kind.name} find --prefix 'checkout-*' --unchanged-for 90d --sort modified",
+    )
+    def find(ctx: CommandContext, *, options: FindOptions) -> None:
+        resource = kind.resource(ctx.client)
+        flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
+        _show(ctx, kind, flags, show_archived=options.filters.include_archived)
+
     @command(app, "get", help=f"Show all fields of one {kind.noun}.")
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         ctx.result = to_json(load(ctx.client, options.target(kind, flag)))
@@ -141,13 +223,17 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
 
 
 def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
+    flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
+    _show(ctx, kind, flags, show_archived=filters.include_archived)
+
+
+def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[FlagConfig], *, show_archived: bool) -> None:
     columns = dict(_FIRST_COLUMNS)
-    if filters.include_archived:
+    if show_archived:
         columns["archived"] = "deleted"
     if kind is EXPERIMENTS:
         columns["delivery"] = "delivery_method"
     columns |= _LAST_COLUMNS
-    flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
     if ctx.json:
         ctx.result = [to_json(flag) for flag in flags]
     else:
@@ -159,6 +245,82 @@ def _format_row(flag: FlagConfig, fields: Sequence[str]) -> list[str]:
         format_cell([variant.key for variant in flag.variants or ()] if field == "variants" else getattr(flag, field))
         for field in fields
     ]
+
+
+class CreateOptions(OptionGroup):
+    """Options that set the fields of a new flag or experiment; None leaves a field to the service."""
+
+    def __init__(
+        self,
+        *,
+        name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
+        description: Annotated[OptionalText, typer.Option(help="Description shown in the app.")] = None,
+        variant: Annotated[
+            list[str] | None, typer.Option(metavar="KEY[=WEIGHT]", help="Variant, and its weight. Repeatable.")
+        ] = None,
+        deployment: Annotated[list[str] | None, typer.Option(metavar="ID", help="Deployment ID. Repeatable.")] = None,
+        evaluation_mode: Annotated[
+            Literal["local", "remote"] | None, typer.Option(help="Where variants are assigned.")
+        ] = None,
+        bucketing_key: Annotated[OptionalText, typer.Option(help="Property that determines a user's bucket.")] = None,
+    ) -> None:
+        variants = dict(_parse_variant(text) for text in variant or ())
+        weights = {key: weight for key, weight in variants.items() if weight is not None}
+        values = {
+            "name": name,
+            "description": description,
+            "variants": [{"key": key} for key in variants] or None,
+            "rollout_weights": weights or None,
+            "deployments": deployment,
+            "evaluation_mode": evaluation_mode,
+            "bucketing_key": bucketing_key,
+        }
+        self.values: dict[str, Any] = {field: value for field, value in values.items() if value is not None}
+
+
+def _parse_variant(text: str) -> tuple[str, int | None]:
+    key, equals, weight = text.partition("=")
+    if not equals:
+        return key, None
+    if not weight.isdigit():
+        raise InvalidInputError(f"--variant takes KEY or KEY=WEIGHT, such as on=1; got {format_value(text)}.")
+    return key, int(weight)
+
+
+def _add_create(app: typer.Typer, kind: FlagKind) -> None:
+    help = f"Create a disabled {kind.noun} and print its ID."
+    example = (
+        f"Example: amp-exp {kind.name} create new-price --project-id 123 --variant control=1 --variant treatment=1"
+    )
+
+    def create(ctx: CommandContext, key: str, project_id: str, values: Mapping[str, Any]) -> None:
+        resource = kind.resource(ctx.client)
+        with ctx.mutation(f"{kind.noun} {key}", "created"):
+            created = resource.create(project_id=project_id, key=key, **values)
+        ctx.result = to_json(created)
+        ctx.echo(created.id)
+
+    if kind is FLAGS:
+
+        @command(app, "create", help=f"{help}\n\n{example}")
+        def create_flag(ctx: CommandContext, *, key: NewKey, project_id: NewProject, fields: CreateOptions) -> None:
+            create(ctx, key, project_id, fields.values)
+
+    else:
+
+        @command(app, "create", help=f"{help}\n\n{example}")
+        def create_experiment(
+            ctx: CommandContext,
+            *,
+            key: NewKey,
+            project_id: NewProject,
+            fields: CreateOptions,
+            experiment_type: Annotated[
+                OptionalText, typer.Option(help="hypothesis-testing, no-harm, multi-arm-bandit, or another.")
+            ] = None,
+        ) -> None:
+            own = {} if experiment_type is None else {"experiment_type": experiment_type}
+            create(ctx, key, project_id, fields.values | own)
 
 
 def _add_switches(app: typer.Typer, kind: FlagKind) -> None:

@@ -24,8 +24,15 @@ _COMMANDS = (
     ("diff", "Show the changes that turn A into B.", "files"),
     ("flags", "Show and change flags.", "flags", "flags"),
     ("experiments", "Show and change experiments.", "flags", "experiments"),
+    ("variants", "Show and change the variants of a flag or experiment.", "variants"),
+    ("segments", "Show and change the target segments of a flag or experiment.", "segments"),
     ("deployments", "Show and change deployments.", "deployments"),
-    ("users", "Users and devices included in a variant by ID.", "users"),
+    ("mutexes", "Show and change mutex groups.", "groups", "mutexes"),
+    ("holdouts", "Show and change holdout groups.", "groups", "holdouts"),
+    ("log", "Show who changed what in all flags and experiments, newest first.", "log"),
+    ("api", "Send a request to an endpoint that has no command, and print the response.", "api"),
+    ("users", "Users and devices included in a variant by ID.", "inclusions", "users"),
+    ("cohorts", "Cohorts included in a variant by ID.", "inclusions", "cohorts"),
 )
 _NO_KEY_OPTION = (
     "--api-key does not exist, because the key would be visible to other users and saved in the shell history. "

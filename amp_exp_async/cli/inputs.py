@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 import sys
@@ -182,6 +183,44 @@ def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
     if not lines and not allow_empty:
         raise InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
     return UserIds(name, lines)
+
+
+def read_values(file: Path, column: str | None) -> list[str]:
+    """Return the distinct values in a file, or in standard input for `-`: one per line, or of one column of CSV.
+
+    Blank values, and lines that start with `#` in a file without columns, are ignored.
+
+    Args:
+        file: the file.
+        column: the column; None if the file has one value per line.
+
+    Raises:
+        InvalidInputError: If the file cannot be read, has no such column, or holds no values.
+    """
+    name = "standard input" if str(file) == STDIN else str(file)
+    lines = _read_lines(file, name)
+    values = (
+        (line.strip() for line in lines if not line.startswith("#")) if column is None else _column(lines, name, column)
+    )
+    distinct = list(dict.fromkeys(value for value in values if value))
+    if not distinct:
+        raise InvalidInputError(f"{name}: contains no values. Nothing was sent.")
+    return distinct
+
+
+def _column(lines: io.StringIO, name: str, column: str) -> Iterator[str]:
+    """Yield the values of a column of CSV."""
+    rows = csv.DictReader(lines, skipinitialspace=True)
+    if column not in (rows.fieldnames or ()):
+        known = ", ".join(map(format_value, rows.fieldnames or ())) or "none"
+        raise InvalidInputError(
+            f"{name}: has no column {format_value(column)}. Its columns: {known}. Nothing was sent."
+        )
+    try:
+        for row in rows:
+            yield (row[column] or "").strip()
+    except csv.Error as error:
+        raise InvalidInputError(f"{name}, line {rows.line_num}: is not CSV ({error}). Nothing was sent.") from error
 
 
 def email_warning(ids: Sequence[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -25,7 +25,9 @@ from .output import format_value, printable
 
 PAGE_SIZE = 1000
 
-_ID_OR_KEY = "ID or key. All-digit values are IDs; use --key to force a key."
+_ID_OR_KEY = "ID or key. All-digit values are IDs; use --by-key to force a key."
+_OF_ANY_KIND = f"Flag or experiment: {_ID_OR_KEY}"
+AnyTarget: TypeAlias = Annotated[str, typer.Argument(metavar="FLAG", help=_OF_ANY_KIND, show_default=False)]
 Target: TypeAlias = Annotated[str, typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
 Targets: TypeAlias = Annotated[list[str], typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
 
@@ -85,11 +87,11 @@ class TargetOptions(OptionGroup):
     """Options that say how a FLAG argument is meant.
 
     Attributes:
-        key: whether it is a key even if it is all digits.
+        by_key: whether it is a key even if it is all digits.
         project_id: the project of a key that exists in several projects.
     """
 
-    key: Annotated[bool, typer.Option("--key", help="FLAG is a key, even if it is all digits.")] = False
+    by_key: Annotated[bool, typer.Option("--by-key", help="FLAG is a key, even if it is all digits.")] = False
     project_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Project of a key that exists in several projects.")
     ] = None
@@ -100,45 +102,74 @@ class TargetOptions(OptionGroup):
         Raises:
             InvalidInputError: If a project is given for an ID.
         """
-        if self.key or not (name.isascii() and name.isdigit()):
+        if self.by_key or not (name.isascii() and name.isdigit()):
             return FlagTarget(kind, name, is_key=True, project_id=self.project_id)
         if self.project_id is not None:
-            raise InvalidInputError(f"--project-id goes with a key, but {name} is an ID. If it is a key, pass --key.")
+            raise InvalidInputError(
+                f"--project-id goes with a key, but {name} is an ID. If it is a key, pass --by-key."
+            )
         return FlagTarget(kind, name, is_key=False)
 
+    def targets(self, name: str) -> list[FlagTarget]:
+        """Return the targets that a FLAG argument names if it may be a flag or an experiment."""
+        return [self.target(kind, name) for kind in (FLAGS, EXPERIMENTS)]
 
-def resolve(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False) -> FlagConfig:
-    """Return the flag or experiment that a target names, with the fields that a list shows.
+
+def locate(
+    client: ExperimentClient, targets: Sequence[FlagTarget], *, prefer_archived: bool = False
+) -> tuple[FlagKind, FlagConfig]:
+    """Return the one flag or experiment that the targets name, and its kind, with the fields that a list shows.
 
     Args:
         client: the client.
-        target: the target.
+        targets: the same name as a flag, as an experiment, or both.
         prefer_archived: whether the key of an archived and an active flag means the archived one.
 
     Raises:
-        InvalidInputError: If no flag or several flags match.
+        InvalidInputError: If none or several match.
     """
-    resource = target.kind.resource(client)
-    if not target.is_key:
-        try:
-            return resource.get(target.name)
-        except NotFoundError as error:
-            raise InvalidInputError(f"{error} If {target.name} is a key, pass --key.") from error
-    project_id = UNSET if target.project_id is None else target.project_id
-    matches: list[FlagConfig] = list(
-        resource.list(key=target.name, project_id=project_id, include_archived=True, limit=PAGE_SIZE)
-    )
-    preferred = [flag for flag in matches if bool(flag.deleted) == prefer_archived] or matches
+    matches: list[tuple[FlagKind, FlagConfig]] = []
+    for target in targets:
+        matches += [(target.kind, flag) for flag in _matches(client, target)]
+        if matches and not target.is_key:
+            break  # flags and experiments share one set of IDs
+    preferred = [match for match in matches if bool(match[1].deleted) == prefer_archived] or matches
     if len(preferred) == 1:
         return preferred[0]
+    name, project_id = targets[0].name, targets[0].project_id
     if preferred:
-        projects = ", ".join(f"{flag.project_id} (ID {flag.id})" for flag in preferred)
+        places = ", ".join(f"{flag.project_id} ({kind.noun} {flag.id})" for kind, flag in preferred)
         raise InvalidInputError(
-            f"key {format_value(target.name)} exists {len(preferred)} times, in projects {projects}. "
-            "Choose one with --project-id."
+            f"key {format_value(name)} exists {len(preferred)} times, in projects {places}. "
+            "Choose one with --project-id, or pass an ID."
         )
-    where = "any project visible to this API key" if target.project_id is None else f"project {target.project_id}"
-    raise InvalidInputError(f"no {target.kind.noun} with key {format_value(target.name)} in {where}. Check the key.")
+    nouns = " or ".join(target.kind.noun for target in targets)
+    if not targets[0].is_key:
+        raise InvalidInputError(f"no {nouns} with ID {name}. If {name} is a key, pass --by-key.")
+    where = "any project visible to this API key" if project_id is None else f"project {project_id}"
+    raise InvalidInputError(f"no {nouns} with key {format_value(name)} in {where}. Check the key.")
+
+
+def _matches(client: ExperimentClient, target: FlagTarget) -> list[FlagConfig]:
+    resource = target.kind.resource(client)
+    if target.is_key:
+        project_id = UNSET if target.project_id is None else target.project_id
+        return list(resource.list(key=target.name, project_id=project_id, include_archived=True, limit=PAGE_SIZE))
+    try:
+        return [resource.get(target.name)]
+    except NotFoundError:
+        return []
+
+
+def resolve(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False) -> FlagConfig:
+    """Return the flag or experiment that a target names, with the fields that a list shows; see `locate`."""
+    return locate(client, [target], prefer_archived=prefer_archived)[1]
+
+
+def load_any(client: ExperimentClient, targets: Sequence[FlagTarget]) -> tuple[FlagKind, FlagConfig]:
+    """Return the one flag or experiment that the targets name, and its kind, with all fields; see `locate`."""
+    kind, flag = locate(client, targets)
+    return kind, kind.resource(client).get(flag.id) if targets[0].is_key else flag
 
 
 def load(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False) -> FlagConfig:

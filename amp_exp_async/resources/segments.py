@@ -116,7 +116,16 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
         return await self._edit(id, lambda segments: update_segment(segments, name, values))
 
     async def add_values(
-        self, id: str, segment: str, prop: str, values: Iterable[str], *, case: CasePolicy, op: str = "is"
+        self,
+        id: str,
+        segment: str,
+        prop: str,
+        values: Iterable[str],
+        *,
+        case: CasePolicy,
+        op: str = "is",
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
     ) -> FlagConfigT_co:
         """Add values, such as e-mail addresses, to one condition of one segment, by a guarded edit.
 
@@ -132,9 +141,11 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             case: `exact` compares values as they are. `ignore` skips a value that exists in another case. `lower`
                 converts new values to lower case, then compares as `exact`. Existing values are never changed.
             op: the condition's operator.
+            base: an earlier reading of the flag or experiment; see `guarded_edit`.
+            dry_run: whether to return the changed copy without writing it; see `guarded_edit`.
 
         Returns:
-            The flag or experiment as read after the write.
+            The flag or experiment as read after the write. In a dry run, the changed copy.
 
         Raises:
             InvalidInputError: If not exactly one such segment with one such condition exists, or a segment has a
@@ -152,16 +163,27 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
         new = validation.condition_values("values", values)
         _case_policy("case", case)
         return await self._edit(
-            id, lambda segments: add_condition_values(segments, name, (prop, op), new, case), reapply=True
+            id,
+            lambda segments: add_condition_values(segments, name, (prop, op), new, case),
+            reapply=True,
+            base=base,
+            dry_run=validation.boolean("dry_run", dry_run),
         )
 
     async def _edit(
-        self, id: str, change: Callable[[list[Segment]], list[Segment]], *, reapply: bool = False
+        self,
+        id: str,
+        change: Callable[[list[Segment]], list[Segment]],
+        *,
+        reapply: bool = False,
+        base: FlagConfig | None = None,
+        dry_run: bool = False,
     ) -> FlagConfigT_co:
         def changed(flag_config: FlagConfigT_co) -> FlagConfigT_co:  # type: ignore[misc]  # called, never overridden
             return attrs.evolve(flag_config, target_segments=change(list(flag_config.target_segments or ())))
 
-        return await OptimisticEdit(self._transport, self._collection).edit(id, changed, reapply=reapply)
+        editor = OptimisticEdit(self._transport, self._collection)
+        return await editor.edit(id, changed, base=base, dry_run=dry_run, reapply=reapply)
 
 
 class AsyncTags(CollectionResource[FlagConfigT_co]):

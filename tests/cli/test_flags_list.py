@@ -148,12 +148,12 @@ def test_control_characters(account: Emulator, amp_exp: RunCommand) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (["999"], "If 999 is a key, pass --key."),
+        (["999"], "If 999 is a key, pass --by-key."),
         (["nope"], 'no flag with key "nope"'),
         (["no pe"], 'no flag with key "no pe"'),
-        (["twice"], "Choose one with --project-id."),
-        (["1001", "--project-id", "1"], "pass --key"),
-        (["2024"], "If 2024 is a key, pass --key."),
+        (["twice"], "Choose one with --project-id, or pass an ID."),
+        (["1001", "--project-id", "1"], "pass --by-key"),
+        (["2024"], "If 2024 is a key, pass --by-key."),
     ],
 )
 def test_unresolved_targets(account: Emulator, amp_exp: RunCommand, name: list[str], message: str) -> None:
@@ -169,7 +169,7 @@ def test_unresolved_targets(account: Emulator, amp_exp: RunCommand, name: list[s
 @pytest.mark.parametrize(
     ("name", "id"),
     [
-        (["2024", "--key"], "1002"),
+        (["2024", "--by-key"], "1002"),
         (["twice", "--project-id", "8"], "1004"),
         (["gone"], "1005"),
         (["again"], "1007"),

@@ -133,7 +133,7 @@ def test_requests_in_flight_are_abandoned(
     monkeypatch.setattr(interrupt, "_GRACE", 0.2 if presses == 1 else LATE)
     presser = press_after(account, *[3] * presses)
     started = time.monotonic()
-    result = users("replace", "a\nb", "--yes", "--json")
+    result = users("replace", "a\nb", "--yes", "--json", "--max-removals", "100%")
     presser.join(TIMEOUT)
     assert time.monotonic() - started < TIMEOUT
     document = result.json

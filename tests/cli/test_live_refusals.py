@@ -39,7 +39,7 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
 
 REFUSED: dict[str, tuple[list[str], int, str]] = {
-    "no flag with this ID": (["flags", "get", "99"], 2, "pass --key"),
+    "no flag with this ID": (["flags", "get", "99"], 2, "pass --by-key"),
     "no variant": (["users", "add", "shop", "x", "--file", "-", "--yes"], 2, "Its variants: on."),
     "no deployment": (["experiments", "enable", "price"], 1, "Add a deployment to it first."),
     "a deployment in use": (

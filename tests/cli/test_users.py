@@ -55,7 +55,7 @@ def test_remove(account: Emulator, users: RunCommand) -> None:
 def test_replace(account: Emulator, users: RunCommand) -> None:
     """Afterwards the variant includes the IDs of the file only."""
     account.state.add_users("flags", "1001", "on", ["a", "b", "c"])
-    result = users("replace", "c\nd", "--yes")
+    result = users("replace", "c\nd", "--yes", "--max-removals", "2")
     assert "1 to add, 2 to remove, 1 unchanged" in result.out
     assert "Done: 1 added, 2 removed;" in result.out
     assert included(account) == ["c", "d"]
@@ -87,7 +87,7 @@ def test_by_key(account: Emulator, users: RunCommand) -> None:
     """A value that is not all digits is a key; with `--key`, any value is."""
     account.state.add_flag(key="2024")
     assert users("add", "a", "--yes", flag="new-checkout").status == 0
-    assert users("add", "a", "--yes", "--key", flag="2024").status == 0
+    assert users("add", "a", "--yes", "--by-key", flag="2024").status == 0
     assert included(account) == included(account, "1002") == ["a"]
 
 
@@ -98,7 +98,7 @@ def test_key_in_several_projects(account: Emulator, users: RunCommand) -> None:
     result = users("add", "a", "--yes", flag="twice")
     assert result.status == 2
     assert "--project-id" in result.err
-    assert "7 (ID 1002)" in result.err
+    assert "7 (flag 1002)" in result.err
     assert users("add", "a", "--yes", "--project-id", "8", flag="twice").status == 0
     assert (included(account, "1002"), included(account, "1003")) == ([], ["a"])
 
@@ -106,14 +106,14 @@ def test_key_in_several_projects(account: Emulator, users: RunCommand) -> None:
 def test_project_with_an_id(account: Emulator, users: RunCommand) -> None:
     """A project goes with a key only."""
     result = users("add", "a", "--yes", "--project-id", "1")
-    assert (result.status, "pass --key" in result.err) == (2, True)
+    assert (result.status, "pass --by-key" in result.err) == (2, True)
     assert account.requests == []
 
 
 def test_experiments(account: Emulator, users: RunCommand) -> None:
-    """With `--experiment`, FLAG names an experiment."""
+    """FLAG may name an experiment."""
     id = account.state.add_experiment(key="price")["id"]
-    result = users("add", "a", "--yes", "--experiment", flag="price", variant="treatment")
+    result = users("add", "a", "--yes", flag="price", variant="treatment")
     assert f"experiment {id} (price), variant treatment: 1 to add" in result.out
     assert account.state.users("experiments", id, "treatment") == ["a"]
 
@@ -121,10 +121,10 @@ def test_experiments(account: Emulator, users: RunCommand) -> None:
 @pytest.mark.parametrize(
     ("flag", "variant", "message"),
     [
-        ("999", "on", "GET /flags/999 failed with 40"),
-        ("999", "on", "If 999 is a key, pass --key."),
-        ("nope", "on", 'no flag with key "nope"'),
-        ("no pe", "on", 'no flag with key "no pe"'),
+        ("999", "on", "no flag or experiment with ID 999."),
+        ("999", "on", "If 999 is a key, pass --by-key."),
+        ("nope", "on", 'no flag or experiment with key "nope"'),
+        ("no pe", "on", 'no flag or experiment with key "no pe"'),
         ("1001", "onn", 'flag 1001 (new-checkout) has no variant "onn". Its variants: on.'),
         ("1001", "o n", 'has no variant "o n"'),
     ],
@@ -155,7 +155,7 @@ def test_existing_ids_are_removed(account: Emulator, users: RunCommand) -> None:
     """IDs that a new one could not be can be removed by name, and by a replacement without them."""
     account.state.add_users("flags", "1001", "on", ["a,b", " x ", "cut \ud83d", "c"])
     assert "Done: 0 added, 1 removed;" in users("remove", "a,b", "--yes").out
-    assert "Done: 1 added, 2 removed;" in users("replace", "c\nd", "--yes").out
+    assert "Done: 1 added, 2 removed;" in users("replace", "c\nd", "--yes", "--max-removals", "100%").out
     assert included(account) == ["c", "d"]
 
 
@@ -179,7 +179,7 @@ def test_a_flag_that_cannot_be_edited(account: Emulator, users: RunCommand, acti
     account.state.add_flag(id="8", key="old", deleted=True)
     account.state.add_users("flags", "8", "on", ["a"])
     ids = "b" if action != "remove" else "a"
-    result = users(action, ids, "--yes", "--experiment", flag="web", variant="control")
+    result = users(action, ids, "--yes", flag="web", variant="control")
     assert (result.status, result.out) == (2, "")
     assert "experiment 7 (web) is a web experiment, which the API cannot edit. Nothing was changed." in result.err
     result = users(action, ids, "--yes", flag="old")
@@ -222,7 +222,7 @@ def test_empty_file(account: Emulator, users: RunCommand) -> None:
         assert result.err.startswith("standard input: contains no IDs.")
     assert account.requests == []
     assert "Nothing to change." in users("remove", "", "--yes", "--allow-empty").out
-    assert "Done: 0 added, 2 removed" in users("replace", "", "--yes", "--allow-empty").out
+    assert "Done: 0 added, 2 removed" in users("replace", "", "--yes", "--allow-empty", "--max-removals", "2").out
     assert included(account) == []
 
 

@@ -1,0 +1,112 @@
+"""`amp-exp api`: requests to endpoints that have no command."""
+
+from __future__ import annotations
+
+import json as json_text
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+import typer
+
+from amp_exp_async import InvalidInputError
+
+from .context import CommandContext, command
+from .errors import describe_os_error
+from .inputs import STDIN
+from .options import Yes
+
+_READING = frozenset({"GET", "HEAD"})
+
+app = typer.Typer()
+
+
+@command(app, "api")
+def _api(
+    ctx: CommandContext,
+    *,
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PATCH, PUT or DELETE.")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Path below /api/1, such as /flags/1001, with its query.")
+    ],
+    field: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field",
+            metavar="NAME=VALUE",
+            help="Query parameter of a GET; otherwise a field of the body, as JSON or as text. Repeatable.",
+        ),
+    ] = None,
+    json_body: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the JSON body; - for standard input.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Send a request to an endpoint that has no command, and print the response. Asks before anything but GET.
+
+    Example: amp-exp api GET /flags --field limit=10
+
+    Example: amp-exp api PATCH /flags/1001 --field description=new
+    """
+    verb = method.upper()
+    query, body = _arguments(verb, path, field or [], json_body)
+    target = path.partition("?")[0]
+    if verb not in _READING:
+        if body is not None:
+            ctx.echo_err(f"{verb} {target} with {json_text.dumps(body, ensure_ascii=False)}")
+        ctx.confirm(f"Send {verb} {target}?", yes=yes)
+        with ctx.mutation(f"{verb} {target}", "applied"):
+            response = ctx.client.request(verb, target, params=query, json=body)
+    else:
+        response = ctx.client.request(verb, target, params=query)
+    ctx.result = response
+    ctx.write(response if isinstance(response, str) else json_text.dumps(response, indent=2, ensure_ascii=False))
+
+
+def _arguments(verb: str, path: str, assignments: list[str], file: Path | None) -> tuple[dict[str, str], Any]:
+    """Return the query and the body of a request."""
+    fields = [_parse_field(assignment) for assignment in assignments]
+    query = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
+    if verb in _READING:
+        if file is not None:
+            raise InvalidInputError(f"--json-body: a {verb} has no body. Nothing was sent.")
+        return query | dict(fields), None
+    if file is None:
+        return query, {name: _parse_value(value) for name, value in fields} if fields else None
+    if fields:
+        raise InvalidInputError("--field and --json-body exclude each other. Pass one of them. Nothing was sent.")
+    return query, _read_body(file)
+
+
+def _parse_field(assignment: str) -> tuple[str, str]:
+    name, equals, value = assignment.partition("=")
+    if not (name and equals):
+        raise InvalidInputError(
+            f"--field takes NAME=VALUE, such as --field limit=10; got {json_text.dumps(assignment)}."
+        )
+    return name, value
+
+
+def _parse_value(text: str) -> Any:
+    """Return a value that looks like JSON as JSON, and any other as text."""
+    if not re.match(r'[\[{"\d-]|true$|false$|null$', text):
+        return text
+    try:
+        return json_text.loads(text)
+    except ValueError:
+        return text
+
+
+def _read_body(file: Path) -> Any:
+    try:
+        text = sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(
+            f"--json-body {file}: cannot be read ({describe_os_error(error)}). Nothing was sent."
+        ) from error
+    try:
+        return json_text.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(f"--json-body {file}: is not JSON ({error}). Nothing was sent.") from error

@@ -1,0 +1,285 @@
+"""`amp-exp mutexes` and `amp-exp holdouts`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeAlias, cast
+
+import typer
+from attrs import frozen
+
+from amp_exp_async import FieldChange, HoldoutGroup, InvalidInputError, MutexGroup, NotFoundError
+
+from .context import CommandContext, command
+from .edits import OptionalText, PendingEdit, apply_edits
+from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .output import format_cell, format_fields, format_value, printable, to_json
+from .targets import PAGE_SIZE
+
+Group: TypeAlias = MutexGroup | HoldoutGroup
+
+GroupId: TypeAlias = Annotated[str, typer.Argument(metavar="GROUP", help="ID or key of the group.")]
+Project: TypeAlias = Annotated[str, typer.Option(metavar="ID", help="The project.")]
+Name: TypeAlias = Annotated[str, typer.Option(help="Name shown in the app.")]
+NewKey: TypeAlias = Annotated[OptionalText, typer.Option(metavar="KEY", help="Letters, digits, _ and -.")]
+Description: TypeAlias = Annotated[OptionalText, typer.Option(help="Description shown in the app.")]
+Ids: TypeAlias = Annotated[list[str] | None, typer.Option(metavar="ID", help="Repeatable. Replaces the whole list.")]
+
+
+@frozen
+class GroupKind:
+    """Mutex groups or holdout groups.
+
+    Attributes:
+        name: `mutexes` or `holdouts`.
+        noun: the word for one.
+        columns: the fields that a list shows, by column.
+    """
+
+    name: str
+    noun: str
+    columns: Mapping[str, str]
+
+    def resource(self, ctx: CommandContext) -> Any:
+        """Return the client's resource of this kind."""
+        return ctx.client.mutexes if self.name == "mutexes" else ctx.client.holdouts
+
+    def label(self, group: Group) -> str:
+        """Return the name of a group in messages."""
+        return printable(f"{self.noun} {group.id} ({format_cell(group.key or group.name)})")
+
+
+_SHARED_COLUMNS = {"id": "id", "project": "project_id", "key": "key", "name": "name"}
+MUTEXES = GroupKind("mutexes", "mutex group", _SHARED_COLUMNS)
+HOLDOUTS = GroupKind("holdouts", "holdout group", {**_SHARED_COLUMNS, "percentage": "holdout_percentage"})
+
+mutexes = typer.Typer(name="mutexes", help="Show and change mutex groups.", no_args_is_help=True)
+holdouts = typer.Typer(name="holdouts", help="Show and change holdout groups.", no_args_is_help=True)
+
+
+def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
+    """Add the commands that both kinds have."""
+
+    @command(app, "list", help=f"List {kind.noun}s.\n\nExample: amp-exp {kind.name} list --project-id 123")
+    def list_groups(
+        ctx: CommandContext, *, project_id: ProjectFilter = None, include_archived: IncludeArchived = False
+    ) -> None:
+        groups = [
+            group
+            for group in kind.resource(ctx).list(limit=PAGE_SIZE)
+            if project_id in {None, group.project_id} and (include_archived or not group.deleted)
+        ]
+        ctx.result = [to_json(group) for group in groups]
+        rows = ([format_cell(getattr(group, field)) for field in kind.columns.values()] for group in groups)
+        ctx.table(list(kind.columns), rows)
+
+    @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get 1001")
+    def get(ctx: CommandContext, *, group: GroupId) -> None:
+        ctx.result = to_json(_find(ctx, kind, group))
+        for line in format_fields(ctx.result):
+            ctx.echo(line)
+
+    @command(
+        app,
+        "archive",
+        help=f"Archive a {kind.noun}. Its experiments no longer depend on it. Asks for confirmation."
+        f"\n\nExample: amp-exp {kind.name} archive 1001",
+    )
+    def archive(ctx: CommandContext, *, group: GroupId, dry_run: DryRun = False, yes: Yes = False) -> None:
+        found = _find(ctx, kind, group)
+        changes = _changes(found, {"archive": True})
+        edit = _pending(kind, found, changes, lambda: kind.resource(ctx).archive(found.id))
+        apply_edits(ctx, [edit], dry_run=dry_run, question=f"Archive this {kind.noun}?", yes=yes)
+
+    @command(
+        app,
+        "restore",
+        help=f"Restore a {kind.noun} from the archive.\n\nExample: amp-exp {kind.name} restore 1001",
+    )
+    def restore(ctx: CommandContext, *, group: GroupId, dry_run: DryRun = False) -> None:
+        found = _find(ctx, kind, group)
+        changes = _changes(found, {"archive": False})
+        apply_edits(
+            ctx, [_pending(kind, found, changes, lambda: kind.resource(ctx).restore(found.id))], dry_run=dry_run
+        )
+
+
+_add_shared(mutexes, MUTEXES)
+_add_shared(holdouts, HOLDOUTS)
+
+
+@command(mutexes, "create")
+def _create_mutex(
+    ctx: CommandContext,
+    *,
+    project_id: Project,
+    name: Name,
+    slot: Annotated[
+        list[str],
+        typer.Option(metavar="PERCENT[=ID,…]", help="Percentage of a slot, and its experiments. Repeatable, in order."),
+    ],
+    key: NewKey = None,
+    description: Description = None,
+) -> None:
+    """Create a mutex group and print its ID. The percentages of its slots add up to 100.
+
+    Example: amp-exp mutexes create --project-id 123 --name Prices --slot 50=1001 --slot 50=1002
+    """
+    values = _given(key=key, description=description)
+    slots = [_parse_slot(text) for text in slot]
+    with ctx.mutation(f"mutex group {name}", "created"):
+        created = ctx.client.mutexes.create(project_id=project_id, name=name, slots=slots, **values)
+    ctx.result = {"id": created.id}
+    ctx.echo(created.id)
+
+
+@command(mutexes, "edit")
+def _edit_mutex(
+    ctx: CommandContext,
+    *,
+    group: GroupId,
+    name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
+    description: Description = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Edit a mutex group.
+
+    Example: amp-exp mutexes edit 1001 --name Prices
+    """
+    _edit(ctx, MUTEXES, group, _given(name=name, description=description), dry_run=dry_run)
+
+
+@command(mutexes, "edit-slot")
+def _edit_slot(
+    ctx: CommandContext,
+    *,
+    group: GroupId,
+    index: Annotated[int, typer.Argument(metavar="INDEX", help="Number of the slot, from 1.")],
+    experiment: Ids = None,
+    holdout: Ids = None,
+    individual: Ids = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Edit the experiments, holdout groups or individuals of a slot. Each option replaces the whole list.
+
+    Example: amp-exp mutexes edit-slot 1001 2 --experiment 2001 --experiment 2002
+    """
+    values = _given(experiments=experiment, holdouts=holdout, individuals=individual)
+    if not values:
+        raise InvalidInputError("no change given. Pass an option such as --experiment ID; see --help.")
+    found = _find(ctx, MUTEXES, group)
+    slots = {slot.index: slot for slot in found.slots or ()} if isinstance(found, MutexGroup) else {}
+    if index not in slots:
+        known = ", ".join(map(str, slots)) or "none"
+        raise InvalidInputError(f"{MUTEXES.label(found)} has no slot {index}. Its slots: {known}. Nothing was changed.")
+    changes = _changes(slots[index], values)
+    changed = {field: values[field] for field in changes}
+    edit = _pending(MUTEXES, found, changes, lambda: ctx.client.mutexes.edit_slot(found.id, index, **changed))
+    apply_edits(ctx, [edit], dry_run=dry_run)
+
+
+@command(holdouts, "create")
+def _create_holdout(
+    ctx: CommandContext,
+    *,
+    project_id: Project,
+    name: Name,
+    percentage: Annotated[int, typer.Option(metavar="1-99", help="Share of the users who are held out.")],
+    key: NewKey = None,
+    description: Description = None,
+    experiment: Ids = None,
+) -> None:
+    """Create a holdout group and print its ID.
+
+    Example: amp-exp holdouts create --project-id 123 --name Q4 --percentage 5 --experiment 1001
+    """
+    values = _given(key=key, description=description, experiments=experiment)
+    with ctx.mutation(f"holdout group {name}", "created"):
+        created = ctx.client.holdouts.create(project_id=project_id, name=name, holdout_percentage=percentage, **values)
+    ctx.result = {"id": created.id}
+    ctx.echo(created.id)
+
+
+@command(holdouts, "edit")
+def _edit_holdout(
+    ctx: CommandContext,
+    *,
+    group: GroupId,
+    name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
+    description: Description = None,
+    experiment: Ids = None,
+    include: Annotated[list[str] | None, typer.Option(metavar="ID", help="Always held out. Repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="ID", help="Never held out. Repeatable.")] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Edit a holdout group. Each list replaces the whole list.
+
+    Example: amp-exp holdouts edit 1001 --experiment 2001 --experiment 2002
+    """
+    values = _given(
+        name=name,
+        description=description,
+        experiments=experiment,
+        individual_inclusion=include,
+        individual_exclusion=exclude,
+    )
+    _edit(ctx, HOLDOUTS, group, values, dry_run=dry_run)
+
+
+def _edit(ctx: CommandContext, kind: GroupKind, name: str, values: Mapping[str, Any], *, dry_run: bool) -> None:
+    if not values:
+        raise InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
+    found = _find(ctx, kind, name)
+    changes = _changes(found, values)
+    changed = {field: values[field] for field in changes}
+    apply_edits(
+        ctx, [_pending(kind, found, changes, lambda: kind.resource(ctx).edit(found.id, **changed))], dry_run=dry_run
+    )
+
+
+def _find(ctx: CommandContext, kind: GroupKind, name: str) -> Group:
+    """Return the group with an ID or a key."""
+    resource, advice = kind.resource(ctx), f"List all with: amp-exp {kind.name} list"
+    if name.isascii() and name.isdigit():
+        try:
+            return cast("Group", resource.get(name))
+        except NotFoundError as error:
+            raise InvalidInputError(f"no {kind.noun} with ID {name}. {advice}") from error
+    matches: list[Group] = [group for group in resource.list(limit=PAGE_SIZE) if group.key == name]
+    active = [group for group in matches if not group.deleted] or matches
+    if len(active) == 1:
+        return cast("Group", resource.get(active[0].id))
+    quoted = format_value(name)
+    if active:
+        ids = ", ".join(group.id for group in active)
+        raise InvalidInputError(f"key {quoted} exists {len(active)} times, with IDs {ids}. Pass one of the IDs.")
+    raise InvalidInputError(f"no {kind.noun} with key {quoted}. {advice}")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _changes(before: Any, values: Mapping[str, Any]) -> dict[str, FieldChange]:
+    """Return the fields that differ; `deleted` is called archived. The service does not show it for mutex groups."""
+    changes: dict[str, FieldChange] = {}
+    for name, value in values.items():
+        old = getattr(before, "deleted" if name == "archive" else name)
+        if old != value:
+            changes[name] = FieldChange("archived" if name == "archive" else name, old, value)
+    return changes
+
+
+def _pending(
+    kind: GroupKind, group: Group, changes: Mapping[str, FieldChange], apply: Callable[[], object]
+) -> PendingEdit:
+    identity = {"kind": kind.name, "id": group.id, "key": group.key or None, "project_id": group.project_id or None}
+    return PendingEdit(kind.label(group), identity, {change.field: change for change in changes.values()}, apply)
+
+
+def _parse_slot(text: str) -> dict[str, Any]:
+    percentage, equals, ids = text.partition("=")
+    if not percentage.isdigit() or (equals and not ids):
+        rule = "--slot takes PERCENT or PERCENT=ID,ID, such as 50=1001"
+        raise InvalidInputError(f"{rule}; got {format_value(text)}. Nothing was sent.")
+    return {"percentage": int(percentage), **({"experiments": ids.split(",")} if ids else {})}

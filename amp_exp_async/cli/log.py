@@ -1,0 +1,101 @@
+"""`amp-exp log`: who changed what in all flags and experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from attrs import frozen
+
+from amp_exp_async import Experiment, ExperimentClient, FlagConfig, VersionChange
+
+from .context import CommandContext, command
+from .edits import OptionalText, changes_to_json, rename_fields
+from .options import ProjectFilter
+from .output import printable, to_json
+from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind
+from .times import parse_time
+
+app = typer.Typer()
+
+
+@frozen
+class LogEntry:
+    """A version that someone made of a flag or experiment.
+
+    Attributes:
+        kind: flags or experiments.
+        config: the flag or experiment.
+        change: the version and its differences.
+    """
+
+    kind: FlagKind
+    config: FlagConfig
+    change: VersionChange
+
+    def __str__(self) -> str:
+        time = f"{self.change.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.change.created_at else "(unknown time)"
+        author = printable(self.change.created_by or "(unknown)")
+        lines = [str(difference) for difference in rename_fields(self.change.differences).values()]
+        rest = lines or ["created" if self.change.version == 1 else "no difference that the service shows"]
+        return "\n  ".join([f"{time}  {author}  {self.kind.label(self.config)}, version {self.change.version}", *rest])
+
+    def as_json(self) -> Mapping[str, Any]:
+        """Return the entry for `--json`."""
+        return {
+            "kind": self.kind.name,
+            "id": self.config.id,
+            "key": self.config.key,
+            "project_id": self.config.project_id or None,
+            "version": self.change.version,
+            "created_by": self.change.created_by or None,
+            "created_at": to_json(self.change.created_at or None),
+            "differences": changes_to_json(rename_fields(self.change.differences)),
+        }
+
+
+@command(app, "log")
+def _log(
+    ctx: CommandContext,
+    *,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="Such as 7d, 12h, 30m, 2026-11-03 or 2026-11-03T09:00Z.")
+    ] = "7d",
+    until: Annotated[OptionalText, typer.Option(metavar="TIME", help="Only changes before this time.")] = None,
+    project_id: ProjectFilter = None,
+) -> None:
+    """Show who changed what in all flags and experiments, newest first.
+
+    Example: amp-exp log --since 24h --project-id 123
+    """
+    now = datetime.now(UTC)
+    start = parse_time("--since", since, now)
+    end = now if until is None else parse_time("--until", until, now)
+    entries = sorted(
+        _entries(ctx.client, start, end, project_id), key=lambda entry: entry.change.created_at or now, reverse=True
+    )
+    ctx.result = [entry.as_json() for entry in entries]
+    for entry in entries:
+        ctx.echo(str(entry))
+    if not entries:
+        ctx.echo(f"No changes between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC.")
+
+
+def _entries(client: ExperimentClient, start: datetime, end: datetime, project_id: str | None) -> Iterator[LogEntry]:
+    """Yield the changes between two times: one request for each changed flag, besides the list of versions."""
+    changed: dict[tuple[str, str], FlagConfig] = {}
+    for version in client.versions.list(start=start, end=end, limit=PAGE_SIZE):
+        config = version.config
+        if project_id in {None, config.project_id}:
+            changed.setdefault((_kind(config).name, config.id), config)
+    for config in changed.values():
+        kind = _kind(config)
+        for change in client.history(kind.name, config.id):
+            if change.created_at and start <= change.created_at < end:
+                yield LogEntry(kind, config, change)
+
+
+def _kind(config: FlagConfig) -> FlagKind:
+    return EXPERIMENTS if isinstance(config, Experiment) else FLAGS

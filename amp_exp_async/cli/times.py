@@ -1,0 +1,41 @@
+"""Times and durations on the command line: `7d`, `2026-11-03`, `2026-11-03T09:00Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from amp_exp_async import InvalidInputError
+
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_duration(option: str, text: str) -> timedelta:
+    """Return the duration that an option gives, such as `90d` or `12h`.
+
+    Raises:
+        InvalidInputError: If the text is not a duration.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise InvalidInputError(f"{option}: must be a duration such as 7d, 12h or 30m, got {text!r}. Nothing was sent.")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def parse_time(option: str, text: str, now: datetime) -> datetime:
+    """Return the time that an option gives: a duration before now, a date, or a time. Without a zone, it is in UTC.
+
+    Raises:
+        InvalidInputError: If the text is none of these.
+    """
+    if _DURATION.fullmatch(text):
+        return now - parse_duration(option, text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(
+            f"{option}: must be a duration such as 7d, or a date or time such as 2026-11-03T09:00Z, got {text!r}. "
+            "Nothing was sent."
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,179 @@
+"""`amp-exp variants`."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from amp_exp_async import UNSET, FieldChange, FlagConfig, InvalidInputError, NotFoundError, Variant
+
+from .context import CommandContext, command
+from .edits import OptionalText, PendingEdit, apply_edits, require_editable
+from .options import DryRun, OptionGroup, Yes
+from .output import format_cell, format_fields, format_value, printable, to_json
+from .targets import AnyTarget, FlagKind, TargetOptions, locate
+
+VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Key of the variant.")]
+
+_COLUMNS = {"key": "key", "name": "name", "weight": "rollout_weight", "description": "description"}
+
+app = typer.Typer(name="variants", help="Show and change the variants of a flag or experiment.", no_args_is_help=True)
+
+
+class VariantFieldOptions(OptionGroup):
+    """Options that set fields of a variant; None leaves a field unchanged."""
+
+    def __init__(
+        self,
+        *,
+        name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
+        description: Annotated[OptionalText, typer.Option(help="Description shown in the app.")] = None,
+        payload: Annotated[OptionalText, typer.Option(metavar="JSON", help="Payload, as JSON; null for none.")] = None,
+        weight: Annotated[
+            float | None, typer.Option(metavar="N", help="Weight for users that no segment targets.")
+        ] = None,
+    ) -> None:
+        values = {"name": name, "description": description, "rollout_weight": _integer(weight)}
+        self.values: dict[str, Any] = {field: value for field, value in values.items() if value is not None}
+        if payload is not None:
+            self.values["payload"] = _parse_payload(payload)
+
+
+@command(app, "list")
+def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> None:
+    """List the variants of a flag or experiment.
+
+    Example: amp-exp variants list new-checkout
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    variants = kind.resource(ctx.client).variants.list(found.id)
+    ctx.result = [to_json(variant) for variant in variants]
+    rows = ([format_cell(getattr(variant, name)) for name in _COLUMNS.values()] for variant in variants)
+    ctx.table(list(_COLUMNS), rows)
+
+
+@command(app, "get")
+def _get(ctx: CommandContext, *, flag: AnyTarget, variant: VariantKey, options: TargetOptions) -> None:
+    """Show all fields of a variant.
+
+    Example: amp-exp variants get new-checkout on
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    ctx.result = to_json(_find(ctx, kind, found, variant))
+    for line in format_fields(ctx.result):
+        ctx.echo(line)
+
+
+@command(app, "create")
+def _create(
+    ctx: CommandContext,
+    *,
+    flag: AnyTarget,
+    variant: Annotated[
+        str, typer.Argument(metavar="VARIANT", help="Key of the new variant: letters, digits, _ and -.")
+    ],
+    fields: VariantFieldOptions,
+    options: TargetOptions,
+    dry_run: DryRun = False,
+) -> None:
+    """Create a variant.
+
+    Example: amp-exp variants create new-checkout blue --payload '{"colour": "blue"}' --weight 1
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    require_editable(ctx, kind, found, ())
+    changes = _changes({}, {"key": variant, **fields.values})
+    resource = kind.resource(ctx.client).variants
+    edit = _pending((kind, found), variant, changes, lambda: resource.create(found.id, key=variant, **fields.values))
+    apply_edits(ctx, [edit], dry_run=dry_run)
+
+
+@command(app, "edit")
+def _edit(
+    ctx: CommandContext,
+    *,
+    flag: AnyTarget,
+    variant: VariantKey,
+    new_key: Annotated[OptionalText, typer.Option(metavar="KEY", help="New key. The name stays the same.")] = None,
+    fields: VariantFieldOptions,
+    options: TargetOptions,
+    dry_run: DryRun = False,
+) -> None:
+    """Edit fields of a variant.
+
+    Example: amp-exp variants edit new-checkout on --weight 3
+    """
+    values = fields.values | ({} if new_key is None else {"key": new_key})
+    if not values:
+        raise InvalidInputError("no change given. Pass an option such as --weight N; see --help.")
+    kind, found = locate(ctx.client, options.targets(flag))
+    require_editable(ctx, kind, found, ())
+    changes = _changes(to_json(_find(ctx, kind, found, variant)), values)
+    resource = kind.resource(ctx.client).variants
+    changed = {name: values[name] for name in changes}
+    edit = _pending((kind, found), variant, changes, lambda: resource.edit(found.id, variant, **changed))
+    apply_edits(ctx, [edit], dry_run=dry_run)
+
+
+@command(app, "remove")
+def _remove(
+    ctx: CommandContext,
+    *,
+    flag: AnyTarget,
+    variant: VariantKey,
+    options: TargetOptions,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> None:
+    """Remove a variant, and its users and cohorts. Asks for confirmation.
+
+    Example: amp-exp variants remove new-checkout blue
+    """
+    kind, found = locate(ctx.client, options.targets(flag))
+    require_editable(ctx, kind, found, ())
+    before = to_json(_find(ctx, kind, found, variant))
+    resource = kind.resource(ctx.client).variants
+    changes = {name: FieldChange(name, value, UNSET) for name, value in before.items()}
+    edit = _pending((kind, found), variant, changes, lambda: resource.remove(found.id, variant))
+    apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this variant?", yes=yes)
+
+
+def _find(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, key: str) -> Variant:
+    try:
+        return kind.resource(ctx.client).variants.get(flag.id, key)
+    except NotFoundError as error:
+        keys = ", ".join(printable(variant.key) for variant in flag.variants or ()) or "none"
+        raise InvalidInputError(
+            f"{kind.label(flag)} has no variant {format_value(key)}. Its variants: {keys}. Nothing was changed."
+        ) from error
+
+
+def _changes(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, FieldChange]:
+    pairs = {name: (before.get(name, UNSET), value) for name, value in values.items()}
+    return {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _pending(
+    located: tuple[FlagKind, FlagConfig], key: str, changes: Mapping[str, FieldChange], apply: Callable[[], object]
+) -> PendingEdit:
+    kind, flag = located
+    identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "variant": key}
+    return PendingEdit(f"{kind.label(flag)}, variant {printable(key)}", identity, changes, apply)
+
+
+def _parse_payload(text: str) -> Any:
+    try:
+        return json_text.loads(text)
+    except ValueError:
+        example = f"--payload '{json_text.dumps(text)}'"
+        raise InvalidInputError(
+            f"--payload: {text} is not JSON. Quote text twice, for JSON and for the shell: {example}"
+        ) from None
+
+
+def _integer(number: float | None) -> float | None:
+    """Return a whole float as an integer, because JSON distinguishes 20 from 20.0."""
+    return int(number) if number is not None and number.is_integer() else number

@@ -1,0 +1,57 @@
+"""`amp-exp api`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from amp_exp_async.emulator import Emulator
+from tests.cli.cli_result import RunCommand, writes
+
+
+def test_get(account: Emulator, amp_exp: RunCommand) -> None:
+    """Fields and the query of the path are parameters, and nothing is asked."""
+    account.state.add_flag(key="second")
+    for arguments in (["/flags", "--field", "limit=1"], ["/flags?limit=1"]):
+        assert [flag["key"] for flag in amp_exp("api", "get", *arguments).json["flags"]] == ["second"]
+    assert amp_exp("api", "GET", "/flags/1001", "--json").json["key"] == "new-checkout"
+
+
+def test_writes_ask(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> None:
+    """A write shows its body and asks; fields are JSON if they look like it, and else text."""
+    patch = ("api", "PATCH", "/flags/1001", "--field", "name=New name", "--field", 'tags=["a"]')
+    refused = amp_exp(*patch)
+    assert (refused.status, '{"name": "New name", "tags": ["a"]}' in refused.err, writes(account)) == (2, True, [])
+    assert amp_exp(*patch, "--yes").status == 0
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"description": "1"}))
+    assert amp_exp("api", "PATCH", "/flags/1001", "--json-body", body, "--yes").status == 0
+    flag = account.state.flag("1001")
+    assert (flag["name"], flag["tags"], flag["description"]) == ("New name", ["a"], "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["GET", "/flags", "--json-body", "x.json"], "a GET has no body"),
+        (["PATCH", "/flags/1", "--field", "x"], "--field takes NAME=VALUE"),
+        (["PATCH", "/flags/1", "--json-body", "missing.json"], "--json-body missing.json: cannot be read"),
+        (["PATCH", "/flags/1", "--field", "a=1", "--json-body", "x"], "exclude each other"),
+        (["GET", "flags"], "PATH: must be '/'"),
+        (["TRACE ME", "/flags"], "METHOD: must be an HTTP method"),
+    ],
+)
+def test_mistakes(account: Emulator, amp_exp: RunCommand, arguments: list[str], message: str) -> None:
+    """The error is one line, and nothing is sent."""
+    result = amp_exp("api", *arguments, "--yes")
+    assert (result.status, message in result.err, result.err.count("\n")) == (2, True, 1), result.err
+    assert account.requests == []
+
+
+@pytest.mark.usefixtures("account")
+def test_a_refusal(amp_exp: RunCommand) -> None:
+    """A refusal of the service ends with status 1."""
+    result = amp_exp("api", "GET", "/flags/99")
+    assert (result.status, "Flag or experiment not found" in result.err) == (1, True)
