@@ -11,6 +11,7 @@ from attrs import define, field
 from redis import Redis
 
 from amp_exp_async import RedisRateLimit
+from amp_exp_async.ratelimit.redis.lease_protocol import LeaseStoreError
 from amp_exp_async.ratelimit.redis.limiter import RedisRateLimiter
 from tests.ratelimit.redis.moved_clock import EarlierStore, MovedClockStore
 from tests.ratelimit.simulated_network import Network, StrictWindow, count_within, max_per_second, uniform
@@ -19,6 +20,7 @@ from tests.virtual_time import now, run
 pytestmark = pytest.mark.usefixtures("settling")
 
 LIMIT = 100
+FALLBACK = 4  # requests a second of each process; all of them together send less than the limit
 HOUR = 3600.0
 DAY = 86_400.0
 NOON = 1_800_014_400.0
@@ -40,6 +42,7 @@ class Fleet:
         redis: the connection to Redis.
         offset: the seconds by which the clock of Redis is ahead.
         latency: the seconds of each way to Redis and back.
+        available: whether Redis responds.
         rejected: when the service rejected requests.
     """
 
@@ -47,6 +50,7 @@ class Fleet:
     seed: int = 1
     offset: float = 0.0
     latency: float = 0.001
+    available: bool = True
     window: StrictWindow = field(factory=lambda: StrictWindow(LIMIT))
     arrivals: list[float] = field(factory=list[float])
     rejected: list[float] = field(factory=list[float])
@@ -57,13 +61,19 @@ class Fleet:
         self, concurrency: int, pause: float = 0.0, store_class: type[MovedClockStore] = MovedClockStore
     ) -> list[float]:
         """Start a client that sends as many requests as it may, or one after each pause; return when they arrive."""
-        clock, latency = lambda: NOON + now() + self.offset, lambda: self.latency
+        clock, latency = lambda: NOON + now() + self.offset, self._latency
         store = store_class(self.redis, "fleet", clock, latency)
-        limiter = RedisRateLimiter(RedisRateLimit("redis://unused"), store, f"fleet-{len(self.limiters)}", self._wall)
+        limit = RedisRateLimit("redis://unused", fallback_per_second=FALLBACK)
+        limiter = RedisRateLimiter(limit, store, f"fleet-{len(self.limiters)}", self._wall)
         self.limiters.append(limiter)
         network = Network(*(uniform(random.Random(self.seed + way), 0.01, 0.04) for way in range(2)))
         self._workers += [asyncio.create_task(self._send(limiter, network, pause)) for _ in range(concurrency)]
         return network.arrivals
+
+    def _latency(self) -> float:
+        if not self.available:
+            raise LeaseStoreError("no response")
+        return self.latency
 
     def _wall(self) -> float:
         return NOON + now()
@@ -150,7 +160,25 @@ def move_clock(*offsets: float) -> Event:
     return move
 
 
+def be_unavailable(seconds: float, *, lose: bool) -> Event:
+    """Return an event in which Redis does not respond for some seconds, and comes back with or without its data."""
+
+    async def be_away(fleet: Fleet) -> None:
+        fleet.available = False
+        await asyncio.sleep(seconds)
+        if lose:
+            fleet.redis.flushdb()
+        fleet.available = True
+
+    be_away.__name__ = f"unavailable {seconds} {lose}"
+    return be_away
+
+
 EVENTS = [
+    be_unavailable(0.05, lose=True),
+    be_unavailable(0.8, lose=True),
+    be_unavailable(3.0, lose=False),
+    be_unavailable(6.0, lose=True),
     flush,
     flush_in_a_row,
     lose_the_leases,
