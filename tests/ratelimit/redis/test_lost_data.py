@@ -177,7 +177,7 @@ def be_unavailable(seconds: float, *, lose: bool) -> Event:
 EVENTS = [
     be_unavailable(0.05, lose=True),
     be_unavailable(0.8, lose=True),
-    be_unavailable(3.0, lose=False),
+    be_unavailable(6.0, lose=False),
     be_unavailable(6.0, lose=True),
     flush,
     flush_in_a_row,
