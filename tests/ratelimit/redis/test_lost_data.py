@@ -169,6 +169,8 @@ def be_unavailable(seconds: float, *, lose: bool) -> Event:
         if lose:
             fleet.redis.flushdb()
         fleet.available = True
+        if not lose:
+            await asyncio.sleep(1.5)  # until all clients have noticed it: Redis cannot know of them before
 
     be_away.__name__ = f"unavailable {seconds} {lose}"
     return be_away
