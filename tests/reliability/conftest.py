@@ -17,6 +17,7 @@ from tests.reliability.exposure import LogWatch
 from tests.reliability.figures import Figures
 
 KEY = "reliability-management-key"
+OWN_SESSION, CALLERS_SESSION = "own session", "caller's session"
 
 ClientFactory: TypeAlias = Callable[..., Any]
 
@@ -41,17 +42,26 @@ def empty(emulator: Any) -> None:
     emulator._service.state = emulator._initial_state(None)
 
 
-@pytest.fixture(params=["own session", "caller's session"])
-async def make_client(request: pytest.FixtureRequest) -> AsyncIterator[ClientFactory]:
-    """Return a function that creates clients, on each of the two paths that a request can take.
+@pytest.fixture(params=[OWN_SESSION, CALLERS_SESSION])
+def session_path(request: pytest.FixtureRequest) -> str:
+    """Return one of the two paths that a request can take, or the one that a test chooses.
 
     A client with its own session sends requests through the library's exchange; a caller's session sends them itself.
+    """
+    path: str = request.param
+    return path
+
+
+@pytest.fixture
+async def make_client(session_path: str) -> AsyncIterator[ClientFactory]:
+    """Return a function that creates clients on a path.
+
     The clients retry without waiting, have no rate limit, and are closed at the end.
     """
     async with AsyncExitStack() as stack:
 
         async def make(base_url: str, *, beta: bool = False, api_key: str = KEY, **options: Any) -> Any:
-            if request.param == "caller's session":
+            if session_path == CALLERS_SESSION:
                 options["session"] = await stack.enter_async_context(aiohttp.ClientSession())
             options = {"rate_limit": None, "retry": NO_BACKOFF, **options}
             client_class = AsyncBetaClient if beta else AsyncExperimentClient

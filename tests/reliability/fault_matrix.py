@@ -14,10 +14,10 @@ from amp_exp_async.http import Idempotency
 from tests.polling import TIMEOUT
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.exposure import LogWatch, find_secrets
-from tests.reliability.fault_proxy import FaultProxy, Plan
+from tests.reliability.fault_proxy import WARM_UP, FaultProxy, Plan
 from tests.reliability.fault_rules import ATTEMPTS, Expectation, expect
 from tests.reliability.figures import Figures
-from tests.reliability.wire_faults import DEADLINE, SLOW, WireFault
+from tests.reliability.wire_faults import BODY_BOUND, DEADLINE, IDLE_FAULTS, LOST, SLOW, WireFault
 from tests.reliability.world import Call, dump_account, restore_account
 
 _keys = itertools.count()
@@ -33,6 +33,24 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.call} meets {self.fault} {'always' if self.always else 'once'}"
+
+
+@frozen
+class IdleCell:
+    """A call on a connection to which something has happened while it was idle.
+
+    Attributes:
+        call: the call.
+        fault: the name of what has happened, in `IDLE_FAULTS`.
+        blocked: whether the event loop was blocked meanwhile, so that it has not noticed.
+    """
+
+    call: Call
+    fault: str
+    blocked: bool
+
+    def __str__(self) -> str:
+        return f"{self.call} after {self.fault}{', unnoticed' * self.blocked}"
 
 
 @frozen
@@ -72,15 +90,35 @@ class Matrix:
         exact = not cell.fault.is_slow  # a busy machine may be slow once more
         await self._finish(cell, client, plan, expected, exact=exact)
 
+    async def run_idle(self, cell: IdleCell, *, is_lost: bool = False) -> None:
+        """Run a cell on an idle connection, and record what is wrong.
+
+        Args:
+            cell: the cell.
+            is_lost: whether the first request is lost, because nothing looks at the connection before it is used.
+        """
+        await self._find_baseline(cell.call)
+        client = await self._open(cell.call)
+        plan = self._start(Plan(idle=IDLE_FAULTS[cell.fault]))
+        await client.request("GET", WARM_UP)
+        if cell.blocked:
+            assert plan.is_idle.wait(TIMEOUT)
+        else:
+            assert await asyncio.to_thread(plan.is_idle.wait, TIMEOUT)
+            await asyncio.sleep(0.005)
+        if is_lost:
+            plan.idle = None
+        expected = expect(cell.call, LOST, always=False) if is_lost else Expectation(None, applied=True, sends=1)
+        await self._finish(cell, client, plan, expected, exact=not is_lost)
+
     async def _open(self, call: Call, **options: Any) -> Any:
         """Return a client with a key of its own, because a 429 pauses all clients that use a key."""
         key = f"canary-{next(_keys)}-of-the-matrix"
         self._log.secrets[:] = [key]
         url = f"{self._proxy.url}{'/beta' * call.is_beta}"
-        retry = RetryPolicy(max_attempts=ATTEMPTS, backoff_base=0.0)
-        return await self._make_client(
-            url, beta=call.is_beta, api_key=key, **{"deadline": DEADLINE, "retry": retry, **options}
-        )
+        options = {"deadline": DEADLINE, "max_response_bytes": BODY_BOUND, **options}
+        options["retry"] = RetryPolicy(max_attempts=ATTEMPTS, backoff_base=0.0)
+        return await self._make_client(url, beta=call.is_beta, api_key=key, **options)
 
     def _start(self, plan: Plan) -> Plan:
         self._emulator.run(restore_account)
@@ -98,9 +136,12 @@ class Matrix:
         await client.aclose()
         self._baselines[str(call)] = Baseline(result, before, self._emulator.run(dump_account))
 
-    async def _finish(self, cell: Cell, client: Any, plan: Plan, expected: Expectation, *, exact: bool = True) -> None:
+    async def _finish(
+        self, cell: Cell | IdleCell, client: Any, plan: Plan, expected: Expectation, *, exact: bool = True
+    ) -> None:
         """Make the call, and compare everything with what is expected."""
         call, baseline = cell.call, self._baselines[str(cell.call)]
+        is_unseen = isinstance(cell, IdleCell) and not exact  # what is written to a closed connection does not arrive
         result, error = None, None
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -112,7 +153,7 @@ class Matrix:
         after = self._emulator.run(dump_account)
         problems = [
             *_problems_of_outcome(call, expected, baseline.result, result, error),
-            *_problems_on_the_wire(call, expected, plan, exact=exact),
+            *([] if is_unseen else _problems_on_the_wire(call, expected, plan, exact=exact)),
         ]
         if after != (baseline.after if expected.applied else baseline.before):
             problems.append(

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reliability.conftest import ClientFactory
+from tests.reliability.conftest import CALLERS_SESSION, OWN_SESSION, ClientFactory
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.exposure import LogWatch
-from tests.reliability.fault_matrix import Cell, Matrix
+from tests.reliability.fault_matrix import Cell, IdleCell, Matrix
 from tests.reliability.fault_proxy import FaultProxy
 from tests.reliability.figures import Figures
-from tests.reliability.wire_faults import FAULTS, WireFault
+from tests.reliability.wire_faults import FAULTS, IDLE_FAULTS, WireFault
 from tests.reliability.world import CALLS
 
 AREA = "Fault matrix"
@@ -61,4 +61,35 @@ async def test_all(matrix: Matrix, figures: Figures, fault: WireFault, always: b
     """Every call meets the fault."""
     for call in CALLS:
         await matrix.run(Cell(call, fault, always))
+    matrix.check(figures)
+
+
+own_session = pytest.mark.parametrize("session_path", [OWN_SESSION], indirect=True)
+callers_session = pytest.mark.parametrize("session_path", [CALLERS_SESSION], indirect=True)
+each_moment = pytest.mark.parametrize("blocked", [False, True], ids=["noticed", "unnoticed"])
+few_or_all = pytest.mark.parametrize(
+    "number", [8, pytest.param(len(CALLS), marks=pytest.mark.slow)], ids=["few calls", "all calls"]
+)
+
+
+@own_session
+@each_moment
+@few_or_all
+@pytest.mark.parametrize("fault", IDLE_FAULTS)
+async def test_idle_connections(matrix: Matrix, figures: Figures, fault: str, blocked: bool, number: int) -> None:
+    """What happens to an idle connection does not affect the next call."""
+    for call in random.Random(f"{_SEED} {fault} {blocked}").sample(CALLS, number):
+        await matrix.run_idle(IdleCell(call, fault, blocked))
+    matrix.check(figures)
+
+
+@callers_session
+@each_moment
+@few_or_all
+async def test_idle_connections_of_a_callers_session(
+    matrix: Matrix, figures: Figures, blocked: bool, number: int
+) -> None:
+    """A session does not look at a connection before it uses it: if it has not noticed its end, a request is lost."""
+    for call in random.Random(f"{_SEED} {blocked}").sample(CALLS, number):
+        await matrix.run_idle(IdleCell(call, "idle connection closed", blocked), is_lost=blocked)
     matrix.check(figures)

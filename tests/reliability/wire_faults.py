@@ -6,6 +6,7 @@ import gzip
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
+from functools import cache
 from time import time
 from typing import TypeAlias
 
@@ -13,6 +14,12 @@ import brotli
 from attrs import frozen
 
 from tests.reliability.raw_server import RawConnection, chunk, head, response
+
+BODY_BOUND = 1 << 20
+"""The bytes of a response that the clients of the harness read at most, so that exceeding them takes little time."""
+
+HEADER_BYTES = 256 << 10
+"""The size of the header block that is too large."""
 
 HTML = b"<html><body>502 Bad Gateway</body></html>"
 SLOW, DEADLINE = 0.4, 8.0
@@ -122,11 +129,51 @@ async def _inform(connection: RawConnection, answer: Answer) -> None:
     await connection.send(head(status="102 Processing") + head(status="103 Early Hints") + answer.encode())
 
 
+async def _flood(connection: RawConnection, answer: Answer) -> None:
+    fields = [("Content-Type", "application/json"), ("Transfer-Encoding", "chunked")]
+    await connection.send(head(fields) + chunk(answer.body[:-1]))
+    while True:
+        await connection.send(chunk(b" " * 65536))
+
+
+async def _flood_until_close(connection: RawConnection, answer: Answer) -> None:
+    await connection.send(head([("Content-Type", "application/json"), ("Connection", "close")]) + answer.body[:-1])
+    while True:
+        await connection.send(b" " * 65536)
+
+
+async def _flood_error(connection: RawConnection, _: Answer) -> None:
+    await connection.send(head([("Content-Type", "text/plain"), ("Content-Length", str(10**12))], status="503 Busy"))
+    while True:
+        await connection.send(b" " * 65536)
+
+
+async def _grow_headers(connection: RawConnection, answer: Answer) -> None:
+    await connection.send(answer.encode((("X-Large", "x" * HEADER_BYTES),)))
+
+
+async def _many_headers(connection: RawConnection, answer: Answer) -> None:
+    await connection.send(answer.encode(tuple((f"X-{number}", "x" * 1000) for number in range(HEADER_BYTES // 1000))))
+
+
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "deflate": zlib.compress,
     "br": lambda data: brotli.compress(data, quality=5),
 }
+
+
+@cache
+def bomb(encoding: str) -> bytes:
+    """Return a small compressed body that becomes many times the bound, and would be valid JSON."""
+    return COMPRESSIONS[encoding](b" " * (32 * BODY_BOUND) + b"{}")
+
+
+def _exploding(encoding: str) -> Send:
+    async def send(connection: RawConnection, _: Answer) -> None:
+        await connection.send(response(bomb(encoding), headers=[("Content-Encoding", encoding)]))
+
+    return send
 
 
 def _compressed(encoding: str) -> Send:
@@ -191,6 +238,7 @@ def _lost() -> Iterator[WireFault]:
             "truncated": _truncate,
             "truncated head": _truncate_head,
             "truncated chunk": _truncate_chunks,
+            "408": _status("408 Request Timeout"),
         }.items():
             yield WireFault(f"{name} {when}", "lost", applied, send)
         for name, send in {"slow drip": _drip, "silence": _silence}.items():
@@ -200,6 +248,7 @@ def _lost() -> Iterator[WireFault]:
             yield WireFault(f"{code} {when}", "server error", applied, _status(status), code)
         html = _status("502 Bad Gateway", HTML, "text/html")
         yield WireFault(f"502 with HTML {when}", "server error", applied, html, 502)
+        yield WireFault(f"endless 503 {when}", "oversized", applied, _flood_error)
 
 
 def _refused() -> Iterator[WireFault]:
@@ -224,6 +273,17 @@ def _unreadable() -> Iterator[WireFault]:
                 yield WireFault(f"{name} {when}", "unreadable", applied, _status("200 OK", body), accepted=accepted)
 
 
+def _oversized() -> Iterator[WireFault]:
+    for name, send in {
+        "endless chunks": _flood,
+        "endless body": _flood_until_close,
+        "huge header": _grow_headers,
+        "too many headers": _many_headers,
+        **{f"{encoding} bomb": _exploding(encoding) for encoding in COMPRESSIONS},
+    }.items():
+        yield WireFault(name, "oversized", True, send)
+
+
 def _redirected() -> Iterator[WireFault]:
     for status in ("301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"):
         fields = [("Location", "/api/1/elsewhere")]
@@ -241,5 +301,34 @@ def _harmless() -> Iterator[WireFault]:
         yield WireFault(name, "harmless", True, send)
 
 
-FAULTS = tuple(fault for faults in (_lost, _refused, _unreadable, _redirected, _harmless) for fault in faults())
+FAULTS = tuple(
+    fault for faults in (_lost, _refused, _unreadable, _oversized, _redirected, _harmless) for fault in faults()
+)
 """Faults of a single response."""
+
+
+async def idle_close(connection: RawConnection) -> None:
+    """Close an idle connection."""
+    await connection.aclose()
+
+
+def idle_stray(data: bytes) -> Callable[[RawConnection], Awaitable[None]]:
+    """Return what sends a response that answers no request on an idle connection."""
+
+    async def send(connection: RawConnection) -> None:
+        await connection.send(data)
+
+    return send
+
+
+STRAY = response('{"id": "666", "key": "stray", "flags": [], "experiments": [], "deployments": []}')
+IDLE_FAULTS: dict[str, Callable[[RawConnection], Awaitable[None]]] = {
+    "idle connection closed": idle_close,
+    "stray response": idle_stray(STRAY),
+    "stray 408": idle_stray(response(b"", status="408 Request Timeout", headers=[("Connection", "close")])),
+    "stray OK": idle_stray(response(b"OK")),
+}
+"""What happens to a connection between two requests."""
+
+LOST = next(fault for fault in FAULTS if fault.name == "closed before the change")
+"""A request that does not arrive."""
