@@ -251,6 +251,11 @@ def require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, chan
             f"{kind.label(flag)} is archived, and the service edits no archived {kind.name}. Nothing was changed. "
             f"Restore it first: {ctx.command_line(kind.name, 'restore', flag.id)}"
         )
+    if "enabled" in changes and flag.enabled is False and flag.deployments == []:
+        raise InvalidInputError(
+            f"{kind.label(flag)} has no deployment, and the service enables no {kind.noun} without one. Nothing was "
+            "changed. Add a deployment first."
+        )
 
 
 def rename_fields(changes: Mapping[str, FieldChange]) -> dict[str, FieldChange]:

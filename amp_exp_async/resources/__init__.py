@@ -23,7 +23,7 @@ from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resource
 from .groups import AsyncHoldouts, AsyncMutexes, Groups, SlotLike
 from .history import RestoreResult, VersionChange, apply_version, not_restorable, restore_version, version_changes
 from .inclusions import AsyncCohorts, AsyncUsers
-from .optimistic import OptimisticEdit, changed_fields
+from .optimistic import OptimisticEdit, changed_fields, require_deployment
 from .segments import AsyncSegments, AsyncTags, SegmentEditParams
 from .variants import AsyncVariants
 from .versions import AsyncProjectVersions, AsyncVersions
@@ -68,6 +68,7 @@ __all__ = [
     "not_restorable",
     "operation",
     "operation_of",
+    "require_deployment",
     "restore_version",
     "version_changes",
 ]

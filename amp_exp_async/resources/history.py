@@ -15,7 +15,7 @@ from amp_exp_async.models import UNSET, FlagConfig, Maybe, Version
 
 from .diff import FieldChange, diff_flags
 from .flags import AsyncFlagConfigs
-from .optimistic import OptimisticEdit, changed_fields, editable_attributes
+from .optimistic import OptimisticEdit, changed_fields, editable_attributes, require_deployment
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
@@ -100,7 +100,7 @@ async def restore_version(
     desired = (await resource.versions.get(id, version)).config
     live = await editor.read(id)
     restored = apply_version(live, desired)
-    changed_fields(live, restored)  # a dry run rejects what the edit would reject
+    require_deployment(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject
     differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
     if differences and restored.deleted is True:
         # It would have to be un-archived for the edit, and would serve users in between if it is enabled.

@@ -78,7 +78,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         if inspect.isawaitable(edited):
             edited = await edited
         if dry_run:
-            changed_fields(before, edited)
+            require_deployment(before, changed_fields(before, edited))
             return edited
         reapplied = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
         return await self.write(id, before, edited, reapplied)
@@ -124,6 +124,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
+            require_deployment(live, desired)
             fields = validation.changes(editable_fields(base), desired)
             await self._write_steps(id, _steps(fields))
             try:
@@ -242,6 +243,23 @@ def require_loaded(flag_config: FlagConfig, fields: Container[str]) -> None:
             validation.reject(
                 name, "the response did not include this list, so its items would be lost: use edit to replace it"
             )
+
+
+@validation.nothing_written()
+def require_deployment(flag_config: FlagConfig, fields: Mapping[str, Any]) -> None:
+    """Raise `InvalidInputError` if an edit would enable what has no deployment, which the service refuses.
+
+    Args:
+        flag_config: the flag as it was read.
+        fields: the fields to write.
+    """
+    if fields.get("enabled") is True and flag_config.deployments == []:
+        validation.reject(
+            "enabled",
+            "cannot be true without a deployment",
+            advice="Add a deployment first.",
+            code_advice=f"Call deployments.add({format_value(flag_config.id)}, [deployment_id]).",
+        )
 
 
 def reject_cohort_conditions(*segments: Any) -> None:

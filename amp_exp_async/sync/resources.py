@@ -30,6 +30,7 @@ from amp_exp_async.resources import (
     AsyncVersions,
     OptimisticEdit,
     changed_fields,
+    require_deployment,
 )
 
 from .base import SyncResource, as_sync, as_sync_pager, copy_signature
@@ -158,7 +159,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
                     edited.close()
                 validation.reject("change", _NOT_ASYNC)
         if dry_run:
-            changed_fields(before, edited)
+            require_deployment(before, changed_fields(before, edited))
             return edited
         return self._portal.call(lambda: editor.write(id, before, edited))
 

@@ -137,9 +137,22 @@ def test_restore_prefers_archived_flags(account: Emulator, amp_exp: RunCommand) 
     assert not account.state.flag("1002")["deleted"]
 
 
-def test_rejection_by_the_service(account: Emulator, amp_exp: RunCommand) -> None:
+@pytest.mark.parametrize("kind", ["flags", "experiments"])
+@pytest.mark.parametrize("command", [["enable"], ["enable", "--dry-run"], ["edit", "--enabled"]])
+def test_enabling_without_a_deployment(account: Emulator, amp_exp: RunCommand, kind: str, command: list[str]) -> None:
+    """It is rejected before anything is asked or written: the flag was read, and has no deployment."""
+    add = account.state.add_flag if kind == "flags" else account.state.add_experiment
+    id = add(key="lonely", enabled=False, deployments=[])["id"]
+    result = amp_exp(kind, command[0], id, *command[1:])
+    assert result.status == 2
+    assert "deployment" in result.err
+    assert "Add a deployment first." in result.err
+    assert writes(account) == []
+
+
+def test_rejection_by_the_service(deployed: Emulator, amp_exp: RunCommand) -> None:
     """A rejection by the service is one line."""
-    id = account.state.add_experiment(key="guide", _type="guide")["id"]
+    id = deployed.state.add_experiment(key="guide", _type="guide", deployments=["1"])["id"]
     result = amp_exp("experiments", "enable", id)
     assert (result.status, "405" in result.err, result.err.count("\n")) == (1, True, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -258,3 +259,31 @@ async def test_reads_that_lag_while_a_rename_is_reconciled(account: AsyncExperim
     live.inject(Fault.status(400, body={"error": "Variant key does not exist"}), method="GET")
     await account.flags.variants.edit("3", "on", key="renamed")
     assert live.state.flag("3")["variants"] == [{"key": "renamed"}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_enabling_without_a_deployment(
+    kind: Any, account: AsyncExperimentClient, live: Emulator, *, dry_run: bool
+) -> None:
+    """What reads the flag rejects it before writing, in a dry run and with the blocking client too."""
+    resource = getattr(account, kind)
+    live.state.add(kind, {"id": "3", "key": "lonely", "enabled": True, "deployments": ["9"]})
+    live.state.add_deployment(id="9")
+    await resource.edit("3", enabled=False)
+    await resource.deployments.remove("3", "9")
+    live.requests.clear()
+
+    def enable(flag: Any) -> Any:
+        return attrs.evolve(flag, enabled=True)
+
+    message = r'^enabled: cannot be true without a deployment\. Nothing was written\. .*deployments\.add\("3", \['
+    with pytest.raises(InvalidInputError, match=message):
+        await resource.guarded_edit("3", enable, dry_run=dry_run)
+    with pytest.raises(InvalidInputError, match=message):
+        await account.restore_version(kind, "3", 1, dry_run=dry_run)
+    with ExperimentClient(live.api_key, base_url=live.base_url) as client, pytest.raises(InvalidInputError):
+        await asyncio.to_thread(getattr(client, kind).guarded_edit, "3", enable, dry_run=dry_run)
+    assert patches(live) == []
+    await resource.deployments.add("3", ["9"])
+    assert (await resource.guarded_edit("3", enable)).enabled is True
