@@ -71,11 +71,11 @@ def _as_sync_copy(
     @functools.wraps(method)
     def copy(self: SyncClientT, /, *args: P.args, **kwargs: P.kwargs) -> SyncClientT:
         try:
-            client = method(self._resource, *args, **kwargs)
+            client = method(self._resource, *args, **kwargs)  # pyright: ignore[reportPrivateUsage] - a method of this class
         except TypeError as error:
             name_class(error, method, self)
             raise
-        return self._copy(client)  # pyright: ignore[reportPrivateUsage] - a method of this class
+        return self._copy(client)  # pyright: ignore[reportPrivateUsage] - the same
 
     return copy
 
