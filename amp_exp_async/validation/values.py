@@ -66,7 +66,7 @@ def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
 
 def _plain_integer(value: Any) -> int | None:
     """Return an integer of any type, such as one of numpy, as an int; None for anything else."""
-    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    return None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
 
 
 def _plain_number(value: Any) -> int | float | None:
