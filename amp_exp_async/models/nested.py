@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
-class Unbuilt(Generic[T_co]):
+class Unbuilt:
     """A decoded object, already checked, that a model can be built from."""
 
     __slots__ = ()
 
-    def build(self) -> T_co:
+    def build(self) -> Any:
         """Return the model."""
         raise NotImplementedError
 

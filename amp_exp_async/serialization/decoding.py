@@ -11,20 +11,20 @@ from dataclasses import make_dataclass
 from datetime import date, datetime
 from functools import cache
 from operator import methodcaller
+from types import GenericAlias
 from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from msgspec.structs import astuple
 
-from amp_exp_async.models import UNSET, Experiment, Flag, FlagConfig, Id, Model
+from amp_exp_async.models import UNSET, FlagConfig, Id, Model
 from amp_exp_async.models.nested import NestedField, Unbuilt
 
 from . import values
-from .field_types import field_types, is_model
+from .field_types import field_types, flag_or_experiment, full_model, is_model
 from .names import NEXT_CURSOR, field_names
 
 M = TypeVar("M", bound=Model)
-Build = Callable[[Any], M]
 
 # The index of a field, the class of the values that must be converted, and the conversion.
 _Conversion: TypeAlias = tuple[int, type, Callable[[Any], Any]]
@@ -53,7 +53,7 @@ def _json_of(levels: int) -> Any:
 _SHALLOW_JSON = _json_of(4)
 
 
-class _Document(msgspec.Struct, Unbuilt[Any], gc=False, forbid_unknown_fields=True):
+class _Document(msgspec.Struct, Unbuilt, gc=False, forbid_unknown_fields=True):
     """A decoded object, with the known fields of a model and some extra ones."""
 
 
@@ -81,44 +81,30 @@ class _Structs:
         return struct
 
     def _define_struct(self, model: Any) -> type[_Document]:
-        full_model = _full(model)
-        cls = get_origin(full_model) or full_model
+        fields_model = full_model(model)
+        cls = get_origin(fields_model) or fields_model
         json_names, extra_names = field_names(cls), self._extra_names.get(cls, [])
         fields: list[Any] = []
-        for name, (kind, optional) in field_types(full_model).items():
-            required = msgspec.field(name=json_names[name])
-            missing = msgspec.field(name=json_names[name], default=UNSET)
-            struct_type = self._struct_type(kind)
-            fields.append((name, struct_type | None, missing) if optional else (name, struct_type, required))
+        for name, (kind, optional) in field_types(fields_model).items():
+            struct_type, options = self._struct_type(kind), {"default": UNSET} if optional else {}
+            field = msgspec.field(name=json_names[name], **options)
+            fields.append((name, struct_type | None if optional else struct_type, field))
         for number, name in enumerate(extra_names):
             fields.append((f"extra_{number}", self._types[Any], msgspec.field(name=name, default=UNSET)))
-        build = _make_build(cls, extra_names, self._conversions(full_model))
-        if model is FlagConfig:
-            build = self._build_either(build)
-        struct: Any = msgspec.defstruct(
-            cls.__name__, fields, bases=(_Document,), namespace={"build": build}, kw_only=True
-        )
+        build = _make_build(cls, extra_names, self._conversions(fields_model))
+
+        def build_either(document: Any) -> FlagConfig:
+            return flag_or_experiment(build(document))
+
+        methods = {"build": build_either if model is FlagConfig else build}
+        struct: Any = msgspec.defstruct(cls.__name__, fields, bases=(_Document,), namespace=methods, kw_only=True)
         return cast("type[_Document]", struct)
-
-    def _build_either(self, build_experiment: Build[Experiment]) -> Build[FlagConfig]:
-        """Return the function that builds an experiment if a field is set that only experiments have, else a flag."""
-        only_experiments = list(field_names(Experiment))[len(field_names(Flag)) :]
-        # A flag has none of these fields, so it does not matter that their names are not JSON field names.
-        extra_names = [*only_experiments, *self._extra_names.get(Experiment, [])]
-        build_flag: Build[Flag] = _make_build(Flag, extra_names, self._conversions(Flag))
-
-        def build(document: Any) -> FlagConfig:
-            is_flag = all(getattr(document, name) is UNSET for name in only_experiments)
-            return build_flag(document) if is_flag else build_experiment(document)
-
-        return build
 
     def _struct_type(self, kind: Any) -> Any:
         if is_model(kind):
             return self.struct(kind)
-        origin: Any = get_origin(kind)
-        if origin in {list, dict}:
-            return origin[tuple(self._struct_type(argument) for argument in get_args(kind))]
+        if (origin := get_origin(kind)) in {list, dict}:
+            return GenericAlias(origin, tuple(self._struct_type(argument) for argument in get_args(kind)))
         return self._types.get(kind, kind)
 
     def _conversions(self, model: Any) -> list[_Conversion]:
@@ -168,7 +154,8 @@ def _draft(cls: Any) -> Any:
 
     Setting the slots of a frozen class one by one takes three times as long.
     """
-    slots = {name: value.slot for name, value in _nested_fields(cls).items()}
+    attributes = {name: getattr(cls, name) for name in field_names(cls)}
+    slots = {name: value.slot for name, value in attributes.items() if isinstance(value, NestedField)}
     mutable = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__, "__slots__": ()}
     return make_dataclass(
         f"{cls.__name__}Draft",
@@ -180,33 +167,27 @@ def _draft(cls: Any) -> Any:
     )
 
 
-def _nested_fields(cls: Any) -> dict[str, NestedField]:
-    attributes = {name: getattr(cls, name) for name in field_names(cls)}
-    return {name: value for name, value in attributes.items() if isinstance(value, NestedField)}
-
-
 class _Decoders:
     """The decoders of all models that know these extra fields."""
 
     def __init__(self, extra_names: Mapping[Any, list[str]]) -> None:
         self.extra_names = extra_names
-        self._by_text: dict[Any, msgspec.json.Decoder[Any]] = {}
-        self._by_value: dict[Any, msgspec.json.Decoder[Any]] = {}
+        self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
-    def of_text(self, model: Any, container: str | None) -> msgspec.json.Decoder[Any]:
-        """Return the decoder of an object, of an array (``), or of the page that has an array in a field."""
-        decoder = self._by_text.get((model, container))
+    def get(self, model: Any, container: str | None = None, any_json: Any = _SHALLOW_JSON) -> msgspec.json.Decoder[Any]:
+        """Return a decoder.
+
+        Args:
+            model: the model.
+            container: None for one object, an empty name for an array, else the name of the array in a page.
+            any_json: the type of extra values and payloads.
+        """
+        key = (model, container, any_json is Any)
+        decoder = self._decoders.get(key)
         if decoder is None:
-            struct: Any = _Structs(self.extra_names, _SHALLOW_JSON).struct(model)
+            struct: Any = _Structs(self.extra_names, any_json).struct(model)
             kind = struct if container is None else list[struct] if not container else _page_struct(container, struct)
-            decoder = self._by_text[model, container] = msgspec.json.Decoder(kind)
-        return decoder
-
-    def of_value(self, model: Any) -> msgspec.json.Decoder[Any]:
-        """Return the decoder whose type decoded objects are converted to."""
-        decoder = self._by_value.get(model)
-        if decoder is None:
-            decoder = self._by_value[model] = msgspec.json.Decoder(_Structs(self.extra_names, Any).struct(model))
+            decoder = self._decoders[key] = msgspec.json.Decoder(kind)
         return decoder
 
 
@@ -225,26 +206,26 @@ def decode(model: type[M], text: bytes) -> M:
     Raises:
         TypeError, ValueError, RecursionError: If the text is rejected.
     """
-    document: Unbuilt[M] = _decoders.of_text(model, None).decode(text)
-    return document.build()
+    built: M = _decoders.get(model).decode(text).build()
+    return built
 
 
-def decode_array(model: type[M], text: bytes) -> list[Unbuilt[M]]:
+def decode_array(model: type[M], text: bytes) -> list[Unbuilt]:
     """Return the items of an array. It raises as `decode` does, and building an item does too."""
-    items: list[Unbuilt[M]] = _decoders.of_text(model, "").decode(text)
+    items: list[Unbuilt] = _decoders.get(model, "").decode(text)
     return items
 
 
-def decode_page(model: type[M], name: str, text: bytes) -> tuple[list[Unbuilt[M]], str | float | None]:
+def decode_page(model: type[M], name: str, text: bytes) -> tuple[list[Unbuilt], str | float | None]:
     """Return the items of a page, whose array has this name, and the cursor. It raises as `decode_array` does."""
-    items, cursor = astuple(_decoders.of_text(model, name).decode(text))
+    items, cursor = astuple(_decoders.get(model, name).decode(text))
     return items, cursor
 
 
 def convert(model: type[M], value: Any) -> M:
     """Return the model of a decoded object. It raises as `decode` does."""
-    document: Unbuilt[M] = msgspec.convert(value, _decoders.of_value(model).type)
-    return document.build()
+    built: M = msgspec.convert(value, _decoders.get(model, any_json=Any).type).build()
+    return built
 
 
 def learn(model: Any, value: Any) -> None:
@@ -259,13 +240,13 @@ def learn(model: Any, value: Any) -> None:
 
 def _add_extra_names(model: Any, value: Any, names: dict[Any, dict[str, None]]) -> None:
     """Add the names of the extra fields of a model, or of each model in an array, and of the models nested in it."""
-    if isinstance(value, list):
+    if value.__class__ is list:
         for item in value:
             _add_extra_names(model, item, names)
-    elif isinstance(value, dict):
-        model = _full(model)
+    elif value.__class__ is dict:
+        model = full_model(model)
         kinds = {field_names(model)[name]: kind for name, (kind, _) in field_types(model).items()}
-        for name, item in cast("dict[str, Any]", value).items():
+        for name, item in value.items():
             if name not in kinds:
                 if _can_be_learned(name):
                     names.setdefault(get_origin(model) or model, {})[name] = None
@@ -275,8 +256,3 @@ def _add_extra_names(model: Any, value: Any, names: dict[Any, dict[str, None]]) 
 
 def _can_be_learned(name: str) -> bool:
     return name.isprintable() and '"' not in name and "\\" not in name
-
-
-def _full(model: Any) -> Any:
-    """Return the model that has all fields of a flag or experiment."""
-    return Experiment if model is FlagConfig else model

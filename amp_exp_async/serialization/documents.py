@@ -164,9 +164,9 @@ def _reject_failure(body: bytes) -> None:
         document: Any = json_text.loads(body)
     except ValueError:
         return  # the content of a success is not defined
-    items: list[Any] = document if isinstance(document, list) else [document]
+    items: list[Any] = document if document.__class__ is list else [document]
     for index, item in enumerate(items):
-        fields: dict[str, Any] = item if isinstance(item, dict) else {}
+        fields: dict[str, Any] = item if item.__class__ is dict else {}
         for name, value in fields.items():
             if _says_failure(name.lower(), value):
                 location = name if item is document else f"[{index}].{name}"
@@ -231,7 +231,7 @@ async def _map_in_chunks(parse: Callable[[T], M], items: list[T], name: str) -> 
     return models
 
 
-def _build(item: Unbuilt[M]) -> M:
+def _build(item: Unbuilt) -> Any:
     return item.build()
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import attrs
 
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.models import UNSET, Model
+from amp_exp_async.models import UNSET, Experiment, Flag, FlagConfig, Model
 
 from .names import field_names
 
@@ -43,3 +43,16 @@ def field_types(model: Any) -> dict[str, tuple[Any, bool]]:
         name: (parameter if isinstance(kind, TypeVar) else kind, optional or kind is Any)
         for name, (kind, optional) in types.items()
     }
+
+
+def full_model(model: Any) -> Any:
+    """Return the model that has all fields of a flag or experiment, or the model itself if it is another."""
+    return Experiment if model is FlagConfig else model
+
+
+def flag_or_experiment(experiment: Experiment) -> FlagConfig:
+    """Return an experiment as a flag if the document had no field that only experiments have."""
+    common = field_names(Flag)
+    if any(getattr(experiment, name) is not UNSET for name in field_names(Experiment) if name not in common):
+        return experiment
+    return Flag(extra=experiment.extra, **{name: getattr(experiment, name) for name in common})

@@ -17,14 +17,22 @@ from cattrs import (
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
-from amp_exp_async.models import UNSET, Experiment, Flag, FlagConfig, Id
+from amp_exp_async.models import UNSET, Experiment, FlagConfig, Id
 
 from . import values
-from .field_types import is_model, unwrap_maybe
+from .field_types import flag_or_experiment, is_model, unwrap_maybe
 from .malformed import MalformedDocumentError
 from .names import field_names
 
 _Hook = Callable[[Any, Any], Any]
+
+_HOOKS: dict[Any, _Hook] = {
+    str: values.string,
+    bool: values.boolean,
+    int: values.integer,
+    float: values.number,
+    datetime: values.timestamp,
+}
 
 
 def structure(kind: Any, document: Any) -> Any:
@@ -88,14 +96,7 @@ def _model_hook(kind: Any, converter: Converter) -> _Hook:
 
 
 def _flag_config_hook(_: Any, converter: Converter) -> _Hook:
-    """Return the hook for a flag or experiment: with a field that only experiments have, it is an experiment."""
-    only_experiments = set(field_names(Experiment).values()) - set(field_names(Flag).values())
-
-    def structure(document: Any, _: Any) -> Any:
-        is_flag = document.__class__ is dict and only_experiments.isdisjoint(document)
-        return converter.structure(document, Flag if is_flag else Experiment)
-
-    return structure
+    return lambda document, _: flag_or_experiment(converter.structure(document, Experiment))
 
 
 def _list_hook(kind: Any, converter: Converter) -> _Hook:
@@ -114,11 +115,8 @@ def _optional_hook(kind: Any, converter: Converter) -> _Hook:
 
 def _make_converter() -> Converter:
     converter = Converter(detailed_validation=True)
-    converter.register_structure_hook(str, values.string)
-    converter.register_structure_hook(bool, values.boolean)
-    converter.register_structure_hook(int, values.integer)
-    converter.register_structure_hook(float, values.number)
-    converter.register_structure_hook(datetime, values.timestamp)
+    for kind, hook in _HOOKS.items():
+        converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_func(lambda kind: kind == datetime | date, values.timestamp_or_date)
     converter.register_structure_hook_func(lambda kind: kind == Id, values.identifier)
     factories: tuple[tuple[Callable[[Any], bool], Callable[[Any, Converter], _Hook]], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -185,6 +186,24 @@ def test_the_field_names_of_a_body() -> None:
         "endDate": "2023-07-29T12:00:00.000Z",
         "description": None,
     }
+
+
+def test_a_body_with_text_that_only_pythons_json_can_write() -> None:
+    """Lone surrogates, and integers beyond 64 bits, are written at any level, in models and beside them."""
+    segment = Segment(
+        name="\ud83c", rollout_weights={"on": 10**30}, extra={"new": [MappingProxyType({"a": date(2023, 7, 29)})]}
+    )
+
+    assert json.loads(serialization.encode({"target_segments": (segment,), "enabled": True})) == {
+        "targetSegments": [{"name": "\ud83c", "rolloutWeights": {"on": 10**30}, "new": [{"a": "2023-07-29"}]}],
+        "enabled": True,
+    }
+
+
+def test_a_body_that_is_not_json_is_a_mistake_of_the_caller() -> None:
+    """A value that JSON cannot hold raises, instead of being written as something else."""
+    with pytest.raises(TypeError, match="not JSON"):
+        serialization.encode({"name": object()})
 
 
 def test_the_field_names_of_a_query() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from amp_exp_async import parse, to_json
+from amp_exp_async import UNSET, parse, serialization, to_json
 from tests.serialization.strategies import ALL_MODELS, documents
 
 
@@ -24,5 +25,6 @@ def test_any_document_is_written_back_unchanged(model: Any) -> None:
         assert to_json(parsed) == before
         assert document == before
         assert parse(model, to_json(parsed)) == parsed
+        assert json.loads(serialization.encode({"the_model": [parsed], "name": UNSET})) == {"theModel": [before]}
 
     check()
