@@ -21,11 +21,12 @@ import pytest
 
 import amp_exp_async
 import amp_exp_async.emulator
+import amp_exp_async.serialization
 from amp_exp_async.http import lazy_aiohttp
 
-PACKAGES = [amp_exp_async, amp_exp_async.emulator]
+PACKAGES = [amp_exp_async, amp_exp_async.emulator, amp_exp_async.serialization]
 
-NOT_FOR_MODELS = {"aiohttp", "anyio", "asyncio", "cattrs", "rich", "ruamel", "typer"}
+NOT_FOR_MODELS = {"aiohttp", "anyio", "asyncio", "cattrs", "msgspec", "rich", "ruamel", "typer"}
 
 
 def run(program: str) -> str:
@@ -104,6 +105,7 @@ def test_importing_a_client_loads_what_requests_need_when_one_is_created(name: s
         "amp_exp_async.manifests",
         "amp_exp_async.linter",
         "cattrs",
+        "msgspec",
         "ruamel",
     }
     assert needed_later.isdisjoint(imported.split())
@@ -166,14 +168,14 @@ def test_a_name_that_does_not_exist(package: ModuleType) -> None:
     assert not hasattr(package, "__wrapped__")
 
 
-@pytest.mark.parametrize("package", ["amp_exp_async", "amp_exp_async.emulator"])
+@pytest.mark.parametrize("package", [package.__name__ for package in PACKAGES])
 def test_names_are_listed_before_they_are_loaded(package: str) -> None:
     """`dir` has all names, and loads none of them."""
     program = f"import {package} as package; assert set(package.__all__) <= set(dir(package)) - set(vars(package)) "
     run(f"{program} | {{'__version__'}}")
 
 
-@pytest.mark.parametrize("package", ["amp_exp_async", "amp_exp_async.emulator"])
+@pytest.mark.parametrize("package", [package.__name__ for package in PACKAGES])
 def test_a_star_import(package: str) -> None:
     """It imports all names."""
     run(f"import {package} as package\nfrom {package} import *\nassert set(package.__all__) <= set(globals())")
