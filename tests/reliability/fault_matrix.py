@@ -95,7 +95,7 @@ class Matrix:
 
         Args:
             cell: the cell.
-            is_lost: whether the first request is lost, because nothing looks at the connection before it is used.
+            is_lost: whether a request that may be repeated is lost, because nothing looks at the connection before it.
         """
         await self._find_baseline(cell.call)
         client = await self._open(cell.call)
@@ -108,6 +108,7 @@ class Matrix:
             await asyncio.sleep(0.005)
         if is_lost:
             plan.idle = None
+        is_lost = is_lost and cell.call.idempotency.may_repeat
         expected = expect(cell.call, LOST, always=False) if is_lost else Expectation(None, applied=True, sends=1)
         await self._finish(cell, client, plan, expected, exact=not is_lost)
 
@@ -159,7 +160,7 @@ class Matrix:
             problems.append(
                 f"the account is {_state_name(after, baseline)}, not {'as' if expected.applied else 'before'}"
             )
-        sent = len(plan.requests) + (plan.idle is not None)
+        sent = len(plan.requests) + plan.warm_ups
         if exact and usage != sent:
             problems.append(f"client.usage counts {usage} requests, and {sent} arrived")
         if error is not None:

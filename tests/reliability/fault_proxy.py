@@ -26,7 +26,8 @@ class Plan:
         fault: what a request meets; None for nothing.
         always: whether every request meets it, or the first one only.
         idle: what happens to a connection after each answer on it, if it is to happen; the first time after a warm-up.
-        requests: the requests that have arrived, without the warm-up.
+        requests: the requests that have arrived, without those that warm a connection up.
+        warm_ups: how many of those have arrived.
         is_idle: set once the connection of the warm-up has met `idle`.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     always: bool = False
     idle: Callable[[RawConnection], Awaitable[None]] | None = None
     requests: list[RawRequest] = field(factory=list[RawRequest])
+    warm_ups: int = 0
     is_idle: threading.Event = field(factory=threading.Event)
 
 
@@ -67,6 +69,7 @@ class FaultProxy:
         plan = self.plan
         while (request := await connection.read_request()) is not None:
             if request.target.endswith(WARM_UP):
+                plan.warm_ups += 1
                 await connection.send(Answer("200 OK", "application/json", b"{}").encode())
             else:
                 plan.requests.append(request)

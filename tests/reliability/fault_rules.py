@@ -82,7 +82,7 @@ def _refused(fault: WireFault, *, always: bool) -> Expectation:
 
 
 def _without_meaning(call: Call, fault: WireFault, *, always: bool) -> Expectation:
-    """A success that cannot be read comes again, so nothing is sent again; a creation is looked for."""
+    """A success that cannot be read would come again, so nothing is sent again. A creation is looked for."""
     if call.returned in fault.accepted:
         return _success(sends=1)
     if call.is_read or call.idempotency not in _NEVER_REPEATED:
@@ -98,7 +98,7 @@ def _ambiguous(call: Call, fault: WireFault, *, always: bool) -> Expectation:
 
 
 def _never_repeated(call: Call, fault: WireFault, *, always: bool) -> Expectation:
-    """A creation is looked for, and a removal by index is not: no reading can tell whether it was done."""
+    """A creation is looked for. A removal by index is not, because no reading can tell whether it was done."""
     failure = _FAILURES[fault.kind]
     if call.idempotency is Idempotency.CREATE and not always:
         if fault.applied:

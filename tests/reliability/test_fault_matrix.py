@@ -89,7 +89,7 @@ async def test_idle_connections(matrix: Matrix, figures: Figures, fault: str, bl
 async def test_idle_connections_of_a_callers_session(
     matrix: Matrix, figures: Figures, blocked: bool, number: int
 ) -> None:
-    """A session does not look at a connection before it uses it: if it has not noticed its end, a request is lost."""
+    """A session may not notice the end of a connection: a request is lost, unless it must not be repeated."""
     for call in random.Random(f"{_SEED} {blocked}").sample(CALLS, number):
         await matrix.run_idle(IdleCell(call, "idle connection closed", blocked), is_lost=blocked)
     matrix.check(figures)

@@ -60,7 +60,7 @@ async def test_a_read(make_client: ClientFactory, figures: Figures, scenario: Sc
         assert scenario.outcome != "right", repr(result)
         assert find_secrets(result, [CANARY]) == []
     assert server.connections <= ATTEMPTS
-    figures.count("reads")
+    figures.count("responses to a read")
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -80,7 +80,7 @@ async def test_a_removal_by_index(make_client: ClientFactory, figures: Figures, 
     if error is not None:
         assert find_secrets(error, [CANARY]) == []
     assert all(request.line == "DELETE /api/1/flags/1/variants/on/users/0" for request in server.requests)
-    figures.count("writes")
+    figures.count("responses to a removal by index")
 
 
 async def test_no_cookie_is_returned() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.utils import formatdate
 from functools import cache
 from time import time
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import brotli
 from attrs import frozen
@@ -49,6 +49,11 @@ Send: TypeAlias = Callable[[RawConnection, Answer], Awaitable[None]]
 """Sends something in place of an answer."""
 
 
+Kind: TypeAlias = Literal[
+    "lost", "timeout", "server error", "refused", "unreadable", "oversized", "redirected", "harmless"
+]
+
+
 @frozen
 class WireFault:
     """A fault that a request meets.
@@ -64,7 +69,7 @@ class WireFault:
     """
 
     name: str
-    kind: str
+    kind: Kind
     applied: bool
     send: Send
     status: int = 0
