@@ -54,7 +54,7 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
 def both_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test twice: its requests go over aiohttp's connector, and then through its session."""
     if request.param == "session":
-        monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+        monkeypatch.setattr("amp_exp_async.http.sender.is_replaced", lambda: True)
     return str(request.param)
 
 

@@ -12,9 +12,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import DeflateBuffer
 
 _LOG = logging.getLogger("amp_exp_async")
-# A mock or an instrumentation replaces one of these functions of aiohttp's session.
-_SESSION_METHODS = ("request", "_request")
-_SESSION_FUNCTIONS = [getattr(aiohttp.ClientSession, name) for name in _SESSION_METHODS]
+_REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 _PROPERTY = None
 _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (aiohttp.BaseConnector, "connect", {"req", "traces", "timeout"}),
@@ -33,19 +31,21 @@ _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
 def is_supported() -> bool:
     """Return whether this release of aiohttp has what an `Exchange` needs, in the form that it needs."""
     missing = [f"{owner.__name__}.{name}" for owner, name, form in _NEEDED if not _has(owner, name, form)]
-    missing += [f"an original ClientSession.{name}" for name in _SESSION_METHODS if not _is_original(name)]
+    if not (_is_original(_REQUEST) and _is_original(_INNER_REQUEST)):
+        missing.append("ClientSession.request of its own")
     if missing:
         _LOG.debug("aiohttp %s has no %s. Requests use its session.", aiohttp.__version__, ", ".join(missing))
     return not missing
 
 
-def is_observed(session: aiohttp.ClientSession) -> bool:
-    """Return whether a session is a substitute, or other code observes its requests or replaces them."""
-    return (
-        type(session) is not aiohttp.ClientSession
-        or [getattr(aiohttp.ClientSession, name) for name in _SESSION_METHODS] != _SESSION_FUNCTIONS
-        or bool(session.trace_configs)
-    )
+def is_plain(session: aiohttp.ClientSession) -> bool:
+    """Return whether a session is of aiohttp's own class, and nothing traces its requests."""
+    return type(session) is aiohttp.ClientSession and not session.trace_configs
+
+
+def is_replaced() -> bool:
+    """Return whether other code, such as a mock or an instrumentation, has replaced how sessions send requests."""
+    return aiohttp.ClientSession._request is not _INNER_REQUEST or aiohttp.ClientSession.request is not _REQUEST  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def _has(owner: type, name: str, parameters: Collection[str] | None) -> bool:
@@ -56,7 +56,7 @@ def _has(owner: type, name: str, parameters: Collection[str] | None) -> bool:
     return callable(member) and set(parameters) <= set(inspect.signature(member).parameters)
 
 
-def _is_original(name: str) -> bool:
-    """Return whether a method of aiohttp's session was its own when this module was imported."""
-    code = getattr(getattr(aiohttp.ClientSession, name), "__code__", None)
+def _is_original(method: object) -> bool:
+    """Return whether a method is defined in aiohttp's module."""
+    code = getattr(method, "__code__", None)
     return code is not None and code.co_filename == inspect.getfile(aiohttp.client)

@@ -6,6 +6,8 @@ import asyncio
 import select
 import traceback
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -18,7 +20,8 @@ class CheckedConnector(aiohttp.TCPConnector):
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(limit=limit)
-        self._used: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+        # The connections that have carried a request, with a check of each.
+        self._used = weakref.WeakKeyDictionary[ResponseHandler, Callable[[], object]]()
 
     async def connect(
         self,
@@ -33,17 +36,17 @@ class CheckedConnector(aiohttp.TCPConnector):
         """
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol, transport = connection.protocol, connection.transport
-            is_reused = protocol in self._used
-            if protocol is not None and transport is not None and not (connection.closed or protocol.should_close):
-                if not is_reused:
-                    self._used.add(protocol)
-                    return connection
-                if not _has_unread_data(transport):
-                    return connection
+            protocol: Any = connection.protocol
+            has_unread_data = self._used.get(protocol)
+            if has_unread_data is None:
+                if connection.closed or protocol.should_close:
+                    connection.close()
+                    raise aiohttp.ClientConnectionError("the server ended the connection, or spoke, before the request")
+                self._used[protocol] = _unread_check(protocol.transport)
+                return connection
+            if not protocol.should_close and not has_unread_data():
+                return connection
             connection.close()
-            if not is_reused:
-                raise aiohttp.ClientConnectionError("the server ended the connection, or spoke, before the request")
 
 
 def was_connecting(error: BaseException) -> bool:
@@ -52,11 +55,11 @@ def was_connecting(error: BaseException) -> bool:
     return any(frame.f_code in connecting for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
-def _has_unread_data(transport: asyncio.Transport) -> bool:
-    """Return whether the server has sent something, or has closed the connection, since the event loop last read."""
+def _unread_check(transport: asyncio.Transport) -> Callable[[], object]:
+    """Return a function that tells whether the server has sent something, or closed, since the event loop last read."""
     sock = transport.get_extra_info("socket")
     if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([sock], [], [], 0)[0])
+        return lambda: select.select([sock], [], [], 0)[0]
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    return partial(poll.poll, 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -18,6 +17,8 @@ from amp_exp_async.config import Endpoint
 
 from .request import Request, Response
 
+REQUEST_TIMEOUT = 408
+_SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -75,10 +76,10 @@ class Exchange:
             protocol.set_response_params(skip_payload=request.method == "HEAD", read_until_eof=True)
             transport.write(self._encode(request))
             message, payload = await protocol.read()
-            while 100 <= message.code < 200 and message.code != HTTPStatus.SWITCHING_PROTOCOLS:
+            while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
                 message, payload = await protocol.read()
             body = await read_body(payload, self._max_response_bytes)
-            if message.code == HTTPStatus.REQUEST_TIMEOUT or transport.get_write_buffer_size():
+            if message.code == REQUEST_TIMEOUT or transport.get_write_buffer_size():
                 protocol.force_close()  # the server does not wait for what is still to be sent
         except BaseException:
             connection.close()

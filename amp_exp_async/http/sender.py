@@ -7,7 +7,6 @@ import copy
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from http import HTTPStatus
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -20,11 +19,11 @@ from amp_exp_async.config import Endpoint
 from amp_exp_async.errors import ConfigurationError
 
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
-from .aiohttp_support import is_observed, is_supported
+from .aiohttp_support import is_plain, is_replaced, is_supported
 from .connector import CheckedConnector, was_connecting
 from .deadlines import CancelScope, connect_seconds
 from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
-from .exchange import Exchange, read_body
+from .exchange import REQUEST_TIMEOUT, Exchange, read_body
 from .options import HttpOptions
 from .request import Request, Response
 
@@ -85,7 +84,7 @@ class RequestSender:
     def _create_exchange(self) -> Exchange | None:
         """Return an exchange over the connections of our own session; None if requests must go through the session."""
         session, options = self.session, self._options
-        if options.session is not None or self._proxy() or is_observed(session) or not is_supported():
+        if options.session is not None or self._proxy() or not is_plain(session) or not is_supported():
             return None
         connector = session.connector
         if connector is None:
@@ -105,7 +104,7 @@ class RequestSender:
         sent = True
         with scope:
             try:
-                if self._exchange is None or is_observed(self.session):
+                if self._exchange is None or is_replaced():
                     response = await self._request(request, seconds)
                 else:
                     response = await self._exchange.send(request, _timeout(seconds))
@@ -114,7 +113,7 @@ class RequestSender:
             except BaseException as error:  # noqa: BLE001 - it is raised below
                 interruption = error
             else:
-                return LOST_BY_SERVER if response.status == HTTPStatus.REQUEST_TIMEOUT else response
+                return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
             # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
             sent = not was_connecting(interruption)
             hide_frames(interruption)

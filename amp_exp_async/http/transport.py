@@ -54,6 +54,8 @@ Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
 _CLOSED = "the client was closed while the call was in flight"
 _LOG = logging.getLogger("amp_exp_async")
+# Python 3.11 looks up members of an enum slowly, and these are needed for every request.
+_TOO_MANY_REQUESTS, _SERVER_ERROR = int(HTTPStatus.TOO_MANY_REQUESTS), int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 class CallAbandonedError(Exception):
@@ -231,7 +233,7 @@ class Transport:
         state.in_flight = attempt_result.ambiguous
         asked, daily = state.requested_wait.seconds, state.requested_wait.daily
         wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter is no secret
-        if attempt_result.status == HTTPStatus.TOO_MANY_REQUESTS:
+        if attempt_result.status == _TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
             self.session.rate_limited += 1
             self.session.limiter.pause(asked or wait, daily=daily)
@@ -318,7 +320,7 @@ class Transport:
         if isinstance(result, Response):
             answered = reached = True
             state.requested_wait = self._read_wait(result, sent_at)
-            throttled = result.status == HTTPStatus.TOO_MANY_REQUESTS and not state.requested_wait.daily
+            throttled = result.status == _TOO_MANY_REQUESTS and not state.requested_wait.daily
         else:
             answered, reached, throttled = False, result.sent, False
             state.requested_wait = NO_WAIT
@@ -331,9 +333,9 @@ class Transport:
     def _read_wait(self, response: Response, sent_at: float) -> RequestedWait:
         """Return the wait that a response asks for, and remember whether the service refuses everything."""
         session = self.session
-        if response.status != HTTPStatus.TOO_MANY_REQUESTS:
+        if response.status != _TOO_MANY_REQUESTS:
             session.refusals = None
-            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if response.status < _SERVER_ERROR:
                 return NO_WAIT
             return read_requested_wait(response.status, response.headers, response.text, now=session.wall_clock())
         now, streak = session.time(), session.refusals

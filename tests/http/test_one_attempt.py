@@ -170,7 +170,7 @@ async def test_a_release_of_aiohttp_without_the_attribute(
     server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool
 ) -> None:
     """If requests need its session, it is rejected before anything is sent, and no session is left open."""
-    monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+    monkeypatch.setattr("amp_exp_async.http.sender.is_plain", lambda _: False)
     remove_attribute(monkeypatch)
     async with aiohttp.ClientSession() as theirs:
         client = client_of(server, None if own_session else theirs)
@@ -195,7 +195,7 @@ async def test_the_connector_does_not_need_the_attribute(
         with pytest.raises(OutcomeUnknownError):
             await client.flags.users.remove_at("1", "on", 0)
         assert server.count("DELETE") == 1
-        monkeypatch.setattr("amp_exp_async.http.sender.is_observed", lambda _: True)
+        monkeypatch.setattr("amp_exp_async.http.sender.is_replaced", lambda: True)
         with pytest.raises(ConfigurationError, match="has no attribute"):
             await client.flags.list()
         monkeypatch.undo()
