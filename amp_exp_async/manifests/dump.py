@@ -15,7 +15,7 @@ from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest
 from .yaml_reader import read_yaml
-from .yaml_updater import update_yaml
+from .yaml_updater import update_entries, update_yaml
 from .yaml_writer import write_yaml
 
 _HEADER = "# yaml-language-server: $schema"
@@ -105,6 +105,9 @@ def _update_text(existing: ParsedFile, desired: dict[str, Any]) -> str | None:
     desired = _keep_spelling(existing, desired)
     if json_equal(_sorted(existing.value), _sorted(desired)):
         return existing.text
+    text = update_entries(existing.text, existing.value, existing.lines, desired)
+    if text is not None and _has_content(text, desired):
+        return text
     text = update_yaml(existing.text, desired)
     return text if text is not None and _has_content(text, desired) else None
 

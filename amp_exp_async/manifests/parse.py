@@ -12,7 +12,7 @@ from amp_exp_async.errors import InvalidInputError, InvalidManifestError, Proble
 from amp_exp_async.formatting import escape, format_value, suggest
 from amp_exp_async.models import UNSET, Segment
 
-from .document import DocumentError, ManifestDocument, is_array, is_object, join_path
+from .document import DocumentError, ManifestDocument, SourceLines, is_array, is_object, join_path
 from .json_reader import read_json
 from .schema import FILE, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest, SourceLocation
@@ -39,11 +39,13 @@ class ParsedFile:
     Attributes:
         text: the text.
         value: its content as plain values.
+        lines: the lines of its values.
         manifest: the manifest.
     """
 
     text: str
     value: Mapping[str, Any]
+    lines: SourceLines
     manifest: Manifest
 
 
@@ -63,7 +65,7 @@ def parse_text(text: str, format: Format, file: str, problems: list[Problem]) ->
         problems.append(Problem(file, error.line, "", error.message))
         return None
     manifest = parse_document(document, problems)
-    return ParsedFile(text, document.value, manifest) if is_object(document.value) else None
+    return ParsedFile(text, document.value, document.lines, manifest) if is_object(document.value) else None
 
 
 def parse_document(document: ManifestDocument, problems: list[Problem]) -> Manifest:

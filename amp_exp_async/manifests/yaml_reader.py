@@ -64,7 +64,8 @@ def read_yaml(text: str, file: str) -> ManifestDocument:
     loader = (yaml.BaseLoader if has_surrogates else getattr(yaml, "CBaseLoader", yaml.BaseLoader))(text)
     get_event = partial(_joined_surrogates, yaml, loader.get_event) if has_surrogates else loader.get_event
     try:
-        return _YamlReader(yaml, _EventSource(yaml, get_event), file).read()
+        source = _EventSource(yaml, get_event)
+        return _YamlReader(yaml, source, file).read(source.next if "&" in text else get_event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = error.problem or error.context
@@ -142,8 +143,7 @@ class _YamlReader:
         self._aliases = 0  # the number of aliases around the node being read
         self._aliased = 0
 
-    def read(self) -> ManifestDocument:
-        next_event = self._source.next
+    def read(self, next_event: NextEvent) -> ManifestDocument:
         next_event()  # the start of the stream
         if isinstance(next_event(), self._yaml.StreamEndEvent):
             return ManifestDocument(self._file, None, SourceLines(partial(LineTable, {"": 1})))

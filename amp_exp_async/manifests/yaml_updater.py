@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise, takewhile
 from typing import Any
 
 from amp_exp_async.errors import ConfigurationError
 
-from .document import is_array, is_object, json_equal
+from .document import SourceLines, is_array, is_object, json_equal
+from .spec import KINDS, KindName
 from .yaml_scalars import TAG, format_scalar, is_plain
+from .yaml_writer import write_yaml
 
 _IDENTITY = {"flags": "key", "experiments": "key", "variants": "key", "target_segments": "name"}
 _UNORDERED = frozenset({"flags", "experiments", "variants", "tags", "deployments", "users", "cohorts"})
-_UNINDENTED_LIST = re.compile("^- ", re.MULTILINE)
+_ITEM = re.compile("^( *)- ", re.MULTILINE)
 _WIDTH = 120
 
 
@@ -34,14 +37,102 @@ def _ruamel() -> Any:
     return ruamel.yaml
 
 
+def update_entries(
+    text: str, document: Mapping[str, Any], lines: SourceLines, desired: Mapping[str, Any]
+) -> str | None:
+    """Return a YAML text in which only the flags and experiments that differ are rewritten.
+
+    The result must be checked: an entry may refer to an anchor in another one.
+
+    Args:
+        text: the text.
+        document: its content.
+        lines: the lines of its values.
+        desired: the desired content.
+
+    Returns:
+        The text; None if more than entries in block style differ.
+    """
+    kinds = [kind for kind in KINDS if document.get(kind) and desired.get(kind)]
+    before, after = ({name: side[name] for name in side.keys() - set(kinds)} for side in (document, desired))
+    if not json_equal(before, after):
+        return None
+    rows = text.removesuffix("\n").split("\n")
+    starts = {
+        (kind, index): lines.line_of(f"{kind}[{index}]") for kind in kinds for index in range(len(document[kind]))
+    }
+    if not all(_ITEM.match(rows[start - 1]) for start in starts.values()):
+        return None
+    boundaries = sorted({*starts.values(), *map(lines.line_of, document), len(rows) + 1})
+    ends = dict(pairwise(boundaries))
+    blocks = {start: rows[start - 1 : ends[start] - 1] for start in starts.values()}
+    for kind in kinds:
+        old, new = _identities(document[kind], desired[kind], _IDENTITY[kind])
+        if not (_is_unique(old) and _is_unique(new)):
+            return None
+        entries = dict(zip(new, desired[kind], strict=True))
+        last = starts[kind, len(old) - 1]
+        for index, identity in enumerate(old):
+            first = starts[kind, index]
+            blocks[first] = _update_block(kind, blocks[first], document[kind][index], entries.pop(identity, None))
+        for entry in entries.values():
+            blocks[last] += _new_block(kind, entry, _list_offset(rows[last - 1]))
+    return _replace_blocks(rows, blocks, ends)
+
+
+def _replace_blocks(rows: Sequence[str], blocks: Mapping[int, list[str]], ends: Mapping[int, int]) -> str:
+    """Return a text whose blocks, by their first lines, are replaced."""
+    result: list[str] = []
+    line = 1
+    for start in sorted(blocks):
+        result += [*rows[line - 1 : start - 1], *blocks[start]]
+        line = ends[start]
+    return "\n".join([*result, *rows[line - 1 :], ""])
+
+
+def _update_block(kind: KindName, rows: list[str], old: Mapping[str, Any], new: Mapping[str, Any] | None) -> list[str]:
+    """Return the lines of an entry with other content. A comment between entries is kept, even if there is no entry."""
+    if new is not None and json_equal(old, new):
+        return rows
+    size = len(rows) - sum(1 for _ in takewhile(_is_between_entries(rows[0]), reversed(rows)))
+    entry, between = rows[:size], rows[size:]
+    if new is None:
+        return between
+    if entry == _block(write_yaml({kind: [old]})):  # it has neither comments nor a style to keep
+        return [*_block(write_yaml({kind: [new]})), *between]
+    return [*_block(update_yaml("\n".join([f"{kind}:", *entry, ""]), {kind: [new]}) or ""), *between]
+
+
+def _is_between_entries(first: str) -> Callable[[str], bool]:
+    """Return a function that tells blank lines and comments of the list from lines of the entry in it."""
+    comment = re.compile(rf" {{0,{first.index('-')}}}#|\s*$")
+    return lambda row: comment.match(row) is not None
+
+
+def _new_block(kind: KindName, entry: Mapping[str, Any], offset: int) -> list[str]:
+    ruamel = _ruamel()
+    return _block(_dump(_round_trip_yaml(ruamel, offset=offset), _Updater(ruamel).to_node({kind: [entry]})))
+
+
+def _block(text: str) -> list[str]:
+    """Return the lines of the only entry of a document, without the line of its kind."""
+    return text.removesuffix("\n").split("\n")[1:]
+
+
+def _list_offset(text: str) -> int:
+    """Return the number of columns by which a text indents the items of its first list."""
+    item = _ITEM.search(text)
+    return len(item[1]) if item else 2
+
+
 def update_yaml(text: str, desired: Mapping[str, Any]) -> str | None:
     """Return a YAML text with the desired content that keeps comments, quotes and order, or None if that fails."""
     ruamel = _ruamel()
-    yaml = _round_trip_yaml(ruamel, offset=0 if _UNINDENTED_LIST.search(text) else 2)
-    document = yaml.load(text)
+    yaml = _round_trip_yaml(ruamel, offset=_list_offset(text))
     try:
+        document = yaml.load(text)
         _Updater(ruamel).update(document, desired)
-    except KeyError:  # ruamel.yaml cannot delete a field that others merge with <<
+    except (KeyError, ruamel.error.YAMLError):  # it cannot delete a field that others merge with <<
         return None
     return _dump(yaml, document)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from amp_exp_async import (
@@ -159,3 +159,77 @@ def test_a_flag_that_merges_another_can_change(tmp_path: Path, key: str, name: A
     }
     save(Manifest(flags=desired.values()), path)
     assert {flag.key: flag for flag in load(path).of("flags")} == desired
+
+
+BLOCKS = """\
+# Top.
+project_id: 1
+flags:
+  # About a.
+  - key: a
+    name: A  # the name
+    description: |
+      text
+      # no comment
+    tags: [x]
+
+  # About b.
+  - key: b
+    name: 'B'
+    tags: [y, z]
+  # About c.
+  - {key: c, name: C}
+  - key: d
+    name: "12:30:45"
+    variants:
+      - key: "on"
+# About experiments.
+experiments:
+- key: e
+  tags: [y, z]
+# The end.
+"""
+
+
+@st.composite
+def changed_blocks(draw: st.DrawFn) -> Manifest:
+    """Draw a manifest in which some entries of a file are changed, removed or added, in any order."""
+    manifest = loads(BLOCKS)
+    kinds: dict[str, list[Any]] = {}
+    for kind in ("flags", "experiments"):
+        changed = [
+            attrs.evolve(flag, **changes) if changes else flag
+            for flag in manifest.of(kind)
+            if (changes := draw(st.sampled_from([None, {}, {"name": "new"}, {"enabled": True}, {"tags": ["on", "x"]}])))
+            is not None
+        ]
+        keys = draw(st.lists(st.sampled_from(["new", "yes", "7"]), unique=True))
+        new = [type(manifest.of(kind)[0])(key=f"{key}{kind[0]}", project_id="1") for key in keys]
+        assume(changed)
+        kinds[kind] = draw(st.permutations([*changed, *new]))
+    return Manifest(**kinds)
+
+
+@given(desired=changed_blocks())
+def test_only_changed_entries_are_rewritten(desired: Manifest) -> None:
+    """The file has the desired content. The lines of each unchanged entry, and the comments between, are kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "flags.yaml")
+        path.write_text(BLOCKS)
+        save(desired, path)
+        text = path.read_text()
+        loaded = load(path)
+    for kind in ("flags", "experiments"):
+        assert {flag.key: flag for flag in loaded.of(kind)} == {flag.key: flag for flag in desired.of(kind)}
+    if {flag.key: flag for flag in loads(BLOCKS).of("flags")}["a"] in desired.of("flags"):
+        assert BLOCKS[BLOCKS.index("  - key: a") : BLOCKS.index("\n  # About b")] in text
+    assert "# Top." in text
+
+
+def test_comments_between_entries_are_kept(tmp_path: Path) -> None:
+    """A removed entry takes only the comments inside it with it. A new one comes last."""
+    path = tmp_path / "flags.yaml"
+    path.write_text("flags:\n  # a\n  - key: a  # in a\n    name: A\n\n  # b\n  - key: b\n    name: B\n# end\n")
+    _, second = load(path).of("flags")
+    save(Manifest(flags=[attrs.evolve(second, name="C"), FlagSpec(key="c")]), path)
+    assert path.read_text() == HEADER + "flags:\n  # a\n\n  # b\n  - key: b\n    name: C\n# end\n  - key: c\n"
