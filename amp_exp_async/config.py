@@ -104,10 +104,10 @@ def resolve_endpoint(
     """
     key, source = _resolve_key(api_key)
     try:
-        url = _resolve_base_url(api, region, base_url)
-        if url in api.hosts.values():  # another service may have keys of any form
-            _reject_deployment_key(key, source)
-        return _make_endpoint(key, url, api, allow_insecure_http=allow_insecure_http)
+        # No local variable of this function contains the URL.
+        return _make_endpoint(
+            key, source, _resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http
+        )
     except ConfigurationError as error:
         invalid = error
     # The frames and the cause show the URL, which may contain the key or a password.
@@ -149,7 +149,9 @@ def _reject_deployment_key(key: Secret, source: str) -> None:
         )
 
 
-def _make_endpoint(key: Secret, url: object, api: ApiVersion, *, allow_insecure_http: bool) -> Endpoint:
+def _make_endpoint(key: Secret, source: str, url: object, api: ApiVersion, *, allow_insecure_http: bool) -> Endpoint:
+    if url in api.hosts.values():  # another service may have keys of any form
+        _reject_deployment_key(key, source)
     if isinstance(url, str) and key.redact(url) != url:
         raise ConfigurationError(
             argument="base_url", rule="contains the key", advice="Remove it: the key is sent separately."
