@@ -31,7 +31,7 @@ from amp_exp_async import (
 )
 
 CLOSING = "closing"
-"""Printed before a program waits in `close`."""
+"""Printed when a program waits in `close`."""
 
 
 @frozen
@@ -159,11 +159,17 @@ def close_without_end(program: Program) -> None:
     client = ExperimentClient(**program.options)
     in_background(client.bulk(program.edits, journal=program.journal()).wait)
     wait_in_flight(client, 4)
-    report(CLOSING)
+    in_background(lambda: _report_closing(client))
     try:
         client.close(shutdown_timeout=None)
     finally:
         assert loop_threads() == 0
+
+
+def _report_closing(client: ExperimentClient) -> None:
+    while not client._portal.closed:
+        time.sleep(0.002)
+    report(CLOSING)
 
 
 def aclose_without_end(program: Program) -> None:

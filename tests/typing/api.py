@@ -343,12 +343,16 @@ async def clients() -> None:
         assert_type(client.with_options(deadline=None, on_attempt=observe), AsyncExperimentClient)
         assert_type(client.usage, Usage)
         assert_type(await client.request("GET", "/segments", params={"limit": 5}), Any)
+        assert_type(client.shutdown_timeout, float | None)
+        await client.bulk([]).aclose(shutdown_timeout=2)
+        await client.aclose(shutdown_timeout=None)
     with ExperimentClient("key", base_url="https://host", rate_limit=None, on_attempt=observe) as blocking:
         assert_type(blocking, ExperimentClient)
         assert_type(blocking.with_options(timeout=5, retry=policy), ExperimentClient)
         assert_type(blocking.usage, Usage)
         assert_type(blocking.request("POST", "/segments", json={"a": None}), Any)
-        blocking.close()
+        blocking.bulk([]).close(shutdown_timeout=0)
+        blocking.close(shutdown_timeout=1.5)
     async with AsyncBetaClient("key", region="eu", rate_limit=limit) as beta:
         assert_type(beta, AsyncBetaClient)
     with BetaClient(base_url="https://host") as blocking_beta:
