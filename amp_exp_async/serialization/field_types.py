@@ -1,4 +1,4 @@
-"""The types of the models' fields, as decoders and cattrs need them."""
+"""Facts about the models that both routes need: the types of their fields, and what tells a flag from an experiment."""
 
 from __future__ import annotations
 

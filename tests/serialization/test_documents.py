@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from datetime import UTC, date, datetime
@@ -216,3 +217,25 @@ def test_the_field_names_of_a_query() -> None:
         ("limit", "5"),
         ("key", "a b&c"),
     )
+
+
+@pytest.mark.parametrize("surrogate", [False, True], ids=["decoded fast", "structured"])
+async def test_reading_a_page_lets_other_tasks_run(surrogate: bool) -> None:
+    """A page of 1,000 objects does not hold up the event loop until all of it is read."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    flags = [FLAG] * 1_000 + [{**FLAG, "name": "\ud83c"}] * surrogate
+    text = json.dumps({"flags": flags}).encode()
+    counter = asyncio.create_task(count_turns())
+
+    page = await serialization.parse_page(Flag, "flags", text)
+
+    counter.cancel()
+    assert len(page.items) == len(flags)
+    assert turns == 5
