@@ -134,7 +134,7 @@ async def load_by_processes(setup: Setup, stop: asyncio.Event) -> int:
     with ExitStack() as stack:
         workers = await asyncio.to_thread(stack.enter_context, start_workers(count))
         for worker in workers:
-            worker.start(setup.service.base_url, setup.key, setup.rate_limit(count), concurrency=16, moved_clock=True)
+            worker.start(setup.service.base_url, setup.key, setup.rate_limit(count), concurrency=6, moved_clock=True)
         await stop.wait()
         reports = [await asyncio.to_thread(worker.stop) for worker in workers]
     return sum(report["failed"] for report in reports)
