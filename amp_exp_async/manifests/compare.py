@@ -13,9 +13,10 @@ from amp_exp_async.resources import FieldChange
 
 from .document import is_array, is_object, json_equal
 from .dump import unstructure
-from .live import INCLUSIONS
+from .live import INCLUSIONS, LiveFlag
 from .schema import CONDITION, READ_ONLY, SCHEMAS, Array, Object, Schema
 from .spec import FlagConfigSpec, KindName
+from .unchanged import is_unchanged
 
 Difference: TypeAlias = tuple[str, Any, Any]
 """A field, its value before, and its value after."""
@@ -27,9 +28,19 @@ _DATES = frozenset({"start_date", "end_date"})
 _MIDNIGHT = "T00:00:00.000Z"
 
 
-def to_spec_document(kind: KindName, spec: FlagConfigSpec) -> dict[str, Any]:
-    """Return a spec as plain values, with unordered lists sorted and without duplicates."""
-    document: dict[str, Any] = unstructure(SCHEMAS[kind], spec)
+def to_spec_document(kind: KindName, spec: FlagConfigSpec, live: LiveFlag | None = None) -> dict[str, Any]:
+    """Return a spec as plain values, with unordered lists sorted and without duplicates.
+
+    Args:
+        kind: `flags` or `experiments`.
+        spec: the spec.
+        live: the live flag, if fields that are as declared shall be left out.
+    """
+    document: dict[str, Any] = {
+        name: unstructure(schema, value)
+        for name, schema in SCHEMAS[kind].fields.items()
+        if (value := getattr(spec, name)) is not UNSET and not (live and is_unchanged(name, value, live))
+    }
     _sort_sets(document, ("tags", "deployments"))
     for variant in document.get("variants", ()):
         _sort_sets(variant, INCLUSIONS)

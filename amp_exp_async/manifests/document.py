@@ -14,6 +14,10 @@ MAX_DEPTH = 200
 """How deeply objects and arrays may be nested."""
 
 
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""The types of plain values that have no parts. Asking for them first is a short cut past the rarer types."""
+
+
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a value is a JSON object."""
     return isinstance(value, dict)

@@ -10,7 +10,7 @@ import orjson
 from amp_exp_async import serialization
 from amp_exp_async.models import UNSET, Condition, UnsetType
 
-from .document import DocumentError, is_array, json_equal
+from .document import SCALARS, DocumentError, is_array, json_equal
 from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest
@@ -25,7 +25,7 @@ def unstructure(schema: Schema, value: Any) -> Any:
     """Return a value as plain JSON, with its fields in the order of the schema."""
     match schema:
         case Scalar():
-            return serialization.to_json(value)
+            return value if value.__class__ in SCALARS else serialization.to_json(value)
         case Array():
             return [unstructure(schema.items, item) for item in value] if is_array(value) else value
         case Object() if isinstance(value, schema.make):

@@ -18,7 +18,7 @@ from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Grou
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.validation import MAX_PAGE
 
-from .document import ManifestDocument, is_array
+from .document import SCALARS, ManifestDocument, is_array
 from .parse import Parser
 from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project
 from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema
@@ -33,6 +33,7 @@ InclusionLists: TypeAlias = Mapping[tuple[str, Inclusion], tuple[str, ...]]
 """The IDs that variants include, by variant key."""
 
 _CONVERTED = frozenset({"archived", "deployments", "dependencies", "variants"})
+_NEEDING_VARIANTS = frozenset({"variants", "rollout_weights", "target_segments", "rolled_out_variant"})
 _SERVER_FIELDS = frozenset({*READ_ONLY, "bucketing_salt"})
 _UNREADABLE = (BadRequestError, NotFoundError, PermissionDeniedError)
 """The errors of a parent that does not exist, or that the key may not read."""
@@ -65,6 +66,8 @@ def is_web(flag: FlagConfig | FlagConfigSpec) -> bool:
 
 def to_plain(value: Any) -> Any:
     """Return a model as plain values by snake_case names; unknown fields are under `extra`."""
+    if value.__class__ in SCALARS:
+        return value
     if isinstance(value, Model):
         values = {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
         if not values["extra"]:
@@ -76,7 +79,7 @@ def to_plain(value: Any) -> Any:
 
 
 def to_live_document(live: LiveFlag, names: Collection[str], deployments: DeploymentResolver) -> dict[str, Any]:
-    """Return the named fields of a live flag, its variants and `archived`: as in a manifest, and as plain values."""
+    """Return the named fields of a live flag, as plain values: as in a manifest, with the variants that they need."""
     flag = live.flag
     document: dict[str, Any] = {
         name: to_plain(value)
@@ -84,7 +87,8 @@ def to_live_document(live: LiveFlag, names: Collection[str], deployments: Deploy
         if name not in _CONVERTED and (value := getattr(flag, name)) is not UNSET
     }
     document["archived"] = bool(flag.deleted)
-    document["variants"] = [_plain_variant(variant, live.inclusions) for variant in live.variants]
+    if not _NEEDING_VARIANTS.isdisjoint(names):
+        document["variants"] = [_plain_variant(variant, live.inclusions) for variant in live.variants]
     if "deployments" in names:
         document["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
     if "rollout_weights" in names and not document.get("rollout_weights"):

@@ -390,7 +390,7 @@ def _plan_change(
         problems.append(problem_at(desired, "", f"{fact}: declare a value, so that the new one does not lack it"))
     if desired.variants is UNSET:
         problems += unknown_variants(desired, [variant.key for variant in live.variants] if live else [])
-    document = to_spec_document(match.kind, desired)
+    document = to_spec_document(match.kind, desired, live)
     document.pop("dependencies", None)  # no request sets them
     deployment_ids = _resolve_deployments(match, document, deployments, problems)
     before = to_live_document(live, document, deployments) if live else None

@@ -33,6 +33,7 @@ from amp_exp_async import (
     VariantSpec,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.manifests import compare
 from tests.manifests.fixtures import account
 from tests.manifests.strategies import LABELS, PROJECTS, manifests
 
@@ -139,6 +140,21 @@ def test_live_flags_become_as_desired(before: Manifest, after: Manifest) -> None
                 for name, spec in live.items():
                     assert_is_as_desired(spec, desired.get(name), old.get(name))
                 old = live
+
+    asyncio.run(journey())
+
+
+@given(before=manifests(), after=manifests())
+def test_the_quick_look_for_unchanged_fields_changes_no_plan(before: Manifest, after: Manifest) -> None:
+    """A plan is the same if every field is compared in detail."""
+
+    async def journey() -> None:
+        async with account(PROJECTS) as (_, client):
+            await apply_all(client, before)
+            plans = [await client.plan(manifest) for manifest in (before, after)]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(compare, "is_unchanged", lambda *_: False)
+                assert plans == [await client.plan(manifest) for manifest in (before, after)]
 
     asyncio.run(journey())
 
