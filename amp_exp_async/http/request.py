@@ -11,7 +11,7 @@ from attrs import define, field
 from amp_exp_async import serialization
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import UnexpectedResponseError
-from amp_exp_async.formatting import truncate
+from amp_exp_async.formatting import format_value, truncate
 from amp_exp_async.models import Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
@@ -123,6 +123,21 @@ class Response:
             return serialization.parse_object(model, self.body)
         except MalformedDocumentError as error:
             raise self._unexpected(error) from None
+
+    def require_requested(self, location: str, requested: object, found: object) -> None:
+        """Reject a response about another object: it may be the response to another request.
+
+        Args:
+            location: the place of the identifier in the document.
+            requested: the identifier in the request.
+            found: the identifier in the response.
+
+        Raises:
+            UnexpectedResponseError: If they differ.
+        """
+        if str(requested).lstrip("0") != str(found).lstrip("0"):  # a number may have leading zeros in the request
+            expected, got = format_value(str(requested)), format_value(str(found))
+            raise self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
 
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.

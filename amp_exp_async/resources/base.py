@@ -33,6 +33,8 @@ _PATH_VALIDATORS: dict[str, Validator] = {
     "variant": validation.path_key,
     "index": validation.index,
 }
+# The attribute of an object that a path variable identifies it by.
+_IDENTIFIED_BY = {"id": "id", "variant": "key", "version": "version"}
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
@@ -182,9 +184,13 @@ class Resource:
         return self._transport.write(self._request(method, fields, **variables), expect_ok)
 
     async def _get(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> ModelT:
-        """Read one object."""
+        """Read one object, which the last of the path variables identifies."""
         response = await self._transport.send(self._request(method, **variables))
-        return response.parse_object(model)
+        found = response.parse_object(model)
+        *_, name = variables
+        attribute = _IDENTIFIED_BY[name]
+        response.require_requested(attribute, variables[name], getattr(found, attribute))
+        return found
 
     def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:
         """Read an array of objects, in one request."""

@@ -58,7 +58,8 @@ class SlowService:
             await asyncio.sleep(self.seconds)
         finally:
             self.in_flight.remove(name)
-        return web.json_response({"flags": [], "id": "1", "key": "x"})
+        id = request.path.rpartition("/")[2]
+        return web.json_response({"flags": [], "id": id, "key": "x"})
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ ARGUMENTS: dict[str, Any] = {
     "rollout_weights": {"control": 1, "treatment": 2},
 }
 _JSON_VALUES: dict[str, Any] = {"slots": SLOTS_JSON}
+_IDS_OF_GROUPS = {"mutexes.get": responses.MUTEX.id, "holdouts.get": responses.HOLDOUT.id}
 
 
 @frozen
@@ -145,6 +146,8 @@ def plain_example(name: str, is_beta: bool) -> Example:
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     ]
     values = {parameter.name: ARGUMENTS.get(parameter.name, _value_of(hints[parameter.name])) for parameter in required}
+    if name in _IDS_OF_GROUPS:
+        values["id"] = _IDS_OF_GROUPS[name]  # the object that comes must be the one that was asked for
     keywords = [parameter.name for parameter in required if parameter.kind is parameter.KEYWORD_ONLY]
     fields = {
         _camel_case(parameter): _JSON_VALUES.get(parameter, value)

@@ -51,6 +51,12 @@ def expect(example: Example, note: str = "", **expected: Any) -> Example:
     return attrs.evolve(example, note=note, **expected)
 
 
+def with_wild_id(example: Example) -> Example:
+    """The example of an object whose ID must be encoded in the path, and comes back in the response."""
+    document, result = example.response | {"id": WILD}, attrs.evolve(example.result, id=WILD)
+    return expect(example, "encoded ID", response=document, result=result)
+
+
 def _flags(kind: Kind) -> Iterator[Example]:
     edit, edit_json = EDIT, EDIT_JSON
     create, create_json = NEW | CREATE, NEW_JSON | CREATE_JSON
@@ -79,7 +85,7 @@ def _flags(kind: Kind) -> Iterator[Example]:
     yield expect(listing, "everything", query=query, **empty)
     listing = call(f"{kind}.list", include_archived=False, limit=1, cursor=0)
     yield expect(listing, "falsy arguments", query={"includeArchived": "false", "limit": "1", "cursor": "0"}, **empty)
-    yield expect(call(f"{kind}.get", WILD), "encoded ID")
+    yield with_wild_id(call(f"{kind}.get", WILD))
 
 
 def _web_experiments() -> Iterator[Example]:
@@ -103,7 +109,7 @@ def _of_a_flag(kind: Kind) -> Iterator[Example]:
     yield expect(call(f"{kind}.cohorts.add", ID, "on", COHORTS), body={"inclusions": COHORTS})
     yield expect(call(f"{kind}.cohorts.remove", ID, "on", COHORTS), body={"users": COHORTS})
     yield expect(call(f"{kind}.deployments.remove", WILD, WILD), "encoded IDs")
-    yield expect(call(f"{kind}.versions.get", WILD, WILD), "encoded IDs")
+    yield expect(call(f"{kind}.versions.get", WILD, 3), "encoded ID")
 
 
 def _deployments() -> Iterator[Example]:
@@ -177,7 +183,7 @@ def _beta() -> Iterator[Example]:
     body = NEW_JSON | {name: CREATE_JSON[name] for name in names_json} | {"stickyBucketing": True}
     yield expect(beta_call("experiments.create", **NEW, **fields), "everything", body=body)
     for kind in KINDS:
-        yield expect(beta_call(f"{kind}.get", WILD), "encoded ID")
+        yield with_wild_id(beta_call(f"{kind}.get", WILD))
     yield expect(beta_call("experiments.activate", WILD), "encoded ID")
     weights = beta_call("experiments.set_rollout_weights", WILD, rollout_weights={})
     yield expect(weights, "no weights", body={"rolloutWeights": {}})

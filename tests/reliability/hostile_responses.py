@@ -389,6 +389,7 @@ def _bodies() -> Iterator[Scenario]:
         "an escaped null": ("right", b'{"id": "1", "key": "k", "other": "\\u0000"}'),
         "a key twice": ("right", b'{"id": "2", "key": "x", "id": "1", "key": "k"}'),
         "an ID that is a number": ("right", b'{"id": 1, "key": "k"}'),
+        "another ID": (unexpected, b'{"id": "2", "key": "k"}'),
         "an ID that is null": (unexpected, b'{"id": null, "key": "k"}'),
         "an ID that is a list": (unexpected, b'{"id": ["1"], "key": "k"}'),
         "no ID": (unexpected, b'{"key": "k"}'),
