@@ -44,7 +44,7 @@ def _api(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Send a request to an endpoint that has no command, and print the response. Asks before anything but GET.
+    """Send a request to an endpoint without a command, and print the response. Asks, except for GET.
 
     Example: amp-exp api GET /flags --field limit=10
 

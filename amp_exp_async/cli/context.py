@@ -18,11 +18,24 @@ import attrs
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from amp_exp_async import AmpExpError, ConfigurationError, ExperimentClient, InvalidInputError
+from amp_exp_async import AmpExpError, ExperimentClient, InvalidInputError
 
-from .errors import Exit, describe_os_error, exit_for
+from .connection import Connection
+from .errors import Exit, exit_for
 from .exit_codes import ExitCode
-from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE, BaseUrl, Debug, Json, KeyFile, OptionGroup, Region
+from .options import (
+    AllowInsecureHttp,
+    BaseUrl,
+    CaBundle,
+    Deadline,
+    Debug,
+    Json,
+    KeyFile,
+    OptionGroup,
+    Proxy,
+    Region,
+    Timeout,
+)
 from .output import is_model, is_object, printable, printable_lines, render_table
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
@@ -48,6 +61,11 @@ class CommandContext(OptionGroup):
         api_key_file: KeyFile = None,
         region: Region = None,
         base_url: BaseUrl = None,
+        proxy: Proxy = None,
+        ca_bundle: CaBundle = None,
+        allow_insecure_http: AllowInsecureHttp = False,
+        timeout: Timeout = None,
+        deadline: Deadline = None,
         debug: Debug = False,
     ) -> None:
         self.json = json
@@ -56,7 +74,16 @@ class CommandContext(OptionGroup):
         self.option_names: Mapping[str, str] = {}
         self.uncertain: str | None = None
         self.changed: list[str] = []
-        self._connection: tuple[Path | None, str | None, str | None] = (api_key_file, region, base_url)
+        self._connection = Connection(
+            api_key_file=api_key_file,
+            region=region,
+            base_url=base_url,
+            proxy=proxy,
+            ca_bundle=ca_bundle,
+            allow_insecure_http=allow_insecure_http,
+            timeout=timeout,
+            deadline=deadline,
+        )
         self._client: ExperimentClient | None = None
 
     @property
@@ -67,7 +94,7 @@ class CommandContext(OptionGroup):
             ConfigurationError: If there is no key, or the configuration is invalid.
         """
         if self._client is None:
-            self._client = create_client(*self._connection, ask=self.is_interactive)
+            self._client = self._connection.create_client(ask=self.is_interactive)
         return self._client
 
     @property
@@ -86,11 +113,7 @@ class CommandContext(OptionGroup):
         Args:
             arguments: the command and its options.
         """
-        names = ("--api-key-file", "--region", "--base-url")
-        options = [
-            part for name, value in zip(names, self._connection, strict=True) if value for part in (name, str(value))
-        ]
-        return shlex.join(["amp-exp", *arguments, *options])
+        return shlex.join(["amp-exp", *arguments, *self._connection.options()])
 
     def echo(self, text: str) -> None:
         """Print to stdout, unless it is reserved for JSON."""
@@ -287,52 +310,9 @@ def _make_group(group: Any, values: dict[str, Any]) -> Any:
     return group(**{option: values.pop(option) for option in _parameters(group)})
 
 
-def create_client(key_file: Path | None, region: str | None, base_url: str | None, *, ask: bool) -> ExperimentClient:
-    """Return a client whose key comes from a file, the environment or a hidden prompt.
-
-    Args:
-        key_file: the file that holds the key.
-        region: `us` or `eu`.
-        base_url: the service's URL instead of a region.
-        ask: whether to ask for a missing key.
-
-    Raises:
-        ConfigurationError: If there is no key, or the configuration is invalid.
-    """
-    if region is not None and base_url is not None:
-        raise ConfigurationError("--region and --base-url exclude each other. Pass one of them.")
-    return ExperimentClient(_find_key(key_file, ask=ask), region=region, base_url=base_url)
-
-
 def is_terminal() -> bool:
     """Return whether both standard input and output are a terminal."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _find_key(file: Path | None, *, ask: bool) -> str | None:
-    """Return the key, or None if the client finds it in the environment."""
-    if file is not None:
-        return _read_key(file)
-    if os.environ.get(KEY_VARIABLE) or os.environ.get(SECOND_KEY_VARIABLE):
-        return None
-    if not ask:
-        raise ConfigurationError(
-            f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file. "
-            "Create a key in Amplitude under Experiment > Management API."
-        )
-    key: str = typer.prompt("Management API key (input is hidden)", hide_input=True, err=True)
-    return key
-
-
-def _read_key(file: Path) -> str:
-    try:
-        words = file.read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({describe_os_error(error)}).") from error
-    if len(words) != 1:
-        fact = "contains more than one word" if words else "is empty"
-        raise ConfigurationError(f"--api-key-file {file}: file {fact}. It must contain the management API key only.")
-    return words[0]
 
 
 def _json_document(result: Any, end: Exit) -> Any:

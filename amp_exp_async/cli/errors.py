@@ -23,7 +23,11 @@ from amp_exp_async import (
 from .exit_codes import ExitCode
 
 # Python arguments whose option has another name.
-_OPTIONS = {"api_key": "--api-key-file", "base_url": "--base-url", "keys": "--key", "region": "--region"}
+_OPTIONS = {
+    **{name: f"--{name.replace('_', '-')}" for name in ("base_url", "deadline", "proxy", "region", "timeout")},
+    "api_key": "--api-key-file",
+    "keys": "--key",
+}
 
 
 class Exit(Exception):  # noqa: N818 - not every exit is an error

@@ -30,7 +30,7 @@ _COMMANDS = (
     ("mutexes", "Show and change mutex groups.", "groups", "mutexes"),
     ("holdouts", "Show and change holdout groups.", "groups", "holdouts"),
     ("log", "Show who changed what in all flags and experiments, newest first.", "log"),
-    ("api", "Send a request to an endpoint that has no command, and print the response.", "api"),
+    ("api", "Send a request to an endpoint without a command, and print the response. Asks, except for GET.", "api"),
     ("users", "Users and devices included in a variant by ID.", "inclusions", "users"),
     ("cohorts", "Cohorts included in a variant by ID.", "inclusions", "cohorts"),
 )

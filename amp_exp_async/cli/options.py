@@ -23,9 +23,26 @@ KeyFile: TypeAlias = Annotated[
         "--api-key-file", metavar="PATH", help=f"File that holds the management API key. Default: ${KEY_VARIABLE}."
     ),
 ]
-Region: TypeAlias = Annotated[Literal["us", "eu"] | None, typer.Option(help="Region of your account.")]
+Region: TypeAlias = Annotated[
+    Literal["us", "eu"] | None, typer.Option(case_sensitive=False, help="Region of your account.")
+]
 BaseUrl: TypeAlias = Annotated[
     str | None, typer.Option(metavar="URL", help="Scheme and host of the service, instead of a region.")
+]
+
+Proxy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="HTTP proxy. Default: $HTTPS_PROXY, else $ALL_PROXY."),
+]
+CaBundle: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="Certificates to trust, besides those of the system, in PEM format.")
+]
+AllowInsecureHttp: TypeAlias = Annotated[
+    bool, typer.Option("--allow-insecure-http", help="Allow http:// to other hosts than this one.")
+]
+Timeout: TypeAlias = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time for one attempt. Default: 30.")]
+Deadline: TypeAlias = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Time for one call with its retries. Default: 120.")
 ]
 
 ProjectFilter: TypeAlias = Annotated[str | None, typer.Option("--project-id", metavar="ID", help="Only this project.")]

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
@@ -25,6 +24,7 @@ from .deadlines import CancelScope, connect_seconds
 from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange, read_body
 from .options import HttpOptions
+from .proxies import environment_proxy
 from .request import Request, Response
 
 _CONTENT_TYPE = ("Content-Type",)
@@ -63,7 +63,8 @@ class RequestSender:
         session: the session.
 
     Raises:
-        ConfigurationError: If this release of aiohttp cannot be kept from sending a request twice.
+        ConfigurationError: If this release of aiohttp cannot be kept from sending a request twice, or if the proxy of
+            the environment is not one for HTTP.
     """
 
     def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint, options: HttpOptions) -> None:
@@ -73,13 +74,13 @@ class RequestSender:
         self._headers = _Headers({"Authorization": f"Bearer {endpoint.key.reveal()}", **_HEADERS})
         self._body_headers = _Headers(self._headers)
         self._body_headers["Content-Type"] = "application/json"
-        self._exchange = self._create_exchange()
-        if self._exchange is None:
-            try:
+        try:
+            self._exchange = self._create_exchange()
+            if self._exchange is None:
                 _stop_resending(session)
-            except ConfigurationError:
-                session.detach()
-                raise
+        except ConfigurationError:
+            session.detach()
+            raise
 
     def _create_exchange(self) -> Exchange | None:
         """Return an exchange over the connections of our own session; None if requests must go through the session."""
@@ -161,14 +162,7 @@ class RequestSender:
         if self._options.proxy is not None:
             return self._options.proxy.reveal()
         # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
-        if not self._options.trust_env:
-            return None
-        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
-
-        parts = urlsplit(self._endpoint.base_url)
-        if proxy_bypass(parts.netloc):
-            return None
-        return getproxies().get(parts.scheme)
+        return environment_proxy(self._endpoint.base_url) if self._options.trust_env else None
 
 
 def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import amp_exp_async.cli.context
+import amp_exp_async.cli.connection
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import ApiKey, Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
@@ -34,14 +34,14 @@ def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
-        monkeypatch.setattr(amp_exp_async.cli.context, "ExperimentClient", without_backoff)
+        monkeypatch.setattr(amp_exp_async.cli.connection, "ExperimentClient", without_backoff)
         yield emulator
 
 
 REFUSED: dict[str, tuple[list[str], int, str]] = {
     "no flag with this ID": (["flags", "get", "99"], 2, "pass --by-key"),
     "no variant": (["users", "add", "shop", "x", "--file", "-", "--yes"], 2, "Its variants: on."),
-    "no deployment": (["experiments", "enable", "price"], 1, "Add a deployment to it first."),
+    "no deployment": (["experiments", "enable", "price"], 2, "Add a deployment first."),
     "a deployment in use": (
         ["deployments", "edit", "1001", "--archive", "--yes"],
         1,
