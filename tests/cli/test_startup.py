@@ -67,7 +67,7 @@ def test_completing_a_command_loads_none() -> None:
 
 def test_completing_the_command_of_a_group() -> None:
     """A TAB after a group proposes its commands, and after a command its options."""
-    assert set(complete("amp-exp deployments ")[0]) == {"list", "create", "edit"}
+    assert set(complete("amp-exp deployments ")[0]) == {"list", "create", "edit", "archive", "restore", "add", "remove"}
     assert "--include-archived" in complete("amp-exp deployments list --")[0]
 
 
