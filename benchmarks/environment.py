@@ -17,6 +17,7 @@ _PACKAGES = (
     "msgspec",
     "orjson",
     "pydantic",
+    "pyyaml",
     "requests",
     "rich",
     "ruamel.yaml",

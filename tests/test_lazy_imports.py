@@ -26,7 +26,7 @@ from amp_exp_async.http import lazy_aiohttp
 
 PACKAGES = [amp_exp_async, amp_exp_async.emulator, amp_exp_async.serialization]
 
-NOT_FOR_MODELS = {"aiohttp", "anyio", "asyncio", "cattrs", "msgspec", "rich", "ruamel", "typer"}
+NOT_FOR_MODELS = {"aiohttp", "anyio", "asyncio", "cattrs", "msgspec", "rich", "ruamel", "typer", "yaml"}
 
 
 def run(program: str) -> str:

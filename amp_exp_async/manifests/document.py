@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeGuard
 
 from attrs import field, frozen
@@ -38,13 +39,18 @@ def json_equal(value: object, other: object) -> bool:
 
 
 def is_deeper_than(value: object, levels: int) -> bool:
-    """Return whether objects and arrays are nested in more levels than the given number."""
-    level = [value]
-    for _ in range(levels + 1):
-        arrays = [item for item in level if is_array(item)]
-        arrays += [list(item.values()) for item in level if is_object(item)]
-        level = [item for items in arrays for item in items]
-    return bool(level)
+    """Return whether a value contains another one inside more objects and arrays than the given number."""
+    containers = list(filter(_is_container, [value]))
+    for _ in range(levels):
+        parts = chain.from_iterable(item.values() if is_object(item) else item for item in containers)
+        containers = list(filter(_is_container, parts))
+        if not containers:
+            return False
+    return any(containers)
+
+
+def _is_container(value: object) -> TypeGuard[Collection[Any]]:
+    return isinstance(value, dict | list | tuple)
 
 
 def join_path(path: str, name: str) -> str:
@@ -75,14 +81,8 @@ class LineTable:
         first_lines: the line of the first occurrence of each duplicate key.
     """
 
-    lines: dict[str, int] = field(factory=dict[str, int])
-    first_lines: dict[str, int] = field(factory=dict[str, int])
-
-    def add(self, path: str, line: int) -> None:
-        """Add the line of a value. A path that is added again is a duplicate key."""
-        if path in self.lines:
-            self.first_lines.setdefault(path, self.lines[path])
-        self.lines[path] = line
+    lines: Mapping[str, int] = field(factory=dict[str, int])
+    first_lines: Mapping[str, int] = field(factory=dict[str, int])
 
 
 class SourceLines:

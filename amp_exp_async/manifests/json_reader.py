@@ -138,7 +138,8 @@ class _JsonReader:
 
 def json_lines(text: str) -> LineTable:
     """Return the lines of the values in a JSON text."""
-    table = LineTable()
+    lines: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     line = 1
     path = ""
     is_name = False  # whether the next string is the name of a field
@@ -155,15 +156,18 @@ def json_lines(text: str) -> LineTable:
                 containers.pop()
                 indexes.pop()
             case _ if is_name:
-                path = join_path(containers[-1], json.loads(symbol))
-                table.add(path, line)
+                name = json.loads(symbol) if "\\" in symbol else symbol[1:-1]
+                path = join_path(containers[-1], name)
+                if path in lines:
+                    first_lines.setdefault(path, lines[path])
+                lines[path] = line
                 is_name = False
             case _:
                 if not indexes or indexes[-1] >= 0:
                     path = f"{containers[-1]}[{indexes[-1]}]" if indexes else ""
-                    table.add(path, line)
+                    lines[path] = line
                 if symbol in ("{", "["):
                     is_name = symbol == "{"
                     containers.append(path)
                     indexes.append(-1 if is_name else 0)
-    return table
+    return LineTable(lines, first_lines)

@@ -119,6 +119,8 @@ class Plan(ChangeSet):
             content = Path(path).read_bytes()
         except OSError as error:
             raise damaged_plan(path, f"cannot be read ({format_os_error(error)})") from None
+        except ValueError as error:  # not a path, as with a NUL in it
+            raise damaged_plan(path, f"cannot be read ({error})") from None
         return cls(**parse_plan(content, path))
 
 

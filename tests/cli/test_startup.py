@@ -16,7 +16,15 @@ from tests.polling import TIMEOUT
 
 GROUP = typer.main.get_command(app)
 COMMANDS = [command for command in vars(GROUP)["commands"].values() if isinstance(command, LazyCommand)]
-LIBRARY = ("aiohttp", "amp_exp_async.client", "amp_exp_async.emulator", "amp_exp_async.models", "attrs", "ruamel")
+LIBRARY = (
+    "aiohttp",
+    "amp_exp_async.client",
+    "amp_exp_async.emulator",
+    "amp_exp_async.models",
+    "attrs",
+    "ruamel",
+    "yaml",
+)
 
 _MAIN = """\
 import sys

@@ -102,6 +102,36 @@ def test_load_rejects_other_files(tmp_path: Path, text: str | None) -> None:
         Plan.load(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"\x00",
+        b"NaN",
+        b'{"plan": 1e999}',
+        b"9" * 5000,
+        b"[" * 100_000,
+        b'{"plan":' * 100_000,
+        b'{"plan": ["amp_exp_async plan 2"]}',
+        b'{"plan": "amp_exp_async plan 2"}',
+        b'{"plan": "amp_exp_async plan 1", "digest": null}',
+    ],
+)
+def test_load_rejects_any_content(tmp_path: Path, content: bytes) -> None:
+    """The error is the same as for a damaged plan."""
+    path = tmp_path / "plan.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"is not a plan, or damaged \(.*\)\. Create a new plan"):
+        Plan.load(path)
+
+
+@pytest.mark.parametrize("path", ["", "nowhere/plan.json", "a\0b", "\ud800"])
+def test_load_rejects_what_cannot_be_read(path: str) -> None:
+    """A folder, a missing file, and texts that are not paths."""
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        Plan.load(path)
+
+
 @pytest.mark.parametrize(("field", "value"), [("action", "merge"), ("kind", "segments")])
 async def test_load_rejects_unknown_actions_and_kinds(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, field: str, value: str
