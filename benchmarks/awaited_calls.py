@@ -17,7 +17,7 @@ from .figures import Figure, share
 from .measurement import Size, Timing, alternate, timed
 from .peers import PydanticFlag
 from .sample_flags import make_flag
-from .serving import Fixed, serve
+from .serving import FlagOfAnyId, serve
 
 Call = Callable[[str], Awaitable[object]]
 
@@ -113,8 +113,7 @@ def _clients() -> Iterator[tuple[asyncio.Runner, str, AsyncExperimentClient, aio
     Yields:
         The event loop, the URL of all flags, the client and the session.
     """
-    body = orjson.dumps(make_flag())
-    with serve(Fixed(body)) as base_url, asyncio.Runner() as runner:
+    with serve(FlagOfAnyId(make_flag())) as base_url, asyncio.Runner() as runner:
 
         async def open_session() -> aiohttp.ClientSession:
             return aiohttp.ClientSession()

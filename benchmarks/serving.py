@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from multiprocessing.connection import Connection
+from typing import Any
+
+import orjson
 
 _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)", re.IGNORECASE)
 
@@ -37,6 +40,16 @@ class Fixed(Service):
 
     def answer(self, method: str, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - the response is always the same
         return 200, self._body
+
+
+class FlagOfAnyId(Service):
+    """A service with the same flag for every ID."""
+
+    def __init__(self, flag: dict[str, Any]) -> None:
+        self._flag = flag
+
+    def answer(self, method: str, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - every request gets the flag
+        return 200, orjson.dumps(self._flag | {"id": target.rpartition("/")[2]})
 
 
 @contextmanager

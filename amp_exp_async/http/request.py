@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from attrs import define, field
 
@@ -138,6 +138,21 @@ class Response:
         if str(requested).lstrip("0") != str(found).lstrip("0"):  # a number may have leading zeros in the request
             expected, got = format_value(str(requested)), format_value(str(found))
             raise self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
+
+    def reject_other_object(self) -> None:
+        """Reject a response to a write of one object that has the ID of another one.
+
+        Raises:
+            UnexpectedResponseError: If that is so.
+        """
+        *parents, name = self.request.path.split("/")
+        if len(parents) != 2 or self.request.method == "POST" or not self.body.lstrip().startswith(b"{"):
+            return
+        try:
+            found = serialization.loads(self.body).get("id", name)
+        except ValueError:
+            return  # the content of a success is not defined
+        self.require_requested("id", unquote(name), found)
 
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.

@@ -285,8 +285,9 @@ def parse_created(response: Response) -> Created:
 
 
 def expect_ok(response: Response) -> None:
-    """Raise `UnexpectedResponseError` unless the service acknowledges a write."""
+    """Raise `UnexpectedResponseError` unless the service acknowledges a write, of this object if it names one."""
     response.parse(_parse_acknowledgement)
+    response.reject_other_object()
 
 
 def _parse_acknowledgement(body: bytes) -> None:
