@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
 
 from attrs import field, frozen
+from attrs.exceptions import FrozenInstanceError
 
 T = TypeVar("T")
 
@@ -49,11 +50,26 @@ class Model:
 
     extra: dict[str, Any] = field(factory=dict[str, Any], kw_only=True)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if vars(cls).get("__setattr__", object.__setattr__) is not object.__setattr__:  # the one of a frozen class
+            cls.__setattr__ = _reject_assignment  # type: ignore[method-assign]  # the same error, with advice
+
     def __repr__(self) -> str:
         # A traceback with local variables may show a model that is being parsed, and whose fields are not set yet.
         values = ((name, getattr(self, name, UNSET)) for name in self._repr_fields)
         fields = ", ".join(f"{name}={_short_repr(value)}" for name, value in values if value is not UNSET)
         return f"{type(self).__name__}({fields})"
+
+
+def _reject_assignment(model: object, name: str, value: object) -> None:
+    """Raise an error that says how to change a model, and the object that it shows."""
+    error = FrozenInstanceError()
+    error.add_note(
+        f"A {type(model).__name__} cannot be changed, and nothing was sent. To change the object at the service, call "
+        f"edit(id, {name}={value!r}). To change a copy, call attrs.evolve(…, {name}={value!r})."
+    )
+    raise error
 
 
 def _short_repr(value: object) -> str:

@@ -337,3 +337,13 @@ def test_timestamps_are_aware(text: str, moment: datetime, written: str) -> None
     assert flag.created_at == moment
     assert flag.created_at.utcoffset() == moment.utcoffset()
     assert to_json(flag)["createdAt"] == written
+
+
+@pytest.mark.parametrize("model", [Flag(id="1", key="k"), Experiment(id="1", key="k"), Variant("on"), BUILT])
+def test_an_assignment_says_what_to_do(model: Any) -> None:
+    """A model cannot be changed; the note names the call that edits, and that which copies."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError) as caught:
+        model.name = "new"
+    [note] = caught.value.__notes__
+    assert "call edit(id, name='new')" in note
+    assert "attrs.evolve(…, name='new')" in note
