@@ -375,14 +375,14 @@ def _operations(
     make = cast("Callable[..., lazy_bulk.InclusionOperation]", cls)
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     validate = validation.listed_id if cls.action == "add" else validation.existing_id
-    values: Iterable[str] | AsyncIterable[str]
-    values = list(lazy_bulk.read_ids(ids, validate)) if lazy_bulk.is_file(ids) else cast("Iterable[str]", ids)
+    values: Any = list(lazy_bulk.read_ids(ids, validate)) if lazy_bulk.is_file(ids) else ids
     if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
+        stream = cast("Iterable[str] | AsyncIterable[str]", values)
         return (
             make(*target, chunk)
-            async for chunk in _chunks(_validated(partial(validate, cls.member), values), size, limit)
+            async for chunk in _chunks(_validated(partial(validate, cls.member), stream), size, limit)
         )
     listed = validation.sequence(cls.member, values)
     step = len(listed) or 1 if math.isinf(size) else int(size)
