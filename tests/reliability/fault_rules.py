@@ -44,17 +44,19 @@ class Expectation:
         applied: whether the account is as the call makes it; otherwise it is unchanged.
         sends: how often its request arrives.
         cause: the class of the error's cause, if that is fixed.
+        is_settled: whether reading back has shown that the call was not carried out.
     """
 
     error: type[AmpExpError] | None
     applied: bool
     sends: int
     cause: type[AmpExpError] | None = None
+    is_settled: bool = False
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether the error of a write must say that the write may have been applied."""
-        return self.error not in (None, RateLimitError, APIStatusError)
+        return self.error not in (None, RateLimitError, APIStatusError) and not self.is_settled
 
 
 def expect(call: Call, fault: WireFault, *, always: bool) -> Expectation:
@@ -104,5 +106,5 @@ def _never_repeated(call: Call, fault: WireFault, *, always: bool) -> Expectatio
         if fault.applied:
             return _success(sends=1)
         if fault.kind == "server error" and fault.status not in _GATEWAYS:
-            return Expectation(failure, applied=False, sends=1)
+            return Expectation(failure, applied=False, sends=1, is_settled=True)
     return Expectation(OutcomeUnknownError, fault.applied, sends=1, cause=failure)
