@@ -83,7 +83,7 @@ def nothing_left() -> Iterator[None]:
 def _resources() -> tuple[list[str], int]:
     """Return the threads but those that asyncio keeps for functions that block, and the number of descriptors."""
     threads = [thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")]
-    return threads, len(list(Path("/proc/self/fd").iterdir()))
+    return threads, len(list(Path("/dev/fd").iterdir()))
 
 
 @frozen
