@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 import typer
 
-from amp_exp_async import InvalidInputError
+import amp_exp_async
 
 from .context import CommandContext, command
 from .errors import describe_os_error
@@ -71,19 +71,21 @@ def _arguments(verb: str, path: str, assignments: list[str], file: Path | None) 
     query = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
     if verb in _READING:
         if file is not None:
-            raise InvalidInputError(f"--json-body: a {verb} has no body. Nothing was sent.")
+            raise amp_exp_async.InvalidInputError(f"--json-body: a {verb} has no body. Nothing was sent.")
         return query | dict(fields), None
     if file is None:
         return query, {name: _parse_value(value) for name, value in fields} if fields else None
     if fields:
-        raise InvalidInputError("--field and --json-body exclude each other. Pass one of them. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError(
+            "--field and --json-body exclude each other. Pass one of them. Nothing was sent."
+        )
     return query, _read_body(file)
 
 
 def _parse_field(assignment: str) -> tuple[str, str]:
     name, equals, value = assignment.partition("=")
     if not (name and equals):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--field takes NAME=VALUE, such as --field limit=10; got {json_text.dumps(assignment)}."
         )
     return name, value
@@ -103,10 +105,12 @@ def _read_body(file: Path) -> Any:
     try:
         text = sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--json-body {file}: cannot be read ({describe_os_error(error)}). Nothing was sent."
         ) from error
     try:
         return json_text.loads(text)
     except ValueError as error:
-        raise InvalidInputError(f"--json-body {file}: is not JSON ({error}). Nothing was sent.") from error
+        raise amp_exp_async.InvalidInputError(
+            f"--json-body {file}: is not JSON ({error}). Nothing was sent."
+        ) from error

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from attrs import frozen
 
-from amp_exp_async import ConfigurationError, ExperimentClient
+import amp_exp_async
 
 from .errors import describe_os_error
 from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE
@@ -52,7 +52,7 @@ class Connection:
                 yield name
                 yield str(value)
 
-    def create_client(self, *, ask: bool) -> ExperimentClient:
+    def create_client(self, *, ask: bool) -> amp_exp_async.ExperimentClient:
         """Return a client whose key comes from a file, the environment or a hidden prompt.
 
         Args:
@@ -62,10 +62,10 @@ class Connection:
             ConfigurationError: If there is no key, or the configuration is invalid.
         """
         if self.region is not None and self.base_url is not None:
-            raise ConfigurationError("--region and --base-url exclude each other. Pass one of them.")
+            raise amp_exp_async.ConfigurationError("--region and --base-url exclude each other. Pass one of them.")
         seconds = {"timeout": self.timeout, "deadline": self.deadline}
         settings: dict[str, Any] = {name: value for name, value in seconds.items() if value is not None}
-        return ExperimentClient(
+        return amp_exp_async.ExperimentClient(
             _find_key(self.api_key_file, ask=ask),
             region=None if self.region is None else self.region.lower(),
             base_url=self.base_url,
@@ -87,7 +87,9 @@ def _create_context(file: Path | None) -> ssl.SSLContext | bool:
         context.load_verify_locations(path)
     except (OSError, ssl.SSLError) as error:
         reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else describe_os_error(error)
-        raise ConfigurationError(f"{option} {path}: cannot be used ({reason}). Pass a file in PEM format.") from error
+        raise amp_exp_async.ConfigurationError(
+            f"{option} {path}: cannot be used ({reason}). Pass a file in PEM format."
+        ) from error
     return context
 
 
@@ -98,7 +100,7 @@ def _find_key(file: Path | None, *, ask: bool) -> str | None:
     if os.environ.get(KEY_VARIABLE) or os.environ.get(SECOND_KEY_VARIABLE):
         return None
     if not ask:
-        raise ConfigurationError(
+        raise amp_exp_async.ConfigurationError(
             f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file. "
             "Create a key in Amplitude under Experiment > Management API."
         )
@@ -110,8 +112,12 @@ def _read_key(file: Path) -> str:
     try:
         words = file.read_text(encoding="utf-8-sig").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--api-key-file {file}: cannot be read ({describe_os_error(error)}).") from error
+        raise amp_exp_async.ConfigurationError(
+            f"--api-key-file {file}: cannot be read ({describe_os_error(error)})."
+        ) from error
     if len(words) != 1:
         fact = "contains more than one word" if words else "is empty"
-        raise ConfigurationError(f"--api-key-file {file}: file {fact}. It must contain the management API key only.")
+        raise amp_exp_async.ConfigurationError(
+            f"--api-key-file {file}: file {fact}. It must contain the management API key only."
+        )
     return words[0]

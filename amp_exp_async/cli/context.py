@@ -18,7 +18,7 @@ import attrs
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from amp_exp_async import AmpExpError, ExperimentClient, InvalidInputError
+import amp_exp_async
 
 from .connection import Connection
 from .errors import Exit, exit_for
@@ -84,10 +84,10 @@ class CommandContext(OptionGroup):
             timeout=timeout,
             deadline=deadline,
         )
-        self._client: ExperimentClient | None = None
+        self._client: amp_exp_async.ExperimentClient | None = None
 
     @property
-    def client(self) -> ExperimentClient:
+    def client(self) -> amp_exp_async.ExperimentClient:
         """The client, created on first use.
 
         Raises:
@@ -166,7 +166,7 @@ class CommandContext(OptionGroup):
             return
         if not self.is_interactive:
             reason = "--json does not ask" if self.json else "there is no terminal to ask on"
-            raise InvalidInputError(f"Nothing was changed: {reason}. Pass --yes to make the changes.")
+            raise amp_exp_async.InvalidInputError(f"Nothing was changed: {reason}. Pass --yes to make the changes.")
         if not typer.confirm(printable(question)):
             raise Exit("Nothing was changed.")
 
@@ -197,7 +197,7 @@ class CommandContext(OptionGroup):
                 end = self._interrupted()
             except BrokenPipeError:
                 raise
-            except (AmpExpError, OSError) as error:
+            except (amp_exp_async.AmpExpError, OSError) as error:
                 end = self._failed(error)
             if end.message is not None:
                 self.echo_err(end.message)

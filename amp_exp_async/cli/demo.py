@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from amp_exp_async import AsyncExperimentClient, Edit, ExperimentClient, Flag
+import amp_exp_async
 from amp_exp_async.emulator import Emulator
 
 from .demo_account import make_account
@@ -94,8 +94,8 @@ class ExpectedChanges:
 
 async def _edit_flags(emulator: Emulator, reporter: Reporter, summary: DemoSummary) -> ExpectedChanges:
     """Read all flags and edit many of them with the async client."""
-    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
-        flags: list[Flag] = []
+    async with amp_exp_async.AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        flags: list[amp_exp_async.Flag] = []
         with reporter.step("Paging through all flags", None) as advance:
             async for flag in client.flags.list(include_archived=True, limit=100):
                 flags.append(flag)
@@ -107,7 +107,7 @@ async def _edit_flags(emulator: Emulator, reporter: Reporter, summary: DemoSumma
         summary.flags = len(flags)
         active = [flag for flag in flags if not flag.deleted]
         changes = ExpectedChanges({flag.id: _make_edit(flag) for flag in active[:_EDITED]})
-        run = client.bulk([Edit("flags", id, edit) for id, edit in changes.edits.items()])
+        run = client.bulk([amp_exp_async.Edit("flags", id, edit) for id, edit in changes.edits.items()])
         with reporter.watch(f"Editing {len(changes.edits)} flags concurrently", run):
             requests, started = client.usage.requests, time.monotonic()
             await run
@@ -119,11 +119,13 @@ async def _edit_flags(emulator: Emulator, reporter: Reporter, summary: DemoSumma
     return changes
 
 
-def _make_edit(flag: Flag) -> dict[str, Any]:
+def _make_edit(flag: amp_exp_async.Flag) -> dict[str, Any]:
     return {"tags": [*(flag.tags or ()), _TAG], "rollout_percentage": (int(flag.rollout_percentage or 0) + 10) % 101}
 
 
-async def _include(client: AsyncExperimentClient, flag: Flag, reporter: Reporter, changes: ExpectedChanges) -> None:
+async def _include(
+    client: amp_exp_async.AsyncExperimentClient, flag: amp_exp_async.Flag, reporter: Reporter, changes: ExpectedChanges
+) -> None:
     """Add users to a variant, remove some of them, and add cohorts."""
     changes.flag, changes.variant = flag.id, next(iter(flag.variants or ())).key
     users = [f"demo-user-{number:04}" for number in range(_ADDED)]
@@ -147,7 +149,7 @@ async def _include(client: AsyncExperimentClient, flag: Flag, reporter: Reporter
 def _use_sync_client(emulator: Emulator, reporter: Reporter, summary: DemoSummary, changes: ExpectedChanges) -> None:
     """Make a few of the same calls without asyncio."""
     with (
-        ExperimentClient(emulator.api_key, base_url=emulator.base_url) as client,
+        amp_exp_async.ExperimentClient(emulator.api_key, base_url=emulator.base_url) as client,
         reporter.step("The same calls with the blocking client", None) as advance,
     ):
         flag = next(iter(client.flags.list(limit=1)))
@@ -161,7 +163,9 @@ def _use_sync_client(emulator: Emulator, reporter: Reporter, summary: DemoSummar
         advance(client.usage.requests)
 
 
-def _add_usage(summary: DemoSummary, client: AsyncExperimentClient | ExperimentClient) -> None:
+def _add_usage(
+    summary: DemoSummary, client: amp_exp_async.AsyncExperimentClient | amp_exp_async.ExperimentClient
+) -> None:
     summary.requests += client.usage.requests
     summary.retries += client.usage.retries
     summary.rate_limited += client.usage.rate_limited

@@ -9,16 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from amp_exp_async import (
-    UNSET,
-    AmpExpError,
-    BadRequestError,
-    Deployment,
-    ExperimentClient,
-    FieldChange,
-    FlagConfig,
-    InvalidInputError,
-)
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, require_editable
@@ -39,7 +30,7 @@ app = typer.Typer(name="deployments", help="Show and change deployments.", no_ar
 def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_archived: IncludeArchived = False) -> None:
     """List deployments."""
     if project_id == "":
-        raise InvalidInputError("--project-id: must not be empty. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError("--project-id: must not be empty. Nothing was sent.")
     deployments = [
         deployment
         for deployment in ctx.client.deployments.list(limit=PAGE_SIZE)
@@ -81,9 +72,9 @@ def _edit(
 ) -> None:
     """Rename, archive or restore a deployment. Asks for confirmation before it archives."""
     if label is None and archive is None:
-        raise InvalidInputError("no change given. Pass --label, --archive or --restore.")
+        raise amp_exp_async.InvalidInputError("no change given. Pass --label, --archive or --restore.")
     if label is not None and not _LABEL.fullmatch(label):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f'--label: must consist of letters, digits, "_" and "-", got {format_value(label)}. Nothing was sent.'
         )
     _change(ctx, id, {"label": label, "archive": archive}, dry_run=dry_run, yes=yes)
@@ -94,7 +85,9 @@ def _change(ctx: CommandContext, id: str, desired: Mapping[str, Any], *, dry_run
     deployment = _get(client, id)
     current = {"label": deployment.label, "archive": bool(deployment.deleted)}
     changes: dict[str, Any] = {name: value for name, value in desired.items() if value not in {None, current[name]}}
-    differences = [FieldChange(_OUTPUT_NAMES[name], current[name], value) for name, value in changes.items()]
+    differences = [
+        amp_exp_async.FieldChange(_OUTPUT_NAMES[name], current[name], value) for name, value in changes.items()
+    ]
     edit = PendingEdit(
         printable(f"deployment {deployment.id} ({format_cell(deployment.label)})"),
         {"id": deployment.id, "label": deployment.label or None, "project_id": deployment.project_id or None},
@@ -180,14 +173,16 @@ def _remove(
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this deployment?", yes=yes)
 
 
-def _assignment(kind: FlagKind, flag: FlagConfig, deployments: list[str], apply: Callable[[], object]) -> PendingEdit:
-    change = FieldChange("deployments", list(flag.deployments or ()), deployments)
+def _assignment(
+    kind: FlagKind, flag: amp_exp_async.FlagConfig, deployments: list[str], apply: Callable[[], object]
+) -> PendingEdit:
+    change = amp_exp_async.FieldChange("deployments", list(flag.deployments or ()), deployments)
     changes = {} if change.before == change.after else {"deployments": change}
     identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "project_id": flag.project_id or None}
     return PendingEdit(kind.label(flag), identity, changes, apply)
 
 
-def _find_id(client: ExperimentClient, name: str, project_id: str | None) -> str:
+def _find_id(client: amp_exp_async.ExperimentClient, name: str, project_id: str | None) -> str:
     """Return the ID of the deployment with an ID or a label."""
     deployments = [
         deployment
@@ -200,29 +195,33 @@ def _find_id(client: ExperimentClient, name: str, project_id: str | None) -> str
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"several deployments are called {format_value(name)}: pass one of {', '.join(matches)}."
         )
     known = ", ".join(printable(item.label or item.id) for item in deployments) or "none"
-    raise InvalidInputError(f"no deployment {format_value(name)} in the project. Its deployments: {known}.")
+    raise amp_exp_async.InvalidInputError(
+        f"no deployment {format_value(name)} in the project. Its deployments: {known}."
+    )
 
 
-def _send(client: ExperimentClient, deployment: Deployment, changes: dict[str, Any]) -> None:
+def _send(
+    client: amp_exp_async.ExperimentClient, deployment: amp_exp_async.Deployment, changes: dict[str, Any]
+) -> None:
     """Edit a deployment. If the service refuses to archive it because it is in use, the error names what uses it."""
     try:
         client.deployments.edit(deployment.id, **changes)
-    except BadRequestError as error:
+    except amp_exp_async.BadRequestError as error:
         if _IN_USE in str(error.body).lower():
-            with suppress(AmpExpError):
+            with suppress(amp_exp_async.AmpExpError):
                 error.add_note(_describe_assigned(client, deployment))
         raise
 
 
-def _describe_assigned(client: ExperimentClient, deployment: Deployment) -> str:
+def _describe_assigned(client: amp_exp_async.ExperimentClient, deployment: amp_exp_async.Deployment) -> str:
     assigned = [
         kind.label(flag)
         for kind in (FLAGS, EXPERIMENTS)
-        for flag in kind.resource(client).list(project_id=deployment.project_id or UNSET, limit=PAGE_SIZE)
+        for flag in kind.resource(client).list(project_id=deployment.project_id or amp_exp_async.UNSET, limit=PAGE_SIZE)
         if deployment.id in (flag.deployments or ())
     ]
     if not assigned:
@@ -231,8 +230,10 @@ def _describe_assigned(client: ExperimentClient, deployment: Deployment) -> str:
     return f"Assigned to it: {', '.join(assigned[:_MAX_LISTED])}{more}."
 
 
-def _get(client: ExperimentClient, id: str) -> Deployment:
+def _get(client: amp_exp_async.ExperimentClient, id: str) -> amp_exp_async.Deployment:
     for deployment in client.deployments.list(limit=PAGE_SIZE):
         if deployment.id == id:
             return deployment
-    raise InvalidInputError(f"no deployment with ID {format_value(id)}. List all with: amp-exp deployments list")
+    raise amp_exp_async.InvalidInputError(
+        f"no deployment with ID {format_value(id)}. List all with: amp-exp deployments list"
+    )

@@ -12,16 +12,7 @@ import attrs
 import typer
 from attrs import define, frozen
 
-from amp_exp_async import (
-    UNSET,
-    APIStatusError,
-    Edit,
-    EditConflictError,
-    Experiment,
-    FieldChange,
-    FlagConfig,
-    InvalidInputError,
-)
+import amp_exp_async
 
 from .context import CommandContext
 from .options import OptionGroup
@@ -75,30 +66,32 @@ class FlagFieldOptions(OptionGroup):
         for assignment in self.set or ():
             name, value = _parse_assignment(assignment)
             if name in values:
-                raise InvalidInputError(f"{name} is given twice. Nothing was sent.", argument=name)
+                raise amp_exp_async.InvalidInputError(f"{name} is given twice. Nothing was sent.", argument=name)
             values[name] = value
             assigned.add(name)
         added, removed = self.add_tag or [], self.remove_tag or []
         if "tags" in values and (added or removed):
-            raise InvalidInputError(
+            raise amp_exp_async.InvalidInputError(
                 "tags is given twice: --set replaces all tags, so it excludes --add-tag and --remove-tag. "
                 "Nothing was sent.",
                 argument="tags",
             )
         if both := {*added} & {*removed}:
-            raise InvalidInputError(
+            raise amp_exp_async.InvalidInputError(
                 f"tag {format_value(min(both))} cannot be added and removed at once. Nothing was sent.",
                 argument="tags",
             )
         if not (values or added or removed):
-            raise InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
+            raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
         replaced_tags = {"tags": [*added, *removed]} if added or removed else {}
         with _naming_set(assigned):
-            changes = dict(Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes)
+            changes = dict(
+                amp_exp_async.Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes
+            )
         if replaced_tags:
             del changes["tags"]  # it was there to be validated
 
-        def change(flag: FlagConfig) -> FlagConfig:
+        def change(flag: amp_exp_async.FlagConfig) -> amp_exp_async.FlagConfig:
             if replaced_tags:
                 kept = [tag for tag in flag.tags or () if tag not in removed]
                 return attrs.evolve(flag, tags=list(dict.fromkeys([*kept, *added])), **changes)
@@ -136,7 +129,7 @@ def _naming_set(assigned: Collection[str]) -> Generator[None, None, None]:
     """Name `--set` in the errors of the fields that it assigns."""
     try:
         yield
-    except InvalidInputError as error:
+    except amp_exp_async.InvalidInputError as error:
         if re.split(r"[.\[]", error.argument, maxsplit=1)[0] in assigned:
             error.subject = f"--set {error.argument}"
         raise
@@ -152,15 +145,17 @@ def _integers(values: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_assignment(assignment: str) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not (name and equals):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--set takes FIELD=JSON, such as --set rollout_percentage=20; got {format_value(assignment)}."
         )
     if name == "archive":
-        raise InvalidInputError("archive cannot be set. Use the commands archive and restore. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError(
+            "archive cannot be set. Use the commands archive and restore. Nothing was sent."
+        )
     try:
         return name, json.loads(text)
     except ValueError:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--set {name}: {text} is not JSON. Quote text twice, for JSON and for the shell: "
             f"--set '{name}={json.dumps(text)}'"
         ) from None
@@ -182,7 +177,7 @@ class PendingEdit:
 
     name: str
     identity: Mapping[str, Any]
-    changes: Mapping[str, FieldChange]
+    changes: Mapping[str, amp_exp_async.FieldChange]
     apply: Callable[[], object]
     unchanged: str = "nothing to change"
     status: EditStatus = "planned"
@@ -205,8 +200,8 @@ class PendingEdit:
 def flag_edit(
     ctx: CommandContext,
     kind: FlagKind,
-    before: FlagConfig,
-    edited: FlagConfig,
+    before: amp_exp_async.FlagConfig,
+    edited: amp_exp_async.FlagConfig,
     *,
     unchanged: str = "nothing to change",
     apply: Callable[[], object] | None = None,
@@ -227,7 +222,7 @@ def flag_edit(
     resource, copy = kind.resource(ctx.client), cast("Any", edited)
     names = [field.name for field in attrs.fields(type(before))]
     pairs = {name: (getattr(before, name), getattr(edited, name)) for name in names}
-    changes = {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
+    changes = {name: amp_exp_async.FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
     if changes:
         require_editable(ctx, kind, before, changes)
     return PendingEdit(
@@ -239,38 +234,40 @@ def flag_edit(
     )
 
 
-def require_editable(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, changes: Collection[str]) -> None:
+def require_editable(
+    ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig, changes: Collection[str]
+) -> None:
     """Raise `InvalidInputError` if a flag or experiment cannot be edited at all, or not in its current state."""
-    if isinstance(flag, Experiment) and flag.delivery_method == "web":
-        raise InvalidInputError(
+    if isinstance(flag, amp_exp_async.Experiment) and flag.delivery_method == "web":
+        raise amp_exp_async.InvalidInputError(
             f"{kind.label(flag)} is a web experiment, which the API cannot edit. Nothing was changed. "
             "Change it in the Amplitude app."
         )
     if flag.deleted is True and "deleted" not in changes:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{kind.label(flag)} is archived, and the service edits no archived {kind.name}. Nothing was changed. "
             f"Restore it first: {ctx.command_line(kind.name, 'restore', flag.id)}"
         )
     if "enabled" in changes and flag.enabled is False and flag.deployments == []:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{kind.label(flag)} has no deployment, and the service enables no {kind.noun} without one. Nothing was "
             "changed. Add a deployment first."
         )
 
 
-def rename_fields(changes: Mapping[str, FieldChange]) -> dict[str, FieldChange]:
+def rename_fields(changes: Mapping[str, amp_exp_async.FieldChange]) -> dict[str, amp_exp_async.FieldChange]:
     """Return changes with the command line's names: a flag that is `deleted` is called archived."""
     renamed = {"archived" if name == "deleted" else name: change for name, change in changes.items()}
     return {name: attrs.evolve(change, field=name) for name, change in renamed.items()}
 
 
-def changes_to_json(changes: Mapping[str, FieldChange]) -> dict[str, Any]:
+def changes_to_json(changes: Mapping[str, amp_exp_async.FieldChange]) -> dict[str, Any]:
     """Return changes as plain JSON, without a side on which the field does not exist."""
     return {
         name: {
             side: to_json(value)
             for side, value in (("before", change.before), ("after", change.after))
-            if value is not UNSET
+            if value is not amp_exp_async.UNSET
         }
         for name, change in changes.items()
     }
@@ -317,7 +314,7 @@ def _apply(ctx: CommandContext, edit: PendingEdit) -> None:
     try:
         with ctx.mutation(edit.name):
             edit.apply()
-    except (APIStatusError, EditConflictError, InvalidInputError) as error:
+    except (amp_exp_async.APIStatusError, amp_exp_async.EditConflictError, amp_exp_async.InvalidInputError) as error:
         if _is_rejection(error):
             edit.status = "failed"
         raise
@@ -326,6 +323,6 @@ def _apply(ctx: CommandContext, edit: PendingEdit) -> None:
 
 def _is_rejection(error: Exception) -> bool:
     """Return whether nothing has changed for certain; an error of reading back does not say so."""
-    if isinstance(error, APIStatusError):
+    if isinstance(error, amp_exp_async.APIStatusError):
         return error.method == "PATCH" and error.status < 500
-    return not (isinstance(error, EditConflictError) and error.written)
+    return not (isinstance(error, amp_exp_async.EditConflictError) and error.written)

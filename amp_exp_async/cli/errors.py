@@ -7,18 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from amp_exp_async import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AuthenticationError,
-    ConfigurationError,
-    EditConflictError,
-    InvalidInputError,
-    InvalidManifestError,
-    Problem,
-    RateLimitError,
-)
+import amp_exp_async
 
 from .exit_codes import ExitCode
 
@@ -39,7 +28,9 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
         problems: the problems of a file, for `--json`.
     """
 
-    def __init__(self, message: str | None, status: int = ExitCode.FAILED, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self, message: str | None, status: int = ExitCode.FAILED, problems: Sequence[amp_exp_async.Problem] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
@@ -54,8 +45,8 @@ def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exi
         sent: whether a request was sent.
         options: the options and arguments of the command by the names of its parameters.
     """
-    is_usage = isinstance(error, InvalidInputError | ConfigurationError)
-    problems = error.problems if isinstance(error, InvalidManifestError) else ()
+    is_usage = isinstance(error, amp_exp_async.InvalidInputError | amp_exp_async.ConfigurationError)
+    problems = error.problems if isinstance(error, amp_exp_async.InvalidManifestError) else ()
     message = describe_error(error, sent=sent, options=options)
     return Exit(message, ExitCode.USAGE if is_usage else ExitCode.FAILED, problems)
 
@@ -71,18 +62,22 @@ def describe_error(error: Exception, *, sent: bool, options: Mapping[str, str] =
         options: the options and arguments of the command by the names of its parameters.
     """
     text = " ".join([_compose(error, options, sent=sent), *getattr(error, "__notes__", ())])
-    return text if isinstance(error, InvalidManifestError | EditConflictError) else " ".join(text.split())
+    return (
+        text
+        if isinstance(error, amp_exp_async.InvalidManifestError | amp_exp_async.EditConflictError)
+        else " ".join(text.split())
+    )
 
 
 def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str:
     match error:
-        case InvalidManifestError():
+        case amp_exp_async.InvalidManifestError():
             return str(error)
-        case InvalidInputError() | ConfigurationError() if not error.args:
+        case amp_exp_async.InvalidInputError() | amp_exp_async.ConfigurationError() if not error.args:
             if sent:
                 error.mark_requests_sent()
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
-        case APIConnectionError() | APIStatusError():
+        case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
             return f"{error.args[0]} {_advice(error)}"
         case OSError():
             path = f"{error.filename}: " if error.filename else ""
@@ -91,7 +86,9 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
             return str(error)
 
 
-def _option(error: InvalidInputError | ConfigurationError, options: Mapping[str, str]) -> str:
+def _option(
+    error: amp_exp_async.InvalidInputError | amp_exp_async.ConfigurationError, options: Mapping[str, str]
+) -> str:
     """Return the invalid argument as the user of the command line knows it."""
     subject = error.subject or error.argument
     name = re.split(r"[.\[ ]", error.argument, maxsplit=1)[0]
@@ -101,20 +98,20 @@ def _option(error: InvalidInputError | ConfigurationError, options: Mapping[str,
     return f"{options[name]} {rest[1:]}" if rest.startswith(".") else options[name] + rest
 
 
-def _advice(error: APIConnectionError | APIStatusError) -> str:
+def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusError) -> str:
     advice = error.advice
     match error:
-        case APITimeoutError() if error.method == "GET" or not error.sent:
+        case amp_exp_async.APITimeoutError() if error.method == "GET" or not error.sent:
             advice = "Try again later."
-        case APIConnectionError() if not error.sent:
+        case amp_exp_async.APIConnectionError() if not error.sent:
             advice = "Check the network and --base-url."
-        case APIConnectionError() if error.method == "GET":
+        case amp_exp_async.APIConnectionError() if error.method == "GET":
             advice = "Try again."
-        case AuthenticationError():
+        case amp_exp_async.AuthenticationError():
             advice = "Check the management API key (not a deployment key): keys of the EU need --region eu."
-        case RateLimitError() if not error.daily:
+        case amp_exp_async.RateLimitError() if not error.daily:
             advice = "Wait, and try again."
-        case APIStatusError() if 300 <= error.status < 400:
+        case amp_exp_async.APIStatusError() if 300 <= error.status < 400:
             advice = "Check --base-url: redirects are not followed."
         case _:  # other advice names no Python
             pass

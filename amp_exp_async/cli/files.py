@@ -9,9 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from amp_exp_async import LINT_RULES, UNSET, InvalidInputError, Manifest, dumps, save
-from amp_exp_async import diff as diff_manifests
-from amp_exp_async import lint as lint_manifest
+import amp_exp_async
 
 from .context import CommandContext, command
 from .errors import Exit
@@ -70,18 +68,18 @@ def _export(
         _print_manifest(ctx, manifest, output_format)
         return
     with writing("--output", output):
-        save(manifest, output, format=output_format)
+        amp_exp_async.save(manifest, output, format=output_format)
     counts = {"flags": len(manifest.flags or ()), "experiments": len(manifest.experiments or ())}
     ctx.result = {**counts, "output": output}
     flags, experiments = _count(counts["flags"], "flag"), _count(counts["experiments"], "experiment")
     ctx.echo(f"Wrote {flags} and {experiments} to {output}.")
 
 
-def _print_manifest(ctx: CommandContext, manifest: Manifest, format: Format) -> None:
+def _print_manifest(ctx: CommandContext, manifest: amp_exp_async.Manifest, format: Format) -> None:
     if ctx.json:
-        ctx.result = json_text.loads(dumps(manifest, format="json"))
+        ctx.result = json_text.loads(amp_exp_async.dumps(manifest, format="json"))
     else:
-        ctx.write(dumps(manifest, format=format).rstrip("\n"))
+        ctx.write(amp_exp_async.dumps(manifest, format=format).rstrip("\n"))
 
 
 def _output_format(output: str, format: Format | None) -> Format:
@@ -95,11 +93,11 @@ def _output_format(output: str, format: Format | None) -> Format:
     if output == STDIN or Path(output).is_dir() or not suffix:
         return format or "yaml"
     if named is None:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--output {output}: must be a folder, or end with .yaml, .yml or .json. Nothing was written."
         )
     if format not in {None, named}:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--output {output} is a name for {named}, but --format is {format}. Nothing was written. Omit --format."
         )
     return named
@@ -125,11 +123,13 @@ def _lint(
 ) -> None:
     """Check files or a project for likely mistakes. Exits with 1 if any are found."""
     if rules:
-        ctx.result = dict(LINT_RULES)
-        ctx.table(("RULE", "FINDS"), LINT_RULES.items())
+        ctx.result = dict(amp_exp_async.LINT_RULES)
+        ctx.table(("RULE", "FINDS"), amp_exp_async.LINT_RULES.items())
         return
-    lint_manifest(Manifest(), disable=disable or (), days=days)  # rejects invalid options before anything is read
-    findings = lint_manifest(_manifest_to_lint(ctx, files or [], project_id), disable=disable or (), days=days)
+    amp_exp_async.lint(
+        amp_exp_async.Manifest(), disable=disable or (), days=days
+    )  # rejects invalid options before anything is read
+    findings = amp_exp_async.lint(_manifest_to_lint(ctx, files or [], project_id), disable=disable or (), days=days)
     ctx.result = {"findings": [finding.as_json() for finding in findings]}
     for finding in findings:
         ctx.echo(printable(finding))
@@ -141,9 +141,9 @@ def _lint(
     raise Exit(None, ExitCode.FAILED)
 
 
-def _manifest_to_lint(ctx: CommandContext, files: Sequence[str], project_id: str | None) -> Manifest:
+def _manifest_to_lint(ctx: CommandContext, files: Sequence[str], project_id: str | None) -> amp_exp_async.Manifest:
     if bool(files) == (project_id is not None):
-        raise InvalidInputError("lint takes either files or --project-id ID.")
+        raise amp_exp_async.InvalidInputError("lint takes either files or --project-id ID.")
     if files:
         return load_manifest(files)
     return export_manifest(ctx, project_id, include_archived=True, users=True, cohorts=True, server_fields=True)
@@ -164,7 +164,7 @@ def _diff(
     """Show the changes that turn A into B."""
     reject_both(ctx, markdown=markdown)
     if a == b == STDIN:
-        raise InvalidInputError("A and B cannot both be standard input.")
+        raise amp_exp_async.InvalidInputError("A and B cannot both be standard input.")
     options = {
         "server_fields": False,
         "include_archived": include_archived,
@@ -172,7 +172,7 @@ def _diff(
         "cohorts": with_inclusions,
         "variants": with_variants,
     }
-    difference = diff_manifests(*_load_sides(ctx, (a, b), options))
+    difference = amp_exp_async.diff(*_load_sides(ctx, (a, b), options))
     ctx.result = json_text.loads(difference.to_json())
     text = str(difference) if difference else "No differences."
     ctx.write(difference.to_markdown().rstrip("\n") if markdown else text)
@@ -180,7 +180,7 @@ def _diff(
         raise Exit(None, ExitCode.CHANGES)
 
 
-def _load_sides(ctx: CommandContext, sides: Sequence[str], options: Mapping[str, bool]) -> list[Manifest]:
+def _load_sides(ctx: CommandContext, sides: Sequence[str], options: Mapping[str, bool]) -> list[amp_exp_async.Manifest]:
     """Return both sides. Files are read first, so that no request is sent if they are invalid."""
     manifests = {side: load_manifest([side]) for side in sides if _project_of(side) is None}
     for manifest in manifests.values():
@@ -199,14 +199,14 @@ def _project_of(side: str) -> str | None:
     return side if is_id else None
 
 
-def _needed_options(manifest: Manifest) -> dict[str, bool]:
+def _needed_options(manifest: amp_exp_async.Manifest) -> dict[str, bool]:
     """Return the options of an export that reads all fields which a manifest declares."""
     flags = [*(manifest.flags or ()), *(manifest.experiments or ())]
     variants = [variant for flag in flags for variant in flag.variants or ()]
     return {
         "include_archived": any(flag.archived for flag in flags),
-        "server_fields": any(flag.bucketing_salt is not UNSET for flag in flags),
-        "users": any(variant.users is not UNSET for variant in variants),
-        "cohorts": any(variant.cohorts is not UNSET for variant in variants),
-        "variants": any(UNSET not in (variant.name, variant.description) for variant in variants),
+        "server_fields": any(flag.bucketing_salt is not amp_exp_async.UNSET for flag in flags),
+        "users": any(variant.users is not amp_exp_async.UNSET for variant in variants),
+        "cohorts": any(variant.cohorts is not amp_exp_async.UNSET for variant in variants),
+        "variants": any(amp_exp_async.UNSET not in (variant.name, variant.description) for variant in variants),
     }

@@ -12,7 +12,7 @@ import attrs
 import typer
 from attrs import frozen
 
-from amp_exp_async import FlagConfig, InvalidInputError, VersionChange
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import (
@@ -84,7 +84,7 @@ class FlagFilters(OptionGroup):
         values = {"project_id": self.project_id, "key": self.key, "include_archived": self.include_archived or None}
         return {name: value for name, value in values.items() if value is not None}
 
-    def select(self, flags: Iterable[FlagConfig]) -> Iterator[FlagConfig]:
+    def select(self, flags: Iterable[amp_exp_async.FlagConfig]) -> Iterator[amp_exp_async.FlagConfig]:
         """Yield the flags that match the filters that the service does not have."""
         tags = set(self.tag or ())
         for flag in flags:
@@ -149,13 +149,13 @@ class FindOptions(OptionGroup):
         if unchanged_for is not None:
             self._changed_before = datetime.now(UTC) - parse_duration("--unchanged-for", unchanged_for)
 
-    def select(self, flags: Iterable[FlagConfig]) -> list[FlagConfig]:
+    def select(self, flags: Iterable[amp_exp_async.FlagConfig]) -> list[amp_exp_async.FlagConfig]:
         """Return the flags that match, in order. Those without a value to sort by come last."""
         found = sorted(filter(self._matches, self.filters.select(flags)), key=attrgetter("key"))
         valued = [flag for flag in found if getattr(flag, self._sort)]
         return sorted(valued, key=attrgetter(self._sort)) + [flag for flag in found if not getattr(flag, self._sort)]
 
-    def _matches(self, flag: FlagConfig) -> bool:
+    def _matches(self, flag: amp_exp_async.FlagConfig) -> bool:
         if self._pattern is not None and not fnmatchcase(flag.key, self._pattern):
             return False
         changed = flag.last_modified_at or flag.created_at
@@ -227,7 +227,9 @@ def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
     _show(ctx, kind, flags, show_archived=filters.include_archived)
 
 
-def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[FlagConfig], *, show_archived: bool) -> None:
+def _show(
+    ctx: CommandContext, kind: FlagKind, flags: Iterable[amp_exp_async.FlagConfig], *, show_archived: bool
+) -> None:
     columns = dict(_FIRST_COLUMNS)
     if show_archived:
         columns["archived"] = "deleted"
@@ -240,7 +242,7 @@ def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[FlagConfig], *, s
         ctx.table(list(columns), (_format_row(flag, list(columns.values())) for flag in flags))
 
 
-def _format_row(flag: FlagConfig, fields: Sequence[str]) -> list[str]:
+def _format_row(flag: amp_exp_async.FlagConfig, fields: Sequence[str]) -> list[str]:
     return [
         format_cell([variant.key for variant in flag.variants or ()] if field == "variants" else getattr(flag, field))
         for field in fields
@@ -283,7 +285,9 @@ def _parse_variant(text: str) -> tuple[str, int | None]:
     if not equals:
         return key, None
     if not weight.isdigit():
-        raise InvalidInputError(f"--variant takes KEY or KEY=WEIGHT, such as on=1; got {format_value(text)}.")
+        raise amp_exp_async.InvalidInputError(
+            f"--variant takes KEY or KEY=WEIGHT, such as on=1; got {format_value(text)}."
+        )
     return key, int(weight)
 
 
@@ -437,7 +441,7 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         live = resolve(ctx.client, options.target(kind, flag))
         try:
             preview = ctx.client.restore_version(kind.name, live.id, version, dry_run=True)
-        except InvalidInputError:
+        except amp_exp_async.InvalidInputError:
             require_editable(ctx, kind, live, ())
             raise
         values = {name: change.after for name, change in preview.differences.items()}
@@ -452,14 +456,14 @@ def _without_config(version: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in version.items() if name != "config"}
 
 
-def _format_change(change: VersionChange, no_difference: str) -> str:
+def _format_change(change: amp_exp_async.VersionChange, no_difference: str) -> str:
     author = f"  {printable(change.created_by)}" if change.created_by else ""
     time = f"  {change.created_at:%Y-%m-%d %H:%M:%S} UTC" if change.created_at else ""
     lines = [str(difference) for difference in rename_fields(change.differences).values()]
     return "\n  ".join([f"version {change.version}{time}{author}", *(lines or [no_difference])])
 
 
-def _change_to_json(change: VersionChange) -> dict[str, object]:
+def _change_to_json(change: amp_exp_async.VersionChange) -> dict[str, object]:
     return {
         "version": change.version,
         "created_by": change.created_by or None,
@@ -483,7 +487,7 @@ def _add_decisions(app: typer.Typer) -> None:
     ) -> None:
         """Enable an experiment and give one variant to all targeted users. Asks for confirmation."""
 
-        def decide(before: FlagConfig, *, dry_run: bool) -> FlagConfig:
+        def decide(before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig:
             experiments = ctx.client.experiments
             return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=dry_run)
 
@@ -501,7 +505,7 @@ def _add_decisions(app: typer.Typer) -> None:
     ) -> None:
         """End an experiment and disable it, so that no user gets a variant. Asks for confirmation."""
 
-        def decide(before: FlagConfig, *, dry_run: bool) -> FlagConfig:
+        def decide(before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig:
             return ctx.client.experiments.roll_back(before.id, reason, base=before, dry_run=dry_run)
 
         _decide(ctx, options.target(EXPERIMENTS, flag), decide, dry_run=dry_run, yes=yes)
@@ -510,7 +514,7 @@ def _add_decisions(app: typer.Typer) -> None:
 class _Decision(Protocol):
     """A decision that ends an experiment, or its dry run."""
 
-    def __call__(self, before: FlagConfig, *, dry_run: bool) -> FlagConfig: ...
+    def __call__(self, before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig: ...
 
 
 def _decide(ctx: CommandContext, target: FlagTarget, decide: _Decision, *, dry_run: bool, yes: bool) -> None:

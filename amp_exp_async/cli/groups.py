@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, cast
 import typer
 from attrs import frozen
 
-from amp_exp_async import FieldChange, HoldoutGroup, InvalidInputError, MutexGroup, NotFoundError
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
@@ -16,7 +16,7 @@ from .options import DryRun, IncludeArchived, ProjectFilter, Yes
 from .output import format_cell, format_fields, format_value, printable, to_json
 from .targets import PAGE_SIZE
 
-Group: TypeAlias = MutexGroup | HoldoutGroup
+Group: TypeAlias = "amp_exp_async.MutexGroup | amp_exp_async.HoldoutGroup"
 
 GroupId: TypeAlias = Annotated[str, typer.Argument(metavar="GROUP", help="ID or key of the group.")]
 Project: TypeAlias = Annotated[str, typer.Option(metavar="ID", help="The project.")]
@@ -166,12 +166,14 @@ def _edit_slot(
     """
     values = _given(experiments=experiment, holdouts=holdout, individuals=individual)
     if not values:
-        raise InvalidInputError("no change given. Pass an option such as --experiment ID; see --help.")
+        raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --experiment ID; see --help.")
     found = _find(ctx, MUTEXES, group)
-    slots = {slot.index: slot for slot in found.slots or ()} if isinstance(found, MutexGroup) else {}
+    slots = {slot.index: slot for slot in found.slots or ()} if isinstance(found, amp_exp_async.MutexGroup) else {}
     if index not in slots:
         known = ", ".join(map(str, slots)) or "none"
-        raise InvalidInputError(f"{MUTEXES.label(found)} has no slot {index}. Its slots: {known}. Nothing was changed.")
+        raise amp_exp_async.InvalidInputError(
+            f"{MUTEXES.label(found)} has no slot {index}. Its slots: {known}. Nothing was changed."
+        )
     changes = _changes(slots[index], values)
     changed = {field: values[field] for field in changes}
     edit = _pending(MUTEXES, found, changes, lambda: ctx.client.mutexes.edit_slot(found.id, index, **changed))
@@ -228,7 +230,7 @@ def _edit_holdout(
 
 def _edit(ctx: CommandContext, kind: GroupKind, name: str, values: Mapping[str, Any], *, dry_run: bool) -> None:
     if not values:
-        raise InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
+        raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
     found = _find(ctx, kind, name)
     changes = _changes(found, values)
     changed = {field: values[field] for field in changes}
@@ -243,8 +245,8 @@ def _find(ctx: CommandContext, kind: GroupKind, name: str) -> Group:
     if name.isascii() and name.isdigit():
         try:
             return cast("Group", resource.get(name))
-        except NotFoundError as error:
-            raise InvalidInputError(f"no {kind.noun} with ID {name}. {advice}") from error
+        except amp_exp_async.NotFoundError as error:
+            raise amp_exp_async.InvalidInputError(f"no {kind.noun} with ID {name}. {advice}") from error
     matches: list[Group] = [group for group in resource.list(limit=PAGE_SIZE) if group.key == name]
     active = [group for group in matches if not group.deleted] or matches
     if len(active) == 1:
@@ -252,26 +254,28 @@ def _find(ctx: CommandContext, kind: GroupKind, name: str) -> Group:
     quoted = format_value(name)
     if active:
         ids = ", ".join(group.id for group in active)
-        raise InvalidInputError(f"key {quoted} exists {len(active)} times, with IDs {ids}. Pass one of the IDs.")
-    raise InvalidInputError(f"no {kind.noun} with key {quoted}. {advice}")
+        raise amp_exp_async.InvalidInputError(
+            f"key {quoted} exists {len(active)} times, with IDs {ids}. Pass one of the IDs."
+        )
+    raise amp_exp_async.InvalidInputError(f"no {kind.noun} with key {quoted}. {advice}")
 
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _changes(before: Any, values: Mapping[str, Any]) -> dict[str, FieldChange]:
+def _changes(before: Any, values: Mapping[str, Any]) -> dict[str, amp_exp_async.FieldChange]:
     """Return the fields that differ; `deleted` is called archived. The service does not show it for mutex groups."""
-    changes: dict[str, FieldChange] = {}
+    changes: dict[str, amp_exp_async.FieldChange] = {}
     for name, value in values.items():
         old = getattr(before, "deleted" if name == "archive" else name)
         if old != value:
-            changes[name] = FieldChange("archived" if name == "archive" else name, old, value)
+            changes[name] = amp_exp_async.FieldChange("archived" if name == "archive" else name, old, value)
     return changes
 
 
 def _pending(
-    kind: GroupKind, group: Group, changes: Mapping[str, FieldChange], apply: Callable[[], object]
+    kind: GroupKind, group: Group, changes: Mapping[str, amp_exp_async.FieldChange], apply: Callable[[], object]
 ) -> PendingEdit:
     identity = {"kind": kind.name, "id": group.id, "key": group.key or None, "project_id": group.project_id or None}
     return PendingEdit(kind.label(group), identity, {change.field: change for change in changes.values()}, apply)
@@ -281,5 +285,5 @@ def _parse_slot(text: str) -> dict[str, Any]:
     percentage, equals, ids = text.partition("=")
     if not percentage.isdigit() or (equals and not ids):
         rule = "--slot takes PERCENT or PERCENT=ID,ID, such as 50=1001"
-        raise InvalidInputError(f"{rule}; got {format_value(text)}. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError(f"{rule}; got {format_value(text)}. Nothing was sent.")
     return {"percentage": int(percentage), **({"experiments": ids.split(",")} if ids else {})}

@@ -12,24 +12,7 @@ import typer
 from attrs import define, field
 from rich.console import Console
 
-from amp_exp_async import (
-    AddCohorts,
-    AddUsers,
-    Attempt,
-    BadRequestError,
-    BulkRun,
-    ExperimentClient,
-    FieldChange,
-    FlagConfig,
-    InclusionRequest,
-    InvalidInputError,
-    MethodNotAllowedError,
-    NotFoundError,
-    RemoveCohorts,
-    RemoveUsers,
-    ReplaceCohorts,
-    ReplaceUsers,
-)
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, require_editable
@@ -44,7 +27,10 @@ from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, Target
 Member: TypeAlias = Literal["users", "cohorts"]
 InclusionAction: TypeAlias = Literal["add", "remove", "replace"]
 InclusionStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
-InclusionOperation: TypeAlias = AddUsers | RemoveUsers | ReplaceUsers | AddCohorts | RemoveCohorts | ReplaceCohorts
+InclusionOperation: TypeAlias = (
+    "amp_exp_async.AddUsers | amp_exp_async.RemoveUsers | amp_exp_async.ReplaceUsers"
+    " | amp_exp_async.AddCohorts | amp_exp_async.RemoveCohorts | amp_exp_async.ReplaceCohorts"
+)
 
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Variant key.")]
 IdFile: TypeAlias = Annotated[
@@ -63,14 +49,6 @@ MaxRemovals: TypeAlias = Annotated[
 ]
 
 _DEFAULT_MAX_REMOVALS = "20%"
-_OPERATIONS: dict[tuple[Member, InclusionAction], Callable[..., InclusionOperation]] = {
-    ("users", "add"): AddUsers,
-    ("users", "remove"): RemoveUsers,
-    ("users", "replace"): ReplaceUsers,
-    ("cohorts", "add"): AddCohorts,
-    ("cohorts", "remove"): RemoveCohorts,
-    ("cohorts", "replace"): ReplaceCohorts,
-}
 
 users = typer.Typer(name="users", help="Users and devices included in a variant by ID.", no_args_is_help=True)
 cohorts = typer.Typer(name="cohorts", help="Cohorts included in a variant by ID.", no_args_is_help=True)
@@ -124,6 +102,22 @@ class InclusionResult:
         return f"{self.name}: {self.to_add} to add, {self.to_remove} to remove, {self.already} unchanged"
 
 
+def _operation_class(member: Member, action: InclusionAction) -> Callable[..., InclusionOperation]:
+    operations: dict[tuple[Member, InclusionAction], Callable[..., InclusionOperation]] = {
+        ("users", "add"): amp_exp_async.AddUsers,
+        ("users", "remove"): amp_exp_async.RemoveUsers,
+        ("users", "replace"): amp_exp_async.ReplaceUsers,
+        ("cohorts", "add"): amp_exp_async.AddCohorts,
+        ("cohorts", "remove"): amp_exp_async.RemoveCohorts,
+        ("cohorts", "replace"): amp_exp_async.ReplaceCohorts,
+    }
+    return operations[member, action]
+
+
+def _no_requests() -> list[amp_exp_async.InclusionRequest]:
+    return []
+
+
 @define
 class InclusionChange:
     """A change of the IDs that a variant includes.
@@ -147,7 +141,7 @@ class InclusionChange:
     ctx: CommandContext
     result: InclusionResult
     included: int = 0
-    _requests: list[InclusionRequest] = field(factory=list[InclusionRequest])
+    _requests: list[amp_exp_async.InclusionRequest] = field(factory=_no_requests)
 
     def preview(self) -> bool:
         """Read the current IDs, count the changes, and return whether there are any.
@@ -194,7 +188,7 @@ class InclusionChange:
         advances: list[Advance] = []
         changed: list[str] = []
 
-        def count(attempt: Attempt) -> None:
+        def count(attempt: amp_exp_async.Attempt) -> None:
             if attempt.status is not None and attempt.status < 300:
                 advances[0](1)
 
@@ -204,7 +198,7 @@ class InclusionChange:
         with show_progress((run.progress.total or 0) + len(self._requests)) as advance:
             advances.append(advance)
             end = run_interruptibly(run, on_outcome=lambda outcome: changed.extend(outcome.changed), echo_err=echo_err)
-        if isinstance(end.error, InvalidInputError) and not end.summary.requests:
+        if isinstance(end.error, amp_exp_async.InvalidInputError) and not end.summary.requests:
             self.result.state = "failed"
             raise end.error
         self._set_counts(end, changed, is_done=end.error is None and run.progress.done == run.progress.total)
@@ -214,10 +208,10 @@ class InclusionChange:
         """Return the validated operation; None if there are no IDs to add or remove."""
         if not self.ids and self.action != "replace":
             return None
-        make = _OPERATIONS[self.member, self.action]
+        make = _operation_class(self.member, self.action)
         return make(**self.targets[0].operation_args, variant=self.variant, **{self.member: self.ids})
 
-    def _start(self, client: ExperimentClient, journal: Path | None) -> BulkRun:
+    def _start(self, client: amp_exp_async.ExperimentClient, journal: Path | None) -> amp_exp_async.BulkRun:
         kind = FLAGS if self.result.kind == "flags" else EXPERIMENTS
         resource = kind.resource(client)
         inclusions = resource.users if self.member == "users" else resource.cohorts
@@ -251,7 +245,9 @@ class InclusionChange:
         return 0
 
 
-def list_included(ctx: CommandContext, member: Member, kind: FlagKind, flag: FlagConfig, variant: str) -> list[str]:
+def list_included(
+    ctx: CommandContext, member: Member, kind: FlagKind, flag: amp_exp_async.FlagConfig, variant: str
+) -> list[str]:
     """Return the IDs that a variant includes.
 
     Raises:
@@ -260,9 +256,9 @@ def list_included(ctx: CommandContext, member: Member, kind: FlagKind, flag: Fla
     resource = kind.resource(ctx.client)
     try:
         return (resource.users if member == "users" else resource.cohorts).list(flag.id, variant)
-    except NotFoundError as error:
+    except amp_exp_async.NotFoundError as error:
         keys = ", ".join(known.key for known in flag.variants or ()) or "none"
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{kind.label(flag)} has no variant {format_value(variant)}. Its variants: {keys}. Nothing was changed."
         ) from error
 
@@ -272,7 +268,9 @@ def _run(
 ) -> None:
     ctx.result = result = change.result
     if ctx.json and not (yes or dry_run):
-        raise InvalidInputError("--json does not ask. Pass --yes to make the changes, or --dry-run to see them.")
+        raise amp_exp_async.InvalidInputError(
+            "--json does not ask. Pass --yes to make the changes, or --dry-run to see them."
+        )
     limit = _parse_max_removals(max_removals)
     if change.member == "users" and (warning := email_warning(list(change.ids))):
         ctx.echo_err(warning)
@@ -353,7 +351,7 @@ def _parse_max_removals(text: str) -> tuple[float, bool]:
     """Return a number of removals, and whether it is a percentage of the included IDs."""
     number, percent = text.removesuffix("%"), text.endswith("%")
     if not number.isdigit() or (percent and int(number) > 100):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--max-removals: must be a number such as 50, or a share such as 20%, got {format_value(text)}. "
             "Nothing was sent."
         )
@@ -378,9 +376,11 @@ def _remove_at(
     kind, found = locate(ctx.client, options.targets(flag))
     included = list_included(ctx, "users", kind, found, variant)
     if index >= len(included):
-        raise InvalidInputError(f"INDEX: the variant includes {len(included)} users, so the highest index is one less.")
+        raise amp_exp_async.InvalidInputError(
+            f"INDEX: the variant includes {len(included)} users, so the highest index is one less."
+        )
     resource = kind.resource(ctx.client).users
-    change = FieldChange("users", included, [*included[:index], *included[index + 1 :]])
+    change = amp_exp_async.FieldChange("users", included, [*included[:index], *included[index + 1 :]])
     edit = _removal((kind, found), variant, change, lambda: resource.remove_at(found.id, variant, index))
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this user?", yes=yes)
 
@@ -402,13 +402,16 @@ def _remove_all(
     kind, found = locate(ctx.client, options.targets(flag))
     included = list_included(ctx, "users", kind, found, variant)
     resource = kind.resource(ctx.client).users
-    change = FieldChange("users", included, [])
+    change = amp_exp_async.FieldChange("users", included, [])
     edit = _removal((kind, found), variant, change, lambda: resource.remove_all(found.id, variant))
     apply_edits(ctx, [edit], dry_run=dry_run, question=f"Remove all {len(included)} users?", yes=yes)
 
 
 def _removal(
-    located: tuple[FlagKind, FlagConfig], variant: str, change: FieldChange, apply: Callable[[], object]
+    located: tuple[FlagKind, amp_exp_async.FlagConfig],
+    variant: str,
+    change: amp_exp_async.FieldChange,
+    apply: Callable[[], object],
 ) -> PendingEdit:
     kind, flag = located
     identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "variant": variant}
@@ -438,7 +441,9 @@ def confirm_preview(
     if removals > (change.included * number / 100 if is_share else number):
         fact = f"{removals} of {change.included} included IDs would be removed, more than --max-removals allows"
         if not ctx.is_interactive:
-            raise InvalidInputError(f"{fact}. Nothing was changed. Check the file, or raise --max-removals.")
+            raise amp_exp_async.InvalidInputError(
+                f"{fact}. Nothing was changed. Check the file, or raise --max-removals."
+            )
         ctx.confirm(f"{fact}. Remove them?", yes=False)
         return True
     ctx.confirm("Make these changes?", yes=yes)
@@ -463,7 +468,13 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
 
 def _helps_again(error: Exception | None) -> bool:
     """Return whether the same command may succeed after an error, once its cause is gone."""
-    is_final = isinstance(error, InvalidInputError | BadRequestError | MethodNotAllowedError | NotFoundError)
+    is_final = isinstance(
+        error,
+        amp_exp_async.InvalidInputError
+        | amp_exp_async.BadRequestError
+        | amp_exp_async.MethodNotAllowedError
+        | amp_exp_async.NotFoundError,
+    )
     return error is not None and not is_final
 
 

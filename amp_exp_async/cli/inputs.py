@@ -15,8 +15,7 @@ import typer
 from attrs import field, frozen
 from rich.console import Console
 
-from amp_exp_async import UNSET, AddUsers, ExperimentClient, InvalidInputError, Manifest, find_emails
-from amp_exp_async import load as load_files
+import amp_exp_async
 
 from .context import CommandContext
 from .output import format_value, make_reporter
@@ -30,7 +29,7 @@ FILES_HELP = "YAML or JSON files, folders, or - for standard input."
 Files: TypeAlias = Annotated[list[str], typer.Argument(metavar="FILE", help=FILES_HELP)]
 
 
-def load_manifest(files: Sequence[str]) -> Manifest:
+def load_manifest(files: Sequence[str]) -> amp_exp_async.Manifest:
     """Return the manifest that files declare together.
 
     Args:
@@ -41,9 +40,11 @@ def load_manifest(files: Sequence[str]) -> Manifest:
         InvalidInputError: If they declare no flags and no experiments.
     """
     distinct = dict.fromkeys(files)
-    manifest = load_files(*(_open_stdin() if file == STDIN else file for file in distinct))
-    if manifest.flags is UNSET and manifest.experiments is UNSET:
-        raise InvalidInputError(f"{', '.join(distinct)}: no flags and no experiments found. Nothing was changed.")
+    manifest = amp_exp_async.load(*(_open_stdin() if file == STDIN else file for file in distinct))
+    if manifest.flags is amp_exp_async.UNSET and manifest.experiments is amp_exp_async.UNSET:
+        raise amp_exp_async.InvalidInputError(
+            f"{', '.join(distinct)}: no flags and no experiments found. Nothing was changed."
+        )
     return manifest
 
 
@@ -59,11 +60,11 @@ def is_plan(file: str) -> bool:
 def _open_stdin() -> io.StringIO:
     content = sys.stdin.buffer.read()
     if _PLAN.match(content):
-        raise InvalidInputError("standard input: is a saved plan. Save it to a file and apply that.")
+        raise amp_exp_async.InvalidInputError("standard input: is a saved plan. Save it to a file and apply that.")
     try:
         stream = io.StringIO(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"standard input: not UTF-8 text ({error.reason} at byte {error.start}). Nothing was changed."
         ) from error
     stream.name = "standard input"
@@ -80,11 +81,11 @@ def writing(option: str, path: str) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        raise InvalidInputError(f"{option} {path}: cannot be written ({error.strerror}).") from error
+        raise amp_exp_async.InvalidInputError(f"{option} {path}: cannot be written ({error.strerror}).") from error
 
 
 @contextmanager
-def reading(ctx: CommandContext, title: str) -> Generator[ExperimentClient, None, None]:
+def reading(ctx: CommandContext, title: str) -> Generator[amp_exp_async.ExperimentClient, None, None]:
     """Give a client whose responses are counted on the terminal while the block runs.
 
     Args:
@@ -98,7 +99,7 @@ def reading(ctx: CommandContext, title: str) -> Generator[ExperimentClient, None
         yield client.with_options(on_attempt=lambda _: advance(1))
 
 
-def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any) -> Manifest:
+def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any) -> amp_exp_async.Manifest:
     """Export flags and experiments, and warn if the export is empty or if a file cannot hold all of it.
 
     Args:
@@ -116,12 +117,12 @@ def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any)
     return manifest
 
 
-def _without_inclusions(manifest: Manifest) -> Iterator[str]:
+def _without_inclusions(manifest: amp_exp_async.Manifest) -> Iterator[str]:
     """Yield the variants whose inclusions were read but could not be kept."""
     for kind, flags in (("flags", manifest.flags), ("experiments", manifest.experiments)):
         for flag in flags or ():
             for variant in flag.variants or ():
-                if UNSET in (variant.users, variant.cohorts):
+                if amp_exp_async.UNSET in (variant.users, variant.cohorts):
                     yield f"{kind}/{flag.key}, variant {variant.key}"
 
 
@@ -162,7 +163,7 @@ class UserIds:
             more = f"; and {len(errors) - _MAX_LISTED} more lines" if len(errors) > _MAX_LISTED else ""
             nothing = "Nothing was written." if sent else "Nothing was sent."
             message = f"{self.name}, {'; '.join(errors[:_MAX_LISTED])}{more}. {nothing}"
-            raise InvalidInputError(message, argument="file")
+            raise amp_exp_async.InvalidInputError(message, argument="file")
 
 
 def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
@@ -181,7 +182,7 @@ def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
     stripped = ((number, line.strip()) for number, line in enumerate(_read_lines(file, name), 1))
     lines = {number: line for number, line in stripped if line and not line.startswith("#")}
     if not lines and not allow_empty:
-        raise InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
+        raise amp_exp_async.InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
     return UserIds(name, lines)
 
 
@@ -204,7 +205,7 @@ def read_values(file: Path, column: str | None) -> list[str]:
     )
     distinct = list(dict.fromkeys(value for value in values if value))
     if not distinct:
-        raise InvalidInputError(f"{name}: contains no values. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError(f"{name}: contains no values. Nothing was sent.")
     return distinct
 
 
@@ -213,19 +214,21 @@ def _column(lines: io.StringIO, name: str, column: str) -> Iterator[str]:
     rows = csv.DictReader(lines, skipinitialspace=True)
     if column not in (rows.fieldnames or ()):
         known = ", ".join(map(format_value, rows.fieldnames or ())) or "none"
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{name}: has no column {format_value(column)}. Its columns: {known}. Nothing was sent."
         )
     try:
         for row in rows:
             yield (row[column] or "").strip()
     except csv.Error as error:
-        raise InvalidInputError(f"{name}, line {rows.line_num}: is not CSV ({error}). Nothing was sent.") from error
+        raise amp_exp_async.InvalidInputError(
+            f"{name}, line {rows.line_num}: is not CSV ({error}). Nothing was sent."
+        ) from error
 
 
 def email_warning(ids: Sequence[str]) -> str | None:
     """Return a warning if some IDs look like e-mail addresses, else None."""
-    emails = find_emails(ids)
+    emails = amp_exp_async.find_emails(ids)
     if not emails:
         return None
     count = "1 ID looks like an e-mail address" if len(emails) == 1 else f"{len(emails)} IDs look like e-mail addresses"
@@ -238,8 +241,8 @@ def email_warning(ids: Sequence[str]) -> str | None:
 def _broken_rule(id: str) -> str:
     """Return the rule that an ID to add breaks; empty text if it is valid."""
     try:
-        AddUsers("flags", "1", "on", [id])
-    except InvalidInputError as error:
+        amp_exp_async.AddUsers("flags", "1", "on", [id])
+    except amp_exp_async.InvalidInputError as error:
         return error.rule
     return ""
 
@@ -249,8 +252,10 @@ def _read_lines(file: Path, name: str) -> io.StringIO:
         content = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
         return io.StringIO(content.decode("utf-8-sig"), newline=None)
     except OSError as error:
-        raise InvalidInputError(f"{name}: cannot be read ({error.strerror}). Nothing was sent.") from error
+        raise amp_exp_async.InvalidInputError(
+            f"{name}: cannot be read ({error.strerror}). Nothing was sent."
+        ) from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{name}: not UTF-8 text ({error.reason} at byte {error.start}). Nothing was sent."
         ) from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from attrs import frozen
 
-from amp_exp_async import BulkError, BulkRun, BulkSummary, Outcome
+import amp_exp_async
 
 _POLL_INTERVAL = 0.1
 _GRACE = 5.0  # seconds for requests in flight
@@ -27,13 +27,16 @@ class RunEnd:
         interrupted: whether Ctrl-C ended it.
     """
 
-    summary: BulkSummary
+    summary: amp_exp_async.BulkSummary
     error: Exception | None
     interrupted: bool
 
 
 def run_interruptibly(
-    run: BulkRun, *, on_outcome: Callable[[Outcome], object], echo_err: Callable[[str], None]
+    run: amp_exp_async.BulkRun,
+    *,
+    on_outcome: Callable[[amp_exp_async.Outcome], object],
+    echo_err: Callable[[str], None],
 ) -> RunEnd:
     """Carry out a run. On Ctrl-C, start nothing more and wait a few seconds for requests in flight.
 
@@ -71,7 +74,7 @@ def _wait(reader: Future[None], is_waiting: Callable[[], bool], seconds: float =
         wait([reader], _POLL_INTERVAL)
 
 
-def _read(run: BulkRun, on_outcome: Callable[[Outcome], object]) -> None:
+def _read(run: amp_exp_async.BulkRun, on_outcome: Callable[[amp_exp_async.Outcome], object]) -> None:
     for outcome in run:
         on_outcome(outcome)
 
@@ -83,9 +86,9 @@ def _exception(reader: Future[None]) -> Exception | None:
     raise error
 
 
-def _first_error(run: BulkRun) -> Exception | None:
+def _first_error(run: amp_exp_async.BulkRun) -> Exception | None:
     try:
         run.raise_for_failures()
-    except BulkError as error:
+    except amp_exp_async.BulkError as error:
         return error.errors[0]
     return None

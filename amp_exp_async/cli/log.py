@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from attrs import frozen
 
-from amp_exp_async import Experiment, ExperimentClient, FlagConfig, VersionChange
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, changes_to_json, rename_fields
@@ -32,8 +32,8 @@ class LogEntry:
     """
 
     kind: FlagKind
-    config: FlagConfig
-    change: VersionChange
+    config: amp_exp_async.FlagConfig
+    change: amp_exp_async.VersionChange
 
     def __str__(self) -> str:
         time = f"{self.change.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.change.created_at else "(unknown time)"
@@ -83,9 +83,11 @@ def _log(
         ctx.echo(f"No changes between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC.")
 
 
-def _entries(client: ExperimentClient, start: datetime, end: datetime, project_id: str | None) -> Iterator[LogEntry]:
+def _entries(
+    client: amp_exp_async.ExperimentClient, start: datetime, end: datetime, project_id: str | None
+) -> Iterator[LogEntry]:
     """Yield the changes between two times: one request for each changed flag, besides the list of versions."""
-    changed: dict[tuple[str, str], FlagConfig] = {}
+    changed: dict[tuple[str, str], amp_exp_async.FlagConfig] = {}
     for version in client.versions.list(start=start, end=end, limit=PAGE_SIZE):
         config = version.config
         if project_id in {None, config.project_id}:
@@ -97,5 +99,5 @@ def _entries(client: ExperimentClient, start: datetime, end: datetime, project_i
                 yield LogEntry(kind, config, change)
 
 
-def _kind(config: FlagConfig) -> FlagKind:
-    return EXPERIMENTS if isinstance(config, Experiment) else FLAGS
+def _kind(config: amp_exp_async.FlagConfig) -> FlagKind:
+    return EXPERIMENTS if isinstance(config, amp_exp_async.Experiment) else FLAGS

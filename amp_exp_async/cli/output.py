@@ -18,8 +18,7 @@ from rich.progress import Progress as ProgressDisplay
 from rich.table import Table
 from rich.text import Text
 
-from amp_exp_async import UNSET, Progress
-from amp_exp_async import to_json as to_json_text
+import amp_exp_async
 
 Advance: TypeAlias = Callable[[int], None]
 
@@ -50,11 +49,13 @@ def to_json(value: Any) -> Any:
     """
     if is_model(value):
         fields = attrs.asdict(value, recurse=False)
-        known = {name: item for name, item in fields.items() if item is not UNSET and (item or name != "extra")}
+        known = {
+            name: item for name, item in fields.items() if item is not amp_exp_async.UNSET and (item or name != "extra")
+        }
         return {name: to_json(item) for name, item in known.items()}
     if is_array(value):
         return [to_json(item) for item in value]
-    return to_json_text(value)
+    return amp_exp_async.to_json(value)
 
 
 def printable(value: object) -> str:
@@ -79,7 +80,7 @@ def format_value(value: Any) -> str:
 
 def format_cell(value: Any) -> str:
     """Return a value for a table; empty text for null and for a field that the service did not send."""
-    if value is None or value is UNSET:
+    if value is None or value is amp_exp_async.UNSET:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -140,7 +141,7 @@ class WatchedRun(Protocol):
     """A run whose progress is shown: an `AsyncBulkRun` or a `BulkRun`."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> amp_exp_async.Progress:
         """How far the run is; read from another thread."""
         ...
 
@@ -299,14 +300,14 @@ def _format_count(count: int, total: int | None) -> str:
     return f"{count}" if total is None else f"{count} of {total}"
 
 
-def _format_progress(progress: Progress) -> str:
+def _format_progress(progress: amp_exp_async.Progress) -> str:
     return _format_count(progress.done + progress.failed, progress.total) + _format_failed(progress)
 
 
-def _format_failed(progress: Progress) -> str:
+def _format_failed(progress: amp_exp_async.Progress) -> str:
     return f", {progress.failed} failed" if progress.failed else ""
 
 
-def _format_rate(progress: Progress) -> str:
+def _format_rate(progress: amp_exp_async.Progress) -> str:
     left = progress.seconds_left
     return f", {progress.rate:.0f} a second" + ("" if left is None else f", {left:.0f} s left")

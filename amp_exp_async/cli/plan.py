@@ -12,7 +12,7 @@ import typer
 from attrs import define, field
 from rich.console import Console
 
-from amp_exp_async import EditConflictError, InvalidInputError, Plan
+import amp_exp_async
 
 from .context import CommandContext
 from .errors import Exit, describe_error
@@ -58,7 +58,7 @@ def plan(
     """Show what would change to match the files. Changes nothing."""
     reject_both(ctx, markdown=markdown)
     if out is not None and Path(out).exists() and not is_plan(out):
-        raise InvalidInputError(f"--out {out}: file exists and is not a saved plan; not overwritten.")
+        raise amp_exp_async.InvalidInputError(f"--out {out}: file exists and is not a saved plan; not overwritten.")
     plan = build_plan(ctx, files, project_id, prune=prune)
     ctx.result = json_text.loads(plan.to_json())
     if out is not None:
@@ -75,7 +75,7 @@ def plan(
         raise Exit(None, ExitCode.CHANGES)
 
 
-def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None, *, prune: bool) -> Plan:
+def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None, *, prune: bool) -> amp_exp_async.Plan:
     """Return the plan that makes the account match the files.
 
     Args:
@@ -90,7 +90,7 @@ def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None
     """
     for file in files:
         if is_plan(file):
-            raise InvalidInputError(
+            raise amp_exp_async.InvalidInputError(
                 f"{file} is a saved plan, which takes no other files or their options. Nothing was changed. "
                 f"Apply it: {ctx.command_line('apply', file)}"
             )
@@ -99,7 +99,7 @@ def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None
         return client.plan(manifest, prune=prune, project_id=project_id)
 
 
-def show_plan(ctx: CommandContext, plan: Plan, *, markdown: bool = False) -> None:
+def show_plan(ctx: CommandContext, plan: amp_exp_async.Plan, *, markdown: bool = False) -> None:
     """Print a plan and its warnings."""
     if markdown:
         ctx.write(plan.to_markdown().rstrip("\n"))
@@ -112,7 +112,7 @@ def show_plan(ctx: CommandContext, plan: Plan, *, markdown: bool = False) -> Non
 def reject_both(ctx: CommandContext, *, markdown: bool) -> None:
     """Raise if both JSON and Markdown are requested."""
     if ctx.json and markdown:
-        raise InvalidInputError("--json and --markdown exclude each other. Pass one of them.")
+        raise amp_exp_async.InvalidInputError("--json and --markdown exclude each other. Pass one of them.")
 
 
 @define
@@ -161,7 +161,7 @@ def apply(
     _reject_useless_options(files, project_id, journal, prune=prune, is_saved=is_saved)
     ctx.result = result = ApplyResult()
     try:
-        plan = Plan.load(files[0]) if is_saved else build_plan(ctx, files, project_id, prune=prune)
+        plan = amp_exp_async.Plan.load(files[0]) if is_saved else build_plan(ctx, files, project_id, prune=prune)
         result.changes = result.left = len(plan.changes)
         show_plan(ctx, plan)
         if plan and not dry_run:
@@ -184,12 +184,12 @@ def _reject_useless_options(
 ) -> None:
     """Raise if an option would have no effect."""
     if is_saved and (project_id is not None or prune):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{files[0]} is a saved plan, so --project-id and --prune have no effect. Nothing was changed. "
             "Omit them, or create a new plan."
         )
     if journal is not None and not is_saved and all(Path(file).exists() for file in files):
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             "--journal requires a saved plan (plan --out PLAN, then apply PLAN --journal PATH). Nothing was changed. "
             "With files, run the same command again to make the remaining changes."
         )
@@ -203,7 +203,7 @@ def _how_to_continue(journal: Path | None, *, is_saved: bool) -> str:
     return "Run the same command again to continue from the journal."
 
 
-def _apply_plan(ctx: CommandContext, plan: Plan, journal: Path | None, *, how_to_continue: str) -> None:
+def _apply_plan(ctx: CommandContext, plan: amp_exp_async.Plan, journal: Path | None, *, how_to_continue: str) -> None:
     progress = PlanProgress(plan)
     run = ctx.client.apply(plan, journal=journal)
     ctx.uncertain = "It is unknown what was changed."
@@ -212,7 +212,7 @@ def _apply_plan(ctx: CommandContext, plan: Plan, journal: Path | None, *, how_to
         end = run_interruptibly(run, on_outcome=progress.record, echo_err=ctx.echo_err)
     _set_result(ctx, end, progress)
     error = end.error
-    if not progress.is_started and isinstance(error, InvalidInputError | EditConflictError):
+    if not progress.is_started and isinstance(error, amp_exp_async.InvalidInputError | amp_exp_async.EditConflictError):
         raise error
     if error is not None and ctx.debug:
         traceback.print_exception(error)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from amp_exp_async import Outcome, Plan
+import amp_exp_async
 
 from .errors import describe_error
 
@@ -49,7 +49,7 @@ class PlanProgress:
         failed_steps: the steps that failed or whose outcome is unknown.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: amp_exp_async.Plan) -> None:
         self.failed_steps: list[FailedStep] = []
         self._changes = plan.changes
         positions = {id(change): index for index, change in enumerate(plan.changes)}
@@ -57,7 +57,7 @@ class PlanProgress:
         self._totals = Counter(self._change_of_step)
         self._outcomes: list[Counter[str]] = [Counter() for _ in plan.changes]
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: amp_exp_async.Outcome) -> None:
         """Count an outcome."""
         index = self._change_of_step[outcome.index]
         self._outcomes[index]["done" if outcome.ok else outcome.status] += 1

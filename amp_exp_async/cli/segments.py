@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import attrs
 import typer
 
-from amp_exp_async import FlagConfig, Segment
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import apply_edits, flag_edit
@@ -65,7 +65,7 @@ def _add_values(
     kind, before = load_any(ctx.client, options.targets(flag))
     segments = kind.resource(ctx.client).segments
 
-    def add(*, dry_run: bool) -> FlagConfig:
+    def add(*, dry_run: bool) -> amp_exp_async.FlagConfig:
         return segments.add_values(before.id, segment, prop, values, case=case, op=op, base=before, dry_run=dry_run)
 
     edit = flag_edit(ctx, kind, before, add(dry_run=True), apply=lambda: add(dry_run=False))
@@ -94,7 +94,7 @@ def _remove(
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this segment?", yes=yes)
 
 
-def _format_row(segment: Segment) -> list[str]:
+def _format_row(segment: amp_exp_async.Segment) -> list[str]:
     weights = ",".join(f"{key}:{weight:g}" for key, weight in (segment.rollout_weights or {}).items())
     conditions = "; ".join(
         f"{condition.prop} {condition.op} {_format_values(condition.values or [])}"

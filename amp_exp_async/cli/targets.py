@@ -8,17 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 from attrs import frozen
 
-from amp_exp_async import (
-    UNSET,
-    ExperimentClient,
-    ExperimentEditParams,
-    Experiments,
-    FlagConfig,
-    FlagEditParams,
-    Flags,
-    InvalidInputError,
-    NotFoundError,
-)
+import amp_exp_async
 
 from .options import OptionGroup
 from .output import format_value, printable
@@ -39,24 +29,28 @@ class FlagKind:
     Attributes:
         name: `flags` or `experiments`.
         noun: the word for one.
-        editable: the fields that an edit can set.
     """
 
     name: Literal["flags", "experiments"]
     noun: str
-    editable: Collection[str]
 
-    def resource(self, client: ExperimentClient) -> Flags | Experiments:
+    @property
+    def editable(self) -> Collection[str]:
+        """The fields that an edit can set."""
+        params = amp_exp_async.FlagEditParams if self.name == "flags" else amp_exp_async.ExperimentEditParams
+        return params.__annotations__
+
+    def resource(self, client: amp_exp_async.ExperimentClient) -> amp_exp_async.Flags | amp_exp_async.Experiments:
         """Return the client's resource of this kind."""
         return client.flags if self.name == "flags" else client.experiments
 
-    def label(self, flag: FlagConfig) -> str:
+    def label(self, flag: amp_exp_async.FlagConfig) -> str:
         """Return the name of a flag or experiment in messages."""
         return printable(f"{self.noun} {flag.id} ({flag.key})")
 
 
-FLAGS = FlagKind("flags", "flag", FlagEditParams.__annotations__)
-EXPERIMENTS = FlagKind("experiments", "experiment", ExperimentEditParams.__annotations__)
+FLAGS = FlagKind("flags", "flag")
+EXPERIMENTS = FlagKind("experiments", "experiment")
 
 
 @frozen
@@ -105,7 +99,7 @@ class TargetOptions(OptionGroup):
         if self.by_key or not (name.isascii() and name.isdigit()):
             return FlagTarget(kind, name, is_key=True, project_id=self.project_id)
         if self.project_id is not None:
-            raise InvalidInputError(
+            raise amp_exp_async.InvalidInputError(
                 f"--project-id goes with a key, but {name} is an ID. If it is a key, pass --by-key."
             )
         return FlagTarget(kind, name, is_key=False)
@@ -116,8 +110,8 @@ class TargetOptions(OptionGroup):
 
 
 def locate(
-    client: ExperimentClient, targets: Sequence[FlagTarget], *, prefer_archived: bool = False
-) -> tuple[FlagKind, FlagConfig]:
+    client: amp_exp_async.ExperimentClient, targets: Sequence[FlagTarget], *, prefer_archived: bool = False
+) -> tuple[FlagKind, amp_exp_async.FlagConfig]:
     """Return the one flag or experiment that the targets name, and its kind, with the fields that a list shows.
 
     Args:
@@ -128,7 +122,7 @@ def locate(
     Raises:
         InvalidInputError: If none or several match.
     """
-    matches: list[tuple[FlagKind, FlagConfig]] = []
+    matches: list[tuple[FlagKind, amp_exp_async.FlagConfig]] = []
     for target in targets:
         matches += [(target.kind, flag) for flag in _matches(client, target)]
         if matches and not target.is_key:
@@ -139,40 +133,46 @@ def locate(
     name, project_id = targets[0].name, targets[0].project_id
     if preferred:
         places = ", ".join(f"{flag.project_id} ({kind.noun} {flag.id})" for kind, flag in preferred)
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"key {format_value(name)} exists {len(preferred)} times, in projects {places}. "
             "Choose one with --project-id, or pass an ID."
         )
     nouns = " or ".join(target.kind.noun for target in targets)
     if not targets[0].is_key:
-        raise InvalidInputError(f"no {nouns} with ID {name}. If {name} is a key, pass --by-key.")
+        raise amp_exp_async.InvalidInputError(f"no {nouns} with ID {name}. If {name} is a key, pass --by-key.")
     where = "any project visible to this API key" if project_id is None else f"project {project_id}"
-    raise InvalidInputError(f"no {nouns} with key {format_value(name)} in {where}. Check the key.")
+    raise amp_exp_async.InvalidInputError(f"no {nouns} with key {format_value(name)} in {where}. Check the key.")
 
 
-def _matches(client: ExperimentClient, target: FlagTarget) -> list[FlagConfig]:
+def _matches(client: amp_exp_async.ExperimentClient, target: FlagTarget) -> list[amp_exp_async.FlagConfig]:
     resource = target.kind.resource(client)
     if target.is_key:
-        project_id = UNSET if target.project_id is None else target.project_id
+        project_id = amp_exp_async.UNSET if target.project_id is None else target.project_id
         return list(resource.list(key=target.name, project_id=project_id, include_archived=True, limit=PAGE_SIZE))
     try:
         return [resource.get(target.name)]
-    except NotFoundError:
+    except amp_exp_async.NotFoundError:
         return []
 
 
-def resolve(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False) -> FlagConfig:
+def resolve(
+    client: amp_exp_async.ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False
+) -> amp_exp_async.FlagConfig:
     """Return the flag or experiment that a target names, with the fields that a list shows; see `locate`."""
     return locate(client, [target], prefer_archived=prefer_archived)[1]
 
 
-def load_any(client: ExperimentClient, targets: Sequence[FlagTarget]) -> tuple[FlagKind, FlagConfig]:
+def load_any(
+    client: amp_exp_async.ExperimentClient, targets: Sequence[FlagTarget]
+) -> tuple[FlagKind, amp_exp_async.FlagConfig]:
     """Return the one flag or experiment that the targets name, and its kind, with all fields; see `locate`."""
     kind, flag = locate(client, targets)
     return kind, kind.resource(client).get(flag.id) if targets[0].is_key else flag
 
 
-def load(client: ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False) -> FlagConfig:
+def load(
+    client: amp_exp_async.ExperimentClient, target: FlagTarget, *, prefer_archived: bool = False
+) -> amp_exp_async.FlagConfig:
     """Return the flag or experiment that a target names, with all fields; see `resolve`."""
     flag = resolve(client, target, prefer_archived=prefer_archived)
     return target.kind.resource(client).get(flag.id) if target.is_key else flag

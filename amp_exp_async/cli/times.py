@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from amp_exp_async import InvalidInputError
+import amp_exp_async
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -19,7 +19,9 @@ def parse_duration(option: str, text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise InvalidInputError(f"{option}: must be a duration such as 7d, 12h or 30m, got {text!r}. Nothing was sent.")
+        raise amp_exp_async.InvalidInputError(
+            f"{option}: must be a duration such as 7d, 12h or 30m, got {text!r}. Nothing was sent."
+        )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -34,7 +36,7 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{option}: must be a duration such as 7d, or a date or time such as 2026-11-03T09:00Z, got {text!r}. "
             "Nothing was sent."
         ) from None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from amp_exp_async import UNSET, FieldChange, FlagConfig, InvalidInputError, NotFoundError, Variant
+import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits, require_editable
@@ -108,7 +108,7 @@ def _edit(
     """
     values = fields.values | ({} if new_key is None else {"key": new_key})
     if not values:
-        raise InvalidInputError("no change given. Pass an option such as --weight N; see --help.")
+        raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --weight N; see --help.")
     kind, found = locate(ctx.client, options.targets(flag))
     require_editable(ctx, kind, found, ())
     changes = _changes(to_json(_find(ctx, kind, found, variant)), values)
@@ -136,28 +136,31 @@ def _remove(
     require_editable(ctx, kind, found, ())
     before = to_json(_find(ctx, kind, found, variant))
     resource = kind.resource(ctx.client).variants
-    changes = {name: FieldChange(name, value, UNSET) for name, value in before.items()}
+    changes = {name: amp_exp_async.FieldChange(name, value, amp_exp_async.UNSET) for name, value in before.items()}
     edit = _pending((kind, found), variant, changes, lambda: resource.remove(found.id, variant))
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this variant?", yes=yes)
 
 
-def _find(ctx: CommandContext, kind: FlagKind, flag: FlagConfig, key: str) -> Variant:
+def _find(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig, key: str) -> amp_exp_async.Variant:
     try:
         return kind.resource(ctx.client).variants.get(flag.id, key)
-    except NotFoundError as error:
+    except amp_exp_async.NotFoundError as error:
         keys = ", ".join(printable(variant.key) for variant in flag.variants or ()) or "none"
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"{kind.label(flag)} has no variant {format_value(key)}. Its variants: {keys}. Nothing was changed."
         ) from error
 
 
-def _changes(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, FieldChange]:
-    pairs = {name: (before.get(name, UNSET), value) for name, value in values.items()}
-    return {name: FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
+def _changes(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, amp_exp_async.FieldChange]:
+    pairs = {name: (before.get(name, amp_exp_async.UNSET), value) for name, value in values.items()}
+    return {name: amp_exp_async.FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _pending(
-    located: tuple[FlagKind, FlagConfig], key: str, changes: Mapping[str, FieldChange], apply: Callable[[], object]
+    located: tuple[FlagKind, amp_exp_async.FlagConfig],
+    key: str,
+    changes: Mapping[str, amp_exp_async.FieldChange],
+    apply: Callable[[], object],
 ) -> PendingEdit:
     kind, flag = located
     identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "variant": key}
@@ -169,7 +172,7 @@ def _parse_payload(text: str) -> Any:
         return json_text.loads(text)
     except ValueError:
         example = f"--payload '{json_text.dumps(text)}'"
-        raise InvalidInputError(
+        raise amp_exp_async.InvalidInputError(
             f"--payload: {text} is not JSON. Quote text twice, for JSON and for the shell: {example}"
         ) from None
 

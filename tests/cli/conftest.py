@@ -24,7 +24,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
-        monkeypatch.setattr(amp_exp_async.cli.connection, "ExperimentClient", without_backoff)
+        monkeypatch.setattr(amp_exp_async, "ExperimentClient", without_backoff)
         yield emulator
 
 

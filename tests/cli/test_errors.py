@@ -157,7 +157,7 @@ def test_words_of_the_command_line(amp_exp: RunCommand, monkeypatch: pytest.Monk
     """Errors name options, and show no Python and no numbers of the operating system."""
     monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-management-key")
     without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
-    monkeypatch.setattr("amp_exp_async.cli.connection.ExperimentClient", without_backoff)
+    monkeypatch.setattr("amp_exp_async.ExperimentClient", without_backoff)
     results = [(amp_exp(*line.split()), line, status, message) for line, status, message in OPTION_MESSAGES]
     wrong = [
         (line, result.status, result.err)

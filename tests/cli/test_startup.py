@@ -21,7 +21,6 @@ LIBRARY = (
     "amp_exp_async.client",
     "amp_exp_async.emulator",
     "amp_exp_async.models",
-    "attrs",
     "ruamel",
     "yaml",
 )
@@ -63,13 +62,21 @@ def test_help_loads_no_command() -> None:
     """The list of commands is shown without loading them or the library."""
     out, loaded = run("--help")
     assert all(f" {command.name} " in out for command in COMMANDS)
-    assert loaded.isdisjoint(LIBRARY)
+    assert loaded.isdisjoint({*LIBRARY, "attrs"})
 
 
 def test_completing_a_command_loads_none() -> None:
     """A TAB proposes commands without loading them or the library."""
     proposed, loaded = complete("amp-exp e")
     assert proposed == ["emulator", "export", "experiments"]
+    assert loaded.isdisjoint(LIBRARY)
+
+
+@pytest.mark.parametrize("group", ["flags", "experiments", "deployments", "users", "apply", "lint", "export"])
+def test_completing_in_a_command_loads_no_library(group: str) -> None:
+    """A TAB after a command or group loads its module, which loads the library only when it runs."""
+    proposed, loaded = complete(f"amp-exp {group} --")
+    assert "--help" in proposed
     assert loaded.isdisjoint(LIBRARY)
 
 
