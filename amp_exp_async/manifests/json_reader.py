@@ -145,8 +145,8 @@ def json_lines(text: str) -> LineTable:
     is_name = False  # whether the next string is the name of a field
     containers: list[str] = []  # the paths of the objects and arrays around the next value
     indexes: list[int] = []  # the index of the next item in each of them; -1 in objects
-    for symbol in map(re.Match.group, _SYMBOL.finditer(text)):
-        match symbol:
+    for found in _SYMBOL.finditer(text):
+        match symbol := found[0]:
             case "\n":
                 line += 1
             case ",":

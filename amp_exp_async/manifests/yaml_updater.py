@@ -53,7 +53,7 @@ def update_entries(
     Returns:
         The text; None if more than entries in block style differ.
     """
-    kinds = [kind for kind in KINDS if document.get(kind) and desired.get(kind)]
+    kinds: list[KindName] = [kind for kind in KINDS if document.get(kind) and desired.get(kind)]
     before, after = ({name: side[name] for name in side.keys() - set(kinds)} for side in (document, desired))
     if not json_equal(before, after):
         return None

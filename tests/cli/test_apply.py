@@ -115,7 +115,7 @@ def test_unknown_step(amp_exp: RunCommand, file: Path, account: Emulator) -> Non
     """A step whose response was lost counts as neither done nor failed."""
     file.write_text("project_id: '1'\nflags:\n  - {key: a, name: A, variants: [{key: 'on'}]}\n")
     account.inject(Fault.close(applied=True), method="POST")
-    account.inject(Fault.status(403), method="GET", nth=7, times=None)  # after the reads of two plans
+    account.inject(Fault.status(403), method="GET", nth=11, times=None)  # after the reads of two plans
     result = amp_exp("apply", file, "--yes")
     assert result.status == 1
     assert "Unknown: 0 of 1 flags and experiments, 1 unknown;" in result.out

@@ -68,7 +68,7 @@ def test_workflow(amp: FileAccount) -> None:
     assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
     assert amp("plan @flags.yaml --detailed-exitcode").status == 0
 
-    amp.edit("flags.yaml", "name: search\n    description: ''\n    enabled: false", "name: Search\n    enabled: true")
+    amp.edit("flags.yaml", 'name: search\n    description: ""\n    enabled: false', "name: Search\n    enabled: true")
     linted = amp("lint @flags.yaml")
     assert (linted.status, "flags.yaml:" in linted.out) == (1, True)
     planned = amp("plan @flags.yaml --detailed-exitcode")
