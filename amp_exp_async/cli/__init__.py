@@ -20,10 +20,10 @@ def main() -> None:
         return
     output: object = sys.stdout
     if isinstance(output, io.TextIOWrapper):
-        # A character that the output's encoding lacks must not end a command half-way.
-        output.reconfigure(errors="backslashreplace")
+        # An exported file must be UTF-8 whatever the locale is, and half an emoji must not end a command half-way.
+        output.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        import rich  # noqa: F401, PLC0415 - the extra may be missing
+        import rich  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport] - the extra may be missing
         from typer.main import get_command  # noqa: PLC0415
 
         from .app import app  # noqa: PLC0415

@@ -137,11 +137,10 @@ class UserIds:
 
     name: str
     lines: Mapping[int, str]
-    _ids: Mapping[str, None] = field(init=False)
+    _ids: tuple[str, ...] = field(init=False)
 
-    @_ids.default
-    def _distinct(self) -> Mapping[str, None]:
-        return dict.fromkeys(self.lines.values())
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_ids", tuple(dict.fromkeys(self.lines.values())))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)

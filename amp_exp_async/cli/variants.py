@@ -113,7 +113,7 @@ def _edit(
     require_editable(ctx, kind, found, ())
     changes = _changes(to_json(_find(ctx, kind, found, variant)), values)
     resource = kind.resource(ctx.client).variants
-    changed = {name: values[name] for name in changes}
+    changed: dict[str, Any] = {name: values[name] for name in changes}
     edit = _pending((kind, found), variant, changes, lambda: resource.edit(found.id, variant, **changed))
     apply_edits(ctx, [edit], dry_run=dry_run)
 

@@ -85,12 +85,9 @@ def optional_list_of(cls: type, expected: str) -> Callable[[object, attrs.Attrib
         expected: the words for the sequence in the message.
     """
 
-    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        if value is None:
-            return
-        if not isinstance(value, Sequence) or not all(
-            isinstance(item, cls) for item in cast("Sequence[object]", value)
-        ):
+    def validate(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+        items = list(cast("Sequence[object]", value)) if isinstance(value, Sequence) else [None]
+        if value is not None and not all(isinstance(item, cls) for item in items):
             _reject(field, f"{expected}, or None", value)
 
     return validate
