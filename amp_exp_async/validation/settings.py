@@ -86,9 +86,9 @@ def optional_list_of(cls: type, expected: str) -> Callable[[object, attrs.Attrib
     """
 
     def validate(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-        items = list(cast("Sequence[object]", value)) if isinstance(value, Sequence) else [None]
+        items: list[object] = [*cast("Sequence[object]", value)] if isinstance(value, Sequence) else [None]
         if value is not None and not all(isinstance(item, cls) for item in items):
-            _reject(field, f"{expected}, or None", value)
+            _reject(field, f"{expected}, or None", cast("object", value))
 
     return validate
 
