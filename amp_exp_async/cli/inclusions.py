@@ -27,10 +27,9 @@ from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, Target
 Member: TypeAlias = Literal["users", "cohorts"]
 InclusionAction: TypeAlias = Literal["add", "remove", "replace"]
 InclusionStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
-InclusionOperation: TypeAlias = (
-    "amp_exp_async.AddUsers | amp_exp_async.RemoveUsers | amp_exp_async.ReplaceUsers"
-    " | amp_exp_async.AddCohorts | amp_exp_async.RemoveCohorts | amp_exp_async.ReplaceCohorts"
-)
+_UserOperation: TypeAlias = "amp_exp_async.AddUsers | amp_exp_async.RemoveUsers | amp_exp_async.ReplaceUsers"
+_CohortOperation: TypeAlias = "amp_exp_async.AddCohorts | amp_exp_async.RemoveCohorts | amp_exp_async.ReplaceCohorts"
+InclusionOperation: TypeAlias = "_UserOperation | _CohortOperation"
 
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Variant key.")]
 IdFile: TypeAlias = Annotated[
