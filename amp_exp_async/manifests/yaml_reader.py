@@ -73,6 +73,8 @@ def read_yaml(text: str, file: str) -> ManifestDocument:
         raise DocumentError(f"is not YAML, or is cut off: {reason}", line) from None
     except yaml.YAMLError as error:
         raise DocumentError(f"is not YAML: {error}", 0) from None
+    except RecursionError:  # the caller's own stack is deep
+        raise DocumentError(_TOO_DEEP, 0) from None
     finally:
         loader.dispose()
 

@@ -15,10 +15,12 @@ from amp_exp_async.formatting import format_value, truncate
 
 TAG: Final = "tag:yaml.org,2002:"
 
+_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9_]+)")
+_MAX_DIGITS = 1000  # of a binary, octal or hexadecimal integer; Python itself bounds the decimal ones
 _TAGS = (
     (re.compile(r"~|null|Null|NULL|"), "null"),
     (re.compile(r"true|True|TRUE|false|False|FALSE"), "bool"),
-    (re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9_]+)"), "int"),
+    (_INTEGER, "int"),
     (
         re.compile(
             r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
@@ -74,8 +76,10 @@ def _to_boolean(text: str) -> bool:
 
 def _to_integer(text: str) -> int:
     digits = text.replace("_", "").lstrip("+-")
-    base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2], 10)
-    number = int(digits[2:] if base != 10 else digits, base)
+    base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2])
+    if not _INTEGER.fullmatch(text) or (base and len(digits) > _MAX_DIGITS):
+        raise ValueError(text)
+    number = int(digits[2:], base) if base else int(digits)
     return -number if text.startswith("-") else number
 
 

@@ -192,3 +192,23 @@ def test_escapes_of_surrogates_are_those_of_json() -> None:
     document = read_yaml(r"""{"a": "\ud83c\udf89 \ud83c", "\ud83c": 'x\ud83c', b: \ud83c}""", "f")
     assert document.value == {"a": "\U0001f389 \ud83c", "\ud83c": r"x\ud83c", "b": r"\ud83c"}
     assert not document.problems
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "0x" + "f" * 5000, "-0b" + "1" * 5000, "!!int --5", "!!int 0x", "!!float x"]
+)
+def test_integers_that_python_cannot_convert_are_problems(text: str) -> None:
+    """So are texts that are not values of their tag. The message shows the text."""
+    [problem] = read_yaml(f"a: {text}", "f").problems
+    assert (problem.line, problem.field) == (1, "a")
+    assert problem.message.startswith("must be JSON, which has no tag:yaml.org,2002:")
+
+
+@pytest.mark.usefixtures("parser")
+def test_long_chains_of_aliases_and_merges_are_read() -> None:
+    """They count as levels of nesting: 190 are allowed, and 300 are not."""
+    for link, first in (("[*a{}]", "[x]"), ("{{<<: *a{}}}", "{x: 1}"), ("{{x: *a{}}}", "{x: 1}")):
+        lines = [f"a0: &a0 {first}", *(f"a{number}: &a{number} " + link.format(number - 1) for number in range(1, 300))]
+        assert not read_yaml("\n".join(lines[:190]), "f").problems
+        with pytest.raises(DocumentError, match=r"more than 200 levels of nesting|aliases stand for more than"):
+            read_yaml("\n".join(lines), "f")
