@@ -6,7 +6,7 @@ Importing it takes longer than importing all of this package. Import this module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from aiohttp import *  # noqa: F403 - every name is forwarded
+    from aiohttp import *  # noqa: F403 - every name is forwarded  # pyright: ignore[reportWildcardImportFromLibrary]
     from aiohttp import __version__ as __version__  # noqa: PLC0414 - type checkers take this for an export
 else:
     from amp_exp_async.lazy_imports import lazy_module
