@@ -7,12 +7,13 @@ import copy
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from amp_exp_async import validation
-from amp_exp_async.errors import AmpExpError, EditConflictError, InvalidInputError
+from amp_exp_async.errors import AmpExpError, APIConnectionError, APIStatusError, EditConflictError, InvalidInputError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import Request
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
@@ -140,9 +141,8 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             try:
                 await self._patch(id, fields)
             except AmpExpError as error:
-                written, remaining = (", ".join(map(_describe_step, part)) for part in (steps[:number], steps[number:]))
-                if written:
-                    error.add_note(f"Steps that were written: {written}. Steps that remain: {remaining}.")
+                if note := _note_on_steps(steps, number, is_unwritten=_is_unwritten(error)):
+                    error.add_note(note)
                 raise
 
     async def _verified(
@@ -316,6 +316,23 @@ def _steps(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "archive" not in fields:
         return [others]
     return [others, *archive] if fields["archive"] else [*restore, others]
+
+
+def _is_unwritten(error: AmpExpError) -> bool:
+    """Return whether the error of a write shows for certain that it was not applied."""
+    if isinstance(error, APIStatusError):  # with several attempts, an earlier one may have been applied
+        return error.status < HTTPStatus.INTERNAL_SERVER_ERROR and error.attempts <= 1
+    return isinstance(error, APIConnectionError) and not error.sent
+
+
+def _note_on_steps(steps: Sequence[Mapping[str, Any]], failed: int, *, is_unwritten: bool) -> str:
+    """Return which of several steps were written, may have been, and remain; empty if certainly none was written."""
+    if len(steps) == 1 or (failed == 0 and is_unwritten):
+        return ""
+    rest = failed if is_unwritten else failed + 1
+    parts = {"were written": steps[:failed], "may have been written": steps[failed:rest], "remain": steps[rest:]}
+    descriptions = {verb: ", ".join(map(_describe_step, part)) for verb, part in parts.items() if part}
+    return " ".join(f"Steps that {verb}: {description}." for verb, description in descriptions.items())
 
 
 def _describe_step(fields: Mapping[str, Any]) -> str:

@@ -157,6 +157,30 @@ async def test_the_second_step_fails(
     assert (flag.name, flag.deleted) == ("new", deleted)
 
 
+LOST: dict[str, Fault] = {
+    "lost, applied": Fault.close(applied=True),
+    "lost, not applied": Fault.close(),
+    "500, applied": Fault.status(500, applied=True),
+}
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+@pytest.mark.parametrize("nth", [1, 2])
+async def test_a_step_with_an_unknown_outcome(
+    account: AsyncExperimentClient, live: Emulator, fault: Fault, nth: int
+) -> None:
+    """The note says that it may have been written, and not that it remains."""
+    live.inject(fault, method="PATCH", nth=nth)
+    client = account.with_options(retry=RetryPolicy(max_attempts=1))
+    with pytest.raises(AmpExpError) as caught:
+        await client.flags.guarded_edit("1", lambda flag: attrs.evolve(flag, name="new", deleted=True))
+    notes = {
+        1: "Steps that may have been written: edit name. Steps that remain: archive.",
+        2: "Steps that were written: edit name. Steps that may have been written: archive.",
+    }
+    assert caught.value.__notes__ == [notes[nth]]
+
+
 ARCHIVALS: dict[str, Callable[[AsyncExperimentClient, str], Any]] = {
     "archive": lambda client, kind: getattr(client, kind).archive("1"),
     "edit": lambda client, kind: getattr(client, kind).edit("1", archive=True),
