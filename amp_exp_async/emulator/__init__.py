@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from .routes import ApiKey
     from .server import Emulator, serve
     from .service import RecordedRequest
-    from .store import EmulatorState, StateError
+    from .state_rules import StateError
+    from .store import EmulatorState
 else:
     from amp_exp_async.lazy_imports import lazy_imports
 
@@ -21,7 +22,8 @@ else:
             "routes": ("ApiKey",),
             "server": ("Emulator", "serve"),
             "service": ("RecordedRequest",),
-            "store": ("EmulatorState", "StateError"),
+            "state_rules": ("StateError",),
+            "store": ("EmulatorState",),
         },
     )
 

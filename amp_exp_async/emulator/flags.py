@@ -1,14 +1,13 @@
 """Operations on flags and experiments, and on their variants, inclusions, deployments and versions."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from amp_exp_async.emulator import refusals
+from amp_exp_async.emulator import flag_fields, refusals
 from amp_exp_async.emulator.documents import (
     SINGULAR,
     Document,
-    Kind,
     is_list,
     is_object,
     is_web,
@@ -19,24 +18,7 @@ from amp_exp_async.emulator.documents import (
 from amp_exp_async.emulator.paging import page_response
 from amp_exp_async.emulator.routes import OK, EmulatorResponse, RequestContext, beta_route, json_response, route
 from amp_exp_async.emulator.store import Member, StoredFlag
-from amp_exp_async.emulator.validation import (
-    Fields,
-    HTTPError,
-    boolean,
-    date,
-    integer_weight,
-    json_value,
-    key,
-    list_of,
-    mapping_of,
-    non_empty_string,
-    nullable,
-    object_with,
-    one_of,
-    percentage,
-    string,
-    weight,
-)
+from amp_exp_async.emulator.validation import Fields, HTTPError, list_of, mapping_of, non_empty_string, string, weight
 
 _FLAGS: Final = "/{kind}"
 _FLAG: Final = "/{kind}/{id}"
@@ -44,104 +26,6 @@ _VARIANT: Final = "/{kind}/{id}/variants/{variant}"
 
 _MAX_USERS: Final = 2000
 _MAX_REMOVED: Final = 100
-
-_CONDITION: Final = object_with(
-    {"type": one_of("property"), "prop": non_empty_string, "op": non_empty_string, "values": list_of(string)},
-    {},
-    allow_unknown=True,
-)
-_SEGMENT: Final = object_with(
-    {
-        "name": string,
-        "conditions": list_of(_CONDITION),
-        "percentage": percentage,
-        "rolloutWeights": mapping_of(weight),
-    },
-    {"bucketingKey": nullable(string)},
-    allow_unknown=True,
-)
-_EXPOSURE_FILTER: Final = object_with(
-    {"subprop_key": nullable(string), "subprop_op": string, "subprop_type": string, "subprop_value": list_of(string)},
-    {"group_type": nullable(string)},
-    allow_unknown=True,
-)
-_EXPOSURE_EVENT: Final = object_with(
-    {"event_type": non_empty_string, "filters": list_of(_EXPOSURE_FILTER)}, {}, allow_unknown=True, missing="is missing"
-)
-_NEW_VARIANT: Final = object_with(
-    {"key": key}, {"payload": json_value, "name": nullable(string), "description": nullable(string)}
-)
-
-_CREATE_FLAG: Final[Fields] = {
-    "projectId": non_empty_string,
-    "key": key,
-    "name": nullable(string),
-    "description": nullable(string),
-    "variants": list_of(_NEW_VARIANT),
-    "bucketingKey": nullable(string),
-    "rolloutWeights": mapping_of(integer_weight),
-    "targetSegments": list_of(_SEGMENT),
-    "deployments": list_of(non_empty_string),
-    "evaluationMode": one_of("local", "remote"),
-}
-_CREATE: Final[Mapping[Kind, Fields]] = {
-    "flags": _CREATE_FLAG,
-    "experiments": {**_CREATE_FLAG, "experimentType": string},
-}
-_REQUIRED: Final = ("projectId", "key")
-
-_EDIT_FLAG: Final[Fields] = {
-    "name": nullable(string),
-    "description": nullable(string),
-    "bucketingKey": nullable(string),
-    "bucketingSalt": nullable(string),
-    "bucketingUnit": nullable(string),
-    "evaluationMode": nullable(one_of("local", "remote")),
-    "rolloutPercentage": nullable(percentage),
-    "targetSegments": nullable(list_of(_SEGMENT)),
-    "enabled": nullable(boolean),
-    "archive": boolean,
-    "tags": nullable(list_of(string)),
-}
-_EDIT: Final[Mapping[Kind, Fields]] = {
-    "flags": _EDIT_FLAG,
-    "experiments": {
-        **_EDIT_FLAG,
-        "experimentType": nullable(string),
-        "stickyBucketing": nullable(boolean),
-        "startDate": nullable(date),
-        "endDate": nullable(date),
-        "exposureEvent": nullable(_EXPOSURE_EVENT),
-        "decision": nullable(one_of("rollout", "rollback", "continue-running")),
-        "decisionReason": nullable(string),
-        "rolledOutVariant": nullable(string),
-    },
-}
-_EDIT_VARIANT: Final[Fields] = {
-    "key": key,
-    "name": nullable(string),
-    "description": nullable(string),
-    "payload": json_value,
-    "rolloutWeight": weight,
-}
-
-_BETA_SEGMENT: Final = object_with(
-    {"conditions": list_of(_CONDITION)},
-    {"name": string, "percentage": percentage, "rolloutWeights": mapping_of(weight)},
-    allow_unknown=True,
-)
-_BETA_CREATE: Final[Fields] = {
-    "projectId": non_empty_string,
-    "key": key,
-    "description": nullable(string),
-    "variants": list_of(_NEW_VARIANT),
-    "bucketingKey": nullable(string),
-    "rolloutWeights": mapping_of(integer_weight),
-    "targetSegments": list_of(_BETA_SEGMENT),
-    "stickyBucketing": boolean,
-    "deployments": list_of(non_empty_string),
-}
-
 
 # Flags and experiments
 
@@ -170,7 +54,7 @@ def list_flags(request: RequestContext) -> EmulatorResponse:
 @route("POST", _FLAGS)
 def create_flag(request: RequestContext) -> EmulatorResponse:
     """Create a flag or experiment."""
-    created = _add_flag(request, request.fields(_CREATE[request.kind], _REQUIRED))
+    created = _add_flag(request, request.fields(flag_fields.CREATE[request.kind], flag_fields.REQUIRED))
     id, project = created["id"], created["projectId"]
     return json_response({"id": id, "url": f"http://experiment.amplitude.com/amplitude/{project}/config/{id}"})
 
@@ -186,7 +70,7 @@ def get_flag(request: RequestContext) -> EmulatorResponse:
 def edit_flag(request: RequestContext) -> EmulatorResponse:
     """Edit the fields that were sent, null included."""
     flag = request.editable_flag(archived=True)
-    changes = request.changes(_EDIT[request.kind])
+    changes = request.changes(flag_fields.EDIT[request.kind])
     _require_bandit_scope(request, {**flag.document, **changes})
     if request.live is not None:
         refusals.check_edit(request.state, request.kind, flag, changes, request.live)
@@ -205,7 +89,7 @@ def list_flags_beta(request: RequestContext) -> EmulatorResponse:
 @beta_route("POST", "/experiments/new")
 def create_experiment_beta(request: RequestContext) -> EmulatorResponse:
     """Create an experiment, and respond with its document."""
-    return json_response(public(_add_flag(request, request.fields(_BETA_CREATE, _REQUIRED))))
+    return json_response(public(_add_flag(request, request.fields(flag_fields.BETA_CREATE, flag_fields.REQUIRED))))
 
 
 @beta_route("POST", "/experiments/{id}/activate")
@@ -287,7 +171,7 @@ def list_variants(request: RequestContext) -> EmulatorResponse:
 def create_variant(request: RequestContext) -> EmulatorResponse:
     """Create a variant; its default weight is 0, so that it gets no traffic."""
     flag = request.editable_flag()
-    variant = request.fields(_EDIT_VARIANT, required=("key",))
+    variant = request.fields(flag_fields.EDIT_VARIANT, required=("key",))
     _require_usable_key(request, flag, variant["key"])
     weight = variant.pop("rolloutWeight", 0)
     request.state.update(
@@ -310,7 +194,7 @@ def edit_variant(request: RequestContext) -> EmulatorResponse:
     """Edit a variant; if its key changes, its weights and inclusions move to the new key."""
     flag = request.editable_flag()
     variant = request.variant(flag)
-    changes = request.changes(_EDIT_VARIANT)
+    changes = request.changes(flag_fields.EDIT_VARIANT)
     key: str = variant["key"]
     new_key: str = changes.get("key", key)
     renamed: Document = {}

@@ -3,14 +3,18 @@
 The texts are those that were observed. Where none is known, the text says what is wrong.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from attrs import frozen
 
 from amp_exp_async.emulator.documents import ARCHIVED, Document, Kind, is_list, is_object
-from amp_exp_async.emulator.store import EmulatorState, StoredFlag
 from amp_exp_async.emulator.validation import HTTPError
+
+if TYPE_CHECKING:  # the state checks its own documents by the values that are refused
+    from amp_exp_async.emulator.store import EmulatorState, StoredFlag
 
 Strictness = Literal["live", "documented"]
 """Whether the emulator refuses what the live service refuses, or only what the API reference says."""
@@ -42,6 +46,7 @@ ARCHIVED_FLAG: Final = Refusal("Cannot edit archived flag")
 NO_DEPLOYMENTS: Final = Refusal("Cannot activate without deployments")
 RESERVED_KEY: Final = Refusal("{location} contains an invalid value")
 EMPTY_LIST: Final = Refusal('"{location}" must contain at least 1 items')
+NOT_ALLOWED: Final = Refusal('"{location}" is not allowed')
 WRONG_CASE: Final = Refusal('"{location}" must be one of [{values}]')
 WEB_EXPERIMENT: Final = Refusal("Web Experiments are not supported by Management API yet")
 NO_PERMISSION: Final = Refusal("User does not have permission ({scope})", 403)
@@ -53,6 +58,7 @@ HAS_DEPENDENTS: Final = Refusal("Cannot {action}: other flags or experiments dep
 INACTIVE_PARENTS: Final = Refusal("Cannot activate while a parent is not active")
 TAKEN_KEY: Final = Refusal("The key {key} already exists in project {project}")
 
+_DEPENDENCIES: Final = "parentDependencies"
 _RESERVED: Final = "off"
 _USER: Final = "User"
 _EXPERIMENT_TYPES: Final = ("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit")
@@ -86,7 +92,7 @@ def check_create(state: EmulatorState, fields: Document) -> None:
         raise TAKEN_KEY.error(key=key, project=project)
     for index, variant in enumerate(fields.get("variants", [])):
         check_variant_key(variant["key"], f"variants[{index}].key")
-    _check_values(fields)
+    check_values(fields)
 
 
 def check_edit(state: EmulatorState, kind: Kind, flag: StoredFlag, changes: Document, settings: LiveSettings) -> None:
@@ -99,7 +105,7 @@ def check_edit(state: EmulatorState, kind: Kind, flag: StoredFlag, changes: Docu
         check_dependents(state, flag, "archive")
     if (unit := changes.get("bucketingUnit")) is not None and unit not in settings.group_types | {_USER}:
         raise BUCKETING_UNIT.error()
-    _check_values(changes)
+    check_values(changes)
     if changes.get("enabled") is True:
         check_enable(state, kind, flag)
 
@@ -151,11 +157,13 @@ def check_slot(slot: Document, prefix: str = "") -> None:
             raise EMPTY_LIST.error(location=f"{prefix}{name}")
 
 
-def _check_values(fields: Document) -> None:
-    """Refuse conditions without values, and known values in the wrong case."""
+def check_values(fields: Document) -> None:
+    """Refuse conditions without values, known values in the wrong case, and dependencies of a segment."""
     _check_case(fields.get("experimentType"), _EXPERIMENT_TYPES, "experimentType")
     for number, segment in enumerate(fields.get("targetSegments") or []):
-        for index, condition in enumerate(segment["conditions"]):
+        if _DEPENDENCIES in segment:
+            raise NOT_ALLOWED.error(location=f"targetSegments[{number}].{_DEPENDENCIES}")
+        for index, condition in enumerate(segment.get("conditions", [])):
             location = f"targetSegments[{number}].conditions[{index}]"
             _check_case(condition["op"], _OPS, f"{location}.op")
             if not condition["values"]:

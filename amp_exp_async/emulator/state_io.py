@@ -32,7 +32,8 @@ from amp_exp_async.emulator.documents import (
     is_object,
     parse_timestamp,
 )
-from amp_exp_async.emulator.store import EmulatorState, StateError, StoredFlag
+from amp_exp_async.emulator.state_rules import StateError
+from amp_exp_async.emulator.store import EmulatorState, StoredFlag
 
 _PARTS: Final = (*KINDS, "deployments", *GROUP_KINDS, "inclusions", "versions")
 

@@ -2,16 +2,14 @@
 
 import copy
 import threading
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import UTC, datetime
-from difflib import get_close_matches
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from attrs import define, field
 
 from amp_exp_async.emulator.documents import (
-    GROUP_KINDS,
-    KINDS,
+    ARCHIVED,
     SINGULAR,
     USER,
     Document,
@@ -20,7 +18,6 @@ from amp_exp_async.emulator.documents import (
     children,
     default_group_name,
     format_json,
-    is_object,
     key_from_name,
     new_deployment,
     new_flag,
@@ -31,13 +28,17 @@ from amp_exp_async.emulator.documents import (
     to_timestamp,
     with_parent,
 )
+from amp_exp_async.emulator.state_rules import (
+    StateError,
+    check_camel_case,
+    check_deployment,
+    check_flag,
+    check_group,
+    check_shape,
+)
 
 Member = Literal["users", "cohorts"]
 """The two lists of inclusions of a variant."""
-
-
-class StateError(ValueError):
-    """A state or state file is invalid; the message names the location."""
 
 
 @define(eq=False)
@@ -61,8 +62,10 @@ class EmulatorState:
     """The data of the emulator.
 
     The methods work without HTTP, so that a test can prepare any state and inspect the result. They return copies.
-    Documents have the JSON field names of the API (camelCase). Unknown fields are kept, but `add_flag` and the like
-    reject a misspelt name. What the service fills in may be left out, in segments and conditions too.
+    Documents have the JSON field names of the API (camelCase). Unknown fields are kept. What the service fills in may
+    be left out, in segments and conditions too. `add_flag` and the like raise `StateError` for a misspelt name, for a
+    value that the service would refuse in an edit, and for a key that the project has already. `add` takes objects that
+    break these rules.
 
     A field whose name begins with an underscore is private and never sent: the `_type` of a flag or experiment can be
     `guide` or `survey`, which cannot be edited, like an experiment whose `deliveryMethod` is `web`; the `_type` of a
@@ -85,28 +88,26 @@ class EmulatorState:
 
         Returns its document.
         """
-        _check_flag_fields("flags", fields)
-        return self.add("flags", fields)
+        return self._add_valid_flag("flags", fields)
 
     def add_experiment(self, **fields: Any) -> Document:
         """Add an experiment; any field can be passed by its JSON name (`projectId`), the others get defaults.
 
         Returns its document.
         """
-        _check_flag_fields("experiments", fields)
-        return self.add("experiments", fields)
+        return self._add_valid_flag("experiments", fields)
 
     def add_deployment(self, **fields: Any) -> Document:
         """Add a deployment; any field can be passed by its JSON name (`projectId`), the others get defaults.
 
         Returns its document.
         """
-        _reject_misspelt(fields, _DEPLOYMENT_FIELDS)
+        check_deployment(fields)
         return self.add_deployment_document(fields)
 
     def add_deployment_document(self, fields: Document) -> Document:
         """Add a deployment, which may have unknown fields. Returns its document."""
-        _reject_snake_case(fields)
+        check_camel_case(fields)
         with self.lock:
             id = self._take_id(self.stored_deployments, fields)
             document = new_deployment(id, copy.deepcopy(fields))
@@ -120,18 +121,14 @@ class EmulatorState:
         The same holds for the fields of its `slots`; by default it has two halves. The experiments of the slots depend
         on the group if they exist. Returns its document.
         """
-        _reject_misspelt(fields, _GROUP_FIELDS["mutexes"])
-        for slot, location in _items(fields, "slots"):
-            _reject_misspelt(slot, _SLOT_FIELDS, location)
-        return self.add_group("mutexes", fields)
+        return self._add_valid_group("mutexes", fields)
 
     def add_holdout(self, **fields: Any) -> Document:
         """Add a holdout group; any field can be passed by its JSON name, the others get defaults.
 
         Its experiments depend on the group if they exist. Returns its document.
         """
-        _reject_misspelt(fields, _GROUP_FIELDS["holdouts"])
-        return self.add_group("holdouts", fields)
+        return self._add_valid_group("holdouts", fields)
 
     def add_users(self, kind: Kind, id: str, variant: str, users: Iterable[str]) -> None:
         """Include users or devices in a variant, without the service's limit of 2,000 and without a new version."""
@@ -204,8 +201,11 @@ class EmulatorState:
             raise KeyError(f"no {SINGULAR[kind]} has ID {format_json(id)}") from None
 
     def add(self, kind: Kind, fields: Document) -> Document:
-        """Add a flag or experiment, which may have unknown fields, in its first version. Returns its document."""
-        _reject_snake_case(fields)
+        """Add a flag or experiment in its first version, which may break the rules of `add_flag`.
+
+        Returns its document.
+        """
+        check_shape(fields)
         with self.lock:
             id, now = self._take_id(self.stored_flags[kind], fields), self.now()
             document = new_flag(kind, id, now, copy.deepcopy(fields))
@@ -228,7 +228,7 @@ class EmulatorState:
 
     def add_group(self, kind: GroupKind, fields: Document) -> Document:
         """Add a group; its default key resembles its name. Returns its document."""
-        _reject_snake_case(fields)
+        check_camel_case(fields)
         with self.lock:
             id = self._take_id(self.groups[kind], fields)
             default = default_group_name(kind, id)
@@ -244,11 +244,16 @@ class EmulatorState:
         modified = {"lastModifiedBy": USER, "lastModifiedAt": self.now()} if kind == "holdouts" else {}
         self._store_group(kind, id, {**before, **changes, **modified}, children(kind, before))
 
-    def keys(self, project: object) -> set[str]:
-        """Return the keys of the flags, experiments and groups of a project."""
+    def keys(self, project: object, *, archived: bool = True) -> set[str]:
+        """Return the keys of the flags, experiments and groups of a project, or of those that are not archived."""
         flags = [flag.document for flags in self.stored_flags.values() for flag in flags.values()]
-        groups = [group for groups in self.groups.values() for group in groups.values()]
-        return {document["key"] for document in flags + groups if str(document["projectId"]) == str(project)}
+        groups = [(group, ARCHIVED[kind]) for kind, groups in self.groups.items() for group in groups.values()]
+        documents = [(flag, "deleted") for flag in flags] + groups
+        return {
+            document["key"]
+            for document, mark in documents
+            if str(document["projectId"]) == str(project) and (archived or not document[mark])
+        }
 
     def rebuild_history(self) -> None:
         """Collect the versions of all flags and experiments in order of time, after they were replaced."""
@@ -259,6 +264,24 @@ class EmulatorState:
     def now(self) -> str:
         """Return the clock's time as the service writes it."""
         return to_timestamp(self.clock())
+
+    def _add_valid_flag(self, kind: Kind, fields: Document) -> Document:
+        check_flag(kind, fields)
+        with self.lock:
+            self._require_free_key(fields, archived=fields.get("deleted") is True)
+            return self.add(kind, fields)
+
+    def _add_valid_group(self, kind: GroupKind, fields: Document) -> Document:
+        check_group(kind, fields)
+        with self.lock:
+            self._require_free_key(fields, archived=fields.get(ARCHIVED[kind]) is True)
+            return self.add_group(kind, fields)
+
+    def _require_free_key(self, fields: Document, *, archived: bool) -> None:
+        """Reject the key of an object that is not archived if another one of its project has it."""
+        key, project = fields.get("key"), fields.get("projectId", "1")
+        if key is not None and not archived and key in self.keys(project, archived=False):
+            raise StateError(f"the key {format_json(key)} is not unique in project {project}")
 
     def _flag_documents(self, kind: Kind) -> list[Document]:
         with self.lock:
@@ -324,53 +347,3 @@ class EmulatorState:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-_SIMILARITY: Final = 0.8  # of a misspelt name to a known one; 1 is the same name
-_VARIANT_FIELDS: Final = frozenset({"key", "name", "description", "payload"})
-_SEGMENT_FIELDS: Final = frozenset({"name", "conditions", "percentage", "rolloutWeights", "bucketingKey"})
-_CONDITION_FIELDS: Final = frozenset({"type", "prop", "op", "values"})
-_FLAG_FIELDS: Final = {
-    kind: frozenset(new_flag(kind, "0", "", {}))
-    | {"parentDependencies", "deliveryMethod", "testInstrumentation", "_type"}
-    for kind in KINDS
-}
-_DEPLOYMENT_FIELDS: Final = frozenset(new_deployment("0", {}))
-_GROUP_FIELDS: Final = {kind: frozenset(new_group(kind, "0", "", {})) for kind in GROUP_KINDS}
-_SLOT_FIELDS: Final = frozenset(new_group("mutexes", "0", "", {})["slots"][0])
-
-
-def _check_flag_fields(kind: Kind, fields: Document) -> None:
-    _reject_misspelt(fields, _FLAG_FIELDS[kind])
-    for variant, location in _items(fields, "variants"):
-        _reject_misspelt(variant, _VARIANT_FIELDS, location)
-    for segment, location in _items(fields, "targetSegments"):
-        _reject_misspelt(segment, _SEGMENT_FIELDS, location)
-        for condition, condition_location in _items(segment, "conditions", location):
-            _reject_misspelt(condition, _CONDITION_FIELDS, condition_location)
-
-
-def _items(fields: Document, name: str, prefix: str = "") -> list[tuple[Document, str]]:
-    """Return the objects of a list, each with its location."""
-    items: Any = fields.get(name)
-    return [(item, f"{prefix}{name}[{index}].") for index, item in enumerate(items or []) if is_object(item)]
-
-
-def _reject_misspelt(fields: Document, known: Collection[str], prefix: str = "") -> None:
-    # A misspelt name would be kept as an unknown field, and the intended field would get its default.
-    _reject_snake_case(fields)
-    for name in fields:
-        if name not in known:
-            by_lower_case = {other.lower(): other for other in known}
-            for similar in get_close_matches(name.lower(), by_lower_case, n=1, cutoff=_SIMILARITY):
-                advice = f"did you mean {format_json(by_lower_case[similar])}?"
-                raise ValueError(f"{format_json(prefix + name)} is not a JSON field name; {advice}")
-
-
-def _reject_snake_case(fields: Document) -> None:
-    # A snake_case name would be kept as an unknown field, and the intended field would get its default.
-    for name in fields:
-        if "_" in name.lstrip("_"):
-            first, *words = name.split("_")
-            camel_case = first + "".join(word.capitalize() for word in words)
-            raise ValueError(f"{format_json(name)} is not a JSON field name; did you mean {format_json(camel_case)}?")
