@@ -135,7 +135,7 @@ class BulkExecutor:
         self._on_error = on_error
         self._failed_flags: dict[object, Outcome] = {}
         self._lookups = Transport(self._session, self._options)
-        self._resolver = KeyResolver(resources(self._lookups))
+        self._resolver = KeyResolver(resources(self._lookups), self._session.recent_writes)
         self._journal: Journal | None = None
         self._stop_cause: AmpExpError | None = None
         self._cancel_signals: list[CancelSignal] = []
@@ -238,7 +238,9 @@ class BulkExecutor:
         signal = CancelSignal()
         self._cancel_signals.append(signal)
         transport = Transport(self._session, self._options, cancel_signal=signal)
-        worker = _Worker(OperationHandler(self._resources(transport)), transport.stats, signal)
+        worker = _Worker(
+            OperationHandler(self._resources(transport), self._session.recent_writes), transport.stats, signal
+        )
         return partial(self._execute, worker)
 
     def _cancel_unsent(self) -> None:

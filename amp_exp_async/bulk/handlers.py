@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from amp_exp_async.errors import BadRequestError, NotFoundError, OutcomeUnknownError
+from amp_exp_async.http import RecentWrites, build_path
 from amp_exp_async.matching import could_be_created_with, matches
 from amp_exp_async.models import Created, FlagConfig
 
@@ -24,7 +25,7 @@ from .operations import (
     RemoveDeployment,
     RemoveVariant,
 )
-from .protocols import FlagDeploymentResource, InclusionResource, Resources
+from .protocols import InclusionResource, Resources
 
 
 @frozen
@@ -52,9 +53,16 @@ class OperationHandler:
         changed: the IDs that the current operation has added or removed so far.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, recent: RecentWrites) -> None:
+        """Prepare a handler.
+
+        Args:
+            resources: send the requests.
+            recent: the writes of the last seconds, which a list that is read may not show yet.
+        """
         self.changed: list[str] = []
         self._resources = resources
+        self._recent = recent
 
     def handle(
         self, operation: Operation, id: str | None, prior: PriorRun = FIRST_RUN
@@ -119,7 +127,9 @@ class OperationHandler:
     async def _change_inclusions(self, operation: InclusionOperation, id: str) -> None:
         flags = self._resources[operation.kind]
         inclusions = flags.users if operation.member == "users" else flags.cohorts
-        for request in operation.requests(await inclusions.list(id, operation.variant)):
+        listed = await inclusions.list(id, operation.variant)
+        path = build_path(operation.kind, id, "variants", operation.variant, operation.member)
+        for request in operation.requests(self._recent.apply_to_list(path, listed)):
             if request.action == "add":
                 await inclusions.add(id, operation.variant, request.ids)
                 self.changed += request.ids
@@ -138,7 +148,8 @@ class OperationHandler:
 
     async def _remove_all_users(self, operation: RemoveAllUsers, id: str) -> None:
         users = self._resources[operation.kind].users
-        if live := await users.list(id, operation.variant):
+        path = build_path(operation.kind, id, "variants", operation.variant, "users")
+        if live := self._recent.apply_to_list(path, await users.list(id, operation.variant)):
             try:
                 await users.remove_all(id, operation.variant)
             except BadRequestError:
@@ -186,27 +197,28 @@ class OperationHandler:
 
     async def _add_deployments(self, operation: AddDeployments, id: str) -> None:
         deployments = self._resources[operation.kind].deployments
-        live = {deployment.id for deployment in await deployments.list(id)}
+        live = await self._assigned(operation, id)
         if missing := [deployment for deployment in operation.deployments if deployment not in live]:
             await deployments.add(id, missing)
             self.changed += missing
 
     async def _remove_deployment(self, operation: RemoveDeployment, id: str) -> None:
         deployments = self._resources[operation.kind].deployments
-        if not await _is_assigned(deployments, id, operation.deployment):
+        if operation.deployment not in await self._assigned(operation, id):
             return
         try:
             await deployments.remove(id, operation.deployment)
         except NotFoundError:
             # Someone else may have removed it since it was read.
-            if await _is_assigned(deployments, id, operation.deployment):
+            if operation.deployment in await self._assigned(operation, id):
                 raise
         else:
             self.changed.append(operation.deployment)
 
-
-async def _is_assigned(deployments: FlagDeploymentResource, id: str, deployment: str) -> bool:
-    return deployment in {live.id for live in await deployments.list(id)}
+    async def _assigned(self, operation: AddDeployments | RemoveDeployment, id: str) -> set[str]:
+        """Return the IDs of the assigned deployments."""
+        listed = [deployment.id for deployment in await self._resources[operation.kind].deployments.list(id)]
+        return set(self._recent.apply_to_list(build_path(operation.kind, id, "deployments"), listed))
 
 
 def _exists_error(operation: Operation, noun: str) -> OutcomeUnknownError:

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, InvalidInputError, NotFoundError
+from amp_exp_async.http import READ_INTERVAL, RecentWrites, build_path
 from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 
@@ -44,8 +45,15 @@ class _ProjectIndex:
 class KeyResolver:
     """The IDs of the flags and experiments that the operations of a run name by key."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, recent: RecentWrites) -> None:
+        """Prepare a resolver.
+
+        Args:
+            resources: send the requests.
+            recent: the writes of the last seconds, which a list that is read may not show yet.
+        """
         self._resources = resources
+        self._recent = recent
         self._indexes: dict[tuple[str, str | None], _ProjectIndex] = {}
         self._created: dict[FlagRef, str] = {}
         self._lock = anyio.Lock()
@@ -96,10 +104,10 @@ class KeyResolver:
             # Without this, the error would keep the traceback of each time that it is raised.
             raise index.missing[ref.key].with_traceback(None)
         index.lookups += 1
-        listing = self._resources[ref.kind].list(
-            key=ref.key, project_id=_optional(ref.project_id), include_archived=True
-        )
-        live: list[FlagConfig] = [flag async for flag in listing]
+        live = await self._list(ref)
+        while self._lags(ref, {flag.id for flag in live}):
+            await anyio.sleep(READ_INTERVAL)
+            live = await self._list(ref)
         active = [flag for flag in live if not flag.deleted]
         try:
             return exactly_one(ref.kind, active or live, ref.key, ref.project_id).id
@@ -108,15 +116,27 @@ class KeyResolver:
                 index.missing[ref.key] = error
             raise
 
+    async def _list(self, ref: FlagRef) -> list[FlagConfig]:
+        listing = self._resources[ref.kind].list(
+            key=ref.key, project_id=_optional(ref.project_id), include_archived=True
+        )
+        return [flag async for flag in listing]
+
+    def _lags(self, ref: FlagRef, listed: Collection[str]) -> bool:
+        """Return whether a list lacks a flag with the key that the run has created just now, in any project."""
+        created = (id for other, id in self._created.items() if (other.kind, other.key) == (ref.kind, ref.key))
+        return any(id not in listed and self._recent.is_new(build_path(ref.kind, id)) for id in created)
+
     def _known_id(self, ref: FlagRef) -> str | None:
         if ref in self._created:
             return self._created[ref]
         index = self._indexes.get(ref[:2])
         if index is None:
             return None
+        listed = index.listed.get(ref.key, [])
         # Until all projects are listed, a project that is not listed yet may have the key too.
-        is_conclusive = ref.project_id is not None or index.complete
-        listed = index.listed.get(ref.key, []) if is_conclusive else []
+        if ref.project_id is None and (not index.complete or self._lags(ref, listed)):
+            listed = []
         return listed[0] if len(listed) == 1 else index.resolved.get(ref.key)
 
 

@@ -5,6 +5,7 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
 from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage, resolve_shutdown_timeout
+from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import find_refusal, is_not_found
 from .request import Request, Response, build_path
 from .retry import Idempotency, RetryPolicy, parse_http_date
@@ -12,6 +13,8 @@ from .session import HttpSession
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
 __all__ = [
+    "LAG",
+    "READ_INTERVAL",
     "AmbiguousWrite",
     "AmbiguousWriteError",
     "Attempt",
@@ -24,6 +27,7 @@ __all__ = [
     "HttpSession",
     "Idempotency",
     "RateLimit",
+    "RecentWrites",
     "RedisRateLimit",
     "Request",
     "Response",

@@ -185,7 +185,12 @@ def rules_out(refusal: RefusalKind | None, idempotency: Idempotency) -> bool:
 
 
 def decide(
-    result: AttemptResult, idempotency: Idempotency, *, attempts_left: bool, ambiguous_before: bool
+    result: AttemptResult,
+    idempotency: Idempotency,
+    *,
+    attempts_left: bool,
+    ambiguous_before: bool,
+    may_lag: bool = False,
 ) -> RetryDecision:
     """Decide what follows an attempt.
 
@@ -194,11 +199,14 @@ def decide(
         idempotency: the effect of a second application.
         attempts_left: whether the policy and the deadline allow another attempt.
         ambiguous_before: whether an earlier attempt of the call may have been applied.
+        may_lag: whether an object that is not found was created just now.
     """
     if result.status is not None and is_success(result.status):
         return RetryDecision.RETURN
     if ambiguous_before and confirms_removal(result.refusal, idempotency):
         return RetryDecision.RETURN
+    if may_lag:
+        return RetryDecision.RETRY
     if ambiguous_before and result.may_follow_from_a_change and not rules_out(result.refusal, idempotency):
         return RetryDecision.RECONCILE
     if result.ambiguous and not idempotency.may_repeat:

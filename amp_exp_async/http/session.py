@@ -22,6 +22,7 @@ from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
 from .locks import KeyedLocks, WaitGroup
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
+from .recent_writes import RecentWrites
 from .request import Request, Response
 from .retry import RefusalStreak
 
@@ -49,6 +50,7 @@ class HttpSession:
         locks: keep writes to one object apart.
         edit_locks: keep guarded edits of one flag apart, each of which takes several requests.
         refusals: the refusals (429) since the last other response; None without any.
+        recent_writes: the writes of the last seconds, which reads may not show yet.
         in_flight: the scopes of the calls in flight.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
@@ -79,6 +81,7 @@ class HttpSession:
         self.retries = 0
         self.rate_limited = 0
         self.refusals: RefusalStreak | None = None
+        self.recent_writes = RecentWrites(self._now)
         self._session: aiohttp.ClientSession | None = None
         self._sender: RequestSender | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,6 +91,9 @@ class HttpSession:
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer()
         self.on_close: set[Callable[[], None]] = set()
+
+    def _now(self) -> float:
+        return self.time()  # of the event loop, once the session is open
 
     @property
     def usage(self) -> Usage:

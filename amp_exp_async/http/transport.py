@@ -35,9 +35,12 @@ from .error_mapping import (
     retry_advice,
 )
 from .options import Attempt, CallOptions, CallStats, CancelSignal
+from .recent_writes import READ_INTERVAL
+from .refusals import RefusalKind
 from .request import Request, Response
 from .retry import (
     NO_WAIT,
+    AttemptResult,
     RequestedWait,
     RetryDecision,
     confirms_removal,
@@ -233,6 +236,9 @@ class Transport:
         state.in_flight = attempt_result.ambiguous
         asked, daily = state.requested_wait.seconds, state.requested_wait.daily
         wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter is no secret
+        may_lag = self._may_lag(state, attempt_result)
+        if may_lag:
+            wait = READ_INTERVAL
         if attempt_result.status == _TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
             self.session.rate_limited += 1
@@ -242,6 +248,7 @@ class Transport:
             state.request.idempotency,
             attempts_left=number < policy.max_attempts,
             ambiguous_before=state.is_ambiguous_write,
+            may_lag=may_lag,
         )
         ruled_out = rules_out(attempt_result.refusal, state.request.idempotency)
         state.ambiguous = (state.ambiguous or attempt_result.ambiguous) and not ruled_out
@@ -256,6 +263,10 @@ class Transport:
             raise self.make_error(state, result, note)
         _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
         return wait
+
+    def _may_lag(self, state: RetryState, result: AttemptResult) -> bool:
+        """Return whether an object is not found because this client created it just now."""
+        return result.refusal is RefusalKind.NOT_FOUND and self.session.recent_writes.is_new(state.request.path)
 
     async def _attempt(self, state: RetryState, number: int, scope: CancelScope) -> Response | TransportFailure:
         """Wait for the concurrency limit and the rate limiter, and send once."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cached_property, partial
 from http import HTTPStatus
 from operator import attrgetter
@@ -14,7 +14,16 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response, Transport, build_path, find_refusal
+from amp_exp_async.http import (
+    AmbiguousWrite,
+    Idempotency,
+    RecentWrites,
+    Request,
+    Response,
+    Transport,
+    build_path,
+    find_refusal,
+)
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
@@ -23,6 +32,7 @@ from amp_exp_async.validation import Validator
 
 from .reconcile import IsApplied, send_confirmed
 
+T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 ModelT = TypeVar("ModelT", bound=Model)
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
@@ -177,6 +187,21 @@ class Resource:
         """Send a write whose response is OK. If it is ambiguous, `is_applied` reads whether it was applied."""
         return send_confirmed(self._transport, self._request(method, fields, **variables), expect_ok, is_applied)
 
+    def _record_creation(self, id: str) -> None:
+        """Record a new object for later reads."""
+        self._transport.session.recent_writes.add_creation(build_path(self._kind or "deployments", id))
+
+    async def _recorded(self, write: Awaitable[T], path: str, record: Callable[[RecentWrites], None]) -> T:
+        """Make a write, and record it for later reads. If its outcome is not certain, nothing is known of its path."""
+        recent = self._transport.session.recent_writes
+        try:
+            result = await write
+        except BaseException:
+            recent.forget(path)
+            raise
+        record(recent)
+        return result
+
     def _send(
         self, method: Callable[..., object], fields: Mapping[str, Any] | None = None, /, **variables: object
     ) -> Coroutine[Any, Any, None]:
@@ -269,9 +294,9 @@ class CollectionResource(Resource, Generic[FlagConfigT_co]):
         request = self._request(method, fields, id=id)
         if fields.get("archive") is True:
             request = attrs.evolve(request, idempotency=Idempotency.ARCHIVE)
-        return send_confirmed(
-            self._transport, request, expect_ok, partial(read_edit, request.path, self._collection.model, fields)
-        )
+        is_applied = partial(read_edit, request.path, self._collection.model, fields)
+        write = send_confirmed(self._transport, request, expect_ok, is_applied)
+        return self._recorded(write, request.path, lambda recent: recent.add_edit(request.path, fields))
 
 
 async def read_edit(path: str, model: type[Model], fields: Mapping[str, Any], write: AmbiguousWrite) -> bool | None:

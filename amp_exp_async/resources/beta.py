@@ -124,7 +124,9 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
         request = self._request(self.create, values)
         find = partial(_find_experiment, self._request(self.list).path, values)
         description = f"experiment with key {format_value(key)} in project {project_id}"
-        return await send_creation(self._transport, request, _parse_experiment, find, description)
+        experiment = await send_creation(self._transport, request, _parse_experiment, find, description)
+        self._record_creation(experiment.id)
+        return experiment
 
     @operation("POST", "/{kind}/{id}/activate")
     async def activate(self, id: str) -> None:

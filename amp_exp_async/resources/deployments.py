@@ -61,7 +61,10 @@ class AsyncDeployments(Resource):
         side = validation.one_of(*_TYPES)("type", type)
         request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
         find = partial(_find_deployment, project_id, label, side)
-        return await send_creation(self._transport, request, parse_created, find, f"deployment {format_value(label)}")
+        description = f"deployment {format_value(label)}"
+        created = await send_creation(self._transport, request, parse_created, find, description)
+        self._record_creation(created.id)
+        return created
 
     @operation("PATCH", "/deployments/{id}")
     async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
@@ -163,7 +166,9 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
             deployments: deployment IDs, at least one.
         """
         ids = validation.ids("deployments", deployments)
-        await self._send_confirmed(self.add, partial(self._is_assigned, id, ids), {"deployments": ids}, id=id)
+        path = self._request(self.list, id=id).path
+        write = self._send_confirmed(self.add, partial(self._is_assigned, id, ids), {"deployments": ids}, id=id)
+        await self._recorded(write, path, lambda recent: recent.change_list(path, added=ids))
 
     async def _is_assigned(self, id: str, deployments: Iterable[str], write: AmbiguousWrite) -> bool:
         return (await self._read(id, write)).issuperset(deployments)
@@ -190,4 +195,6 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
             NotFoundError: If the flag does not exist or is not assigned to the deployment.
         """
         is_applied = partial(self._is_removed, id, deployment)
-        await self._send_confirmed(self.remove, is_applied, id=id, deployment=deployment)
+        path = self._request(self.list, id=id).path
+        write = self._send_confirmed(self.remove, is_applied, id=id, deployment=deployment)
+        await self._recorded(write, path, lambda recent: recent.change_list(path, removed=[deployment]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, Unpack
@@ -11,7 +12,7 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, EditConflictError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
+from amp_exp_async.http import READ_INTERVAL, AmbiguousWrite, Idempotency, Transport, build_path
 from amp_exp_async.matching import exactly_one
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
@@ -128,8 +129,17 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
             NotFoundError: If no flag or experiment has this key.
             InvalidInputError: If several projects have one with this key.
         """
-        pager = self.list(key=key, project_id=UNSET if project_id is None else project_id)
-        return exactly_one(self._kind, [flag_config async for flag_config in pager], key, project_id)
+        recent = self._transport.session.recent_writes
+        while True:
+            pager = self.list(key=key, project_id=UNSET if project_id is None else project_id)
+            listed = [flag_config async for flag_config in pager]
+            if listed or not recent.is_new(self._key_path(key)):
+                return exactly_one(self._kind, listed, key, project_id)
+            await asyncio.sleep(READ_INTERVAL)  # this client has just created it
+
+    def _key_path(self, key: str) -> str:
+        """Return the path under which the creation of a key is recorded; no ID has such a path."""
+        return build_path(self._kind, f"key={key}")
 
     @operation("PATCH", "/{kind}/{id}", Idempotency.ARCHIVE)
     async def archive(self, id: str) -> None:
@@ -215,7 +225,10 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         request = self._request(method, fields)
         find = partial(self._find_created, fields)
         description = f"{self._kind[:-1]} with key {format_value(key)} in project {project_id}"
-        return await send_creation(self._transport, request, parse_created, find, description)
+        created = await send_creation(self._transport, request, parse_created, find, description)
+        self._record_creation(created.id)
+        self._transport.session.recent_writes.add_creation(self._key_path(key))
+        return created
 
     async def _find_created(self, fields: Mapping[str, Any], write: AmbiguousWrite) -> Created | None:
         """Return the flag that an ambiguous creation made, or None if no flag has its key."""

@@ -123,7 +123,9 @@ class Groups(Resource, Generic[GroupT_co]):
         field = "key" if "key" in fields else "name"
         find = partial(self._find_created, request.path, fields, field)
         description = f"group with the {field} {format_value(fields[field])}"
-        return await send_creation(self._transport, request, parse_created, find, description)
+        created = await send_creation(self._transport, request, parse_created, find, description)
+        self._record_creation(created.id)
+        return created
 
     async def _find_created(
         self, path: str, fields: Mapping[str, Any], field: str, write: AmbiguousWrite

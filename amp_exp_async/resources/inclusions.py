@@ -49,8 +49,12 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
     ) -> Coroutine[Any, Any, None]:
         """Send an addition or a removal of IDs."""
         ((name, ids),) = fields.items()
-        is_applied = partial(self._is_changed, id, variant, ids, included=name == "inclusions")
-        return self._send_confirmed(method, is_applied, fields, id=id, variant=variant)
+        is_added = name == "inclusions"
+        is_applied = partial(self._is_changed, id, variant, ids, included=is_added)
+        path = self._request(self.list, id=id, variant=variant).path
+        change = {"added" if is_added else "removed": ids}
+        write = self._send_confirmed(method, is_applied, fields, id=id, variant=variant)
+        return self._recorded(write, path, lambda recent: recent.change_list(path, **change))
 
     async def _is_changed(
         self, id: str, variant: str, ids: Sequence[str], write: AmbiguousWrite, *, included: bool
@@ -142,7 +146,9 @@ class AsyncUsers(_Inclusions):
         Raises:
             OutcomeUnknownError: If the response was lost. Read the list before you try again.
         """
-        await self._send(self.remove_at, id=id, variant=variant, index=index)
+        path = self._request(self.list, id=id, variant=variant).path
+        write = self._send(self.remove_at, id=id, variant=variant, index=index)
+        await self._recorded(write, path, lambda recent: recent.forget(path))
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/users", Idempotency.EXCLUDE)
     async def remove_all(self, id: str, variant: str) -> None:
@@ -154,7 +160,9 @@ class AsyncUsers(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
         """
-        await self._send_confirmed(self.remove_all, partial(self._is_empty, id, variant), id=id, variant=variant)
+        path = self._request(self.list, id=id, variant=variant).path
+        write = self._send_confirmed(self.remove_all, partial(self._is_empty, id, variant), id=id, variant=variant)
+        await self._recorded(write, path, lambda recent: recent.empty_list(path))
 
     async def _is_empty(self, id: str, variant: str, write: AmbiguousWrite) -> bool:
         return not await self._read(id, variant, write)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -15,7 +15,8 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import AmpExpError, APIConnectionError, APIStatusError, EditConflictError, InvalidInputError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import Request
+from amp_exp_async.http import READ_INTERVAL, Request
+from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
 from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, reject_change
 from amp_exp_async.validation import Validator
@@ -41,8 +42,16 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
 
     @operation("GET", "/{kind}/{id}")
     async def read(self, id: str) -> FlagConfigT_co:
-        """Return the live flag or experiment."""
-        return await self._get(self.read, self._collection.model, id=id)
+        """Return the live flag or experiment. If it lacks a recent edit of this client, read it again for a while."""
+        path, recent = self._request(self.read, id=id).path, self._transport.session.recent_writes
+        while True:
+            live = await self._read_once(id)
+            if is_edited(live, recent.edited_fields(path)) is not False:
+                return live
+            await asyncio.sleep(READ_INTERVAL)
+
+    def _read_once(self, id: str) -> Coroutine[Any, Any, FlagConfigT_co]:
+        return self._get(self.read, self._collection.model, id=id)
 
     @operation("PATCH", "/{kind}/{id}")
     async def _patch(self, id: str, fields: Mapping[str, Any]) -> None:
@@ -158,17 +167,20 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         Raises:
             EditConflictError: If it has not after two seconds.
         """
-        waits = iter(_VERIFY_WAITS)
+        waits, recent = iter(_VERIFY_WAITS), self._transport.session.recent_writes
         while True:
-            live = await self.read(id)
+            live = await self._read_once(id)
             conflicts = find_lost(_current(before, written), written, _current(live, written))
             if not conflicts or (reapply is not None and _is_applied(reapply, live)):
-                return live
+                break
             wait = next(waits, None)
             if wait is None:
+                recent.forget(path)
                 fact = f"PATCH {path} succeeded, but someone else overwrote it at the same moment"
                 raise _conflict_error(fact, conflicts, written=True)
             await asyncio.sleep(wait)
+        recent.forget(path)  # this read has shown the write
+        return live
 
     @asynccontextmanager
     async def _exclusive(self, request: Request) -> AsyncGenerator[None, None]:

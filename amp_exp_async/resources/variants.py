@@ -11,7 +11,7 @@ import attrs
 from amp_exp_async import validation
 from amp_exp_async.errors import NotFoundError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Response
+from amp_exp_async.http import AmbiguousWrite, Idempotency, RecentWrites, Request, Response
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
@@ -87,7 +87,9 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT_PARAMS, values)}
         request = self._request(self.create, fields, id=id)
         find = partial(_find_variant, self._request(self.get, id=id, variant=key), fields)
-        await send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
+        path = self._request(self.get, id=id, variant=key).path
+        write = send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
+        await self._recorded(write, path, lambda recent: _record_creation(recent, path))
 
     @operation("PATCH", "/{kind}/{id}/variants/{variant}", Idempotency.RENAME)
     async def edit(
@@ -128,7 +130,11 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         is_applied: IsApplied = partial(read_edit, request.path, Variant, fields)
         if renamed.path != request.path:
             is_applied = partial(_has_variant, renamed, fields)
-        await send_confirmed(self._transport, request, expect_ok, is_applied)
+        write = send_confirmed(self._transport, request, expect_ok, is_applied)
+        if renamed.path == request.path:
+            return await write
+        record = partial(_record_rename, old=request.path, new=renamed.path)
+        return await self._recorded(write, request.path, record)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
     async def remove(self, id: str, variant: str) -> None:
@@ -144,7 +150,24 @@ class AsyncVariants(CollectionResource[FlagConfig]):
             NotFoundError: If the flag or the variant does not exist.
         """
         is_applied = partial(_is_removed, self._request(self.get, id=id, variant=variant))
-        await self._send_confirmed(self.remove, is_applied, id=id, variant=variant)
+        path = self._request(self.get, id=id, variant=variant).path
+        write = self._send_confirmed(self.remove, is_applied, id=id, variant=variant)
+        await self._recorded(write, path, lambda recent: recent.forget_object(path))
+
+
+def _record_creation(recent: RecentWrites, path: str) -> None:
+    """Record a new variant, which includes nothing, even if reads still show an older one with its key."""
+    recent.forget_object(path)
+    recent.add_creation(path)
+    for member in ("users", "cohorts"):
+        recent.empty_list(f"{path}/{member}")
+
+
+def _record_rename(recent: RecentWrites, *, old: str, new: str) -> None:
+    """Record that a variant has moved from one path to another."""
+    recent.forget_object(old)
+    recent.forget_object(new)
+    recent.add_creation(new)
 
 
 def _parse_created(response: Response) -> Literal[True]:

@@ -95,7 +95,7 @@ async def test_several_projects_and_both_kinds(client: AsyncExperimentClient, em
     for project in ("1", "2"):
         flags(emulator, 30, project)
     for number in range(30):
-        emulator.state.add_experiment(key=f"k{number}")
+        emulator.state.add("experiments", {"key": f"k{number}"})
     operations = [
         Edit(kind, key=f"k{number}", project_id=project, changes={"name": f"{kind} {project} {number}"})
         for number in range(30)
