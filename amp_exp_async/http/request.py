@@ -124,19 +124,19 @@ class Response:
         except MalformedDocumentError as error:
             raise self._unexpected(error) from None
 
-    def require_requested(self, location: str, requested: object, found: object) -> None:
+    def require_requested(self, location: str, found: object) -> None:
         """Reject a response about another object: it may be the response to another request.
 
         Args:
             location: the place of the identifier in the document.
-            requested: the identifier in the request.
-            found: the identifier in the response.
+            found: the identifier in the response. The path of the request ends with the requested one.
 
         Raises:
             UnexpectedResponseError: If they differ.
         """
-        if str(requested).lstrip("0") != str(found).lstrip("0"):  # a number may have leading zeros in the request
-            expected, got = format_value(str(requested)), format_value(str(found))
+        requested = unquote(self.request.path.rpartition("/")[2])
+        if requested.lstrip("0") != str(found).lstrip("0"):  # a number may have leading zeros in the request
+            expected, got = format_value(requested), format_value(str(found))
             raise self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
 
     def reject_other_object(self) -> None:
@@ -145,14 +145,15 @@ class Response:
         Raises:
             UnexpectedResponseError: If that is so.
         """
-        *parents, name = self.request.path.split("/")
-        if len(parents) != 2 or self.request.method == "POST" or not self.body.lstrip().startswith(b"{"):
+        is_of_one_object = self.request.path.count("/") == 2 and self.request.method != "POST"
+        if not is_of_one_object or not self.body.lstrip().startswith(b"{"):
             return
         try:
-            found = serialization.loads(self.body).get("id", name)
+            document: dict[str, object] = serialization.loads(self.body)
         except ValueError:
             return  # the content of a success is not defined
-        self.require_requested("id", unquote(name), found)
+        if "id" in document:
+            self.require_requested("id", document["id"])
 
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.

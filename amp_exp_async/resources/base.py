@@ -214,7 +214,7 @@ class Resource:
         found = response.parse_object(model)
         *_, name = variables
         attribute = _IDENTIFIED_BY[name]
-        response.require_requested(attribute, variables[name], getattr(found, attribute))
+        response.require_requested(attribute, getattr(found, attribute))
         return found
 
     def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:
