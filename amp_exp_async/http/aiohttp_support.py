@@ -13,7 +13,6 @@ from aiohttp.http_parser import DeflateBuffer
 
 _LOG = logging.getLogger("amp_exp_async")
 _REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-_PROPERTY = None
 _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (aiohttp.BaseConnector, "connect", {"req", "traces", "timeout"}),
     (aiohttp.ClientRequest, "__init__", {"method", "url", "headers", "ssl", "loop"}),
@@ -23,7 +22,7 @@ _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (ResponseHandler, "force_close", ()),
     (ResponseHandler, "read", ()),
     (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof"}),
-    (ResponseHandler, "should_close", _PROPERTY),
+    (ResponseHandler, "should_close", None),  # a property
 )
 
 
@@ -51,7 +50,7 @@ def is_replaced() -> bool:
 def _has(owner: type, name: str, parameters: Collection[str] | None) -> bool:
     """Return whether a class has a property, or a method with at least these parameters."""
     member = getattr(owner, name, None)
-    if parameters is _PROPERTY:
+    if parameters is None:
         return isinstance(member, property)
     return callable(member) and set(parameters) <= set(inspect.signature(member).parameters)
 

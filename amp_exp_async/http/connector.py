@@ -19,7 +19,7 @@ class CheckedConnector(aiohttp.TCPConnector):
     """A connector whose connections have nothing unread that could be taken for the response to the next request."""
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(limit=limit)
+        super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
         # The connections that have carried a request, with a check of each.
         self._used = weakref.WeakKeyDictionary[ResponseHandler, Callable[[], object]]()
 
