@@ -66,6 +66,13 @@ class Baseline:
 class Matrix:
     """A runner of cells.
 
+    Args:
+        proxy: what the clients send their requests to.
+        emulator: the emulator behind it.
+        make_client: creates clients.
+        log: watches for the keys of the clients.
+        baselines: what calls do without a fault, by name; the runner adds those that it needs.
+
     Attributes:
         wrong: what was not as expected, one line for each finding.
         requests: the number of requests that arrived.
@@ -76,7 +83,7 @@ class Matrix:
     _emulator: EmulatorProcess
     _make_client: Any
     _log: LogWatch
-    _baselines: dict[str, Baseline] = field(factory=dict[str, Baseline])
+    _baselines: dict[str, Baseline]
     wrong: list[str] = field(factory=list[str])
     requests: int = 0
     cells: int = 0
@@ -156,10 +163,9 @@ class Matrix:
             *_problems_of_outcome(call, expected, baseline.result, result, error),
             *([] if is_unseen else _problems_on_the_wire(call, expected, plan, exact=exact)),
         ]
-        if after != (baseline.after if expected.applied else baseline.before):
-            problems.append(
-                f"the account is {_state_name(after, baseline)}, not {'as' if expected.applied else 'before'}"
-            )
+        desired = baseline.after if expected.applied else baseline.before
+        if after != desired:
+            problems.append(f"the account is {_name(after, baseline)}, and should be {_name(desired, baseline)}")
         sent = len(plan.requests) + plan.warm_ups
         if exact and usage != sent:
             problems.append(f"client.usage counts {usage} requests, and {sent} arrived")
@@ -181,10 +187,10 @@ class Matrix:
         assert not self.wrong, "\n".join(self.wrong)
 
 
-def _state_name(after: Any, baseline: Baseline) -> str:
-    if after == baseline.after:
-        return "changed"
-    return "unchanged" if after == baseline.before else "something else"
+def _name(account: Any, baseline: Baseline) -> str:
+    if account == baseline.before:
+        return "unchanged"
+    return "changed" if account == baseline.after else "something else"
 
 
 def _problems_of_outcome(

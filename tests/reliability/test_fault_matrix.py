@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.conftest import CALLERS_SESSION, OWN_SESSION, ClientFactory
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.exposure import LogWatch
-from tests.reliability.fault_matrix import Cell, IdleCell, Matrix
+from tests.reliability.fault_matrix import Baseline, Cell, IdleCell, Matrix
 from tests.reliability.fault_proxy import FaultProxy
 from tests.reliability.figures import Figures
 from tests.reliability.wire_faults import FAULTS, IDLE_FAULTS, WireFault
@@ -29,12 +29,22 @@ def proxy(shared_emulator_process: EmulatorProcess) -> Iterator[FaultProxy]:
         yield proxy
 
 
+@pytest.fixture(scope="session")
+def baselines() -> dict[str, Baseline]:
+    """Return what calls do without a fault. All tests share it, and add to it."""
+    return {}
+
+
 @pytest.fixture
 def matrix(
-    proxy: FaultProxy, emulator_process: EmulatorProcess, make_client: ClientFactory, log_watch: LogWatch
+    proxy: FaultProxy,
+    emulator_process: EmulatorProcess,
+    make_client: ClientFactory,
+    log_watch: LogWatch,
+    baselines: dict[str, Baseline],
 ) -> Matrix:
     """Return a runner of cells."""
-    return Matrix(proxy, emulator_process, make_client, log_watch)
+    return Matrix(proxy, emulator_process, make_client, log_watch, baselines)
 
 
 def sample() -> list[Cell]:
