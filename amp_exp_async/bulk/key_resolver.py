@@ -56,6 +56,7 @@ class KeyResolver:
         self._recent = recent
         self._indexes: dict[tuple[str, str | None], _ProjectIndex] = {}
         self._created: dict[FlagRef, str] = {}
+        self._created_by_key: dict[tuple[str, str], set[str]] = {}
         self._lock = anyio.Lock()
 
     def is_known(self, ref: FlagRef) -> bool:
@@ -65,10 +66,13 @@ class KeyResolver:
     def add(self, ref: FlagRef, id: str) -> None:
         """Record the ID of a flag or experiment that was just created."""
         self._created[ref] = id
+        self._created_by_key.setdefault((ref.kind, ref.key), set()).add(id)
         for index in self._indexes.values():
             index.missing.pop(ref.key, None)
         if len(self._created) > _MAX_CREATED:
-            del self._created[next(iter(self._created))]
+            oldest = next(iter(self._created))
+            del self._created[oldest]
+            self._created_by_key.pop((oldest.kind, oldest.key), None)
 
     async def resolve(self, ref: FlagRef, lookahead: Collection[FlagRef] = ()) -> str:
         """Return the ID of a key.
@@ -124,7 +128,7 @@ class KeyResolver:
 
     def _lags(self, ref: FlagRef, listed: Collection[str]) -> bool:
         """Return whether a list lacks a flag with the key that the run has created just now, in any project."""
-        created = (id for other, id in self._created.items() if (other.kind, other.key) == (ref.kind, ref.key))
+        created = self._created_by_key.get((ref.kind, ref.key), ())
         return any(id not in listed and self._recent.is_new(build_path(ref.kind, id)) for id in created)
 
     def _known_id(self, ref: FlagRef) -> str | None:

@@ -30,9 +30,7 @@ class _Recent(Generic[T]):
         """Store a value, and drop those that are too old."""
         self._entries.pop(path, None)
         self._entries[path] = now, value
-        for oldest, (time, _) in list(self._entries.items()):
-            if time >= now - LAG:
-                break
+        while self._entries[oldest := next(iter(self._entries))][0] < now - LAG:
             del self._entries[oldest]
 
     def get(self, path: str, now: float) -> T | None:

@@ -257,7 +257,7 @@ async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperi
     """An ambiguous parent is exported by ID, an unknown one is left out, and the plan of that export is empty."""
     store = emulator.state
     store.add_flag(id="31", key="twin")
-    store.add_mutex(id="32", key="twin", projectId=1, slots=[{"percentage": 100}])
+    store.add_group("mutexes", {"id": "32", "key": "twin", "projectId": 1, "slots": [{"percentage": 100}]})
     store.add_flag(id="33", key="archived", deleted=True)
     store.add_flag(id="34", key="elsewhere", projectId=PRODUCTION)
     parents = {id: ["on"] for id in ("31", "33", "34", "99")}
@@ -287,7 +287,7 @@ async def test_unlisted_parents_are_read(emulator: Emulator, client: AsyncExperi
 async def test_ambiguous_parent_is_rejected(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """The message says what to write instead."""
     emulator.state.add_flag(id="31", key="twin")
-    emulator.state.add_experiment(id="32", key="twin")
+    emulator.state.add("experiments", {"id": "32", "key": "twin"})
     manifest = Manifest(
         flags=[FlagSpec(key="child", project_id="1", dependencies=Dependencies(flags={"twin": ["on"]}))]
     )

@@ -205,8 +205,8 @@ async def test_parts_that_cannot_be_written(emulator: Emulator, client: AsyncExp
     """An incomplete segment or an empty condition is kept as it is, but not written."""
     empty = [{"type": "property", "prop": "p", "op": "is", "values": []}]
     complete = {"name": "s", "percentage": 5, "rolloutWeights": {}}
-    emulator.state.add_flag(key="a", targetSegments=[complete | {"conditions": empty}])
-    emulator.state.add_flag(key="b", targetSegments=[complete | {"conditions": [], "rolloutWeights": None}])
+    for key, segment in (("a", {"conditions": empty}), ("b", {"conditions": [], "rolloutWeights": None})):
+        emulator.state.add("flags", {"key": key, "targetSegments": [complete | segment]})
     exported = await client.export()
     assert not await client.plan(loads(dumps(exported)))
     text = """\
