@@ -50,6 +50,7 @@ def test_web_experiments_are_not_edited(web: Emulator, amp_exp: RunCommand, argu
     """No command offers to edit one: the error says why, and nothing else is changed either."""
     if arguments[0] == "enable":
         web.state.stored_flag("experiments", "1003").document["enabled"] = False
+        web.state.stored_flag("experiments", "1002").document["deployments"] = [web.state.add_deployment()["id"]]
     result = amp_exp("experiments", *arguments)
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert "experiment 1003 (hero) is a web experiment, which the API cannot edit" in result.err
