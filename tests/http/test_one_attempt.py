@@ -183,12 +183,11 @@ async def test_a_release_of_aiohttp_without_the_attribute(
     assert server.received == []
 
 
+@pytest.mark.parametrize("both_paths", ["connector"], indirect=True)
 async def test_the_connector_does_not_need_the_attribute(
-    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, both_paths: str
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Requests over the connector work without it. Where other code turns up that needs the session, they end."""
-    if both_paths == "session":
-        pytest.skip("about the connector")
     remove_attribute(monkeypatch)
     async with client_of(server) as client:
         assert await client.flags.list() == []
