@@ -292,6 +292,13 @@ def test_an_invalid_limit_or_policy(cls: Any, name: str, values: list[Any]) -> N
             cls(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["rate_limit", "retry", "session", "ssl", "timeout"])
+def test_a_url_in_the_place_of_another_option(name: str) -> None:
+    """A URL may contain a password, so the error does not show it."""
+    error = configuration_error(**{name: "redis://:secret-password@host"})
+    assert ("got a URL" in error, "secret-password" in error) == (True, False)
+
+
 def test_another_event_loop_than_that_of_asyncio() -> None:
     """An async client names asyncio and the blocking client, as under trio."""
     call = AsyncExperimentClient(KEY).flags.get("1")

@@ -94,4 +94,6 @@ def optional_list_of(cls: type, expected: str) -> Callable[[object, attrs.Attrib
 
 
 def _reject(field: attrs.Attribute[Any], expected: str, value: object) -> NoReturn:
-    raise ConfigurationError(argument=field.name, rule=f"must be {expected}", got=format_value(value))
+    # A URL may contain a password.
+    got = "a URL" if isinstance(value, str) and "://" in value else format_value(value)
+    raise ConfigurationError(argument=field.name, rule=f"must be {expected}", got=got)
