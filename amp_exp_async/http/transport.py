@@ -92,6 +92,8 @@ class RetryState:
         in_flight: whether an attempt was sent whose outcome is not known yet.
         received: whether the service may have received an attempt.
         requested_wait: the wait that the last response asked for.
+        early_reads: the number of attempts that came too early to see an object that was just created. They are not
+            failures, so the retry policy does not count them.
     """
 
     request: Request
@@ -102,6 +104,7 @@ class RetryState:
     in_flight: bool = False
     received: bool = False
     requested_wait: RequestedWait = NO_WAIT
+    early_reads: int = 0
 
     @property
     def name(self) -> str:
@@ -235,10 +238,12 @@ class Transport:
         attempt_result, policy = result.attempt_result, self.options.retry
         state.in_flight = attempt_result.ambiguous
         asked, daily = state.requested_wait.seconds, state.requested_wait.daily
-        wait = (asked or 0.0) + policy.wait(number, random.random())  # noqa: S311 - jitter is no secret
         may_lag = self._may_lag(state, attempt_result)
-        if may_lag:
-            wait = READ_INTERVAL
+        state.early_reads += may_lag
+        failures = number - state.early_reads
+        wait = READ_INTERVAL
+        if not may_lag:
+            wait = (asked or 0.0) + policy.wait(failures, random.random())  # noqa: S311 - jitter is no secret
         if attempt_result.status == _TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
             self.session.rate_limited += 1
@@ -246,7 +251,7 @@ class Transport:
         decision = decide(
             attempt_result,
             state.request.idempotency,
-            attempts_left=number < policy.max_attempts,
+            attempts_left=failures < policy.max_attempts,
             ambiguous_before=state.is_ambiguous_write,
             may_lag=may_lag,
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import amp_exp_async.cli.connection
+import amp_exp_async
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
@@ -23,7 +22,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         recorded.update(options)
         return ExperimentClient(*arguments, **options)
 
-    monkeypatch.setattr(amp_exp_async.cli.connection, "ExperimentClient", functools.partial(create))
+    monkeypatch.setattr(amp_exp_async, "ExperimentClient", create)
     return recorded
 
 

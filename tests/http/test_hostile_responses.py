@@ -277,7 +277,9 @@ async def test_a_server_that_speaks_first() -> None:
 
             async def create_slowly(*args: Any) -> Any:
                 protocol = await create(*args)
-                await asyncio.sleep(0.1)  # the words arrive before the request is sent
+                async with asyncio.timeout(60):
+                    while not protocol.should_close:  # until the words have arrived
+                        await asyncio.sleep(0.01)
                 return protocol
 
             connector._create_connection = create_slowly  # type: ignore[method-assign]

@@ -176,12 +176,12 @@ async def test_flags_that_are_created_while_the_list_is_read(
     client: AsyncExperimentClient, emulator: Emulator, expected: list[str]
 ) -> None:
     """Each flag is yielded once, item by item and page by page, although the pages overlap."""
-    for _ in range(2):
+    for number in range(2):
         keys: list[str] = []
         async for flag in client.flags.list(limit=3):
             keys.append(flag.key)
             if len(keys) in {1, 4, 5}:
-                emulator.state.add_flag(key=f"{flag.key}-new")
+                emulator.state.add_flag(key=f"{flag.key}-new{number}")
         assert [key for key in keys if "new" not in key] == expected
         assert len(set(keys)) == len(keys)
 

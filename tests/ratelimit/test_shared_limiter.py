@@ -217,18 +217,19 @@ def test_the_permits_of_a_collected_client_are_reclaimed() -> None:
 
 def test_which_clients_share_a_limiter() -> None:
     """Async and blocking clients with the same key and host share one; others, and unlimited ones, do not."""
-    with ExperimentClient(KEY, base_url="https://service.example") as blocking:
-        shared = shared_limiter_of(create_client())
+    host = "https://clients.example"  # of no other test, whose limiter may not be collected yet
+    with ExperimentClient(KEY, base_url=host) as blocking:
+        shared = shared_limiter_of(create_client(base_url=host))
         assert shared_limiter_of(blocking) is shared
-        assert shared_limiter_of(create_client(rate_limit=RateLimit(per_second=10))) is shared
-        assert shared_limiter_of(create_client().with_options(timeout=1.0)) is shared
+        assert shared_limiter_of(create_client(base_url=host, rate_limit=RateLimit(per_second=10))) is shared
+        assert shared_limiter_of(create_client(base_url=host).with_options(timeout=1.0)) is shared
         for options in (
             {"api_key": "another-management-key"},
             {"base_url": "https://other.example"},
-            {"base_url": "https://service.example/proxy"},
+            {"base_url": f"{host}/proxy"},
             {"rate_limit": None},
         ):
-            assert shared_limiter_of(create_client(**options)) is not shared
+            assert shared_limiter_of(create_client(**{"base_url": host, **options})) is not shared
         assert shared.window.limit == RateLimit()
 
 

@@ -210,8 +210,7 @@ async def test_requests(file: str, client: AsyncExperimentClient, emulator: Emul
     method, path, call = REQUESTS[shape_of(file)]
     kind = "experiments" if "experiment" in file else "flags"
     emulator.state.add_deployment(id=DEPLOYMENT, projectId="654321", label="rest-api")
-    for add in (emulator.state.add_flag, emulator.state.add_experiment):
-        add(id=ID, key="present", projectId="654321", variants=[{"key": "on"}])
+    emulator.state.add(kind, {"id": ID, "key": "present", "projectId": "654321", "variants": [{"key": "on"}]})
 
     await call(client, kind, arguments(document))
 
