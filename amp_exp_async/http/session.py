@@ -81,7 +81,7 @@ class HttpSession:
         self.retries = 0
         self.rate_limited = 0
         self.refusals: RefusalStreak | None = None
-        self.recent_writes = RecentWrites(self._now)
+        self.recent_writes = RecentWrites(time.monotonic)
         self._session: aiohttp.ClientSession | None = None
         self._sender: RequestSender | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -91,9 +91,6 @@ class HttpSession:
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer()
         self.on_close: set[Callable[[], None]] = set()
-
-    def _now(self) -> float:
-        return self.time()  # of the event loop, once the session is open
 
     @property
     def usage(self) -> Usage:
@@ -138,6 +135,7 @@ class HttpSession:
             ) from None
         if self._session is None:
             self._session, self._loop, self.time = self._open_session(loop), loop, loop.time
+            self.recent_writes = RecentWrites(loop.time)
             # Created inside a loop, a semaphore of anyio takes a third of the time.
             self.concurrency = Semaphore(self._options.max_concurrency)
         elif self._loop is not loop:

@@ -278,7 +278,7 @@ async def test_a_server_that_speaks_first() -> None:
             async def create_slowly(*args: Any) -> Any:
                 protocol = await create(*args)
                 async with asyncio.timeout(60):
-                    while not protocol.should_close:  # until the words have arrived
+                    while not protocol.should_close:  # noqa: ASYNC110 - until the words have arrived: nothing signals it
                         await asyncio.sleep(0.01)
                 return protocol
 
