@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -26,10 +27,15 @@ class LazyCommand(TyperCommand):
 
     def load(self) -> Any:
         """Import the module, and return the command itself."""
-        parent = typer.Typer()
-        parent.add_typer(getattr(import_module(f".{self.module}", __package__), self._app))
-        return typer.main.get_group(parent).commands[str(self.name)]
+        return _load(str(self.name), self.module, self._app)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Return the context of the command itself, from which it is run or completed."""
         return self.load().make_context(*arguments, **options)
+
+
+@cache  # building a command takes a tenth of a second
+def _load(name: str, module: str, app: str) -> Any:
+    parent = typer.Typer()
+    parent.add_typer(getattr(import_module(f".{module}", __package__), app))
+    return typer.main.get_group(parent).commands[name]

@@ -21,6 +21,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator with flag `1001` and its variant `on`; retries do not wait."""
     with Emulator(group_types=["org"]) as emulator:
         emulator.state.add_flag(key="new-checkout")
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # of the machine: each command would read it
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         without_backoff = functools.partial(ExperimentClient, retry=RetryPolicy(backoff_base=0.0))
