@@ -185,7 +185,7 @@ async def test_closing_during_a_write(
         while len(emulator.requests) < len(faults):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.02)
-    await client.aclose()
+    await client.aclose(shutdown_timeout=0.1)
     with pytest.raises(error, match="the client was closed while the") as caught:
         await asyncio.wait_for(writing, TIMEOUT)
     if isinstance(caught.value, errors.OutcomeUnknownError):

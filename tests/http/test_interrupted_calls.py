@@ -205,7 +205,7 @@ async def test_closing_a_client_with_calls_in_flight() -> None:
         client = client_of(running.port, "http")
         calls = [asyncio.ensure_future(call(client)) for call in CALLS.values()]
         await asyncio.sleep(0.1)
-        await client.aclose()
+        await client.aclose(shutdown_timeout=0.1)
         errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(error).__mro__.index(AmpExpError) > 0 for error in errors] == [True] * len(CALLS)
     assert [leaks(error, *SECRETS) for error in errors if isinstance(error, BaseException)] == [[]] * len(CALLS)

@@ -22,7 +22,7 @@ AREA = "Hostile server"
 
 _BLOCK = b" " * 65_536
 _MAX_MEMORY = 24 * BODY_BOUND
-_MAX_STEP = 0.5
+_MAX_STEP = 5.0
 """Seconds of CPU time that the event loop may be blocked for."""
 
 
