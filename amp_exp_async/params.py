@@ -186,7 +186,7 @@ def validate_create(validators: Mapping[str, Validator], values: Mapping[str, An
     keys = [variant.key for variant in valid.get("variants", ())]
     for key in valid.get("rollout_weights", {}):
         if key not in keys:
-            rule = f"must name variants of this creation ({', '.join(keys) or 'there are none'})"
+            rule = f"must name variants of this creation ({', '.join(keys) or 'it has no variants'})"
             validation.reject("rollout_weights", rule, key)
     return valid
 

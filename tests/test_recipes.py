@@ -86,7 +86,7 @@ def test_find(recipe: RunRecipe) -> None:
 
 
 def test_emails(recipe: RunRecipe, account: Emulator, tmp_path: Path) -> None:
-    """Addresses are added to the segment; those that exist in another case are not."""
+    """Addresses are added to the segment, unless they exist in another case."""
     (tmp_path / "pilots.csv").write_text("name,email\nAnn,Ann@example.com\nBo,bo@example.com\nNobody,\n")
     assert "2 addresses" in recipe("emails_to_pilot_segment.py", "new-checkout", "pilots.csv")
     [segment] = account.state.flag("10")["targetSegments"]

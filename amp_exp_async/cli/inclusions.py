@@ -250,7 +250,7 @@ def list_included(
     """Return the IDs that a variant includes.
 
     Raises:
-        InvalidInputError: If there is no such variant. The message names those that exist.
+        InvalidInputError: If the variant does not exist. The message names the existing ones.
     """
     resource = kind.resource(ctx.client)
     try:

@@ -34,7 +34,7 @@ class _Recent(Generic[T]):
             del self._entries[oldest]
 
     def get(self, path: str, now: float) -> T | None:
-        """Return the value of a path, or None if there is none of the last seconds."""
+        """Return the value of a path, or None if no value was stored in the last seconds."""
         time, value = self._entries.get(path, (0.0, None))
         return value if now - time < LAG else None
 

@@ -243,7 +243,7 @@ class Transport:
         failures = number - state.early_reads
         wait = READ_INTERVAL
         if not may_lag:
-            wait = (asked or 0.0) + policy.wait(failures, random.random())  # noqa: S311 - jitter is no secret
+            wait = (asked or 0.0) + policy.wait(failures, random.random())  # noqa: S311 - jitter is not a secret
         if attempt_result.status == _TOO_MANY_REQUESTS:
             # One 429 pauses every request of this key, for as long as the service asks.
             self.session.rate_limited += 1

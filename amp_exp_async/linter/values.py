@@ -27,7 +27,7 @@ def doubts(condition: Condition) -> Iterator[tuple[str, str]]:
     if condition.prop and ":" not in condition.prop and condition.prop not in _BUILT_IN:
         yield (
             "prop",
-            f"{format_value(condition.prop)} is no built-in property, so no user has it: {_advice(condition.prop)}",
+            f"{format_value(condition.prop)} is not a built-in property, so no user has it: {_advice(condition.prop)}",
         )
     if condition.op and condition.op not in validation.OPERATORS:
         yield (

@@ -42,14 +42,14 @@ _CONVERSIONS: dict[Any, tuple[type, Callable[[Any], Any]]] = {
 
 
 def _json_of(levels: int) -> Any:
-    """Return the type of JSON values with at most so many levels of arrays and objects."""
+    """Return the type of JSON values with at most `levels` levels of arrays and objects."""
     kind: Any = str | int | float | bool | None
     for _ in range(levels):
         kind = str | int | float | bool | None | list[kind] | dict[str, kind]
     return kind
 
 
-# Its size doubles with each level. A response that a decoder accepts is not nested too deeply.
+# Each level makes the type twice as large. A response that a decoder accepts is not nested too deeply.
 _SHALLOW_JSON = _json_of(4)
 
 

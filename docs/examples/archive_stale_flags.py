@@ -1,4 +1,4 @@
-"""Archive flags that nobody has changed for half a year and that are at 0 or 100 %.
+"""Archive flags that are at 0 or 100 % and have not changed for half a year.
 
 Run it as `python archive_stale_flags.py PROJECT`.
 """

@@ -43,7 +43,7 @@ def test_list(amp_exp: RunCommand, pilot: str) -> None:
 def test_add_values(
     *, account: Emulator, amp_exp: RunCommand, pilot: str, tmp_path: Path, content: str, options: list[str] | None
 ) -> None:
-    """The values of lines, or of a column of CSV, are added; those that exist in another case are skipped."""
+    """The values of lines, or of a column of CSV, are added; a value that exists in another case is skipped."""
     file = tmp_path / "emails.csv"
     file.write_text(content)
     command = ("segments", "add-values", "price", "Pilot", "gp:email", "--file", file)

@@ -217,7 +217,7 @@ def test_empty_file(account: Emulator, users: RunCommand) -> None:
     """A file without IDs is rejected, because a replacement would remove all users."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     for action in ("add", "remove", "replace"):
-        result = users(action, "# nobody\n", "--yes")
+        result = users(action, "# no users\n", "--yes")
         assert (result.status, "--allow-empty" in result.err) == (2, True)
         assert result.err.startswith("standard input: contains no IDs.")
     assert account.requests == []

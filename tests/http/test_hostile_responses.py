@@ -1,4 +1,4 @@
-"""Responses that are too large, that nobody asked for, or that come at the wrong time."""
+"""Responses that are too large, that were not requested, or that come at the wrong time."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ async def test_too_large_headers(fields: list[tuple[str, str]]) -> None:
     assert len(server.requests) == 3
 
 
-async def test_a_response_that_nobody_asked_for() -> None:
+async def test_a_response_that_was_not_requested() -> None:
     """It is not taken for the answer to the next request."""
     strays = 0
 

@@ -175,7 +175,7 @@ NOT_PERSISTENT = {
 
 @pytest.mark.parametrize("name", [*PERSISTENT, *NOT_PERSISTENT])
 def test_when_refusals_are_persistent(name: str) -> None:
-    """Attempts must be refused one after another throughout half a minute. Time in which nothing is sent is no sign."""
+    """Attempts must be refused one after another for half a minute. Time in which nothing is sent does not count."""
     refusals = {**PERSISTENT, **NOT_PERSISTENT}[name]
     assert streak_of(*refusals).is_persistent is (name in PERSISTENT)
 

@@ -95,7 +95,7 @@ def test_ambiguous_results() -> None:
 )
 @example(attempt=1025, fraction=1.0, base=0.25, cap=20.0)
 def test_the_bounds_of_a_wait(attempt: int, fraction: float, base: float, cap: float) -> None:
-    """A wait is at least 0 and at most the cap, and its bound at most doubles from attempt to attempt."""
+    """A wait is from 0 to the cap, and its bound grows at most by a factor of two per attempt."""
     policy = RetryPolicy(max_attempts=5000, backoff_base=base, backoff_cap=cap)
 
     assert 0.0 <= policy.wait(attempt, fraction) <= policy.wait(attempt, 1.0) <= cap

@@ -61,7 +61,7 @@ def test_an_unusable_retry_after(header: str) -> None:
 
 
 def test_full_jitter() -> None:
-    """The n-th wait is drawn from 0 to its bound, which doubles up to the cap."""
+    """The n-th wait is drawn from 0 to its bound, which grows by a factor of two up to the cap."""
     policy = RetryPolicy(max_attempts=5, backoff_base=1.0, backoff_cap=3.0)
     waits: list[list[float]] = [[], [], [], []]
     for _ in range(40):

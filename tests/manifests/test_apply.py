@@ -161,7 +161,7 @@ def test_the_quick_look_for_unchanged_fields_changes_no_plan(before: Manifest, a
 
 @given(before=manifests(), after=manifests(), fault=st.sampled_from(FAULTS), seed=st.integers(0, 99))
 def test_failed_run_continues_from_its_journal(before: Manifest, after: Manifest, fault: Fault, seed: int) -> None:
-    """Its own writes are no drift, and no flag is enabled before everything else is done."""
+    """Its own writes are not drift, and no flag is enabled before everything else is done."""
 
     async def journey(journal: Path) -> None:
         async with account(PROJECTS, retry=RetryPolicy(max_attempts=1), seed=seed) as (emulator, client):
@@ -509,7 +509,7 @@ async def test_creation_and_completion_by_others_are_drift(emulator: Emulator, c
 async def test_journal_continues_where_it_ended(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
-    """Writes of the same plan are no drift, writes of others are."""
+    """Writes of the same plan are not drift, writes of others are."""
     plan = await client.plan(MANIFEST)
     emulator.inject(Fault.status(400), method="PATCH", path="/flags/*")
     journal = tmp_path / "apply.jsonl"

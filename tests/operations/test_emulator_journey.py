@@ -147,7 +147,7 @@ async def test_users(resource: Any, id: str, emulator: Emulator, kind: Kind) -> 
     assert emulator.state.users(kind, id, "on") == ["a", "b", "c", "ü@x.org"]
     await run(resource.users.remove_at(id, "on", 1))
     assert emulator.state.users(kind, id, "on") == ["a", "c", "ü@x.org"]
-    await run(resource.users.remove(id, "on", {"a", "nobody"}))
+    await run(resource.users.remove(id, "on", {"a", "unknown"}))
     assert await run(resource.users.list(id, "on")) == ["c", "ü@x.org"]
     await run(resource.users.remove_all(id, "on"))
     assert await run(resource.users.list(id, "on")) == emulator.state.users(kind, id, "on") == []

@@ -310,7 +310,7 @@ def _chunks() -> Iterator[Scenario]:
         "cut off in a chunk": ("wrong", chunk(BODY)[:10]),
         "cut off in a size": ("wrong", b"2"),
         "more data after the end": ("either", CHUNKS + b"more"),
-        "trailers that are no headers": ("either", chunk(BODY) + b"0\r\n\x00\x01\x02\r\n\r\n"),
+        "trailers that are not headers": ("either", chunk(BODY) + b"0\r\n\x00\x01\x02\r\n\r\n"),
     }
     for name, (outcome, body) in bodies.items():
         yield Scenario(f"chunks: {name}", outcome, sends(chunked(body)))

@@ -63,7 +63,7 @@ def measure(loop: asyncio.AbstractEventLoop | None = None) -> Footprint:
 
 
 def check_flat(before: Footprint, after: Footprint, figures: Figures, connections: int = 0) -> None:
-    """Assert that a process uses as much as before; so many idle connections may have come or gone."""
+    """Assert that a process uses as much as before, give or take `connections` idle connections."""
     assert after.tasks <= before.tasks
     assert after.descriptors <= before.descriptors + connections
     assert after.threads <= before.threads

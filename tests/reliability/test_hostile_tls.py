@@ -154,7 +154,7 @@ async def test_a_secure_connection_that_is_lost(
 
 
 async def test_a_secure_server_without_tls_on_the_clients_side(make_client: ClientFactory) -> None:
-    """The alert that it sends is no response."""
+    """The alert that the server sends is not a response."""
     retry = RetryPolicy(max_attempts=1)
     with RawServer(sends(GOOD), server_context("localhost.pem")) as server:
         client = await make_client(f"http://127.0.0.1:{server.port}", retry=retry)

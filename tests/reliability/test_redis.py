@@ -141,7 +141,7 @@ async def load_by_processes(setup: Setup, stop: asyncio.Event) -> int:
 
 
 async def wait_for_rate(setup: Setup, since: float, rate: float) -> None:
-    """Wait until the service has accepted so many requests in one second."""
+    """Wait until the service has accepted `rate` requests in one second."""
     async with asyncio.timeout(3 * TIMEOUT):  # twenty processes start slowly on a busy machine
         while True:
             report = await asyncio.to_thread(setup.service.report, setup.key)

@@ -192,7 +192,7 @@ REDIS: dict[str, Script] = {
     "closes": _close,
     "is silent": _redis_says(b""),
     "rejects the password": _redis_says(b"-WRONGPASS invalid username-password pair\r\n" * 9),
-    "is no Redis": _redis_says(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    "is not Redis": _redis_says(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
     "sends other types": _redis_says(b"+OK\r\n" * 3 + b"*8\r\n" + b"$1\r\nx\r\n" * 8),
 }
 

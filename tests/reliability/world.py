@@ -67,8 +67,8 @@ def _account() -> dict[str, Any]:
         {**project, "id": ARCHIVED, "name": "old prices", "_deleted": True},
     ]
     account["holdouts"] = [
-        {**project, "id": OBJECT, "name": "nobody", **_TIMES},
-        {**project, "id": ARCHIVED, "name": "nobody else", "deleted": True, **_TIMES},
+        {**project, "id": OBJECT, "name": "no prices", **_TIMES},
+        {**project, "id": ARCHIVED, "name": "no old prices", "deleted": True, **_TIMES},
     ]
     return account
 

@@ -474,7 +474,7 @@ async def test_dry_runs_of_decisions(client: AsyncExperimentClient, emulator: Em
 
 
 async def test_arguments_of_another_type(client: AsyncExperimentClient, emulator: Emulator, id: str) -> None:
-    """A change that is no function, and a plan that is no plan, are rejected before anything is sent."""
+    """A change that is not a function, and a plan that is not a `Plan`, are rejected before anything is sent."""
     other: Any = 5
     with pytest.raises(InvalidInputError, match=r"^change: must be a function .*, got 5\. Nothing was sent\.$"):
         await client.flags.guarded_edit(id, other)

@@ -34,7 +34,7 @@ from amp_exp_async import (
 from amp_exp_async.emulator import Emulator, Fault
 from tests.sync.timeouts import client_of, loop_threads, tasks, within
 
-KEY = "management-key-nobody-may-see"
+KEY = "management-key-never-shown"
 
 
 def methods(resource: type) -> set[str]:

@@ -69,7 +69,7 @@ class _Float64(float):
 
 
 class _Int64:
-    """An integer that is no int, as numpy.int64 is."""
+    """An integer that is not an int, as numpy.int64 is."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -79,7 +79,7 @@ class _Int64:
 
 
 class _Float32:
-    """A real number that is no float, as numpy.float32 is."""
+    """A real number that is not a float, as numpy.float32 is."""
 
     def __float__(self) -> float:
         return 20.0

@@ -103,7 +103,7 @@ def test_a_client_reports_its_last_refresh(idle: float, *, acknowledged: bool) -
 
 
 def test_a_lease_that_has_expired_is_not_reported() -> None:
-    """After a pause, a client has the permits in use only, although nobody has told it that it has no others."""
+    """After a pause, a client has the permits in use only, although Redis has not told it that the others are lost."""
 
     async def scenario(limiter: RedisRateLimiter, store: RecordingStore) -> None:
         for _ in range(10):  # more refreshes than requests, so that none is made without need

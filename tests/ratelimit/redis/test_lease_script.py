@@ -93,7 +93,7 @@ async def test_an_epoch_starts_with_the_data(redis: Redis) -> None:
     "lost", [(LEASES, ACCOUNT), (LEASES,), (ACCOUNT,)], ids=["both keys", "the leases", "the account"]
 )
 async def test_an_epoch_starts_when_data_are_lost(lost: tuple[str, ...], script: Script, redis: Redis) -> None:
-    """A client whose lease is not there any more shows that those of others are lost too."""
+    """A client whose lease no longer exists shows that those of others are lost too."""
     assert (await script.refresh("a", wants=40)).capacity == 40
     redis.delete(*lost)
     script.now += 0.1
