@@ -326,8 +326,8 @@ async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callab
     stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
-    # On Windows, loops have no signal handlers; Ctrl-C cancels this task instead, with the same cleanup.
-    with contextlib.suppress(NotImplementedError):
+    # On Windows, Ctrl-C cancels this task instead, with the same cleanup.
+    with contextlib.suppress(NotImplementedError):  # loops on Windows have no signal handlers
         for number in signals:
             loop.add_signal_handler(number, stop_requested.set)
     try:
@@ -341,7 +341,7 @@ async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callab
                 if state_file is not None:
                     emulator.save(state_file)
     finally:
-        with contextlib.suppress(NotImplementedError):  # Windows, as above
+        with contextlib.suppress(NotImplementedError):  # on Windows, none was added
             for number in signals:
                 loop.remove_signal_handler(number)
 

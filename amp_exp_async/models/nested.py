@@ -15,7 +15,7 @@ class Unbuilt:
 
     def build(self) -> Any:
         """Return the model."""
-        raise NotImplementedError
+        raise NotImplementedError  # structs implement it, and their metaclass excludes that of abstract classes
 
 
 class NestedField:
