@@ -67,6 +67,16 @@ CREATE: Final[Mapping[Kind, Fields]] = {
 }
 REQUIRED: Final = ("projectId", "key")
 
+EXPERIMENT: Final[Fields] = {
+    "experimentType": nullable(string),
+    "stickyBucketing": nullable(boolean),
+    "startDate": nullable(date),
+    "endDate": nullable(date),
+    "exposureEvent": nullable(EXPOSURE_EVENT),
+    "decision": nullable(one_of("rollout", "rollback", "continue-running")),
+    "decisionReason": nullable(string),
+    "rolledOutVariant": nullable(string),
+}
 _EDIT_FLAG: Final[Fields] = {
     "name": nullable(string),
     "description": nullable(string),
@@ -82,17 +92,7 @@ _EDIT_FLAG: Final[Fields] = {
 }
 EDIT: Final[Mapping[Kind, Fields]] = {
     "flags": _EDIT_FLAG,
-    "experiments": {
-        **_EDIT_FLAG,
-        "experimentType": nullable(string),
-        "stickyBucketing": nullable(boolean),
-        "startDate": nullable(date),
-        "endDate": nullable(date),
-        "exposureEvent": nullable(EXPOSURE_EVENT),
-        "decision": nullable(one_of("rollout", "rollback", "continue-running")),
-        "decisionReason": nullable(string),
-        "rolledOutVariant": nullable(string),
-    },
+    "experiments": {**_EDIT_FLAG, **EXPERIMENT},
 }
 EDIT_VARIANT: Final[Fields] = {
     "key": key,

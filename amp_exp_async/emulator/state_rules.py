@@ -22,7 +22,7 @@ from amp_exp_async.emulator.documents import (
     new_flag,
     new_group,
 )
-from amp_exp_async.emulator.flag_fields import EXPOSURE_EVENT
+from amp_exp_async.emulator.flag_fields import EXPERIMENT
 from amp_exp_async.emulator.validation import (
     Fields,
     FieldValidator,
@@ -106,18 +106,7 @@ _FLAG: Final[Fields] = {
 }
 _FLAGS: Final[Mapping[Kind, Fields]] = {
     "flags": _FLAG,
-    "experiments": {
-        **_FLAG,
-        "state": nullable(string),
-        "experimentType": nullable(string),
-        "stickyBucketing": nullable(boolean),
-        "startDate": nullable(date),
-        "endDate": nullable(date),
-        "exposureEvent": nullable(EXPOSURE_EVENT),
-        "decision": nullable(one_of("rollout", "rollback", "continue-running")),
-        "decisionReason": nullable(string),
-        "rolledOutVariant": nullable(string),
-    },
+    "experiments": {**_FLAG, **EXPERIMENT, "state": nullable(string)},
 }
 _DEPLOYMENT: Final[Fields] = {
     "id": _id,
