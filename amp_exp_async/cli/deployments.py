@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -12,10 +12,10 @@ import typer
 import amp_exp_async
 
 from .context import CommandContext, command
-from .edits import PendingEdit, apply_edits, require_editable
+from .edits import PendingEdit, apply_edits, field_edit, require_editable
 from .options import DryRun, IncludeArchived, ProjectFilter, Yes
 from .output import format_cell, format_value, printable, to_json
-from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, FlagKind, TargetOptions, locate
+from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, TargetOptions, locate
 
 _OUTPUT_NAMES = {"label": "label", "archive": "archived"}
 _LABEL = re.compile(r"[A-Za-z0-9_-]+")
@@ -146,7 +146,7 @@ def _add(
     assigned = list(found.deployments or ())
     missing = [id for id in dict.fromkeys(ids) if id not in assigned]
     resource = kind.resource(ctx.client).deployments
-    edit = _assignment(kind, found, [*assigned, *missing], lambda: resource.add(found.id, missing))
+    edit = field_edit((kind, found), _assignment(found, [*assigned, *missing]), lambda: resource.add(found.id, missing))
     apply_edits(ctx, [edit], dry_run=dry_run)
 
 
@@ -169,17 +169,12 @@ def _remove(
     id = _find_id(ctx.client, deployment, found.project_id or None)
     left = [other for other in found.deployments or () if other != id]
     resource = kind.resource(ctx.client).deployments
-    edit = _assignment(kind, found, left, lambda: resource.remove(found.id, id))
+    edit = field_edit((kind, found), _assignment(found, left), lambda: resource.remove(found.id, id))
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this deployment?", yes=yes)
 
 
-def _assignment(
-    kind: FlagKind, flag: amp_exp_async.FlagConfig, deployments: list[str], apply: Callable[[], object]
-) -> PendingEdit:
-    change = amp_exp_async.FieldChange("deployments", list(flag.deployments or ()), deployments)
-    changes = {} if change.before == change.after else {"deployments": change}
-    identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "project_id": flag.project_id or None}
-    return PendingEdit(kind.label(flag), identity, changes, apply)
+def _assignment(flag: amp_exp_async.FlagConfig, deployments: list[str]) -> list[amp_exp_async.FieldChange]:
+    return [amp_exp_async.FieldChange("deployments", list(flag.deployments or ()), deployments)]
 
 
 def _find_id(client: amp_exp_async.ExperimentClient, name: str, project_id: str | None) -> str:

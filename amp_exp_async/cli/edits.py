@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
@@ -16,7 +16,7 @@ import amp_exp_async
 
 from .context import CommandContext
 from .options import OptionGroup
-from .output import format_value, to_json
+from .output import format_value, printable, to_json
 from .targets import FlagKind, FlagTarget
 
 EditStatus: TypeAlias = Literal["planned", "unchanged", "changed", "failed", "unknown"]
@@ -227,11 +227,39 @@ def flag_edit(
         require_editable(ctx, kind, before, changes)
     return PendingEdit(
         kind.label(before),
-        {"kind": kind.name, "id": before.id, "key": before.key, "project_id": before.project_id or None},
+        _identity(kind, before),
         rename_fields(changes),
         apply or (lambda: resource.guarded_edit(before.id, lambda _: copy, base=before)),
         unchanged,
     )
+
+
+def field_edit(
+    located: tuple[FlagKind, amp_exp_async.FlagConfig],
+    changes: Iterable[amp_exp_async.FieldChange],
+    apply: Callable[[], object],
+    *,
+    variant: str | None = None,
+) -> PendingEdit:
+    """Return the edit of fields of a flag or experiment, or of one of its variants, by a request of its own.
+
+    Args:
+        located: the flag or experiment, and its kind.
+        changes: the fields; those with the same value before and after are omitted.
+        apply: makes the edit.
+        variant: the variant's key; None to edit the flag or experiment.
+    """
+    kind, flag = located
+    name, identity = kind.label(flag), _identity(kind, flag)
+    if variant is not None:
+        name, identity = f"{name}, variant {printable(variant)}", {**identity, "variant": variant}
+    return PendingEdit(
+        name, identity, {change.field: change for change in changes if change.before != change.after}, apply
+    )
+
+
+def _identity(kind: FlagKind, flag: amp_exp_async.FlagConfig) -> dict[str, Any]:
+    return {"kind": kind.name, "id": flag.id, "key": flag.key, "project_id": flag.project_id or None}
 
 
 def require_editable(

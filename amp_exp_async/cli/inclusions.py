@@ -15,7 +15,7 @@ from rich.console import Console
 import amp_exp_async
 
 from .context import CommandContext, command
-from .edits import PendingEdit, apply_edits, require_editable
+from .edits import apply_edits, field_edit, require_editable
 from .errors import Exit, describe_error
 from .exit_codes import ExitCode
 from .inputs import UserIds, email_warning, read_ids
@@ -380,7 +380,7 @@ def _remove_at(
         )
     resource = kind.resource(ctx.client).users
     change = amp_exp_async.FieldChange("users", included, [*included[:index], *included[index + 1 :]])
-    edit = _removal((kind, found), variant, change, lambda: resource.remove_at(found.id, variant, index))
+    edit = field_edit((kind, found), [change], lambda: resource.remove_at(found.id, variant, index), variant=variant)
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this user?", yes=yes)
 
 
@@ -402,20 +402,8 @@ def _remove_all(
     included = list_included(ctx, "users", kind, found, variant)
     resource = kind.resource(ctx.client).users
     change = amp_exp_async.FieldChange("users", included, [])
-    edit = _removal((kind, found), variant, change, lambda: resource.remove_all(found.id, variant))
+    edit = field_edit((kind, found), [change], lambda: resource.remove_all(found.id, variant), variant=variant)
     apply_edits(ctx, [edit], dry_run=dry_run, question=f"Remove all {len(included)} users?", yes=yes)
-
-
-def _removal(
-    located: tuple[FlagKind, amp_exp_async.FlagConfig],
-    variant: str,
-    change: amp_exp_async.FieldChange,
-    apply: Callable[[], object],
-) -> PendingEdit:
-    kind, flag = located
-    identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "variant": variant}
-    changes = {} if change.before == change.after else {change.field: change}
-    return PendingEdit(f"{kind.label(flag)}, variant {printable(variant)}", identity, changes, apply)
 
 
 def confirm_preview(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -11,7 +11,7 @@ import typer
 import amp_exp_async
 
 from .context import CommandContext, command
-from .edits import OptionalText, PendingEdit, apply_edits, require_editable
+from .edits import OptionalText, apply_edits, field_edit, require_editable
 from .options import DryRun, OptionGroup, Yes
 from .output import format_cell, format_fields, format_value, printable, to_json
 from .targets import AnyTarget, FlagKind, TargetOptions, locate
@@ -87,7 +87,12 @@ def _create(
     require_editable(ctx, kind, found, ())
     changes = _changes({}, {"key": variant, **fields.values})
     resource = kind.resource(ctx.client).variants
-    edit = _pending((kind, found), variant, changes, lambda: resource.create(found.id, key=variant, **fields.values))
+    edit = field_edit(
+        (kind, found),
+        changes.values(),
+        lambda: resource.create(found.id, key=variant, **fields.values),
+        variant=variant,
+    )
     apply_edits(ctx, [edit], dry_run=dry_run)
 
 
@@ -114,7 +119,9 @@ def _edit(
     changes = _changes(to_json(_find(ctx, kind, found, variant)), values)
     resource = kind.resource(ctx.client).variants
     changed: dict[str, Any] = {name: values[name] for name in changes}
-    edit = _pending((kind, found), variant, changes, lambda: resource.edit(found.id, variant, **changed))
+    edit = field_edit(
+        (kind, found), changes.values(), lambda: resource.edit(found.id, variant, **changed), variant=variant
+    )
     apply_edits(ctx, [edit], dry_run=dry_run)
 
 
@@ -136,8 +143,8 @@ def _remove(
     require_editable(ctx, kind, found, ())
     before = to_json(_find(ctx, kind, found, variant))
     resource = kind.resource(ctx.client).variants
-    changes = {name: amp_exp_async.FieldChange(name, value, amp_exp_async.UNSET) for name, value in before.items()}
-    edit = _pending((kind, found), variant, changes, lambda: resource.remove(found.id, variant))
+    changes = [amp_exp_async.FieldChange(name, value, amp_exp_async.UNSET) for name, value in before.items()]
+    edit = field_edit((kind, found), changes, lambda: resource.remove(found.id, variant), variant=variant)
     apply_edits(ctx, [edit], dry_run=dry_run, question="Remove this variant?", yes=yes)
 
 
@@ -154,17 +161,6 @@ def _find(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig, k
 def _changes(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, amp_exp_async.FieldChange]:
     pairs = {name: (before.get(name, amp_exp_async.UNSET), value) for name, value in values.items()}
     return {name: amp_exp_async.FieldChange(name, *pair) for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _pending(
-    located: tuple[FlagKind, amp_exp_async.FlagConfig],
-    key: str,
-    changes: Mapping[str, amp_exp_async.FieldChange],
-    apply: Callable[[], object],
-) -> PendingEdit:
-    kind, flag = located
-    identity = {"kind": kind.name, "id": flag.id, "key": flag.key, "variant": key}
-    return PendingEdit(f"{kind.label(flag)}, variant {printable(key)}", identity, changes, apply)
 
 
 def _parse_payload(text: str) -> Any:
