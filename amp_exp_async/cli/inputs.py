@@ -177,9 +177,8 @@ def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
     Raises:
         InvalidInputError: If the file cannot be read, or holds no IDs.
     """
-    name = "standard input" if str(file) == STDIN else str(file)
-    stripped = ((number, line.strip()) for number, line in enumerate(_read_lines(file, name), 1))
-    lines = {number: line for number, line in stripped if line and not line.startswith("#")}
+    name = _display_name(file)
+    lines = dict(_content(_read_lines(file, name)))
     if not lines and not allow_empty:
         raise amp_exp_async.InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
     return UserIds(name, lines)
@@ -197,11 +196,9 @@ def read_values(file: Path, column: str | None) -> list[str]:
     Raises:
         InvalidInputError: If the file cannot be read, has no such column, or holds no values.
     """
-    name = "standard input" if str(file) == STDIN else str(file)
+    name = _display_name(file)
     lines = _read_lines(file, name)
-    values = (
-        (line.strip() for line in lines if not line.startswith("#")) if column is None else _column(lines, name, column)
-    )
+    values = (value for _, value in _content(lines)) if column is None else _column(lines, name, column)
     distinct = list(dict.fromkeys(value for value in values if value))
     if not distinct:
         raise amp_exp_async.InvalidInputError(f"{name}: contains no values. Nothing was sent.")
@@ -244,6 +241,17 @@ def _broken_rule(id: str) -> str:
     except amp_exp_async.InvalidInputError as error:
         return error.rule
     return ""
+
+
+def _display_name(file: Path) -> str:
+    return "standard input" if str(file) == STDIN else str(file)
+
+
+def _content(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the number and the stripped text of each line that is neither blank nor a comment."""
+    for number, line in enumerate(lines, 1):
+        if (text := line.strip()) and not text.startswith("#"):
+            yield number, text
 
 
 def _read_lines(file: Path, name: str) -> io.StringIO:

@@ -38,6 +38,7 @@ def test_list(amp_exp: RunCommand, pilot: str) -> None:
         ("id,email\n1,ann@example.com\n2, bo@example.com \n3,\n", ["--column", "email"]),
         ('"email";"x"\n', None),
         ("# pilots\nann@example.com\n\nbo@example.com\nbo@example.com\n", []),
+        ("ann@example.com\n  # of the crew\nbo@example.com\n", []),
     ],
 )
 def test_add_values(
