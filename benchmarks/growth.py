@@ -23,7 +23,7 @@ from .serving import serve
 def growth(size: Size) -> Iterator[Figure]:
     """Measure the exponent of the cost from 1,000 flags to 100,000: 1 is proportional, 2 is quadratic."""
     counts = size.pick([10, 20], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
-    costs = [_measure_all(count, repeats=min(5, 1 + 10_000 // count)) for count in counts]
+    costs = [_measure_all(count, repeats=size.pick(1, 3, min(5, 1 + 10_000 // count))) for count in counts]
     for work in costs[0]:
         seconds = [cost[work] for cost in costs]
         slope, _ = linear_regression([math.log(count) for count in counts], [math.log(second) for second in seconds])
