@@ -1,14 +1,18 @@
-"""docs/cli.md names commands and options that exist, and every command."""
+"""docs/cli.md names commands and options that exist, and every command; its examples run."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from amp_exp_async.cli.app import app
+from amp_exp_async.cli.documented_objects import add_documented_objects
+from amp_exp_async.emulator import Emulator
 from tests.cli.commands import COMMANDS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -19,15 +23,53 @@ LINES = {
 GROUPS = {"flags": ("flags", "experiments"), "experiments": ("flags", "experiments"), "deployments": ("deployments",)}
 
 
-def test_examples() -> None:
-    """Every command and option in an example exists."""
-    failures = {}
+# They change the machine, or serve until they are stopped.
+NOT_RUN = ("--install-completion", "emulator")
+
+
+def examples_to_run() -> list[list[str]]:
+    """Return the commands of the code blocks in their order, without those of pipelines."""
+    text = "\n".join(re.findall(r"```(?:bash|console)\n(.*?)```", PAGE, re.DOTALL))
+    lines = re.findall(r"^(?:\$ |id=\$\()?(amp-exp [^|>\n]+?)(?:\)| > .*)?$", text, re.MULTILINE)
+    return [words for line in lines if not set(NOT_RUN) & set(words := shlex.split(line, comments=True))]
+
+
+def test_examples_exist() -> None:
+    """Every command and option in an example that is not run exists."""
+    failures, is_run = {}, examples_to_run()
     for line in sorted(LINES):
-        result = CliRunner().invoke(app, [*shlex.split(line, comments=True)[1:], "--help"])
-        if "--install-completion" not in line and (result.exit_code or result.stderr):
+        words = shlex.split(line, comments=True)
+        if words in is_run or "--install-completion" in words:
+            continue
+        result = CliRunner().invoke(app, [*words[1:], "--help"])
+        if result.exit_code or result.stderr:
             failures[line] = result.stderr
     assert len(LINES) > 20
     assert failures == {}
+
+
+def test_examples_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each example of the page succeeds, one after the other, on the account that `emulator --demo` serves."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    (tmp_path / "ids.txt").write_text("user-1\nuser-2\n")
+    (tmp_path / "emails.csv").write_text("name,email\nAnn,ann@example.com\n")
+    failures = []
+    with Emulator() as emulator:
+        add_documented_objects(emulator.state)
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
+        for words in examples_to_run():
+            if "flags/" in words and not Path("flags").exists():
+                Path("flags").mkdir()
+                shutil.copy("flags.yaml", "flags")
+            result = CliRunner().invoke(app, words[1:])
+            if "Pass --yes" in result.stderr:
+                result = CliRunner().invoke(app, [*words[1:], "--yes"])
+            if result.exit_code:
+                failures.append(f"{shlex.join(words)}: {result.output} {result.exception}")
+    assert len(examples_to_run()) > 50
+    assert failures == []
 
 
 def test_every_command_has_an_example() -> None:

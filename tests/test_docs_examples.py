@@ -14,6 +14,7 @@ import pytest
 import amp_exp_async
 import amp_exp_async.emulator
 from amp_exp_async import AsyncExperimentClient
+from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator
 
 ROOT = Path(__file__).parent.parent
@@ -42,14 +43,10 @@ def run(code: str) -> dict[str, Any]:
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    """An emulator with the objects that the examples name, found through the environment."""
+    """An emulator with the objects of `amp-exp emulator --demo` that the examples name, found by the environment."""
     monkeypatch.chdir(tmp_path)
     with Emulator(strictness="live") as emulator:
-        emulator.state.add_deployment(projectId="123456", label="web")
-        emulator.state.add_flag(projectId="123456", key="old-checkout", tags=["checkout"])
-        emulator.state.add_experiment(
-            id="7890", variants=[{"key": "control"}, {"key": "treatment"}], endDate="2026-01-01"
-        )
+        add_documented_objects(emulator.state)
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         yield emulator
@@ -58,15 +55,14 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
 def test_readme_async(account: Emulator, tmp_path: Path) -> None:
     """The async example tags every flag of the project and keeps a journal."""
     run(example("README.md", "asyncio.run"))
-    assert [flag["tags"] for flag in account.state.flags] == [["reviewed"]]
+    assert [flag["tags"] for flag in account.state.flags] == [["reviewed"]] * 3
     assert (tmp_path / "review.jsonl").exists()
 
 
 def test_readme_blocking(account: Emulator) -> None:
     """The blocking example adds users and prints the flag's history."""
-    flag = account.state.add_flag(projectId="123456", key="new-checkout", variants=[{"key": "on"}])
     run(example("README.md", "client.history"))
-    assert account.state.users("flags", flag["id"], "on") == ["user-1", "user-2"]
+    assert account.state.users("flags", "1001", "on") == ["user-1", "user-2"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
@@ -79,7 +75,7 @@ def test_a_users_own_test(page: str) -> None:
 def test_quickstart_create(account: Emulator) -> None:
     """The first example creates a flag, enables it, and includes users."""
     run(example("docs/quickstart.md", "asyncio.run"))
-    (flag,) = [flag for flag in account.state.flags if flag["key"] == "new-checkout"]
+    (flag,) = [flag for flag in account.state.flags if flag["key"] == "dark-mode"]
     assert (flag["enabled"], flag["rolloutPercentage"]) == (True, 10)
     assert account.state.users("flags", flag["id"], "on") == ["user-1", "user-2"]
 
@@ -87,12 +83,11 @@ def test_quickstart_create(account: Emulator) -> None:
 def test_quickstart_blocking(account: Emulator) -> None:
     """The blocking example edits a variant."""
     run(example("docs/quickstart.md", "client.experiments.variants.edit"))
-    assert {"key": "treatment", "payload": {"price": 9}} in account.state.experiment("7890")["variants"]
+    assert {"key": "treatment", "payload": {"price": 9}} in account.state.experiment("2001")["variants"]
 
 
 def test_quickstart_bulk(account: Emulator, tmp_path: Path) -> None:
     """The bulk example edits every flag, adds a user to the flag named by key, and keeps a journal."""
-    account.state.add_flag(projectId="123456", key="new-checkout", variants=[{"key": "on"}])
     run(example("docs/quickstart.md", "client.bulk(operations"))
     flags = {flag["key"]: flag for flag in account.state.flags}
     assert {key: flag["tags"] for key, flag in flags.items()} == {key: ["reviewed"] for key in flags}
@@ -102,13 +97,11 @@ def test_quickstart_bulk(account: Emulator, tmp_path: Path) -> None:
 
 def test_quickstart_guarded_edits(account: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
     """The example adds addresses to the pilot segment, adds a tag, sets the rollout, and prints the history."""
-    condition = {"type": "property", "prop": "gp:email", "op": "is", "values": ["Ann@example.com"]}
-    pilot = {"name": "Pilot", "conditions": [condition], "percentage": 10, "rolloutWeights": {"on": 1}}
-    flag = account.state.add_flag(projectId="123456", key="pilot-checkout", tags=["old"], targetSegments=[pilot])
     run(example("docs/quickstart.md", "guarded_edit("))
-    after = account.state.flag(flag["id"])
-    assert after["targetSegments"][0]["conditions"][0]["values"] == ["Ann@example.com", "bo@example.com"]
-    assert (after["tags"], after["rolloutPercentage"]) == (["old", "reviewed"], 20)
+    after = account.state.flag("1003")
+    values = after["targetSegments"][0]["conditions"][0]["values"]
+    assert values == ["kim@example.com", "ann@example.com", "bo@example.com"]
+    assert (after["tags"], after["rolloutPercentage"]) == (["reviewed"], 20)
     printed = capsys.readouterr().out
     assert "bo@example.com" in printed
     assert "reviewed" in printed.splitlines()[-1]
@@ -131,7 +124,7 @@ def test_reference_null(account: Emulator) -> None:
             await run(body)["example"](client)
 
     asyncio.run(call())
-    experiment = account.state.experiment("7890")
+    experiment = account.state.experiment("2001")
     assert (experiment["endDate"], experiment["description"]) == (None, "…")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_text
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,8 @@ from rich.console import Console
 from amp_exp_async.emulator import Emulator, StateError, serve
 
 from .demo import DemoSummary, run_demo
+from .demo_account import make_account
+from .documented_objects import PROJECT, add_documented_objects
 from .errors import describe_os_error
 from .exit_codes import ExitCode
 from .output import make_reporter
@@ -53,6 +56,7 @@ def _show_summary(summary: DemoSummary) -> None:
 
 @app.command()
 def emulator(
+    *,
     port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     state: Annotated[Path | None, typer.Option(help="JSON file: loaded if it exists, saved at exit.")] = None,
@@ -63,15 +67,27 @@ def emulator(
         Literal["live", "documented"],
         typer.Option(help="Refuse what the live service was seen to refuse, or only what the API reference says."),
     ] = "live",
+    demo: Annotated[
+        bool,
+        typer.Option(
+            "--demo", help=f"Serve the account of the demo, and project {PROJECT} of the documentation's examples."
+        ),
+    ] = False,
 ) -> None:
-    """Serve an emulator of the API until Ctrl-C."""
+    """Serve an emulator of the API until Ctrl-C.
+
+    Example: amp-exp emulator --demo
+    """
     try:
+        saved = state if state is not None and state.exists() else None
         emulator = Emulator(
-            state if state is not None and state.exists() else None, host=host, port=port, strictness=strictness
+            make_account() if demo and saved is None else saved, host=host, port=port, strictness=strictness
         )
+        if demo and saved is None:
+            add_documented_objects(emulator.state)
         if latency is not None:
             _set_latency(emulator, latency)
-        asyncio.run(serve(emulator, state_file=state, on_ready=_show_address))
+        asyncio.run(serve(emulator, state_file=state, on_ready=partial(_show_address, is_demo=demo)))
     except (StateError, OSError) as error:
         reason = str(error)
         if isinstance(error, OSError):
@@ -93,8 +109,13 @@ def _set_latency(emulator: Emulator, text: str) -> None:
         ) from None
 
 
-def _show_address(emulator: Emulator) -> None:
-    typer.echo(f"Emulator running at {emulator.base_url}. In another terminal, run:\n")
+def _show_address(emulator: Emulator, *, is_demo: bool) -> None:
+    """Print what a client needs. No punctuation follows a value, so that each can be copied."""
+    typer.echo(f"Emulator running at {emulator.base_url}")
+    typer.echo("In another terminal, run:\n")
     typer.echo(f"  export AMPLITUDE_EXPERIMENT_BASE_URL={emulator.base_url}")
-    typer.echo(f"  export AMPLITUDE_MANAGEMENT_API_KEY={emulator.api_key}\n")
-    typer.echo("Press Ctrl-C to stop.")
+    typer.echo(f"  export AMPLITUDE_MANAGEMENT_API_KEY={emulator.api_key}")
+    if is_demo:
+        typer.echo(f"\nThe examples of the documentation use project {PROJECT}:\n")
+        typer.echo(f"  amp-exp flags list --project-id {PROJECT}")
+    typer.echo("\nPress Ctrl-C to stop.")

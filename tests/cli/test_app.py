@@ -23,6 +23,7 @@ import amp_exp_async.cli
 from amp_exp_async import ExperimentClient
 from amp_exp_async.cli import demo
 from amp_exp_async.cli.app import app
+from amp_exp_async.cli.demo_account import FLAG_COUNT
 from amp_exp_async.emulator import Emulator
 from tests.cli.terminal import AMP_EXP
 from tests.polling import TIMEOUT
@@ -114,16 +115,20 @@ def test_emulator_keeps_its_state_in_the_file(tmp_path: Path, ending: signal.Sig
 
 
 def test_emulator_prints_what_to_export() -> None:
-    """The output contains the two variables that point a client at the emulator."""
-    with emulator_process() as (process, url):
+    """The lines of the output can be copied: with what they export, the command that they show lists the flags."""
+    with emulator_process("--demo") as (process, url):
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert f"export AMPLITUDE_EXPERIMENT_BASE_URL={url}" in "".join(lines)
-        assert "export AMPLITUDE_MANAGEMENT_API_KEY=emulator-management-key" in "".join(lines)
-        authorized = {"Authorization": "Bearer emulator-management-key"}
-        request = urllib.request.Request(url + "/api/1/flags", headers=authorized)
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as reply:
-            assert json.load(reply) == {"flags": []}
+        lines = [process.stdout.readline().strip() for _ in range(8)]
+        exports = dict(line.removeprefix("export ").split("=") for line in lines if line.startswith("export "))
+        assert exports == {
+            "AMPLITUDE_EXPERIMENT_BASE_URL": url,
+            "AMPLITUDE_MANAGEMENT_API_KEY": "emulator-management-key",
+        }
+        (command,) = [line.split() for line in lines if line.startswith("amp-exp")]
+        result = CliRunner().invoke(app, command[1:], env=exports)
+        assert "new-checkout" in result.stdout
+        with ExperimentClient(exports["AMPLITUDE_MANAGEMENT_API_KEY"], base_url=url) as client:
+            assert len(list(client.flags.list(include_archived=True))) == FLAG_COUNT + 3
 
 
 @pytest.mark.parametrize("latency", ["0.04", "0.04-0.05"])
