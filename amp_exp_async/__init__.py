@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Problem,
         RateLimitError,
         ServerError,
+        TooManyRemovalsError,
         UnexpectedResponseError,
     )
     from .http import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
@@ -156,6 +157,7 @@ else:
                 "Problem",
                 "RateLimitError",
                 "ServerError",
+                "TooManyRemovalsError",
                 "UnexpectedResponseError",
             ),
             "http": ("Attempt", "RateLimit", "RedisRateLimit", "RetryPolicy", "Usage"),
@@ -306,6 +308,7 @@ __all__ = [
     "Segment",
     "SegmentEditParams",
     "ServerError",
+    "TooManyRemovalsError",
     "UnexpectedResponseError",
     "Unset",
     "UnsetType",

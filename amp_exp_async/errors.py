@@ -21,6 +21,7 @@
     ├── UnexpectedResponseError      a response that differs from the API reference
     ├── OutcomeUnknownError          a write that may or may not have been applied
     ├── EditConflictError            the object changed since it was read
+    ├── TooManyRemovalsError         a replacement that would remove more IDs than allowed
     └── BulkError                    operations of a bulk run that are not done
 """
 
@@ -355,6 +356,22 @@ class EditConflictError(AmpExpError):
         self.ours = ours
         self.theirs = theirs
         self.written = written
+
+
+class TooManyRemovalsError(AmpExpError):
+    """A replacement would remove more IDs from a variant than `max_removals` allows. Nothing was written.
+
+    Attributes:
+        removals: how many IDs would be removed.
+        included: how many IDs the variant includes.
+        max_removals: the bound: a count, or a share of the included IDs.
+    """
+
+    def __init__(self, message: str, *, removals: int = 0, included: int = 0, max_removals: float = 0) -> None:
+        super().__init__(message)
+        self.removals = removals
+        self.included = included
+        self.max_removals = max_removals
 
 
 class BulkError(AmpExpError):

@@ -30,6 +30,7 @@ from amp_exp_async import (
     Problem,
     RateLimitError,
     ServerError,
+    TooManyRemovalsError,
     UnexpectedResponseError,
 )
 
@@ -41,6 +42,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     ConfigurationError: {},
     ClientClosedError: {},
     EditConflictError: {"field": "tags", "base": ["a"], "ours": ["b"], "theirs": amp_exp_async.UNSET, "written": True},
+    TooManyRemovalsError: {"removals": 9, "included": 10, "max_removals": 0.2},
     InvalidInputError: {"argument": "users[1]", "rule": "must not be empty"},
     InvalidManifestError: {"problems": [Problem("flags.yaml", 3, "flags[0].key", "is missing")]},
     APIConnectionError: {**_REQUEST, "sent": True},

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from amp_exp_async import APIConnectionError
+from amp_exp_async import APIConnectionError, BulkError
 from amp_exp_async.emulator import Emulator
 from tests.cli.commands import COMMANDS
 
@@ -97,10 +97,10 @@ def test_nightly_allow_list(recipe: RunRecipe, account: Emulator, tmp_path: Path
     """The list is replaced; a truncated file is not applied."""
     file = tmp_path / "devices.txt"
     file.write_text("\n".join([*(f"device-{number}" for number in range(9)), "new"]))
-    assert recipe("nightly_allow_list.py", "new-checkout", file) == "1 devices added, 1 removed.\n"
+    assert recipe("nightly_allow_list.py", "new-checkout", file) == "2 devices added or removed.\n"
     assert sorted(account.state.users("flags", "10", "on")) == sorted(file.read_text().split())
     file.write_text("device-1\n")
-    with pytest.raises(SystemExit, match="9 of 10 devices would be removed"):
+    with pytest.raises(BulkError, match="9 of the 10 users of variant on would be removed"):
         recipe("nightly_allow_list.py", "new-checkout", file)
 
 

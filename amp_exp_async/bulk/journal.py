@@ -52,7 +52,7 @@ _JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 def digest(operation: Operation) -> int:
     """Return a 64-bit digest that identifies the operation."""
-    text = serialization.dumps(operation.as_json(), orjson.OPT_SORT_KEYS)
+    text = serialization.dumps(operation.digest_fields(), orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, Unpack
@@ -10,6 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
+from amp_exp_async.errors import NOTHING_WRITTEN, TooManyRemovalsError
 from amp_exp_async.models import UNSET, Maybe, UnsetType
 from amp_exp_async.params import (
     EXPERIMENT_CREATE_PARAMS,
@@ -25,6 +27,9 @@ from amp_exp_async.params import (
 from amp_exp_async.validation import Validator
 
 KindName: TypeAlias = Literal["flags", "experiments"]
+
+_GUARDS = ("max_removals", "allow_empty")
+_ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996, and allows 29
 
 _kind_name = validation.one_of("flags", "experiments")
 
@@ -106,6 +111,14 @@ def _all_cohorts(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(validation.existing_id_set("cohorts", value))
 
 
+def _max_removals(value: float | None) -> float | None:
+    return None if value is None else validation.max_removals("max_removals", value)
+
+
+def _allow_empty(value: bool) -> bool:
+    return validation.boolean("allow_empty", value)
+
+
 def _deployments(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(validation.ids("deployments", value))
 
@@ -132,6 +145,10 @@ class Operation(ABC):
     @abstractmethod
     def target(self) -> str:
         """The flag, experiment or variant that the operation changes, as in `flags/123/variants/on`."""
+
+    def digest_fields(self) -> dict[str, Any]:
+        """Return what identifies the operation in a journal: all that it consists of."""
+        return self.as_json()
 
     def as_json(self) -> dict[str, Any]:
         """Return the operation as plain JSON, without the arguments that were omitted."""
@@ -238,6 +255,7 @@ class InclusionOperation(VariantOperation):
 
         Raises:
             InvalidInputError: If an ID to add breaks a rule for new IDs, or the variant would include too many users.
+            TooManyRemovalsError: If a replacement would remove more IDs than its `max_removals` allows.
         """
         current, ids = set(included), set(self.ids)
         for index, id in enumerate(self.ids if self.action == "replace" else ()):
@@ -245,6 +263,7 @@ class InclusionOperation(VariantOperation):
                 validation.listed_id(f"{self.member}[{index}]", id)
         to_add = [] if self.action == "remove" else [id for id in self.ids if id not in current]
         to_remove = [] if self.action == "add" else [id for id in included if (id in ids) == (self.action == "remove")]
+        self.check_removals(len(to_remove), len(included))
         additions = _split("add", to_add, validation.MAX_ADDED)
         removals = _split("remove", to_remove, validation.MAX_REMOVED)
         if self.member != "users" or not to_add or len(current) + len(to_add) <= validation.MAX_ADDED:
@@ -256,6 +275,69 @@ class InclusionOperation(VariantOperation):
                 "would be added",
             )
         return removals + additions
+
+    def check_removals(self, removals: int, included: int) -> None:
+        """Reject removals beyond a bound of the operation.
+
+        Args:
+            removals: how many IDs would be removed.
+            included: how many IDs the variant includes.
+        """
+
+
+@frozen
+class Replacement(InclusionOperation):
+    """A replacement of all IDs that a variant includes, with guards against a truncated or wrong input.
+
+    The guards are not part of what a journal knows the operation by: a rerun may relax them.
+
+    Attributes:
+        kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
+        variant: the variant's key.
+        max_removals: the most IDs that may be removed: a number such as 50, or a share of the included IDs such as 0.2;
+            None for no bound. Beyond it, the operation fails with `TooManyRemovalsError` before it writes anything.
+        allow_empty: whether the new list may be empty, which removes all IDs.
+    """
+
+    action = "replace"
+
+    max_removals: float | None = field(default=None, converter=_max_removals, kw_only=True)
+    allow_empty: bool = field(default=False, converter=_allow_empty, kw_only=True)
+
+    def validate(self) -> None:
+        """Reject an empty list without permission: a failed query leaves one, too."""
+        if not self.ids and not self.allow_empty:
+            validation.reject(
+                self.member,
+                "is empty, which would remove all of the variant",
+                code_advice="If that is intended, pass allow_empty=True.",
+            )
+
+    def check_removals(self, removals: int, included: int) -> None:
+        """Reject removals beyond `max_removals`."""
+        bound = self.max_removals
+        if bound is None:
+            return
+        most = bound if isinstance(bound, int) else math.floor(bound * included + _ROUNDING)
+        if removals > most:
+            share = "" if isinstance(bound, int) else f" ({bound:.4g} of them)"
+            raise TooManyRemovalsError(
+                f"{removals} of the {included} {self.member} of variant {self.variant} would be removed, and "
+                f"max_removals allows {most}{share}. {NOTHING_WRITTEN} Check the IDs, or raise max_removals.",
+                removals=removals,
+                included=included,
+                max_removals=bound,
+            )
+
+    def digest_fields(self) -> dict[str, Any]:
+        """Return what identifies the operation in a journal: all but the guards."""
+        fields = self.as_json()
+        return {name: value for name, value in fields.items() if name not in _GUARDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the operation as plain JSON, without the guards that are not used."""
+        values = super().as_json()
+        return {name: value for name, value in values.items() if name not in _GUARDS or value not in (None, False)}
 
 
 @frozen
@@ -292,7 +374,7 @@ class RemoveUsers(InclusionOperation):
 
 
 @frozen
-class ReplaceUsers(InclusionOperation):
+class ReplaceUsers(Replacement):
     """The replacement of the users and devices that a variant includes. Only the difference is sent.
 
     The rules for new IDs hold for those that are not included yet.
@@ -300,11 +382,13 @@ class ReplaceUsers(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        users: user or device IDs, at most 2,000; duplicates are dropped. An empty list removes all.
+        users: user or device IDs, at most 2,000; duplicates are dropped.
+        max_removals: the most IDs that may be removed: a number such as 50, or a share of the included IDs such as 0.2;
+            None for no bound. Beyond it, the operation fails with `TooManyRemovalsError` before it writes anything.
+        allow_empty: whether the list may be empty, which removes all.
     """
 
     member = "users"
-    action = "replace"
 
     users: tuple[str, ...] = field(default=(), converter=_all_users)
 
@@ -352,7 +436,7 @@ class RemoveCohorts(InclusionOperation):
 
 
 @frozen
-class ReplaceCohorts(InclusionOperation):
+class ReplaceCohorts(Replacement):
     """The replacement of the cohorts that a variant includes. Only the difference is sent.
 
     The rules for new IDs hold for those that are not included yet.
@@ -360,11 +444,11 @@ class ReplaceCohorts(InclusionOperation):
     Attributes:
         kind, id, key, project_id: the flag or experiment, as in `FlagOperation`.
         variant: the variant's key.
-        cohorts: cohort IDs; duplicates are dropped. An empty list removes all.
+        cohorts: cohort IDs; duplicates are dropped.
+        max_removals, allow_empty: as in `ReplaceUsers`.
     """
 
     member = "cohorts"
-    action = "replace"
 
     cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts)
 

@@ -79,6 +79,8 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
         case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
             return f"{error.args[0]} {_advice(error)}"
+        case amp_exp_async.TooManyRemovalsError():
+            return str(error).replace("max_removals", "--max-removals")
         case OSError():
             path = f"{error.filename}: " if error.filename else ""
             return f"{path}{describe_os_error(error)}."

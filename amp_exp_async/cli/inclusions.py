@@ -129,6 +129,8 @@ class InclusionChange:
         ids: the IDs.
         ctx: the command's context.
         result: the result so far.
+        max_removals: the removals that need no extra consent: a number, or a share of the included IDs.
+        allow_empty: whether a replacement may remove all IDs.
         included: the number of IDs that are included.
     """
 
@@ -139,8 +141,16 @@ class InclusionChange:
     ids: UserIds
     ctx: CommandContext
     result: InclusionResult
+    max_removals: float = 1.0
+    allow_empty: bool = False
     included: int = 0
     _requests: list[amp_exp_async.InclusionRequest] = field(factory=_no_requests)
+
+    @property
+    def allowed_removals(self) -> int:
+        """The number of removals that need no extra consent."""
+        limit = self.max_removals
+        return limit if isinstance(limit, int) else int(limit * self.included + 1e-9)
 
     def preview(self) -> bool:
         """Read the current IDs, count the changes, and return whether there are any.
@@ -208,14 +218,19 @@ class InclusionChange:
         if not self.ids and self.action != "replace":
             return None
         make = _operation_class(self.member, self.action)
-        return make(**self.targets[0].operation_args, variant=self.variant, **{self.member: self.ids})
+        guards = {"allow_empty": self.allow_empty} if self.action == "replace" else {}
+        return make(**self.targets[0].operation_args, variant=self.variant, **{self.member: self.ids}, **guards)
 
     def _start(self, client: amp_exp_async.ExperimentClient, journal: Path | None) -> amp_exp_async.BulkRun:
         kind = FLAGS if self.result.kind == "flags" else EXPERIMENTS
         resource = kind.resource(client)
         inclusions = resource.users if self.member == "users" else resource.cohorts
-        streams = {"add": inclusions.add_many, "remove": inclusions.remove_many, "replace": inclusions.replace}
-        return streams[self.action](self.result.id or "", self.variant, self.ids, journal=journal)
+        target = (self.result.id or "", self.variant, self.ids)
+        if self.action == "replace":
+            # The list is read again: what was shown or consented to bounds what is removed.
+            bound = max(self.allowed_removals, self.result.to_remove)
+            return inclusions.replace(*target, max_removals=bound, allow_empty=self.allow_empty, journal=journal)
+        return (inclusions.add_many if self.action == "add" else inclusions.remove_many)(*target, journal=journal)
 
     def _set_counts(self, end: RunEnd, changed: Sequence[str], *, is_done: bool) -> None:
         """Record what was done."""
@@ -262,20 +277,17 @@ def list_included(
         ) from error
 
 
-def _run(
-    ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool, journal: Path | None, max_removals: str
-) -> None:
+def _run(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool, journal: Path | None) -> None:
     ctx.result = result = change.result
     if ctx.json and not (yes or dry_run):
         raise amp_exp_async.InvalidInputError(
             "--json does not ask. Pass --yes to make the changes, or --dry-run to see them."
         )
-    limit = _parse_max_removals(max_removals)
     if change.member == "users" and (warning := email_warning(list(change.ids))):
         ctx.echo_err(warning)
     client = ctx.client
     try:
-        if confirm_preview(ctx, change, dry_run=dry_run, yes=yes, limit=limit):
+        if confirm_preview(ctx, change, dry_run=dry_run, yes=yes):
             console = Console(stderr=True)  # so that a closed stdout does not end the run
             reporter = make_reporter(console, silent=ctx.json or not console.is_terminal)
             ctx.uncertain = "It is unknown what was changed."
@@ -317,7 +329,7 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         ) -> None:
             ids = read_ids(file, allow_empty=allow_empty)
             change = make_change(ctx, action, options.targets(flag), variant, ids)
-            _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal, max_removals="100%")
+            _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)
 
     add_or_remove("add", f"Include the {noun} of a file in a variant.")
     add_or_remove("remove", f"Remove the {noun} of a file from a variant.")
@@ -343,18 +355,19 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
     ) -> None:
         ids = read_ids(file, allow_empty=allow_empty)
         change = make_change(ctx, "replace", options.targets(flag), variant, ids)
-        _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal, max_removals=max_removals)
+        change.max_removals, change.allow_empty = _parse_max_removals(max_removals), allow_empty
+        _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)
 
 
-def _parse_max_removals(text: str) -> tuple[float, bool]:
-    """Return a number of removals, and whether it is a percentage of the included IDs."""
+def _parse_max_removals(text: str) -> float:
+    """Return a number of removals as an int, or their share of the included IDs as a float."""
     number, percent = text.removesuffix("%"), text.endswith("%")
     if not number.isdigit() or (percent and int(number) > 100):
         raise amp_exp_async.InvalidInputError(
             f"--max-removals: must be a number such as 50, or a share such as 20%, got {format_value(text)}. "
             "Nothing was sent."
         )
-    return int(number), percent
+    return int(number) / 100 if percent else int(number)
 
 
 @command(users, "remove-at")
@@ -406,17 +419,14 @@ def _remove_all(
     apply_edits(ctx, [edit], dry_run=dry_run, question=f"Remove all {len(included)} users?", yes=yes)
 
 
-def confirm_preview(
-    ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool, limit: tuple[float, bool]
-) -> bool:
+def confirm_preview(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool) -> bool:
     """Show the change, ask for confirmation, and return whether to make it.
 
     Args:
         ctx: the command's context.
         change: the change.
         dry_run: whether to show it only.
-        yes: whether the user has confirmed it already, unless it removes more than the limit.
-        limit: the removals beyond which the user is asked in any case, and whether they are a percentage.
+        yes: whether the user has confirmed it already, unless it removes more than `max_removals`.
     """
     has_changes = change.preview()
     ctx.echo(str(change.result))
@@ -424,8 +434,8 @@ def confirm_preview(
         change.result.state = "planned" if has_changes else "unchanged"
         ctx.echo("Dry run: nothing was changed." if has_changes else "Nothing to change.")
         return False
-    removals, (number, is_share) = change.result.to_remove, limit
-    if removals > (change.included * number / 100 if is_share else number):
+    removals = change.result.to_remove
+    if removals > change.allowed_removals:
         fact = f"{removals} of {change.included} included IDs would be removed, more than --max-removals allows"
         if not ctx.is_interactive:
             raise amp_exp_async.InvalidInputError(

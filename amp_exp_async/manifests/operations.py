@@ -146,9 +146,9 @@ class _OperationBuilder:
         for path, value in self._take_values(_VARIANTS).items():
             key, _, field = path.rpartition(".")  # only a key may contain dots
             if field == "users":
-                inclusions.append(ReplaceUsers(**self._target, variant=key, users=value))
+                inclusions.append(ReplaceUsers(**self._target, variant=key, users=value, allow_empty=True))
             elif field == "cohorts":
-                inclusions.append(ReplaceCohorts(**self._target, variant=key, cohorts=value))
+                inclusions.append(ReplaceCohorts(**self._target, variant=key, cohorts=value, allow_empty=True))
             else:
                 edits.setdefault(key, {})[field] = value
         for key, weight in self._weights.items():

@@ -76,9 +76,10 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
         *,
         journal: JournalPath | None,
         on_error: lazy_bulk.OnError,
+        **guards: Any,
     ) -> lazy_bulk.AsyncBulkRun:
         """Return the run of an operation on IDs of any number."""
-        operations = _operations(make, (self._collection.name, id, variant), ids)
+        operations = _operations(make, (self._collection.name, id, variant), ids, guards)
         return lazy_bulk.AsyncBulkRun(
             self._transport, operations, resources=self._resources, journal=journal, on_error=on_error
         )
@@ -230,6 +231,8 @@ class AsyncUsers(_Inclusions):
         variant: str,
         users: Ids,
         *,
+        max_removals: float | None = None,
+        allow_empty: bool = False,
         journal: JournalPath | None = None,
         on_error: lazy_bulk.OnError = "continue",
     ) -> lazy_bulk.AsyncBulkRun:
@@ -238,7 +241,11 @@ class AsyncUsers(_Inclusions):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
-            users: at most 2,000 distinct user or device IDs. An empty list removes all.
+            users: at most 2,000 distinct user or device IDs.
+            max_removals: the most IDs that may be removed: a number such as 50, or a share of the included IDs such as
+                0.2; None for no bound. It is checked after the list was read: beyond it, nothing is written, and the
+                operation fails with `TooManyRemovalsError`.
+            allow_empty: whether there may be no IDs, which removes all. A failed query leaves an empty file, too.
             journal: a file to resume from; see `client.bulk`.
             on_error: see `client.bulk`.
 
@@ -246,10 +253,19 @@ class AsyncUsers(_Inclusions):
             A run of one `ReplaceUsers` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
-                read, by the operation.
+            InvalidInputError: If an argument breaks a rule, or there are no IDs without `allow_empty`. Nothing was
+                sent. New IDs are checked after the list was read, by the operation.
         """
-        return self._run(lazy_bulk.ReplaceUsers, id, variant, users, journal=journal, on_error=on_error)
+        return self._run(
+            lazy_bulk.ReplaceUsers,
+            id,
+            variant,
+            users,
+            journal=journal,
+            on_error=on_error,
+            max_removals=max_removals,
+            allow_empty=allow_empty,
+        )
 
 
 class AsyncCohorts(_Inclusions):
@@ -354,6 +370,8 @@ class AsyncCohorts(_Inclusions):
         variant: str,
         cohorts: Ids,
         *,
+        max_removals: float | None = None,
+        allow_empty: bool = False,
         journal: JournalPath | None = None,
         on_error: lazy_bulk.OnError = "continue",
     ) -> lazy_bulk.AsyncBulkRun:
@@ -362,7 +380,11 @@ class AsyncCohorts(_Inclusions):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
-            cohorts: cohort IDs. An empty list removes all.
+            cohorts: cohort IDs.
+            max_removals: the most IDs that may be removed: a number such as 50, or a share of the included IDs such as
+                0.2; None for no bound. It is checked after the list was read: beyond it, nothing is written, and the
+                operation fails with `TooManyRemovalsError`.
+            allow_empty: whether there may be no IDs, which removes all. A failed query leaves an empty file, too.
             journal: a file to resume from; see `client.bulk`.
             on_error: see `client.bulk`.
 
@@ -370,21 +392,31 @@ class AsyncCohorts(_Inclusions):
             A run of one `ReplaceCohorts` operation.
 
         Raises:
-            InvalidInputError: If an argument breaks a rule. Nothing was sent. New IDs are checked after the list was
-                read, by the operation.
+            InvalidInputError: If an argument breaks a rule, or there are no IDs without `allow_empty`. Nothing was
+                sent. New IDs are checked after the list was read, by the operation.
         """
-        return self._run(lazy_bulk.ReplaceCohorts, id, variant, cohorts, journal=journal, on_error=on_error)
+        return self._run(
+            lazy_bulk.ReplaceCohorts,
+            id,
+            variant,
+            cohorts,
+            journal=journal,
+            on_error=on_error,
+            max_removals=max_removals,
+            allow_empty=allow_empty,
+        )
 
 
 def _operations(
-    cls: type[lazy_bulk.InclusionOperation], target: tuple[str, str, str], ids: Ids
+    cls: type[lazy_bulk.InclusionOperation], target: tuple[str, str, str], ids: Ids, guards: Mapping[str, Any]
 ) -> lazy_bulk.Operations:
     """Return the operations on IDs of any number: removals in parts, other operations as one."""
-    make = cast("Callable[..., lazy_bulk.InclusionOperation]", cls)
+    make = cast("Callable[..., lazy_bulk.InclusionOperation]", partial(cls, **guards))
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     validate = validation.listed_id if cls.action == "add" else validation.existing_id
     values: Any = list(lazy_bulk.read_ids(ids, validate)) if lazy_bulk.is_file(ids) else ids
     if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
+        make(*target, ["id"])  # rejects the other arguments before the stream is read
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
         stream = cast("Iterable[str] | AsyncIterable[str]", values)

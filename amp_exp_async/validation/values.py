@@ -183,6 +183,15 @@ def percentage(argument: str, value: Any) -> float:
     return number(argument, value, 100)
 
 
+def max_removals(argument: str, value: Any) -> int | float:
+    """Require a number of IDs, or a share of the included IDs from 0.0 to 1.0."""
+    plain = _plain_number(value)
+    is_valid = plain is not None and plain >= 0 and (isinstance(plain, int) or plain <= 1)
+    if plain is None or not is_valid:
+        reject(argument, "must be a number of IDs such as 50, or a share from 0.0 to 1.0 such as 0.2", value)
+    return plain
+
+
 def holdout_percentage(argument: str, value: Any) -> int:
     """Require an integer from 1 to 99."""
     return integer(argument, value, 1, 99)

@@ -61,7 +61,7 @@ CASES: dict[str, tuple[Any, list[str], list[str], dict[tuple[str, ...], Any]]] =
         {},
     ),
     "replace users by none": (
-        lambda k, i: ReplaceUsers(k, i, "on", []),
+        lambda k, i: ReplaceUsers(k, i, "on", [], allow_empty=True),
         [f"GET {ON}/users", f"DELETE {ON}/bulk-delete-users"],
         ["u1", "u2", "u3"],
         {("on", "users"): ABSENT},

@@ -27,7 +27,8 @@ ACTIONS = ("add", "remove", "replace")
 
 
 def operation_of(member: str, action: str, ids: list[str]) -> Any:
-    return CLASSES[member][ACTIONS.index(action)]("flags", "1", "on", ids)
+    guards = {"allow_empty": True} if action == "replace" else {}
+    return CLASSES[member][ACTIONS.index(action)]("flags", "1", "on", ids, **guards)
 
 
 def span(first: int, end: int) -> list[str]:

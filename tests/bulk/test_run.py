@@ -307,7 +307,7 @@ async def test_streams(client: AsyncExperimentClient, emulator: Emulator, tmp_pa
         assert (await included.replace(id, "on", generated(ids[5:15]))).changed == 10
         assert (await included.replace(id, "on", ids[10:12])).changed == 8
         assert listed("flags", id, "on") == ids[10:12]
-        assert (await included.replace(id, "on", [])).changed == 2
+        assert (await included.replace(id, "on", [], allow_empty=True)).changed == 2
         assert listed("flags", id, "on") == []
     with pytest.raises(InvalidInputError, match="at most 2000"):
         client.flags.users.add_many(id, "on", ids)

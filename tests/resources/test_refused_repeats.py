@@ -153,7 +153,7 @@ async def test_editing_a_missing_variant(quick: AsyncExperimentClient, emulator:
     [
         (RemoveUsers("flags", "1", "on", ["u1", "u2"]), "There are no users for this key"),
         (RemoveCohorts("flags", "1", "on", ["c1", "c2"]), "There are no users for this key"),
-        (ReplaceCohorts("flags", "1", "on", []), "There are no users for this key"),
+        (ReplaceCohorts("flags", "1", "on", [], allow_empty=True), "There are no users for this key"),
         (RemoveAllUsers("flags", "1", "on"), "There are no users for this key"),
         (RemoveDeployment("flags", "1", "7"), "Flag or experiment not found"),
     ],
