@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,6 +22,9 @@ from tests.validation.call_sites import Call, Rejected
 # A busy machine must not fail an example.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# Commands of the tests, also those in other processes, must not find a configuration file of this machine.
+os.environ["AMP_EXP_CONFIG_FILE"] = os.devnull
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 

@@ -52,6 +52,9 @@ def test_examples_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each example of the page succeeds, one after the other, on the account that `emulator --demo` serves."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("AMP_EXP_CONFIG_FILE", "config.toml")
+    (profiles,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    Path("config.toml").write_text(profiles.partition("\n\n")[2])  # without default_profile
     (tmp_path / "ids.txt").write_text("user-1\nuser-2\n")
     (tmp_path / "emails.csv").write_text("name,email\nAnn,ann@example.com\n")
     failures = []

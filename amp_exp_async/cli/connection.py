@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-from attrs import frozen
+from attrs import asdict, frozen
 
 import amp_exp_async
 
 from .errors import describe_os_error
-from .options import KEY_VARIABLE, SECOND_KEY_VARIABLE
+from .options import DefaultProject
+from .profiles import ConfigFile, load_config
 
-# OpenSSL reads SSL_CERT_FILE by itself.
-_CA_VARIABLE = "REQUESTS_CA_BUNDLE"
+if TYPE_CHECKING:
+    from .settings import Setting, Settings
 
 
 @frozen(kw_only=True)
@@ -25,6 +25,7 @@ class Connection:
     """The options of a command that concern its connection; None for the default.
 
     Attributes:
+        profile: the name of a profile of the configuration file.
         api_key_file: the file that holds the key.
         region: `us` or `eu`, in any case.
         base_url: the service's URL instead of a region.
@@ -35,6 +36,7 @@ class Connection:
         deadline: seconds for one call with its retries.
     """
 
+    profile: str | None
     api_key_file: Path | None
     region: str | None
     base_url: str | None
@@ -46,14 +48,48 @@ class Connection:
 
     def options(self) -> Iterator[str]:
         """Yield the options of a command line for the same account."""
-        values = {"--api-key-file": self.api_key_file, "--region": self.region, "--base-url": self.base_url}
+        values = {
+            "--profile": self.profile,
+            "--api-key-file": self.api_key_file,
+            "--region": self.region,
+            "--base-url": self.base_url,
+        }
         for name, value in values.items():
             if value:
                 yield name
                 yield str(value)
 
+    @cached_property
+    def config(self) -> ConfigFile:
+        """The configuration file.
+
+        Raises:
+            ConfigurationError: If it has a mistake.
+        """
+        return load_config()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, from the options, the environment and the profile.
+
+        Raises:
+            ConfigurationError: If the configuration file has a mistake, or if settings exclude each other.
+        """
+        from .settings import resolve_settings  # noqa: PLC0415 - not needed for help and completion
+
+        return resolve_settings(asdict(self, recurse=False), self.config.select(self.profile)[0])
+
+    def default_project(self) -> DefaultProject | None:
+        """Return the project of the environment, or of the profile; None without one.
+
+        Raises:
+            ConfigurationError: If the configuration file has a mistake, or if settings exclude each other.
+        """
+        project = self.settings.values["project_id"]
+        return DefaultProject(project.value, project.source) if project.value else None
+
     def create_client(self, *, ask: bool) -> amp_exp_async.ExperimentClient:
-        """Return a client whose key comes from a file, the environment or a hidden prompt.
+        """Return a client with the settings.
 
         Args:
             ask: whether to ask for a missing key.
@@ -61,63 +97,37 @@ class Connection:
         Raises:
             ConfigurationError: If there is no key, or the configuration is invalid.
         """
-        if self.region is not None and self.base_url is not None:
-            raise amp_exp_async.ConfigurationError("--region and --base-url exclude each other. Pass one of them.")
-        seconds = {"timeout": self.timeout, "deadline": self.deadline}
-        settings: dict[str, Any] = {name: value for name, value in seconds.items() if value is not None}
+        from .keys import no_key_error, prompt_source  # noqa: PLC0415 - not needed for help and completion
+
+        settings = self.settings
+        source = settings.key or (prompt_source() if ask else None)
+        if source is None:
+            raise no_key_error()
+        times = {name: settings.value(name) for name in ("timeout", "deadline")}
+        region, proxy = settings.value("region"), settings.value("proxy")
+        options: dict[str, Any] = {name: value for name, value in times.items() if value is not None}
         return amp_exp_async.ExperimentClient(
-            _find_key(self.api_key_file, ask=ask),
-            region=None if self.region is None else self.region.lower(),
-            base_url=self.base_url,
-            allow_insecure_http=self.allow_insecure_http,
-            proxy=self.proxy,
-            trust_env=self.proxy is None,
-            ssl=_create_context(self.ca_bundle),
-            **settings,
+            source.read(),
+            region=None if region is None else region.lower(),
+            base_url=settings.value("base_url"),
+            allow_insecure_http=bool(settings.value("allow_insecure_http")),
+            proxy=proxy,
+            trust_env=proxy is None,
+            ssl=_create_context(settings.values["ca_bundle"]),
+            **options,
         )
 
 
-def _create_context(file: Path | None) -> ssl.SSLContext | bool:
+def _create_context(setting: Setting) -> ssl.SSLContext | bool:
     """Return a context that also trusts the certificates of a file; True for the certificates of the system."""
-    option, path = ("--ca-bundle", file) if file else (_CA_VARIABLE, os.environ.get(_CA_VARIABLE))
-    if not path:
-        return True
+    if not setting.value:
+        return True  # OpenSSL reads SSL_CERT_FILE by itself
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(path)
+        context.load_verify_locations(setting.value)
     except (OSError, ssl.SSLError) as error:
         reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else describe_os_error(error)
         raise amp_exp_async.ConfigurationError(
-            f"{option} {path}: cannot be used ({reason}). Pass a file in PEM format."
+            f"{setting.source} {setting.value}: cannot be used ({reason}). Pass a file in PEM format."
         ) from error
     return context
-
-
-def _find_key(file: Path | None, *, ask: bool) -> str | None:
-    """Return the key, or None if the client finds it in the environment."""
-    if file is not None:
-        return _read_key(file)
-    if os.environ.get(KEY_VARIABLE) or os.environ.get(SECOND_KEY_VARIABLE):
-        return None
-    if not ask:
-        raise amp_exp_async.ConfigurationError(
-            f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file. "
-            "Create a key in Amplitude under Experiment > Management API."
-        )
-    key: str = typer.prompt("Management API key (input is hidden)", hide_input=True, err=True)
-    return key
-
-
-def _read_key(file: Path) -> str:
-    try:
-        words = file.read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise amp_exp_async.ConfigurationError(
-            f"--api-key-file {file}: cannot be read ({describe_os_error(error)})."
-        ) from error
-    if len(words) != 1:
-        fact = "contains more than one word" if words else "is empty"
-        raise amp_exp_async.ConfigurationError(
-            f"--api-key-file {file}: file {fact}. It must contain the management API key only."
-        )
-    return words[0]

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import attrs
 import typer
@@ -24,6 +24,7 @@ from .connection import Connection
 from .errors import Exit, exit_for
 from .exit_codes import ExitCode
 from .options import (
+    PROJECT_VARIABLE,
     AllowInsecureHttp,
     BaseUrl,
     CaBundle,
@@ -32,6 +33,8 @@ from .options import (
     Json,
     KeyFile,
     OptionGroup,
+    ProfileName,
+    ProjectDefault,
     Proxy,
     Region,
     Timeout,
@@ -48,6 +51,7 @@ class CommandContext(OptionGroup):
         json: whether standard output is reserved for JSON.
         debug: whether errors come with their traceback.
         option_names: the options and arguments of the command by the names of its parameters.
+        connection: the options of the connection.
         result: what `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
             end.
         uncertain: what is unknown if the command is interrupted now; None if nothing is.
@@ -58,6 +62,7 @@ class CommandContext(OptionGroup):
         self,
         *,
         json: Json = False,
+        profile: ProfileName = None,
         api_key_file: KeyFile = None,
         region: Region = None,
         base_url: BaseUrl = None,
@@ -71,10 +76,11 @@ class CommandContext(OptionGroup):
         self.json = json
         self.debug = debug
         self.result: Any = None
-        self.option_names: Mapping[str, str] = {}
+        self.option_names: dict[str, str] = {}
         self.uncertain: str | None = None
         self.changed: list[str] = []
-        self._connection = Connection(
+        self.connection = Connection(
+            profile=profile,
             api_key_file=api_key_file,
             region=region,
             base_url=base_url,
@@ -94,7 +100,10 @@ class CommandContext(OptionGroup):
             ConfigurationError: If there is no key, or the configuration is invalid.
         """
         if self._client is None:
-            self._client = self._connection.create_client(ask=self.is_interactive)
+            if self.connection.profile:
+                for note in self.connection.settings.overridden:
+                    self.echo_err(note)
+            self._client = self.connection.create_client(ask=self.is_interactive)
         return self._client
 
     @property
@@ -107,13 +116,33 @@ class CommandContext(OptionGroup):
         """Whether the user can be asked."""
         return is_terminal() and not self.json
 
+    def default_project(self, parameter: str, *, is_required: bool) -> str | None:
+        """Return the project of the environment, or of the profile; None without one.
+
+        Args:
+            parameter: the name of the option's parameter.
+            is_required: whether there must be one.
+
+        Raises:
+            ConfigurationError: If the configuration file has a mistake.
+            InvalidInputError: If there must be one.
+        """
+        project = self.connection.default_project()
+        if project is not None:
+            self.option_names[parameter] = project.source
+        elif is_required:
+            raise amp_exp_async.InvalidInputError(
+                f"{self.option_names[parameter]} is missing. Pass it, or set {PROJECT_VARIABLE}. Nothing was sent."
+            )
+        return project
+
     def command_line(self, *arguments: str) -> str:
         """Return a command line for the same account.
 
         Args:
             arguments: the command and its options.
         """
-        return shlex.join(["amp-exp", *arguments, *self._connection.options()])
+        return shlex.join(["amp-exp", *arguments, *self.connection.options()])
 
     def echo(self, text: str) -> None:
         """Print to stdout, unless it is reserved for JSON."""
@@ -236,10 +265,17 @@ class CommandContext(OptionGroup):
     def _failed(self, error: Exception) -> Exit:
         if self.debug:
             traceback.print_exc()
-        end = exit_for(error, sent=bool(self.requests), options=self.option_names)
+        names = {**self.option_names, **self._setting_sources(error)}
+        end = exit_for(error, sent=bool(self.requests), options=names)
         if self.changed:
             end.message = f"{(end.message or '').rstrip('.')}.{self._changed_before()}"
         return end
+
+    def _setting_sources(self, error: Exception) -> Mapping[str, str]:
+        """Return where the settings of the client come from, for an error about one of them."""
+        if isinstance(error, amp_exp_async.ConfigurationError) and error.argument:
+            return self.connection.settings.sources
+        return {}
 
     def _changed_before(self) -> str:
         return f" Changed before: {', '.join(self.changed)}." if self.changed else ""
@@ -267,11 +303,16 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
         ]
 
         option_names = {option.name: _option_name(option) for option in options}
+        projects = {option.name: _is_required(option) for option in options if _has_project_default(option)}
+        options = [_make_optional(option) if projects.get(option.name) else option for option in options]
 
         def run(**values: Any) -> None:
             ctx = _make_group(CommandContext, values)
-            ctx.option_names = option_names
+            ctx.option_names = dict(option_names)
             with ctx.exit_handling():
+                for option, is_required in projects.items():
+                    if values[option] is None:
+                        values[option] = ctx.default_project(option, is_required=is_required)
                 made = {parameter: _make_group(group, values) for parameter, group in groups.items()}
                 function(ctx, **values, **made)
 
@@ -299,6 +340,21 @@ def _option_name(parameter: inspect.Parameter) -> str:
         if isinstance(info, OptionInfo) and info.param_decls:
             return info.param_decls[0].partition("/")[0]
     return f"--{parameter.name.replace('_', '-')}"
+
+
+def _has_project_default(option: inspect.Parameter) -> bool:
+    return any(isinstance(item, ProjectDefault) for item in getattr(option.annotation, "__metadata__", ()))
+
+
+def _is_required(option: inspect.Parameter) -> bool:
+    return option.default is inspect.Parameter.empty
+
+
+def _make_optional(option: inspect.Parameter) -> inspect.Parameter:
+    """Return an option that typer does not require."""
+    metadata: tuple[Any, ...] = option.annotation.__metadata__
+    annotation: Any = Annotated
+    return option.replace(default=None, annotation=annotation[(str | None, *metadata)])
 
 
 def _is_group(annotation: Any) -> bool:

@@ -13,7 +13,7 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, field_edit, require_editable
-from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
 from .output import format_cell, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, TargetOptions, locate
 
@@ -48,7 +48,7 @@ def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_arch
 def _create(
     ctx: CommandContext,
     *,
-    project_id: Annotated[str, typer.Option(metavar="ID", help="The project.")],
+    project_id: NewProject,
     label: Annotated[str, _LABEL_OPTION],
     type: Annotated[Literal["client", "server"], typer.Option(help="Where variants are evaluated.")],
 ) -> None:

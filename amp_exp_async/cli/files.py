@@ -15,7 +15,7 @@ from .context import CommandContext, command
 from .errors import Exit
 from .exit_codes import ExitCode
 from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
-from .options import IncludeArchived, ProjectFilter
+from .options import PROJECT_VARIABLE, IncludeArchived, ProjectFilter
 from .output import printable
 from .plan import DetailedExitcode, Markdown, apply, plan, reject_both
 
@@ -116,7 +116,12 @@ def _lint(
     ctx: CommandContext,
     *,
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help=FILES_HELP)] = None,
-    project_id: Annotated[str | None, typer.Option(metavar="ID", help="Check this project instead of files.")] = None,
+    project_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help=f"Check this project instead of files. Default without files: ${PROJECT_VARIABLE}."
+        ),
+    ] = None,
     disable: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Disable a rule. Repeatable.")] = None,
     days: Annotated[float, typer.Option(help="Days without a change after which a rollout counts as settled.")] = 30,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules only.")] = False,
@@ -142,6 +147,8 @@ def _lint(
 
 
 def _manifest_to_lint(ctx: CommandContext, files: Sequence[str], project_id: str | None) -> amp_exp_async.Manifest:
+    if not files and project_id is None:
+        project_id = ctx.default_project("project_id", is_required=False)
     if bool(files) == (project_id is not None):
         raise amp_exp_async.InvalidInputError("lint takes either files or --project-id ID.")
     if files:

@@ -25,7 +25,7 @@ from .edits import (
     rename_fields,
     require_editable,
 )
-from .options import DryRun, IncludeArchived, OptionGroup, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes
 from .output import format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 from .times import parse_duration
@@ -41,7 +41,6 @@ _LAST_COLUMNS = {
 _VERSION = typer.Argument(metavar="VERSION", min=1, help="Version number.")
 
 NewKey: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="New key: letters, digits, _ and -.")]
-NewProject: TypeAlias = Annotated[str, typer.Option("--project-id", metavar="ID", help="The project.")]
 Reason: TypeAlias = Annotated[str, typer.Option(metavar="TEXT", help="Reason for the decision.")]
 
 

@@ -31,6 +31,7 @@ _COMMANDS = (
     ("holdouts", "Show and change holdout groups.", "groups", "holdouts"),
     ("log", "Show who changed what in all flags and experiments, newest first.", "log"),
     ("api", "Send a request to an endpoint without a command, and print the response. Asks, except for GET.", "api"),
+    ("config", "Show the configuration file and the settings in effect.", "config"),
     ("users", "Users and devices included in a variant by ID.", "inclusions", "users"),
     ("cohorts", "Cohorts included in a variant by ID.", "inclusions", "cohorts"),
 )

@@ -12,14 +12,13 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
-from .options import DryRun, IncludeArchived, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
 from .output import format_cell, format_fields, format_value, printable, to_json
 from .targets import PAGE_SIZE
 
 Group: TypeAlias = "amp_exp_async.MutexGroup | amp_exp_async.HoldoutGroup"
 
 GroupId: TypeAlias = Annotated[str, typer.Argument(metavar="GROUP", help="ID or key of the group.")]
-Project: TypeAlias = Annotated[str, typer.Option(metavar="ID", help="The project.")]
 Name: TypeAlias = Annotated[str, typer.Option(help="Name shown in the app.")]
 NewKey: TypeAlias = Annotated[OptionalText, typer.Option(metavar="KEY", help="Letters, digits, _ and -.")]
 Description: TypeAlias = Annotated[OptionalText, typer.Option(help="Description shown in the app.")]
@@ -112,7 +111,7 @@ _add_shared(holdouts, HOLDOUTS)
 def _create_mutex(
     ctx: CommandContext,
     *,
-    project_id: Project,
+    project_id: NewProject,
     name: Name,
     slot: Annotated[
         list[str],
@@ -184,7 +183,7 @@ def _edit_slot(
 def _create_holdout(
     ctx: CommandContext,
     *,
-    project_id: Project,
+    project_id: NewProject,
     name: Name,
     percentage: Annotated[int, typer.Option(metavar="1-99", help="Share of the users who are held out.")],
     key: NewKey = None,

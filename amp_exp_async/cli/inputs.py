@@ -18,6 +18,7 @@ from rich.console import Console
 import amp_exp_async
 
 from .context import CommandContext
+from .options import describe_project
 from .output import format_value, make_reporter
 
 STDIN = "-"
@@ -110,7 +111,7 @@ def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any)
     with reading(ctx, "Reading flags and experiments") as client:
         manifest = client.export(project_id=project_id, **options)
     if not (manifest.flags or manifest.experiments):
-        where = "any project" if project_id is None else f"project {project_id}"
+        where = "any project" if project_id is None else describe_project(project_id)
         ctx.echo_err(f"No flags and no experiments in {where} visible to this API key.")
     if options.get("users") and (omitted := list(_without_inclusions(manifest))):
         ctx.echo_err(f"Omitted, because a file cannot hold them: the inclusions of {', '.join(omitted)}.")

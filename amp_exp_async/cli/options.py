@@ -3,20 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 import typer
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
+REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
+BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
+PROJECT_VARIABLE = "AMPLITUDE_PROJECT_ID"
+PROFILE_VARIABLE = "AMP_EXP_PROFILE"
 
 
 class OptionGroup:
     """Options that belong together. The constructor's parameters become options of each command that takes a group."""
 
 
+class DefaultProject(str):
+    """The project of an option that was not given.
+
+    Attributes:
+        source: where it comes from.
+    """
+
+    __slots__ = ("source",)
+
+    source: str
+
+    def __new__(cls, id: str, source: str) -> Self:
+        """Return the project with its source."""
+        self = super().__new__(cls, id)
+        self.source = source
+        return self
+
+
+def describe_project(id: str) -> str:
+    """Return a project in words, with the place that it comes from if it is not an option."""
+    return f"project {id} ({id.source})" if isinstance(id, DefaultProject) else f"project {id}"
+
+
+class ProjectDefault:
+    """Marks an option whose default is the project of the environment, or of the profile.
+
+    An option without another default is required if neither names a project.
+    """
+
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON only.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _complete_profile(incomplete: str) -> list[str]:
+    from .profiles import complete_profile  # noqa: PLC0415 - not needed for the list of commands
+
+    return complete_profile(incomplete)
+
+
+ProfileName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        metavar="NAME",
+        help=f"Profile of the configuration file. Default: ${PROFILE_VARIABLE}.",
+        autocompletion=_complete_profile,
+    ),
+]
 KeyFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -45,7 +96,16 @@ Deadline: TypeAlias = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Time for one call with its retries. Default: 120.")
 ]
 
-ProjectFilter: TypeAlias = Annotated[str | None, typer.Option("--project-id", metavar="ID", help="Only this project.")]
+ProjectFilter: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--project-id", metavar="ID", help=f"Only this project. Default: ${PROJECT_VARIABLE}."),
+    ProjectDefault(),
+]
+NewProject: TypeAlias = Annotated[
+    str,
+    typer.Option("--project-id", metavar="ID", help=f"The project. Default: ${PROJECT_VARIABLE}."),
+    ProjectDefault(),
+]
 IncludeArchived: TypeAlias = Annotated[bool, typer.Option("--include-archived", help="Include archived ones.")]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -10,7 +10,7 @@ from attrs import frozen
 
 import amp_exp_async
 
-from .options import OptionGroup
+from .options import PROJECT_VARIABLE, DefaultProject, OptionGroup, ProjectDefault, describe_project
 from .output import format_value, printable
 
 PAGE_SIZE = 1000
@@ -87,7 +87,11 @@ class TargetOptions(OptionGroup):
 
     by_key: Annotated[bool, typer.Option("--by-key", help="FLAG is a key, even if it is all digits.")] = False
     project_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Project of a key that exists in several projects.")
+        str | None,
+        typer.Option(
+            metavar="ID", help=f"Project of a key that exists in several projects. Default: ${PROJECT_VARIABLE}."
+        ),
+        ProjectDefault(),
     ] = None
 
     def target(self, kind: FlagKind, name: str) -> FlagTarget:
@@ -98,7 +102,7 @@ class TargetOptions(OptionGroup):
         """
         if self.by_key or not (name.isascii() and name.isdigit()):
             return FlagTarget(kind, name, is_key=True, project_id=self.project_id)
-        if self.project_id is not None:
+        if self.project_id is not None and not isinstance(self.project_id, DefaultProject):
             raise amp_exp_async.InvalidInputError(
                 f"--project-id goes with a key, but {name} is an ID. If it is a key, pass --by-key."
             )
@@ -140,7 +144,7 @@ def locate(
     nouns = " or ".join(target.kind.noun for target in targets)
     if not targets[0].is_key:
         raise amp_exp_async.InvalidInputError(f"no {nouns} with ID {name}. If {name} is a key, pass --by-key.")
-    where = "any project visible to this API key" if project_id is None else f"project {project_id}"
+    where = "any project visible to this API key" if project_id is None else describe_project(project_id)
     raise amp_exp_async.InvalidInputError(f"no {nouns} with key {format_value(name)} in {where}. Check the key.")
 
 

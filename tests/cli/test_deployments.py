@@ -62,7 +62,7 @@ def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
         (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must consist of letters"),
         (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
         (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
-        (["create", "--label", "a", "--type", "client"], "Missing option '--project-id'"),
+        (["create", "--label", "a", "--type", "client"], "--project-id is missing."),
         (["edit", "1"], "Pass --label, --archive or --restore"),
         (["edit", "1", "--label", "a b"], "must consist of letters"),
     ],
