@@ -125,7 +125,7 @@ class BulkExecutor:
             fsync: whether to force each line of the journal to the disk.
             on_error: what a failure stops: `continue`, `stop` or `stop_flag`.
         """
-        self.stats = RunStats(source.total)
+        self.stats = RunStats(source.total, transport.session.max_rate)
         self._session = transport.session
         self._options = attrs.evolve(transport.options, deadline_excludes_queueing=True)
         self._resources = resources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Literal, TypeAlias
 
@@ -14,6 +15,8 @@ from .operations import Operation
 
 Status: TypeAlias = Literal["done", "failed", "unknown", "skipped"]
 
+_BURST = 1.0  # seconds in which the limiter sends as many requests as it may at once
+_MIN_OBSERVED = 1.0  # seconds without which a rate says nothing
 _MAX_LISTED = 10  # outcomes that an error lists
 _ADVICE = "Correct what failed and run it again; with a journal, completed operations are skipped."
 
@@ -57,7 +60,8 @@ class Progress:
         done: operations done, including those that the journal has as done.
         failed: operations that failed or whose outcome is unknown.
         total: the number of operations; None while it is not known.
-        rate: operations finished per second, over the last seconds.
+        rate: operations carried out per second, over the last seconds, at most the rate limit. It is 0.0 for the first
+            two seconds, because the requests of the first second are sent at once.
         seconds_left: an estimate from the rate; None if no estimate is possible.
     """
 
@@ -117,7 +121,7 @@ class RunStats:
         complete: whether the input was read to its end.
     """
 
-    def __init__(self, total: int | None) -> None:
+    def __init__(self, total: int | None, max_rate: int | None = None) -> None:
         self.total = total
         self.complete = False
         self.finished = 0
@@ -126,14 +130,14 @@ class RunStats:
         self._not_started = 0
         self._changed = 0
         self._not_done: list[Outcome] = []
-        self._rate = _RateEstimator()
+        self._rate = _RateEstimator(max_rate)
         self._started_at: float | None = None
         self._last_at = 0.0
 
     def start(self, now: float) -> None:
         """Start the clock."""
         self._started_at = self._last_at = now
-        self._rate.record(now, 0)
+        self._rate.start(now)
 
     def add(self, outcome: Outcome, now: float) -> None:
         """Count an outcome."""
@@ -142,7 +146,7 @@ class RunStats:
         self.requests += outcome.requests
         self._changed += len(outcome.changed)
         self._last_at = now
-        self._rate.record(now, self.finished)
+        self._rate.record(now, self.finished - self._counts["skipped"])
         if outcome.error is not None:
             self._not_started += outcome.status == "skipped"
             if len(self._not_done) < _MAX_LISTED:
@@ -197,12 +201,20 @@ def format_outcome(outcome: Outcome) -> str:
 
 
 class _RateEstimator:
-    """The rate of finished operations over the last ten seconds, from at most one sample per second."""
+    """The rate of operations over the last ten seconds, from at most one sample per second.
 
-    def __init__(self) -> None:
+    Args:
+        max_rate: the rate limit; None for none. Two bursts of the limiter can fall into a little more than a second.
+    """
+
+    def __init__(self, max_rate: int | None) -> None:
+        self._max_rate = math.inf if max_rate is None else float(max_rate)
         self._samples: deque[tuple[float, int]] = deque(maxlen=10)
         self._last = (0.0, 0)
-        self._next_sample_at = 0.0
+        self._next_sample_at = math.inf
+
+    def start(self, now: float) -> None:
+        self._next_sample_at = now + _BURST
 
     def record(self, now: float, finished: int) -> None:
         self._last = (now, finished)
@@ -215,4 +227,5 @@ class _RateEstimator:
         if not self._samples:
             return 0.0
         (first_at, first_count), (last_at, last_count) = self._samples[0], self._last
-        return (last_count - first_count) / (last_at - first_at) if last_at > first_at else 0.0
+        seconds = last_at - first_at
+        return 0.0 if seconds < _MIN_OBSERVED else min(self._max_rate, (last_count - first_count) / seconds)

@@ -11,7 +11,12 @@ from amp_exp_async import __version__
 from .exit_codes import EXIT_STATUSES
 from .group import AmpExpGroup
 
-_HELP = "Manage Amplitude Experiment from the command line."
+_HELP = """Manage Amplitude Experiment from the command line.
+
+Example: amp-exp flags list --project-id 123
+
+Example: amp-exp plan flags.yaml
+"""
 
 app = typer.Typer(
     name="amp-exp",
@@ -19,7 +24,7 @@ app = typer.Typer(
     help=_HELP,
     epilog=EXIT_STATUSES,
     context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_show_locals=False,
 )
 

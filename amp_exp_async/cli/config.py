@@ -13,11 +13,12 @@ import typer
 import amp_exp_async
 
 from .context import CommandContext, command
+from .help import HelpGroup
 from .options import KEY_VARIABLE, PROFILE_VARIABLE
-from .output import format_cell
+from .output import TEXT_WIDTH, format_cell
 from .profiles import config_path
 
-app = typer.Typer(name="config", help="Show the configuration file and the settings in effect.", no_args_is_help=True)
+app = typer.Typer(name="config", help="Show the configuration file and the settings in effect.", cls=HelpGroup)
 
 
 @command(app, "list")
@@ -45,7 +46,7 @@ def _list(ctx: CommandContext) -> None:
         ctx.echo(f"Active profile: {profile.name} ({reason})")
     ctx.echo("")
     rows = ((name, format_cell(row["value"]), row["source"]) for name, row in settings.items())
-    ctx.table(("setting", "value", "source"), rows)
+    ctx.table(("setting", "value", "source"), rows, wrapped={"value": TEXT_WIDTH, "source": TEXT_WIDTH})
 
 
 def _describe_settings(ctx: CommandContext) -> dict[str, dict[str, Any]]:

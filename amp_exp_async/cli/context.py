@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import attrs
@@ -23,6 +24,7 @@ import amp_exp_async
 from .connection import Connection
 from .errors import Exit, exit_for
 from .exit_codes import ExitCode
+from .help import HelpCommand
 from .options import (
     PROJECT_VARIABLE,
     AllowInsecureHttp,
@@ -166,12 +168,22 @@ class CommandContext(OptionGroup):
         """Print to stderr."""
         typer.echo(printable_lines(text), err=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        importance: Sequence[str] = (),
+        wrapped: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Print rows: in columns on a terminal, tab-separated elsewhere, not at all with `--json`.
 
         Args:
-            columns: the columns' names. Those that do not fit on a terminal are left out from the right.
+            columns: the columns' names.
             rows: the cells.
+            importance: the most important columns; the others follow in their order. On a narrow terminal, the least
+                important columns are left out.
+            wrapped: the columns whose text may be wrapped, and the least width of each.
         """
         if self.json:
             return
@@ -181,7 +193,8 @@ class CommandContext(OptionGroup):
             for row in itertools.chain([columns], first, cells):
                 typer.echo("\t".join(row))
             return
-        if hidden := render_table(columns, [*first, *cells]):
+        ranked = list(dict.fromkeys([*(name for name in importance if name in columns), *columns]))
+        if hidden := render_table(columns, [*first, *cells], ranked, wrapped):
             self.echo_err(f"Terminal too narrow for: {', '.join(hidden)}.")
 
     def confirm(self, question: str, *, yes: bool) -> None:
@@ -322,7 +335,7 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, help=help or inspect.getdoc(function))(run)
+        app.command(name, cls=HelpCommand, help=help or inspect.getdoc(function))(run)
         return function
 
     return add

@@ -13,8 +13,9 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, field_edit, require_editable
+from .help import HelpGroup
 from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
-from .output import format_cell, format_value, printable, to_json
+from .output import KEY_WIDTH, format_cell, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, TargetOptions, locate
 
 _OUTPUT_NAMES = {"label": "label", "archive": "archived"}
@@ -23,12 +24,15 @@ _IN_USE = "using this deployment"  # in the service's refusal to archive a deplo
 _MAX_LISTED = 20
 _LABEL_OPTION = typer.Option(metavar="LABEL", help="Letters, digits, _ and -.")
 
-app = typer.Typer(name="deployments", help="Show and change deployments.", no_args_is_help=True)
+app = typer.Typer(name="deployments", help="Show and change deployments.", cls=HelpGroup)
 
 
 @command(app, "list")
 def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_archived: IncludeArchived = False) -> None:
-    """List deployments."""
+    """List deployments.
+
+    Example: amp-exp deployments list --project-id 123
+    """
     if project_id == "":
         raise amp_exp_async.InvalidInputError("--project-id: must not be empty. Nothing was sent.")
     deployments = [
@@ -41,7 +45,7 @@ def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_arch
     if include_archived:
         columns["archived"] = "deleted"
     rows = ([format_cell(getattr(deployment, name)) for name in columns.values()] for deployment in deployments)
-    ctx.table(list(columns), rows)
+    ctx.table(list(columns), rows, importance=("id", "label"), wrapped={"label": KEY_WIDTH})
 
 
 @command(app, "create")
@@ -52,7 +56,10 @@ def _create(
     label: Annotated[str, _LABEL_OPTION],
     type: Annotated[Literal["client", "server"], typer.Option(help="Where variants are evaluated.")],
 ) -> None:
-    """Create a deployment and print its ID."""
+    """Create a deployment and print its ID.
+
+    Example: amp-exp deployments create --project-id 123 --label web --type client
+    """
     client = ctx.client
     with ctx.mutation(f"deployment {label}", "created"):
         created = client.deployments.create(project_id=project_id, label=label, type=type)
@@ -70,7 +77,10 @@ def _edit(
     dry_run: DryRun = False,
     yes: Yes = False,
 ) -> None:
-    """Rename, archive or restore a deployment. Asks for confirmation before it archives."""
+    """Rename, archive or restore a deployment. Asks for confirmation before it archives.
+
+    Example: amp-exp deployments edit 1007 --label site
+    """
     if label is None and archive is None:
         raise amp_exp_async.InvalidInputError("no change given. Pass --label, --archive or --restore.")
     if label is not None and not _LABEL.fullmatch(label):

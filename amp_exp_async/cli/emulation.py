@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json as json_text
+import shutil
+import textwrap
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from amp_exp_async.emulator import Emulator, StateError, serve
 
@@ -19,15 +20,21 @@ from .demo_account import make_account
 from .documented_objects import PROJECT, add_documented_objects
 from .errors import describe_os_error
 from .exit_codes import ExitCode
-from .output import make_reporter
+from .help import HelpCommand
+from .output import make_console, make_reporter
+
+_NAMES = 16  # columns for the names in the summary
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def demo(json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON only.")] = False) -> None:
-    """Edit many flags on an embedded emulator, over HTTP. Needs no account and no network."""
-    summary = run_demo(make_reporter(Console(), silent=json))
+    """Edit many flags on an embedded emulator, over HTTP. Needs no account and no network.
+
+    Example: amp-exp demo
+    """
+    summary = run_demo(make_reporter(make_console(), silent=json))
     if json:
         typer.echo(json_text.dumps(dataclasses.asdict(summary), indent=2))
     else:
@@ -39,22 +46,23 @@ def _show_summary(summary: DemoSummary) -> None:
     rows = {
         "requests sent": f"{summary.requests}",
         "seconds": f"{summary.seconds:.2f}",
-        "rate limit used": f"{summary.share_of_limit:.0%} while editing, including the initial burst; "
+        "rate limit used": f"{summary.share_of_limit:.0%} while editing; "
         f"at most {summary.peak_per_second} of {summary.limit_per_second} in any second",
         "429 responses": f"{summary.rate_limited}",
         "retries": f"{summary.retries}",
         "check": f"{summary.changes_checked} changes read back, {len(summary.faults)} missing or wrong",
     }
     typer.echo()
+    width = shutil.get_terminal_size().columns
     for name, value in rows.items():
-        typer.echo(f"{name:>24}  {value}")
+        typer.echo(textwrap.fill(f"{name:>{_NAMES}}  {value}", width, subsequent_indent=" " * (_NAMES + 2)))
     for fault in summary.faults:
-        typer.echo(f"{'wrong':>24}  {fault}", err=True)
+        typer.echo(f"{'wrong':>{_NAMES}}  {fault}", err=True)
     typer.echo()
     typer.echo("All changes were applied." if summary.ok else "The check failed.")
 
 
-@app.command()
+@app.command(cls=HelpCommand)
 def emulator(
     *,
     port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8080,
@@ -77,6 +85,8 @@ def emulator(
     """Serve an emulator of the API until Ctrl-C.
 
     Example: amp-exp emulator --demo
+
+    Example: amp-exp emulator --port 9000 --state state.json --latency 0.02-0.08
     """
     try:
         saved = state if state is not None and state.exists() else None

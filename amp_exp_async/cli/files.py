@@ -16,7 +16,7 @@ from .errors import Exit
 from .exit_codes import ExitCode
 from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
 from .options import PROJECT_VARIABLE, IncludeArchived, ProjectFilter
-from .output import printable
+from .output import TEXT_WIDTH, printable
 from .plan import DetailedExitcode, Markdown, apply, plan, reject_both
 
 Format: TypeAlias = Literal["yaml", "json"]
@@ -52,7 +52,10 @@ def _export(
     ] = STDIN,
     format: Annotated[Format | None, typer.Option(help="Default: by the name of PATH, else YAML.")] = None,
 ) -> None:
-    """Export flags and experiments to a file, a folder or standard output."""
+    """Export flags and experiments to a file, a folder or standard output.
+
+    Example: amp-exp export --project-id 123 --output flags.yaml
+    """
     output_format = _output_format(output, format)
     manifest = export_manifest(
         ctx,
@@ -126,10 +129,15 @@ def _lint(
     days: Annotated[float, typer.Option(help="Days without a change after which a rollout counts as settled.")] = 30,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules only.")] = False,
 ) -> None:
-    """Check files or a project for likely mistakes. Exits with 1 if any are found."""
+    """Check files or a project for likely mistakes. Exits with 1 if any are found.
+
+    Example: amp-exp lint flags.yaml
+
+    Example: amp-exp lint --project-id 123 --disable stale-tag
+    """
     if rules:
         ctx.result = dict(amp_exp_async.LINT_RULES)
-        ctx.table(("RULE", "FINDS"), amp_exp_async.LINT_RULES.items())
+        ctx.table(("rule", "finds"), amp_exp_async.LINT_RULES.items(), wrapped={"finds": TEXT_WIDTH})
         return
     amp_exp_async.lint(
         amp_exp_async.Manifest(), disable=disable or (), days=days
@@ -168,7 +176,10 @@ def _diff(
     markdown: Markdown = False,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
-    """Show the changes that turn A into B."""
+    """Show the changes that turn A into B.
+
+    Example: amp-exp diff project:123 flags.yaml
+    """
     reject_both(ctx, markdown=markdown)
     if a == b == STDIN:
         raise amp_exp_async.InvalidInputError("A and B cannot both be standard input.")

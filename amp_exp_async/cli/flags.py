@@ -25,8 +25,9 @@ from .edits import (
     rename_fields,
     require_editable,
 )
+from .help import EXAMPLE_PREFIX, HelpGroup
 from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes
-from .output import format_cell, format_fields, format_value, printable, to_json
+from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 from .times import parse_duration
 
@@ -38,6 +39,8 @@ _LAST_COLUMNS = {
     "variants": "variants",
     "tags": "tags",
 }
+_IMPORTANCE = ("key", "id", "enabled", "rollout", "archived", "name", "last modified")
+_WRAPPED = {"key": KEY_WIDTH, "name": TEXT_WIDTH, "variants": TEXT_WIDTH, "tags": TEXT_WIDTH}
 _VERSION = typer.Argument(metavar="VERSION", min=1, help="Version number.")
 
 NewKey: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="New key: letters, digits, _ and -.")]
@@ -178,8 +181,12 @@ _SWITCHES = (
 _ARCHIVE = FlagSwitch("archive", "Archive {}", {"deleted": True}, "already archived", asks=True)
 
 
+def _with_example(help: str, *examples: str) -> str:
+    return "\n\n".join([help, *(f"{EXAMPLE_PREFIX}amp-exp {example}" for example in examples)])
+
+
 def _make_app(kind: FlagKind) -> typer.Typer:
-    app = typer.Typer(name=kind.name, help=f"Show and change {kind.name}.", no_args_is_help=True)
+    app = typer.Typer(name=kind.name, help=f"Show and change {kind.name}.", cls=HelpGroup)
     _add_reading(app, kind)
     _add_create(app, kind)
     _add_switches(app, kind)
@@ -189,7 +196,7 @@ def _make_app(kind: FlagKind) -> typer.Typer:
 
 
 def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
-    help = f"List {kind.name}."
+    help = _with_example(f"List {kind.name}.", f"{kind.name} list --project-id 123 --enabled --tag checkout")
 
     if kind is FLAGS:
 
@@ -206,15 +213,17 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
     @command(
         app,
         "find",
-        help=f"Find {kind.name} by key, tag and age.\n\n"
-        f"Example: amp-exp {kind.name} find --prefix 'checkout-*' --unchanged-for 90d --sort modified",
+        help=_with_example(
+            f"Find {kind.name} by key, tag and age.",
+            f"{kind.name} find --prefix 'checkout-*' --unchanged-for 90d --sort modified",
+        ),
     )
     def find(ctx: CommandContext, *, options: FindOptions) -> None:
         resource = kind.resource(ctx.client)
         flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
         _show(ctx, kind, flags, show_archived=options.filters.include_archived)
 
-    @command(app, "get", help=f"Show all fields of one {kind.noun}.")
+    @command(app, "get", help=_with_example(f"Show all fields of one {kind.noun}.", f"{kind.name} get new-price"))
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         ctx.result = to_json(load(ctx.client, options.target(kind, flag)))
         for line in format_fields(ctx.result):
@@ -238,7 +247,8 @@ def _show(
     if ctx.json:
         ctx.result = [to_json(flag) for flag in flags]
     else:
-        ctx.table(list(columns), (_format_row(flag, list(columns.values())) for flag in flags))
+        rows = (_format_row(flag, list(columns.values())) for flag in flags)
+        ctx.table(list(columns), rows, importance=_IMPORTANCE, wrapped=_WRAPPED)
 
 
 def _format_row(flag: amp_exp_async.FlagConfig, fields: Sequence[str]) -> list[str]:
@@ -291,9 +301,9 @@ def _parse_variant(text: str) -> tuple[str, int | None]:
 
 
 def _add_create(app: typer.Typer, kind: FlagKind) -> None:
-    help = f"Create a disabled {kind.noun} and print its ID."
-    example = (
-        f"Example: amp-exp {kind.name} create new-price --project-id 123 --variant control=1 --variant treatment=1"
+    help = _with_example(
+        f"Create a disabled {kind.noun} and print its ID.",
+        f"{kind.name} create new-price --project-id 123 --variant control=1 --variant treatment=1",
     )
 
     def create(ctx: CommandContext, key: str, project_id: str, values: Mapping[str, Any]) -> None:
@@ -305,13 +315,13 @@ def _add_create(app: typer.Typer, kind: FlagKind) -> None:
 
     if kind is FLAGS:
 
-        @command(app, "create", help=f"{help}\n\n{example}")
+        @command(app, "create", help=help)
         def create_flag(ctx: CommandContext, *, key: NewKey, project_id: NewProject, fields: CreateOptions) -> None:
             create(ctx, key, project_id, fields.values)
 
     else:
 
-        @command(app, "create", help=f"{help}\n\n{example}")
+        @command(app, "create", help=help)
         def create_experiment(
             ctx: CommandContext,
             *,
@@ -330,7 +340,13 @@ def _add_switches(app: typer.Typer, kind: FlagKind) -> None:
     for switch in _SWITCHES:
         _add_switch(app, kind, switch)
 
-    @command(app, _ARCHIVE.name, help=f"{_ARCHIVE.help.format(kind.name)}. Asks for confirmation.")
+    @command(
+        app,
+        _ARCHIVE.name,
+        help=_with_example(
+            f"{_ARCHIVE.help.format(kind.name)}. Asks for confirmation.", f"{kind.name} archive old-price"
+        ),
+    )
     def archive(
         ctx: CommandContext, *, flag: Targets, options: TargetOptions, dry_run: DryRun = False, yes: Yes = False
     ) -> None:
@@ -338,7 +354,11 @@ def _add_switches(app: typer.Typer, kind: FlagKind) -> None:
 
 
 def _add_switch(app: typer.Typer, kind: FlagKind, switch: FlagSwitch) -> None:
-    @command(app, switch.name, help=f"{switch.help.format(kind.name)}.")
+    @command(
+        app,
+        switch.name,
+        help=_with_example(f"{switch.help.format(kind.name)}.", f"{kind.name} {switch.name} new-price old-price"),
+    )
     def run(ctx: CommandContext, *, flag: Targets, options: TargetOptions, dry_run: DryRun = False) -> None:
         _switch(ctx, kind, switch, [options.target(kind, name) for name in flag], dry_run=dry_run)
 
@@ -366,7 +386,11 @@ def _switch(
 
 
 def _add_edit(app: typer.Typer, kind: FlagKind) -> None:
-    help = f"Edit fields of one {kind.noun}. Concurrent changes to other fields are kept."
+    help = _with_example(
+        f"Edit fields of one {kind.noun}. Concurrent changes to other fields are kept.",
+        f"{kind.name} edit new-price --rollout-percentage 20 --add-tag beta",
+        f"{kind.name} edit new-price --set description=null",
+    )
 
     def edit(ctx: CommandContext, target: FlagTarget, fields: FlagFieldOptions, *, dry_run: bool) -> None:
         change = fields.make_change(target)
@@ -402,7 +426,15 @@ def _add_edit(app: typer.Typer, kind: FlagKind) -> None:
 
 
 def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
-    @command(app, "versions", help=f"List the versions of one {kind.noun}, or show one version.")
+    @command(
+        app,
+        "versions",
+        help=_with_example(
+            f"List the versions of one {kind.noun}, or show one version.",
+            f"{kind.name} versions new-price",
+            f"{kind.name} versions new-price 4",
+        ),
+    )
     def versions(
         ctx: CommandContext, *, flag: Target, version: Annotated[int | None, _VERSION] = None, options: TargetOptions
     ) -> None:
@@ -418,7 +450,11 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         for line in format_fields({**_without_config(document), "config": document["config"]}):
             ctx.echo(line)
 
-    @command(app, "history", help=f"Show what each version of one {kind.noun} changed.")
+    @command(
+        app,
+        "history",
+        help=_with_example(f"Show what each version of one {kind.noun} changed.", f"{kind.name} history new-price"),
+    )
     def history(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         changes = ctx.client.history(kind.name, resolve(ctx.client, options.target(kind, flag)).id)
         ctx.result = [_change_to_json(change) for change in changes]
@@ -427,7 +463,14 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         for oldest in changes[-1:]:
             ctx.echo(_format_change(oldest, "the oldest version"))
 
-    @command(app, "restore-version", help=f"Restore the editable fields of one {kind.noun} from a version. Asks first.")
+    @command(
+        app,
+        "restore-version",
+        help=_with_example(
+            f"Restore the editable fields of one {kind.noun} from a version. Asks first.",
+            f"{kind.name} restore-version new-price 4 --dry-run",
+        ),
+    )
     def restore_version(
         ctx: CommandContext,
         *,
@@ -484,7 +527,10 @@ def _add_decisions(app: typer.Typer) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        """Enable an experiment and give one variant to all targeted users. Asks for confirmation."""
+        """Enable an experiment and give one variant to all targeted users. Asks for confirmation.
+
+        Example: amp-exp experiments roll-out price treatment --reason 'more orders'
+        """
 
         def decide(before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig:
             experiments = ctx.client.experiments
@@ -502,7 +548,10 @@ def _add_decisions(app: typer.Typer) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
     ) -> None:
-        """End an experiment and disable it, so that no user gets a variant. Asks for confirmation."""
+        """End an experiment and disable it, so that no user gets a variant. Asks for confirmation.
+
+        Example: amp-exp experiments roll-back price --reason 'slower checkout'
+        """
 
         def decide(before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig:
             return ctx.client.experiments.roll_back(before.id, reason, base=before, dry_run=dry_run)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from .exit_codes import ExitCode
+from .help import HelpGroup
 from .lazy_command import LazyCommand
 from .options import KEY_VARIABLE
 
@@ -41,7 +41,7 @@ _NO_KEY_OPTION = (
 )
 
 
-class AmpExpGroup(TyperGroup):
+class AmpExpGroup(HelpGroup):
     """The group of all commands. It reports invalid usage in one line on standard error."""
 
     def __init__(self, **options: Any) -> None:

@@ -12,8 +12,9 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
+from .help import HelpGroup
 from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
-from .output import format_cell, format_fields, format_value, printable, to_json
+from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import PAGE_SIZE
 
 Group: TypeAlias = "amp_exp_async.MutexGroup | amp_exp_async.HoldoutGroup"
@@ -52,8 +53,8 @@ _SHARED_COLUMNS = {"id": "id", "project": "project_id", "key": "key", "name": "n
 MUTEXES = GroupKind("mutexes", "mutex group", _SHARED_COLUMNS)
 HOLDOUTS = GroupKind("holdouts", "holdout group", {**_SHARED_COLUMNS, "percentage": "holdout_percentage"})
 
-mutexes = typer.Typer(name="mutexes", help="Show and change mutex groups.", no_args_is_help=True)
-holdouts = typer.Typer(name="holdouts", help="Show and change holdout groups.", no_args_is_help=True)
+mutexes = typer.Typer(name="mutexes", help="Show and change mutex groups.", cls=HelpGroup)
+holdouts = typer.Typer(name="holdouts", help="Show and change holdout groups.", cls=HelpGroup)
 
 
 def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
@@ -70,7 +71,9 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
         ]
         ctx.result = [to_json(group) for group in groups]
         rows = ([format_cell(getattr(group, field)) for field in kind.columns.values()] for group in groups)
-        ctx.table(list(kind.columns), rows)
+        ctx.table(
+            list(kind.columns), rows, importance=("key", "id", "name"), wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH}
+        )
 
     @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get 1001")
     def get(ctx: CommandContext, *, group: GroupId) -> None:
@@ -115,7 +118,7 @@ def _create_mutex(
     name: Name,
     slot: Annotated[
         list[str],
-        typer.Option(metavar="PERCENT[=ID,…]", help="Percentage of a slot, and its experiments. Repeatable, in order."),
+        typer.Option(metavar="PERCENT[=ID,ID]", help="Percentage of a slot, and its experiments. Repeatable in order."),
     ],
     key: NewKey = None,
     description: Description = None,

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 from attrs import define, field
-from rich.console import Console
 
 import amp_exp_async
 
@@ -18,10 +17,11 @@ from .context import CommandContext, command
 from .edits import apply_edits, field_edit, require_editable
 from .errors import Exit, describe_error
 from .exit_codes import ExitCode
+from .help import HelpGroup
 from .inputs import UserIds, email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
-from .output import Advance, format_value, make_reporter, printable
+from .output import Advance, format_value, make_console, make_reporter, printable
 from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate
 
 Member: TypeAlias = Literal["users", "cohorts"]
@@ -49,8 +49,8 @@ MaxRemovals: TypeAlias = Annotated[
 
 _DEFAULT_MAX_REMOVALS = "20%"
 
-users = typer.Typer(name="users", help="Users and devices included in a variant by ID.", no_args_is_help=True)
-cohorts = typer.Typer(name="cohorts", help="Cohorts included in a variant by ID.", no_args_is_help=True)
+users = typer.Typer(name="users", help="Users and devices included in a variant by ID.", cls=HelpGroup)
+cohorts = typer.Typer(name="cohorts", help="Cohorts included in a variant by ID.", cls=HelpGroup)
 
 
 @define
@@ -288,7 +288,7 @@ def _run(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bo
     client = ctx.client
     try:
         if confirm_preview(ctx, change, dry_run=dry_run, yes=yes):
-            console = Console(stderr=True)  # so that a closed stdout does not end the run
+            console = make_console(stderr=True)  # so that a closed stdout does not end the run
             reporter = make_reporter(console, silent=ctx.json or not console.is_terminal)
             ctx.uncertain = "It is unknown what was changed."
             end = change.apply(journal, lambda total: reporter.step("Requests", total), ctx.echo_err)

@@ -13,13 +13,12 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from attrs import field, frozen
-from rich.console import Console
 
 import amp_exp_async
 
 from .context import CommandContext
 from .options import describe_project
-from .output import format_value, make_reporter
+from .output import format_value, make_console, make_reporter
 
 STDIN = "-"
 _PLAN = re.compile(rb'\s*\{\s*"plan"\s*:')
@@ -94,7 +93,7 @@ def reading(ctx: CommandContext, title: str) -> Generator[amp_exp_async.Experime
         title: what is read.
     """
     client = ctx.client
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     reporter = make_reporter(console, silent=ctx.json or not console.is_terminal, transient=True)
     with reporter.step(title, None) as advance:
         yield client.with_options(on_attempt=lambda _: advance(1))

@@ -36,6 +36,6 @@ class LazyCommand(TyperCommand):
 
 @cache  # building a command takes a tenth of a second
 def _load(name: str, module: str, app: str) -> Any:
-    parent = typer.Typer()
+    parent = typer.Typer(rich_markup_mode=None)  # rich would cut names
     parent.add_typer(getattr(import_module(f".{module}", __package__), app))
     return typer.main.get_group(parent).commands[name]

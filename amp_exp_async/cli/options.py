@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 import typer
 
+from .help import SHARED_PANEL
+
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
 REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
@@ -49,10 +51,6 @@ class ProjectDefault:
     """
 
 
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the result as JSON only.")]
-Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-
 def _complete_profile(incomplete: str) -> list[str]:
     from .profiles import complete_profile  # noqa: PLC0415 - not needed for the list of commands
 
@@ -66,34 +64,64 @@ ProfileName: TypeAlias = Annotated[
         metavar="NAME",
         help=f"Profile of the configuration file. Default: ${PROFILE_VARIABLE}.",
         autocompletion=_complete_profile,
+        rich_help_panel=SHARED_PANEL,
     ),
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON only.", rich_help_panel=SHARED_PANEL)
+]
+Debug: TypeAlias = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=SHARED_PANEL)
 ]
 KeyFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        "--api-key-file", metavar="PATH", help=f"File that holds the management API key. Default: ${KEY_VARIABLE}."
+        "--api-key-file",
+        metavar="PATH",
+        help=f"File that holds the management API key. Default: ${KEY_VARIABLE}.",
+        rich_help_panel=SHARED_PANEL,
     ),
 ]
 Region: TypeAlias = Annotated[
-    Literal["us", "eu"] | None, typer.Option(case_sensitive=False, help="Region of your account.")
+    Literal["us", "eu"] | None,
+    typer.Option(case_sensitive=False, help="Region of your account.", rich_help_panel=SHARED_PANEL),
 ]
 BaseUrl: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="URL", help="Scheme and host of the service, instead of a region.")
+    str | None,
+    typer.Option(
+        metavar="URL", help="Scheme and host of the service, instead of a region.", rich_help_panel=SHARED_PANEL
+    ),
 ]
 
 Proxy: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="HTTP proxy. Default: $HTTPS_PROXY, else $ALL_PROXY."),
+    typer.Option(
+        metavar="URL", help="HTTP proxy. Default: $HTTPS_PROXY, else $ALL_PROXY.", rich_help_panel=SHARED_PANEL
+    ),
 ]
 CaBundle: TypeAlias = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="Certificates to trust, besides those of the system, in PEM format.")
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Certificates to trust, besides those of the system, in PEM format.",
+        rich_help_panel=SHARED_PANEL,
+    ),
 ]
 AllowInsecureHttp: TypeAlias = Annotated[
-    bool, typer.Option("--allow-insecure-http", help="Allow http:// to other hosts than this one.")
+    bool,
+    typer.Option(
+        "--allow-insecure-http", help="Allow http:// to other hosts than this one.", rich_help_panel=SHARED_PANEL
+    ),
 ]
-Timeout: TypeAlias = Annotated[float | None, typer.Option(metavar="SECONDS", help="Time for one attempt. Default: 30.")]
+Timeout: TypeAlias = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Time for one attempt. Default: 30.", rich_help_panel=SHARED_PANEL),
+]
 Deadline: TypeAlias = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Time for one call with its retries. Default: 120.")
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Time for one call with its retries. Default: 120.", rich_help_panel=SHARED_PANEL
+    ),
 ]
 
 ProjectFilter: TypeAlias = Annotated[

@@ -7,22 +7,26 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import accumulate
-from typing import Any, Protocol, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeGuard
 
 import attrs
-from rich.cells import cell_len
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressDisplay
-from rich.table import Table
-from rich.text import Text
 
 import amp_exp_async
+
+if TYPE_CHECKING:  # importing rich takes longer than showing a help page
+    from rich.console import Console
+    from rich.progress import Progress as ProgressDisplay
 
 Advance: TypeAlias = Callable[[int], None]
 
 _COLUMN_GAP = 2
+KEY_WIDTH = 32
+"""The width below which a key is not wrapped, so that most keys stay in one piece."""
+
+TEXT_WIDTH = 16
+"""The width below which text is not wrapped."""
+
+_MIN_BAR_TERMINAL = 80
 _REFRESH_INTERVAL = 0.1
 _LOG_INTERVAL = 10.0  # seconds; a log needs a sign of life, not every step
 
@@ -115,26 +119,69 @@ def _format_scalar(value: Any) -> str:
     return format_value(value)
 
 
-def render_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Sequence[str]:
+def render_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], importance: Sequence[str], wrapped: Mapping[str, int]
+) -> Sequence[str]:
     """Print a table on the terminal, and return the columns that did not fit.
 
     Args:
-        columns: the columns' names. Those that do not fit are left out from the right.
+        columns: the columns' names.
         rows: printable cells.
+        importance: the columns, the most important one first.
+        wrapped: the columns whose text may be wrapped, and the least width of each.
     """
-    console = Console()
-    count = max(1, fit_columns(columns, rows, console.width))
-    table = Table(*columns[:count], box=None, pad_edge=False)
+    from rich.console import Console  # noqa: PLC0415 - help and completion do not need it
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    widths = fit_columns(columns, rows, console.width, importance, wrapped)
+    table = Table(box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0), collapse_padding=True)
+    for column, width in widths.items():
+        table.add_column(column, width=width, overflow="fold")
+    kept = [columns.index(column) for column in widths]
     for row in rows:
-        table.add_row(*map(Text, row[:count]))
+        table.add_row(*(Text(row[index]) for index in kept))
     console.print(table)
-    return columns[count:]
+    return [column for column in columns if column not in widths]
 
 
-def fit_columns(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> int:
-    """Return how many columns fit into a width, each as wide as its widest cell."""
-    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
-    return sum(end - _COLUMN_GAP <= width for end in accumulate(own + _COLUMN_GAP for own in widths))
+def fit_columns(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int,
+    importance: Sequence[str],
+    wrapped: Mapping[str, int],
+) -> dict[str, int]:
+    """Return the columns that fit into a width, in their order, with the width of each.
+
+    The most important column is always kept. Each other one is kept if there is room: for a column that is wrapped, its
+    least width; for any other, its widest cell. What room is left goes to the wrapped columns, by importance.
+
+    Args:
+        columns: the columns' names.
+        rows: printable cells.
+        width: the width.
+        importance: the columns, the most important one first.
+        wrapped: the columns whose text may be wrapped, and the least width of each.
+    """
+    from rich.cells import cell_len  # noqa: PLC0415 - help and completion do not need it
+
+    cells = zip(columns, *rows, strict=True)
+    natural = {column[0]: max(map(cell_len, column)) for column in cells}
+    room = width + _COLUMN_GAP
+    widths: dict[str, int] = {}
+    for column in importance:
+        least = max(cell_len(column), min(natural[column], wrapped.get(column, natural[column])))
+        if least + _COLUMN_GAP <= room or not widths:
+            widths[column] = min(least, width)
+            room -= widths[column] + _COLUMN_GAP
+    for column in importance:
+        if column in widths:
+            extra = max(0, min(natural[column] - widths[column], room))
+            widths[column] += extra
+            room -= extra
+    return {column: widths[column] for column in columns if column in widths}
 
 
 class WatchedRun(Protocol):
@@ -169,6 +216,13 @@ class Reporter(Protocol):
             run: the run.
         """
         ...
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return the console of standard output, or of standard error."""
+    from rich.console import Console  # noqa: PLC0415 - help and completion do not need it
+
+    return Console(stderr=stderr)
 
 
 def make_reporter(console: Console, *, silent: bool, transient: bool = False) -> Reporter:
@@ -266,12 +320,18 @@ class BarReporter:
                 show(is_finished=True)
 
     def _display(self) -> ProgressDisplay:
-        return ProgressDisplay(
+        """Return the display. On a narrow terminal, it has no bar, and the title is wrapped: counts are never cut."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - help and completion do not need it
+        from rich.table import Column  # noqa: PLC0415
+
+        width = self._console.width
+        bar = [BarColumn(bar_width=(width - 60) // 2)] if width >= _MIN_BAR_TERMINAL else []
+        return Progress(
             SpinnerColumn(),
-            TextColumn("{task.description:<44}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
+            *bar,
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             transient=self._transient,
@@ -309,5 +369,8 @@ def _format_failed(progress: amp_exp_async.Progress) -> str:
 
 
 def _format_rate(progress: amp_exp_async.Progress) -> str:
+    """Return the rate and the remaining time; empty text while they are not known."""
     left = progress.seconds_left
+    if not progress.rate:
+        return ""
     return f", {progress.rate:.0f} a second" + ("" if left is None else f", {left:.0f} s left")

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 from attrs import define, field
-from rich.console import Console
 
 import amp_exp_async
 
@@ -20,7 +19,7 @@ from .exit_codes import ExitCode
 from .inputs import STDIN, Files, is_plan, load_manifest, reading, writing
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
-from .output import make_reporter
+from .output import make_console, make_reporter
 from .plan_progress import FailedStep, PlanProgress
 
 ApplyStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
@@ -55,7 +54,12 @@ def plan(
     markdown: Markdown = False,
     detailed_exitcode: DetailedExitcode = False,
 ) -> None:
-    """Show what would change to match the files. Changes nothing."""
+    """Show what would change to match the files. Changes nothing.
+
+    Example: amp-exp plan flags.yaml
+
+    Example: amp-exp plan flags/ --project-id 456 --out plan.json
+    """
     reject_both(ctx, markdown=markdown)
     if out is not None and Path(out).exists() and not is_plan(out):
         raise amp_exp_async.InvalidInputError(f"--out {out}: file exists and is not a saved plan; not overwritten.")
@@ -156,7 +160,12 @@ def apply(
     yes: Yes = False,
     journal: Journal = None,
 ) -> None:
-    """Show what would change to match the files, ask for confirmation, and make the changes."""
+    """Show what would change to match the files, ask for confirmation, and make the changes.
+
+    Example: amp-exp apply flags.yaml
+
+    Example: amp-exp apply plan.json --journal apply.jsonl --yes
+    """
     is_saved = len(files) == 1 and is_plan(files[0])
     _reject_useless_options(files, project_id, journal, prune=prune, is_saved=is_saved)
     ctx.result = result = ApplyResult()
@@ -208,7 +217,7 @@ def _apply_plan(ctx: CommandContext, plan: amp_exp_async.Plan, journal: Path | N
     run = ctx.client.apply(plan, journal=journal)
     ctx.uncertain = "It is unknown what was changed."
     # On stderr, so that a closed stdout does not end the run.
-    with make_reporter(Console(stderr=True), silent=ctx.json).watch("Steps", run):
+    with make_reporter(make_console(stderr=True), silent=ctx.json).watch("Steps", run):
         end = run_interruptibly(run, on_outcome=progress.record, echo_err=ctx.echo_err)
     _set_result(ctx, end, progress)
     error = end.error

@@ -12,16 +12,15 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import apply_edits, flag_edit
+from .help import HelpGroup
 from .inputs import read_values
 from .options import DryRun, Yes
-from .output import format_cell, format_value, to_json
+from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_value, to_json
 from .targets import AnyTarget, TargetOptions, load_any
 
 SegmentName: TypeAlias = Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.")]
 
-app = typer.Typer(
-    name="segments", help="Show and change the target segments of a flag or experiment.", no_args_is_help=True
-)
+app = typer.Typer(name="segments", help="Show and change the target segments of a flag or experiment.", cls=HelpGroup)
 
 
 @command(app, "list")
@@ -33,7 +32,12 @@ def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> No
     _, found = load_any(ctx.client, options.targets(flag))
     segments = found.target_segments or []
     ctx.result = [to_json(segment) for segment in segments]
-    ctx.table(["name", "percentage", "weights", "conditions"], map(_format_row, segments))
+    columns = ["name", "percentage", "weights", "conditions"]
+    ctx.table(
+        columns,
+        map(_format_row, segments),
+        wrapped={"name": KEY_WIDTH, "weights": TEXT_WIDTH, "conditions": TEXT_WIDTH},
+    )
 
 
 @command(app, "add-values")

@@ -12,15 +12,16 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, apply_edits, field_edit, require_editable
+from .help import HelpGroup
 from .options import DryRun, OptionGroup, Yes
-from .output import format_cell, format_fields, format_value, printable, to_json
+from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import AnyTarget, FlagKind, TargetOptions, locate
 
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Key of the variant.")]
 
 _COLUMNS = {"key": "key", "name": "name", "weight": "rollout_weight", "description": "description"}
 
-app = typer.Typer(name="variants", help="Show and change the variants of a flag or experiment.", no_args_is_help=True)
+app = typer.Typer(name="variants", help="Show and change the variants of a flag or experiment.", cls=HelpGroup)
 
 
 class VariantFieldOptions(OptionGroup):
@@ -52,7 +53,7 @@ def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> No
     variants = kind.resource(ctx.client).variants.list(found.id)
     ctx.result = [to_json(variant) for variant in variants]
     rows = ([format_cell(getattr(variant, name)) for name in _COLUMNS.values()] for variant in variants)
-    ctx.table(list(_COLUMNS), rows)
+    ctx.table(list(_COLUMNS), rows, wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH, "description": TEXT_WIDTH})
 
 
 @command(app, "get")

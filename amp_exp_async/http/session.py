@@ -93,6 +93,11 @@ class HttpSession:
         self.on_close: set[Callable[[], None]] = set()
 
     @property
+    def max_rate(self) -> int | None:
+        """The rate limit per second; None without one."""
+        return self._options.rate_limit.per_second
+
+    @property
     def usage(self) -> Usage:
         """The requests sent so far."""
         return Usage(

@@ -246,9 +246,8 @@ async def test_progress(emulator: Emulator) -> None:
         seen = [run.progress async for _ in run]
     assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
     assert {progress.total for progress in seen} == {60}
-    middle, last = seen[45], seen[-1]
-    assert middle.rate > 0
-    assert middle.seconds_left == pytest.approx((60 - middle.done) / middle.rate)
+    last = seen[-1]
+    assert all(progress.rate <= 40 for progress in seen)
     assert (last.done, last.seconds_left) == (60, 0.0)
     assert run.summary.seconds > 0
 

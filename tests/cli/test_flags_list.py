@@ -193,10 +193,26 @@ def test_experiments(account: Emulator, amp_exp: RunCommand) -> None:
     assert "experiment_type: hypothesis-testing" in amp_exp("experiments", "get", "price").out
 
 
-@pytest.mark.parametrize(("width", "columns"), [(1, 0), (3, 1), (7, 1), (8, 2), (100, 3)])
-def test_fit_columns(width: int, columns: int) -> None:
-    """Columns are as wide as their widest cell, two spaces apart; wide characters count twice."""
-    assert fit_columns(["id", "k", "name"], [["123", "abc", "残る"]], width) == columns
+@pytest.mark.parametrize(
+    ("width", "widths"),
+    [
+        (1, {"key": 1}),
+        (29, {"key": 29}),
+        (34, {"key": 30}),
+        (35, {"id": 3, "key": 30}),
+        (44, {"id": 3, "key": 30, "project": 7}),
+        (53, {"id": 3, "key": 30, "name": 16}),
+        (61, {"id": 3, "key": 30, "name": 24}),
+        (62, {"id": 3, "key": 30, "name": 16, "project": 7}),
+        (86, {"id": 3, "key": 30, "name": 40, "project": 7}),
+        (200, {"id": 3, "key": 30, "name": 40, "project": 7}),
+    ],
+)
+def test_fit_columns(width: int, widths: dict[str, int]) -> None:
+    """Columns are kept by importance, two spaces apart; names are wrapped; wide characters count twice."""
+    rows = [["123", "k" * 30, "残" * 20, "7"]]
+    fitted = fit_columns(["id", "key", "name", "project"], rows, width, ["key", "id", "name", "project"], {"name": 16})
+    assert fitted == widths
 
 
 @pytest.mark.parametrize("key", ["checkout.v2", "with space ", "ünï/cødé", "a?b&c=d", "..", "50%", "'quoted'"])

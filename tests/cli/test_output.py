@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +71,50 @@ def test_bar_reporter() -> None:
     at_the_end = shown[shown.rindex("20/20") :]
     assert ", 3 failed" in at_the_end
     assert "a second" not in at_the_end
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_counts_are_never_cut(width: int) -> None:
+    """On any terminal, a bar has the whole title, counts, rate and remaining time."""
+    console, run = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None), FakeRun()
+    run.now = Progress(done=123, failed=2, total=4567, rate=98.4, seconds_left=3611.0)
+    with output.make_reporter(console, silent=False).watch("Editing 4567 flags concurrently", run):
+        wait_until(lambda: "3611" in str(getattr(console.file, "getvalue")()))  # noqa: B009
+    assert isinstance(console.file, io.StringIO)
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", console.file.getvalue())
+    words = shown.split()
+    assert {"125/4567", "0:00:00", "Editing", "4567", "flags", "concurrently", "98", "3611"} <= set(words)
+    assert "…" not in shown
+
+
+def test_no_rate_before_it_is_known() -> None:
+    """While the rate is not known, only counts are shown."""
+    console, run = Console(file=io.StringIO(), width=140, force_terminal=True), FakeRun()
+    with output.make_reporter(console, silent=False).watch("Editing", run):
+        run.now = Progress(done=3, failed=0, total=20, rate=0.0, seconds_left=None)
+        before = run.looked
+        wait_until(lambda: run.looked > before + 4)
+    assert isinstance(console.file, io.StringIO)
+    assert "3/20" in console.file.getvalue()
+    assert "second" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_long_cells_are_wrapped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    """No ID, key or name is cut, however long it is: it is wrapped, or its column is named as left out."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = ["id", "key", "enabled", "name"]
+    row = ["1" * 12, "k" * 80, "+++", "n" * 90]
+    wrapped = {"key": output.KEY_WIDTH, "name": output.TEXT_WIDTH}
+    hidden = output.render_table(columns, [row], columns, wrapped)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    for column, cell in zip(columns, row, strict=True):
+        assert (column in hidden) or shown.count(cell[0]) >= len(cell)
+    assert "id" not in hidden
 
 
 def test_null_reporter() -> None:
