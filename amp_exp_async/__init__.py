@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     )
     from .serialization import parse, to_json
     from .sync import BetaClient, BulkRun, ExperimentClient, Experiments, Flags, Pager
+    from .value_files import FileValues, read_ids, read_values
 else:
     from .lazy_imports import lazy_imports
 
@@ -213,6 +214,7 @@ else:
             ),
             "serialization": ("parse", "to_json"),
             "sync": ("BetaClient", "BulkRun", "ExperimentClient", "Experiments", "Flags", "Pager"),
+            "value_files": ("FileValues", "read_ids", "read_values"),
         },
     )
 
@@ -263,6 +265,7 @@ __all__ = [
     "ExposureEvent",
     "ExposureFilter",
     "FieldChange",
+    "FileValues",
     "Finding",
     "Flag",
     "FlagConfig",
@@ -325,6 +328,8 @@ __all__ = [
     "load",
     "loads",
     "parse",
+    "read_ids",
+    "read_values",
     "save",
     "to_json",
 ]

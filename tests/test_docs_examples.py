@@ -65,6 +65,13 @@ def test_readme_blocking(account: Emulator) -> None:
     assert account.state.users("flags", "1001", "on") == ["user-1", "user-2"]
 
 
+def test_bulk_csv(account: Emulator, tmp_path: Path) -> None:
+    """The example reads a column of CSV and includes its users."""
+    (tmp_path / "users.csv").write_text("name;user_id\nAnn;user-1\n")
+    run(example("docs/bulk.md", "read_ids"))
+    assert account.state.users("flags", "1001", "on") == ["user-1"]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/testing.md"])
 def test_a_users_own_test(page: str) -> None:
     """The test that users are shown passes."""

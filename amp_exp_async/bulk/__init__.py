@@ -24,7 +24,7 @@ from .operations import (
 from .protocols import FlagResource, ResourceFactory, Resources
 from .results import BulkSummary, Outcome, Progress
 from .run import AsyncBulkRun, OnError
-from .source import Operations, is_file, read_ids
+from .source import Operations
 
 __all__ = [
     "AddCohorts",
@@ -55,6 +55,4 @@ __all__ = [
     "ReplaceUsers",
     "ResourceFactory",
     "Resources",
-    "is_file",
-    "read_ids",
 ]

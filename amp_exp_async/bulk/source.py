@@ -1,4 +1,4 @@
-"""The input of a bulk run: operations or IDs from iterables and from JSON Lines or text files.
+"""The input of a bulk run: operations from iterables and from JSON Lines files.
 
 In a file, blank lines and lines that begin with `#` are skipped.
 """
@@ -24,37 +24,25 @@ from collections.abc import (
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias, TypeGuard, TypeVar, cast
+from typing import TypeAlias, TypeVar
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
 from amp_exp_async.formatting import format_os_error
-from amp_exp_async.validation import Validator
+from amp_exp_async.value_files import TextFile
 
 from .operations import OPERATIONS, Operation
 
 T = TypeVar("T")
 
-File: TypeAlias = os.PathLike[str] | io.TextIOBase
-"""A text file: its path, or the open file."""
-
-Operations: TypeAlias = Iterable[Operation] | AsyncIterable[Operation] | File
+Operations: TypeAlias = Iterable[Operation] | AsyncIterable[Operation] | TextFile
 """Operations, or a file (its path, or open) with one per line as JSON: `{"operation": "AddUsers", …}`."""
 
 _CLASSES = {cls.__name__: cls for cls in OPERATIONS}
 _END = object()
 
 
-def read_ids(file: File, validate: Validator) -> Generator[str, None, None]:
-    """Yield the IDs of a file, one per line, as a validator returns them.
-
-    Raises:
-        InvalidInputError: If the file cannot be read, or a line is not an ID. The message names the line.
-    """
-    return _read_lines(file, lambda line: cast("str", validate("id", line)))
-
-
-def read_operations(file: File) -> Generator[Operation, None, None]:
+def read_operations(file: TextFile) -> Generator[Operation, None, None]:
     """Yield the operations of a file, one per line: `{"operation": "AddUsers", "kind": "flags", "id": "1", …}`.
 
     Raises:
@@ -105,11 +93,6 @@ def _check_arguments(create: Callable[..., Operation], arguments: Mapping[str, o
             validation.reject(f"{argument}.{parameter.name}", "is missing")
 
 
-def is_file(value: object) -> TypeGuard[File]:
-    """Return whether a value is a path or an open text file."""
-    return isinstance(value, os.PathLike | io.TextIOBase)
-
-
 class OperationSource:
     """The operations of a run, read one by one, with look-ahead where reading does not wait.
 
@@ -119,14 +102,15 @@ class OperationSource:
 
     def __init__(self, operations: Operations) -> None:
         if not _is_input(operations):
-            validation.reject("operations", "must be an iterable of operations, or a pathlib.Path", operations)
-        self._path: os.PathLike[str] | None = None
+            validation.reject("operations", "must be an iterable of operations, or the path of a file", operations)
+        self.total: int | None = None
+        self._path: str | os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
         self._iterator: Iterator[Operation] = iter(())
         self._file: Generator[Operation, None, None] | None = None
         self._async_iterator: AsyncIterator[Operation] | None = None
         match operations:
-            case os.PathLike():
+            case str() | os.PathLike():
                 # Only a regular file can be read twice; a pipe cannot.
                 self._path = operations if Path(operations).is_file() else None
                 self._iterator = self._file = read_operations(operations)
@@ -135,12 +119,13 @@ class OperationSource:
             case AsyncIterable():
                 self._async_iterator = aiter(operations)
             case _:
-                self._list = operations if isinstance(operations, Sequence) else ()
-                self._iterator = iter(operations)
+                values: Iterable[Operation] = operations
+                self._list = values if isinstance(values, Sequence) else ()
+                self._iterator = iter(values)
+                self.total = len(values) if isinstance(values, Sized) else None
         self._lookahead: deque[Operation] = deque()
         self._lookahead_error: Exception | None = None
         self._parsed = 0
-        self.total = len(operations) if isinstance(operations, Sized) else None
 
     async def open(self) -> None:
         """Validate a list or file as a whole, before anything is sent.
@@ -206,13 +191,13 @@ class OperationSource:
 
 
 def _is_input(value: object) -> bool:
-    return not isinstance(value, str | bytes) and isinstance(value, os.PathLike | Iterable | AsyncIterable)
+    return not isinstance(value, bytes) and isinstance(value, os.PathLike | Iterable | AsyncIterable)
 
 
-def _read_lines(file: File, parse: Callable[[str], T]) -> Generator[T, None, None]:
-    name = os.fspath(file) if isinstance(file, os.PathLike) else str(getattr(file, "name", "the file"))
+def _read_lines(file: TextFile, parse: Callable[[str], T]) -> Generator[T, None, None]:
+    name = str(getattr(file, "name", "the file")) if isinstance(file, io.TextIOBase) else os.fspath(file)
     try:
-        with Path(file).open(encoding="utf-8-sig") if isinstance(file, os.PathLike) else nullcontext(file) as lines:
+        with nullcontext(file) if isinstance(file, io.TextIOBase) else Path(file).open(encoding="utf-8-sig") as lines:
             yield from _parse_lines(lines, name, parse)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(

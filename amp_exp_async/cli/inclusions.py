@@ -18,9 +18,9 @@ from .edits import apply_edits, field_edit, require_editable
 from .errors import Exit, describe_error
 from .exit_codes import ExitCode
 from .help import HelpGroup
-from .inputs import UserIds, email_warning, read_ids
+from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
-from .options import DryRun, Yes
+from .options import Column, DryRun, Yes
 from .output import Advance, format_value, make_console, make_reporter, printable
 from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate
 
@@ -34,7 +34,9 @@ InclusionOperation: TypeAlias = "_UserOperation | _CohortOperation"
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Variant key.")]
 IdFile: TypeAlias = Annotated[
     Path,
-    typer.Option("--file", "-f", help="File with one ID per line; - for standard input. # starts a comment line."),
+    typer.Option(
+        "--file", "-f", help="File with one ID per line, or CSV; - for standard input. # starts a comment line."
+    ),
 ]
 JournalPath: TypeAlias = Annotated[
     Path | None, typer.Option("--journal", help="File that records outcomes; a rerun continues from it.")
@@ -138,7 +140,7 @@ class InclusionChange:
     action: InclusionAction
     targets: Sequence[FlagTarget]
     variant: str
-    ids: UserIds
+    ids: amp_exp_async.FileValues
     ctx: CommandContext
     result: InclusionResult
     max_removals: float = 1.0
@@ -162,14 +164,14 @@ class InclusionChange:
         """
         result = self.result
         if self.action == "add":
-            self.ids.require_valid(self.ids, sent=False)
+            self.ids.require_new_ids()
         operation = self._operation()
         kind, flag = locate(self.ctx.client, self.targets)
         result.kind, result.id, result.key = kind.name, flag.id, flag.key
         included = list_included(self.ctx, self.member, kind, flag, self.variant)
         self.included = len(included)
-        if self.action == "replace":
-            self.ids.require_valid(set(self.ids) - set(included), sent=True)
+        if self.action != "add":
+            self.ids.require_new_ids(set(self.ids) - set(included))
         self._requests = [] if operation is None else operation.requests(included)
         if self._requests:
             require_editable(self.ctx, kind, flag, ())
@@ -302,7 +304,11 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         return f"Example: amp-exp {member} {command}"
 
     def make_change(
-        ctx: CommandContext, action: InclusionAction, targets: Sequence[FlagTarget], variant: str, ids: UserIds
+        ctx: CommandContext,
+        action: InclusionAction,
+        targets: Sequence[FlagTarget],
+        variant: str,
+        ids: amp_exp_async.FileValues,
     ) -> InclusionChange:
         return InclusionChange(member, action, targets, variant, ids, ctx, InclusionResult(variant=variant))
 
@@ -321,13 +327,14 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
             flag: AnyTarget,
             variant: VariantKey,
             file: IdFile,
+            column: Column = None,
             options: TargetOptions,
             dry_run: DryRun = False,
             yes: Yes = False,
             journal: JournalPath = None,
             allow_empty: AllowEmpty = False,
         ) -> None:
-            ids = read_ids(file, allow_empty=allow_empty)
+            ids = read_ids(file, column, allow_empty=allow_empty)
             change = make_change(ctx, action, options.targets(flag), variant, ids)
             _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)
 
@@ -346,6 +353,7 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         flag: AnyTarget,
         variant: VariantKey,
         file: IdFile,
+        column: Column = None,
         options: TargetOptions,
         max_removals: MaxRemovals = _DEFAULT_MAX_REMOVALS,
         dry_run: DryRun = False,
@@ -353,7 +361,7 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         journal: JournalPath = None,
         allow_empty: AllowEmpty = False,
     ) -> None:
-        ids = read_ids(file, allow_empty=allow_empty)
+        ids = read_ids(file, column, allow_empty=allow_empty)
         change = make_change(ctx, "replace", options.targets(flag), variant, ids)
         change.max_removals, change.allow_empty = _parse_max_removals(max_removals), allow_empty
         _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from attrs import field, frozen
 
 import amp_exp_async
 
@@ -23,7 +21,6 @@ from .output import format_value, make_console, make_reporter
 STDIN = "-"
 _PLAN = re.compile(rb'\s*\{\s*"plan"\s*:')
 _PLAN_PREFIX = 200
-_MAX_LISTED = 5
 
 FILES_HELP = "YAML or JSON files, folders, or - for standard input."
 Files: TypeAlias = Annotated[list[str], typer.Argument(metavar="FILE", help=FILES_HELP)]
@@ -126,100 +123,45 @@ def _without_inclusions(manifest: amp_exp_async.Manifest) -> Iterator[str]:
                     yield f"{kind}/{flag.key}, variant {variant.key}"
 
 
-@frozen
-class UserIds:
-    """The distinct user IDs of a file or of standard input.
-
-    Attributes:
-        name: the file's name in messages.
-        lines: the lines with an ID, by their number.
-    """
-
-    name: str
-    lines: Mapping[int, str]
-    _ids: tuple[str, ...] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_ids", tuple(dict.fromkeys(self.lines.values())))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def require_valid(self, ids: Iterable[str], *, sent: bool) -> None:
-        """Raise `InvalidInputError` if IDs of the file that are to be added break a rule. The message names the lines.
-
-        Args:
-            ids: the IDs.
-            sent: whether requests were sent.
-        """
-        rules = {id: rule for id in ids if (rule := _broken_rule(id))}
-        lines = ((number, id) for number, id in self.lines.items() if id in rules)
-        errors = [f"line {number}: {format_value(id[:80])} {rules[id]}" for number, id in lines]
-        if errors:
-            more = f"; and {len(errors) - _MAX_LISTED} more lines" if len(errors) > _MAX_LISTED else ""
-            nothing = "Nothing was written." if sent else "Nothing was sent."
-            message = f"{self.name}, {'; '.join(errors[:_MAX_LISTED])}{more}. {nothing}"
-            raise amp_exp_async.InvalidInputError(message, argument="file")
-
-
-def read_ids(file: Path, *, allow_empty: bool) -> UserIds:
-    """Return the distinct user IDs in a file, or in standard input for `-`: one per line.
-
-    Blank lines and lines that start with `#` are ignored.
+def read_ids(file: Path, column: str | None, *, allow_empty: bool) -> amp_exp_async.FileValues:
+    """Return the distinct IDs in a file, or in standard input for `-`.
 
     Args:
         file: the file.
+        column: the column of CSV; None if the file has one ID per line.
         allow_empty: whether the file may hold no IDs. A failed query leaves an empty file, too.
 
     Raises:
-        InvalidInputError: If the file cannot be read, or holds no IDs.
+        InvalidInputError: If the file cannot be read, has a line that is surely not an ID, or holds no IDs.
     """
-    name = _display_name(file)
-    lines = dict(_content(_read_lines(file, name)))
-    if not lines and not allow_empty:
-        raise amp_exp_async.InvalidInputError(f"{name}: contains no IDs. If that is intended, pass --allow-empty.")
-    return UserIds(name, lines)
+    ids = amp_exp_async.read_ids(_open_text(file), column=column)
+    if not ids and not allow_empty:
+        raise amp_exp_async.InvalidInputError(f"{ids.name}: contains no IDs. If that is intended, pass --allow-empty.")
+    return ids
 
 
-def read_values(file: Path, column: str | None) -> list[str]:
-    """Return the distinct values in a file, or in standard input for `-`: one per line, or of one column of CSV.
-
-    Blank values, and lines that start with `#` in a file without columns, are ignored.
+def read_values(file: Path, column: str | None, prop: str) -> amp_exp_async.FileValues:
+    """Return the distinct values of a property in a file, or in standard input for `-`.
 
     Args:
         file: the file.
-        column: the column; None if the file has one value per line.
+        column: the column of CSV; None if the file has one value per line.
+        prop: the property.
 
     Raises:
-        InvalidInputError: If the file cannot be read, has no such column, or holds no values.
+        InvalidInputError: If the file cannot be read, has no such column, or holds no values; or if its first line is
+            the name of the property.
     """
-    name = _display_name(file)
-    lines = _read_lines(file, name)
-    values = (value for _, value in _content(lines)) if column is None else _column(lines, name, column)
-    distinct = list(dict.fromkeys(value for value in values if value))
-    if not distinct:
-        raise amp_exp_async.InvalidInputError(f"{name}: contains no values. Nothing was sent.")
-    return distinct
-
-
-def _column(lines: io.StringIO, name: str, column: str) -> Iterator[str]:
-    """Yield the values of a column of CSV."""
-    rows = csv.DictReader(lines, skipinitialspace=True)
-    if column not in (rows.fieldnames or ()):
-        known = ", ".join(map(format_value, rows.fieldnames or ())) or "none"
+    values = amp_exp_async.read_values(_open_text(file), column=column)
+    first = next(iter(values), None)
+    if first is None:
+        raise amp_exp_async.InvalidInputError(f"{values.name}: contains no values. Nothing was sent.")
+    if column is None and first.casefold() == prop.removeprefix("gp:").casefold():
         raise amp_exp_async.InvalidInputError(
-            f"{name}: has no column {format_value(column)}. Its columns: {known}. Nothing was sent."
+            f"{values.name}: begins with {format_value(first)}, the name of the property. Nothing was sent. Remove the "
+            "line, or pass --column to read the file as CSV."
         )
-    try:
-        for row in rows:
-            yield (row[column] or "").strip()
-    except csv.Error as error:
-        raise amp_exp_async.InvalidInputError(
-            f"{name}, line {rows.line_num}: is not CSV ({error}). Nothing was sent."
-        ) from error
+    return values
 
 
 def email_warning(ids: Sequence[str]) -> str | None:
@@ -234,35 +176,10 @@ def email_warning(ids: Sequence[str]) -> str | None:
     )
 
 
-def _broken_rule(id: str) -> str:
-    """Return the rule that an ID to add breaks; empty text if it is valid."""
-    try:
-        amp_exp_async.AddUsers("flags", "1", "on", [id])
-    except amp_exp_async.InvalidInputError as error:
-        return error.rule
-    return ""
-
-
-def _display_name(file: Path) -> str:
-    return "standard input" if str(file) == STDIN else str(file)
-
-
-def _content(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Yield the number and the stripped text of each line that is neither blank nor a comment."""
-    for number, line in enumerate(lines, 1):
-        if (text := line.strip()) and not text.startswith("#"):
-            yield number, text
-
-
-def _read_lines(file: Path, name: str) -> io.StringIO:
-    try:
-        content = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
-        return io.StringIO(content.decode("utf-8-sig"), newline=None)
-    except OSError as error:
-        raise amp_exp_async.InvalidInputError(
-            f"{name}: cannot be read ({error.strerror}). Nothing was sent."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise amp_exp_async.InvalidInputError(
-            f"{name}: not UTF-8 text ({error.reason} at byte {error.start}). Nothing was sent."
-        ) from error
+def _open_text(file: Path) -> Path | io.TextIOWrapper:
+    """Return a file, or standard input for `-`."""
+    if str(file) != STDIN:
+        return file
+    content = io.BytesIO(sys.stdin.buffer.read())
+    content.name = "standard input"
+    return io.TextIOWrapper(content, encoding="utf-8-sig", newline="")

@@ -135,5 +135,9 @@ NewProject: TypeAlias = Annotated[
     ProjectDefault(),
 ]
 IncludeArchived: TypeAlias = Annotated[bool, typer.Option("--include-archived", help="Include archived ones.")]
+Column: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|N", help="The file is CSV with a header: read the column with this name or number."),
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -14,7 +14,7 @@ from .context import CommandContext, command
 from .edits import apply_edits, flag_edit
 from .help import HelpGroup
 from .inputs import read_values
-from .options import DryRun, Yes
+from .options import Column, DryRun, Yes
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_value, to_json
 from .targets import AnyTarget, TargetOptions, load_any
 
@@ -50,9 +50,7 @@ def _add_values(
     file: Annotated[
         Path, typer.Option("--file", "-f", help="File with one value per line, or CSV; - for standard input.")
     ],
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The file is CSV with a header: read this column.")
-    ] = None,
+    column: Column = None,
     case: Annotated[
         Literal["exact", "ignore", "lower"],
         typer.Option(help="Compare exactly, skip values that exist in another case, or write in lower case."),
@@ -65,7 +63,7 @@ def _add_values(
 
     Example: amp-exp segments add-values new-checkout Pilot gp:email --file emails.csv --column email
     """
-    values = read_values(file, column)
+    values = read_values(file, column, prop)
     kind, before = load_any(ctx.client, options.targets(flag))
     segments = kind.resource(ctx.client).segments
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from abc import ABC, abstractmethod
@@ -10,15 +9,15 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, 
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from amp_exp_async import lazy_bulk, serialization, validation
+from amp_exp_async import lazy_bulk, serialization, validation, value_files
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
 
 from .base import Collection, CollectionResource, operation
 
-Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | os.PathLike[str] | io.TextIOBase
-"""IDs; or a file (its path, or open) with one ID per line. Blank lines and lines that begin with `#` are skipped."""
+Ids: TypeAlias = Iterable[str] | AsyncIterable[str] | value_files.TextFile
+"""IDs; or a file (its path, or open) with one ID per line, which `read_ids` reads."""
 JournalPath: TypeAlias = str | os.PathLike[str]
 
 # As many as a variant can have: one operation reads the list once and sends at most 20 requests.
@@ -414,7 +413,9 @@ def _operations(
     make = cast("Callable[..., lazy_bulk.InclusionOperation]", partial(cls, **guards))
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     validate = validation.listed_id if cls.action == "add" else validation.existing_id
-    values: Any = list(lazy_bulk.read_ids(ids, validate)) if lazy_bulk.is_file(ids) else ids
+    values: Any = value_files.read_ids(ids) if value_files.is_text_file(ids) else ids
+    if cls.action == "add" and isinstance(values, value_files.FileValues):
+        values.require_new_ids()
     if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
         make(*target, ["id"])  # rejects the other arguments before the stream is read
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.

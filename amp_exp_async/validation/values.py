@@ -27,6 +27,13 @@ _UINT64 = 2**64
 _MAX_DEPTH = 200
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 _RESERVED_VARIANT = "off"
+_MAX_ID_LENGTH = 1024  # the longest text that Amplitude stores
+_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
+_MAILBOX = re.compile(r"[^<>]*<[^@\s<>]+@[^@\s<>]+>")  # Ann <ann@example.com>
+_SPREADSHEET_TEXT = re.compile(r'=".*"')  # how a spreadsheet keeps leading zeros
+_SPREADSHEET_NUMBER = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]{2,3}")  # 1.23457E+12: the other digits are lost
+# What programs write for a missing value. Amplitude drops IDs of fewer than five characters, unless told otherwise.
+_MISSING = frozenset({"NULL", "null", "None", "NaN", "nan", "NaT", "<NA>", "#N/A", "N/A", "undefined", "\\N"})
 
 
 def reject(argument: str, rule: str, value: Any = UNSET, *, advice: str = "", code_advice: str = "") -> NoReturn:
@@ -300,6 +307,32 @@ def existing_id(argument: str, value: Any) -> str:
     return str.__str__(value) if isinstance(value, str) else reject(argument, "must be a string", value)
 
 
+def length_problem(value: str) -> str | None:
+    """Return that a text is longer than an ID or a value can be, or None."""
+    return f"has {len(value):,} characters, more than {_MAX_ID_LENGTH:,}" if len(value) > _MAX_ID_LENGTH else None
+
+
+def quotes_problem(value: str) -> str | None:
+    """Return that a text is in quotes, or None."""
+    return "is in quotes: remove them" if len(value) > 1 and _QUOTES.get(value[0]) == value[-1] else None
+
+
+def mailbox_problem(value: str) -> str | None:
+    """Return that a text is an address with a name, or None."""
+    return "is an address with a name: keep the part that is meant" if _MAILBOX.fullmatch(value) else None
+
+
+def _id_problem(value: str) -> str | None:
+    """Return why a text is surely not an ID, whatever IDs a company uses; None if it may be one."""
+    if value in _MISSING:
+        return "stands for a missing value"
+    if _SPREADSHEET_TEXT.fullmatch(value):
+        return "is a formula of a spreadsheet: export plain text"
+    if _SPREADSHEET_NUMBER.fullmatch(value):
+        return "is a number that a spreadsheet has rounded: export the column as text"
+    return length_problem(value) or quotes_problem(value) or mailbox_problem(value)
+
+
 def listed_id(argument: str, value: Any) -> str:
     """Require the ID of a user, device, cohort or deployment that is to be added."""
     if _plain_integer(value) is not None:
@@ -313,6 +346,8 @@ def listed_id(argument: str, value: Any) -> str:
         reject(argument, "must not begin or end with white space", text)
     if not text.isprintable():
         reject(argument, "must not contain line breaks or other control characters: pass each ID as its own item", text)
+    if problem := _id_problem(text):
+        reject(argument, problem, text)
     return text
 
 

@@ -36,7 +36,8 @@ def test_list(amp_exp: RunCommand, pilot: str) -> None:
     ("content", "options"),
     [
         ("id,email\n1,ann@example.com\n2, bo@example.com \n3,\n", ["--column", "email"]),
-        ('"email";"x"\n', None),
+        ('"mail";"x"\n', None),
+        ('"email";"x"\r\n"bo@example.com";1\r\nann@example.com;2', ["--column", "1"]),
         ("# pilots\nann@example.com\n\nbo@example.com\nbo@example.com\n", []),
         ("ann@example.com\n  # of the crew\nbo@example.com\n", []),
     ],
@@ -50,7 +51,9 @@ def test_add_values(
     command = ("segments", "add-values", "price", "Pilot", "gp:email", "--file", file)
     if options is None:
         result = amp_exp(*command, "--column", "email")
-        assert (result.status, 'has no column "email"' in result.err) == (2, True)
+        assert (result.status, 'has no column "email". Its columns: "mail", "x".' in result.err) == (2, True)
+        file.write_text("Email\nann@example.com")
+        assert "the name of the property. Nothing was sent. Remove the line" in amp_exp(*command).err
         return
     dry = amp_exp(*command, *options, "--dry-run")
     assert ('+"bo@example.com"' in dry.out, writes(account)) == (True, [])

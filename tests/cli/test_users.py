@@ -229,7 +229,7 @@ def test_empty_file(account: Emulator, users: RunCommand) -> None:
 @pytest.mark.usefixtures("account")
 def test_emails(users: RunCommand) -> None:
     """E-mail addresses are sent with one warning that counts them and shows the first."""
-    result = users("add", "user\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
+    result = users("add", "user-1\nann@example.com\nbob@example.com\n@handle", "--yes", "--json")
     assert result.json["added"] == 4
     assert result.err.startswith("Warning: 2 IDs look like e-mail addresses, such as ann@example.com.")
     assert result.err.count("\n") == 1

@@ -491,7 +491,7 @@ async def test_an_invalid_query_name_is_rejected(name: Any, rejected: Rejected) 
 
 
 @pytest.mark.parametrize("stream", ["add_many", "remove_many", "replace"])
-@pytest.mark.parametrize("ids", [5, None, "ids.txt", {"u1": 1}], ids=repr)
+@pytest.mark.parametrize("ids", [5, None, b"u1", {"u1": 1}], ids=repr)
 async def test_ids_of_a_stream_that_are_no_list(
     stream: str, ids: Any, client: AsyncExperimentClient, emulator: Emulator
 ) -> None:
