@@ -97,7 +97,7 @@ async def start_call(emulator: Emulator, call: Awaitable[Any]) -> asyncio.Future
 async def test_a_call_that_is_cancelled(emulator: Emulator, call: Call, ambiguous: bool, closed: bool) -> None:
     """A request in flight counts if its call is cancelled or the client is closed, and a write is then ambiguous."""
     emulator.inject(Fault.delay(30.0))
-    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url, shutdown_timeout=0.05) as client:
         task = await start_call(emulator, call(client))
         if closed:
             await client.aclose()

@@ -374,7 +374,7 @@ async def test_shapes_of_a_response(answer: bytes) -> None:
 async def test_statuses_without_a_body(status: str) -> None:
     """They end, as a success or as an error of the library."""
     with RawServer(always(head(status=status))) as server:
-        async with client_of(server, timeout=2.0, retry=RetryPolicy(max_attempts=1)) as client:
+        async with client_of(server, timeout=0.5, retry=RetryPolicy(max_attempts=1)) as client:
             call = client.flags.edit("1", name="x")
             if status.startswith("204"):
                 await call

@@ -9,8 +9,15 @@ import pytest
 
 from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, BetaClient, ExperimentClient
 from amp_exp_async.emulator import Emulator
+from amp_exp_async.http import recent_writes
 
 PROJECT = "7"
+
+
+@pytest.fixture(autouse=True)
+def _short_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a client wait briefly for what it cannot read right after it has created it."""
+    monkeypatch.setattr(recent_writes, "LAG", 0.2)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from attrs import frozen
 
-from amp_exp_async import AmpExpError, APIConnectionError, APITimeoutError, UnexpectedResponseError
+from amp_exp_async import AmpExpError, APIConnectionError, APITimeoutError, RetryPolicy, UnexpectedResponseError
 from tests.polling import TIMEOUT
 from tests.reliability.conftest import ClientFactory
 from tests.reliability.figures import Figures
@@ -148,7 +148,10 @@ async def test_a_flood(make_client: ClientFactory, figures: Figures, flood: str)
     expected = FLOODS[flood].outcome
     with RawServer(FLOODS[flood].script) as server:
         client = await make_client(
-            server.url, max_response_bytes=BODY_BOUND, timeout=1.0 if FLOODS[flood].hangs else TIMEOUT
+            server.url,
+            max_response_bytes=BODY_BOUND,
+            timeout=0.3 if FLOODS[flood].hangs else TIMEOUT,
+            retry=RetryPolicy(max_attempts=2, backoff_base=0.0),
         )
         async with Watch() as watch:
             result = await end_of(client.flags.get("1"))
