@@ -65,7 +65,11 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
         yield client
 
 
-@pytest.fixture(params=["connector", "session"])
+BOTH_PATHS = ["connector", "session"]
+"""The ways of requests through aiohttp: a client has its own connector, or is given a session."""
+
+
+@pytest.fixture(params=BOTH_PATHS)
 def both_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run a test twice: its requests go over aiohttp's connector, and then through its session."""
     if request.param == "session":

@@ -26,6 +26,7 @@ from amp_exp_async.bulk.results import Outcome
 from amp_exp_async.emulator import Emulator, Fault
 from tests.bulk.emulator_snapshot import KINDS, changes, collect, execute, populate, sent_requests, snapshot
 from tests.bulk.test_handlers import CASES
+from tests.crossing import cross
 
 
 @pytest.fixture
@@ -55,8 +56,7 @@ def write_entries(journal: Journal, emulator: Emulator, index: int, operation: A
     ("state", "applied"),
     [("begun", True), ("begun", False), ("unknown", True), ("unknown", False), ("failed", False)],
 )
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "kind"), cross(list(CASES), KINDS))
 async def test_an_operation_in_flight(  # noqa: PLR0917 - fixtures
     client: AsyncExperimentClient, emulator: Emulator, path: Path, case: str, kind: str, applied: bool, state: str
 ) -> None:

@@ -23,6 +23,8 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import with_timeout_for
+from tests.conftest import BOTH_PATHS
+from tests.crossing import cross
 from tests.virtual_time import outcome
 
 pytestmark = pytest.mark.usefixtures("both_paths")
@@ -78,8 +80,8 @@ AMBIGUOUS = {
     "500 before": Fault.status(500),
     "503 after": Fault.status(503, applied=True),
     "cut off": Fault.truncate(),
-    "too late": Fault.delay(30.0),
 }
+LATE = {"too late": Fault.delay(30.0)}
 
 
 def populate(emulator: Emulator) -> None:
@@ -108,12 +110,30 @@ def emulator(emulator: Emulator) -> Emulator:
     return emulator
 
 
-@pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS)
-@pytest.mark.parametrize("call", (READS | SAFE_WRITES).values(), ids=READS | SAFE_WRITES)
+@pytest.mark.parametrize(
+    ("call", "fault", "both_paths"), cross(READS | SAFE_WRITES, AMBIGUOUS, BOTH_PATHS), indirect=["both_paths"]
+)
 async def test_a_safe_operation_is_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
     """It succeeds, and has the same effect as without the fault."""
+    await check_that_it_is_retried(client, emulator, call, fault)
+
+
+@pytest.mark.parametrize(
+    ("name", "both_paths"),
+    cross(["flags.get", "flags.edit", "variants.edit key", "variants.remove", "users.add"], BOTH_PATHS),
+    indirect=["both_paths"],
+)
+async def test_a_safe_operation_whose_response_is_late(
+    client: AsyncExperimentClient, emulator: Emulator, name: str
+) -> None:
+    """So does an operation of each kind after a timeout."""
+    await check_that_it_is_retried(client, emulator, (READS | SAFE_WRITES)[name], LATE["too late"])
+
+
+async def check_that_it_is_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault) -> None:
+    """Assert that the effect is the same as without the fault."""
     async with Emulator() as undisturbed:
         populate(undisturbed)
         async with AsyncExperimentClient(undisturbed.api_key, base_url=undisturbed.base_url) as other:
@@ -126,8 +146,9 @@ async def test_a_safe_operation_is_retried(
     assert [request.method for request in emulator.requests[:2]] == [emulator.requests[0].method] * 2
 
 
-@pytest.mark.parametrize("fault", AMBIGUOUS.values(), ids=AMBIGUOUS)
-@pytest.mark.parametrize("call", UNSAFE.values(), ids=UNSAFE)
+@pytest.mark.parametrize(
+    ("call", "fault", "both_paths"), cross(UNSAFE, AMBIGUOUS | LATE, BOTH_PATHS), indirect=["both_paths"]
+)
 async def test_an_unsafe_operation_is_never_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
@@ -137,7 +158,7 @@ async def test_an_unsafe_operation_is_never_retried(
     assert [request.method for request in emulator.requests if request.method != "GET"] == [emulator.requests[0].method]
 
 
-@pytest.mark.parametrize("call", ALL.values(), ids=ALL)
+@pytest.mark.parametrize(("call", "both_paths"), cross(ALL, BOTH_PATHS), indirect=["both_paths"])
 async def test_a_429_is_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
     """Every operation is retried after a 429, also one that is unsafe to repeat."""
     emulator.inject(Fault.status(429, retry_after=0), times=2)
@@ -146,7 +167,7 @@ async def test_a_429_is_retried(client: AsyncExperimentClient, emulator: Emulato
     assert (client.usage.rate_limited, client.usage.retries) == (2, 2)
 
 
-@pytest.mark.parametrize("call", ALL.values(), ids=ALL)
+@pytest.mark.parametrize(("call", "both_paths"), cross(ALL, BOTH_PATHS), indirect=["both_paths"])
 async def test_a_rejection_is_not_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
     """A 4xx is final for every operation."""
     emulator.inject(Fault.status(409), times=None)

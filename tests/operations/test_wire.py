@@ -21,6 +21,7 @@ from amp_exp_async import (
     __version__,
 )
 from amp_exp_async.http import Idempotency
+from tests.crossing import cross
 from tests.operations.catalog import OPERATIONS, Example
 from tests.operations.examples import EXAMPLES
 from tests.operations.recording_server import CannedResponse, RecordedRequest, RecordingServer, run
@@ -100,12 +101,14 @@ async def test_request_and_result(server: RecordingServer, send: Any, example: E
     assert type(result) is type(example.result)
 
 
-@pytest.mark.parametrize(
-    "response",
-    [CannedResponse("ok"), CannedResponse(""), CannedResponse("OK", "application/json")],
-    ids=["ok", "empty", "json"],
-)
-@pytest.mark.parametrize("example", OKS, ids=str)
+ACKNOWLEDGEMENTS = {
+    "ok": CannedResponse("ok"),
+    "empty": CannedResponse(""),
+    "json": CannedResponse("OK", "application/json"),
+}
+
+
+@pytest.mark.parametrize(("example", "response"), cross({str(example): example for example in OKS}, ACKNOWLEDGEMENTS))
 async def test_acknowledgements(server: RecordingServer, send: Any, example: Example, response: CannedResponse) -> None:
     """The text and the content type of a successful write do not matter."""
     server.responses = [response]
@@ -113,9 +116,13 @@ async def test_acknowledgements(server: RecordingServer, send: Any, example: Exa
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("cursor", ["eyJpZCI6MTIzNDU2fQ==", 1690601569594], ids=["string", "number"])
-@pytest.mark.parametrize("last", [{}, {"nextCursor": None}, {"nextCursor": ""}], ids=["absent", "null", "empty"])
-@pytest.mark.parametrize("example", LISTS, ids=str)
+CURSORS = {"string": "eyJpZCI6MTIzNDU2fQ==", "number": 1690601569594}
+LAST = {"absent": {}, "null": {"nextCursor": None}, "empty": {"nextCursor": ""}}
+
+
+@pytest.mark.parametrize(
+    ("example", "cursor", "last"), cross({str(example): example for example in LISTS}, CURSORS, LAST)
+)
 async def test_pages(server: RecordingServer, send: Any, example: Example, last: Any, cursor: Any) -> None:
     """The cursor of a page is sent back with the same query, until a page has no cursor."""
     documents = example.response[example.resource]

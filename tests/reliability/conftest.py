@@ -17,7 +17,7 @@ from tests.reliability.exposure import LogWatch
 from tests.reliability.figures import Figures
 
 KEY = "reliability-management-key"
-OWN_SESSION, CALLERS_SESSION = "own session", "caller's session"
+SESSION_PATHS = OWN_SESSION, CALLERS_SESSION = "own session", "caller's session"
 
 ClientFactory: TypeAlias = Callable[..., Any]
 
@@ -42,7 +42,7 @@ def empty(emulator: Any) -> None:
     emulator._service.state = emulator._initial_state(None)
 
 
-@pytest.fixture(params=[OWN_SESSION, CALLERS_SESSION])
+@pytest.fixture(params=SESSION_PATHS)
 def session_path(request: pytest.FixtureRequest) -> str:
     """Return one of the two paths that a request can take, or the one that a test chooses.
 

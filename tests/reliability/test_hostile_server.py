@@ -17,8 +17,9 @@ from amp_exp_async import (
     OutcomeUnknownError,
     RetryPolicy,
 )
+from tests.crossing import cross
 from tests.polling import TIMEOUT
-from tests.reliability.conftest import ClientFactory
+from tests.reliability.conftest import SESSION_PATHS, ClientFactory
 from tests.reliability.exposure import find_secrets
 from tests.reliability.figures import Figures
 from tests.reliability.hostile_responses import BODY, SCENARIOS, Scenario
@@ -27,6 +28,10 @@ from tests.reliability.raw_server import RawServer, answer_all, response
 AREA = "Hostile server"
 CANARY = "canary-of-the-hostile-server"
 ATTEMPTS = 2
+
+each_scenario = pytest.mark.parametrize(
+    ("scenario", "session_path"), cross(SCENARIOS, SESSION_PATHS), indirect=["session_path"]
+)
 
 
 async def end_of(call: Any) -> Any:
@@ -44,7 +49,7 @@ def options_for(scenario: Scenario) -> dict[str, Any]:
     return {"api_key": CANARY, "retry": retry, "timeout": 0.1 if scenario.hangs else 20.0}
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@each_scenario
 async def test_a_read(make_client: ClientFactory, figures: Figures, scenario: Scenario) -> None:
     """It ends with the flag that was asked for, or with the error that the scenario names."""
     with RawServer(scenario.script) as server:
@@ -63,7 +68,7 @@ async def test_a_read(make_client: ClientFactory, figures: Figures, scenario: Sc
     figures.count("responses to a read")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@each_scenario
 async def test_a_removal_by_index(make_client: ClientFactory, figures: Figures, scenario: Scenario) -> None:
     """It arrives once, unless the service has refused it, and never seems to have failed when it may be done."""
     with RawServer(scenario.script) as server:

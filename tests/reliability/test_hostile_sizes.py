@@ -11,8 +11,9 @@ import pytest
 from attrs import frozen
 
 from amp_exp_async import AmpExpError, APIConnectionError, APITimeoutError, RetryPolicy, UnexpectedResponseError
+from tests.crossing import cross
 from tests.polling import TIMEOUT
-from tests.reliability.conftest import ClientFactory
+from tests.reliability.conftest import SESSION_PATHS, ClientFactory
 from tests.reliability.figures import Figures
 from tests.reliability.hostile_responses import BODY, JSON, Outcome
 from tests.reliability.raw_server import RawConnection, RawServer, chunk, head, response
@@ -142,7 +143,7 @@ class Watch:
         self._ticking.cancel()
 
 
-@pytest.mark.parametrize("flood", FLOODS)
+@pytest.mark.parametrize(("flood", "session_path"), cross(list(FLOODS), SESSION_PATHS), indirect=["session_path"])
 async def test_a_flood(make_client: ClientFactory, figures: Figures, flood: str) -> None:
     """A call ends with an error long before its timeout, and a write that must not be repeated is not repeated."""
     expected = FLOODS[flood].outcome

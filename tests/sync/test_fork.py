@@ -13,6 +13,7 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.emulator import Emulator, Fault
+from tests.crossing import long_form
 from tests.polling import TIMEOUT, wait_until
 from tests.sync.timeouts import start, within
 
@@ -180,7 +181,20 @@ def run(emulator: Emulator, ids: list[str], options: dict[str, Any]) -> tuple[in
     return done.returncode, done.stdout.split(), done.stderr
 
 
-@pytest.mark.parametrize("case", CASES)
+SHORT = (
+    "usual",
+    "never used, child closes",
+    "left by os._exit",
+    "child calls and closes",
+    "child forks",
+    "iterating, child goes on",
+    "iterating, child drops its iterators, no debug",
+    "others call, child closes",
+    "many forks",
+)
+
+
+@pytest.mark.parametrize("case", long_form(CASES, short=SHORT))
 def test_after_a_fork(emulator: Emulator, ids: list[str], case: str) -> None:
     """Parent and child can both call, both exit by themselves, and neither prints a warning."""
     options = CASES[case]

@@ -13,6 +13,7 @@ from redis import Redis
 from amp_exp_async import RedisRateLimit
 from amp_exp_async.ratelimit.redis.lease_protocol import LeaseStoreError
 from amp_exp_async.ratelimit.redis.limiter import RedisRateLimiter
+from tests.crossing import cross
 from tests.ratelimit.redis.moved_clock import EarlierStore, MovedClockStore
 from tests.ratelimit.simulated_network import Network, StrictWindow, count_within, max_per_second, uniform
 from tests.virtual_time import now, run
@@ -207,13 +208,16 @@ async def start_fleet(redis: Redis, busy: int, occasional: int, seed: int = 1) -
     return fleet
 
 
-@pytest.mark.parametrize(("busy", "occasional"), [(3, 0), (20, 0), (3, 10)])
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
-def test_the_limit_holds(event: Event, busy: int, occasional: int, redis: Redis) -> None:
+FLEETS = {"few": (3, 0), "many": (20, 0), "few, and others that send rarely": (3, 10)}
+"""The numbers of clients that are busy and that send rarely."""
+
+
+@pytest.mark.parametrize(("event", "clients"), cross(EVENTS, FLEETS))
+def test_the_limit_holds(event: Event, clients: tuple[int, int], redis: Redis) -> None:
     """The service rejects nothing, and the clients use most of the limit again three seconds later."""
 
     async def scenario() -> Fleet:
-        fleet = await start_fleet(redis, busy, occasional)
+        fleet = await start_fleet(redis, *clients)
         await event(fleet)
         fleet.start(concurrency=40)  # a new process, which has no lease
         await asyncio.sleep(3.0)
