@@ -225,5 +225,5 @@ for thread in threads: thread.join(50)
 assert len(found) == 16, len(found)
 assert all(objects == found[0] for objects in found)
 """
-    for _ in range(5):
+    for _ in range(2):
         run(program)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
+from tests.crossing import long_form
 from tests.polling import TIMEOUT
 
 # Prints a line when it is ready. The alarm ends a job that hangs.
@@ -117,7 +118,7 @@ FAULTS: dict[str, list[tuple[Fault, dict[str, Any]]]] = {
 }
 
 
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", long_form(FAULTS, short=["responses are lost"]))
 def test_repeated_kills(faults: str, tmp_path: Path) -> None:
     """Each rerun continues where the killed one stopped; the last completes the job as if it ran once."""
     rng = random.Random(f"killed: {faults}")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.cli_result import CommandResult, writes
+from tests.cli.cli_result import CommandResult, RunCommand, writes
 from tests.cli.terminal import AMP_EXP, environment_of, run_on_terminal, run_piped, started
 from tests.polling import TIMEOUT, wait_until
 
-MANY = 300
+MANY = 120
 LATE = 30.0
 ASKED = "Make these changes? [y/N]"
 
@@ -54,22 +54,28 @@ class FileAccount:
 
 
 @pytest.fixture
-def amp(tmp_path: Path) -> Iterator[FileAccount]:
+def amp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileAccount]:
     with Emulator() as emulator:
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         yield FileAccount(emulator, tmp_path)
 
 
-def test_workflow(amp: FileAccount) -> None:
-    """Export, edit, plan, apply and promote to another project."""
+def test_workflow(amp: FileAccount, amp_exp: RunCommand) -> None:
+    """Export, edit, plan, apply and promote to another project. What needs no process of its own runs in this one."""
+
+    def here(command: str) -> CommandResult:
+        return amp_exp(*amp.arguments_of(command))
+
     for project in ("1", "2"):
         amp.emulator.state.add_deployment(id=f"5{project}", label="web", projectId=project)
     for key in ("new-checkout", "search"):
         amp.emulator.state.add_flag(key=key, name=key, projectId="1", deployments=["51"], tags=["until-2020-01-31"])
     assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
-    assert amp("plan @flags.yaml --detailed-exitcode").status == 0
+    assert here("plan @flags.yaml --detailed-exitcode").status == 0
 
     amp.edit("flags.yaml", 'name: search\n    description: ""\n    enabled: false', "name: Search\n    enabled: true")
-    linted = amp("lint @flags.yaml")
+    linted = here("lint @flags.yaml")
     assert (linted.status, "flags.yaml:" in linted.out) == (1, True)
     planned = amp("plan @flags.yaml --detailed-exitcode")
     assert planned.status == 3
@@ -77,21 +83,20 @@ def test_workflow(amp: FileAccount) -> None:
 
     refused = amp("apply @flags.yaml")
     assert (refused.status, "no terminal" in refused.err) == (2, True)
-    for answer in ("n\n", "\x03"):
-        assert "Nothing was changed." in amp.on_terminal("apply @flags.yaml", answer).out
+    assert "Nothing was changed." in amp.on_terminal("apply @flags.yaml", "\x03").out
     assert writes(amp.emulator) == []
     applied = amp.on_terminal("apply @flags.yaml", "y\n")
     assert (applied.status, "Done: 1 of 1 flags and experiments;" in applied.out) == (0, True)
     assert amp.flags("1")["search"] == ("Search", True, 0)
-    assert amp("plan @flags.yaml --detailed-exitcode").status == 0
+    assert here("plan @flags.yaml --detailed-exitcode").status == 0
 
-    promoted = amp("apply @flags.yaml --project-id 2 --yes")
+    promoted = here("apply @flags.yaml --project-id 2 --yes")
     assert (promoted.status, "Done: 2 of 2 flags and experiments;" in promoted.out) == (0, True)
     assert amp.flags("2") == amp.flags("1")
-    same = amp("diff project:1 project:2 --detailed-exitcode")
+    same = here("diff project:1 project:2 --detailed-exitcode")
     assert (same.status, same.out) == (0, "No differences.\n")
     amp.edit("flags.yaml", "name: Search", "name: Find")
-    differs = amp("diff 2 @flags.yaml --detailed-exitcode")
+    differs = here("diff 2 @flags.yaml --detailed-exitcode")
     assert (differs.status, '+ name: "Find"' in differs.out) == (3, True)
 
 
@@ -103,7 +108,7 @@ def many(amp: FileAccount) -> FileAccount:
         amp.emulator.state.add_flag(key=f"flag-{number:03}", name="old", projectId="1")
         lines.append(f"  - {{key: flag-{number:03}, name: new}}")
     (amp.folder / "flags.yaml").write_text("\n".join(lines))
-    amp.emulator.latency = 0.05
+    amp.emulator.latency = 0.1
     return amp
 
 
@@ -150,6 +155,7 @@ def test_ctrl_c_twice(many: FileAccount) -> None:
     many.emulator.inject(Fault.delay(LATE), method="PATCH", nth=MANY)
     with started(many.arguments_of("apply @flags.yaml --yes --json"), many.environment) as process:
         assert process.stderr is not None
+        wait_until(lambda: len(writes(many.emulator)) >= MANY)
         wait_until(lambda: renamed(many) == MANY)
         process.send_signal(signal.SIGINT)
         assert "Ctrl-C again" in process.stderr.readline()

@@ -107,9 +107,9 @@ def test_invalid_and_missing_key(environment: dict[str, str], key: str, status: 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("amp-exp fl", {"flags"}),
-        ("amp-exp flags e", {"enable", "edit"}),
-        ("amp-exp flags list --reg", {"--region"}),
+        pytest.param("amp-exp fl", {"flags"}, marks=pytest.mark.slow),
+        pytest.param("amp-exp flags e", {"enable", "edit"}, marks=pytest.mark.slow),
+        pytest.param("amp-exp flags list --reg", {"--region"}, marks=pytest.mark.slow),
         ("amp-exp flags list --region ", {"us", "eu"}),
         ("amp-exp experiments edit 1 --experiment-type m", {"multi-arm-bandit"}),
     ],

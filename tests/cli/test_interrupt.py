@@ -70,7 +70,9 @@ def test_prompts_on_a_terminal(account: Emulator, environment: dict[str, str], f
     assert len(account.state.users("flags", "1001", "on")) == 1500
 
 
-@pytest.mark.parametrize(("answer", "status"), [("n\n", 1), ("\n", 1), ("\x03", 130)])
+@pytest.mark.parametrize(
+    ("answer", "status"), [("n\n", 1), pytest.param("\n", 1, marks=pytest.mark.slow), ("\x03", 130)]
+)
 def test_no_confirmation(account: Emulator, environment: dict[str, str], file: str, answer: str, status: int) -> None:
     """Any answer but yes changes nothing."""
     arguments = ["users", "add", "1001", "on", "--file", file]

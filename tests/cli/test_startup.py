@@ -12,6 +12,7 @@ import typer
 import amp_exp_async
 from amp_exp_async.cli.app import app
 from amp_exp_async.cli.lazy_command import LazyCommand
+from tests.crossing import long_form
 from tests.polling import TIMEOUT
 
 GROUP = typer.main.get_command(app)
@@ -72,7 +73,10 @@ def test_completing_a_command_loads_none() -> None:
     assert loaded.isdisjoint(LIBRARY)
 
 
-@pytest.mark.parametrize("group", ["flags", "experiments", "deployments", "users", "apply", "lint", "export"])
+GROUPS = ["flags", "experiments", "deployments", "users", "apply", "lint", "export"]
+
+
+@pytest.mark.parametrize("group", long_form(GROUPS, short=["users", "apply"]))
 def test_completing_in_a_command_loads_no_library(group: str) -> None:
     """A TAB after a command or group loads its module, which loads the library only when it runs."""
     proposed, loaded = complete(f"amp-exp {group} --")

@@ -166,6 +166,7 @@ def kill_at_random(emulator: EmulatorProcess, process: subprocess.Popen[str], rn
     target = emulator.run(count_arrived) + rng.randint(0, usual)
     while process.poll() is None and emulator.run(count_arrived) < target:
         assert time.monotonic() < end
+        time.sleep(0.002)
     time.sleep(rng.choice([0.0, 0.001, 0.003, 0.01]))
     process.kill()
     _, errors = process.communicate(timeout=TIMEOUT)
