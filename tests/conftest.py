@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import compileall
 import gc
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import amp_exp_async
 from amp_exp_async import AsyncExperimentClient, InvalidInputError, RetryPolicy
 from amp_exp_async.emulator import Emulator
 from tests.client_config import (
@@ -28,6 +31,15 @@ settings.load_profile("suite")
 os.environ["AMP_EXP_CONFIG_FILE"] = os.devnull
 
 pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once, before its tests start a hundred processes that import it.
+
+    Each of them would compile it where the environment forbids Python to write bytecode.
+    """
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(amp_exp_async.__file__).parent, quiet=2)
 
 
 def pytest_collection_finish() -> None:
