@@ -17,7 +17,7 @@ from amp_exp_async.resources import flag_resources
 
 from .drift import drift_error, raise_for_drift
 from .operations import operations_for
-from .plan import Plan, make_plan
+from .plan import Plan, plan_again
 
 
 def apply(
@@ -63,9 +63,9 @@ class _PlannedOperations:
     async def __aiter__(self) -> AsyncGenerator[Operation, None]:
         if self.plan:
             try:
-                current = await make_plan(self.transport, self.plan.manifest, prune=False)
+                current, ids = await plan_again(self.transport, self.plan)
             except InvalidManifestError as error:  # without drift, the plan could be made again
                 raise drift_error(map(str, error.problems)) from None
-            raise_for_drift(self.plan.changes, current.changes, self.done)
+            raise_for_drift(self.plan.changes, current.changes, ids, self.done)
         for operation in chain.from_iterable(self.operations):
             yield operation

@@ -24,6 +24,9 @@ from .spec import KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
 
+Identity: TypeAlias = tuple[KindName, str, str]
+"""What tells a flag or experiment from others: its kind, project and key."""
+
 _MAX_INLINE = 60
 _CONTEXT_LINES = 12
 _SIGNS: dict[Action, str] = {"create": "+", "edit": "~", "archive": "-", "restore": "+", "remove": "-"}
@@ -57,6 +60,11 @@ class ResourceChange:
     fields: Mapping[str, FieldChange]
     deployments: Mapping[str, str] = field(factory=dict[str, str], repr=False)
     parents: Mapping[str, str] = field(factory=dict[str, str], repr=False)
+
+    @property
+    def identity(self) -> Identity:
+        """The kind, project and key."""
+        return self.kind, self.project_id, self.key
 
     @property
     def target(self) -> str:

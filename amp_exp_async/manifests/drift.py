@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import EditConflictError
@@ -10,31 +10,37 @@ from amp_exp_async.formatting import escape, format_value
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
-from .change import ResourceChange
+from .change import Identity, ResourceChange
 from .document import is_object, json_equal
 from .operations import operations_for
+from .references import ResolvedIDs
 
 _MAX_VALUE = 60
 
 
 def raise_for_drift(
-    planned: Sequence[ResourceChange], current: Sequence[ResourceChange], done: Sequence[Sequence[Operation] | None]
+    planned: Sequence[ResourceChange],
+    current: Sequence[ResourceChange],
+    ids: Mapping[Identity, ResolvedIDs],
+    done: Sequence[Sequence[Operation] | None],
 ) -> None:
     """Raise if the live flags are not as the plan saw them.
 
     Args:
         planned: the changes of the plan.
         current: the changes of a new plan for the same manifest.
+        ids: the IDs that the names in the manifest stand for now, also those of flags that no longer change.
         done: for each planned change, the operations that an earlier run has done; None if there was no earlier run.
 
     Raises:
         EditConflictError: If a live flag changed since the plan was made.
     """
-    current_by_key = {(change.kind, change.project_id, change.key): change for change in current}
+    current_by_identity = {change.identity: change for change in current}
     lines: list[str] = []
     for change, operations in zip(planned, done, strict=True):
-        now = current_by_key.get((change.kind, change.project_id, change.key))
-        drift = _plan_drift(change, now) if operations is None else _rerun_drift(change, now, operations)
+        drift = [*_identity_drift(change, ids.get(change.identity))]
+        if not drift:  # otherwise the values may be those of another flag
+            drift = [*_value_drift(change, current_by_identity.get(change.identity), operations)]
         lines += [f"{change.target}: {difference}" for difference in drift]
     if lines:
         raise drift_error(lines)
@@ -46,6 +52,36 @@ def drift_error(differences: Iterable[str]) -> EditConflictError:
     return EditConflictError("\n".join([fact, *(f"  {escape(difference)}" for difference in differences)]))
 
 
+def _identity_drift(planned: ResourceChange, ids: ResolvedIDs | None) -> Iterator[str]:
+    """Yield the names that stand for other objects than they did. What the plan creates had no ID.
+
+    This holds also if nothing is left to change, because a rerun repeats operations that failed with the IDs of the
+    plan.
+    """
+    if ids is None:
+        yield "the API can no longer plan it"
+        return
+    if planned.id is not None and planned.id != ids.id:
+        yield f"ID was {planned.id}, is now {ids.id or 'none'}"
+    for noun, then, now in (
+        ("deployment", planned.deployments, ids.deployments),
+        ("parent", planned.parents, ids.parents),
+    ):
+        for name in then.keys() & now.keys():
+            if then[name] and then[name] != now[name]:
+                yield f"{noun} {format_value(name)} had ID {then[name]}, now has ID {now[name] or 'none'}"
+
+
+def _value_drift(
+    planned: ResourceChange, current: ResourceChange | None, done: Sequence[Operation] | None
+) -> Iterator[str]:
+    """Yield the fields that are not as the plan saw them, or as an earlier run of it left them."""
+    if done is None:
+        yield from _plan_drift(planned, current)
+    elif current is not None:
+        yield from _rerun_drift(planned, current, done)
+
+
 def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iterator[str]:
     """Yield the differences from what the plan saw."""
     if current is None:
@@ -53,33 +89,18 @@ def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iter
     elif planned.id != current.id:
         yield f"ID was {planned.id or 'none'}, is now {current.id or 'none'}"
     else:
-        yield from _reference_drift(planned, current)
         for name, then, now in _pairs(planned, current):
             if not _is_equal(then, now):
                 yield _format_drift(name, then, now)
 
 
-def _reference_drift(planned: ResourceChange, current: ResourceChange) -> Iterator[str]:
-    """Yield the names that stand for other objects than they did. What the plan creates had no ID."""
-    for noun, then, now in (
-        ("deployment", planned.deployments, current.deployments),
-        ("parent", planned.parents, current.parents),
-    ):
-        for name in then.keys() & now.keys():
-            if then[name] and then[name] != now[name]:
-                yield f"{noun} {format_value(name)} had ID {then[name]}, now has ID {now[name] or 'none'}"
-
-
-def _rerun_drift(planned: ResourceChange, current: ResourceChange | None, done: Sequence[Operation]) -> Iterator[str]:
+def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequence[Operation]) -> Iterator[str]:
     """Yield the differences from what the plan saw that an unfinished run of the same plan does not explain."""
-    if current is None:
-        return
     undone = [name for name, now in current.fields.items() if now.before is not UNSET or "." in name]
     is_finished = len(done) == len(operations_for(planned))
     if undone and (is_finished or any(operation in done for operation in operations_for(current))):
         yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
         return
-    yield from _reference_drift(planned, current)
     for name, then, now in _pairs(planned, current):
         is_done = name not in current.fields
         is_created = planned.id is None and name in planned.fields and then.after == now.after

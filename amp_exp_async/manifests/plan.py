@@ -20,7 +20,7 @@ from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, FlagConfig, Segment, UnsetType
 from amp_exp_async.resources import FieldChange
 
-from .change import ChangeSet, ResourceChange, planned_action, sort_changes
+from .change import ChangeSet, Identity, ResourceChange, planned_action, sort_changes
 from .compare import NOT_COMPARED, FlagDiffer, merge_onto, to_spec_document
 from .document import is_array, is_object
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, is_web, to_live_document
@@ -30,6 +30,7 @@ from .references import (
     DeploymentResolver,
     ParentResolver,
     Project,
+    ResolvedIDs,
     check_dependencies,
     cohort_warnings,
     declared_parents,
@@ -150,6 +151,18 @@ async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, pr
         prune: whether to archive the live flags of the same projects that are not declared.
         project_id: the project to plan for, instead of the one that the manifest names.
     """
+    plan, _ = await _make_plan(transport, manifest, prune=prune, project_id=project_id)
+    return plan
+
+
+async def plan_again(transport: Transport, plan: Plan) -> tuple[Plan, dict[Identity, ResolvedIDs]]:
+    """Return a new plan for the flags that a plan changes, and the IDs that its names stand for now."""
+    return await _make_plan(transport, plan.manifest, prune=False)
+
+
+async def _make_plan(
+    transport: Transport, manifest: Manifest, *, prune: bool, project_id: str | None = None
+) -> tuple[Plan, dict[Identity, ResolvedIDs]]:
     original = manifest = validated(manifest)
     if prune:
         _check_prunable(manifest)
@@ -170,16 +183,17 @@ async def make_plan(transport: Transport, manifest: Manifest, *, prune: bool, pr
         matches += pruned
     matches, warnings = _leave_out_web(matches, _promoted_keys(original, project_id))
     matches = await reader.gather([partial(_read_details, reader, match) for match in matches])
-    changes = await _plan_changes(reader, matches, deployments, problems, warnings)
+    changes, ids = await _plan_changes(reader, matches, deployments, problems, warnings)
     raise_for_problems(problems)
     if project_id is not None:
         warnings += cohort_warnings(original, project_id, changes)
-    return Plan(
+    plan = Plan(
         service=transport.session.endpoint.base_url,
         changes=sort_changes(changes),
         manifest=_subset_for(manifest, changes),
         warnings=tuple(sorted(warnings, key=lambda warning: (warning.file, warning.line))),
     )
+    return plan, ids
 
 
 def _promoted_keys(original: Manifest, project_id: str | None) -> set[str]:
@@ -213,13 +227,15 @@ async def _plan_changes(
     deployments: DeploymentResolver,
     problems: list[Problem],
     warnings: list[Problem],
-) -> list[ResourceChange]:
-    """Return the changes of all matches, and add the problems and warnings to the lists."""
+) -> tuple[list[ResourceChange], dict[Identity, ResolvedIDs]]:
+    """Return the changes and the resolved IDs of all matches, and add the problems and warnings to the lists."""
     parents = await _read_parents(reader, matches)
     changes: list[ResourceChange] = []
+    ids: dict[Identity, ResolvedIDs] = {}
     compared: list[tuple[_Match, ResourceChange]] = []
     for match in matches:
-        change, change_problems = _plan_change(match, deployments, parents)
+        change, resolved, change_problems = _plan_change(match, deployments, parents)
+        ids[match.kind, str(match.project_id), match.desired.key] = resolved
         dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
         problems += [*change_problems, *dependency_problems]
         warnings += dependency_warnings
@@ -241,7 +257,7 @@ async def _plan_changes(
                 problems.append(problem_at(match.desired, "key", f"{fact}: use another key"))
         else:
             problems += dependent_problems(match.desired, change.id, change.fields, reader.listed.values())
-    return changes
+    return changes, ids
 
 
 def _check_prunable(manifest: Manifest) -> None:
@@ -380,8 +396,8 @@ async def _read_parents(reader: LiveReader, matches: Sequence[_Match]) -> Parent
 
 def _plan_change(
     match: _Match, deployments: DeploymentResolver, parents: ParentResolver
-) -> tuple[ResourceChange | None, list[Problem]]:
-    """Return the change of one flag, None if nothing changes, and the problems that prevent it."""
+) -> tuple[ResourceChange | None, ResolvedIDs, list[Problem]]:
+    """Return the change of one flag, None if nothing changes, the IDs it names, and the problems that prevent it."""
     desired, live, flag, project_id = match.desired, match.live, match.flag, match.project_id
     problems: list[Problem] = []
     if not project_id:
@@ -394,7 +410,11 @@ def _plan_change(
         problems += unknown_variants(desired, [variant.key for variant in live.variants] if live else [])
     document = to_spec_document(match.kind, desired, live)
     document.pop("dependencies", None)  # no request sets them
-    deployment_ids = _resolve_deployments(match, document, deployments, problems)
+    ids = ResolvedIDs(
+        id=flag.id if flag else None,
+        deployments=_resolve_deployments(match, document, deployments, problems),
+        parents=declared_parents(desired, flag, parents),
+    )
     before = to_live_document(live, document, deployments) if live else None
     fields = FlagDiffer(match.kind, before, document, before_is_live=True).changes()
     schema = SCHEMAS[match.kind]
@@ -404,18 +424,18 @@ def _plan_change(
         fields["archived"] = FieldChange("archived", before=True, after=True)
     problems += broken_rules(desired, flag, fields)
     if problems or not (fields or flag is None):
-        return None, problems
+        return None, ids, problems
     change = ResourceChange(
         kind=match.kind,
         key=desired.key,
         project_id=str(project_id),
-        id=flag.id if flag else None,
-        action=planned_action(flag.id if flag else None, fields),
+        id=ids.id,
+        action=planned_action(ids.id, fields),
         fields=fields,
-        deployments=deployment_ids if "deployments" in fields else {},
-        parents=declared_parents(desired, flag, parents),
+        deployments=ids.deployments if "deployments" in fields else {},
+        parents=ids.parents,
     )
-    return change, [*_invalid_operations(desired, change)]
+    return change, ids, [*_invalid_operations(desired, change)]
 
 
 def _is_unset(desired: FlagConfigSpec, path: str) -> bool:

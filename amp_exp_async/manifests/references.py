@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeAlias
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
@@ -31,6 +31,21 @@ _REMEDIES: dict[KindName, str] = {
     "flags": "in the app",
     "experiments": "by editing its mutex or holdout group, or in the app",
 }
+
+
+@frozen
+class ResolvedIDs:
+    """The IDs of what a spec names.
+
+    Attributes:
+        id: the ID of the live flag; None if there is none.
+        deployments: the IDs of its live and its declared deployments, by label. Empty if it declares none.
+        parents: the IDs of its declared parents, by name; empty text for a parent that is to be created.
+    """
+
+    id: str | None
+    deployments: Mapping[str, str]
+    parents: Mapping[str, str]
 
 
 class Resolver:

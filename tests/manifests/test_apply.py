@@ -461,6 +461,61 @@ async def test_a_parent_key_that_stands_for_another_object_is_drift(
     assert writes(emulator) == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/flags/1/deployments"), ("PATCH", "/flags/1"), ("POST", "/flags")],
+    ids=["before it is assigned", "after it was assigned", "before the flag is created"],
+)
+async def test_a_rerun_does_not_assign_a_relabelled_deployment(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, method: str, path: str
+) -> None:
+    """Also if the flag has the deployment with the label meanwhile, so that nothing seems left to change."""
+    is_new = path == "/flags"
+    if not is_new:
+        emulator.state.add_flag(key="a", id="1")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", project_id="1", name="n", deployments=["web"])]))
+    emulator.inject(Fault.status(400), method=method, path=path)
+    assert not (await client.apply(plan, journal=tmp_path / "j")).ok
+
+    await client.deployments.edit("51", label="legacy")
+    emulator.state.add_deployment(id="54", label="web")
+    if not is_new:
+        await client.flags.deployments.add("1", ["54"])
+        await client.flags.edit("1", name="n")
+        if "51" in emulator.state.flag("1")["deployments"]:
+            await client.flags.deployments.remove("1", "51")
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match=r'flags/a in project 1: deployment "web" had ID 51, now has ID 54'):
+        await client.apply(plan, journal=tmp_path / "j")
+    assert writes(emulator) == []
+
+
+@pytest.mark.parametrize("name", ["n", "other"], ids=["as desired", "to change"])
+async def test_a_rerun_does_not_write_for_another_flag_or_parent_of_the_same_key(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, name: str
+) -> None:
+    """The operations of the plan go to the flag that it saw."""
+    emulator.state.add_flag(key="a", id="1")
+    emulator.state.add_flag(key="parent", id="7")
+    dependencies = Dependencies(flags={"parent": ["on"]})
+    plan = await client.plan(
+        Manifest(flags=[FlagSpec(key="a", project_id="1", name="n", description="d", dependencies=dependencies)])
+    )
+    emulator.inject(Fault.status(400), method="PATCH", path="/flags/1")
+    assert not (await client.apply(plan, journal=tmp_path / "j")).ok
+
+    await client.flags.archive("7")
+    emulator.state.add_flag(key="parent", id="8")
+    with pytest.raises(EditConflictError, match='parent "parent" had ID 7, now has ID 8'):
+        await client.apply(plan, journal=tmp_path / "j")
+    await client.flags.archive("1")
+    emulator.state.add_flag(key="a", id="2", name=name, description="d")
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match="ID was 1, is now 2"):
+        await client.apply(plan, journal=tmp_path / "j")
+    assert writes(emulator) == []
+
+
 async def test_a_parent_that_the_plan_creates_is_no_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
