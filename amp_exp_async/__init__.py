@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         TooManyRemovalsError,
         UnexpectedResponseError,
     )
-    from .http import Attempt, RateLimit, RedisRateLimit, RetryPolicy, Usage
+    from .http import Attempt, PendingCall, RateLimit, RedisRateLimit, RetryPolicy, Usage
     from .linter import LINT_RULES, Finding, find_emails, lint
     from .manifests import (
         Dependencies,
@@ -161,7 +161,7 @@ else:
                 "TooManyRemovalsError",
                 "UnexpectedResponseError",
             ),
-            "http": ("Attempt", "RateLimit", "RedisRateLimit", "RetryPolicy", "Usage"),
+            "http": ("Attempt", "PendingCall", "RateLimit", "RedisRateLimit", "RetryPolicy", "Usage"),
             "linter": ("LINT_RULES", "Finding", "find_emails", "lint"),
             "manifests": (
                 "Dependencies",
@@ -291,6 +291,7 @@ __all__ = [
     "Page",
     "Pager",
     "ParentDependencies",
+    "PendingCall",
     "PermissionDeniedError",
     "Plan",
     "Problem",

@@ -23,6 +23,7 @@ from amp_exp_async.http import (
     HttpOptions,
     HttpSession,
     Idempotency,
+    PendingCall,
     RateLimit,
     Request,
     RetryPolicy,
@@ -31,6 +32,7 @@ from amp_exp_async.http import (
     resolve_shutdown_timeout,
 )
 from amp_exp_async.http import lazy_aiohttp as aiohttp
+from amp_exp_async.log_level import apply_log_variable
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 from amp_exp_async.resources import (
     AsyncBetaDeployments,
@@ -80,6 +82,7 @@ class AsyncClient(ABC):
         allow_insecure_http: bool = False,
         shutdown_timeout: float | None = 5.0,
     ) -> None:
+        apply_log_variable()
         # From here on no local variable contains the key or a password, which a traceback could show.
         key, api_key = None if api_key is None else Secret(api_key), None
         url, base_url = None if base_url is None else Secret(base_url), None
@@ -120,6 +123,11 @@ class AsyncClient(ABC):
     def usage(self) -> Usage:
         """The requests sent so far by this client and its copies."""
         return self._transport.session.usage
+
+    @property
+    def pending_calls(self) -> Sequence[PendingCall]:
+        """The calls in flight of this client and its copies, the oldest first. May be read from any thread."""
+        return self._transport.pending_calls
 
     @property
     def shutdown_timeout(self) -> float | None:

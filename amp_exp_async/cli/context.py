@@ -10,7 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -26,6 +26,7 @@ from .errors import Exit, exit_for
 from .exit_codes import ExitCode
 from .help import HelpCommand
 from .options import (
+    LOG_VARIABLE,
     PROJECT_VARIABLE,
     AllowInsecureHttp,
     BaseUrl,
@@ -40,8 +41,10 @@ from .options import (
     Proxy,
     Region,
     Timeout,
+    Verbose,
 )
 from .output import is_model, is_object, printable, printable_lines, render_table
+from .status_line import STATUS_LINE, showing_waits
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -51,6 +54,7 @@ class CommandContext(OptionGroup):
 
     Attributes:
         json: whether standard output is reserved for JSON.
+        verbose: whether each request is shown.
         debug: whether errors come with their traceback.
         option_names: the options and arguments of the command by the names of its parameters.
         connection: the options of the connection.
@@ -73,10 +77,12 @@ class CommandContext(OptionGroup):
         allow_insecure_http: AllowInsecureHttp = False,
         timeout: Timeout = None,
         deadline: Deadline = None,
+        verbose: Verbose = False,
         debug: Debug = False,
     ) -> None:
         self.json = json
         self.debug = debug
+        self.verbose = verbose
         self.result: Any = None
         self.option_names: dict[str, str] = {}
         self.uncertain: str | None = None
@@ -153,6 +159,7 @@ class CommandContext(OptionGroup):
     def write(self, text: str) -> None:
         """Print text that is already formatted to stdout, unless it is reserved for JSON."""
         if not self.json:
+            STATUS_LINE.clear()
             typer.echo(text)
 
     def echo_final(self, text: str) -> None:
@@ -166,6 +173,7 @@ class CommandContext(OptionGroup):
 
     def echo_err(self, text: str) -> None:
         """Print to stderr."""
+        STATUS_LINE.clear()
         typer.echo(printable_lines(text), err=True)
 
     def table(
@@ -193,8 +201,10 @@ class CommandContext(OptionGroup):
             for row in itertools.chain([columns], first, cells):
                 typer.echo("\t".join(row))
             return
+        lines = [*first, *cells]
+        STATUS_LINE.clear()
         ranked = list(dict.fromkeys([*(name for name in importance if name in columns), *columns]))
-        if hidden := render_table(columns, [*first, *cells], ranked, wrapped):
+        if hidden := render_table(columns, lines, ranked, wrapped):
             self.echo_err(f"Terminal too narrow for: {', '.join(hidden)}.")
 
     def confirm(self, question: str, *, yes: bool) -> None:
@@ -231,7 +241,7 @@ class CommandContext(OptionGroup):
         end = Exit(None, ExitCode.OK)
         try:
             try:
-                with self._closing():
+                with self._logging(), self._showing_waits(), self._closing():
                     yield
             except Exit as exit:
                 end = exit
@@ -260,6 +270,19 @@ class CommandContext(OptionGroup):
             end = self._failed(error)
             self.echo_err(end.message or "")
         return end
+
+    def _logging(self) -> AbstractContextManager[None]:
+        if not (self.verbose or os.environ.get(LOG_VARIABLE)):
+            return nullcontext()
+        from .stderr_log import logging_to_stderr  # noqa: PLC0415 - not needed for help and completion
+
+        return logging_to_stderr(verbose=self.verbose)
+
+    def _showing_waits(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.json else showing_waits(self._pending_calls)
+
+    def _pending_calls(self) -> Sequence[amp_exp_async.PendingCall]:
+        return () if self._client is None else self._client.pending_calls
 
     @contextmanager
     def _closing(self) -> Generator[None, None, None]:
@@ -389,10 +412,11 @@ def _json_document(result: Any, end: Exit) -> Any:
     if callable(result):
         result = result()
     document: Any = attrs.asdict(result) if is_model(result) else result
-    if end.message is None:
-        return document
     with_error: dict[str, Any] = {**document} if is_object(document) else {}
-    with_error["error"] = end.message
+    message = end.message or with_error.get("error")
+    if message is None:
+        return document
+    with_error |= {"error": message, "code": end.code, "status": end.http_status, "message": message}
     if end.problems:
         with_error["problems"] = [attrs.asdict(problem) for problem in end.problems]
     return with_error

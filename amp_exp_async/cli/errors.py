@@ -26,15 +26,38 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
         message: the message for standard error; None without one.
         status: the exit status.
         problems: the problems of a file, for `--json`.
+        cause: the error that ended the command, for `--json`.
     """
 
     def __init__(
-        self, message: str | None, status: int = ExitCode.FAILED, problems: Sequence[amp_exp_async.Problem] = ()
+        self,
+        message: str | None,
+        status: int = ExitCode.FAILED,
+        problems: Sequence[amp_exp_async.Problem] = (),
+        cause: Exception | None = None,
     ) -> None:
         super().__init__(message)
+        self.cause = cause
         self.message = message
         self.status = status
         self.problems = problems
+
+    @property
+    def code(self) -> str:
+        """The kind of failure, for programs: the name of the error without `Error`, in lower case with underscores."""
+        if self.status == ExitCode.INTERRUPTED:
+            return "interrupted"
+        if self.cause is None:
+            return "failed"
+        if isinstance(self.cause, OSError) and not isinstance(self.cause, amp_exp_async.AmpExpError):
+            return "os"
+        name = type(self.cause).__name__.removesuffix("Error")
+        return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=API)(?=[A-Z])", "_", name).lower()
+
+    @property
+    def http_status(self) -> int | None:
+        """The status of the response that ended the command; None without one."""
+        return self.cause.status if isinstance(self.cause, amp_exp_async.APIStatusError) else None
 
 
 def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exit:
@@ -48,7 +71,7 @@ def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exi
     is_usage = isinstance(error, amp_exp_async.InvalidInputError | amp_exp_async.ConfigurationError)
     problems = error.problems if isinstance(error, amp_exp_async.InvalidManifestError) else ()
     message = describe_error(error, sent=sent, options=options)
-    return Exit(message, ExitCode.USAGE if is_usage else ExitCode.FAILED, problems)
+    return Exit(message, ExitCode.USAGE if is_usage else ExitCode.FAILED, problems, error)
 
 
 def describe_error(error: Exception, *, sent: bool, options: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -468,7 +468,8 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
     if end.error is not None and ctx.debug:
         traceback.print_exception(end.error)
     if end.interrupted or result.state != "done":
-        raise Exit(result.error, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
+        status = ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED
+        raise Exit(result.error, status, cause=end.error)
 
 
 def _helps_again(error: Exception | None) -> bool:

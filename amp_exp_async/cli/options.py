@@ -15,6 +15,7 @@ REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 BASE_URL_VARIABLE = "AMPLITUDE_EXPERIMENT_BASE_URL"
 PROJECT_VARIABLE = "AMPLITUDE_PROJECT_ID"
 PROFILE_VARIABLE = "AMP_EXP_PROFILE"
+LOG_VARIABLE = "AMP_EXP_LOG"
 
 
 class OptionGroup:
@@ -69,6 +70,9 @@ ProfileName: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON only.", rich_help_panel=SHARED_PANEL)
+]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", help="Show each request on standard error.", rich_help_panel=SHARED_PANEL)
 ]
 Debug: TypeAlias = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=SHARED_PANEL)

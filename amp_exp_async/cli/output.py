@@ -13,6 +13,8 @@ import attrs
 
 import amp_exp_async
 
+from .status_line import STATUS_LINE
+
 if TYPE_CHECKING:  # importing rich takes longer than showing a help page
     from rich.console import Console
     from rich.progress import Progress as ProgressDisplay
@@ -319,14 +321,15 @@ class BarReporter:
             finally:
                 show(is_finished=True)
 
-    def _display(self) -> ProgressDisplay:
-        """Return the display. On a narrow terminal, it has no bar, and the title is wrapped: counts are never cut."""
+    @contextmanager
+    def _display(self) -> Generator[ProgressDisplay, None, None]:
+        """Show the display in the block. A narrow terminal gets no bar, and a wrapped title: counts are never cut."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - help and completion do not need it
         from rich.table import Column  # noqa: PLC0415
 
         width = self._console.width
         bar = [BarColumn(bar_width=(width - 60) // 2)] if width >= _MIN_BAR_TERMINAL else []
-        return Progress(
+        display = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False, table_column=Column(overflow="fold")),
             *bar,
@@ -336,6 +339,8 @@ class BarReporter:
             console=self._console,
             transient=self._transient,
         )
+        with STATUS_LINE.suspended(), display:
+            yield display
 
 
 @contextmanager

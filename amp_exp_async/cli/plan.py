@@ -228,7 +228,7 @@ def _apply_plan(ctx: CommandContext, plan: amp_exp_async.Plan, journal: Path | N
     _report(ctx, progress, how_to_continue if progress.is_started else "Run the same command again.")
     if end.interrupted or error is not None:
         message = None if progress.failed_steps and not end.interrupted else ctx.result.error
-        raise Exit(message, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED)
+        raise Exit(message, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED, cause=error)
 
 
 def _set_result(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> None:

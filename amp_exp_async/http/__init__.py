@@ -4,7 +4,16 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
-from .options import Attempt, CallOptions, CallStats, CancelSignal, HttpOptions, Usage, resolve_shutdown_timeout
+from .options import (
+    Attempt,
+    CallOptions,
+    CallStats,
+    CancelSignal,
+    HttpOptions,
+    PendingCall,
+    Usage,
+    resolve_shutdown_timeout,
+)
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import find_refusal, is_not_found
 from .request import Request, Response, build_path
@@ -26,6 +35,7 @@ __all__ = [
     "HttpOptions",
     "HttpSession",
     "Idempotency",
+    "PendingCall",
     "RateLimit",
     "RecentWrites",
     "RedisRateLimit",

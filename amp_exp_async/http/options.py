@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import attrs
@@ -30,6 +30,8 @@ from amp_exp_async.validation.settings import (
 from . import lazy_aiohttp as aiohttp
 from .deadlines import CancelScope
 from .retry import RetryPolicy
+
+Wait: TypeAlias = Literal["turn", "rate limit", "response", "retry"]
 
 # Without control characters, white space and others that URLs do not have.
 _HTTP_URL = re.compile(r"https?://[!-~]+")
@@ -149,6 +151,31 @@ class Attempt:
     number: int
     status: int | None
     error: str | None
+    seconds: float
+
+
+@frozen(kw_only=True)
+class PendingCall:
+    """A call in flight: what a client waits for.
+
+    Attributes:
+        host: the host, with its port if it has one.
+        method: the HTTP method.
+        path: the path, without host and query.
+        attempt: the number of the attempt that is in flight or comes next, from 1.
+        max_attempts: how often the request is sent at most.
+        last_failure: the status or the reason of the last attempt that failed; None before the first failure.
+        waits_for: `turn` for earlier writes or other requests, `rate limit`, `response`, or `retry`.
+        seconds: the seconds since the call started.
+    """
+
+    host: str
+    method: str
+    path: str
+    attempt: int
+    max_attempts: int
+    last_failure: str | None
+    waits_for: Wait
     seconds: float
 
 

@@ -28,6 +28,7 @@ from .retry import RefusalStreak
 
 if TYPE_CHECKING:
     from .sender import RequestSender
+    from .transport import RetryState
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ class HttpSession:
         refusals: the refusals (429) since the last other response; None without any.
         recent_writes: the writes of the last seconds, which reads may not show yet.
         in_flight: the scopes of the calls in flight.
+        calls: their states.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
         on_close: called when closing starts. The tasks that `spawn` started may then finish.
@@ -88,6 +90,7 @@ class HttpSession:
         self.time: Callable[[], float] = time.monotonic
         self._tasks: set[asyncio.Task[Any]] = set()
         self.in_flight: set[CancelScope] = set()
+        self.calls: set[RetryState] = set()
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer()
         self.on_close: set[Callable[[], None]] = set()

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 from attrs import define, frozen
@@ -34,7 +35,7 @@ from .error_mapping import (
     reset_advice,
     retry_advice,
 )
-from .options import Attempt, CallOptions, CallStats, CancelSignal
+from .options import Attempt, CallOptions, CallStats, CancelSignal, PendingCall, Wait
 from .recent_writes import READ_INTERVAL
 from .refusals import RefusalKind
 from .request import Request, Response
@@ -92,6 +93,9 @@ class RetryState:
         in_flight: whether an attempt was sent whose outcome is not known yet.
         received: whether the service may have received an attempt.
         requested_wait: the wait that the last response asked for.
+        max_attempts: how often the request is sent at most.
+        waits_for: what the call waits for.
+        last_failure: the status or the reason of the last attempt that failed.
         early_reads: the number of attempts that came too early to see an object that was just created. They are not
             failures, so the retry policy does not count them.
     """
@@ -105,6 +109,9 @@ class RetryState:
     received: bool = False
     requested_wait: RequestedWait = NO_WAIT
     early_reads: int = 0
+    max_attempts: int = 1
+    waits_for: Wait = "turn"
+    last_failure: str | None = None
 
     @property
     def name(self) -> str:
@@ -185,6 +192,26 @@ class Transport:
                 ambiguous = error.write
             raise ambiguous.cause if request.idempotency.may_repeat else ambiguous.error("")
 
+    @property
+    def pending_calls(self) -> list[PendingCall]:
+        """The calls in flight of all transports of the session, the oldest first."""
+        host, now = urlsplit(self.session.endpoint.base_url).netloc, self.session.time()
+        calls: list[PendingCall] = []
+        for state in list(self.session.calls):
+            attempt = state.attempts + (state.waits_for != "response")
+            call = PendingCall(
+                host=host,
+                method=state.request.method,
+                path=state.request.path,
+                attempt=attempt,
+                max_attempts=max(state.max_attempts, attempt),
+                last_failure=state.last_failure,
+                waits_for=state.waits_for,
+                seconds=now - state.started,
+            )
+            calls.append(call)
+        return sorted(calls, key=lambda call: -call.seconds)
+
     def start(self, request: Request) -> RetryState:
         """Start the clock of a call.
 
@@ -195,27 +222,34 @@ class Transport:
         started = self.session.time()
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
-        return RetryState(request, started, None if seconds is None else started + seconds)
+        deadline = None if seconds is None else started + seconds
+        return RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
 
     async def send_with_retries(self, state: RetryState) -> Response:
         """Send the request of a call until it succeeds, fails for good, or is ambiguous."""
-        with self.cancel_scope() as scope:
-            for number in count(1):
-                result = await self._attempt(state, number, scope)
-                if isinstance(result, Response) and is_success(result.status):
-                    state.in_flight = False
-                    return result if number == 1 else attrs.evolve(result, attempts=number)
-                if (
-                    isinstance(result, Response)
-                    and state.ambiguous
-                    and confirms_removal(result.refusal_kind, state.request.idempotency)
-                ):
-                    state.in_flight = False
-                    # The body explains the refusal, so it must not be read as the answer to the write.
-                    return attrs.evolve(result, attempts=number, body=b"")
-                wait = self._next_wait(state, result, number)
-                scope.may_finish = self._may_finish or state.is_ambiguous_write
-                await asyncio.sleep(wait)
+        self.session.calls.add(state)
+        try:
+            with self.cancel_scope() as scope:
+                for number in count(1):
+                    result = await self._attempt(state, number, scope)
+                    if isinstance(result, Response) and is_success(result.status):
+                        state.in_flight = False
+                        return result if number == 1 else attrs.evolve(result, attempts=number)
+                    if (
+                        isinstance(result, Response)
+                        and state.ambiguous
+                        and confirms_removal(result.refusal_kind, state.request.idempotency)
+                    ):
+                        state.in_flight = False
+                        # The body explains the refusal, so it must not be read as the answer to the write.
+                        return attrs.evolve(result, attempts=number, body=b"")
+                    wait = self._next_wait(state, result, number)
+                    scope.may_finish = self._may_finish or state.is_ambiguous_write
+                    state.waits_for = "retry"
+                    state.last_failure = str(result.status) if isinstance(result, Response) else result.reason
+                    await asyncio.sleep(wait)
+        finally:
+            self.session.calls.discard(state)
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
         raise self.cancelled_error(state)
 
@@ -290,6 +324,7 @@ class Transport:
         except LimitExceededError as exceeded:
             raise self._rate_limit_error(state, exceeded) from None
         try:
+            state.waits_for = "rate limit"
             try:
                 await session.limiter.acquire(state.deadline, fail_on_daily_limit=options.deadline_excludes_queueing)
             except TimeoutError:
@@ -300,6 +335,7 @@ class Transport:
             seconds = self._seconds_left(state, number, sent_at)
             state.attempts = number
             state.in_flight = True
+            state.waits_for = "response"
             scope.may_finish = self._may_finish or state.request.method != "GET"
             if self.cancel_signal is not None:
                 self.cancel_signal.on_send(writes=state.request.method != "GET")

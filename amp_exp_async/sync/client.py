@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from amp_exp_async.client import AsyncBetaClient, AsyncClient, AsyncExperimentClient
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.http import Usage, resolve_shutdown_timeout
+from amp_exp_async.http import PendingCall, Usage, resolve_shutdown_timeout
 from amp_exp_async.models import UNSET, UnsetType
 
 from .base import SyncResource, as_sync, name_class
@@ -110,6 +110,11 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
     def usage(self) -> Usage:
         """The requests sent so far by this client and its copies."""
         return self._resource.usage
+
+    @property
+    def pending_calls(self) -> Sequence[PendingCall]:
+        """The calls in flight of this client and its copies, the oldest first. May be read from any thread."""
+        return self._resource.pending_calls
 
     def close(self, *, shutdown_timeout: float | UnsetType | None = UNSET) -> None:
         """Close the client and end its thread. Idempotent. A client that is still open is closed at exit.

@@ -81,7 +81,9 @@ def test_failing_page(account: Emulator, amp_exp: RunCommand) -> None:
     result = amp_exp("flags", "list")
     assert (result.status, "403" in result.err) == (1, True)
     account.inject(Fault.status(403), nth=2, times=1)
-    assert list(amp_exp("flags", "list", "--json").json) == ["error"]
+    document = amp_exp("flags", "list", "--json").json
+    assert (document["code"], document["status"], document["message"]) == ("permission_denied", 403, document["error"])
+    assert len(document) == 4
 
 
 def test_failing_first_page(account: Emulator, amp_exp: RunCommand) -> None:

@@ -1,0 +1,102 @@
+"""The last line of a terminal, which says what a command waits for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+
+import amp_exp_async
+
+_AFTER = 2.0  # seconds; most calls take less
+_INTERVAL = 0.25
+
+
+class StatusLine:
+    """A line that is rewritten in place. Whatever else is printed to the terminal clears it first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._text = ""
+        self._suspended = 0
+
+    def show(self, text: str) -> None:
+        """Show a text, unless the line is suspended. It is cut at the terminal's width, so that it stays one line."""
+        text = text[: shutil.get_terminal_size().columns - 1]
+        with self._lock:
+            if not self._suspended and text != self._text:
+                self._write(f"\r{text.ljust(len(self._text))}")
+                self._text = text
+
+    def clear(self) -> None:
+        """Remove the line."""
+        with self._lock:
+            if self._text:
+                self._write(f"\r{' ' * len(self._text)}\r")
+                self._text = ""
+
+    @contextmanager
+    def suspended(self) -> Generator[None, None, None]:
+        """Show nothing in the block, because something else is drawn there."""
+        with self._lock:
+            self.clear()
+            self._suspended += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._suspended -= 1
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+STATUS_LINE = StatusLine()
+"""The line of the terminal that the program runs in."""
+
+
+@contextmanager
+def showing_waits(calls: Callable[[], Sequence[amp_exp_async.PendingCall]]) -> Generator[None, None, None]:
+    """Say what the oldest call waits for if it takes longer than two seconds, on a terminal's stderr.
+
+    Args:
+        calls: returns the calls in flight, the oldest first.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    is_over = threading.Event()
+
+    def repeat() -> None:
+        while not is_over.wait(_INTERVAL):
+            pending = calls()
+            if pending and pending[0].seconds >= _AFTER:
+                STATUS_LINE.show(describe_wait(pending[0]))
+            else:
+                STATUS_LINE.clear()
+
+    thread = threading.Thread(target=repeat, name="amp-exp status line", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+        STATUS_LINE.clear()
+
+
+def describe_wait(call: amp_exp_async.PendingCall) -> str:
+    """Return what a call waits for, and for how long."""
+    after = f" after {call.last_failure}" if call.last_failure else ""
+    match call.waits_for:
+        case "rate limit":
+            subject = f"the rate limit{after}"
+        case "turn":
+            subject = "earlier requests"
+        case _:
+            subject = f"{call.host}: attempt {call.attempt} of {call.max_attempts}{after}"
+    return f"waiting for {subject}; {call.seconds:.0f} s"
