@@ -5,13 +5,16 @@ Delete this module when aioresponses passes `stream_writer` (its issue 289, pull
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partialmethod
 from unittest.mock import Mock, patch
 
 import aiohttp
 from aioresponses import aioresponses
+
+_NEEDS_WRITER = "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters
 
 
 class _Response(aiohttp.ClientResponse):
@@ -21,5 +24,6 @@ class _Response(aiohttp.ClientResponse):
 @contextmanager
 def mocked() -> Iterator[aioresponses]:
     """Replace the responses of aiohttp's client by registered ones."""
-    with patch("aioresponses.core.ClientResponse", _Response), aioresponses() as mock:
+    replaced = patch("aioresponses.core.ClientResponse", _Response) if _NEEDS_WRITER else nullcontext()
+    with replaced, aioresponses() as mock:
         yield mock

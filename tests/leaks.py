@@ -76,7 +76,7 @@ def _renderings(error: BaseException) -> Iterator[tuple[str, str]]:
     )
     for stack in trace.stacks:
         variables = [node.render() for frame in stack.frames for node in (frame.locals or {}).values()]
-        yield "rich", "\n".join([stack.exc_value, *map(str, stack.notes), *variables])
+        yield "rich", "\n".join([stack.exc_value, *map(str, getattr(stack, "notes", ())), *variables])
 
 
 def _shows(text: str, secrets: Iterable[str]) -> bool:

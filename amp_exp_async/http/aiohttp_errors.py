@@ -15,7 +15,7 @@ from amp_exp_async.formatting import format_os_error, redact_userinfo
 
 from .deadlines import connect_seconds
 from .error_mapping import TransportFailure, make_timeout
-from .exchange import ResponseTooLargeError
+from .response_body import UnreadableBodyError
 
 # These mean that the request was not sent, wherever they come from.
 _CONNECTION_ERRORS = (
@@ -33,8 +33,8 @@ FAILURES = (
     aiohttp.EofStream,
     HttpProcessingError,
     OSError,
-    ResponseTooLargeError,
     TimeoutError,
+    UnreadableBodyError,
     ValueError,
 )
 """The exceptions that `map_exception` takes."""
@@ -83,7 +83,7 @@ def _map_response_error(error: Exception, details: str, seconds: float) -> Trans
     match error:
         case TimeoutError():
             return make_timeout(seconds, sent=True)
-        case ResponseTooLargeError():
+        case UnreadableBodyError():
             return TransportFailure(f"the response is {error}", sent=True, retryable=False, unexpected=True)
         case HttpProcessingError() | aiohttp.ClientResponseError() if _HEADERS_TOO_LARGE_RE.match(error.message):
             reason = f"the headers of the response are too large ({details})"
@@ -102,8 +102,10 @@ def hide_frames(error: BaseException) -> None:
     """Remove what leads from an exception to the frames of aiohttp: they show the key and the proxy's password."""
     error.__traceback__ = error.__cause__ = error.__context__ = None
     error.__suppress_context__ = False
-    if isinstance(error, aiohttp.ClientConnectorError):
-        hide_frames(error.os_error)
+    # aiohttp's error of a certificate has another attribute, and its `os_error` fails until aiohttp 3.12.
+    os_error = getattr(error, "os_error", None)
+    if isinstance(os_error, OSError):
+        hide_frames(os_error)
 
 
 def _shows_secrets(error: Exception, key: Secret) -> bool:

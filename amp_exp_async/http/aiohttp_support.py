@@ -9,7 +9,6 @@ from functools import cache
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_parser import DeflateBuffer
 
 _LOG = logging.getLogger("amp_exp_async")
 _REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
@@ -18,10 +17,9 @@ _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (aiohttp.ClientRequest, "__init__", {"method", "url", "headers", "ssl", "loop"}),
     (aiohttp.StreamReader, "at_eof", ()),
     (aiohttp.StreamReader, "readany", ()),
-    (DeflateBuffer, "__init__", {"max_decompress_size"}),  # otherwise a step of decompression has no bound
     (ResponseHandler, "force_close", ()),
     (ResponseHandler, "read", ()),
-    (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof"}),
+    (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof", "auto_decompress"}),
     (ResponseHandler, "should_close", None),  # a property
 )
 

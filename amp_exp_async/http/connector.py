@@ -14,12 +14,17 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from .bounded_headers import AIOHTTP_HAS_BOUNDS, BoundedResponseHandler
+
 
 class CheckedConnector(aiohttp.TCPConnector):
     """A connector whose connections have nothing unread that could be taken for the response to the next request."""
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
+        if not AIOHTTP_HAS_BOUNDS:
+            make_protocol: Any = partial(BoundedResponseHandler, loop=asyncio.get_running_loop())
+            self._factory = make_protocol
         # The connections that have carried a request, with a check of each.
         self._used = weakref.WeakKeyDictionary[ResponseHandler, Callable[[], object]]()
 

@@ -1,7 +1,7 @@
 """One request and its response, over aiohttp's connector and protocol instead of its session.
 
-aiohttp resolves, connects, pools, limits, speaks TLS, decompresses and parses. This module sends each request once,
-bounds the response, and keeps the key out of local variables.
+aiohttp resolves, connects, pools, limits, speaks TLS and parses. This module sends each request once, bounds the
+response, and keeps the key out of local variables.
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from yarl import URL
 
 from amp_exp_async.config import Endpoint
 
+from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .request import Request, Response
+from .response_body import read_body
 
 REQUEST_TIMEOUT = 408
 _SWITCHING_PROTOCOLS = 101
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
-
-class ResponseTooLargeError(Exception):
-    """A response is larger than the client accepts."""
 
 
 class Exchange:
@@ -66,19 +64,23 @@ class Exchange:
             limits: the time to connect. The caller bounds the rest.
 
         Raises:
-            ResponseTooLargeError: If the body is larger than allowed.
+            UnreadableBodyError: If the body is larger than allowed, or in another encoding than those requested.
             aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError: If no complete response arrives.
         """
         connection = await self._connector.connect(self._destination, [], limits)
         protocol: Any = connection.protocol
         transport: Any = connection.transport
         try:
-            protocol.set_response_params(skip_payload=request.method == "HEAD", read_until_eof=True)
+            protocol.set_response_params(
+                skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+            )
             transport.write(self._encode(request))
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
                 message, payload = await protocol.read()
-            body = await read_body(payload, self._max_response_bytes)
+            if not AIOHTTP_HAS_BOUNDS:
+                check_headers(message.raw_headers)
+            body = await read_body(payload, message.headers, self._max_response_bytes)
             if message.code == REQUEST_TIMEOUT or transport.get_write_buffer_size():
                 protocol.force_close()  # the server does not wait for what is still to be sent
         except BaseException:
@@ -98,22 +100,3 @@ class Exchange:
             length = "Content-Length: 0\r\n\r\n"
         line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n"
         return b"".join((line.encode(), self._header_lines, length.encode(), body or b""))
-
-
-async def read_body(payload: aiohttp.StreamReader, max_bytes: int) -> bytes:
-    """Return the whole body of a response, decompressed.
-
-    Raises:
-        ResponseTooLargeError: If the body is larger than `max_bytes`.
-    """
-    # `StreamReader.read` would decompress without a bound, in one step of the event loop.
-    block = await payload.readany()
-    blocks, size = [block], len(block)
-    while size <= max_bytes and block and not payload.at_eof():
-        await asyncio.sleep(0)  # a block that only had to be decompressed comes without a wait
-        block = await payload.readany()
-        blocks.append(block)
-        size += len(block)
-    if size > max_bytes:
-        raise ResponseTooLargeError(f"larger than {max_bytes} bytes")
-    return b"".join(blocks)

@@ -19,16 +19,22 @@ from amp_exp_async.errors import ConfigurationError
 
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
 from .aiohttp_support import is_plain, is_replaced, is_supported
+from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .connector import CheckedConnector, was_connecting
 from .deadlines import CancelScope, connect_seconds
 from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
-from .exchange import REQUEST_TIMEOUT, Exchange, read_body
+from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
 from .proxies import environment_proxy
 from .request import Request, Response
+from .response_body import ACCEPT_ENCODING, read_body
 
 _CONTENT_TYPE = ("Content-Type",)
-_HEADERS = {"Accept": "application/json", "User-Agent": f"amp_exp_async/{__version__}"}
+_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": ACCEPT_ENCODING,
+    "User-Agent": f"amp_exp_async/{__version__}",
+}
 _TURNS = 3  # of the event loop: to poll, to read, and to end a TLS connection
 
 
@@ -138,6 +144,7 @@ class RequestSender:
             timeout=_timeout(seconds),
             allow_redirects=False,
             raise_for_status=False,
+            auto_decompress=False,
             proxy=self._proxy(),
             ssl=self._options.ssl,
         )
@@ -151,7 +158,9 @@ class RequestSender:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if not isinstance(response, aiohttp.ClientResponse):  # pyright: ignore[reportUnnecessaryIsInstance]
             return await response.read()  # a substitute in a test may only look like a response
-        body = await read_body(response.content, self._options.max_response_bytes)
+        if not AIOHTTP_HAS_BOUNDS:
+            check_headers(response.raw_headers)
+        body = await read_body(response.content, response.headers, self._options.max_response_bytes)
         response.release()
         # `ClientResponse.read` would report this to the traces, and has no bound.
         for trace in getattr(response, "_traces", ()):

@@ -29,6 +29,9 @@ M = TypeVar("M", bound=Model)
 # The index of a field, the class of the values that must be converted, and the conversion.
 _Conversion: TypeAlias = tuple[int, type, Callable[[Any], Any]]
 
+# How a text or a value is rejected. Before msgspec 0.21, its errors are no `ValueError`.
+REJECTIONS = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
+
 # Structs are kept for the life of the process: a service that invents names must not fill its memory.
 _MAX_EXTRA_FIELDS = 64  # of one model
 
@@ -204,7 +207,7 @@ def decode(model: type[M], text: bytes) -> M:
     """Return the model of a JSON text.
 
     Raises:
-        TypeError, ValueError, RecursionError: If the text is rejected.
+        REJECTIONS: If the text is rejected.
     """
     built: M = _decoders.get(model).decode(text).build()
     return built

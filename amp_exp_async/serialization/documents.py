@@ -29,7 +29,6 @@ M = TypeVar("M", bound=Model)
 _CHUNK_SIZE = 200
 
 _SCALARS = frozenset({str, bool, int, float, type(None)})
-_REJECTIONS = (TypeError, ValueError, RecursionError)
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _ERRORS = frozenset({"error", "errors"})
 _SUCCESSES = frozenset({"success", "ok"})
@@ -112,7 +111,7 @@ def parse_object(model: type[M], body: bytes) -> M:
     """Return the model of a body."""
     try:
         return decoding.decode(model, body)
-    except _REJECTIONS:
+    except decoding.REJECTIONS:
         return _structure(model, decode(body))
 
 
@@ -120,7 +119,7 @@ async def parse_list(model: type[M], body: bytes) -> list[M]:
     """Return the models of a body that is an array."""
     try:
         return await _map_in_chunks(_build, decoding.decode_array(model, body), "")
-    except _REJECTIONS:
+    except decoding.REJECTIONS:
         return await _map_in_chunks(partial(_structure, model), decode(body), "")
 
 
@@ -129,7 +128,7 @@ async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
     try:
         items, cursor = decoding.decode_page(model, name, body)
         return Page(await _map_in_chunks(_build, items, name), _cursor(cursor))
-    except _REJECTIONS:
+    except decoding.REJECTIONS:
         document = decode(body)
     if document.__class__ is not dict:
         raise MalformedDocumentError("", f"expected an object with {format_value(name)}")
@@ -240,7 +239,7 @@ def _structure(model: type[M], document: Any) -> M:
     decoding.learn(model, document)
     try:
         return decoding.convert(model, document)
-    except _REJECTIONS:
+    except decoding.REJECTIONS:
         return cast("M", _structure_exactly(model, document))
 
 

@@ -28,9 +28,9 @@ def loads(body: bytes | str) -> Any:
         return msgspec.json.decode(data)
     except RecursionError:
         raise ValueError("too many levels of nesting") from None
-    except ValueError:
+    except (msgspec.DecodeError, ValueError) as error:
         if _SURROGATE_RE.search(data) is None:
-            raise
+            raise ValueError(str(error)) from None  # before msgspec 0.21, a `DecodeError` is no `ValueError`
         return _loads_exactly(data)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_parser import DeflateBuffer
 
 from amp_exp_async import AsyncExperimentClient
 from amp_exp_async.emulator import Emulator
@@ -95,15 +94,10 @@ def _change_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ResponseHandler, "should_close", lambda _: False)
 
 
-def _decompress_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DeflateBuffer, "__init__", lambda self, out, encoding: None)  # noqa: ARG005
-
-
 CHANGES = {
     "ResponseHandler.force_close": _remove,
     "ResponseHandler.set_response_params": _change_parameters,
     "ResponseHandler.should_close": _change_kind,
-    "DeflateBuffer.__init__": _decompress_without_bound,
 }
 
 

@@ -141,6 +141,7 @@ async def test_url_and_headers() -> None:
     assert dict(call.kwargs["headers"]) == {
         "Authorization": f"Bearer {KEY}",
         "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",
         "User-Agent": f"amp_exp_async/{__version__}",
     }
     assert call.kwargs["allow_redirects"] is False

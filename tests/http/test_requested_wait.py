@@ -286,6 +286,7 @@ def test_the_daily_limit_is_learned() -> None:
             retry=RetryPolicy(max_attempts=100, backoff_base=0.0),
             rate_limit=RateLimit(per_second=10),
         )
+        client._transport.session.wall_clock = lambda: NOW + now()  # more than the deadline before midnight
         async with client:
             error, seconds = await outcome(client.flags.list())
             assert isinstance(error, RateLimitError)
@@ -343,6 +344,7 @@ def test_the_day_after_the_daily_limit() -> None:
             deadline=3600.0,
             retry=RetryPolicy(max_attempts=100, backoff_base=0.0),
         )
+        client._transport.session.wall_clock = lambda: NOW + now()  # more than the deadline before midnight
         async with client:
             error, _ = await outcome(client.flags.list())
             assert isinstance(error, RateLimitError)

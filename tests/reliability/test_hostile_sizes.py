@@ -11,9 +11,10 @@ import pytest
 from attrs import frozen
 
 from amp_exp_async import AmpExpError, APIConnectionError, APITimeoutError, RetryPolicy, UnexpectedResponseError
+from amp_exp_async.http.bounded_headers import AIOHTTP_HAS_BOUNDS
 from tests.crossing import cross
 from tests.polling import TIMEOUT
-from tests.reliability.conftest import SESSION_PATHS, ClientFactory
+from tests.reliability.conftest import CALLERS_SESSION, SESSION_PATHS, ClientFactory
 from tests.reliability.figures import Figures
 from tests.reliability.hostile_responses import BODY, JSON, Outcome
 from tests.reliability.raw_server import RawConnection, RawServer, chunk, head, response
@@ -59,6 +60,9 @@ _CHUNKED = head([JSON, ("Transfer-Encoding", "chunked")])
 _CLOSING = head([JSON, ("Connection", "close")])
 _GOOD_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(BODY)
 _SIZE = BODY_BOUND + 1
+# Where aiohttp bounds no headers, the client bounds all that is not body.
+_TIMEOUT_OR_BOUND: Outcome = APITimeoutError if AIOHTTP_HAS_BOUNDS else "wrong"
+_HEADERS_WITHOUT_END = frozenset({"endless headers", "endless cookies", "endless trailers"})
 
 FLOODS: dict[str, Flood] = {
     "endless chunks": Flood(UnexpectedResponseError, _CHUNKED, chunk(_BLOCK), None),
@@ -88,11 +92,11 @@ FLOODS: dict[str, Flood] = {
         UnexpectedResponseError, _GOOD_HEAD + b"X-Long: " + b"x" * (256 << 10) + b"\r\n\r\n" + BODY
     ),
     "10,000 headers": Flood(UnexpectedResponseError, _GOOD_HEAD + b"X-Many: 1\r\n" * 10_000 + b"\r\n" + BODY),
-    "endless chunk size": Flood(APITimeoutError, _CHUNKED, b"0" * 65_536, None, hangs=True),
-    "endless chunk extension": Flood(APITimeoutError, _CHUNKED + b"5;x=", b"y" * 65_536, None, hangs=True),
+    "endless chunk size": Flood(_TIMEOUT_OR_BOUND, _CHUNKED, b"0" * 65_536, None, hangs=True),
+    "endless chunk extension": Flood(_TIMEOUT_OR_BOUND, _CHUNKED + b"5;x=", b"y" * 65_536, None, hangs=True),
     "endless trailers": Flood("wrong", _CHUNKED + chunk(BODY) + b"0\r\n", b"X-Trailer: 1\r\n" * 5_000, None),
     "endless hints": Flood(APITimeoutError, b"", head(status="103 Early Hints") * 2_000, None, hangs=True),
-    "endless empty lines": Flood(APITimeoutError, b"", b"\r\n" * 30_000, None, hangs=True),
+    "endless empty lines": Flood(_TIMEOUT_OR_BOUND, b"", b"\r\n" * 30_000, None, hangs=True),
     **{
         f"a bomb of {encoding}": Flood(
             UnexpectedResponseError, response(bomb(encoding), headers=[("Content-Encoding", encoding)])
@@ -144,8 +148,10 @@ class Watch:
 
 
 @pytest.mark.parametrize(("flood", "session_path"), cross(list(FLOODS), SESSION_PATHS), indirect=["session_path"])
-async def test_a_flood(make_client: ClientFactory, figures: Figures, flood: str) -> None:
+async def test_a_flood(make_client: ClientFactory, session_path: str, figures: Figures, flood: str) -> None:
     """A call ends with an error long before its timeout, and a write that must not be repeated is not repeated."""
+    if session_path == CALLERS_SESSION and flood in _HEADERS_WITHOUT_END and not AIOHTTP_HAS_BOUNDS:
+        pytest.skip("before aiohttp 3.13.4, only the timeout bounds the headers over connections of the caller")
     expected = FLOODS[flood].outcome
     with RawServer(FLOODS[flood].script) as server:
         client = await make_client(

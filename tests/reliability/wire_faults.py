@@ -10,7 +10,6 @@ from functools import cache
 from time import time
 from typing import Literal, TypeAlias
 
-import brotli
 from attrs import frozen
 
 from tests.reliability.raw_server import RawConnection, chunk, head, response
@@ -164,7 +163,6 @@ async def _many_headers(connection: RawConnection, answer: Answer) -> None:
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "deflate": zlib.compress,
-    "br": lambda data: brotli.compress(data, quality=5),
 }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 from contextlib import suppress
 from importlib import resources
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
@@ -21,6 +23,13 @@ from .lease_protocol import LeaseRequest, LeaseResponse, LeaseStoreError, parse_
 # redis-py types them only in part.
 _Pool: Any = ConnectionPool
 _Redis: Any = Redis
+_Connection: Any = AbstractConnection
+
+# A new connection does not name redis-py to the server, which takes a round trip.
+_PARAMETERS = inspect.signature(_Connection.__init__).parameters
+_ANONYMOUS: dict[str, Any] = dict.fromkeys(
+    ["driver_info"] if "driver_info" in _PARAMETERS else ["lib_name", "lib_version"]  # until redis-py 7.1
+)
 
 _TIMEOUT = 0.5  # seconds
 _SCRIPT = resources.files("amp_exp_async.ratelimit.redis").joinpath("lease.lua").read_text(encoding="utf-8")
@@ -54,7 +63,7 @@ class RedisLeaseStore:
                 socket_connect_timeout=_TIMEOUT,
                 retry=Retry(NoBackoff(), 0),
                 protocol=2,
-                driver_info=None,
+                **_ANONYMOUS,
             )
             connection = self._pool.connection_class(**self._pool.connection_kwargs)  # validates the options
         if connection is None:
