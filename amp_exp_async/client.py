@@ -7,7 +7,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ssl import SSLContext
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
@@ -60,6 +60,10 @@ class AsyncClient(ABC):
     """The base of the async clients. A client opens on first use and belongs to the event loop of that moment."""
 
     api: ClassVar[ApiVersion]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__init__ = _renamed(cls.__init__, cls)  # type: ignore[method-assign]  # the same, for errors about arguments
 
     def __init__(
         self,
@@ -239,6 +243,14 @@ class AsyncClient(ABC):
 
     def __reduce__(self) -> str:
         raise TypeError("a client cannot be pickled: it holds a key and connections. Create one in each process.")
+
+
+def _renamed(method: Any, cls: type) -> Any:
+    """Return a copy of an inherited method whose errors about arguments name the class, and not its base."""
+    copy = FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
+    copy.__kwdefaults__, copy.__annotations__ = method.__kwdefaults__, method.__annotations__
+    copy.__module__, copy.__qualname__ = method.__module__, f"{cls.__qualname__}.{method.__name__}"
+    return copy
 
 
 class AsyncExperimentClient(AsyncClient):

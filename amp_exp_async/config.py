@@ -94,7 +94,7 @@ def resolve_endpoint(
     region: str | None,
     base_url: Secret | None,
     *,
-    allow_insecure_http: bool,
+    allow_insecure_http: object,
     api: ApiVersion = V1,
 ) -> Endpoint:
     """Return the endpoint from the arguments, or from the environment for those that are None.
@@ -102,6 +102,10 @@ def resolve_endpoint(
     Raises:
         ConfigurationError: If the key is missing, or if the key, region or URL is invalid.
     """
+    if not isinstance(allow_insecure_http, bool):  # the text "false" is true
+        raise ConfigurationError(
+            argument="allow_insecure_http", rule="must be true or false", got=format_value(allow_insecure_http)
+        )
     key, source = _resolve_key(api_key)
     try:
         # No local variable of this function contains the URL.

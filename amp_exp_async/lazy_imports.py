@@ -42,7 +42,8 @@ def lazy_imports(
         return value
 
     def list_names() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *module_of})
+        # The public names only: completion shows neither modules nor what they import.
+        return sorted(vars(sys.modules[package]).get("__all__", module_of))
 
     return get, list_names
 

@@ -62,10 +62,7 @@ def as_path(journal: str | os.PathLike[str]) -> Path:
     Raises:
         InvalidInputError: If the value is not a path.
     """
-    try:
-        return Path(journal)
-    except TypeError:
-        validation.reject("journal", "must be a path", journal)
+    return validation.path("journal", journal)
 
 
 def completed(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:

@@ -135,12 +135,7 @@ class HttpSession:
         """
         if self.closed or (self.closing and not to_finish):
             raise ClientClosedError("the client is closed. Create a new one.")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigurationError(
-                "asyncio does not run here. Use an async client inside asyncio.run, or use ExperimentClient."
-            ) from None
+        loop = _running_loop()
         if self._session is None:
             self._session, self._loop, self.time = self._open_session(loop), loop, loop.time
             self.recent_writes = RecentWrites(loop.time)
@@ -201,6 +196,7 @@ class HttpSession:
             ConfigurationError: If the argument is neither None nor a number of at least 0.
         """
         seconds = resolve_shutdown_timeout(shutdown_timeout, self.shutdown_timeout)
+        _running_loop()
         self.closing = True
         for stop in list(self.on_close):
             stop()
@@ -245,3 +241,13 @@ class HttpSession:
             await session.close()
         else:
             session.detach()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop, and reject other ones than those of asyncio, such as trio's."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "asyncio does not run here. Use an async client inside asyncio.run, or use ExperimentClient."
+        ) from None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import asdict, evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError
@@ -50,6 +50,8 @@ async def export(
     """Export live flags and experiments to a manifest with the scope of the export."""
     project = UNSET if project_id is None else validation.identifier("project_id", project_id)
     validate_keys = validation.list_of(validation.existing_key)
+    for name, value in {"include_archived": include_archived, **asdict(options)}.items():
+        validation.boolean(name, value)
     requested: set[str] | None = None if keys is None else set(validate_keys("keys", keys))
     if requested is not None and not requested:
         validation.reject("keys", "must have at least one key; omit it to export all")

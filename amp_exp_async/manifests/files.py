@@ -45,7 +45,7 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
         if isinstance(source, io.TextIOBase):
             files.append(_read_stream(source, problems))
         else:
-            files += _read_path(source, problems)
+            files += _read_path(validation.path("sources", source), problems)
     manifest = merge_manifests(file.manifest for file in files if file)
     raise_for_problems([*problems, *cross_checks(manifest)])
     return manifest
@@ -58,12 +58,12 @@ def _read_stream(stream: io.TextIOBase, problems: list[Problem]) -> ParsedFile |
     return parse_text(text, format, str(getattr(stream, "name", "<text>")), problems)
 
 
-def _read_path(path: str | os.PathLike[str], problems: list[Problem]) -> list[ParsedFile | None]:
+def _read_path(path: Path, problems: list[Problem]) -> list[ParsedFile | None]:
     """Parse a file, or the files of a folder."""
-    if not Path(path).exists():
+    if not path.exists():
         problems.append(Problem(str(path), 0, "", "no such file or folder"))
         return []
-    return [file.parsed for file in _read_files(Path(path), problems).values()]
+    return [file.parsed for file in _read_files(path, problems).values()]
 
 
 def loads(text: str, *, format: Format = "yaml", name: str = "<text>") -> Manifest:
@@ -130,7 +130,7 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
     Example:
         `save(await client.export(project_id="123"), "flags.yaml")`
     """
-    target = Path(path)
+    target = validation.path("path", path)
     suffix = f".{validate_format('format', format)}"
     manifest = validated(manifest)
     problems: list[Problem] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 
 import attrs
@@ -102,7 +101,7 @@ class Plan(ChangeSet):
         Args:
             path: the file.
         """
-        file = Path(path)
+        file = validation.path("path", path)
         remove_abandoned_drafts(file)
         replace_file(file, self.to_json().encode())
 
@@ -116,8 +115,9 @@ class Plan(ChangeSet):
         Raises:
             InvalidInputError: If the file is not a plan, or is damaged.
         """
+        file = validation.path("path", path)
         try:
-            content = Path(path).read_bytes()
+            content = file.read_bytes()
         except OSError as error:
             raise damaged_plan(path, f"cannot be read ({format_os_error(error)})") from None
         except ValueError as error:  # not a path, as with a NUL in it
@@ -164,7 +164,7 @@ async def _make_plan(
     transport: Transport, manifest: Manifest, *, prune: bool, project_id: str | None = None
 ) -> tuple[Plan, dict[Identity, ResolvedIDs]]:
     original = manifest = validated(manifest)
-    if prune:
+    if validation.boolean("prune", prune):
         _check_prunable(manifest)
     if project_id is not None:
         project_id = validation.identifier("project_id", project_id)

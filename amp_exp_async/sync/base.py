@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
@@ -22,8 +23,34 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
 
 
+# The methods that return a run, which is waited for instead of awaited.
+_RUNS = frozenset({"add_many", "remove_many", "replace", "bulk", "apply"})
+_AWAITED_RUN = re.compile(r"await (.+?)(`|$)", re.MULTILINE)
+_ASYNC_WORD = re.compile(r"\b(?:await|async(?= (?:for|with)\b)) ")
+_ASYNC_NAME = re.compile(r"\bAsync(?=[A-Z][a-z])")
+
+
+def blocking_text(text: str, *, returns_run: bool = False) -> str:
+    """Return the docstring of an async method as that of its blocking form.
+
+    Args:
+        text: the docstring.
+        returns_run: whether the method returns a run.
+    """
+    if returns_run:
+        text = _AWAITED_RUN.sub(r"\1.wait()\2", text).replace("iterated or awaited", "iterated or waited for")
+    return _ASYNC_NAME.sub("", _ASYNC_WORD.sub("", text))
+
+
 class SyncResource(Generic[A_co]):
     """An async resource, and the portal to the event loop in which it lives."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, member in vars(cls).items():
+            if callable(member) and hasattr(member, "__wrapped__"):  # derived from an async method
+                member.__module__, member.__qualname__ = cls.__module__, f"{cls.__qualname__}.{name}"
+                member.__doc__ = blocking_text(member.__doc__ or "", returns_run=name in _RUNS)
 
     def __init__(self, resource: A_co, portal: BlockingPortal) -> None:
         self._resource = resource

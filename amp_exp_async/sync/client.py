@@ -6,7 +6,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from amp_exp_async.client import AsyncBetaClient, AsyncClient, AsyncExperimentClient
 from amp_exp_async.errors import ConfigurationError
@@ -51,7 +51,7 @@ def _as_sync_init(
                     )
                 client = make(*args, **kwargs)
             except TypeError as error:
-                name_class(error, AsyncClient.__init__, self)
+                name_class(error, cast("Any", make).__init__, self)
                 raise
             finally:
                 # They hold the key, and a traceback could show them.

@@ -147,6 +147,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         dry_run: bool = False,
     ) -> FlagConfigT_co:
         """Call `AsyncFlagConfigs.guarded_edit`, with the change made in the caller's thread."""
+        validation.function("change", change)
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
         validation.boolean("dry_run", dry_run)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from numbers import Integral, Rational, Real
+from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
 
 from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
@@ -217,9 +219,9 @@ def one_of(*choices: str) -> Validator:
     rule = f"must be {', '.join(quoted[:-1])} or {quoted[-1]}"
 
     def validator(argument: str, value: Any) -> str:
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:  # an array of numpy cannot be compared
             reject(argument, rule, value)
-        return cast("str", value)
+        return value
 
     return validator
 
@@ -271,6 +273,18 @@ def list_of(validator: Validator) -> Validator:
     return lambda argument, value: [
         validator(f"{argument}[{index}]", item) for index, item in enumerate(sequence(argument, value))
     ]
+
+
+def function(argument: str, value: Any) -> Callable[..., Any]:
+    """Require a function."""
+    return cast("Callable[..., Any]", value) if callable(value) else reject(argument, "must be a function", value)
+
+
+def path(argument: str, value: Any) -> Path:
+    """Require the path of a file, as text or as a path."""
+    if not isinstance(value, str | os.PathLike):
+        reject(argument, "must be a path", value)
+    return Path(cast("str | os.PathLike[str]", value))
 
 
 def strings(argument: str, value: Any) -> list[str]:

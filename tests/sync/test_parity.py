@@ -7,6 +7,8 @@ import copy
 import gc
 import inspect
 import pickle
+import re
+import textwrap
 import traceback
 import weakref
 from collections.abc import Callable, Iterator
@@ -95,13 +97,32 @@ def test_each_method_is_derived_from_its_own() -> None:
         if (
             blocking.__wrapped__ is not awaited
             or inspect.signature(blocking) != inspect.signature(awaited)
-            or (blocking.__doc__, blocking.__name__) != (awaited.__doc__, awaited.__name__)
+            or (blocking.__doc__ or "").split("\n")[0] != (awaited.__doc__ or "").split("\n")[0]
             or not blocking.__doc__
+            or re.search(r"\b(await|async (for|with))\b|Async[A-Z]", blocking.__doc__)
+            or blocking.__qualname__.split(".")[-1] != awaited.__name__
+            or blocking.__qualname__.startswith("Async")
             or inspect.iscoroutinefunction(blocking)
         ):
             wrong.append(f"{name}.{method}")
     assert len(DERIVED) > 100
     assert wrong == []
+
+
+def test_blocking_examples() -> None:
+    """The docstrings of blocking methods have blocking examples, and errors about arguments name the public class."""
+    assert 'summary = client.flags.users.add_many("123", "on", pathlib.Path("ids.txt")).wait()' in (
+        inspect.getdoc(ExperimentClient(KEY).flags.users.add_many) or ""
+    )
+    assert "\nfor outcome in run:\n" in textwrap.dedent((ExperimentClient.bulk.__doc__ or "").split("Example::")[1])
+    for make, name in (
+        (AsyncExperimentClient, "AsyncExperimentClient"),
+        (AsyncBetaClient, "AsyncBetaClient"),
+        (ExperimentClient, "ExperimentClient"),
+        (BetaClient, "BetaClient"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got an unexpected keyword argument 'regoin'"):
+            make(KEY, regoin="eu")  # type: ignore[call-arg]
 
 
 def test_the_constructor_takes_the_same() -> None:
