@@ -316,7 +316,7 @@ class Emulator:
 
 
 async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callable[[Emulator], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then stop gracefully.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then stop gracefully.
 
     Args:
         emulator: The emulator, which has not been started.
@@ -325,7 +325,8 @@ async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callab
     """
     stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # On Windows, Ctrl-C cancels this task instead, with the same cleanup.
     with contextlib.suppress(NotImplementedError):  # loops on Windows have no signal handlers
         for number in signals:
