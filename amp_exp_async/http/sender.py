@@ -105,27 +105,30 @@ class RequestSender:
 
         Args:
             request: the request.
-            scope: is cancelled when the time is over.
-            seconds: the time, for messages.
+            scope: the scope of the call, in which the attempt has started.
+            seconds: the time after which it times out, for messages.
         """
-        sent = True
-        with scope:
+        timed_out = False
+        try:
             try:
                 if self._exchange is None or is_replaced():
                     response = await self._request(request, seconds)
                 else:
                     response = await self._exchange.send(request, _timeout(seconds))
-            except FAILURES as error:
-                return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
-            except BaseException as error:  # noqa: BLE001 - it is raised below
-                interruption = error
-            else:
-                return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
-            # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
-            sent = not was_connecting(interruption)
-            hide_frames(interruption)
-            raise shutdown_error(interruption) or interruption
-        return make_timeout(seconds, sent=sent)
+            finally:
+                timed_out = scope.end_attempt()
+        except FAILURES as error:
+            return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            interruption = error
+        else:
+            return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
+        # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
+        sent = not was_connecting(interruption)
+        hide_frames(interruption)
+        if timed_out and isinstance(interruption, asyncio.CancelledError):
+            return make_timeout(seconds, sent=sent)
+        raise shutdown_error(interruption) or interruption
 
     async def _request(self, request: Request, seconds: float) -> Response:
         """Send a request through the session, and return the complete response."""
