@@ -18,6 +18,7 @@ REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 
 # Real keys are longer. Removing a shorter one from a text would also remove parts of its words.
 _MIN_REDACTED = 8
+_QUOTES = "\"'`"
 _DEPLOYMENT_PREFIXES = ("client-", "server-")
 
 
@@ -140,6 +141,8 @@ def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
             rule="contains white space or a character that is not allowed in a key",
             advice="Copy the key again.",
         )
+    if key.reveal()[0] in _QUOTES or key.reveal()[-1] in _QUOTES:
+        raise ConfigurationError(argument=source, rule="begins or ends with a quotation mark", advice="Remove it.")
     return key, source
 
 

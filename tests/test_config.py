@@ -109,6 +109,13 @@ def test_an_empty_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no management API key" in configuration_error(api_key="")
 
 
+@pytest.mark.parametrize("key", [f'"{KEY}"', f"'{KEY}", f"{KEY}`"])
+def test_a_key_in_quotes(key: str) -> None:
+    """Quotes that a file or a shell left are no part of a key."""
+    message = configuration_error(api_key=key)
+    assert message == "api_key begins or ends with a quotation mark. Remove it."
+
+
 @pytest.mark.parametrize("key", [f" {KEY}", f"{KEY} ", f"{KEY}\n", f"{KEY[:5]}\t{KEY}", f"{KEY}é", f"{KEY}\x7f", " "])
 def test_a_key_with_invalid_characters(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the source of the key, and does not contain the key."""

@@ -12,7 +12,6 @@ from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_WRITTEN, TooManyRemovalsError
-from amp_exp_async.formatting import short_items
 from amp_exp_async.models import UNSET, Maybe, UnsetType
 from amp_exp_async.params import (
     EXPERIMENT_CREATE_PARAMS,
@@ -355,7 +354,7 @@ class AddUsers(InclusionOperation):
     member = "users"
     action = "add"
 
-    users: tuple[str, ...] = field(default=(), converter=_users_to_add, repr=short_items)
+    users: tuple[str, ...] = field(default=(), converter=_users_to_add)
 
 
 @frozen
@@ -371,7 +370,7 @@ class RemoveUsers(InclusionOperation):
     member = "users"
     action = "remove"
 
-    users: tuple[str, ...] = field(default=(), converter=_users, repr=short_items)
+    users: tuple[str, ...] = field(default=(), converter=_users)
 
 
 @frozen
@@ -391,7 +390,7 @@ class ReplaceUsers(Replacement):
 
     member = "users"
 
-    users: tuple[str, ...] = field(default=(), converter=_all_users, repr=short_items)
+    users: tuple[str, ...] = field(default=(), converter=_all_users)
 
 
 @frozen
@@ -417,7 +416,7 @@ class AddCohorts(InclusionOperation):
     member = "cohorts"
     action = "add"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts_to_add, repr=short_items)
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts_to_add)
 
 
 @frozen
@@ -433,7 +432,7 @@ class RemoveCohorts(InclusionOperation):
     member = "cohorts"
     action = "remove"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts, repr=short_items)
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts)
 
 
 @frozen
@@ -451,7 +450,7 @@ class ReplaceCohorts(Replacement):
 
     member = "cohorts"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts, repr=short_items)
+    cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts)
 
 
 @frozen

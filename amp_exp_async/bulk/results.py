@@ -6,10 +6,9 @@ import math
 from collections import deque
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 from amp_exp_async.errors import AmpExpError, BulkError
-from amp_exp_async.formatting import short_items
 from amp_exp_async.models import Created
 
 from .operations import Operation
@@ -44,7 +43,7 @@ class Outcome:
     status: Status
     error: AmpExpError | None = None
     requests: int = 0
-    changed: tuple[str, ...] = field(default=(), repr=short_items)
+    changed: tuple[str, ...] = ()
     created: Created | None = None
 
     @property

@@ -10,7 +10,8 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -43,9 +44,7 @@ from .options import (
     Verbose,
 )
 from .output import is_model, is_object, printable, printable_lines, render_table
-from .signals import interrupt_status
 from .status_line import STATUS_LINE, showing_waits
-from .streams import discard_stdout
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -63,7 +62,6 @@ class CommandContext(OptionGroup):
             end.
         uncertain: what is unknown if the command is interrupted now; None if nothing is.
         changed: what was changed so far.
-        makes_changes: whether the command may change something.
     """
 
     def __init__(
@@ -89,9 +87,6 @@ class CommandContext(OptionGroup):
         self.option_names: dict[str, str] = {}
         self.uncertain: str | None = None
         self.changed: list[str] = []
-        self.makes_changes = False
-        self._is_output_closed = False
-        self._is_summary_shown = False
         self.connection = Connection(
             profile=profile,
             api_key_file=api_key_file,
@@ -163,37 +158,23 @@ class CommandContext(OptionGroup):
 
     def write(self, text: str) -> None:
         """Print text that is already formatted to stdout, unless it is reserved for JSON."""
-        if self.json:
-            return
-        STATUS_LINE.clear()
-        try:
+        if not self.json:
+            STATUS_LINE.clear()
             typer.echo(text)
-        except BrokenPipeError:
-            self._on_closed_output()
-
-    def _on_closed_output(self) -> None:
-        """Discard the rest of the output. A command that changes nothing ends; any other does what it was told to do.
-
-        Raises:
-            Exit: If the command changes nothing.
-        """
-        discard_stdout()
-        self._is_output_closed = True
-        if not (self.makes_changes or self.changed):
-            raise Exit(None, ExitCode.OK)
 
     def echo_final(self, text: str) -> None:
         """Print the command's summary to stdout, or to stderr if stdout is closed."""
-        self.echo(text)
-        if self._is_output_closed:
+        try:
+            self.echo(text)
+        except BrokenPipeError:
             self.echo_err(text)
-            self._is_summary_shown = True
+            with Path(os.devnull).open("wb") as null:  # for the text that is still buffered
+                os.dup2(null.fileno(), sys.stdout.fileno())
 
     def echo_err(self, text: str) -> None:
-        """Print to stderr, if it can be written: a terminal may be gone."""
+        """Print to stderr."""
         STATUS_LINE.clear()
-        with suppress(OSError):
-            typer.echo(printable_lines(text), err=True)
+        typer.echo(printable_lines(text), err=True)
 
     def table(
         self,
@@ -202,6 +183,7 @@ class CommandContext(OptionGroup):
         *,
         importance: Sequence[str] = (),
         wrapped: Mapping[str, int] = MappingProxyType({}),
+        empty: str = "",
     ) -> None:
         """Print rows: in columns on a terminal, tab-separated elsewhere, not at all with `--json`.
 
@@ -211,14 +193,19 @@ class CommandContext(OptionGroup):
             importance: the most important columns; the others follow in their order. On a narrow terminal, the least
                 important columns are left out.
             wrapped: the columns whose text may be wrapped, and the least width of each.
+            empty: the message on stderr if there are no rows. A terminal then gets no header.
         """
         if self.json:
             return
         cells = ([printable(cell) for cell in row] for row in rows)
         first = list(itertools.islice(cells, 1))  # if reading fails, no header must suggest an empty table
+        if not first and empty:
+            self.echo_err(empty)
+            if sys.stdout.isatty():
+                return
         if not sys.stdout.isatty():
             for row in itertools.chain([columns], first, cells):
-                self.write("\t".join(row))
+                typer.echo("\t".join(row))
             return
         lines = [*first, *cells]
         STATUS_LINE.clear()
@@ -259,28 +246,32 @@ class CommandContext(OptionGroup):
         """Run the command in the block; then close the client, report errors, print JSON, and exit."""
         end = Exit(None, ExitCode.OK)
         try:
-            with self._logging(), self._showing_waits(), self._closing():
-                yield
-        except Exit as exit:
-            end = exit
-        except (KeyboardInterrupt, typer.Abort):
-            end = self._interrupted()
-        except (amp_exp_async.AmpExpError, OSError) as error:
-            end = self._failed(error)
-        if end.message is not None:
-            self.echo_err(end.message)
-        if self.json:
-            end = self._print_json(end)
-        if self._is_output_closed and self.changed and end.message is None and not self._is_summary_shown:
-            self.echo_err(f"The output was closed. Changed: {', '.join(self.changed)}.")
+            try:
+                with self._logging(), self._showing_waits(), self._closing():
+                    yield
+            except Exit as exit:
+                end = exit
+            except (KeyboardInterrupt, typer.Abort):
+                end = self._interrupted()
+            except BrokenPipeError:
+                raise
+            except (amp_exp_async.AmpExpError, OSError) as error:
+                end = self._failed(error)
+            if end.message is not None:
+                self.echo_err(end.message)
+            if self.json:
+                end = self._print_json(end)
+        except BrokenPipeError:
+            if self.changed:  # the lines that said so were lost
+                self.echo_err(f"The output was closed. Nothing else was changed.{self._changed_before()}")
+            raise
         raise typer.Exit(end.status)
 
     def _print_json(self, end: Exit) -> Exit:
         try:
             typer.echo(json_text.dumps(_json_document(self.result, end)))
         except BrokenPipeError:
-            discard_stdout()
-            self._is_output_closed = True
+            raise
         except OSError as error:
             end = self._failed(error)
             self.echo_err(end.message or "")
@@ -311,7 +302,7 @@ class CommandContext(OptionGroup):
         if is_terminal():
             self.echo_err("")  # below the ^C
         uncertain = self.uncertain or ("Nothing else was changed." if self.changed else "Nothing was changed.")
-        return Exit(f"Interrupted. {uncertain}{self._changed_before()}", interrupt_status())
+        return Exit(f"Interrupted. {uncertain}{self._changed_before()}", ExitCode.INTERRUPTED)
 
     def _failed(self, error: Exception) -> Exit:
         if self.debug:
@@ -360,7 +351,6 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
         def run(**values: Any) -> None:
             ctx = _make_group(CommandContext, values)
             ctx.option_names = dict(option_names)
-            ctx.makes_changes = not option_names.keys().isdisjoint({"dry_run", "yes"})
             with ctx.exit_handling():
                 for option, is_required in projects.items():
                     if values[option] is None:

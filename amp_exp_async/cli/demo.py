@@ -37,7 +37,10 @@ class DemoSummary:
         peak_per_second: the maximum number of requests in any second.
         rate_limited: the number of 429 responses.
         retries: the number of retries.
-        changes_checked: the number of changes that were compared with the emulator's state.
+        fields_checked: the number of edited fields that were compared with the emulator's state.
+        users_checked: the number of users that must be included.
+        cohorts_checked: the number of cohorts that must be included.
+        changes_checked: the sum of these three.
         faults: changes that are missing or wrong.
         ok: whether all changes were applied and no request was rejected.
     """
@@ -51,6 +54,9 @@ class DemoSummary:
     peak_per_second: int = 0
     rate_limited: int = 0
     retries: int = 0
+    fields_checked: int = 0
+    users_checked: int = 0
+    cohorts_checked: int = 0
     changes_checked: int = 0
     faults: list[str] = field(default_factory=list[str])
     ok: bool = False
@@ -177,7 +183,7 @@ def _check(
     """Compare the emulator's state with the expected changes, and check that nothing else changed."""
     for flag in emulator.state.flags:
         edit = {_JSON_NAMES[name]: value for name, value in changes.edits.get(flag["id"], {}).items()}
-        summary.changes_checked += len(edit)
+        summary.fields_checked += len(edit)
         expected = before[flag["id"]] | edit
         for name in (expected.keys() | flag.keys()) - _TIMESTAMPS:
             actual, value = flag.get(name), expected.get(name)
@@ -188,7 +194,8 @@ def _check(
         ("users", changes.users, emulator.state.users("flags", changes.flag, changes.variant)),
         ("cohorts", changes.cohorts, emulator.state.cohorts("flags", changes.flag, changes.variant)),
     ):
-        summary.changes_checked += len(ids)
         if sorted(ids) != sorted(actual_ids):
             wrong = len(set(ids) ^ set(actual_ids))
             summary.faults.append(f"{name} of flag {changes.flag}: {wrong} missing or unexpected")
+    summary.users_checked, summary.cohorts_checked = len(changes.users), len(changes.cohorts)
+    summary.changes_checked = summary.fields_checked + summary.users_checked + summary.cohorts_checked

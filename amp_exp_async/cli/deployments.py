@@ -14,7 +14,7 @@ import amp_exp_async
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, field_edit, require_editable
 from .help import HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes, nothing_found
 from .output import KEY_WIDTH, format_cell, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, AnyTarget, TargetOptions, locate
 
@@ -45,7 +45,8 @@ def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_arch
     if include_archived:
         columns["archived"] = "deleted"
     rows = ([format_cell(getattr(deployment, name)) for name in columns.values()] for deployment in deployments)
-    ctx.table(list(columns), rows, importance=("id", "label"), wrapped={"label": KEY_WIDTH})
+    empty = nothing_found("deployments", project_id)
+    ctx.table(list(columns), rows, importance=("id", "label"), wrapped={"label": KEY_WIDTH}, empty=empty)
 
 
 @command(app, "create")

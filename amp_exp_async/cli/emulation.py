@@ -50,7 +50,8 @@ def _show_summary(summary: DemoSummary) -> None:
         f"at most {summary.peak_per_second} of {summary.limit_per_second} in any second",
         "429 responses": f"{summary.rate_limited}",
         "retries": f"{summary.retries}",
-        "check": f"{summary.changes_checked} changes read back, {len(summary.faults)} missing or wrong",
+        "check": f"{summary.changes_checked} changes read back ({summary.fields_checked} fields, "
+        f"{summary.users_checked} users, {summary.cohorts_checked} cohorts), {len(summary.faults)} missing or wrong",
     }
     typer.echo()
     width = shutil.get_terminal_size().columns

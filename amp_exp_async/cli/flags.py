@@ -26,7 +26,7 @@ from .edits import (
     require_editable,
 )
 from .help import EXAMPLE_PREFIX, HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes, nothing_found
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 from .times import parse_duration
@@ -221,7 +221,7 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
     def find(ctx: CommandContext, *, options: FindOptions) -> None:
         resource = kind.resource(ctx.client)
         flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
-        _show(ctx, kind, flags, show_archived=options.filters.include_archived)
+        _show(ctx, kind, flags, options.filters)
 
     @command(app, "get", help=_with_example(f"Show all fields of one {kind.noun}.", f"{kind.name} get new-price"))
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
@@ -232,14 +232,12 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
 
 def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
     flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
-    _show(ctx, kind, flags, show_archived=filters.include_archived)
+    _show(ctx, kind, flags, filters)
 
 
-def _show(
-    ctx: CommandContext, kind: FlagKind, flags: Iterable[amp_exp_async.FlagConfig], *, show_archived: bool
-) -> None:
+def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[amp_exp_async.FlagConfig], filters: FlagFilters) -> None:
     columns = dict(_FIRST_COLUMNS)
-    if show_archived:
+    if filters.include_archived:
         columns["archived"] = "deleted"
     if kind is EXPERIMENTS:
         columns["delivery"] = "delivery_method"
@@ -248,7 +246,8 @@ def _show(
         ctx.result = [to_json(flag) for flag in flags]
     else:
         rows = (_format_row(flag, list(columns.values())) for flag in flags)
-        ctx.table(list(columns), rows, importance=_IMPORTANCE, wrapped=_WRAPPED)
+        empty = nothing_found(kind.name, filters.project_id)
+        ctx.table(list(columns), rows, importance=_IMPORTANCE, wrapped=_WRAPPED, empty=empty)
 
 
 def _format_row(flag: amp_exp_async.FlagConfig, fields: Sequence[str]) -> list[str]:
@@ -444,7 +443,7 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
             listed = list(resource.versions.list(id))
             ctx.result = [to_json(item) for item in listed]
             rows = ([item.version, format_cell(item.created_at), format_cell(item.created_by)] for item in listed)
-            ctx.table(["version", "when", "who"], rows)
+            ctx.table(["version", "when", "who"], rows, empty="No versions found.")
             return
         document = ctx.result = to_json(resource.versions.get(id, version))
         for line in format_fields({**_without_config(document), "config": document["config"]}):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -13,8 +14,6 @@ from .exit_codes import ExitCode
 from .help import HelpGroup
 from .lazy_command import LazyCommand
 from .options import KEY_VARIABLE
-from .signals import forget_signals, interrupt_status
-from .streams import discard_stdout
 
 _COMMANDS = (
     ("demo", "Edit many flags on an embedded emulator, over HTTP. Needs no account and no network.", "emulation"),
@@ -43,6 +42,15 @@ _NO_KEY_OPTION = (
 )
 
 
+_NO_LOGIN = f"There is no login: set {KEY_VARIABLE}, or api_key_file in a profile."
+# What the parsers say, in the words of other messages.
+_PARSER_WORDS = (
+    (r"Value error, ", ""),
+    (r"Input should be (.*?)(, unable to parse .*? as \w+( \w+)?)?(?= \(|$)", r"must be \1"),
+    (r"(No such command '(?:login|auth)'\.).*", rf"\1 {_NO_LOGIN}"),
+)
+
+
 class AmpExpGroup(HelpGroup):
     """The group of all commands. It reports invalid usage in one line on standard error."""
 
@@ -53,25 +61,25 @@ class AmpExpGroup(HelpGroup):
 
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run a command and exit."""
-        forget_signals()
         try:
             status = super().main(*arguments, **options | {"standalone_mode": False})
         except typer.TyperException as error:
-            _report_usage(error)
+            given = arguments[0] if arguments else options.get("args")
+            _report_usage(error, self, sys.argv[1:] if given is None else given)
             status = error.exit_code
         except typer.Abort:
             typer.echo("Interrupted.", err=True)
-            status = interrupt_status()
+            status = ExitCode.INTERRUPTED
         sys.exit(status)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the program's arguments."""
-        with _ending_early():
+        with _ctrl_c_as_abort():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the selected command."""
-        with _ending_early():
+        with _ctrl_c_as_abort():
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -82,27 +90,36 @@ class AmpExpGroup(HelpGroup):
 
 
 @contextmanager
-def _ending_early() -> Generator[None, None, None]:
-    """Report an interruption, for which typer has no message, and exit with 0 if the reader of the output is gone."""
+def _ctrl_c_as_abort() -> Generator[None, None, None]:
+    """Turn Ctrl-C into `Abort`, because typer would exit without a message."""
     try:
         yield
     except KeyboardInterrupt:
         raise typer.Abort from None
-    except BrokenPipeError:
-        discard_stdout()
-        raise typer.Exit from None
 
 
 class _KeyOptionError(typer.TyperException):
     exit_code = ExitCode.USAGE
 
 
-def _report_usage(error: typer.TyperException) -> None:
+def _report_usage(error: typer.TyperException, group: Any, arguments: Sequence[str]) -> None:
     from .output import printable  # noqa: PLC0415 - it loads the library, which help and completion do not need
 
     message = printable(" ".join(error.format_message().split("\n")))
-    message = message.replace("Value error, ", "", 1)  # added by the parser of choices
+    for pattern, words in _PARSER_WORDS:
+        message = re.sub(pattern, words, message, count=1)
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
-        path = context.command_path if context else "amp-exp"
+        path = context.command_path if context else " ".join(["amp-exp", *_command_words(group, arguments)])
         typer.echo(f"{path}: {message} (See {path} --help.)", err=True)
+
+
+def _command_words(group: Any, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the names of the command that arguments begin with. Groups have no options with values."""
+    for argument in arguments:
+        command = getattr(group, "commands", {}).get(argument)
+        if command is not None:
+            yield argument
+            group = command.load() if isinstance(command, LazyCommand) else command
+        elif not argument.startswith("-"):
+            return

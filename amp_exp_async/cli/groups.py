@@ -13,7 +13,7 @@ import amp_exp_async
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
 from .help import HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes
+from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes, nothing_found
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import PAGE_SIZE
 
@@ -72,7 +72,11 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
         ctx.result = [to_json(group) for group in groups]
         rows = ([format_cell(getattr(group, field)) for field in kind.columns.values()] for group in groups)
         ctx.table(
-            list(kind.columns), rows, importance=("key", "id", "name"), wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH}
+            list(kind.columns),
+            rows,
+            importance=("key", "id", "name"),
+            wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH},
+            empty=nothing_found(f"{kind.noun}s", project_id),
         )
 
     @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get 1001")

@@ -45,6 +45,12 @@ def describe_project(id: str) -> str:
     return f"project {id} ({id.source})" if isinstance(id, DefaultProject) else f"project {id}"
 
 
+def nothing_found(plural: str, project_id: str | None) -> str:
+    """Return the message for an empty list of what a project has."""
+    where = "any project visible to this API key" if project_id is None else describe_project(project_id)
+    return f"No {plural} found in {where}."
+
+
 class ProjectDefault:
     """Marks an option whose default is the project of the environment, or of the profile.
 

@@ -29,7 +29,7 @@ def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> No
 
     Example: amp-exp segments list new-checkout
     """
-    _, found = load_any(ctx.client, options.targets(flag))
+    kind, found = load_any(ctx.client, options.targets(flag))
     segments = found.target_segments or []
     ctx.result = [to_json(segment) for segment in segments]
     columns = ["name", "percentage", "weights", "conditions"]
@@ -37,6 +37,7 @@ def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> No
         columns,
         map(_format_row, segments),
         wrapped={"name": KEY_WIDTH, "weights": TEXT_WIDTH, "conditions": TEXT_WIDTH},
+        empty=f"{kind.label(found)} has no target segments.",
     )
 
 

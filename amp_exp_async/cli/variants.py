@@ -53,7 +53,10 @@ def _list(ctx: CommandContext, *, flag: AnyTarget, options: TargetOptions) -> No
     variants = kind.resource(ctx.client).variants.list(found.id)
     ctx.result = [to_json(variant) for variant in variants]
     rows = ([format_cell(getattr(variant, name)) for name in _COLUMNS.values()] for variant in variants)
-    ctx.table(list(_COLUMNS), rows, wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH, "description": TEXT_WIDTH})
+    empty = f"{kind.label(found)} has no variants."
+    ctx.table(
+        list(_COLUMNS), rows, wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH, "description": TEXT_WIDTH}, empty=empty
+    )
 
 
 @command(app, "get")

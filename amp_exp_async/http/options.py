@@ -40,7 +40,9 @@ _HTTP_URL = re.compile(r"https?://[!-~]+")
 def _proxy_url(_: object, field: attrs.Attribute[Any], value: Secret | None) -> None:
     """Reject anything but None or an HTTP URL, without showing it: it may contain a password."""
     if value is not None and not _is_http_url(value.reveal()):
-        raise ConfigurationError(f"{field.name} must be a URL like http://host:3128, or None")
+        is_socks = str(value.reveal()).lower().startswith("socks")
+        rule = "is a SOCKS proxy, which is not supported" if is_socks else "is not the URL of an HTTP proxy"
+        raise ConfigurationError(argument=field.name, rule=rule, advice="Pass a URL like http://host:3128.")
 
 
 def _is_http_url(text: object) -> bool:

@@ -40,6 +40,9 @@ def test_demo() -> None:
     assert summary["faults"] == []
     assert summary["flags"] + summary["experiments"] >= 300
     assert summary["changes_checked"] > 200 + 1100
+    parts = [summary[f"{name}_checked"] for name in ("fields", "users", "cohorts")]
+    assert summary["changes_checked"] == sum(parts)
+    assert 0 < summary["share_of_limit"] <= 1
     assert summary["rate_limited"] == 0
     assert summary["requests"] > 200
     assert summary["peak_per_second"] <= summary["limit_per_second"]

@@ -32,11 +32,12 @@ def test_no_api_key_option(account: Emulator, amp_exp: RunCommand) -> None:
     lines = [[*command, "--api-key", SECRET] for command in COMMANDS]
     lines += [[f"--api-key={SECRET}", *command] for command in COMMANDS]
     expected = (
-        "amp-exp: --api-key does not exist, because the key would be visible to other users and saved in the shell "
-        "history. Set AMPLITUDE_MANAGEMENT_API_KEY or pass --api-key-file PATH. (See amp-exp --help.)\n"
+        "{0}: --api-key does not exist, because the key would be visible to other users and saved in the shell "
+        "history. Set AMPLITUDE_MANAGEMENT_API_KEY or pass --api-key-file PATH. (See {0} --help.)\n"
     )
-    results = [amp_exp(*line) for line in lines]
-    assert {(result.status, result.out, result.err) for result in results} == {(2, "", expected)}
+    for command, line in zip([*COMMANDS, *COMMANDS], lines, strict=True):
+        result = amp_exp(*line)
+        assert (result.status, result.out, result.err) == (2, "", expected.format(" ".join(["amp-exp", *command])))
     assert account.requests == []
 
 
@@ -49,6 +50,10 @@ def test_no_api_key_option(account: Emulator, amp_exp: RunCommand) -> None:
         (["flags", "list", "--projct-id", "1"], "--project-id"),
         (["flags", "list", "--region", "mars"], "'us', 'eu'"),
         (["flags", "get", "a", "b\x1b[31m"], "unexpected extra argument"),
+        (["flags", "list", "--project-id"], "requires an argument. (See amp-exp flags list --help.)"),
+        (["flags", "list", "--timeout", "x"], "'--timeout': must be a valid number (See amp-exp flags list --help.)"),
+        (["emulator", "--port", "-1"], "'--port': must be greater than or equal to 0 (See amp-exp emulator --help.)"),
+        (["login"], "There is no login: set AMPLITUDE_MANAGEMENT_API_KEY"),
     ],
 )
 def test_invalid_usage(amp_exp: RunCommand, arguments: list[str], message: str) -> None:

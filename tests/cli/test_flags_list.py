@@ -231,3 +231,14 @@ def test_any_key(account: Emulator, amp_exp: RunCommand, key: str) -> None:
     assert (result.status, result.err) == (0, "")
     assert account.state.users("flags", id, "v.1/ä") == ["u1"]
     assert account.state.flag(id).items() >= {"key": key, "name": "new", "enabled": False, "deleted": False}.items()
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("command", ["flags list", "experiments find", "deployments list", "mutexes list"])
+def test_an_unknown_project(amp_exp: RunCommand, command: str) -> None:
+    """An unknown or empty project says so on stderr."""
+    result = amp_exp(*command.split(), "--project-id", "777")
+    noun = {"mutexes": "mutex groups"}.get(command.split(maxsplit=1)[0], command.split(maxsplit=1)[0])
+    assert (result.status, result.err) == (0, f"No {noun} found in project 777.\n")
+    assert len(result.out.splitlines()) == 1
+    assert amp_exp(*command.split(), "--project-id", "777", "--json").json == []
