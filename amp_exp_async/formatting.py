@@ -6,7 +6,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _MAX_LENGTH = 80
@@ -38,6 +38,14 @@ def _escape_character(char: str) -> str:
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:
     """Return a text of at most `max_length` characters, with an ellipsis if some were cut."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"
+
+
+def short_items(items: Sequence[object], max_count: int = 5) -> str:
+    """Return the text of a tuple, with the number of its items in place of those that are many."""
+    if len(items) <= max_count:
+        return repr(tuple(items))
+    shown = ", ".join(map(repr, items[:max_count]))
+    return f"({shown}, … and {len(items) - max_count} more)"
 
 
 def redact_userinfo(text: str) -> str:

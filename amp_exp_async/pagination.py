@@ -12,7 +12,7 @@ import attrs
 
 from .errors import UnexpectedResponseError
 from .formatting import format_value
-from .models import Page
+from .models import Page, ResultList
 from .serialization import NEXT_CURSOR
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class AsyncPager(Generic[T]):
 
     async def _collect(self) -> list[T]:
         async with aclosing(self._items()) as items:
-            return [item async for item in items]
+            return ResultList([item async for item in items])
 
     async def _pages(self) -> AsyncGenerator[Page[T], None]:
         seen, distinct = _SeenCursors(self._start), _DistinctItems(self._identify)

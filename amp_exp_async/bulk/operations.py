@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_WRITTEN, TooManyRemovalsError
+from amp_exp_async.formatting import short_items
 from amp_exp_async.models import UNSET, Maybe, UnsetType
 from amp_exp_async.params import (
     EXPERIMENT_CREATE_PARAMS,
@@ -354,7 +355,7 @@ class AddUsers(InclusionOperation):
     member = "users"
     action = "add"
 
-    users: tuple[str, ...] = field(default=(), converter=_users_to_add)
+    users: tuple[str, ...] = field(default=(), converter=_users_to_add, repr=short_items)
 
 
 @frozen
@@ -370,7 +371,7 @@ class RemoveUsers(InclusionOperation):
     member = "users"
     action = "remove"
 
-    users: tuple[str, ...] = field(default=(), converter=_users)
+    users: tuple[str, ...] = field(default=(), converter=_users, repr=short_items)
 
 
 @frozen
@@ -390,7 +391,7 @@ class ReplaceUsers(Replacement):
 
     member = "users"
 
-    users: tuple[str, ...] = field(default=(), converter=_all_users)
+    users: tuple[str, ...] = field(default=(), converter=_all_users, repr=short_items)
 
 
 @frozen
@@ -416,7 +417,7 @@ class AddCohorts(InclusionOperation):
     member = "cohorts"
     action = "add"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts_to_add)
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts_to_add, repr=short_items)
 
 
 @frozen
@@ -432,7 +433,7 @@ class RemoveCohorts(InclusionOperation):
     member = "cohorts"
     action = "remove"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts)
+    cohorts: tuple[str, ...] = field(default=(), converter=_cohorts, repr=short_items)
 
 
 @frozen
@@ -450,7 +451,7 @@ class ReplaceCohorts(Replacement):
 
     member = "cohorts"
 
-    cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts)
+    cohorts: tuple[str, ...] = field(default=(), converter=_all_cohorts, repr=short_items)
 
 
 @frozen

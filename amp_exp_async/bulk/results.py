@@ -6,9 +6,10 @@ import math
 from collections import deque
 from typing import Literal, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from amp_exp_async.errors import AmpExpError, BulkError
+from amp_exp_async.formatting import short_items
 from amp_exp_async.models import Created
 
 from .operations import Operation
@@ -43,7 +44,7 @@ class Outcome:
     status: Status
     error: AmpExpError | None = None
     requests: int = 0
-    changed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = field(default=(), repr=short_items)
     created: Created | None = None
 
     @property

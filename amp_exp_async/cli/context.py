@@ -10,8 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -44,7 +43,9 @@ from .options import (
     Verbose,
 )
 from .output import is_model, is_object, printable, printable_lines, render_table
+from .signals import interrupt_status
 from .status_line import STATUS_LINE, showing_waits
+from .streams import discard_stdout
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -62,6 +63,7 @@ class CommandContext(OptionGroup):
             end.
         uncertain: what is unknown if the command is interrupted now; None if nothing is.
         changed: what was changed so far.
+        makes_changes: whether the command may change something.
     """
 
     def __init__(
@@ -87,6 +89,9 @@ class CommandContext(OptionGroup):
         self.option_names: dict[str, str] = {}
         self.uncertain: str | None = None
         self.changed: list[str] = []
+        self.makes_changes = False
+        self._is_output_closed = False
+        self._is_summary_shown = False
         self.connection = Connection(
             profile=profile,
             api_key_file=api_key_file,
@@ -158,23 +163,37 @@ class CommandContext(OptionGroup):
 
     def write(self, text: str) -> None:
         """Print text that is already formatted to stdout, unless it is reserved for JSON."""
-        if not self.json:
-            STATUS_LINE.clear()
+        if self.json:
+            return
+        STATUS_LINE.clear()
+        try:
             typer.echo(text)
+        except BrokenPipeError:
+            self._on_closed_output()
+
+    def _on_closed_output(self) -> None:
+        """Discard the rest of the output. A command that changes nothing ends; any other does what it was told to do.
+
+        Raises:
+            Exit: If the command changes nothing.
+        """
+        discard_stdout()
+        self._is_output_closed = True
+        if not (self.makes_changes or self.changed):
+            raise Exit(None, ExitCode.OK)
 
     def echo_final(self, text: str) -> None:
         """Print the command's summary to stdout, or to stderr if stdout is closed."""
-        try:
-            self.echo(text)
-        except BrokenPipeError:
+        self.echo(text)
+        if self._is_output_closed:
             self.echo_err(text)
-            with Path(os.devnull).open("wb") as null:  # for the text that is still buffered
-                os.dup2(null.fileno(), sys.stdout.fileno())
+            self._is_summary_shown = True
 
     def echo_err(self, text: str) -> None:
-        """Print to stderr."""
+        """Print to stderr, if it can be written: a terminal may be gone."""
         STATUS_LINE.clear()
-        typer.echo(printable_lines(text), err=True)
+        with suppress(OSError):
+            typer.echo(printable_lines(text), err=True)
 
     def table(
         self,
@@ -205,7 +224,7 @@ class CommandContext(OptionGroup):
                 return
         if not sys.stdout.isatty():
             for row in itertools.chain([columns], first, cells):
-                typer.echo("\t".join(row))
+                self.write("\t".join(row))
             return
         lines = [*first, *cells]
         STATUS_LINE.clear()
@@ -246,32 +265,28 @@ class CommandContext(OptionGroup):
         """Run the command in the block; then close the client, report errors, print JSON, and exit."""
         end = Exit(None, ExitCode.OK)
         try:
-            try:
-                with self._logging(), self._showing_waits(), self._closing():
-                    yield
-            except Exit as exit:
-                end = exit
-            except (KeyboardInterrupt, typer.Abort):
-                end = self._interrupted()
-            except BrokenPipeError:
-                raise
-            except (amp_exp_async.AmpExpError, OSError) as error:
-                end = self._failed(error)
-            if end.message is not None:
-                self.echo_err(end.message)
-            if self.json:
-                end = self._print_json(end)
-        except BrokenPipeError:
-            if self.changed:  # the lines that said so were lost
-                self.echo_err(f"The output was closed. Nothing else was changed.{self._changed_before()}")
-            raise
+            with self._logging(), self._showing_waits(), self._closing():
+                yield
+        except Exit as exit:
+            end = exit
+        except (KeyboardInterrupt, typer.Abort):
+            end = self._interrupted()
+        except (amp_exp_async.AmpExpError, OSError) as error:
+            end = self._failed(error)
+        if end.message is not None:
+            self.echo_err(end.message)
+        if self.json:
+            end = self._print_json(end)
+        if self._is_output_closed and self.changed and end.message is None and not self._is_summary_shown:
+            self.echo_err(f"The output was closed. Changed: {', '.join(self.changed)}.")
         raise typer.Exit(end.status)
 
     def _print_json(self, end: Exit) -> Exit:
         try:
             typer.echo(json_text.dumps(_json_document(self.result, end)))
         except BrokenPipeError:
-            raise
+            discard_stdout()
+            self._is_output_closed = True
         except OSError as error:
             end = self._failed(error)
             self.echo_err(end.message or "")
@@ -302,7 +317,7 @@ class CommandContext(OptionGroup):
         if is_terminal():
             self.echo_err("")  # below the ^C
         uncertain = self.uncertain or ("Nothing else was changed." if self.changed else "Nothing was changed.")
-        return Exit(f"Interrupted. {uncertain}{self._changed_before()}", ExitCode.INTERRUPTED)
+        return Exit(f"Interrupted. {uncertain}{self._changed_before()}", interrupt_status())
 
     def _failed(self, error: Exception) -> Exit:
         if self.debug:
@@ -351,6 +366,7 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
         def run(**values: Any) -> None:
             ctx = _make_group(CommandContext, values)
             ctx.option_names = dict(option_names)
+            ctx.makes_changes = not option_names.keys().isdisjoint({"dry_run", "yes"})
             with ctx.exit_handling():
                 for option, is_required in projects.items():
                     if values[option] is None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import amp_exp_async
 
-from .exit_codes import ExitCode
+from .exit_codes import FIRST_SIGNAL_STATUS, ExitCode
 
 # Python arguments whose option has another name.
 _OPTIONS = {
@@ -45,7 +45,7 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
     @property
     def code(self) -> str:
         """The kind of failure, for programs: the name of the error without `Error`, in lower case with underscores."""
-        if self.status == ExitCode.INTERRUPTED:
+        if self.status > FIRST_SIGNAL_STATUS:
             return "interrupted"
         if self.cause is None:
             return "failed"

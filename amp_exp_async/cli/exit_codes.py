@@ -12,10 +12,12 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     CHANGES = 3
-    INTERRUPTED = 130
 
+
+FIRST_SIGNAL_STATUS = 128
+"""A shell reports the end by a signal as this number plus that of the signal."""
 
 EXIT_STATUSES = (
     "Exit status: 0 success; 1 failure; 2 invalid command, option or file; "
-    "3 changes found (with --detailed-exitcode); 130 interrupted with Ctrl-C."
+    "3 changes found (with --detailed-exitcode); 130 interrupted with Ctrl-C (129 by SIGHUP, 143 by SIGTERM)."
 )

@@ -14,6 +14,8 @@ from .exit_codes import ExitCode
 from .help import HelpGroup
 from .lazy_command import LazyCommand
 from .options import KEY_VARIABLE
+from .signals import forget_signals, interrupt_status
+from .streams import discard_stdout
 
 _COMMANDS = (
     ("demo", "Edit many flags on an embedded emulator, over HTTP. Needs no account and no network.", "emulation"),
@@ -61,6 +63,7 @@ class AmpExpGroup(HelpGroup):
 
     def main(self, *arguments: Any, **options: Any) -> NoReturn:
         """Run a command and exit."""
+        forget_signals()
         try:
             status = super().main(*arguments, **options | {"standalone_mode": False})
         except typer.TyperException as error:
@@ -69,17 +72,17 @@ class AmpExpGroup(HelpGroup):
             status = error.exit_code
         except typer.Abort:
             typer.echo("Interrupted.", err=True)
-            status = ExitCode.INTERRUPTED
+            status = interrupt_status()
         sys.exit(status)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the program's arguments."""
-        with _ctrl_c_as_abort():
+        with _ending_early():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the selected command."""
-        with _ctrl_c_as_abort():
+        with _ending_early():
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -90,12 +93,15 @@ class AmpExpGroup(HelpGroup):
 
 
 @contextmanager
-def _ctrl_c_as_abort() -> Generator[None, None, None]:
-    """Turn Ctrl-C into `Abort`, because typer would exit without a message."""
+def _ending_early() -> Generator[None, None, None]:
+    """Report an interruption, for which typer has no message, and exit with 0 if the reader of the output is gone."""
     try:
         yield
     except KeyboardInterrupt:
         raise typer.Abort from None
+    except BrokenPipeError:
+        discard_stdout()
+        raise typer.Exit from None
 
 
 class _KeyOptionError(typer.TyperException):

@@ -22,6 +22,7 @@ from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import Column, DryRun, Yes
 from .output import Advance, format_value, make_console, make_reporter, printable
+from .signals import interrupt_status
 from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate
 
 Member: TypeAlias = Literal["users", "cohorts"]
@@ -468,7 +469,7 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
     if end.error is not None and ctx.debug:
         traceback.print_exception(end.error)
     if end.interrupted or result.state != "done":
-        status = ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED
+        status = interrupt_status() if end.interrupted else ExitCode.FAILED
         raise Exit(result.error, status, cause=end.error)
 
 

@@ -1,17 +1,17 @@
-"""Bulk runs that Ctrl-C ends without losing track of what was done."""
+"""Bulk runs that Ctrl-C, SIGTERM and SIGHUP end without losing track of what was done."""
 
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 
 from attrs import frozen
 
 import amp_exp_async
+
+from .signals import counting_interrupts
 
 _POLL_INTERVAL = 0.1
 _GRACE = 5.0  # seconds for requests in flight
@@ -24,7 +24,7 @@ class RunEnd:
     Attributes:
         summary: the counts of the run.
         error: the first error; None without one.
-        interrupted: whether Ctrl-C ended it.
+        interrupted: whether Ctrl-C or another signal ended it.
     """
 
     summary: amp_exp_async.BulkSummary
@@ -38,34 +38,23 @@ def run_interruptibly(
     on_outcome: Callable[[amp_exp_async.Outcome], object],
     echo_err: Callable[[str], None],
 ) -> RunEnd:
-    """Carry out a run. On Ctrl-C, start nothing more and wait a few seconds for requests in flight.
+    """Carry out a run. On Ctrl-C, SIGTERM or SIGHUP, start nothing more and wait a few seconds for requests in flight.
 
     Args:
         run: the run.
         on_outcome: called with each outcome, also of abandoned operations, in another thread.
         echo_err: prints a message.
     """
-    with _count_ctrl_c() as presses, ThreadPoolExecutor() as pool:
+    with counting_interrupts() as count, ThreadPoolExecutor() as pool:
         reader = pool.submit(_read, run, on_outcome)
-        _wait(reader, lambda: not presses)
-        if presses:
+        _wait(reader, lambda: not count())
+        if count():
             echo_err(f"Interrupted. Waiting up to {_GRACE:.0f} s for requests in flight; Ctrl-C again abandons them.")
             pool.submit(run.close)
-            _wait(reader, lambda: len(presses) == 1, _GRACE)
+            _wait(reader, lambda: count() == 1, _GRACE)
         if not reader.done():
             run.cancel()
-    return RunEnd(run.summary, _exception(reader) or _first_error(run), bool(presses))
-
-
-@contextmanager
-def _count_ctrl_c() -> Generator[list[int], None, None]:
-    """Count Ctrl-C instead of raising, because an exception anywhere in the block could leave a lock held."""
-    presses: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: presses.append(number))
-    try:
-        yield presses
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    return RunEnd(run.summary, _exception(reader) or _first_error(run), bool(count()))
 
 
 def _wait(reader: Future[None], is_waiting: Callable[[], bool], seconds: float = math.inf) -> None:

@@ -224,7 +224,13 @@ def make_console(*, stderr: bool = False) -> Console:
     """Return the console of standard output, or of standard error."""
     from rich.console import Console  # noqa: PLC0415 - help and completion do not need it
 
-    return Console(stderr=stderr)
+    class TolerantConsole(Console):
+        """A console that prints nothing more when its reader is gone."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+
+    return TolerantConsole(stderr=stderr)
 
 
 def make_reporter(console: Console, *, silent: bool, transient: bool = False) -> Reporter:

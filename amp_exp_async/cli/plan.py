@@ -21,6 +21,7 @@ from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
 from .output import make_console, make_reporter
 from .plan_progress import FailedStep, PlanProgress
+from .signals import interrupt_status
 
 ApplyStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
@@ -181,9 +182,6 @@ def apply(
             ctx.echo("Dry run: nothing was changed.")
         else:
             result.state = "unchanged"
-    except BrokenPipeError:
-        ctx.echo_err("The output was closed. Nothing was changed.")
-        raise
     finally:
         result.requests = ctx.requests
 
@@ -228,7 +226,7 @@ def _apply_plan(ctx: CommandContext, plan: amp_exp_async.Plan, journal: Path | N
     _report(ctx, progress, how_to_continue if progress.is_started else "Run the same command again.")
     if end.interrupted or error is not None:
         message = None if progress.failed_steps and not end.interrupted else ctx.result.error
-        raise Exit(message, ExitCode.INTERRUPTED if end.interrupted else ExitCode.FAILED, cause=error)
+        raise Exit(message, interrupt_status() if end.interrupted else ExitCode.FAILED, cause=error)
 
 
 def _set_result(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import math
 import os
 import signal
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
+from amp_exp_async.emulator.hosts import make_host_filter, parse_allowed
 from amp_exp_async.emulator.limits import Limits, Window
 from amp_exp_async.emulator.refusals import LiveSettings, Strictness
 from amp_exp_async.emulator.routes import BETA_PREFIX, ApiKey, PageSettings
@@ -40,9 +40,9 @@ class Emulator:
     Args:
         state: The initial state: a mapping in the format of a state file, the path of a file, or `None` for empty.
         host: The address to listen on.
-        allowed_hosts: The names in the `Host` header of requests that are served, without port; `*` for all names. By
-            default the loopback names if `host` is one, so that no web page can reach the emulator by rebinding the
-            name of its own server; otherwise all names.
+        allowed_hosts: The names and addresses in the `Host` header of requests that are served, without port; `*` for
+            all. By default those of loopback, so that no web page can reach the emulator by rebinding the name of its
+            own server. If the emulator listens on other addresses too, also all addresses and the name in `host`.
         port: The port to listen on; 0 selects a free one, which is kept when the emulator restarts.
         api_key: The API key that can see all projects.
         keys: More API keys, each with the IDs of the projects that it can see, or with an `ApiKey`, which has scopes
@@ -65,8 +65,7 @@ class Emulator:
         default_limit: The size of a page if `limit` is not sent.
         cursor_type: Whether `nextCursor` is a JSON string or a number.
         last_cursor: The `nextCursor` of the last page: absent, null, or an empty string.
-        log_limit: The number of requests that the log keeps, the newest ones, with 64 MiB of bodies at most; `None`
-            for all.
+        log_limit: The number of requests that the log keeps, the newest ones, 64 MiB at most; `None` for all.
     """
 
     def __init__(
@@ -107,6 +106,7 @@ class Emulator:
         self.clock = clock
         self.api_key = api_key
         self._host = host
+        self._allowed_hosts = parse_allowed(allowed_hosts)
         self._port = port
         self._seed = seed
         self._random = Random(seed)  # noqa: S311 - not used for secrets
@@ -123,7 +123,7 @@ class Emulator:
             faults=Faults(self._random),
             latency=make_latency(latency, self._random),
             live=live if strictness == "live" else None,
-            is_allowed_host=make_host_filter(host, allowed_hosts),
+            is_allowed_host=lambda _: False,  # until the address is known
             log_limit=log_limit,
         )
         self._latency = latency
@@ -274,6 +274,8 @@ class Emulator:
         except BaseException:
             await self._stop()
             raise
+        bound = [address[0] for address in runner.addresses]
+        self._service.is_allowed_host = make_host_filter(self._allowed_hosts, self._host, bound)
         host, self._port = runner.addresses[0][:2]
         self._address = f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
@@ -316,7 +318,7 @@ class Emulator:
 
 
 async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callable[[Emulator], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then stop gracefully.
+    """Serve until SIGINT, SIGTERM or SIGHUP, then stop gracefully.
 
     Args:
         emulator: The emulator, which has not been started.
@@ -325,7 +327,8 @@ async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callab
     """
     stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # On Windows, Ctrl-C cancels this task instead, with the same cleanup.
     with contextlib.suppress(NotImplementedError):  # loops on Windows have no signal handlers
         for number in signals:
@@ -359,34 +362,6 @@ def make_latency(latency: Latency | None, random: Random) -> Callable[[], float]
     if not 0 <= min_seconds <= max_seconds < math.inf:
         raise ValueError(f"latency must be a pair (min, max) of numbers of at least 0, not {format_json(latency)}")
     return lambda: random.uniform(min_seconds, max_seconds)
-
-
-def make_host_filter(bound: str, allowed: Iterable[str] | None) -> Callable[[str], bool]:
-    """Return a function that returns whether a `Host` header is served.
-
-    Args:
-        bound: The address that the emulator listens on.
-        allowed: The names that are served; `None` for the loopback names if it listens on one, otherwise for all.
-    """
-    if isinstance(allowed, str):
-        raise ValueError(f"allowed_hosts must be a list of names, not {format_json(allowed)}")  # noqa: TRY004 - as all settings
-    if allowed is None:
-        return (lambda header: _is_loopback(_host_name(header))) if _is_loopback(bound) else lambda _: True
-    names = frozenset(map(_host_name, allowed))
-    return lambda header: "*" in names or _host_name(header) in names
-
-
-def _host_name(header: str) -> str:
-    """Return the name in a `Host` header, without port."""
-    name = header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
-    return name.strip().lower().removesuffix(".")
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def require_non_negative(name: str, value: float) -> None:

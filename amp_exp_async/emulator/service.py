@@ -1,9 +1,11 @@
 """The path of one request: latency, log, limits, fault, authorization, operation, response."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,6 +14,7 @@ from attrs import define, field
 from amp_exp_async.emulator import deployments, flags, groups, json_text
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
+from amp_exp_async.emulator.hosts import HostFilter
 from amp_exp_async.emulator.limits import Limits, RateLimited
 from amp_exp_async.emulator.refusals import LiveSettings
 from amp_exp_async.emulator.routes import (
@@ -29,7 +32,7 @@ from amp_exp_async.emulator.validation import HTTPError
 
 _MAX_BODY: Final = 16 * 1024**2
 _MAX_LOG_BYTES: Final = 64 * 1024**2
-"""Bytes of the bodies that the log keeps."""
+"""Bytes of memory that the log takes."""
 
 OPERATIONS: Final = (deployments, flags, groups)
 """The modules of the operations, whose import registers the routes."""
@@ -37,7 +40,7 @@ OPERATIONS: Final = (deployments, flags, groups)
 
 @define(eq=False)
 class RecordedRequest:
-    """One request that arrived. It is logged on arrival; the last five fields are set later."""
+    """One request that arrived. It is logged on arrival; the last four fields are set later."""
 
     method: str
     path: str
@@ -51,16 +54,26 @@ class RecordedRequest:
     """The time of arrival by the emulator's clock."""
     monotonic: float
     """The time of arrival in seconds of `time.monotonic`."""
-    body: Any = field(default=None)
-    """The parsed JSON, otherwise the text; `None` without a body."""
+    content: bytes = field(default=b"", repr=False)
+    """The bytes of the body; empty if it was too large."""
     status: int | None = field(default=None)
     """The status of the response; `None` before it, or if the connection was closed without a response."""
     fault: Fault | None = field(default=None)
     """The fault that was injected into this request."""
     applied: bool = field(default=False)
     """Whether the request changed the state."""
-    size: int = field(default=0)
-    """The bytes of the body."""
+    memory: int = field(default=0, repr=False)
+    """The bytes of memory that its texts and its body take."""
+
+    @property
+    def body(self) -> Any:
+        """The parsed JSON, otherwise the text; `None` without a body. It is parsed on each access."""
+        return _parse_body(self.content)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        return len(self.content)
 
 
 @define(eq=False)
@@ -75,7 +88,7 @@ class Service:
     faults: Faults
     latency: Callable[[], float]  # seconds of the next round trip
     live: LiveSettings | None
-    is_allowed_host: Callable[[str], bool]
+    is_allowed_host: HostFilter
     log_limit: int | None
     request_count: int = 0
     log: list[RecordedRequest] = field(factory=list[RecordedRequest])
@@ -97,9 +110,9 @@ class Service:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request."""
-        host = request.headers.get("Host")
-        if host is not None and not self.is_allowed_host(host):
-            return _misdirected(host)
+        hosts = request.headers.getall("Host", [None])
+        if len(hosts) != 1 or not self.is_allowed_host(hosts[0]):
+            return _misdirected(hosts[0])
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for type checkers: aiohttp's server runs this in a task
         self._in_flight.add(task)
@@ -126,8 +139,8 @@ class Service:
         if len(content) > _MAX_BODY:
             response = json_response({"error": f"The body is larger than {_MAX_BODY} bytes"}, 413)
         else:
-            record.body, record.size = _parse_body(content), len(content)
-            self._trim_log(record)
+            record.content = content
+            self._count_memory(record, len(content))
             response = _too_many_requests(rejection) if rejection else await self._respond(request, record, content)
         stopped = one_way > 0 and await self._is_stopped_within(one_way)
         if stopped or response is None:
@@ -155,20 +168,22 @@ class Service:
         self.log.append(record)
         if self.log_limit is not None:
             del self.log[: -self.log_limit]
+        self._count_memory(record, _memory_of(record))
         return record
 
-    def _trim_log(self, newest: RecordedRequest) -> None:
-        """Drop the oldest requests whose bodies are too large together."""
+    def _count_memory(self, newest: RecordedRequest, added: int) -> None:
+        """Count memory that the newest request takes, and drop the oldest ones if all together take too much."""
+        newest.memory += added
         if self.log_limit is None:
             return
-        self._log_bytes += newest.size
+        self._log_bytes += added
         if self._log_bytes > _MAX_LOG_BYTES:
             kept = 0
             for count, record in enumerate(reversed(self.log)):
-                if kept + record.size > _MAX_LOG_BYTES:
+                if kept + record.memory > _MAX_LOG_BYTES:
                     del self.log[: len(self.log) - count]
                     break
-                kept += record.size
+                kept += record.memory
             self._log_bytes = kept
 
     async def _respond(
@@ -234,6 +249,12 @@ async def _read(request: web.BaseRequest) -> bytes | None:
     return bytes(content[: _MAX_BODY + 1])
 
 
+def _memory_of(record: RecordedRequest) -> int:
+    """Return the bytes that the texts of a request take in memory, which is more than they took on the wire."""
+    texts = chain((record.method, record.path), *record.query.items(), *record.headers.items())
+    return sum(map(sys.getsizeof, chain((record.query, record.headers), texts)))
+
+
 def _parse_body(content: bytes) -> Any:
     if not content:
         return None
@@ -243,7 +264,7 @@ def _parse_body(content: bytes) -> Any:
         return content.decode(errors="replace")
 
 
-def _misdirected(host: str) -> web.Response:
+def _misdirected(host: str | None) -> web.Response:
     message = f"Host {format_json(host)} is not allowed. Use the emulator's base_url, or create it with allowed_hosts"
     return web.json_response({"error": message}, status=421)
 

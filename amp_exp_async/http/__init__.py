@@ -16,7 +16,7 @@ from .options import (
 )
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import find_refusal, is_not_found
-from .request import Request, Response, build_path
+from .request import Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
@@ -49,6 +49,7 @@ __all__ = [
     "find_refusal",
     "is_not_found",
     "parse_http_date",
+    "quote_segment",
     "resolve_shutdown_timeout",
     "shutdown_error",
 ]

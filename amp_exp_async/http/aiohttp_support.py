@@ -14,9 +14,11 @@ _LOG = logging.getLogger("amp_exp_async")
 _REQUEST, _INNER_REQUEST = aiohttp.ClientSession.request, aiohttp.ClientSession._request  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (aiohttp.BaseConnector, "connect", {"req", "traces", "timeout"}),
+    (aiohttp.BaseConnector, "_release", {"key", "protocol", "should_close"}),
     (aiohttp.ClientRequest, "__init__", {"method", "url", "headers", "ssl", "loop"}),
     (aiohttp.StreamReader, "at_eof", ()),
     (aiohttp.StreamReader, "readany", ()),
+    (ResponseHandler, "data_received", {"data"}),
     (ResponseHandler, "force_close", ()),
     (ResponseHandler, "read", ()),
     (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof", "auto_decompress"}),

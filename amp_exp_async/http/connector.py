@@ -1,12 +1,11 @@
-"""A connector of aiohttp that checks a connection before it is used."""
+"""A connector of aiohttp that checks connections before they are used, and ends those that carry unrequested data."""
 
 from __future__ import annotations
 
 import asyncio
 import select
 import traceback
-import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -16,17 +15,35 @@ from aiohttp.connector import Connection
 
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, BoundedResponseHandler
 
+_CHECK = "amp_exp_has_unread_data"  # an attribute of protocols that have carried a request
+_TURNS = 4  # of the event loop: in which a server that speaks first is noticed
 
-class CheckedConnector(aiohttp.TCPConnector):
-    """A connector whose connections have nothing unread that could be taken for the response to the next request."""
 
-    def __init__(self, *, limit: int) -> None:
-        super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
-        if not AIOHTTP_HAS_BOUNDS:
-            make_protocol: Any = partial(BoundedResponseHandler, loop=asyncio.get_running_loop())
-            self._factory = make_protocol
-        # The connections that have carried a request, with a check of each.
-        self._used = weakref.WeakKeyDictionary[ResponseHandler, Callable[[], object]]()
+class CheckedProtocol(ResponseHandler):
+    """A protocol that ends its connection when data arrives while no request is in flight.
+
+    Attributes:
+        is_idle: whether the connection is in the pool.
+    """
+
+    is_idle = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data. aiohttp would keep all that is not requested, without a bound."""
+        if not self.is_idle:
+            super().data_received(data)
+        elif data and self.transport is not None:
+            self.transport.abort()
+
+
+class _BoundedCheckedProtocol(CheckedProtocol, BoundedResponseHandler):
+    """The same for releases of aiohttp that do not bound headers."""
+
+
+class _CheckedConnections:
+    """What connects, and checks that nothing is unread that could be taken for the response to the next request."""
+
+    _connect: Callable[..., Awaitable[Connection]]
 
     async def connect(
         self,
@@ -40,23 +57,75 @@ class CheckedConnector(aiohttp.TCPConnector):
             aiohttp.ClientError, OSError, TimeoutError: If no connection can be made. Nothing was sent.
         """
         while True:
-            connection = await super().connect(req, traces, timeout)
+            connection = await self._connect(req, traces, timeout)
             protocol: Any = connection.protocol
-            has_unread_data = self._used.get(protocol)
+            has_unread_data = getattr(protocol, _CHECK, None)
             if has_unread_data is None:
-                if connection.closed or protocol.should_close:
+                try:
+                    await _check_new(protocol)
+                except BaseException:
                     connection.close()
-                    raise aiohttp.ClientConnectionError("the server ended the connection, or spoke, before the request")
-                self._used[protocol] = _unread_check(protocol.transport)
+                    raise
                 return connection
-            if not protocol.should_close and not has_unread_data():
+            protocol.is_idle = False
+            if not (protocol.should_close or has_unread_data() or _has_partial_response(protocol)):
                 return connection
             connection.close()
 
 
+class CheckedConnector(_CheckedConnections, aiohttp.TCPConnector):
+    """A connector that checks each connection before it is used, and ends it if data arrives while it is idle."""
+
+    _connect = aiohttp.TCPConnector.connect
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
+        protocol_class = CheckedProtocol if AIOHTTP_HAS_BOUNDS else _BoundedCheckedProtocol
+        make_protocol: Any = partial(protocol_class, loop=asyncio.get_running_loop())
+        self._factory = make_protocol
+
+    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        protocol.is_idle = True
+        super()._release(key, protocol, should_close=should_close)
+
+
+class CallersConnector(_CheckedConnections):
+    """The connector of a caller's session, with a check of each connection before it is used.
+
+    Args:
+        connector: the connector. It is not changed.
+    """
+
+    def __init__(self, connector: aiohttp.BaseConnector) -> None:
+        self._connector = connector
+        self._connect = connector.connect
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
+
+async def _check_new(protocol: Any) -> None:
+    """Raise if the server has closed a new connection, or has sent something over it."""
+    # What has arrived may be a session ticket of TLS, so the event loop reads it.
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
+    if protocol.should_close or not protocol.is_connected():
+        raise aiohttp.ClientConnectionError("the server ended the connection, or spoke, before the request")
+    setattr(protocol, _CHECK, _unread_check(protocol.transport))
+
+
+def _has_partial_response(protocol: Any) -> bool:
+    """Return whether the beginning of another response followed a complete one: the parser hides it."""
+    parser = protocol._parser  # noqa: SLF001
+    try:
+        return parser is not None and parser.feed_eof() is not None
+    except Exception:  # noqa: BLE001 - what the parser rejects is not nothing
+        return True
+
+
 def was_connecting(error: BaseException) -> bool:
     """Return whether an exception was raised before there was a connection to send the request over."""
-    connecting = (aiohttp.BaseConnector.connect.__code__, CheckedConnector.connect.__code__)
+    connecting = (aiohttp.BaseConnector.connect.__code__, _CheckedConnections.connect.__code__)
     return any(frame.f_code in connecting for frame, _ in traceback.walk_tb(error.__traceback__))
 
 

@@ -1,4 +1,4 @@
-"""Cancel scopes, one timer for the timeouts of all requests, and the time to connect."""
+"""Cancel scopes, one timer for the timeouts of all attempts, and the time to connect."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ def connect_seconds(timeout: float) -> float:
 
 
 class CancelScope:
-    """A block of code that another task can cancel.
+    """A block of code that another task can cancel, and in which one attempt at a time can time out.
 
     `anyio.CancelScope` does the same with a timer and bookkeeping for each scope. This one costs a fifth (0.8 µs
-    instead of 3.6 µs, 1.1 µs instead of 6.6 µs with a timeout), and every request needs two.
+    instead of 3.6 µs).
 
     Args:
         scopes: contains the scope while its task is in it.
-        deadline: the loop time at which a `DeadlineTimer` cancels the scope.
 
     Attributes:
-        deadline: the loop time at which a `DeadlineTimer` cancels the scope.
+        deadline: the loop time at which the attempt in the block times out; infinite without an attempt.
+        timed_out: whether the attempt in the block was cancelled at its deadline.
         cancel_called: whether `cancel` was called.
         may_finish: whether the block may take a moment to finish when the client is closed.
     """
 
-    __slots__ = ("_cancelling", "_scopes", "_task", "cancel_called", "deadline", "may_finish")
+    __slots__ = ("_cancelling", "_scopes", "_task", "cancel_called", "deadline", "may_finish", "timed_out")
 
-    def __init__(self, scopes: set[CancelScope], deadline: float = math.inf) -> None:
+    def __init__(self, scopes: set[CancelScope]) -> None:
         self._scopes = scopes
-        self.deadline = deadline
+        self.deadline = math.inf
+        self.timed_out = False
         self.cancel_called = False
         self.may_finish = False
 
@@ -56,6 +57,20 @@ class CancelScope:
             self.cancel_called = True
             self._task.cancel()
 
+    def time_out(self) -> None:
+        """Cancel the attempt. The cancellation ends with the attempt, which calls `end_attempt`."""
+        self.deadline = math.inf
+        self.timed_out = True
+        self._task.cancel()
+
+    def end_attempt(self) -> bool:
+        """Remove the deadline, and return whether the attempt timed out and nothing else has cancelled the task."""
+        self.deadline = math.inf
+        if not self.timed_out:
+            return False
+        self.timed_out = False
+        return self._task.uncancel() <= self._cancelling
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
@@ -64,18 +79,22 @@ class CancelScope:
 
 
 class DeadlineTimer:
-    """A timer that cancels scopes at their deadlines: one for all scopes, because hardly any reaches its deadline."""
+    """A timer for the attempts in all scopes: one for all, because hardly any attempt reaches its deadline.
 
-    def __init__(self) -> None:
-        self._scopes: set[CancelScope] = set()
+    Args:
+        scopes: the scopes.
+    """
+
+    def __init__(self, scopes: set[CancelScope]) -> None:
+        self._scopes = scopes
         self._timer: asyncio.TimerHandle | None = None
         self._next_at = math.inf
 
-    def scope(self, deadline: float) -> CancelScope:
-        """Return a scope that is cancelled at a loop time."""
+    def start_attempt(self, scope: CancelScope, deadline: float) -> None:
+        """Let an attempt in a scope time out at a loop time, unless `CancelScope.end_attempt` is called before."""
+        scope.deadline = deadline
         if deadline < self._next_at:
             self._set(deadline)
-        return CancelScope(self._scopes, deadline)
 
     def close(self) -> None:
         """Cancel the timer."""
@@ -91,5 +110,5 @@ class DeadlineTimer:
         now = asyncio.get_running_loop().time()
         for scope in self._scopes:
             if scope.deadline <= now:
-                scope.cancel()
-        self._set(min((scope.deadline for scope in self._scopes if scope.deadline > now), default=math.inf))
+                scope.time_out()
+        self._set(min((scope.deadline for scope in self._scopes), default=math.inf))

@@ -27,10 +27,11 @@ _MAX_EXCERPT = 300  # characters
 
 def build_path(*segments: str) -> str:
     """Return a path of percent-encoded segments."""
-    return "/" + "/".join([_quote(segment) for segment in segments])
+    return "/" + "/".join([quote_segment(segment) for segment in segments])
 
 
-def _quote(segment: str) -> str:
+def quote_segment(segment: str) -> str:
+    """Return a segment of a path, percent-encoded."""
     # Most segments need no encoding, which `quote` finds out slowly.
     return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
 

@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import aiohttp
 from multidict import CIMultiDict
@@ -20,7 +20,7 @@ from amp_exp_async.errors import ConfigurationError
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
 from .aiohttp_support import is_plain, is_replaced, is_supported
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
-from .connector import CheckedConnector, was_connecting
+from .connector import CallersConnector, CheckedConnector, was_connecting
 from .deadlines import CancelScope, connect_seconds
 from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
@@ -35,7 +35,6 @@ _HEADERS = {
     "Accept-Encoding": ACCEPT_ENCODING,
     "User-Agent": f"amp_exp_async/{__version__}",
 }
-_TURNS = 3  # of the event loop: to poll, to read, and to end a TLS connection
 
 
 @lru_cache(maxsize=16)
@@ -105,35 +104,34 @@ class RequestSender:
 
         Args:
             request: the request.
-            scope: is cancelled when the time is over.
-            seconds: the time, for messages.
+            scope: the scope of the call, in which the attempt has started.
+            seconds: the time after which it times out, for messages.
         """
-        sent = True
-        with scope:
+        timed_out = False
+        try:
             try:
                 if self._exchange is None or is_replaced():
                     response = await self._request(request, seconds)
                 else:
                     response = await self._exchange.send(request, _timeout(seconds))
-            except FAILURES as error:
-                return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
-            except BaseException as error:  # noqa: BLE001 - it is raised below
-                interruption = error
-            else:
-                return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
-            # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
-            sent = not was_connecting(interruption)
-            hide_frames(interruption)
-            raise shutdown_error(interruption) or interruption
-        return make_timeout(seconds, sent=sent)
+            finally:
+                timed_out = scope.end_attempt()
+        except FAILURES as error:
+            return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
+        except BaseException as error:  # noqa: BLE001 - it is raised below
+            interruption = error
+        else:
+            return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
+        # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
+        sent = not was_connecting(interruption)
+        hide_frames(interruption)
+        if timed_out and isinstance(interruption, asyncio.CancelledError):
+            return make_timeout(seconds, sent=sent)
+        raise shutdown_error(interruption) or interruption
 
     async def _request(self, request: Request, seconds: float) -> Response:
         """Send a request through the session, and return the complete response."""
         _stop_resending(self.session)
-        if not request.idempotency.may_repeat:
-            # A connection that ended while the event loop was blocked is seen only if the loop reads it before.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
         response = await self.session.request(
             request.method,
             URL(self._endpoint.base_url + request.target, encoded=True),
@@ -193,7 +191,12 @@ def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aio
             "the session belongs to another event loop. Create it in the loop that uses the client."
         )
     # A shallow copy shares the caller's connector and settings, and does not change their session.
-    return copy.copy(options.session)
+    session = copy.copy(options.session)
+    connector = getattr(session, "_connector", None)
+    if isinstance(connector, aiohttp.BaseConnector):
+        checked: Any = CallersConnector(connector)
+        session._connector = checked  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return session
 
 
 def _stop_resending(session: aiohttp.ClientSession) -> None:

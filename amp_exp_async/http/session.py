@@ -92,7 +92,7 @@ class HttpSession:
         self.in_flight: set[CancelScope] = set()
         self.calls: set[RetryState] = set()
         self.writes = WaitGroup()
-        self.deadline_timer = DeadlineTimer()
+        self.deadline_timer = DeadlineTimer(self.in_flight)
         self.on_close: set[Callable[[], None]] = set()
 
     @property
@@ -159,13 +159,16 @@ class HttpSession:
         self._sender = RequestSender(session, self.endpoint, self._options)
         return session
 
-    def send_once(self, request: Request, seconds: float) -> Coroutine[Any, Any, Response | TransportFailure]:
-        """Send one request and read its response."""
+    def send_once(
+        self, request: Request, scope: CancelScope, seconds: float
+    ) -> Coroutine[Any, Any, Response | TransportFailure]:
+        """Send one request in the scope of its call, and read its response, within some seconds."""
         sender = self._sender
         if sender is None or sender.session.closed:
             self.open(to_finish=True)
-            return self.send_once(request, seconds)
-        return sender.send(request, self.deadline_timer.scope(self.time() + seconds), seconds)
+            return self.send_once(request, scope, seconds)
+        self.deadline_timer.start_attempt(scope, self.time() + seconds)
+        return sender.send(request, scope, seconds)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that ends at the latest when the session is closed."""

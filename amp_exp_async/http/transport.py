@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from itertools import count
 from types import TracebackType
@@ -309,38 +309,27 @@ class Transport:
 
     async def _attempt(self, state: RetryState, number: int, scope: CancelScope) -> Response | TransportFailure:
         """Wait for the concurrency limit and the rate limiter, and send once."""
-        session, options = self.session, self.options
+        session, is_write = self.session, state.request.method != "GET"
         if self.cancel_signal is not None and self.cancel_signal.stops_calls:
             raise CallAbandonedError
+        if session.concurrency.value:
+            session.concurrency.acquire_nowait()
+        else:
+            await self._wait(state, self._acquire_slot(state), "other requests")
         try:
-            if session.concurrency.value:
-                session.concurrency.acquire_nowait()
-            else:
-                session.limiter.fail_fast(state.deadline, fail_on_daily_limit=options.deadline_excludes_queueing)
-                async with asyncio.timeout_at(state.deadline):
-                    await session.concurrency.acquire()
-        except TimeoutError:
-            raise self.deadline_error(state, "while it waited for other requests") from None
-        except LimitExceededError as exceeded:
-            raise self._rate_limit_error(state, exceeded) from None
-        try:
-            state.waits_for = "rate limit"
-            try:
-                await session.limiter.acquire(state.deadline, fail_on_daily_limit=options.deadline_excludes_queueing)
-            except TimeoutError:
-                raise self.deadline_error(state, "while it waited for the rate limit") from None
-            except LimitExceededError as exceeded:
-                raise self._rate_limit_error(state, exceeded) from None
-            sent_at = self.session.time()
+            if not session.limiter.acquire_nowait():
+                state.waits_for = "rate limit"
+                await self._wait(state, self._acquire_permit(state), "the rate limit")
+            sent_at = session.time()
             seconds = self._seconds_left(state, number, sent_at)
             state.attempts = number
             state.in_flight = True
             state.waits_for = "response"
-            scope.may_finish = self._may_finish or state.request.method != "GET"
+            scope.may_finish = self._may_finish or is_write
             if self.cancel_signal is not None:
-                self.cancel_signal.on_send(writes=state.request.method != "GET")
+                self.cancel_signal.on_send(writes=is_write)
             try:
-                result = await session.send_once(state.request, seconds)
+                result = await session.send_once(state.request, scope, seconds)
             except BaseException:
                 self._record(state)
                 session.limiter.release(sent_at, reached=True, answered=False)
@@ -352,6 +341,29 @@ class Transport:
             session.concurrency.release()
         self._on_result(state, result, sent_at)
         return result
+
+    async def _acquire_slot(self, state: RetryState) -> None:
+        session = self.session
+        session.limiter.fail_fast(state.deadline, fail_on_daily_limit=self.options.deadline_excludes_queueing)
+        async with asyncio.timeout_at(state.deadline):
+            await session.concurrency.acquire()
+
+    def _acquire_permit(self, state: RetryState) -> Awaitable[None]:
+        return self.session.limiter.acquire(state.deadline, fail_on_daily_limit=self.options.deadline_excludes_queueing)
+
+    async def _wait(self, state: RetryState, acquired: Awaitable[None], cause: str) -> None:
+        """Wait for what an attempt needs.
+
+        Raises:
+            APITimeoutError: If the deadline passes.
+            RateLimitError: If it is certain that no request may be sent in time.
+        """
+        try:
+            await acquired
+        except TimeoutError:
+            raise self.deadline_error(state, f"while it waited for {cause}") from None
+        except LimitExceededError as exceeded:
+            raise self._rate_limit_error(state, exceeded) from None
 
     def _seconds_left(self, state: RetryState, number: int, now: float) -> float:
         """Return the timeout of an attempt that is sent now.

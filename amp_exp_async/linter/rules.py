@@ -13,7 +13,7 @@ from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import format_value
 from amp_exp_async.manifests.parse import problem_at, unknown_variants, validated_values
 from amp_exp_async.manifests.spec import KINDS, ExperimentSpec, FlagConfigSpec, Manifest, VariantSpec
-from amp_exp_async.models import UNSET, Condition, Segment, UnsetType
+from amp_exp_async.models import UNSET, Condition, Maybe, Segment, UnsetType
 
 from .conditions import contradiction
 from .context import Finding, LintContext, Matches, Rule
@@ -136,15 +136,23 @@ def _segment_never_matches(context: LintContext) -> Matches:
 
 def _condition_never_matches(context: LintContext) -> Matches:
     for spec in context.active:
+        if doubt := _share_doubt(spec.rollout_percentage):
+            yield spec, problem_at(spec, "rollout_percentage", doubt)
         for number, segment in enumerate(spec.target_segments or ()):
             path = f"target_segments[{number}]"
-            if isinstance(segment.percentage, float | int) and 0 < segment.percentage < 1:
-                fact = f"is {segment.percentage:g} percent of the users"
-                advice = f"if you mean {segment.percentage * 100:g} percent, write {segment.percentage * 100:g}"
-                yield spec, problem_at(spec, f"{path}.percentage", f"{fact}: {advice}")
+            if doubt := _share_doubt(segment.percentage):
+                yield spec, problem_at(spec, f"{path}.percentage", doubt)
             for index, condition in enumerate(segment.conditions or ()):
                 for field, message in doubts(condition):
                     yield spec, problem_at(spec, f"{path}.conditions[{index}].{field}", message)
+
+
+def _share_doubt(percentage: Maybe[float]) -> str | None:
+    """Return a message if a percentage looks like a share from 0 to 1."""
+    if not percentage or percentage >= 1:
+        return None
+    percent = f"{percentage * 100:g}"
+    return f"is {percentage:g} percent of the users: if you mean {percent} percent, write {percent}"
 
 
 def _never_matches(segment: Segment) -> tuple[str, str] | None:
@@ -288,7 +296,7 @@ _RULES: dict[str, tuple[Rule, str]] = {
     "segment-never-matches": (_segment_never_matches, "A segment gives no user a variant."),
     "condition-never-matches": (
         _condition_never_matches,
-        "A condition has a property, operator or value that no user has, or a segment has a percentage below 1.",
+        "A condition has a property, operator or value that no user has, or a percentage is below 1.",
     ),
     "email-inclusion": (_email_inclusion, "A variant includes IDs that look like e-mail addresses."),
     "unused-variant": (_unused_variant, "A variant has no weight and includes no users."),

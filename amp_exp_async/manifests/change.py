@@ -17,6 +17,7 @@ from attrs import field, frozen
 from amp_exp_async import serialization
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import escape
+from amp_exp_async.html_tables import html_table
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
@@ -122,6 +123,19 @@ class ChangeSet:
 
     def __bool__(self) -> bool:
         return bool(self.changes)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "action": change.action,
+                "flag or experiment": change.target,
+                "changes": "; ".join(map(str, change.fields.values())),
+            }
+            for change in self.changes
+        ]
+        warnings = [{"warning": str(warning)} for warning in self._warnings]
+        tables = html_table(rows, len(rows)) if rows else "<p>No changes</p>"
+        return f"{tables}{html_table(warnings, len(warnings))}" if warnings else tables
 
     def __str__(self) -> str:
         lines: list[str] = []

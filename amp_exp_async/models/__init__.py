@@ -1,6 +1,6 @@
 """The objects of the API as immutable attrs classes."""
 
-from .base import UNSET, Created, Id, Maybe, Model, Page, Unset, UnsetType
+from .base import UNSET, Created, Id, Maybe, Model, Page, ResultList, Unset, UnsetType
 from .deployments import Deployment
 from .flags import Experiment, ExposureEvent, ExposureFilter, Flag, FlagConfig, ParentDependencies, Variant, Version
 from .groups import Group, HoldoutGroup, MutexGroup, MutexSlot
@@ -25,6 +25,7 @@ __all__ = [
     "MutexSlot",
     "Page",
     "ParentDependencies",
+    "ResultList",
     "Segment",
     "Unset",
     "UnsetType",

@@ -9,7 +9,12 @@ from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeAlias,
 from attrs import field, frozen
 from attrs.exceptions import FrozenInstanceError
 
+from amp_exp_async.html_tables import html_table
+from amp_exp_async.lazy_imports import lazy_module
+
 T = TypeVar("T")
+
+_serialization = lazy_module("amp_exp_async.serialization")  # it is above the models, which need it for one method
 
 
 class Unset(enum.Enum):
@@ -47,6 +52,7 @@ class Model:
     """
 
     _repr_fields: ClassVar[tuple[str, ...]] = ()
+    _table_fields: ClassVar[tuple[str, ...]] = ()
 
     extra: dict[str, Any] = field(factory=dict[str, Any], kw_only=True)
 
@@ -54,6 +60,22 @@ class Model:
         super().__init_subclass__(**options)
         if vars(cls).get("__setattr__", object.__setattr__) is not object.__setattr__:  # the one of a frozen class
             cls.__setattr__ = _reject_assignment  # type: ignore[method-assign]  # the same error, with advice
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as JSON: dicts, lists, strings, numbers, booleans and None, with the API's field names.
+
+        Fields that are `UNSET` are omitted, and those in `extra` are included.
+
+        Example:
+            `json.dumps(client.flags.get("123").to_dict())`
+        """
+        document: dict[str, Any] = _serialization("to_json")(self)
+        return document
+
+    def _table_row(self) -> dict[str, object]:
+        """Return the columns that a notebook shows of the model in a list."""
+        values = ((name, getattr(self, name)) for name in self._table_fields or self._repr_fields)
+        return {name: "" if value is UNSET else _short_text(value) for name, value in values}
 
     def __repr__(self) -> str:
         # A traceback with local variables may show a model that is being parsed, and whose fields are not set yet.
@@ -70,6 +92,10 @@ def _reject_assignment(model: object, name: str, value: object) -> None:
         f"edit(id, {name}={value!r}). To change a copy, call attrs.evolve(…, {name}={value!r})."
     )
     raise error
+
+
+def _short_text(value: object) -> object:
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value
 
 
 def _short_repr(value: object) -> str:
@@ -91,6 +117,19 @@ class Created(Model):
     url: Maybe[str] = UNSET
 
 
+class ResultList(list[T]):
+    """A list that notebooks show as a table. Otherwise it is an ordinary list."""
+
+    def _repr_html_(self) -> str:
+        return html_table(map(_table_row, self), len(self))
+
+
+def _table_row(item: object) -> dict[str, object]:
+    """Return the columns of an item; an ID has one."""
+    make_row = getattr(item, "_table_row", None)
+    return {"id": item} if make_row is None else make_row()
+
+
 @frozen
 class Page(Generic[T]):
     """One page of a list.
@@ -102,3 +141,6 @@ class Page(Generic[T]):
 
     items: list[T] = field(repr=lambda items: f"<{len(items)}>")
     next_cursor: str | None = None
+
+    def _repr_html_(self) -> str:
+        return html_table(map(_table_row, self.items), len(self.items))

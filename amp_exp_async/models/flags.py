@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Generic, TypeVar
 
 from attrs import frozen
@@ -116,6 +116,9 @@ class FlagConfig(Model):
     """
 
     _repr_fields: ClassVar[tuple[str, ...]] = ("id", "key", "enabled")
+    _table_fields: ClassVar[tuple[str, ...]] = (
+        *("id", "key", "name", "project_id", "enabled", "rollout_percentage", "tags", "last_modified_at"),
+    )
 
     id: Id
     key: str
@@ -154,8 +157,9 @@ class Experiment(FlagConfig):
     Attributes:
         state: `planning`, `running`, `analyzing`, `decision-made`, or another that the service sends.
         experiment_type: `hypothesis-testing` or `no-harm` (also called `a-b-test`), `multi-arm-bandit`, or another.
-        start_date: a date, or a time in UTC; `None` if it is not set.
-        end_date: a date, or a time in UTC; `None` if it is not set.
+        start_date: a date, or a time in UTC, as the service sends it; `None` if it is not set. `starts_at` is always a
+            time, so that experiments can be sorted.
+        end_date: a date, or a time in UTC; `None` if it is not set. See `ends_at`.
         decision: `rollout`, `rollback` or `continue-running`, after it was made.
         decision_reason: the reason for the decision.
         rolled_out_variant: the variant that was rolled out: its key or its name.
@@ -174,6 +178,22 @@ class Experiment(FlagConfig):
     sticky_bucketing: Maybe[bool] = UNSET
     exposure_event: Maybe[ExposureEvent] = UNSET
     delivery_method: Maybe[str] = UNSET
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """The time of `start_date`, to sort and compare: midnight UTC if it is only a date; None if it is not set."""
+        return _as_time(self.start_date)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The time of `end_date`, as `starts_at`."""
+        return _as_time(self.end_date)
+
+
+def _as_time(value: Maybe[datetime | date]) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    return datetime.combine(value, time(tzinfo=UTC)) if value else None
 
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)

@@ -55,6 +55,10 @@ class RateLimiter(Protocol):
         """The number of requests sent in the current UTC day by all clients that share the limits."""
         ...
 
+    def acquire_nowait(self) -> bool:
+        """Take a permit to send one request, and return whether one was available and no call waits."""
+        ...
+
     def acquire(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> Awaitable[None]:
         """Wait for a permit to send one request.
 
@@ -405,13 +409,15 @@ class LocalRateLimiter:
     def requests_today(self) -> int:
         return self._shared.window.requests_today
 
-    async def acquire(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> None:
+    def acquire_nowait(self) -> bool:
         loop = asyncio.get_running_loop()
         if self._client.loop is not loop:
             self._bind_loop(loop)
-        now = loop.time()
-        if not self._shared.acquire_nowait(self._client, now):
-            await self._wait(loop, now, deadline, fail_on_daily_limit=fail_on_daily_limit)
+        return self._shared.acquire_nowait(self._client, loop.time())
+
+    async def acquire(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> None:
+        if not self.acquire_nowait():
+            await self._wait(deadline, fail_on_daily_limit=fail_on_daily_limit)
 
     def fail_fast(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> None:
         if deadline is not None or fail_on_daily_limit:
@@ -447,9 +453,9 @@ class LocalRateLimiter:
             self._register(SharedLimiter(PermitWindow(self._wall_clock)))
         self._client.loop, self._client.timer_at = loop, math.inf
 
-    async def _wait(
-        self, loop: asyncio.AbstractEventLoop, started: float, deadline: float | None, *, fail_on_daily_limit: bool
-    ) -> None:
+    async def _wait(self, deadline: float | None, *, fail_on_daily_limit: bool) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         waiter = Waiter(self._client, deadline, fail_on_daily_limit, loop.create_future())
         self._shared.enqueue(waiter, started)
         try:

@@ -23,6 +23,7 @@ from amp_exp_async.http import (
     Transport,
     build_path,
     find_refusal,
+    quote_segment,
 )
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
@@ -65,8 +66,9 @@ class ApiOperation:
     docs: tuple[str, ...]
 
     @cached_property
-    def _segments(self) -> list[tuple[str, Validator | None]]:
-        return [_parse_segment(segment) for segment in self.path[1:].split("/")]
+    def _variables(self) -> list[tuple[str, Validator]]:
+        names = re.findall(r"{(\w+)}", self.path)
+        return [(name, _PATH_VALIDATORS.get(name, validation.identifier)) for name in names]
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -77,17 +79,9 @@ class ApiOperation:
         Raises:
             InvalidInputError: If a variable breaks a rule.
         """
-        return build_path(
-            *[name if validate is None else str(validate(name, variables[name])) for name, validate in self._segments]
+        return self.path.format_map(
+            {name: quote_segment(str(validate(name, variables[name]))) for name, validate in self._variables}
         )
-
-
-def _parse_segment(segment: str) -> tuple[str, Validator | None]:
-    """Return a fixed segment, or the name of a variable and its validator."""
-    if not segment.startswith("{"):
-        return segment, None
-    name = segment[1:-1]
-    return name, _PATH_VALIDATORS.get(name, validation.identifier)
 
 
 def operation(method: str, path: str, idempotency: Idempotency = Idempotency.IDEMPOTENT) -> Callable[[F], F]:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError
 from amp_exp_async.formatting import format_value
-from amp_exp_async.models import UNSET, FlagConfig, Maybe, Version
+from amp_exp_async.models import UNSET, FlagConfig, Maybe, ResultList, Version
 
 from .diff import FieldChange, diff_flags
 from .flags import AsyncFlagConfigs
@@ -37,11 +37,19 @@ class VersionChange:
     created_at: Maybe[datetime]
     differences: dict[str, FieldChange]
 
+    def _table_row(self) -> dict[str, object]:
+        """Return the columns that a notebook shows of the change in a list."""
+        time = f"{self.created_at:%Y-%m-%d %H:%M}" if self.created_at else ""
+        return {"version": self.version, "by": self.created_by or "", "at": time, "changes": self._changes}
+
+    @property
+    def _changes(self) -> str:
+        return "; ".join(map(str, self.differences.values())) or "no visible difference"
+
     def __str__(self) -> str:
         author = f" by {self.created_by}" if self.created_by else ""
         time = f" at {self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else ""
-        changes = "; ".join(map(str, self.differences.values())) or "no visible difference"
-        return f"version {self.version}{author}{time}: {changes}"
+        return f"version {self.version}{author}{time}: {self._changes}"
 
 
 @frozen
@@ -69,7 +77,7 @@ def version_changes(versions: Sequence[Version[Any]]) -> list[VersionChange]:
     """Return the changes of each version, newest first."""
     ordered = sorted(versions, key=lambda version: version.version, reverse=True)
     previous: list[Version[Any] | None] = [*ordered[1:], None]
-    return [
+    return ResultList(
         VersionChange(
             version.version,
             version.created_by,
@@ -77,7 +85,7 @@ def version_changes(versions: Sequence[Version[Any]]) -> list[VersionChange]:
             {} if before is None else diff_flags(before.config, version.config),
         )
         for version, before in zip(ordered, previous, strict=False)
-    ]
+    )
 
 
 def apply_version(flag_config: FlagConfig, version: FlagConfig) -> FlagConfig:

@@ -94,6 +94,8 @@ def string(argument: str, value: Any) -> str:
 
 def identifier(argument: str, value: Any) -> str:
     """Require an ID for a path: a number, or a string except "", "." and "..", which would select another path."""
+    if value.__class__ is str and value.isascii() and value.isalnum():
+        return value  # as most IDs are, and no rule rejects them
     return path_key(argument, value) if _plain_integer(value) is None else str(number(argument, value))
 
 

@@ -3,15 +3,12 @@
 Run it as `python emails_to_pilot_segment.py new-checkout pilots.csv`.
 """
 
-import csv
 import sys
-from pathlib import Path
 
-from amp_exp_async import ExperimentClient
+from amp_exp_async import ExperimentClient, read_values
 
 key, path = sys.argv[1:]
-with Path(path).open(newline="", encoding="utf-8-sig") as file:
-    addresses = [row["email"].strip() for row in csv.DictReader(file) if row["email"].strip()]
+addresses = read_values(path, column="email")
 with ExperimentClient() as client:
     flag = client.flags.find(key)
     # Reads the segments, adds what is missing, and keeps what others have changed meanwhile.

@@ -42,9 +42,9 @@ def test_narrow_terminal(environment: dict[str, str]) -> None:
     """Columns that do not fit are left out and named."""
     result = run_on_terminal(["flags", "list"], environment | {"COLUMNS": "60"})
     header, *rows, left_out = result.out.splitlines()
-    assert header.split() == ["id", "project", "key", "enabled", "rollout"]
+    assert header.split() == ["id", "project", "key", "enabled", "rollout", "name"]
     assert [row.split()[2] for row in rows] == ["third", "second", "new-checkout"]
-    assert left_out == "Terminal too narrow for: last modified, name, variants, tags."
+    assert left_out == "Terminal too narrow for: last modified, variants, tags."
 
 
 def test_confirmation_on_a_terminal(account: Emulator, environment: dict[str, str]) -> None:
@@ -140,22 +140,35 @@ def run_in_shell(command: str, environment: dict[str, str], stdin: str = "") -> 
 
 
 def test_pipe_closed_between_changes(account: Emulator, environment: dict[str, str]) -> None:
-    """Later changes are not made, and stderr lists the earlier ones."""
+    """All changes are made as requested, and stderr lists them."""
     account.latency = 0.02
     result = run_in_shell("amp-exp flags enable 1001 1002 1003 | head -n 1", environment)
     assert result.out == "flag 1001 (new-checkout): enabled: false -> true\n"
-    assert result.err.startswith("The output was closed. Nothing else was changed. Changed before: flag 1001 ")
-    assert not account.state.flag("1003")["enabled"]
+    assert (result.status, result.err.count("\n")) == (0, 1)
+    assert result.err.startswith("The output was closed. Changed: flag 1001 (new-checkout), flag 1002 ")
+    assert account.state.flag("1003")["enabled"]
+
+
+def test_reader_that_goes_away(account: Emulator, environment: dict[str, str]) -> None:
+    """Commands that print end silently with status 0, and read no further."""
+    for _ in range(2100):
+        account.state.add_flag()
+    lines = ["flags list", "lint --rules", "--help"]
+    results = {line: run_in_shell(f"amp-exp {line} | true", environment) for line in lines}
+    assert {line: (result.status, result.err) for line, result in results.items()} == dict.fromkeys(lines, (0, ""))
+    requests = len(account.requests)
+    result = run_in_shell("amp-exp flags list | head -n 2", environment)
+    assert (result.status, result.err, len(account.requests) - requests < 3) == (0, "", True)
 
 
 @pytest.mark.parametrize(
     ("command", "status", "message"),
     [
-        ("flags enable 1001 --json | true", 1, "Changed before: flag 1001 (new-checkout)."),
+        ("flags enable 1001 --json | true", 0, "The output was closed. Changed: flag 1001 (new-checkout)."),
         (
             "users add 1001 on -f - --yes --json | true",
-            1,
-            "Changed before: flag 1001 (new-checkout), variant on: 1 added",
+            0,
+            "The output was closed. Changed: flag 1001 (new-checkout), variant on: 1 added, 0 removed.",
         ),
         ("users add 1001 on -f - --yes | head -n 1", 0, "Done: 1 added, 0 removed;"),
         (

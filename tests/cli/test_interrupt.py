@@ -24,19 +24,21 @@ LATE = 30.0
 @pytest.fixture(autouse=True)
 def _default_handler() -> Iterator[None]:
     """Let Ctrl-C raise, as in any script."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def press_after(emulator: Emulator, *counts: int) -> threading.Thread:
-    """Press Ctrl-C once for each of these numbers of writes, when the emulator has received them."""
+def press_after(emulator: Emulator, *counts: int, number: int = signal.SIGINT) -> threading.Thread:
+    """Press Ctrl-C, or send a signal, for each of these numbers of writes, when the emulator has received them."""
 
     def press() -> None:
         for count in counts:
             wait_until(lambda count=count: len(writes(emulator)) >= count)
             time.sleep(0.05)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=press, daemon=True)
     thread.start()
@@ -116,13 +118,18 @@ def test_operation_in_flight_finishes(account: Emulator, users: RunCommand) -> N
     assert writes(account) == ["DELETE"] * 15
 
 
-def test_ctrl_c_after_the_last_operation(account: Emulator, users: RunCommand) -> None:
-    """If all operations finished, the summary says so."""
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=int,
+)
+def test_signal_after_the_last_operation(account: Emulator, users: RunCommand, number: int, status: int) -> None:
+    """If all operations finished, the summary says so. The exit status is 128 and the number of the signal."""
     account.inject(Fault.delay(0.3), method="POST")
-    presser = press_after(account, 1)
+    presser = press_after(account, 1, number=number)
     result = users("add", "a", "--yes", "--json")
     presser.join(TIMEOUT)
-    assert (result.status, result.json["state"], result.json["added"]) == (130, "done", 1)
+    assert (result.status, result.json["state"], result.json["added"]) == (status, "done", 1)
 
 
 @pytest.mark.parametrize("presses", [1, 2])

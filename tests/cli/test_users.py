@@ -236,6 +236,19 @@ def test_emails(users: RunCommand) -> None:
     assert "1 ID looks like an e-mail address" in users("remove", "ann@example.com", "--dry-run").err
 
 
+def test_a_column_of_csv(account: Emulator, users: RunCommand) -> None:
+    """`--column` reads CSV; without it, a line with several columns is rejected before anything is sent."""
+    content = '"Name";"User ID"\r\n"Ann";"user-1"\r\nBo;user-2\r\n'
+    rejected = users("add", content, "--yes")
+    assert "standard input, line 1:" in rejected.err
+    assert "Choose a column to read the file as CSV. Nothing was sent." in rejected.err
+    assert account.requests == []
+    assert users("add", content, "--column", "User ID", "--yes").status == 0
+    assert included(account) == ["user-1", "user-2"]
+    quoted = users("remove", '"user-1"', "--yes")
+    assert "is in quotes: remove them. Nothing was written." in quoted.err
+
+
 def test_too_many_users(account: Emulator, users: RunCommand) -> None:
     """2,000 is the maximum of a file and of a variant; nothing is written."""
     result = users("add", "\n".join(map(str, range(2001))), "--yes")

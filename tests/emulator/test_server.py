@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from amp_exp_async.emulator import Emulator, serve, service
+from amp_exp_async.emulator import Emulator, json_text, serve, service
+from amp_exp_async.emulator.hosts import make_host_filter
 
 Api = Callable[..., Awaitable[Any]]
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -125,8 +126,10 @@ async def test_client_that_sends_half_a_request(emulator: Emulator, arrival: Any
     assert (emulator.requests[0].status, emulator.requests[0].applied) == (None, False)
 
 
-LOOPBACK = ["localhost", "LOCALHOST.", "127.0.0.1", "127.1.2.3", "[::1]"]
-FOREIGN = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.0.1", "[2001:db8::1]", ""]
+LOOPBACK = ["localhost", "LOCALHOST.", "127.0.0.1", "127.1.2.3", "[::1]", "[0:0::1]", "[::ffff:127.0.0.1]"]
+NAMES = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "127.1", "0x7f.0.0.1"]
+MALFORMED = ["", "127.0.0.1:80@evil.example", "[::1]evil.example", "[127.0.0.1]", "::1", "localhost:1:1", "localhost,a"]
+FOREIGN = [*NAMES, *MALFORMED, "192.168.0.1", "[2001:db8::1]"]
 
 
 async def status_of(session: aiohttp.ClientSession, emulator: Emulator, host: str) -> int:
@@ -137,7 +140,7 @@ async def status_of(session: aiohttp.ClientSession, emulator: Emulator, host: st
         return response.status
 
 
-@pytest.mark.parametrize("bound", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("bound", ["127.0.0.1", "localhost", "LOCALHOST", "127.1", "0x7f.1", "127.0.0.2"])
 async def test_foreign_host_names_are_rejected(session: aiohttp.ClientSession, bound: str) -> None:
     """An emulator on a loopback address serves loopback names with any port, and logs nothing else."""
     async with Emulator(host=bound) as emulator:
@@ -150,13 +153,24 @@ async def test_foreign_host_names_are_rejected(session: aiohttp.ClientSession, b
         assert emulator.request_count == len(emulator.requests) == 2 * len(LOOPBACK)
 
 
+@pytest.mark.parametrize("lines", [b"", b"Host: localhost\r\nHost: localhost\r\n"], ids=["none", "two"])
+async def test_there_must_be_one_host_header(emulator: Emulator, lines: bytes) -> None:
+    """A request without it, or with several, is not served."""
+    host, port = emulator.base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /api/1/flags HTTP/1.1\r\n" + lines + b"\r\n")
+    assert (await reader.readline()).split()[1] in {b"400", b"421"}
+    assert emulator.requests == []
+    writer.close()
+
+
 @pytest.mark.parametrize(
     ("allowed", "served", "rejected"),
     [
         (["Proxy.example"], ["proxy.example", "PROXY.example:8080"], ["localhost", "evil.example"]),
         (["*"], [*LOOPBACK, *FOREIGN], []),
         ([], [], [*LOOPBACK, *FOREIGN]),
-        (["[::1]", "127.0.0.1"], ["[::1]:80", "127.0.0.1"], ["localhost"]),
+        (["::1", "127.0.0.1", "[::2]:80"], ["[::1]:80", "127.0.0.1", "[::2]"], ["localhost", *NAMES, *MALFORMED]),
     ],
     ids=["a name", "all", "none", "addresses"],
 )
@@ -169,12 +183,28 @@ async def test_allowed_hosts(
         assert [await status_of(session, emulator, host) for host in rejected] == [421] * len(rejected)
 
 
-async def test_an_emulator_for_other_machines_serves_all_names(session: aiohttp.ClientSession) -> None:
-    """Its host names are not known to it."""
-    async with Emulator(host="0.0.0.0") as emulator:
-        assert await status_of(session, emulator, "emulator:8080") == 200
-    with pytest.raises(ValueError, match="allowed_hosts must be a list of names"):
-        Emulator(allowed_hosts="localhost")
+@pytest.mark.parametrize("bound", ["0.0.0.0", "::", ""])
+async def test_an_emulator_for_other_machines_serves_addresses(session: aiohttp.ClientSession, bound: str) -> None:
+    """A page cannot rebind an address. Other names have to be allowed."""
+    async with Emulator(host=bound) as emulator:
+        for host in [*LOOPBACK, "192.168.0.1", "[2001:db8::1]"]:
+            assert await status_of(session, emulator, host) == 200
+        for host in [*NAMES, *MALFORMED]:
+            assert await status_of(session, emulator, host) == 421
+
+
+def test_the_name_that_an_emulator_listens_on() -> None:
+    """It is served, whatever its address."""
+    is_allowed = make_host_filter(None, "Emulator.test", ["10.0.0.1"])
+    assert is_allowed("emulator.test:80")
+    assert not is_allowed("evil.example")
+
+
+@pytest.mark.parametrize("wrong", ["localhost", [""], ["http://a"], ["a b"]])
+def test_wrong_allowed_hosts(wrong: Any) -> None:
+    """They are rejected when the emulator is created."""
+    with pytest.raises(ValueError, match="allowed_hosts must "):
+        Emulator(allowed_hosts=wrong)
 
 
 async def test_the_log_is_bounded(session: aiohttp.ClientSession) -> None:
@@ -194,18 +224,54 @@ async def test_the_log_is_bounded(session: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(10_000, [3, 4, 5]), (2, [4, 5]), (None, [0, 1, 2, 3, 4, 5])])
-async def test_the_bodies_in_the_log_are_bounded(
-    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, limit: int | None, kept: list[int]
+@pytest.mark.parametrize("part", ["body", "headers", "query"])
+async def test_the_memory_of_the_log_is_bounded(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch, part: str, limit: int | None, kept: list[int]
 ) -> None:
     """The oldest requests are dropped, also after the log was cleared by hand."""
-    monkeypatch.setattr(service, "_MAX_LOG_BYTES", 3500)
+    monkeypatch.setattr(service, "_MAX_LOG_BYTES", 24_000)
+    filler = "x" * 6000
+    arguments: dict[str, Any] = {
+        "body": {"data": filler},
+        "headers": {"headers": {"X-Filler": filler}},
+        "query": {"params": {"filler": filler}},
+    }[part]
     async with Emulator(log_limit=limit) as emulator:
         for _ in range(2):
             for number in range(6):
-                async with session.post(f"{emulator.base_url}/api/1/flags/{number}", data=b"x" * 1000):
+                async with session.post(f"{emulator.base_url}/api/1/flags/{number}", **arguments):
                     pass
             assert [int(request.path[-1]) for request in emulator.requests] == kept
             emulator.requests.clear()
+
+
+async def test_a_body_is_parsed_only_when_it_is_read(
+    session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parsed form takes many times its bytes, and requests without a key must cost little."""
+    parsed: list[bytes] = []
+    loads = json_text.loads
+    monkeypatch.setattr(json_text, "loads", lambda content: (parsed.append(content), loads(content))[1])
+    async with Emulator() as emulator:
+        async with session.post(f"{emulator.base_url}/api/1/flags", data=b"[{}]") as response:
+            assert response.status == 401
+        assert parsed == []
+        [request] = emulator.requests
+        assert (request.body, request.size) == ([{}], 4)
+
+
+async def test_a_body_without_end(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is answered when it is too large, without its end."""
+    monkeypatch.setattr(service, "_MAX_BODY", 1000)
+    host, port = emulator.base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(b"100\r\n" + b"x" * 256 + b"\r\n")
+    for _ in range(9):
+        await asyncio.sleep(0)
+        writer.write(b"100\r\n" + b"x" * 256 + b"\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 30)).split()[1] == b"413"
+    writer.close()
 
 
 @pytest.mark.parametrize("chunked", [True, False])

@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -218,7 +219,8 @@ async def test_a_response_that_was_not_requested() -> None:
 
 
 @pytest.mark.parametrize("blocks", [True, False], ids=["event loop blocked", "event loop free"])
-async def test_a_stray_success_is_not_that_of_a_write(blocks: bool) -> None:
+@pytest.mark.parametrize("callers", [True, False], ids=["caller's session", "own session"])
+async def test_a_stray_success_is_not_that_of_a_write(callers: bool, blocks: bool) -> None:
     """A write is not sent over a connection with an unread success, but over another one, and arrives."""
     strays = 0
 
@@ -230,15 +232,16 @@ async def test_a_stray_success_is_not_that_of_a_write(blocks: bool) -> None:
                 await connection.send(response("OK"))
                 strays += 1
 
-    with RawServer(serve) as server:
-        async with client_of(server) as client:
-            await client.flags.get("1")
-            if blocks:
-                block(lambda: strays == 1)
-            else:
-                await eventually(lambda: strays == 1)
-                await asyncio.sleep(0.1)
-            await client.flags.users.remove_at("1", "on", 0)
+    async with maybe_session(callers) as options:
+        with RawServer(serve) as server:
+            async with client_of(server, **options) as client:
+                await client.flags.get("1")
+                if blocks:
+                    block(lambda: strays == 1)
+                else:
+                    await eventually(lambda: strays == 1)
+                    await asyncio.sleep(0.1)
+                await client.flags.users.remove_at("1", "on", 0)
     assert [(request.method, request.connection) for request in server.requests] == [("GET", 0), ("DELETE", 1)]
 
 
@@ -259,40 +262,108 @@ async def test_a_creation_after_the_event_loop_was_blocked(number: int) -> None:
             if request.method == "GET":
                 return  # closes the connection
 
-    with RawServer(serve) as server:
-        async with client_of(server) as client:
-            await client.flags.list()
-            block(lambda: server.open_connections == 0)
-            assert (await client.flags.create(project_id="1", key="k")).id == str(number)
+    # Half of the times with the caller's session.
+    async with maybe_session(number % 2 == 1) as options:
+        with RawServer(serve) as server:
+            async with client_of(server, **options) as client:
+                await client.flags.list()
+                block(lambda: server.open_connections == 0)
+                assert (await client.flags.create(project_id="1", key="k")).id == str(number)
     assert server.lines == ["GET /api/1/flags", "POST /api/1/flags"]
 
 
-async def test_a_server_that_speaks_first() -> None:
+@pytest.mark.parametrize("blocks", [True, False], ids=["event loop blocked", "event loop free"])
+@pytest.mark.parametrize("callers", [True, False], ids=["caller's session", "own session"])
+async def test_a_server_that_speaks_first(callers: bool, blocks: bool) -> None:
     """Nothing was sent to it: its words are not the answer to a request."""
+    spoken = 0
 
     async def serve(connection: RawConnection) -> None:
+        nonlocal spoken
         await connection.send(response("OK"))
+        spoken += 1
         while await connection.read_request() is not None:
             pass
 
+    async with maybe_session(callers) as options:
+        with RawServer(serve) as server:
+            async with client_of(server, timeout=1.0, **options) as client:
+                connector: Any = client._transport.session.open().connector
+                connector = getattr(connector, "_connector", connector)  # that of the caller
+                create = connector._create_connection
+
+                async def create_slowly(*args: Any) -> Any:
+                    protocol = await create(*args)
+                    if blocks:
+                        block(lambda: spoken == server.connections)
+                    else:
+                        await eventually(lambda: protocol.should_close)
+                    return protocol
+
+                connector._create_connection = create_slowly
+                with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
+                    await client.flags.users.remove_at("1", "on", 0)
+                assert (caught.value.sent, caught.value.attempts) == (False, 3)
+        assert server.requests == []
+
+
+@asynccontextmanager
+async def maybe_session(callers: bool) -> AsyncIterator[dict[str, Any]]:
+    """Yield the options of a client with a session of the caller, or without one."""
+    if not callers:
+        yield {}
+        return
+    async with aiohttp.ClientSession() as session:
+        yield {"session": session}
+
+
+STRAYS = {
+    "a byte": b"H",
+    "part of a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "informational": head(status="103 Early Hints"),
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS.values(), ids=STRAYS)
+@pytest.mark.parametrize("callers", [True, False], ids=["caller's session", "own session"])
+async def test_the_beginning_of_a_stray_response(callers: bool, stray: bytes) -> None:
+    """It does not spoil the next request, whether it comes with the response before it or later."""
+
+    async def serve(connection: RawConnection) -> None:
+        await connection.read_request()
+        if connection.number == 0:
+            await connection.send(response(flag("1")) + stray)
+        else:
+            await connection.send(response(flag("1")))
+            await asyncio.sleep(0.05)
+            await connection.send(stray)
+        while await connection.read_request() is not None:
+            await connection.send(response(flag("666")))
+
+    async with maybe_session(callers) as options:
+        with RawServer(serve) as server:
+            async with client_of(server, retry=RetryPolicy(max_attempts=1), **options) as client:
+                await client.flags.get("1")
+                await client.flags.get("1")
+                await asyncio.sleep(0.1)
+                await client.flags.get("1")
+        assert [request.connection for request in server.requests] == [0, 1, 2]
+
+
+async def test_data_on_an_idle_connection() -> None:
+    """It ends the connection at once: otherwise aiohttp would keep all that the server sends."""
+
+    async def serve(connection: RawConnection) -> None:
+        await connection.read_request()
+        await connection.send(response(flag("1")))
+        await asyncio.sleep(0.05)
+        while True:
+            await connection.send(response("OK"))
+
     with RawServer(serve) as server:
-        async with client_of(server, timeout=1.0) as client:
-            connector = client._transport.session.open().connector
-            assert isinstance(connector, aiohttp.TCPConnector)
-            create = connector._create_connection
-
-            async def create_slowly(*args: Any) -> Any:
-                protocol = await create(*args)
-                async with asyncio.timeout(60):
-                    while not protocol.should_close:  # noqa: ASYNC110 - until the words have arrived: nothing signals it
-                        await asyncio.sleep(0.01)
-                return protocol
-
-            connector._create_connection = create_slowly  # type: ignore[method-assign]
-            with pytest.raises(APIConnectionError, match="Nothing was sent") as caught:
-                await client.flags.users.remove_at("1", "on", 0)
-            assert (caught.value.sent, caught.value.attempts) == (False, 3)
-    assert server.requests == []
+        async with client_of(server) as client:
+            await client.flags.get("1")
+            await eventually(lambda: server.open_connections == 0)
 
 
 @pytest.mark.parametrize("closes", [True, False])

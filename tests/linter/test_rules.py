@@ -459,9 +459,11 @@ def test_condition_never_matches(condition: Condition, found: dict[str, str]) ->
 @pytest.mark.parametrize(("percentage", "is_found"), [(0.2, True), (0.999, True), (1, False), (0, False), (20, False)])
 def test_a_percentage_that_looks_like_a_share(percentage: float, is_found: bool) -> None:
     """A percentage between 0 and 1 is often meant as a share."""
-    fields = {"target_segments": [segment(percentage)]}
-    found = ("condition-never-matches", "target_segments[0].percentage") in findings_of(**fields)
-    assert found == is_found
+    for fields, field in (
+        ({"target_segments": [segment(percentage)]}, "target_segments[0].percentage"),
+        ({"rollout_percentage": percentage}, "rollout_percentage"),
+    ):
+        assert (("condition-never-matches", field) in findings_of(**fields)) == is_found
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)

@@ -28,8 +28,8 @@ END = "<!-- End of the generated lines. -->"
 
 def run_tests(arguments: Iterable[str], junit: Path) -> int:
     """Run all tests of the harness, those marked `slow` too, and return pytest's exit status."""
-    # Much of the time is waiting, so more processes than cores are of use.
-    command = [sys.executable, "-m", "pytest", "-m", "", "-n4", "tests/reliability"]
+    # Much of the time is waiting, so more processes than cores are of use. Some tests take as long as a hundred others.
+    command = [sys.executable, "-m", "pytest", "-m", "", "-n4", "--dist=worksteal", "tests/reliability"]
     command += [f"--junitxml={junit}", *arguments]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 

@@ -32,7 +32,7 @@ from amp_exp_async import (
     ServerError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from tests.reliability.conftest import ClientFactory
+from tests.reliability.conftest import CALLERS_SESSION, OWN_SESSION, ClientFactory
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.figures import Figures
 from tests.reliability.flag_model import FIELDS, FlagModel, RejectedError, VariantModel, apply
@@ -180,7 +180,15 @@ def _is_creation(operation: Operation) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(600, 1), *(pytest.param(20_000, seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
+    ("count", "seed", "session_path"),
+    [
+        (600, 1, OWN_SESSION),
+        (600, 1, CALLERS_SESSION),
+        pytest.param(20_000, 1, OWN_SESSION, marks=pytest.mark.slow),
+        pytest.param(20_000, 2, CALLERS_SESSION, marks=pytest.mark.slow),
+        pytest.param(20_000, 3, OWN_SESSION, marks=pytest.mark.slow),
+    ],
+    indirect=["session_path"],
 )
 async def test_mixed_operations(
     emulator_process: EmulatorProcess, make_client: ClientFactory, figures: Figures, count: int, seed: int

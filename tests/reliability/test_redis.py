@@ -7,8 +7,9 @@ The service is in a process of its own, and rejects each request beyond the limi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from amp_exp_async.ratelimit.redis import store
 from tests.polling import TIMEOUT
 from tests.ratelimit.redis.moved_clock import script_with_offset, set_clock
 from tests.ratelimit.redis.redis_server import MISSING, RedisServer, find_server
-from tests.ratelimit.redis.workers import send_repeatedly, start_workers
+from tests.ratelimit.redis.workers import Worker, send_repeatedly, start_workers
 from tests.ratelimit.simulated_network import max_per_second
 from tests.reliability.figures import Figures
 from tests.reliability.strict_server import StrictServer
@@ -128,15 +129,20 @@ async def load_by_clients(setup: Setup, stop: asyncio.Event) -> int:
     return sum(not isinstance(result, asyncio.CancelledError) for result in results)
 
 
-async def load_by_processes(setup: Setup, stop: asyncio.Event) -> int:
-    """Send requests through one client in each of twenty processes."""
-    count = 20
-    with ExitStack() as stack:
-        workers = await asyncio.to_thread(stack.enter_context, start_workers(count))
-        for worker in workers:
-            worker.start(setup.service.base_url, setup.key, setup.rate_limit(count), concurrency=6, moved_clock=True)
-        await stop.wait()
-        reports = [await asyncio.to_thread(worker.stop) for worker in workers]
+@pytest.fixture(scope="module")
+def twenty_processes() -> Iterator[list[Worker]]:
+    """Start twenty processes, each of which has a client at a time: it takes longer than what a test does with them."""
+    with start_workers(20) as workers:
+        yield workers
+
+
+async def load_by_processes(workers: Sequence[Worker], setup: Setup, stop: asyncio.Event) -> int:
+    """Send requests through one client in each process."""
+    limit = setup.rate_limit(len(workers))
+    for worker in workers:
+        worker.start(setup.service.base_url, setup.key, limit, concurrency=6, moved_clock=True)
+    await stop.wait()
+    reports = await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in workers))
     return sum(report["failed"] for report in reports)
 
 
@@ -210,9 +216,9 @@ async def test_all_faults_at_once(figures: Figures, tmp_path: Path, monkeypatch:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG_FAULTS)
-async def test_twenty_processes(name: str, figures: Figures, tmp_path: Path) -> None:
+async def test_twenty_processes(name: str, twenty_processes: list[Worker], figures: Figures, tmp_path: Path) -> None:
     """With twenty processes at the limit of the live service, no second has more requests than the limit."""
     limit = 100
     with StrictServer(limit) as service:
         async with set_up(name, service, limit, tmp_path) as setup:
-            await try_fault(LONG_FAULTS[name], setup, load_by_processes, figures)
+            await try_fault(LONG_FAULTS[name], setup, partial(load_by_processes, twenty_processes), figures)

@@ -45,6 +45,9 @@ class RedisRateLimiter:
     def requests_today(self) -> int:
         return self._local.requests_today
 
+    def acquire_nowait(self) -> bool:
+        return self._local.acquire_nowait()
+
     def acquire(self, deadline: float | None, *, fail_on_daily_limit: bool = False) -> Awaitable[None]:
         return self._local.acquire(deadline, fail_on_daily_limit=fail_on_daily_limit)
 

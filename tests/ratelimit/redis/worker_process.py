@@ -1,7 +1,7 @@
 """A process with one client that shares its limit and sends as many requests as the limit allows.
 
 It reads its settings as one line of JSON, prints "started" after the first response, and prints a report as JSON when
-it reads another line.
+it reads another line. Then it reads other settings, until its input ends.
 """
 
 from __future__ import annotations
@@ -47,4 +47,5 @@ async def run(settings: dict[str, Any]) -> dict[str, int]:
 
 if __name__ == "__main__":
     print("ready", flush=True)  # noqa: T201 - the protocol
-    print(json.dumps(asyncio.run(run(json.loads(sys.stdin.readline())))), flush=True)  # noqa: T201
+    while line := sys.stdin.readline():
+        print(json.dumps(asyncio.run(run(json.loads(line)))), flush=True)  # noqa: T201

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,9 +53,17 @@ class Worker:
         return self.process.stdout.readline().rstrip("\n")
 
     def stop(self) -> dict[str, Any]:
-        """Stop the worker, and return its report."""
-        output, _ = self.process.communicate("\n", timeout=TIMEOUT)
-        return json.loads(output.splitlines()[-1])  # after "started", unless that was read
+        """Stop the client of the worker, and return its report. The worker can be started again."""
+        watchdog = threading.Timer(TIMEOUT, self.process.kill)
+        watchdog.start()
+        try:
+            self._write("")
+            while (line := self.read_line()) == "started":
+                pass
+        finally:
+            watchdog.cancel()
+        report: dict[str, Any] = json.loads(line)
+        return report
 
     def kill(self) -> None:
         """Kill the process."""

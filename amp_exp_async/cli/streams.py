@@ -1,0 +1,28 @@
+"""The standard streams of the process."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+
+def prepare_streams() -> None:
+    """Let the standard streams be as commands expect them.
+
+    Streams that the caller closed (`>&-`) read as empty and discard output. Output is UTF-8 whatever the locale is,
+    because files are; half a surrogate pair does not end a command half-way.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until exit
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def discard_stdout() -> None:
+    """Send standard output to the null device, because its reader is gone; also the text that is still buffered."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
