@@ -16,6 +16,7 @@ from .keys import KeySource, command_source, file_source
 from .options import BASE_URL_VARIABLE, KEY_VARIABLE, PROJECT_VARIABLE, REGION_VARIABLE, SECOND_KEY_VARIABLE
 from .profiles import KEY_SETTINGS, Profile
 
+_VARIABLES = (KEY_VARIABLE, SECOND_KEY_VARIABLE, REGION_VARIABLE, BASE_URL_VARIABLE, PROJECT_VARIABLE)
 _DEFAULT = "default"
 _CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 
@@ -66,7 +67,7 @@ class Settings:
                 source = self.values["region"].source if self.value("region") else self.values["base_url"].source
             else:
                 source = self.values[name].source
-            if source.isupper():
+            if source in _VARIABLES:
                 yield f"Note: {source} takes precedence over {name} of profile {self.profile.name}."
 
     @property
