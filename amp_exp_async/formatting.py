@@ -35,6 +35,11 @@ def _escape_character(char: str) -> str:
     return escaped if escaped != char else f"\\u{ord(char):04x}"  # json leaves U+007F
 
 
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 request`, `2 requests`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:
     """Return a text of at most `max_length` characters, with an ellipsis if some were cut."""
     return text if len(text) <= max_length else f"{text[: max_length - 1]}…"

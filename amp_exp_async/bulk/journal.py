@@ -24,7 +24,7 @@ from attrs import define, field
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, AmpExpError, InvalidInputError
-from amp_exp_async.formatting import format_os_error
+from amp_exp_async.formatting import format_count, format_os_error
 
 from .operations import Operation
 from .results import Outcome
@@ -226,8 +226,8 @@ class Journal:
         """
         if total < len(self._codes):
             raise self._rejection(
-                f"belongs to another job: it has {len(self._codes)} operations, the job has {total}. Pass the same "
-                "operations in the same order, or use a new journal",
+                f"belongs to another job: it has {format_count(len(self._codes), 'operation')}, the job has {total}. "
+                "Pass the same operations in the same order, or use a new journal",
                 consequence="",  # the count of a stream is known at its end
             )
 

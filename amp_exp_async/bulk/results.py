@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from attrs import field, frozen
 
 from amp_exp_async.errors import AmpExpError, BulkError
-from amp_exp_async.formatting import short_items
+from amp_exp_async.formatting import format_count, short_items
 from amp_exp_async.models import Created
 
 from .operations import Operation
@@ -109,7 +109,7 @@ class BulkSummary:
         counts = {"done": self.done, "failed": self.failed, "unknown": self.unknown, "skipped": self.skipped}
         listed = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
         note = "" if self.complete else ", input not read to its end"
-        return f"{listed}{note}; {self.requests} requests in {self.seconds:.1f} s"
+        return f"{listed}{note}; {format_count(self.requests, 'request')} in {self.seconds:.1f} s"
 
 
 class RunStats:
@@ -188,8 +188,15 @@ class RunStats:
             lines.append(f"  and {not_done - _MAX_LISTED} more")
         if ended and not summary.complete:
             lines.append("  and the operations that were not read")
+        operations, verb = format_count(self.finished, "operation"), "is" if not_done == 1 else "are"
         raise BulkError(
-            "\n".join([f"{not_done} of {self.finished} operations are not done ({summary}):", *lines, _ADVICE]),
+            "\n".join(
+                [
+                    f"{not_done} of {operations} {verb} not done ({summary}):",
+                    *lines,
+                    _ADVICE,
+                ]
+            ),
             errors=[outcome.error for outcome in self._not_done if outcome.error is not None],
         )
 

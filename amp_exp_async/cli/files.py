@@ -14,9 +14,10 @@ import amp_exp_async
 from .context import CommandContext, command
 from .errors import Exit
 from .exit_codes import ExitCode
+from .github import github_annotation
 from .inputs import FILES_HELP, STDIN, export_manifest, load_manifest, writing
 from .options import PROJECT_VARIABLE, IncludeArchived, ProjectFilter
-from .output import TEXT_WIDTH, printable
+from .output import TEXT_WIDTH, format_count, printable
 from .plan import DetailedExitcode, Markdown, apply, plan, reject_both
 
 Format: TypeAlias = Literal["yaml", "json"]
@@ -74,7 +75,7 @@ def _export(
         amp_exp_async.save(manifest, output, format=output_format)
     counts = {"flags": len(manifest.flags or ()), "experiments": len(manifest.experiments or ())}
     ctx.result = {**counts, "output": output}
-    flags, experiments = _count(counts["flags"], "flag"), _count(counts["experiments"], "experiment")
+    flags, experiments = format_count(counts["flags"], "flag"), format_count(counts["experiments"], "experiment")
     ctx.echo(f"Wrote {flags} and {experiments} to {output}.")
 
 
@@ -106,10 +107,6 @@ def _output_format(output: str, format: Format | None) -> Format:
     return named
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 command(app, "plan")(plan)
 command(app, "apply")(apply)
 
@@ -128,13 +125,20 @@ def _lint(
     disable: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Disable a rule. Repeatable.")] = None,
     days: Annotated[float, typer.Option(help="Days without a change after which a rollout counts as settled.")] = 30,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules only.")] = False,
+    format: Annotated[
+        Literal["text", "github"], typer.Option(help="github: annotations in the files of a pull request.")
+    ] = "text",
 ) -> None:
     """Check files or a project for likely mistakes. Exits with 1 if any are found.
 
     Example: amp-exp lint flags.yaml
 
     Example: amp-exp lint --project-id 123 --disable stale-tag
+
+    Example: amp-exp lint flags/ --format github
     """
+    if ctx.json and format != "text":
+        raise amp_exp_async.InvalidInputError("--json and --format exclude each other. Pass one of them.")
     if rules:
         ctx.result = dict(amp_exp_async.LINT_RULES)
         ctx.table(("rule", "finds"), amp_exp_async.LINT_RULES.items(), wrapped={"finds": TEXT_WIDTH})
@@ -142,15 +146,22 @@ def _lint(
     amp_exp_async.lint(
         amp_exp_async.Manifest(), disable=disable or (), days=days
     )  # rejects invalid options before anything is read
-    findings = amp_exp_async.lint(_manifest_to_lint(ctx, files or [], project_id), disable=disable or (), days=days)
+    try:
+        manifest = _manifest_to_lint(ctx, files or [], project_id)
+    except amp_exp_async.InvalidManifestError as error:
+        if format == "github":
+            for problem in error.problems:
+                ctx.echo(github_annotation(problem))
+        raise
+    findings = amp_exp_async.lint(manifest, disable=disable or (), days=days)
     ctx.result = {"findings": [finding.as_json() for finding in findings]}
     for finding in findings:
-        ctx.echo(printable(finding))
+        ctx.echo(github_annotation(finding) if format == "github" else printable(finding))
     if not findings:
         ctx.echo("No findings.")
         return
     if not ctx.json:
-        ctx.echo_err(f"{_count(len(findings), 'finding')}.")
+        ctx.echo_err(f"{format_count(len(findings), 'finding')}.")
     raise Exit(None, ExitCode.FAILED)
 
 

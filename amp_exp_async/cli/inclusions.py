@@ -21,7 +21,7 @@ from .help import HelpGroup
 from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import Column, DryRun, Yes
-from .output import Advance, format_value, make_console, make_reporter, printable
+from .output import Advance, format_count, format_value, make_console, make_reporter, printable
 from .signals import interrupt_status
 from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate
 
@@ -398,7 +398,7 @@ def _remove_at(
     included = list_included(ctx, "users", kind, found, variant)
     if index >= len(included):
         raise amp_exp_async.InvalidInputError(
-            f"INDEX: the variant includes {len(included)} users, so the highest index is one less."
+            f"INDEX: the variant includes {format_count(len(included), 'user')}, so the highest index is one less."
         )
     resource = kind.resource(ctx.client).users
     change = amp_exp_async.FieldChange("users", included, [*included[:index], *included[index + 1 :]])
@@ -425,7 +425,7 @@ def _remove_all(
     resource = kind.resource(ctx.client).users
     change = amp_exp_async.FieldChange("users", included, [])
     edit = field_edit((kind, found), [change], lambda: resource.remove_all(found.id, variant), variant=variant)
-    apply_edits(ctx, [edit], dry_run=dry_run, question=f"Remove all {len(included)} users?", yes=yes)
+    apply_edits(ctx, [edit], dry_run=dry_run, question=f"Remove all users ({len(included)})?", yes=yes)
 
 
 def confirm_preview(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool) -> bool:
@@ -465,7 +465,9 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
     rerun = " Run the same command again to send only what is missing." if _helps_again(end.error) else ""
     if result.added or result.removed:
         ctx.changed.append(f"{result.name}: {counts}")
-    ctx.echo_final(f"{verdict}: {counts}; {result.requests} requests in {end.summary.seconds:.1f} s.{rerun}")
+    ctx.echo_final(
+        f"{verdict}: {counts}; {format_count(result.requests, 'request')} in {end.summary.seconds:.1f} s.{rerun}"
+    )
     if end.error is not None and ctx.debug:
         traceback.print_exception(end.error)
     if end.interrupted or result.state != "done":

@@ -79,6 +79,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 request`, `2 requests`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_value(value: Any) -> str:
     """Return a plain value as JSON on one line."""
     return printable(json.dumps(value, ensure_ascii=False))

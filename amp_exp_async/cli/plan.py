@@ -19,7 +19,7 @@ from .exit_codes import ExitCode
 from .inputs import STDIN, Files, is_plan, load_manifest, reading, writing
 from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
-from .output import make_console, make_reporter
+from .output import format_count, make_console, make_reporter
 from .plan_progress import FailedStep, PlanProgress
 from .signals import interrupt_status
 
@@ -249,4 +249,6 @@ def _report(ctx: CommandContext, progress: PlanProgress, how_to_continue: str) -
     advice = "" if result.state == "done" else f" {how_to_continue}"
     if progress.is_started:
         ctx.changed.append(str(progress))
-    ctx.echo_final(f"{verdict}: {progress}; {result.requests} requests in {result.seconds:.1f} s.{advice}")
+    ctx.echo_final(
+        f"{verdict}: {progress}; {format_count(result.requests, 'request')} in {result.seconds:.1f} s.{advice}"
+    )

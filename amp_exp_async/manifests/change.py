@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ from amp_exp_async.html_tables import html_table
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 
+from .markdown import MarkdownChange, render_markdown
 from .spec import KindName
 
 Action: TypeAlias = Literal["create", "edit", "archive", "restore", "remove"]
@@ -162,33 +162,22 @@ class ChangeSet:
         )
 
     def to_markdown(self) -> str:
-        """Return the changes as Markdown, for a comment on a pull request."""
-        parts = [f"### Flags: {self.summary}\n"]
-        for change in self.changes:
-            name = _code_span(escape(f"{change.kind}/{change.key}"))
-            parts.append(f"**{change.action}** {name}{escape(change.where)}\n")
-            parts.append(_fence(_diff_lines(change)))
-        if warnings := _fence(map(_format_warning, self._warnings)):
-            parts += ["**Warnings**\n", warnings]
-        return "\n".join(part for part in parts if part)
+        """Return the changes as Markdown, for a comment on a pull request.
 
+        It is short enough for a comment on GitHub (65,536 characters): if the changes are many, it leaves out details.
+        It begins with a hidden comment, `<!-- amp-exp plan -->` or `<!-- amp-exp diff -->`, to find and update it by.
+        """
+        changes = [
+            MarkdownChange(change.action, f"{change.kind}/{change.key}", change.where, list(_diff_lines(change)))
+            for change in self.changes
+        ]
+        warnings = list(map(_format_warning, self._warnings))
+        return render_markdown(f"amp-exp {self._command}", f"Flags: {self.summary}", changes, warnings)
 
-def _fence(lines: Iterable[str]) -> str:
-    """Return the lines in a code fence that none of them can end."""
-    body = "\n".join(map(escape, lines))
-    fence = "`" * max(3, 1 + _longest_backticks(body))
-    return f"{fence}diff\n{body}\n{fence}\n" if body else ""
-
-
-def _code_span(text: str) -> str:
-    """Return a text as inline code that no backtick in it can end."""
-    longest = _longest_backticks(text)
-    quotes, space = "`" * (1 + longest), " " if longest else ""
-    return f"{quotes}{space}{text}{space}{quotes}"
-
-
-def _longest_backticks(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
+    @property
+    def _command(self) -> str:
+        """The command that shows the changes."""
+        return "plan"
 
 
 def _format_warning(warning: Problem) -> str:

@@ -31,6 +31,10 @@ class ManifestDiff(ChangeSet):
             second manifest has the flag, and `remove` if only the first one has it.
     """
 
+    @property
+    def _command(self) -> str:
+        return "diff"
+
     def to_json(self) -> str:
         """Return the changes as JSON text."""
         document = {"changes": [change.as_json() for change in self.changes]}

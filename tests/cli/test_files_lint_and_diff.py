@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def test_lint(amp_exp: RunCommand, doubtful: Path, account: Emulator) -> None:
     assert amp_exp("lint", doubtful, "--json").json["findings"][0]["rule"] == "enabled-without-deployment"
     assert amp_exp("lint", doubtful, "--disable", "enabled-without-deployment").out == "No findings.\n"
     assert account.requests == []
+
+
+def test_annotations(amp_exp: RunCommand, doubtful: Path, tmp_path: Path) -> None:
+    """With `--format github`, each finding and each problem of a file is a workflow command with its escapes."""
+    strange = doubtful.rename(tmp_path / "a,b:c%.yaml")
+    result = amp_exp("lint", strange, "--format", "github")
+    assert (result.status, result.err, result.out.count("\n")) == (1, "1 finding.\n", 1)
+    start, line, rest = re.split(r",line=(\d+),", result.out)
+    assert start == f"::error file={tmp_path}/a%2Cb%3Ac%25.yaml"
+    assert strange.read_text().splitlines()[int(line) - 1].strip().startswith("enabled: true")
+    assert rest.startswith("title=enabled-without-deployment::flags[0].enabled: is true without a deployment, so")
+    strange.write_text(strange.read_text() + "  - {key: new, nope: 1}\n")
+    result = amp_exp("lint", strange, "--format", "github")
+    assert (result.status, "::error file=" in result.out, ",title=invalid file::" in result.out) == (2, True, True)
+    assert amp_exp("lint", strange, "--format", "github", "--json").status == 2
 
 
 def test_lint_of_a_project(amp_exp: RunCommand, account: Emulator) -> None:
@@ -70,7 +86,7 @@ def test_diff_of_files(amp_exp: RunCommand, file: Path, account: Emulator) -> No
     assert (result.status, '- name: "Search"\n  + name: "Find"' in result.out) == (0, True)
     assert amp_exp("diff", file, other, "--detailed-exitcode").status == 3
     assert amp_exp("diff", file, other, "--json").json["changes"][0]["key"] == "search"
-    assert amp_exp("diff", file, other, "--markdown").out.startswith("### ")
+    assert amp_exp("diff", file, other, "--markdown").out.startswith("<!-- amp-exp diff -->\n### ")
     assert amp_exp("diff", file, file, "--detailed-exitcode").out == "No differences.\n"
     assert amp_exp("diff", "-", file, stdin=other.read_text()).out.startswith("~ edit flags/search")
     assert amp_exp("diff", "-", "-").status == 2

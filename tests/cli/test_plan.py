@@ -41,7 +41,7 @@ def test_detailed_exitcode(amp_exp: RunCommand, file: Path, change: str, status:
 def test_plan_as_json_and_markdown(amp_exp: RunCommand, edited: Path) -> None:
     """Standard output has the plan only; JSON and Markdown exclude each other."""
     assert [change["key"] for change in amp_exp("plan", edited, "--json").json["changes"]] == ["search", "theme"]
-    assert amp_exp("plan", edited, "--markdown").out.startswith("### Flags: 2 to edit\n")
+    assert amp_exp("plan", edited, "--markdown").out.startswith("<!-- amp-exp plan -->\n### Flags: 2 to edit\n")
     assert amp_exp("plan", edited, "--markdown", "--json").status == 2
 
 

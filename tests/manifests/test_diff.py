@@ -209,7 +209,8 @@ def test_text_markdown_and_json() -> None:
         "- remove flags/b in project 1",
         "1 to create, 1 to edit, 1 to remove",
     ]
-    assert result.to_markdown().splitlines()[:3] == [
+    assert result.to_markdown().splitlines()[:4] == [
+        "<!-- amp-exp diff -->",
         "### Flags: 1 to create, 1 to edit, 1 to remove",
         "",
         "**edit** `flags/a`",

@@ -412,8 +412,8 @@ async def test_text_of_long_lists_shows_only_changes(emulator: Emulator, client:
 async def test_markdown(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """A payload cannot end its code fence."""
     lines = (await make_sample_plan(emulator, client)).to_markdown().splitlines()
-    assert lines[0] == "### Flags: 2 to create, 1 to edit"
-    assert lines[2:6] == ["**edit** `flags/a` in project 1", "", "````diff", "- enabled: false"]
+    assert lines[1] == "### Flags: 2 to create, 1 to edit"
+    assert lines[3:7] == ["**edit** `flags/a` in project 1", "", "````diff", "- enabled: false"]
     assert lines.count("````") == 1
 
 
@@ -443,6 +443,7 @@ def test_control_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None
         "1 to edit",
     ]
     assert plan.to_markdown().splitlines() == [
+        "<!-- amp-exp plan -->",
         "### Flags: 1 to edit",
         "",
         f"**edit** `` flags/{ESCAPED} `` in project {ESCAPED}",
