@@ -118,6 +118,7 @@ class OperationSource:
                 self._iterator = read_operations(operations)
             case AsyncIterable():
                 self._async_iterator = aiter(operations)
+                self.total = len(operations) if isinstance(operations, Sized) else None
             case _:
                 values: Iterable[Operation] = operations
                 self._list = values if isinstance(values, Sequence) else ()

@@ -98,7 +98,7 @@ async def test_request_and_result(server: RecordingServer, send: Any, example: E
     [sent] = server.requests
     check_request(sent, example)
     assert result == example.result
-    assert type(result) is type(example.result)
+    assert isinstance(result, type(example.result))
 
 
 ACKNOWLEDGEMENTS = {
