@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         ServerError,
         TooManyRemovalsError,
         UnexpectedResponseError,
+        WebhookVerificationError,
     )
     from .http import Attempt, PendingCall, RateLimit, RedisRateLimit, RetryPolicy, Usage
     from .linter import LINT_RULES, Finding, find_emails, lint
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
         UnsetType,
         Variant,
         Version,
+        WebhookEvent,
     )
     from .pagination import AsyncPager
     from .params import ExperimentCreateParams, ExperimentEditParams, FlagCreateParams, FlagEditParams
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
         AsyncExperiments,
         AsyncFlags,
         BetaExperimentCreateParams,
+        ChangeEvent,
         FieldChange,
         RestoreResult,
         SegmentEditParams,
@@ -107,6 +110,7 @@ if TYPE_CHECKING:
     from .serialization import parse, to_json
     from .sync import BetaClient, BulkRun, ExperimentClient, Experiments, Flags, Pager
     from .value_files import FileValues, read_ids, read_values
+    from .webhooks import parse_webhook
 else:
     from .lazy_imports import lazy_imports
 
@@ -160,6 +164,7 @@ else:
                 "ServerError",
                 "TooManyRemovalsError",
                 "UnexpectedResponseError",
+                "WebhookVerificationError",
             ),
             "http": ("Attempt", "PendingCall", "RateLimit", "RedisRateLimit", "RetryPolicy", "Usage"),
             "linter": ("LINT_RULES", "Finding", "find_emails", "lint"),
@@ -200,6 +205,7 @@ else:
                 "UnsetType",
                 "Variant",
                 "Version",
+                "WebhookEvent",
             ),
             "pagination": ("AsyncPager",),
             "params": ("ExperimentCreateParams", "ExperimentEditParams", "FlagCreateParams", "FlagEditParams"),
@@ -207,6 +213,7 @@ else:
                 "AsyncExperiments",
                 "AsyncFlags",
                 "BetaExperimentCreateParams",
+                "ChangeEvent",
                 "FieldChange",
                 "RestoreResult",
                 "SegmentEditParams",
@@ -215,6 +222,7 @@ else:
             "serialization": ("parse", "to_json"),
             "sync": ("BetaClient", "BulkRun", "ExperimentClient", "Experiments", "Flags", "Pager"),
             "value_files": ("FileValues", "read_ids", "read_values"),
+            "webhooks": ("parse_webhook",),
         },
     )
 
@@ -242,6 +250,7 @@ __all__ = [
     "BulkError",
     "BulkRun",
     "BulkSummary",
+    "ChangeEvent",
     "ClientClosedError",
     "Condition",
     "ConfigurationError",
@@ -321,6 +330,8 @@ __all__ = [
     "VariantSpec",
     "Version",
     "VersionChange",
+    "WebhookEvent",
+    "WebhookVerificationError",
     "__version__",
     "diff",
     "dumps",
@@ -329,6 +340,7 @@ __all__ = [
     "load",
     "loads",
     "parse",
+    "parse_webhook",
     "read_ids",
     "read_values",
     "save",

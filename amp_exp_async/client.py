@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from ssl import SSLContext
 from types import FunctionType, TracebackType
 from typing import Any, ClassVar, Self
@@ -44,11 +45,13 @@ from amp_exp_async.resources import (
     AsyncHoldouts,
     AsyncMutexes,
     AsyncProjectVersions,
+    ChangeEvent,
     RestoreResult,
     VersionChange,
     flag_resources,
     restore_version,
     version_changes,
+    watch_changes,
 )
 
 _METHOD_RE = re.compile(r"[A-Z]+")
@@ -380,6 +383,58 @@ class AsyncExperimentClient(AsyncClient):
                 print(change)  # version 5 by jane at 2026-11-03 09:12:44 UTC: enabled: false -> true
         """
         return version_changes(await self._flag_resource(kind).versions.list(id))
+
+    def watch(
+        self,
+        *,
+        since: datetime | str | None = None,
+        cursor: str | None = None,
+        project_id: str | None = None,
+        poll_interval: float = 30.0,
+    ) -> AsyncGenerator[ChangeEvent, None]:
+        """Yield the changes of all flags and experiments as they are made: `GET /versions`, again and again.
+
+        Each change is yielded once, those of one flag in order. Without `since` and `cursor`, the changes made after
+        the first request are yielded.
+
+        A list sends one request for each 1,000 changes. A change sends one more, to read the version before it, unless
+        that was read already. With the default interval, these are at least 2,880 requests a day. Changes that the
+        service shows late are yielded if they are at most 60 seconds older than the newest one, or if the same flag
+        changes again.
+
+        The iterator never ends by itself. An error of a request ends it. To continue, pass the cursor of the last
+        change to a new `watch`. Store it after you have handled the change: after a crash, that change comes again, and
+        none is missed. To close the iterator at a definite moment, use `contextlib.aclosing`.
+
+        API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-version-endpoints#list-versions
+
+        Args:
+            since: yield the changes made at this time or later; an aware datetime, or ISO 8601 text with a time zone.
+            cursor: the `cursor` of a change, to continue after it.
+            project_id: only changes in this project.
+            poll_interval: seconds between two lists.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+
+        Raises while it is read:
+            APIStatusError, APIConnectionError: As in every call.
+            ClientClosedError: If the client is closed.
+
+        Example::
+
+            async for change in client.watch(cursor=load_cursor()):
+                print(change)  # 2026-11-03 09:12:44 UTC jane flags/new-checkout version 5: enabled: false -> true
+                save_cursor(change.cursor)
+        """
+        return watch_changes(
+            self._transport.session,
+            (self.versions, self.flags, self.experiments),
+            since=since,
+            cursor=cursor,
+            project_id=project_id,
+            poll_interval=poll_interval,
+        )
 
     async def restore_version(
         self, kind: lazy_bulk.KindName, id: str, version: int | str, *, dry_run: bool = False

@@ -22,6 +22,7 @@
     ├── OutcomeUnknownError          a write that may or may not have been applied
     ├── EditConflictError            the object changed since it was read
     ├── TooManyRemovalsError         a replacement that would remove more IDs than allowed
+    ├── WebhookVerificationError     a notification without a valid signature
     └── BulkError                    operations of a bulk run that are not done
 """
 
@@ -114,6 +115,10 @@ class ConfigurationError(_ArgumentError):
     """
 
     _separator = " "
+
+
+class WebhookVerificationError(AmpExpError):
+    """A notification has no valid signature, so it may not come from the service. Reject it."""
 
 
 class ClientClosedError(AmpExpError, RuntimeError):

@@ -5,6 +5,7 @@ from .deployments import Deployment
 from .flags import Experiment, ExposureEvent, ExposureFilter, Flag, FlagConfig, ParentDependencies, Variant, Version
 from .groups import Group, HoldoutGroup, MutexGroup, MutexSlot
 from .segments import Condition, Segment
+from .webhooks import WebhookEvent
 
 __all__ = [
     "UNSET",
@@ -31,4 +32,5 @@ __all__ = [
     "UnsetType",
     "Variant",
     "Version",
+    "WebhookEvent",
 ]

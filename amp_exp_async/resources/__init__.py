@@ -27,6 +27,7 @@ from .optimistic import OptimisticEdit, changed_fields, require_deployment
 from .segments import AsyncSegments, AsyncTags, SegmentEditParams
 from .variants import AsyncVariants
 from .versions import AsyncProjectVersions, AsyncVersions
+from .watch import ChangeEvent, watch_changes
 
 __all__ = [
     "ApiOperation",
@@ -49,6 +50,7 @@ __all__ = [
     "AsyncVariants",
     "AsyncVersions",
     "BetaExperimentCreateParams",
+    "ChangeEvent",
     "Collection",
     "CollectionResource",
     "FieldChange",
@@ -71,4 +73,5 @@ __all__ = [
     "require_deployment",
     "restore_version",
     "version_changes",
+    "watch_changes",
 ]

@@ -8,13 +8,16 @@ from typing import Any, get_origin
 
 import attrs
 
-from amp_exp_async.models import ExposureEvent, ExposureFilter, Model, Version
+from amp_exp_async.models import ExposureEvent, ExposureFilter, Model, Version, WebhookEvent
 
 NEXT_CURSOR = "nextCursor"
 
 # The API uses snake_case in these two models.
 _SNAKE_CASE: frozenset[type[Model]] = frozenset({ExposureEvent, ExposureFilter})
-_IRREGULAR: dict[type[Model], dict[str, str]] = {Version: {"config": "flagConfig"}}
+_IRREGULAR: dict[type[Model], dict[str, str]] = {
+    Version: {"config": "flagConfig"},
+    WebhookEvent: {"flag_key": "flagName"},
+}
 
 
 @cache

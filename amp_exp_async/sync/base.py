@@ -122,6 +122,23 @@ def as_sync_pager(
     return call
 
 
+def as_sync_generator(
+    method: Callable[Concatenate[A, P], AsyncGenerator[T, None]],
+) -> Callable[Concatenate[SyncResource[A], P], Generator[T, None, None]]:
+    """Return the blocking form of a method that returns an async generator."""
+
+    @functools.wraps(method)
+    def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        try:
+            source = method(self._resource, *args, **kwargs)
+        except TypeError as error:
+            name_class(error, method, self)
+            raise
+        return iter_over_async(self._portal, lambda: source)
+
+    return call
+
+
 class Pager(Generic[T]):
     """A list that has not been read yet. Each way of reading it sends its own requests.
 

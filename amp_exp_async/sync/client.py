@@ -13,7 +13,7 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import PendingCall, Usage, resolve_shutdown_timeout
 from amp_exp_async.models import UNSET, UnsetType
 
-from .base import SyncResource, as_sync, name_class
+from .base import SyncResource, as_sync, as_sync_generator, name_class
 from .bulk import as_sync_run
 from .portal import BlockingPortal
 from .resources import (
@@ -197,6 +197,7 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
 
     bulk = as_sync_run(AsyncExperimentClient.bulk)
     history = as_sync(AsyncExperimentClient.history)
+    watch = as_sync_generator(AsyncExperimentClient.watch)
     restore_version = as_sync(AsyncExperimentClient.restore_version)
     export = as_sync(AsyncExperimentClient.export)
     plan = as_sync(AsyncExperimentClient.plan)

@@ -1,0 +1,289 @@
+"""`client.watch`: each change once and in order, with a cursor that continues after any of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter, itemgetter
+from typing import Any, cast
+
+import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amp_exp_async import (
+    AsyncExperimentClient,
+    ChangeEvent,
+    ClientClosedError,
+    Experiment,
+    ExperimentClient,
+    Flag,
+    FlagConfig,
+    InvalidInputError,
+    NotFoundError,
+    Page,
+    ServerError,
+    Version,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.resources import watch_changes
+from tests.polling import eventually
+from tests.resources.concurrent_writers import sent_methods, write_elsewhere
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FUTURE = datetime(2100, 3, 1, tzinfo=UTC)  # nothing is far back
+SOON = 0.001
+
+
+async def take(changes: AsyncGenerator[ChangeEvent, None], count: int) -> list[ChangeEvent]:
+    """Return the next changes."""
+    return [await anext(changes) for _ in range(count)]
+
+
+def numbers(changes: list[ChangeEvent]) -> list[tuple[str, int]]:
+    """Return the key and the version of each change."""
+    return [(change.after.key, change.version) for change in changes]
+
+
+async def until_listed(emulator: Emulator) -> None:
+    """Wait until the first list was read."""
+    await eventually(lambda: emulator.requests)
+    await asyncio.sleep(0.05)
+
+
+async def test_a_watch(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Changes made after the first request come oldest first, with author, before and after."""
+    old = emulator.state.add_flag(key="old")["id"]
+    async with aclosing(client.watch(poll_interval=SOON)) as changes:
+        first = asyncio.ensure_future(anext(changes))
+        await until_listed(emulator)
+        write_elsewhere(emulator, old, enabled=True)
+        change = await first
+        write_elsewhere(emulator, old, name="New")
+        new = emulator.state.add_experiment(key="new")["id"]
+        following = await take(changes, 2)
+    assert str(change).endswith("emulator@example.com flags/old version 2: enabled: false -> true")
+    assert (change.kind, change.created_by) == ("flags", "emulator@example.com")
+    assert numbers(following) == [("old", 3), ("new", 1)]
+    assert following[0].before == change.after
+    assert isinstance(following[1].after, Experiment)
+    assert (following[1].kind, following[1].after.id, following[1].before) == ("experiments", str(new), None)
+    assert str(following[1]).endswith("version 1: created")
+
+
+async def test_requests_are_bounded(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A list is one request, and a change sends one more only if the version before it was not read yet."""
+    id = emulator.state.add_flag(key="one")["id"]
+    write_elsewhere(emulator, id, name="two")
+    emulator.requests.clear()
+    start = datetime.now(UTC) - timedelta(hours=1)
+    async with aclosing(client.watch(since=start)) as changes:
+        await take(changes, 2)
+    assert sent_methods(emulator) == ["GET"]
+
+
+@pytest.mark.parametrize("since", [NOON, "2026-03-01T13:00:00+01:00"])
+async def test_a_start_far_back(client: AsyncExperimentClient, emulator: Emulator, since: datetime | str) -> None:
+    """Changes since a time are listed a day at a time, without waits, and without those before."""
+    now = NOON - timedelta(seconds=1)
+    emulator.state.clock = lambda: now
+    id = emulator.state.add_flag(key="flag")["id"]
+    for days in (1, 3):
+        now = NOON + timedelta(days=days)
+        write_elsewhere(emulator, id, name=f"day {days}")
+    async with aclosing(client.watch(since=since, poll_interval=3600)) as changes:
+        found = await take(changes, 2)
+    assert numbers(found) == [("flag", 2), ("flag", 3)]
+    assert found[0].before is not None  # read by itself: it is older than the start
+    assert found[0].differences["name"].after == "day 1"
+
+
+async def test_a_project(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Only changes of one project are yielded, and a cursor passes by the others."""
+    for project in (1, 2, 1):
+        emulator.state.add_flag(projectId=project)
+    start = datetime.now(UTC) - timedelta(hours=1)
+    async with aclosing(client.watch(since=start, project_id="1")) as changes:
+        found = await take(changes, 2)
+    assert {change.after.project_id for change in found} == {"1"}
+    async with aclosing(client.watch(cursor=found[0].cursor, project_id="2")) as changes:
+        assert (await anext(changes)).after.project_id == "2"
+
+
+async def test_an_error(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """An error ends the iterator, and the last cursor continues without a loss."""
+    for number in range(3):
+        emulator.state.add_flag(key=f"flag-{number}")
+    changes = client.watch(since=datetime.now(UTC) - timedelta(hours=1), poll_interval=SOON)
+    found = await take(changes, 2)
+    emulator.inject(Fault.status(503), path="/versions", times=5)
+    await anext(changes)
+    with pytest.raises(ServerError):
+        await anext(changes)
+    with pytest.raises(StopAsyncIteration):
+        await anext(changes)
+    async with aclosing(client.watch(cursor=found[-1].cursor)) as resumed:
+        assert numbers(await take(resumed, 1)) == [("flag-2", 1)]
+
+
+async def test_closing_the_client(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A watch that waits for its next list ends when the client is closed."""
+    waiting = asyncio.ensure_future(anext(client.watch(poll_interval=3600)))
+    await until_listed(emulator)
+    await client.aclose()
+    with pytest.raises(ClientClosedError):
+        await waiting
+
+
+def test_the_blocking_client(experiment_emulator: Emulator) -> None:
+    """The blocking client yields the same changes."""
+    for key in ("one", "two"):
+        experiment_emulator.state.add_flag(key=key)
+    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url) as client:
+        changes = client.watch(since=datetime.now(UTC) - timedelta(hours=1), poll_interval=SOON)
+        assert numbers([next(changes), next(changes)]) == [("one", 1), ("two", 1)]
+        changes.close()
+        with pytest.raises(InvalidInputError, match="cursor: must be the cursor of a ChangeEvent"):
+            client.watch(cursor="x")
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"since": NOON, "cursor": "x"}, "since: must not be given together with cursor"),
+        ({"since": "yesterday"}, "since: must be a date or timestamp"),
+        ({"since": datetime(2026, 3, 1)}, "since: must have a time zone"),  # noqa: DTZ001 - the invalid value
+        ({"cursor": "bm90IGEgY3Vyc29y"}, "cursor: must be the cursor of a ChangeEvent"),
+        ({"cursor": 5}, "cursor: must be the cursor of a ChangeEvent"),
+        ({"poll_interval": 0}, "poll_interval: must be a number of seconds of more than 0, got 0"),
+        ({"project_id": ""}, "project_id: "),
+    ],
+)
+async def test_invalid_arguments(client: AsyncExperimentClient, options: dict[str, Any], rule: str) -> None:
+    """Invalid arguments are rejected by the call, before anything is read."""
+    with pytest.raises(InvalidInputError, match=rule):
+        client.watch(**options)
+
+
+# Any service that lists a version at most a minute late
+
+
+@define
+class _Service:
+    """Versions in the order in which lists begin to show them, which is not the order of their times."""
+
+    hidden: list[Version[FlagConfig]]
+    counts: Iterator[int]
+    shown: list[Version[FlagConfig]] = field(factory=list[Version[FlagConfig]])
+    idle_polls: int = 0
+    page_size: int = 2
+
+    @property
+    def on_close(self) -> _Service:
+        """Stand in for a session too: a watch waits for its end, and that is when lists show more."""
+        return self
+
+    def add(self, stop_waiting: Callable[[], None]) -> None:
+        """Show some more versions, and end the wait."""
+        self.idle_polls += not self.hidden
+        assert self.idle_polls < 10, "a version was not yielded"
+        count = next(self.counts, len(self.hidden))
+        self.shown, self.hidden = self.shown + self.hidden[:count], self.hidden[count:]
+        stop_waiting()
+
+    def discard(self, stop_waiting: Callable[[], None]) -> None:
+        """Forget the end of a wait."""
+
+    def list(self, *, start: Any = None, end: Any = None, limit: int = 0) -> AsyncPager[Version[FlagConfig]]:
+        """List the versions of all projects, as the service does."""
+        assert limit
+
+        def selects(version: Any) -> bool:
+            return (not start or version.created_at >= start) and (not end or version.created_at < end)
+
+        async def fetch(cursor: str | None) -> Page[Version[FlagConfig]]:
+            # A version that appears while pages are read moves the others to the next page.
+            newest_first = sorted(filter(selects, self.shown), key=lambda version: version.created_at, reverse=True)  # type: ignore[arg-type,return-value]
+            offset = int(cursor or 0)
+            page = newest_first[offset : offset + self.page_size]
+            more = offset + self.page_size < len(newest_first)
+            return Page(page, str(offset + self.page_size) if more else None)
+
+        return AsyncPager(
+            fetch,
+            asyncio.ensure_future,
+            None,
+            lambda version: (version.config.id, version.version),  # type: ignore[arg-type]
+        )
+
+
+@define
+class _FlagVersions:
+    """The versions of one flag, which are complete at once."""
+
+    all: list[Version[FlagConfig]]
+
+    async def get(self, id: str, number: int) -> Version[FlagConfig]:
+        """Get a version."""
+        for version in await self.list(id):
+            if version.version == number:
+                return version
+        raise NotFoundError("no version", status=404, method="GET", path="/", body="", headers={}, attempts=1)
+
+    async def list(self, id: str) -> list[Version[FlagConfig]]:
+        """List the versions of a flag."""
+        return [version for version in self.all if version.config.id == id]
+
+
+@define
+class _Flags:
+    versions: _FlagVersions
+
+
+@given(
+    edits=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(0, 55)), max_size=25),
+    stops=st.lists(st.integers(1, 4), max_size=6),
+    polls=st.lists(st.integers(0, 5), max_size=30),
+)
+def test_no_change_is_missed_or_repeated(edits: list[tuple[str, int, int]], stops: list[int], polls: list[int]) -> None:
+    """If lists show versions up to a minute late, a watch, also if resumed, yields each once, by flag in order."""
+    asyncio.run(_check(edits, stops, polls))
+
+
+async def _check(edits: list[tuple[str, int, int]], stops: list[int], polls: list[int]) -> None:
+    now, counts, timed = FUTURE, dict.fromkeys("abc", 0), []
+    for flag, gap, delay in edits:
+        now += timedelta(seconds=gap)
+        counts[flag] += 1
+        version: Version[FlagConfig] = Version(
+            version=counts[flag], config=Flag(id=flag, key=f"{flag}-{counts[flag]}"), created_by="jane", created_at=now
+        )
+        timed.append((now + timedelta(seconds=delay), version))
+    everything = [version for _, version in timed]
+    service = _Service([version for _, version in sorted(timed, key=itemgetter(0))], iter(polls))
+    resources: Any = (service, _Flags(_FlagVersions(everything)), _Flags(_FlagVersions([])))
+    found: list[ChangeEvent] = []
+    cursor: str | None = None
+    while len(found) < len(everything):
+        changes = watch_changes(
+            cast("Any", service),
+            resources,
+            since=FUTURE if cursor is None else None,
+            cursor=cursor,
+            project_id=None,
+            poll_interval=3600,
+        )
+        count = min(stops.pop() if stops else len(everything), len(everything) - len(found))
+        async with aclosing(changes):
+            found += await take(changes, count)
+        cursor = found[-1].cursor
+    for flag, own in groupby(sorted(found, key=attrgetter("after.id")), key=attrgetter("after.id")):
+        changes_of_flag = list(own)
+        assert [change.version for change in changes_of_flag] == list(range(1, counts[flag] + 1))
+        assert [change.before for change in changes_of_flag[1:]] == [change.after for change in changes_of_flag[:-1]]
+    assert len(found) == len(everything)
