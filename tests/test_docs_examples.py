@@ -13,7 +13,7 @@ import pytest
 
 import amp_exp_async
 import amp_exp_async.emulator
-from amp_exp_async import AsyncExperimentClient
+from amp_exp_async import AsyncExperimentClient, ExperimentClient
 from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator
 
@@ -34,9 +34,9 @@ def blocks(page: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def run(code: str) -> dict[str, Any]:
+def run(code: str, **replacements: object) -> dict[str, Any]:
     """Run a block as a script and return its names."""
-    names: dict[str, Any] = {"__name__": "example"}
+    names: dict[str, Any] = {"__name__": "example", **replacements}
     exec(compile(code, "example", "exec"), names)
     return names
 
@@ -135,9 +135,30 @@ def test_reference_null(account: Emulator) -> None:
     assert (experiment["endDate"], experiment["description"]) == (None, "…")
 
 
+@pytest.mark.usefixtures("account")
+def test_changes(tmp_path: Path) -> None:
+    """The example continues after the stored cursor, prints each change, and stores its cursor."""
+    cursor = tmp_path / "cursor.txt"
+    with ExperimentClient() as client:
+        changes = client.watch(since="2020-01-01T00:00:00Z")
+        cursor.write_text(next(changes).cursor)
+        expected = [next(changes), next(changes)]
+    printed: list[Any] = []
+
+    def interrupt_at_second(change: object) -> None:
+        printed.append(change)
+        if len(printed) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(example("docs/changes.md", "client.watch"), print=interrupt_at_second)
+    assert [str(change) for change in printed] == [str(change) for change in expected]
+    assert cursor.read_text() == expected[0].cursor
+
+
 def test_every_example_is_run_here() -> None:
     """A block that is added to one of these pages is added to these tests."""
-    pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/testing.md": 1}
+    pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/changes.md": 2, "docs/testing.md": 1}
     assert {page: len(blocks(ROOT / page)) for page in pages} == pages
 
 

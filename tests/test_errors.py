@@ -32,6 +32,7 @@ from amp_exp_async import (
     ServerError,
     TooManyRemovalsError,
     UnexpectedResponseError,
+    WebhookVerificationError,
 )
 
 _REQUEST: dict[str, Any] = {"method": "GET", "path": "/flags/1", "attempts": 3}
@@ -58,6 +59,7 @@ ATTRIBUTES: dict[type[AmpExpError], dict[str, Any]] = {
     RateLimitError: {**_STATUS, "retry_after": 1.5, "daily": True},
     UnexpectedResponseError: {**_REQUEST, "location": "flags[1].key", "body": "{}"},
     OutcomeUnknownError: _REQUEST,
+    WebhookVerificationError: {},
 }
 
 

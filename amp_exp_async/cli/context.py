@@ -182,6 +182,11 @@ class CommandContext(OptionGroup):
         if not (self.makes_changes or self.changed):
             raise Exit(None, ExitCode.OK)
 
+    def echo_line(self, document: Mapping[str, Any]) -> None:
+        """With `--json`, print a document as one line at once, besides the document at the end."""
+        if self.json:
+            typer.echo(json_text.dumps(document))
+
     def echo_final(self, text: str) -> None:
         """Print the command's summary to stdout, or to stderr if stdout is closed."""
         self.echo(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +19,8 @@ from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind
 from .times import parse_time
 
 app = typer.Typer()
+
+_DEFAULT_PERIOD = timedelta(days=7)
 
 
 @frozen
@@ -61,17 +63,40 @@ def _log(
     ctx: CommandContext,
     *,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="Such as 7d, 12h, 30m, 2026-11-03 or 2026-11-03T09:00Z.")
-    ] = "7d",
+        OptionalText,
+        typer.Option(
+            metavar="TIME",
+            help="Such as 7d, 12h, 30m, 2026-11-03 or 2026-11-03T09:00Z. Default: 7d, or now with --follow.",
+        ),
+    ] = None,
     until: Annotated[OptionalText, typer.Option(metavar="TIME", help="Only changes before this time.")] = None,
     project_id: ProjectFilter = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Show each change as it is made, oldest first, until Ctrl-C.")
+    ] = False,
+    poll_interval: Annotated[
+        float, typer.Option(metavar="SECONDS", help="The seconds between two requests of --follow.")
+    ] = 30.0,
+    cursor: Annotated[
+        OptionalText, typer.Option(metavar="CURSOR", help="Follow after this change: the cursor that --json shows.")
+    ] = None,
 ) -> None:
     """Show who changed what in all flags and experiments, newest first.
 
+    With --follow --json, each change is one line.
+
     Example: amp-exp log --since 24h --project-id 123
+
+    Example: amp-exp log --follow
     """
     now = datetime.now(UTC)
-    start = parse_time("--since", since, now)
+    start = None if since is None else parse_time("--since", since, now)
+    if follow or cursor is not None:
+        if until is not None:
+            raise amp_exp_async.InvalidInputError("--until: --follow has no end. Leave one of them out.")
+        _follow(ctx, ctx.client.watch(since=start, cursor=cursor, project_id=project_id, poll_interval=poll_interval))
+        return
+    start = start or now - _DEFAULT_PERIOD
     end = now if until is None else parse_time("--until", until, now)
     entries = sorted(
         _entries(ctx.client, start, end, project_id), key=lambda entry: entry.change.created_at or now, reverse=True
@@ -81,6 +106,15 @@ def _log(
         ctx.echo(str(entry))
     if not entries:
         ctx.echo(f"No changes between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC.")
+
+
+def _follow(ctx: CommandContext, changes: Iterable[amp_exp_async.ChangeEvent]) -> None:
+    """Print changes as they are made, until the user interrupts it."""
+    for event in changes:
+        change = amp_exp_async.VersionChange(event.version, event.created_by, event.created_at, event.differences)
+        entry = LogEntry(_kind(event.after), event.after, change)
+        ctx.echo(str(entry))
+        ctx.echo_line({**entry.as_json(), "cursor": event.cursor})
 
 
 def _entries(

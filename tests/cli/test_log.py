@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +14,7 @@ import pytest
 from amp_exp_async.cli.times import parse_time
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
+from tests.polling import wait_until
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -24,6 +30,63 @@ def test_changes_of_all_flags(account: Emulator, amp_exp: RunCommand) -> None:
     entries = amp_exp("log", "--since", "1h", "--project-id", "1", "--json").json
     assert [(entry["key"], entry["version"]) for entry in entries] == [("new-checkout", 2), ("new-checkout", 1)]
     assert entries[0]["differences"]["name"]["after"] == "New"
+
+
+def interrupt_after(emulator: Emulator, count: int) -> None:
+    """Press Ctrl-C after some lists of versions."""
+
+    def press() -> None:
+        wait_until(lambda: [request.path for request in emulator.requests].count("/api/1/versions") >= count)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def _default_handler() -> Iterator[None]:
+    """Let Ctrl-C raise, as in any script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_follow(account: Emulator, amp_exp: RunCommand) -> None:
+    """Changes are printed as they are made, oldest first, until Ctrl-C; the cursor of a line continues after it."""
+    amp_exp("flags", "edit", "new-checkout", "--name", "New")
+    account.requests.clear()
+    interrupt_after(account, 3)
+    result = amp_exp("log", "--follow", "--since", "1h", "--poll-interval", "0.01")
+    headlines = [line for line in result.out.splitlines() if not line.startswith(" ")]
+    assert [line.rpartition(", ")[2] for line in headlines] == ["version 1", "version 2"]
+    assert (result.status, result.err) == (130, "Interrupted. Nothing was changed.\n")
+
+    account.requests.clear()
+    interrupt_after(account, 3)
+    *lines, end = amp_exp("log", "--follow", "--since", "1h", "--poll-interval", "0.01", "--json").out.splitlines()
+    changes = [json.loads(line) for line in lines]
+    assert [(change["key"], change["version"]) for change in changes] == [("new-checkout", 1), ("new-checkout", 2)]
+    assert json.loads(end)["error"] == "Interrupted. Nothing was changed."
+
+    account.requests.clear()
+    interrupt_after(account, 3)
+    result = amp_exp("log", "--cursor", changes[0]["cursor"], "--poll-interval", "0.01")
+    assert result.out.splitlines() == [headlines[1], '  name: "new-checkout" -> "New"']
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--follow", "--until", "1h"), "--until: --follow has no end"),
+        (("--follow", "--poll-interval", "0"), "--poll-interval: must be a number of seconds of more than 0"),
+        (("--cursor", "x"), "--cursor: must be the cursor of a"),
+        (("--cursor", "x", "--since", "1h"), "--since: must not be given together with"),
+    ],
+)
+def test_mistakes_of_follow(amp_exp: RunCommand, account: Emulator, options: tuple[str, ...], problem: str) -> None:
+    """Options that do not fit are rejected by their name before anything is sent."""
+    result = amp_exp("log", *options)
+    assert problem in result.err
+    assert (result.status, account.requests) == (2, [])
 
 
 @pytest.mark.usefixtures("account")
