@@ -280,14 +280,17 @@ class EmulatorState:
 
     def _is_taken(self, key: object, project: object) -> bool:
         """Return whether an object of a project has a key, and is not archived. It is fast for thousands of flags."""
-        documents = [
-            *((flag.document, "deleted") for flags in self.stored_flags.values() for flag in flags.values()),
-            *((group, ARCHIVED[kind]) for kind, groups in self.groups.items() for group in groups.values()),
+        flags = (flag.document for flags in self.stored_flags.values() for flag in flags.values())
+        holders = [
+            *((flag, "deleted") for flag in flags if flag["key"] == key),
+            *(
+                (group, ARCHIVED[kind])
+                for kind in self.groups
+                for group in self.groups[kind].values()
+                if group["key"] == key
+            ),
         ]
-        return any(
-            document["key"] == key and str(document["projectId"]) == str(project) and not document[mark]
-            for document, mark in documents
-        )
+        return any(str(holder["projectId"]) == str(project) and not holder[mark] for holder, mark in holders)
 
     def _flag_documents(self, kind: Kind) -> list[Document]:
         with self.lock:

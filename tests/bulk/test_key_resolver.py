@@ -68,26 +68,28 @@ async def test_a_repeated_key(client: AsyncExperimentClient, emulator: Emulator,
     assert emulator.state.flag(id)["name"] == f"{operations - 1}"
 
 
-@pytest.mark.parametrize(
-    ("numbers", "requests"),
-    [
-        ([0], 1),  # looked up directly
-        ([2199, 2100, 2000], 1),  # newest first: the first page has them
-        ([2199, 0, 1], 3),
-        ([2199, 0], 3),  # not on two pages, so looked up directly
-        (range(0, 2200, 100), 3),
-    ],
-    ids=["one key", "on the first page", "on three pages", "fewer keys than pages", "everywhere"],
-)
-async def test_a_list_of_several_pages(
-    client: AsyncExperimentClient, emulator: Emulator, numbers: Iterable[int], requests: int
-) -> None:
+# The numbers of flags that are named by key, and how many list requests that takes at most.
+SELECTIONS: dict[str, tuple[Iterable[int], int]] = {
+    "looked up directly": ([0], 1),
+    "on the first page, newest first": ([2199, 2100, 2000], 1),
+    "on three pages": ([2199, 0, 1], 3),
+    "fewer than pages, so looked up directly": ([2199, 0], 3),
+    "everywhere": (range(0, 2200, 100), 3),
+}
+
+
+async def test_a_list_of_several_pages(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """No more pages are read than needed, and no more than there are keys."""
     keys = flags(emulator, 2200)
-    selected = [keys[n] for n in numbers]
-    assert (await client.bulk(edits(selected, project_id="1"))).ok
-    assert named(emulator) == set(selected)
-    assert len(lists(emulator)) <= requests
+    done: set[str] = set()
+    for case, (numbers, requests) in SELECTIONS.items():
+        emulator.requests.clear()
+        selected = [keys[n] for n in numbers]
+        assert (await client.bulk(edits(selected, project_id="1"))).ok, case
+        done |= set(selected)
+        assert named(emulator) == done, case
+        assert len([r for r in emulator.requests if r.method == "PATCH"]) == len(selected), case
+        assert len(lists(emulator)) <= requests, case
 
 
 async def test_several_projects_and_both_kinds(client: AsyncExperimentClient, emulator: Emulator) -> None:

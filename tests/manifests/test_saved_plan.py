@@ -252,7 +252,7 @@ def damaged_documents(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, An
 with_digest: dict[str, Any] = json.loads(load_plan(SAVED_PLAN.read_text()).to_json())
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(document=damaged_documents(with_digest))
 @example(document=without_digest(with_digest) | {"plan": with_digest["plan"]})
 @example(document=with_digest | {"plan": FIRST_FORMAT})
@@ -269,7 +269,7 @@ def test_a_truncated_plan_is_rejected(length: int) -> None:
         load_plan(json.dumps(with_digest)[:length])
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(document=damaged_documents(json.loads(SAVED_PLAN.read_text())))
 def test_damage_without_a_digest_is_rejected_or_harmless(document: dict[str, Any]) -> None:
     """A plan that loads can be printed, saved and turned into operations."""

@@ -69,7 +69,7 @@ def is_plain_scalar(text: str) -> bool:
     return node.id == "scalar" and node.value == text and node.style is None
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(text=scalars.map(str.strip).filter(is_plain_scalar))
 @example(text="12:30:45")
 @example(text="0o17")

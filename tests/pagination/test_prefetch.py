@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -111,12 +111,11 @@ def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 
 
 @pytest.fixture
-def flags_alive() -> Iterator[Callable[[], int]]:
+def flags_alive() -> Callable[[], int]:
     """Return a function that counts the flags in memory that the test has created."""
     gc.collect()
     gc.freeze()  # existing objects are not searched each time
-    yield lambda: sum(type(item) is Flag for item in gc.get_objects())
-    gc.unfreeze()
+    return lambda: sum(type(item) is Flag for item in gc.get_objects())
 
 
 async def test_at_most_two_pages_in_memory(
