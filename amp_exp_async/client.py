@@ -276,7 +276,8 @@ class AsyncExperimentClient(AsyncClient):
         max_concurrency: how many requests may be in flight at the same time.
         max_response_bytes: the maximum size of a response body after decompression, 64 MiB by default. A larger one
             raises `UnexpectedResponseError`.
-        session: an aiohttp session to use. It is never closed or changed.
+        session: an aiohttp session to use. It is never closed or changed. Its cookies, passwords, and headers such as
+            `Authorization` are not used.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
         ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.

@@ -74,7 +74,8 @@ class Exchange:
             protocol.set_response_params(
                 skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
             )
-            transport.write(self._encode(request))
+            # The repr of a view shows nothing, in case asyncio logs a failed write with its local variables.
+            transport.write(memoryview(self._encode(request)))
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
                 message, payload = await protocol.read()

@@ -7,7 +7,7 @@ import copy
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import aiohttp
 from multidict import CIMultiDict
@@ -19,6 +19,7 @@ from amp_exp_async.errors import ConfigurationError
 
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
 from .aiohttp_support import is_plain, is_replaced, is_supported
+from .asyncio_log import hide_requests
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .connector import CallersConnector, CheckedConnector, was_connecting
 from .deadlines import CancelScope, connect_seconds
@@ -35,6 +36,11 @@ _HEADERS = {
     "Accept-Encoding": ACCEPT_ENCODING,
     "User-Agent": f"amp_exp_async/{__version__}",
 }
+# Headers of the caller's session that are not used: they would change what is sent, or who sends it.
+_MESSAGE_HEADERS = frozenset(
+    {"accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type"}
+    | {"cookie", "expect", "host", "range", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 
 
 @lru_cache(maxsize=16)
@@ -90,7 +96,7 @@ class RequestSender:
     def _create_exchange(self) -> Exchange | None:
         """Return an exchange over the connections of our own session; None if requests must go through the session."""
         session, options = self.session, self._options
-        if options.session is not None or self._proxy() or not is_plain(session) or not is_supported():
+        if self._proxy() or options.session is not None or not is_plain(session) or not is_supported():
             return None
         connector = session.connector
         if connector is None:
@@ -132,6 +138,7 @@ class RequestSender:
     async def _request(self, request: Request, seconds: float) -> Response:
         """Send a request through the session, and return the complete response."""
         _stop_resending(self.session)
+        hide_requests()
         response = await self.session.request(
             request.method,
             URL(self._endpoint.base_url + request.target, encoded=True),
@@ -169,7 +176,9 @@ class RequestSender:
         if self._options.proxy is not None:
             return self._options.proxy.reveal()
         # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
-        return environment_proxy(self._endpoint.base_url) if self._options.trust_env else None
+        theirs = self._options.session
+        trust_env = self._options.trust_env if theirs is None else _trusts_environment(theirs)
+        return environment_proxy(self._endpoint.base_url) if trust_env else None
 
 
 def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
@@ -190,13 +199,27 @@ def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aio
         raise ConfigurationError(
             "the session belongs to another event loop. Create it in the loop that uses the client."
         )
-    # A shallow copy shares the caller's connector and settings, and does not change their session.
-    session = copy.copy(options.session)
-    connector = getattr(session, "_connector", None)
-    if isinstance(connector, aiohttp.BaseConnector):
-        checked: Any = CallersConnector(connector)
-        session._connector = checked  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return session
+    return _isolate(options.session)
+
+
+def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:
+    """Return a copy of the caller's session with their connector and settings, but without their credentials."""
+    copied: Any = copy.copy(theirs)  # a shallow copy, which does not change their session
+    # A substitute in a test may only look like a session.
+    if isinstance(theirs, aiohttp.ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if theirs.connector is not None:
+            copied._connector = CallersConnector(theirs.connector)  # noqa: SLF001
+        copied._cookie_jar = aiohttp.DummyCookieJar()  # noqa: SLF001
+        copied._default_auth = None  # noqa: SLF001
+        copied._trust_env = False  # noqa: SLF001 - it also reads ~/.netrc: `RequestSender` reads the proxy
+        headers = [(name, value) for name, value in theirs.headers.items() if name.lower() not in _MESSAGE_HEADERS]
+        copied._default_headers = CIMultiDict(headers)  # noqa: SLF001
+    return cast("aiohttp.ClientSession", copied)
+
+
+def _trusts_environment(session: aiohttp.ClientSession) -> bool:
+    """Return whether a session takes its proxy from the environment: it has none of its own."""
+    return getattr(session, "trust_env", False) is True and getattr(session, "_default_proxy", None) is None
 
 
 def _stop_resending(session: aiohttp.ClientSession) -> None:
