@@ -103,7 +103,8 @@ def _parse_value(text: str) -> Any:
 
 def _read_body(file: Path) -> Any:
     try:
-        text = sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8-sig")
+        content = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise amp_exp_async.InvalidInputError(
             f"--json-body {file}: cannot be read ({describe_os_error(error)}). Nothing was sent."

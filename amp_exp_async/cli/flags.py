@@ -223,11 +223,39 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
         flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
         _show(ctx, kind, flags, options.filters)
 
-    @command(app, "get", help=_with_example(f"Show all fields of one {kind.noun}.", f"{kind.name} get new-price"))
+    @command(
+        app,
+        "get",
+        help=_with_example(
+            f"Show all fields of one {kind.noun}, as a file declares them.", f"{kind.name} get new-price"
+        ),
+    )
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
-        ctx.result = to_json(load(ctx.client, options.target(kind, flag)))
+        live = load(ctx.client, options.target(kind, flag))
+        ctx.result = to_json(live)
+        if ctx.json:
+            return
+        if document := _to_yaml(ctx, kind, live):
+            ctx.write(document)
+            return
         for line in format_fields(ctx.result):
             ctx.echo(line)
+        ctx.echo_err(f"These lines are not a file for plan: a file cannot hold {kind.label(live)}.")
+
+
+def _to_yaml(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig) -> str | None:
+    """Return the file that declares a flag or experiment as it is; None if a file cannot hold it."""
+    manifest = ctx.client.export(
+        project_id=flag.project_id or None, keys=[flag.key], include_archived=True, variants=True, server_fields=True
+    )
+    specs = [spec for spec in getattr(manifest, kind.name) or () if spec.id == flag.id]
+    if not specs:
+        return None
+    declared = amp_exp_async.Manifest(**{kind.name: specs})
+    try:
+        return amp_exp_async.dumps(declared, format="yaml").rstrip("\n")
+    except amp_exp_async.InvalidInputError:
+        return None
 
 
 def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from amp_exp_async.cli.output import fit_columns
@@ -93,8 +95,8 @@ def test_failing_first_page(account: Emulator, amp_exp: RunCommand) -> None:
     assert amp_exp("flags", "list").out == ""
 
 
-def test_get(account: Emulator, amp_exp: RunCommand) -> None:
-    """Each field has a line, with its content indented; `--json` has the library's names."""
+def test_get(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> None:
+    """The output is a file without a difference for `plan`; `--json` has the library's names and all fields."""
     account.state.add_flag(
         key="full",
         tags=["a", "b"],
@@ -109,22 +111,12 @@ def test_get(account: Emulator, amp_exp: RunCommand) -> None:
         ],
         newToUs="kept",
     )
-    lines = amp_exp("flags", "get", "full").out.splitlines()
-    for line in (
-        "id: 1002",
-        "key: full",
-        "enabled: false",
-        "tags: a, b",
-        "variants:",
-        "  - key: on",
-        '    payload: {"x": [1]}',
-        "  - name: Pilot",
-        "      - prop: gp:beta",
-        "    percentage: 10",
-        "extra:",
-        "  newToUs: kept",
-    ):
-        assert line in lines, line
+    file = tmp_path / "full.yaml"
+    file.write_text(amp_exp("flags", "get", "full").out, encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    assert "  - key: full\n" in text
+    assert "experiments" not in text
+    assert amp_exp("plan", file, "--detailed-exitcode").status == 0
     document = amp_exp("flags", "get", "1002", "--json").json
     assert document["target_segments"][0]["conditions"][0]["values"] == ["true"]
     assert document["variants"][0]["payload"] == {"x": [1]}

@@ -25,7 +25,7 @@ def test_delivery_method(web: Emulator, amp_exp: RunCommand) -> None:
         ["1002", "1", "price", "no", "feature"],
     ]
     assert "delivery" not in amp_exp("flags", "list").out
-    assert "delivery_method: web" in amp_exp("experiments", "get", "hero").out.splitlines()
+    assert "    delivery_method: web" in amp_exp("experiments", "get", "hero").out.splitlines()
     web.requests.clear()
     amp_exp("experiments", "list", "--delivery-method", "web")
     assert [request.query["deliveryMethod"] for request in web.requests] == ["web"]
