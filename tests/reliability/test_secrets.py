@@ -20,7 +20,9 @@ from amp_exp_async import (
     RedisRateLimit,
     RetryPolicy,
 )
+from tests.crossing import cross, slow
 from tests.polling import TIMEOUT
+from tests.reliability.conftest import SESSION_PATHS
 from tests.reliability.exposure import LogWatch, find_secrets
 from tests.reliability.figures import Figures
 from tests.reliability.hostile_responses import GOOD, SCENARIOS, Scenario, keeps, sends
@@ -33,12 +35,10 @@ REDIS_PASSWORD = "canary-password-of-redis"
 SECRETS = [KEY, PROXY_PASSWORD, REDIS_PASSWORD, base64.b64encode(f"user:{PROXY_PASSWORD}".encode()).decode()[:40]]
 ATTEMPTS = 2
 
+SCHEMES = ("http", "https")
 _SHORT = random.Random(12).sample(SCENARIOS, 40)
-each_scenario = pytest.mark.parametrize(
-    "scenario",
-    [pytest.param(scenario, marks=[] if scenario in _SHORT else pytest.mark.slow) for scenario in SCENARIOS],
-    ids=str,
-)
+_LONG = [scenario for scenario in SCENARIOS if scenario not in _SHORT]
+each_scenario = pytest.mark.parametrize(("scenario", "scheme"), [*cross(_SHORT, SCHEMES), *slow(cross(_LONG, SCHEMES))])
 
 
 def proxied_client(server: RawServer, scheme: str, scenario: Scenario) -> AsyncExperimentClient:
@@ -73,7 +73,6 @@ def check(error: BaseException | None, log_watch: LogWatch, figures: Figures) ->
 
 
 @each_scenario
-@pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_hostile_proxy(log_watch: LogWatch, figures: Figures, scenario: Scenario, scheme: str) -> None:
     """Whatever a proxy answers, also to CONNECT, no error and no log shows the key or its password."""
     log_watch.secrets += SECRETS
@@ -113,8 +112,11 @@ async def _cancel(call: Any) -> None:
     await task
 
 
-@pytest.mark.parametrize("interrupt", [_wait_for, _timeout, _cancel])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("interrupt", "stage", "session_path"),
+    cross([_wait_for, _timeout, _cancel], list(STAGES), SESSION_PATHS),
+    indirect=["session_path"],
+)
 async def test_interrupted_calls(
     make_client: Any, log_watch: LogWatch, figures: Figures, interrupt: Callable[[Any], Any], stage: str
 ) -> None:

@@ -15,6 +15,7 @@ from amp_exp_async.emulator import Emulator
 from amp_exp_async.ratelimit.redis import lease_client
 from amp_exp_async.ratelimit.redis.lease_protocol import LeaseStoreError, parse_response
 from tests.clients import client_of
+from tests.crossing import long_form
 from tests.polling import TIMEOUT, eventually
 from tests.ratelimit.redis.fake_redis import fake_redis, integers
 from tests.ratelimit.redis.test_several_processes import lease_request
@@ -76,11 +77,26 @@ def frequent_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_client, "_RETRY_INTERVAL", 0.1)
 
 
-@pytest.mark.parametrize("response", RESPONSES.values(), ids=RESPONSES)
-async def test_calls_go_on(response: bytes, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+SHORT = (
+    "eight texts",
+    "nine nulls",
+    "ten integers",
+    "null",
+    "an error of authentication",
+    "an unknown script, again and again",
+    "HTTP",
+    "a part",
+    "a huge integer",
+    "a negative capacity",
+    "no interval",
+)
+
+
+@pytest.mark.parametrize("name", long_form(RESPONSES, short=SHORT))
+async def test_calls_go_on(name: str, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """No call fails, none is beyond the fallback rate, and the warning quotes nothing of the response."""
     caplog.set_level(logging.INFO, "amp_exp_async")
-    async with fake_redis(response) as redis, asyncio.timeout(TIMEOUT):
+    async with fake_redis(RESPONSES[name]) as redis, asyncio.timeout(TIMEOUT):
         limit = RedisRateLimit(redis.url, fallback_per_second=FALLBACK)
         async with client_of(emulator, rate_limit=limit) as client:
             await asyncio.gather(*(client.flags.list() for _ in range(FALLBACK - 3)))
