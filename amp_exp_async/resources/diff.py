@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 from attrs import frozen
@@ -93,9 +93,13 @@ def _parts(value: Any) -> Mapping[str, Any] | None:
         return known | {f".{name}": item for name, item in extra.items()}
     if value.__class__ is dict:
         return {f"[{format_value(key)}]": item for key, item in value.items()}
-    if value.__class__ is list and value and all(isinstance(item, Model) for item in value):
+    if _is_list(value) and value and all(isinstance(item, Model) for item in value):
         return {f"[{format_value(key)}]": item for key, item in zip(_list_keys(value), value, strict=True)}
     return None
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _list_keys(items: Sequence[Model]) -> Sequence[object]:
@@ -107,7 +111,7 @@ def _list_keys(items: Sequence[Model]) -> Sequence[object]:
 
 def _strings(value: Any) -> Counter[str] | None:
     """Return the items of a list of strings, or None for any other value."""
-    return Counter(value) if value.__class__ is list and all(item.__class__ is str for item in value) else None
+    return Counter(value) if _is_list(value) and all(item.__class__ is str for item in value) else None
 
 
 def _format_items(sign: str, items: Counter[str]) -> Iterator[str]:
@@ -126,6 +130,6 @@ def _plain(value: Any) -> Any:
     """Return a value with models as dicts, which have the field names of the models."""
     if isinstance(value, Model):
         return {step[1:]: _plain(part) for step, part in (_parts(value) or {}).items() if part is not UNSET}
-    if value.__class__ is list:
+    if _is_list(value):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, date) else value
