@@ -11,6 +11,7 @@ import typer
 
 import amp_exp_async
 
+from .completion import complete_rule
 from .context import CommandContext, command
 from .errors import Exit
 from .exit_codes import ExitCode
@@ -122,7 +123,9 @@ def _lint(
             metavar="ID", help=f"Check this project instead of files. Default without files: ${PROJECT_VARIABLE}."
         ),
     ] = None,
-    disable: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Disable a rule. Repeatable.")] = None,
+    disable: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Disable a rule. Repeatable.", autocompletion=complete_rule)
+    ] = None,
     days: Annotated[float, typer.Option(help="Days without a change after which a rollout counts as settled.")] = 30,
     rules: Annotated[bool, typer.Option("--rules", help="List the rules only.")] = False,
     format: Annotated[

@@ -44,6 +44,9 @@ _NO_KEY_OPTION = (
 )
 
 
+_COMPLETION_OPTIONS = ("--show-completion", "--install-completion")
+_SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+
 _NO_LOGIN = f"There is no login: set {KEY_VARIABLE}, or api_key_file in a profile."
 # What the parsers say, in the words of other messages.
 _PARSER_WORDS = (
@@ -89,6 +92,8 @@ class AmpExpGroup(HelpGroup):
         """Parse the arguments, and reject a key among them."""
         if any(argument.partition("=")[0] == "--api-key" for argument in args):
             raise _KeyOptionError(_NO_KEY_OPTION)
+        if args and not ctx.resilient_parsing:
+            _handle_completion_option(ctx, *args[:2])
         return super().parse_args(ctx, args)
 
 
@@ -102,6 +107,24 @@ def _ending_early() -> Generator[None, None, None]:
     except BrokenPipeError:
         discard_stdout()
         raise typer.Exit from None
+
+
+def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
+    """Show or install completion for a shell that is named after the option, or else for the current one."""
+    option, _, shell = first.partition("=")
+    if option not in _COMPLETION_OPTIONS:
+        return
+    from typer.completion import install_callback, show_callback  # noqa: PLC0415 - rarely needed
+
+    shell = shell or second
+    if shell and shell not in _SHELLS:
+        raise typer.BadParameter(f"must be one of {', '.join(_SHELLS)}, got '{shell}'.", param_hint=option)
+    callback: Any = show_callback if option == "--show-completion" else install_callback
+    try:
+        callback(ctx, None, shell or True)
+    except OSError as error:
+        typer.echo(f"{option}: {error.filename}: {error.strerror}.", err=True)
+        raise typer.Exit(ExitCode.FAILED) from None
 
 
 class _KeyOptionError(typer.TyperException):

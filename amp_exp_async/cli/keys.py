@@ -27,10 +27,12 @@ class KeySource:
     Attributes:
         name: the place, for messages.
         read: returns the key.
+        is_command: whether a command prints it, which may ask for a password.
     """
 
     name: str
     read: Callable[[], str] = field(repr=False)
+    is_command: bool = False
 
 
 def file_source(name: str, file: Path) -> KeySource:
@@ -40,7 +42,7 @@ def file_source(name: str, file: Path) -> KeySource:
 
 def command_source(name: str, command: str | Sequence[str]) -> KeySource:
     """Return the source of a key that a command prints. No shell runs it: a string is split as a shell splits words."""
-    return KeySource(name, lambda: _run(name, command))
+    return KeySource(name, lambda: _run(name, command), is_command=True)
 
 
 def prompt_source() -> KeySource:

@@ -10,6 +10,7 @@ from attrs import frozen
 
 import amp_exp_async
 
+from .completion import complete_flag
 from .options import PROJECT_VARIABLE, DefaultProject, OptionGroup, ProjectDefault, describe_project
 from .output import format_value, printable
 
@@ -17,9 +18,15 @@ PAGE_SIZE = 1000
 
 _ID_OR_KEY = "ID or key. All-digit values are IDs; use --by-key to force a key."
 _OF_ANY_KIND = f"Flag or experiment: {_ID_OR_KEY}"
-AnyTarget: TypeAlias = Annotated[str, typer.Argument(metavar="FLAG", help=_OF_ANY_KIND, show_default=False)]
-Target: TypeAlias = Annotated[str, typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
-Targets: TypeAlias = Annotated[list[str], typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False)]
+AnyTarget: TypeAlias = Annotated[
+    str, typer.Argument(metavar="FLAG", help=_OF_ANY_KIND, show_default=False, autocompletion=complete_flag)
+]
+Target: TypeAlias = Annotated[
+    str, typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False, autocompletion=complete_flag)
+]
+Targets: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="FLAG", help=_ID_OR_KEY, show_default=False, autocompletion=complete_flag)
+]
 
 
 @frozen
