@@ -16,6 +16,7 @@ from .lazy_command import LazyCommand
 from .options import KEY_VARIABLE
 from .signals import forget_signals, interrupt_status
 from .streams import discard_stdout
+from .typer_support import UsageFailure
 
 _COMMANDS = (
     ("demo", "Edit many flags on an embedded emulator, over HTTP. Needs no account and no network.", "emulation"),
@@ -69,7 +70,7 @@ class AmpExpGroup(HelpGroup):
         forget_signals()
         try:
             status = super().main(*arguments, **options | {"standalone_mode": False})
-        except typer.TyperException as error:
+        except UsageFailure as error:
             given = arguments[0] if arguments else options.get("args")
             _report_usage(error, self, sys.argv[1:] if given is None else given)
             status = error.exit_code
@@ -127,11 +128,11 @@ def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
         raise typer.Exit(ExitCode.FAILED) from None
 
 
-class _KeyOptionError(typer.TyperException):
+class _KeyOptionError(UsageFailure):
     exit_code = ExitCode.USAGE
 
 
-def _report_usage(error: typer.TyperException, group: Any, arguments: Sequence[str]) -> None:
+def _report_usage(error: UsageFailure, group: Any, arguments: Sequence[str]) -> None:
     from .output import printable  # noqa: PLC0415 - it loads the library, which help and completion do not need
 
     message = printable(" ".join(error.format_message().split("\n")))

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from amp_exp_async.errors import Problem
 from amp_exp_async.manifests.spec import FlagConfigSpec, KindName
 
 
-@frozen(kw_only=True)
+@frozen
 class Finding(Problem):
     """A likely mistake or leftover in a manifest.
 
@@ -28,10 +28,10 @@ class Finding(Problem):
         project_id: the project's ID; None if it is not declared.
     """
 
-    rule: str
-    kind: KindName
-    key: str
-    project_id: str | None
+    rule: str = field(kw_only=True)
+    kind: KindName = field(kw_only=True)
+    key: str = field(kw_only=True)
+    project_id: str | None = field(kw_only=True)
 
     def __str__(self) -> str:
         return f"{super().__str__()} ({self.rule})"
