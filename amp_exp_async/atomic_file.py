@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from .file_access import open_for_writing
+
 _SUFFIX = ".amp-exp-draft"
 _ABANDONED_SECONDS = 3600.0  # no write takes that long: the process that made the draft was killed
 _MAX_NAME = 40  # characters of the target's name in the draft's name, which may have 255 bytes
@@ -19,28 +21,33 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | g
 def replace_file(path: Path, content: bytes, *, follow_link: bool = True) -> None:
     """Replace the content of a file, completely or not at all, also if the process is killed or the power fails.
 
-    The file keeps its mode, and its draft never has a wider one. A device or pipe is written to directly.
+    The file keeps its mode, its owner and its group, and its draft never lets others read more. If the process may not
+    keep the owner or the group, the file loses what its mode gave to them.
 
     Args:
         path: the file. Its folder must exist.
         content: the new content.
-        follow_link: whether to replace the target of a symbolic link, instead of the link.
+        follow_link: whether to write to the target of a symbolic link, or to a device or pipe, as the user named it.
+            Otherwise it is replaced.
 
     Raises:
         OSError: If the file cannot be written.
     """
     target = _target_of(path) if follow_link else path
-    kind = _mode_of(target)
-    if kind is not None and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
-        target.write_bytes(content)
+    old = _stat(path, follow_link=follow_link)
+    if follow_link and old is not None and not (stat.S_ISREG(old.st_mode) or stat.S_ISDIR(old.st_mode)):
+        with open_for_writing(path) as stream:
+            stream.write(content)
         return
-    mode = stat.S_IMODE(kind) if kind is not None and stat.S_ISREG(kind) else None
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        old = None
     draft = target.with_name(f".{target.name[:_MAX_NAME]}.{secrets.token_hex(8)}{_SUFFIX}")
-    descriptor = os.open(draft, _FLAGS, 0o666 if mode is None else mode)
+    # Its group is not known yet, so only its owner may read it.
+    descriptor = os.open(draft, _FLAGS, 0o666 if old is None else stat.S_IMODE(old.st_mode) & 0o600)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor has no path
-            if mode is not None and hasattr(os, "fchmod"):
-                os.fchmod(descriptor, mode)  # what the umask took away
+            if old is not None and hasattr(os, "fchown"):
+                _keep_owner_and_mode(descriptor, old)
             stream.write(content)
             stream.flush()
             os.fsync(descriptor)
@@ -48,6 +55,20 @@ def replace_file(path: Path, content: bytes, *, follow_link: bool = True) -> Non
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def _keep_owner_and_mode(descriptor: int, old: os.stat_result) -> None:
+    """Give a draft the owner, the group and the mode of the file that it replaces."""
+    for owner in (old.st_uid, -1):  # only root may give a file away, but its owner may choose another group of theirs
+        with suppress(OSError):
+            os.fchown(descriptor, owner, old.st_gid)
+            break
+    new, mode = os.fstat(descriptor), stat.S_IMODE(old.st_mode)
+    if new.st_gid != old.st_gid:
+        mode &= ~stat.S_IRWXG
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    os.fchmod(descriptor, mode)  # also what the umask took away
 
 
 def remove_abandoned_drafts(*files: Path) -> None:
@@ -61,13 +82,16 @@ def remove_abandoned_drafts(*files: Path) -> None:
 
 
 def _target_of(path: Path) -> Path:
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+    except ValueError:  # a NUL, or a half surrogate
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path)) from None
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     return target
 
 
-def _mode_of(target: Path) -> int | None:
+def _stat(path: Path, *, follow_link: bool) -> os.stat_result | None:
     with suppress(FileNotFoundError):
-        return target.lstat().st_mode
+        return path.stat(follow_symlinks=follow_link)
     return None

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias, TypeGuard
 
 from attrs import field, frozen
 
 from . import validation
 from .errors import NOTHING_SENT, InvalidInputError
+from .file_access import read_file, read_text_stream
 from .formatting import format_os_error, format_value
 
 TextFile: TypeAlias = str | os.PathLike[str] | io.TextIOBase
@@ -132,7 +132,7 @@ def _read(file: TextFile, column: str | None, line_problem: Callable[[str, bool]
         validation.string("column", column)
     name = str(getattr(file, "name", "the file")) if isinstance(file, io.TextIOBase) else os.fspath(file)
     try:
-        text = file.read() if isinstance(file, io.TextIOBase) else _read_text(Path(file))
+        text = read_text_stream(file) if isinstance(file, io.TextIOBase) else read_file(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             argument=name,
@@ -148,11 +148,6 @@ def _read(file: TextFile, column: str | None, line_problem: Callable[[str, bool]
         if problem := validation.length_problem(line) or line_problem(line, number == first):
             raise _line_error(f"{name}, line {number}", f"{format_value(line[:_SHOWN])} {problem}")
     return FileValues(name, lines)
-
-
-def _read_text(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return stream.read()
 
 
 def _content(text: str) -> Iterator[tuple[int, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from amp_exp_async import FlagSpec, InvalidInputError, Manifest, Plan, load, save
+from amp_exp_async import FlagSpec, InvalidInputError, Manifest, Plan, file_access, load, save
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.emulator import Emulator
 
@@ -45,7 +45,7 @@ def names(folder: Path) -> list[str]:
 def test_the_mode_is_kept(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
-    """The file keeps its mode, and the draft has the same while it is written."""
+    """The file keeps its mode, and only its owner can read the draft until it has the right group."""
     path = tmp_path / "file.json"
     path.write_text("{}")
     path.chmod(mode)
@@ -61,8 +61,53 @@ def test_the_mode_is_kept(
     monkeypatch.setattr(os, "open", recorded_open)
     write(path)
     assert stat.S_IMODE(path.stat().st_mode) == mode
-    assert modes == [mode & 0o755]
+    assert modes == [mode & 0o600]
     assert names(tmp_path) == ["file.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("mode", [0o640, 0o4755, 0o2750])
+@pytest.mark.parametrize("may_give", [True, False], ids=["root", "another user"])
+def test_the_owner_and_the_group_are_kept(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, may_give: bool
+) -> None:
+    """If they cannot be, no other group can read the file, and it does not run as another user."""
+    path = tmp_path / "file.json"
+    path.write_text("{}")
+    os.chown(path, 1234, 5678)
+    path.chmod(mode)
+
+    def fail(*_: object) -> None:
+        raise PermissionError
+
+    if not may_give:
+        monkeypatch.setattr(os, "fchown", fail)
+    write(path)
+    status = path.stat()
+    if may_give:
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 5678, mode)
+    else:
+        assert (status.st_uid, status.st_gid) == (0, os.getegid())
+        assert stat.S_IMODE(status.st_mode) == mode & 0o707
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can choose any group")
+def test_the_group_is_kept_if_the_owner_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user may choose another group of theirs."""
+    path = tmp_path / "file.json"
+    path.write_text("{}")
+    os.chown(path, 1234, 5678)
+    path.chmod(0o6640)
+    real_fchown = os.fchown
+
+    def fchown(descriptor: int, user: int, group: int) -> None:
+        if user != -1:
+            raise PermissionError
+        real_fchown(descriptor, user, group)
+
+    monkeypatch.setattr(os, "fchown", fchown)
+    replace_file(path, b"{}")
+    assert (path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) == (5678, 0o640)
 
 
 def test_a_new_file_has_the_mode_of_new_files(write: Callable[[Path], None], tmp_path: Path) -> None:
@@ -172,6 +217,27 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     assert received == [b"content"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     remove_abandoned_drafts(pipe)
+
+
+def test_a_pipe_that_no_process_reads(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error, soon."""
+    monkeypatch.setattr(file_access, "_PEER_TIMEOUT", 0.02)
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises((OSError, InvalidInputError), match="a pipe that no process"):
+        write(pipe)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/full")], ids=["pipe", "link to a device"]
+)
+def test_a_planted_schema_is_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """The user did not name it."""
+    make(tmp_path / ".amp-exp.schema.json")
+    save(MANIFEST, tmp_path / "flags.json")
+    assert stat.S_ISREG((tmp_path / ".amp-exp.schema.json").lstat().st_mode)
 
 
 def test_a_long_name(tmp_path: Path) -> None:

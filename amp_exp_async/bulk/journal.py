@@ -24,6 +24,7 @@ from attrs import define, field
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, AmpExpError, InvalidInputError
+from amp_exp_async.file_access import exists, open_descriptor
 from amp_exp_async.formatting import format_count, format_os_error
 
 from .operations import Operation
@@ -39,13 +40,6 @@ _MAX_GAP = 1_000_000
 _MAX_HEADER = 64 * 1024
 _MAX_LINE = 64 * 1024**2
 _MAX_CHANGED = 1_000  # IDs in a line that would be too long with all of them
-# Opening a pipe or a terminal neither waits nor makes it the process's own.
-_OPEN_FLAGS = (
-    (os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOCTTY", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-)
 
 _JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
 
@@ -76,7 +70,7 @@ def completed(path: Path, service: str, operations: Sequence[Operation]) -> list
     Raises:
         InvalidInputError: If the journal cannot be opened for a run of these operations.
     """
-    if not path.exists():
+    if not exists(path):
         return None
     journal = Journal(path, service)
     try:
@@ -180,7 +174,7 @@ class Journal:
         self._codes = bytearray()
         self._digests = array("Q")
         try:
-            self._file = os.open(self._path, _OPEN_FLAGS, 0o644)
+            self._file = open_descriptor(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise self._rejection(f"cannot be opened ({format_os_error(error)})") from error
         _JOURNALS.add(self)
@@ -188,6 +182,9 @@ class Journal:
             self._require_regular()
             self._lock()
             self._load(service)
+        except OSError as error:
+            self.close()
+            raise self._rejection(f"cannot be read ({format_os_error(error)})") from error
         except BaseException:
             self.close()
             raise
@@ -326,7 +323,10 @@ class Journal:
         entry = _parse_object(line) or {}
         match entry:
             case {"index": int(index), "digest": str(digest), "state": str(state), "on": str(flag)} if (
-                state in _CODES and 0 <= index < len(self._codes) + _MAX_GAP and _DIGEST.fullmatch(digest)
+                type(index) is int
+                and state in _CODES
+                and 0 <= index < len(self._codes) + _MAX_GAP
+                and _DIGEST.fullmatch(digest)
             ):
                 missing = index + 1 - len(self._codes)
                 if missing > 0:

@@ -22,12 +22,13 @@ from collections.abc import (
     Sized,
 )
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
+from amp_exp_async.file_access import MAX_STREAM, open_file
 from amp_exp_async.formatting import format_os_error
 from amp_exp_async.value_files import TextFile
 
@@ -112,7 +113,7 @@ class OperationSource:
         match operations:
             case str() | os.PathLike():
                 # Only a regular file can be read twice; a pipe cannot.
-                self._path = operations if Path(operations).is_file() else None
+                self._path = operations if os.path.isfile(operations) else None  # noqa: PTH113 - `Path.is_file` raises
                 self._iterator = self._file = read_operations(operations)
             case io.TextIOBase():
                 self._iterator = read_operations(operations)
@@ -198,12 +199,24 @@ def _is_input(value: object) -> bool:
 def _read_lines(file: TextFile, parse: Callable[[str], T]) -> Generator[T, None, None]:
     name = str(getattr(file, "name", "the file")) if isinstance(file, io.TextIOBase) else os.fspath(file)
     try:
-        with nullcontext(file) if isinstance(file, io.TextIOBase) else Path(file).open(encoding="utf-8-sig") as lines:
-            yield from _parse_lines(lines, name, parse)
+        with nullcontext(file) if isinstance(file, io.TextIOBase) else _open_text(file) as stream:
+            yield from _parse_lines(_bounded_lines(stream), name, parse)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             argument=name, rule=f"cannot be read ({format_os_error(error)})", consequence=NOTHING_SENT
         ) from error
+
+
+def _open_text(path: str | os.PathLike[str]) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_file(path), encoding="utf-8-sig")
+
+
+def _bounded_lines(stream: io.TextIOBase) -> Iterator[str]:
+    """Yield the lines. A device may have one without end."""
+    for line in iter(partial(stream.readline, MAX_STREAM), ""):
+        if len(line) == MAX_STREAM and not line.endswith("\n"):
+            raise OSError(f"a line has more than {MAX_STREAM // 1024**2} MiB")
+        yield line
 
 
 def _parse_lines(lines: Iterable[str], name: str, parse: Callable[[str], T]) -> Generator[T, None, None]:

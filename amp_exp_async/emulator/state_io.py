@@ -34,6 +34,7 @@ from amp_exp_async.emulator.documents import (
 )
 from amp_exp_async.emulator.state_rules import StateError
 from amp_exp_async.emulator.store import EmulatorState, StoredFlag
+from amp_exp_async.file_access import read_file
 
 _PARTS: Final = (*KINDS, "deployments", *GROUP_KINDS, "inclusions", "versions")
 
@@ -77,7 +78,7 @@ def parse_state(parts: Mapping[str, Any], clock: Callable[[], datetime]) -> Emul
 def read_state(path: Path, clock: Callable[[], datetime]) -> EmulatorState:
     """Return the state of a file."""
     try:
-        parts: Any = json_text.loads(path.read_bytes())
+        parts: Any = json_text.loads(read_file(path))
     except ValueError as error:
         raise StateError(f"{path}: not valid JSON: {error}") from None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +13,8 @@ from attrs import frozen
 from amp_exp_async import validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError, Problem
+from amp_exp_async.file_access import exists, read_file, read_text_stream
+from amp_exp_async.formatting import format_os_error, format_value
 from amp_exp_async.models import UNSET
 
 from .dump import dump_text, keep_out_of_scope
@@ -21,6 +23,7 @@ from .schema import schema_text
 from .spec import KINDS, FlagConfigSpec, KindName, Manifest, merge_manifests
 
 SCHEMA_FILE = ".amp-exp.schema.json"
+_MAX_FILE_NAME = 255
 _FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 
 
@@ -29,8 +32,8 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
 
     Args:
         *sources: paths of YAML files (`.yaml`, `.yml`; they need the extra `files`), JSON files (`.json`) and folders;
-            or open text files with YAML or JSON. In a folder, names that begin with a dot are ignored, and links to
-            folders are not followed.
+            or open text files with YAML or JSON. In a folder, names that begin with a dot are ignored, links to
+            folders are not followed, and files must be regular.
 
     Raises:
         InvalidManifestError: If there are problems. It has all of them, each with file, line and field.
@@ -53,14 +56,23 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
 
 def _read_stream(stream: io.TextIOBase, problems: list[Problem]) -> ParsedFile | None:
     """Parse an open file, whose text tells JSON from YAML."""
-    text = stream.read()
+    name = str(getattr(stream, "name", "<text>"))
+    try:
+        text = read_text_stream(stream)
+    except OSError as error:
+        problems.append(_unreadable(name, error))
+        return None
     format: Format = "json" if text.lstrip().startswith("{") else "yaml"
-    return parse_text(text, format, str(getattr(stream, "name", "<text>")), problems)
+    return parse_text(text, format, name, problems)
+
+
+def _unreadable(file: str, error: OSError) -> Problem:
+    return Problem(file, 0, "", f"cannot be read: {format_os_error(error)}")
 
 
 def _read_path(path: Path, problems: list[Problem]) -> list[ParsedFile | None]:
     """Parse a file, or the files of a folder."""
-    if not path.exists():
+    if not exists(path):
         problems.append(Problem(str(path), 0, "", "no such file or folder"))
         return []
     return [file.parsed for file in _read_files(path, problems).values()]
@@ -107,10 +119,10 @@ def dumps(manifest: Manifest, *, format: Format = "yaml") -> str:
 def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "yaml") -> None:
     """Write a manifest to a file, or to a folder with one file for each flag and experiment.
 
-    Each file is replaced atomically and keeps its mode. If it is a link, its target is replaced. Comments, quotes and
-    order of an existing YAML file are kept if possible. Flags and experiments that exist in the file or folder, but
-    not in the manifest, are removed. If the manifest is an export, this applies only to its scope: see
-    `Manifest.scope`.
+    Each file is replaced atomically and keeps its mode, owner and group. If it is a link, its target is replaced.
+    Comments, quotes and order of an existing YAML file are kept if possible. Flags and experiments that exist in the
+    file or folder, but not in the manifest, are removed. If the manifest is an export, this applies only to its scope:
+    see `Manifest.scope`.
 
     The JSON Schema of the format is written next to it as `.amp-exp.schema.json`. The files refer to it, so that
     editors can complete and check them.
@@ -123,7 +135,7 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
     Raises:
         InvalidManifestError: If the manifest or an existing file has problems.
         InvalidInputError: If two flags would be written to the same file, or one to a linked folder, which `load`
-            does not read.
+            does not read, or if a key is too long for the name of a file.
         ConfigurationError: If a file to replace is YAML and the extra `files` is not installed.
         OSError: If a file cannot be written.
 
@@ -134,8 +146,8 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
     suffix = f".{validate_format('format', format)}"
     manifest = validated(manifest)
     problems: list[Problem] = []
-    is_file = target.suffix.lower() in _FORMATS and not target.is_dir()
-    existing_files = _read_files(target, problems) if target.exists() else {}
+    is_file = target.suffix.lower() in _FORMATS and not os.path.isdir(target)  # noqa: PTH112 - see `_find_files`
+    existing_files = _read_files(target, problems) if exists(target) else {}
     existing = merge_manifests(file.parsed.manifest for file in existing_files.values() if file.parsed)
     raise_for_problems([*problems, *cross_checks(existing)])
     manifest = keep_out_of_scope(manifest, existing)
@@ -176,11 +188,11 @@ class _ExistingFile:
 
 def _read_files(path: Path, problems: list[Problem]) -> dict[Path, _ExistingFile]:
     """Parse a file or the files of a folder, and add their problems to the list."""
-    return {file: _read_file(file, problems) for file in _find_files(path, problems)}
+    return {file: _read_file(file, problems, is_named=file == path) for file in _find_files(path, problems)}
 
 
 def _find_files(path: Path, problems: list[Problem]) -> Iterator[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises if the name is too long
         if path.suffix.lower() in _FORMATS:
             yield path
         else:
@@ -191,27 +203,24 @@ def _find_files(path: Path, problems: list[Problem]) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(path, onerror=errors.append):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         files = (Path(folder, name) for name in names if not name.startswith("."))
-        paths += [file for file in files if _is_manifest_file(file)]
-    problems += [Problem(str(error.filename), 0, "", f"cannot be read: {error}") for error in errors]
+        # Whatever has the name of a manifest must be one: ignoring a broken link would lose what it declared.
+        paths += [file for file in files if file.suffix.lower() in _FORMATS]
+    problems += [_unreadable(str(error.filename), error) for error in errors]
     yield from sorted(paths)
 
 
-def _is_manifest_file(file: Path) -> bool:
-    """Return whether a file has to be read. A broken link has to: ignoring it would lose what it declared."""
-    return file.suffix.lower() in _FORMATS and (file.is_file() or file.is_symlink())
-
-
-def _read_file(file: Path, problems: list[Problem]) -> _ExistingFile:
+def _read_file(file: Path, problems: list[Problem], *, is_named: bool) -> _ExistingFile:
+    """Parse a file. One that the user did not name must be regular."""
     content = b""
     try:
-        content = file.read_bytes()
+        content = read_file(file, only_regular=not is_named)
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problems.append(Problem(str(file), line, "", f"is not UTF-8: {error.reason}"))
         return _ExistingFile(None)
     except OSError as error:
-        problems.append(Problem(str(file), 0, "", f"cannot be read: {error}"))
+        problems.append(_unreadable(str(file), error))
         return _ExistingFile(None)
     parsed = parse_text(text, _FORMATS[file.suffix.lower()], str(file), problems)
     return _ExistingFile(parsed, "\r\n" if "\r\n" in text else "\n")
@@ -239,6 +248,7 @@ def _assign_files(
         file = file or _default_path(folder, kind, flag, suffix, has_many_projects=has_many_projects)
         parts.setdefault(file, []).append((kind, flag))
     new = parts.keys() - existing.keys()
+    _reject_long_names({file: parts[file] for file in new})
     _reject_case_collision([*existing, *(file for file in parts if file in new)], new)
     return {file: _manifest_of(entries) if entries else None for file, entries in parts.items()}
 
@@ -253,6 +263,20 @@ def _file_name(key: str) -> str:
     """Return a key as a file name, with percent-encoded characters if it has others than new keys may have."""
     name = key if validation.is_key(key) else quote(key, safe="")
     return f"%2E{name[1:]}" if name.startswith(".") else name  # files whose names begin with a dot are not read
+
+
+def _reject_long_names(files: Mapping[Path, Sequence[tuple[KindName, FlagConfigSpec]]]) -> None:
+    """Reject new files whose names no file system can hold."""
+    for file, entries in files.items():
+        if len(os.fsencode(file.name)) > _MAX_FILE_NAME:
+            kind, flag = entries[0]
+            raise InvalidInputError(
+                argument="manifest",
+                subject=f"manifest: {kind}/{format_value(flag.key)}",
+                rule=f"needs a file name of more than {_MAX_FILE_NAME} bytes, because its key is so long",
+                consequence=NOTHING_WRITTEN,
+                advice="Save to one file instead of a folder.",
+            )
 
 
 def _reject_case_collision(files: Iterable[Path], new: Collection[Path]) -> None:

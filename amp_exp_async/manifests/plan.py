@@ -14,6 +14,7 @@ from amp_exp_async import validation
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import InvalidInputError, Problem
+from amp_exp_async.file_access import read_file
 from amp_exp_async.formatting import format_os_error, format_value
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, FlagConfig, Segment, UnsetType
@@ -117,11 +118,9 @@ class Plan(ChangeSet):
         """
         file = validation.path("path", path)
         try:
-            content = file.read_bytes()
+            content = read_file(file)
         except OSError as error:
             raise damaged_plan(path, f"cannot be read ({format_os_error(error)})") from None
-        except ValueError as error:  # not a path, as with a NUL in it
-            raise damaged_plan(path, f"cannot be read ({error})") from None
         return cls(**parse_plan(content, path))
 
 

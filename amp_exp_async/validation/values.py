@@ -286,7 +286,12 @@ def path(argument: str, value: Any) -> Path:
     """Require the path of a file, as text or as a path."""
     if not isinstance(value, str | os.PathLike):
         reject(argument, "must be a path", value)
-    return Path(cast("str | os.PathLike[str]", value))
+    path = Path(cast("str | os.PathLike[str]", value))
+    try:
+        is_valid = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_valid = False
+    return path if is_valid else reject(argument, "must have no NUL and no half surrogate pair", str(path))
 
 
 def strings(argument: str, value: Any) -> list[str]:

