@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from itertools import chain
 from typing import Any, TypeGuard
 
 from attrs import field, frozen
 
 from amp_exp_async.errors import Problem
-
-MAX_DEPTH = 200
-"""How deeply objects and arrays may be nested."""
-
-
-SCALARS = frozenset({str, int, float, bool, type(None)})
-"""The types of plain values that have no parts. Asking for them first is a short cut past the rarer types."""
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -36,21 +28,6 @@ def json_equal(value: object, other: object) -> bool:
     if is_array(value) and is_array(other):
         return len(value) == len(other) and all(map(json_equal, value, other))
     return isinstance(value, bool) == isinstance(other, bool) and value == other
-
-
-def is_deeper_than(value: object, levels: int) -> bool:
-    """Return whether a value contains another one inside more objects and arrays than the given number."""
-    containers = list(filter(_is_container, [value]))
-    for _ in range(levels):
-        parts = chain.from_iterable(item.values() if is_object(item) else item for item in containers)
-        containers = list(filter(_is_container, parts))
-        if not containers:
-            return False
-    return any(containers)
-
-
-def _is_container(value: object) -> TypeGuard[Collection[Any]]:
-    return isinstance(value, dict | list | tuple)
 
 
 def join_path(path: str, name: str) -> str:

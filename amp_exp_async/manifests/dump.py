@@ -9,8 +9,9 @@ import orjson
 
 from amp_exp_async import serialization
 from amp_exp_async.models import UNSET, Condition, UnsetType
+from amp_exp_async.serialization.nesting import SCALARS
 
-from .document import SCALARS, DocumentError, is_array, json_equal
+from .document import DocumentError, is_array, json_equal
 from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest

@@ -12,16 +12,15 @@ from typing import Any
 
 from amp_exp_async.errors import Problem
 from amp_exp_async.formatting import truncate
+from amp_exp_async.serialization.nesting import MAX_DEPTH, is_deeper_than
 
 from .document import (
-    MAX_DEPTH,
     DocumentError,
     LineTable,
     ManifestDocument,
     SourceLines,
     duplicate_key,
     is_array,
-    is_deeper_than,
     is_object,
     join_path,
 )

@@ -16,9 +16,10 @@ from amp_exp_async.errors import BadRequestError, NotFoundError, PermissionDenie
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Group, Model, UnsetType, Variant
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
+from amp_exp_async.serialization.nesting import SCALARS
 from amp_exp_async.validation import MAX_PAGE
 
-from .document import SCALARS, ManifestDocument, is_array
+from .document import ManifestDocument, is_array
 from .parse import Parser
 from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project
 from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema

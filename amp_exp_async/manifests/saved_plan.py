@@ -18,9 +18,10 @@ from amp_exp_async.errors import InvalidInputError, Problem
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
+from amp_exp_async.serialization.nesting import MAX_DEPTH, is_deeper_than
 
 from .change import Action, ResourceChange, planned_action
-from .document import MAX_DEPTH, ManifestDocument, is_array, is_deeper_than, is_object, join_path
+from .document import ManifestDocument, is_array, is_object, join_path
 from .dump import to_document
 from .operations import operations_for
 from .parse import cross_checks, parse_document

@@ -15,8 +15,9 @@ from typing import Any, Final
 from attrs import define
 
 from amp_exp_async.errors import ConfigurationError, Problem
+from amp_exp_async.serialization.nesting import MAX_DEPTH
 
-from .document import MAX_DEPTH, DocumentError, LineTable, ManifestDocument, SourceLines, duplicate_key, join_path
+from .document import DocumentError, LineTable, ManifestDocument, SourceLines, duplicate_key, join_path
 from .yaml_scalars import TAG, construct, resolve
 
 _COLLECTION_TAGS = frozenset({None, "!", f"{TAG}map", f"{TAG}seq"})

@@ -28,7 +28,6 @@ M = TypeVar("M", bound=Model)
 # Structuring 1,000 flags takes several milliseconds: let the event loop run after this many.
 _CHUNK_SIZE = 200
 
-_SCALARS = frozenset({str, bool, int, float, type(None)})
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _ERRORS = frozenset({"error", "errors"})
 _SUCCESSES = frozenset({"success", "ok"})
@@ -60,9 +59,9 @@ def to_json(value: Any) -> Any:
         value = _to_shallow_json(value)
     # Asking for the abstract class `Mapping` takes long, so it comes last.
     if value.__class__ is dict:
-        return {key: item if item.__class__ in _SCALARS else to_json(item) for key, item in value.items()}
+        return {key: item if item.__class__ in nesting.SCALARS else to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [item if item.__class__ in _SCALARS else to_json(item) for item in cast("list[Any]", value)]
+        return [item if item.__class__ in nesting.SCALARS else to_json(item) for item in cast("list[Any]", value)]
     if isinstance(value, Mapping):
         return to_json(dict(cast("Mapping[str, Any]", value)))
     return values.format_timestamp(value) if isinstance(value, date) else value
@@ -101,7 +100,7 @@ def decode(body: bytes) -> Any:
     except ValueError as error:
         reason = _TOO_DEEP if nesting.is_text_too_deep(body) else f"not JSON ({error})"
         raise MalformedDocumentError("", reason) from None
-    if nesting.is_too_deep(document):
+    if nesting.is_deeper_than(document, nesting.MAX_DEPTH):
         del document  # its repr, which a traceback with local variables prints, would raise RecursionError
         raise MalformedDocumentError("", _TOO_DEEP)
     return document

@@ -47,7 +47,7 @@ def test_the_depth_is_that_of_the_document(document: Any, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nesting, "MAX_DEPTH", limit)
         expected = depth_of(document) > limit
-        assert nesting.is_too_deep(document) == expected
+        assert nesting.is_deeper_than(document, limit) == expected
         assert nesting.is_text_too_deep(json.dumps(document).encode()) == expected
 
 
