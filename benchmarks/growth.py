@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import linear_regression, median
+from statistics import linear_regression
+from typing import NamedTuple
 
 import attrs
 
@@ -20,30 +24,79 @@ from .measurement import Size, timed
 from .serving import serve
 
 
+class _Cost(NamedTuple):
+    """Seconds of processor time, and those of them that the garbage collector took."""
+
+    cpu: float
+    collecting: float
+
+
 def growth(size: Size) -> Iterator[Figure]:
     """Measure the exponent of the cost from 1,000 flags to 100,000: 1 is proportional, 2 is quadratic."""
     counts = size.pick([10, 20], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
-    costs = [_measure_all(count, repeats=size.pick(1, 3, min(5, 1 + 10_000 // count))) for count in counts]
-    for work in costs[0]:
-        seconds = [cost[work] for cost in costs]
-        slope, _ = linear_regression([math.log(count) for count in counts], [math.log(second) for second in seconds])
+    rounds = [
+        [_measure_all(count, repeats=size.pick(1, 3, min(5, 1 + 10_000 // count))) for count in counts]
+        for _ in range(size.pick(1, 3, 3))
+    ]
+    for work in rounds[0][0]:
+        costs = [[cost[work] for cost in by_count] for by_count in rounds]
+        own = [[cost.cpu - cost.collecting for cost in by_count] for by_count in costs]
         yield Figure(
             what=work,
             measure=f"exponent of the CPU, {counts[0]:,} to {counts[-1]:,} flags",
-            values=[slope],
-            ours=[seconds[-1]],
+            values=[_exponent(counts, [cost.cpu for cost in by_count]) for by_count in costs],
+            ours=[by_count[-1].cpu for by_count in costs],
+        )
+        yield Figure(
+            what=work,
+            measure="exponent without the garbage collector",
+            values=[_exponent(counts, seconds) for seconds in own],
+            ours=[seconds[-1] for seconds in own],
         )
 
 
-def _measure_all(count: int, *, repeats: int) -> dict[str, float]:
-    """Return the CPU seconds of each kind of work with a number of flags."""
+def _exponent(counts: Sequence[int], seconds: Sequence[float]) -> float:
+    return linear_regression([math.log(count) for count in counts], [math.log(second) for second in seconds]).slope
+
+
+def _measure_all(count: int, *, repeats: int) -> dict[str, _Cost]:
+    """Return the cost of each kind of work with a number of flags."""
     with tempfile.TemporaryDirectory() as folder, serve(FlagService(count)) as base_url, asyncio.Runner() as runner:
         client = AsyncExperimentClient("benchmark-key", base_url=base_url, rate_limit=UNREACHABLE_LIMIT)
         try:
             work = _Work(client, runner, count, Path(folder))
-            return {name: median(timed(run).cpu for _ in range(repeats)) for name, run in work.kinds().items()}
+            return {name: _median_cost(run, repeats) for name, run in work.kinds().items()}
         finally:
             runner.run(client.aclose())
+
+
+def _median_cost(run: Callable[[], object], repeats: int) -> _Cost:
+    costs: list[_Cost] = []
+    for _ in range(repeats):
+        with _collector_clock() as spent:
+            cpu = timed(run).cpu
+        costs.append(_Cost(cpu, sum(spent[1:])))  # the first collection comes before the work
+    return sorted(costs)[len(costs) // 2]
+
+
+@contextmanager
+def _collector_clock() -> Iterator[list[float]]:
+    """Yield a list that gets the seconds of each collection."""
+    spent: list[float] = []
+    started = 0.0
+
+    def on_collection(phase: str, info: object) -> None:  # noqa: ARG001 - all callbacks get it
+        nonlocal started
+        if phase == "start":
+            started = time.process_time()
+        else:
+            spent.append(time.process_time() - started)
+
+    gc.callbacks.append(on_collection)
+    try:
+        yield spent
+    finally:
+        gc.callbacks.remove(on_collection)
 
 
 class _Work:

@@ -43,12 +43,14 @@ class Fixed(Service):
 
 
 class FlagOfAnyId(Service):
-    """A service with the same flag for every ID."""
+    """A service with the same flag for every ID, which acknowledges every write."""
 
     def __init__(self, flag: dict[str, Any]) -> None:
         self._flag = flag
 
-    def answer(self, method: str, target: str) -> tuple[int, bytes]:  # noqa: ARG002 - every request gets the flag
+    def answer(self, method: str, target: str) -> tuple[int, bytes]:
+        if method != "GET":
+            return 200, b"OK"
         return 200, orjson.dumps(self._flag | {"id": target.rpartition("/")[2]})
 
 
