@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -53,26 +54,50 @@ BETA = ApiVersion(
 
 
 class Secret:
-    """An API key, or a URL with a password, that is hidden in reprs; call `reveal()` to read it."""
+    """An API key, or a URL with a password, that is hidden in reprs; call `reveal()` to read it.
 
-    __slots__ = ("_value",)
+    Args:
+        value: the secret.
+        others: further texts that `redact` removes.
+    """
 
-    def __init__(self, value: str) -> None:
+    __slots__ = ("_others", "_pattern", "_value")
+
+    def __init__(self, value: str, *others: str) -> None:
         self._value = value
+        self._others = others
+        self._pattern: re.Pattern[str] | None = None
 
     def reveal(self) -> str:
         """Return the secret."""
         return self._value
 
     def redact(self, text: str) -> str:
-        """Return a text with `***` in place of the secret."""
-        return text.replace(self._value, "***") if len(self._value) >= _MIN_REDACTED else text
+        """Return a text with `***` in place of the secret, also if JSON escapes it, or if only its start is left."""
+        secrets = [secret for secret in (self._value, *self._others) if len(secret) >= _MIN_REDACTED]
+        for secret in secrets:
+            text = text.replace(secret, "***")
+            if "…" in text:
+                for length in range(len(secret) - 1, _MIN_REDACTED // 2, -1):
+                    text = text.replace(f"{secret[:length]}…", "***…")
+        if "\\" not in text or not secrets:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile("|".join("".join(map(_escaped_or_not, secret)) for secret in secrets))
+        return self._pattern.sub("***", text)
 
     def __repr__(self) -> str:
         return "Secret(***)"
 
     def __reduce__(self) -> str:
         raise TypeError("a management API key or a password cannot be pickled. Pass it in the environment.")
+
+
+def _escaped_or_not(char: str) -> str:
+    """Return a pattern of a character in a JSON text: as it is, or escaped."""
+    units = char.encode("utf-16-be").hex()
+    numbers = "".join(f"\\\\u(?i:{units[start : start + 4]})" for start in range(0, len(units), 4))
+    return rf"(?:\\?{re.escape(char)}|{numbers})"
 
 
 @frozen

@@ -15,7 +15,7 @@ from amp_exp_async.formatting import format_os_error, redact_userinfo
 
 from .deadlines import connect_seconds
 from .error_mapping import TransportFailure, make_timeout
-from .response_body import UnreadableBodyError
+from .response_body import ResponseTooLargeError, UnreadableBodyError
 
 # These mean that the request was not sent, wherever they come from.
 _CONNECTION_ERRORS = (
@@ -69,7 +69,8 @@ def _map_connection_error(error: Exception, details: str, seconds: float) -> Tra
         case TimeoutError():
             return make_timeout(connect_seconds(seconds), sent=False)
         case aiohttp.ClientConnectorError():
-            reason = redact_userinfo(format_os_error(error.os_error))
+            # A proxy that closes the tunnel leaves an error without a text.
+            reason = redact_userinfo(format_os_error(error.os_error)) or type(error.os_error).__name__
             return TransportFailure(f"could not connect ({reason})", sent=False)
         case aiohttp.ClientHttpProxyError():
             is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -84,7 +85,9 @@ def _map_response_error(error: Exception, details: str, seconds: float) -> Trans
         case TimeoutError():
             return make_timeout(seconds, sent=True)
         case UnreadableBodyError():
-            return TransportFailure(f"the response is {error}", sent=True, retryable=False, unexpected=True)
+            advice = "Check base_url, or raise max_response_bytes." if isinstance(error, ResponseTooLargeError) else ""
+            reason = f"the response is {error}"
+            return TransportFailure(reason, sent=True, retryable=False, unexpected=True, advice=advice)
         case HttpProcessingError() | aiohttp.ClientResponseError() if _HEADERS_TOO_LARGE_RE.match(error.message):
             reason = f"the headers of the response are too large ({details})"
             return TransportFailure(reason, sent=True, retryable=False, unexpected=True)

@@ -91,6 +91,7 @@ class TransportFailure:
         retryable: whether another attempt may succeed.
         timeout: whether a timeout expired.
         unexpected: whether a response arrived that differs from the API reference.
+        advice: what to do about an unexpected response; empty if there is nothing special.
         cause: the underlying exception.
     """
 
@@ -99,6 +100,7 @@ class TransportFailure:
     retryable: bool = True
     timeout: bool = False
     unexpected: bool = False
+    advice: str = ""
     cause: BaseException | None = None
 
     @property
@@ -167,7 +169,7 @@ def make_connection_error(
     if ambiguous and request.method != "GET":
         advice = retry_advice(request)
     elif failure.unexpected:
-        advice = "Check base_url, or raise max_response_bytes."
+        advice = failure.advice or "Check base_url and proxy."
     elif failure.sent or ambiguous:
         advice = "Try again, or raise timeout, deadline or retry."
     else:
@@ -203,11 +205,11 @@ def make_status_error(
         note: why no further attempt was made, as a sentence, unless the policy forbids it.
         api: the version of the API, whose client has the methods that advice may name.
     """
-    request, status, text = response.request, response.status, response.text
+    request, status, text, redact = response.request, response.status, response.text, response.key.redact
     details: dict[str, Any] = {
         "status": status,
         "body": _json_or_text(text),
-        "headers": CIMultiDict((name, response.key.redact(value)) for name, value in response.headers.items()),
+        "headers": CIMultiDict((redact(name), redact(value)) for name, value in response.headers.items()),
         "method": request.method,
         "path": request.path,
         "attempts": response.attempts,

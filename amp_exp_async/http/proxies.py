@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from amp_exp_async.errors import ConfigurationError
 
@@ -34,3 +34,11 @@ def environment_proxy(url: str) -> str | None:
             advice="Name an HTTP proxy, or exclude the host with NO_PROXY.",
         )
     return proxy
+
+
+def encoded_credentials(proxy: str) -> list[str]:
+    """Return the user and password of a proxy's URL in the form in which they are sent, if it has any."""
+    from base64 import b64encode  # noqa: PLC0415 - seldom needed
+
+    userinfo, found, _ = urlsplit(proxy).netloc.rpartition("@")
+    return [b64encode(unquote(userinfo).encode()).decode()] if found else []

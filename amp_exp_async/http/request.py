@@ -112,7 +112,8 @@ class Response:
         try:
             return parser(self.body)
         except MalformedDocumentError as error:
-            raise self._unexpected(error) from None
+            unexpected = self._unexpected(error)
+        raise unexpected
 
     def parse_object(self, model: type[M]) -> M:
         """Return the body as a model.
@@ -123,22 +124,21 @@ class Response:
         try:
             return serialization.parse_object(model, self.body)
         except MalformedDocumentError as error:
-            raise self._unexpected(error) from None
+            unexpected = self._unexpected(error)
+        raise unexpected
 
-    def require_requested(self, location: str, found: object) -> None:
-        """Reject a response about another object: it may be the response to another request.
+    def other_object_error(self, location: str, found: object) -> UnexpectedResponseError | None:
+        """Return the error of a response about another object, which may be the response to another request, or None.
 
         Args:
             location: the place of the identifier in the document.
             found: the identifier in the response. The path of the request ends with the requested one.
-
-        Raises:
-            UnexpectedResponseError: If they differ.
         """
         requested = unquote(self.request.path.rpartition("/")[2])
-        if requested.lstrip("0") != str(found).lstrip("0"):  # a number may have leading zeros in the request
-            expected, got = format_value(requested), format_value(str(found))
-            raise self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
+        if requested.lstrip("0") == str(found).lstrip("0"):  # a number may have leading zeros in the request
+            return None
+        expected, got = format_value(requested), format_value(str(found))
+        return self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
 
     def reject_other_object(self) -> None:
         """Reject a response to a write of one object that has the ID of another one.
@@ -147,14 +147,17 @@ class Response:
             UnexpectedResponseError: If that is so.
         """
         is_of_one_object = self.request.path.count("/") == 2 and self.request.method != "POST"
-        if not is_of_one_object or not self.body.lstrip().startswith(b"{"):
-            return
+        if is_of_one_object and (error := self._id_error()) is not None:
+            raise error  # without the content of the response in a local variable
+
+    def _id_error(self) -> UnexpectedResponseError | None:
+        if not self.body.lstrip().startswith(b"{"):
+            return None
         try:
             document: dict[str, object] = serialization.loads(self.body)
         except ValueError:
-            return  # the content of a success is not defined
-        if "id" in document:
-            self.require_requested("id", document["id"])
+            return None  # the content of a success is not defined
+        return self.other_object_error("id", document["id"]) if "id" in document else None
 
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.
@@ -165,7 +168,8 @@ class Response:
         try:
             return await serialization.parse_list(model, self.body)
         except MalformedDocumentError as error:
-            raise self._unexpected(error) from None
+            unexpected = self._unexpected(error)
+        raise unexpected
 
     async def parse_page(self, model: type[M], name: str) -> Page[M]:
         """Return the body as a page with the models in the field `name`.
@@ -176,16 +180,18 @@ class Response:
         try:
             return await serialization.parse_page(model, name, self.body)
         except MalformedDocumentError as error:
-            raise self._unexpected(error) from None
+            unexpected = self._unexpected(error)
+        raise unexpected
 
     def _unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
-        where = f" at {malformed.location}" if malformed.location else ""
+        location = self.key.redact(malformed.location)
+        where = f" at {location}" if location else ""
         consequence = "None of it was used." if self.request.method == "GET" else "The request may have been applied."
         return UnexpectedResponseError(
             f"{self.request.method} {self.request.path} returned an unexpected response{where}: "
             f"{self.key.redact(malformed.reason)}. It begins: {truncate_body(self.text)}. {consequence} "
             "If the API has changed, upgrade amp_exp_async.",
-            location=malformed.location,
+            location=location,
             body=self.text[:_MAX_EXCERPT],
             method=self.request.method,
             path=self.request.path,

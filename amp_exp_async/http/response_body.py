@@ -25,6 +25,10 @@ class UnreadableBodyError(Exception):
     """A response has a body that the client does not accept."""
 
 
+class ResponseTooLargeError(UnreadableBodyError):
+    """A response has a body that is larger than allowed."""
+
+
 async def read_body(payload: aiohttp.StreamReader, headers: Mapping[str, str], max_bytes: int) -> bytes:
     """Return the whole body of a response, decompressed.
 
@@ -115,5 +119,5 @@ class _Decompressor:
             is_done = not data and len(block) < _STEP  # zlib holds back what did not fit
 
 
-def _too_large(max_bytes: int) -> UnreadableBodyError:
-    return UnreadableBodyError(f"larger than {max_bytes} bytes")
+def _too_large(max_bytes: int) -> ResponseTooLargeError:
+    return ResponseTooLargeError(f"larger than {max_bytes} bytes")

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from amp_exp_async._version import __version__
-from amp_exp_async.config import Endpoint
+from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.errors import ConfigurationError
 
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
@@ -26,7 +26,7 @@ from .deadlines import CancelScope, connect_seconds
 from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
-from .proxies import environment_proxy
+from .proxies import encoded_credentials, environment_proxy
 from .request import Request, Response
 from .response_body import ACCEPT_ENCODING, read_body
 
@@ -82,11 +82,14 @@ class RequestSender:
         self.session = session
         self._endpoint = endpoint
         self._options = options
+        self._key = endpoint.key
         self._headers = _Headers({"Authorization": f"Bearer {endpoint.key.reveal()}", **_HEADERS})
         self._body_headers = _Headers(self._headers)
         self._body_headers["Content-Type"] = "application/json"
         try:
-            self._exchange = self._create_exchange()
+            if proxy := self._proxy():
+                self._key = Secret(endpoint.key.reveal(), *encoded_credentials(proxy))
+            self._exchange = None if proxy else self._create_exchange()
             if self._exchange is None:
                 _stop_resending(session)
         except ConfigurationError:
@@ -96,7 +99,7 @@ class RequestSender:
     def _create_exchange(self) -> Exchange | None:
         """Return an exchange over the connections of our own session; None if requests must go through the session."""
         session, options = self.session, self._options
-        if self._proxy() or options.session is not None or not is_plain(session) or not is_supported():
+        if options.session is not None or not is_plain(session) or not is_supported():
             return None
         connector = session.connector
         if connector is None:
@@ -123,7 +126,7 @@ class RequestSender:
             finally:
                 timed_out = scope.end_attempt()
         except FAILURES as error:
-            return map_exception(error, self._endpoint.key, seconds, sent=not was_connecting(error))
+            return map_exception(error, self._key, seconds, sent=not was_connecting(error))
         except BaseException as error:  # noqa: BLE001 - it is raised below
             interruption = error
         else:
@@ -158,7 +161,7 @@ class RequestSender:
         except BaseException:
             response.close()
             raise
-        return Response(request, response.status, response.headers, body, self._endpoint.key)
+        return Response(request, response.status, response.headers, body, self._key)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if not isinstance(response, aiohttp.ClientResponse):  # pyright: ignore[reportUnnecessaryIsInstance]

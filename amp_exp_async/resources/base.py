@@ -208,7 +208,10 @@ class Resource:
         found = response.parse_object(model)
         *_, name = variables
         attribute = _IDENTIFIED_BY[name]
-        response.require_requested(attribute, getattr(found, attribute))
+        error = response.other_object_error(attribute, getattr(found, attribute))
+        if error is not None:
+            del found  # a traceback may show local variables
+            raise error
         return found
 
     def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:

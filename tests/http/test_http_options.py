@@ -26,7 +26,7 @@ KEY = "emulator-management-key"
 
 
 async def test_the_callers_session(emulator: Emulator) -> None:
-    """Its headers and cookies are sent, the key is the client's, and closing the client does not change or close it."""
+    """Its headers are sent, the key is the client's, and closing the client does not change or close it."""
     headers = {"X-Team": "growth", "Authorization": "Bearer theirs", "User-Agent": "theirs"}
     async with aiohttp.ClientSession(headers=headers, cookies={"c": "1"}, raise_for_status=True) as session:
         jar = aiohttp.CookieJar(unsafe=True)
@@ -44,7 +44,7 @@ async def test_the_callers_session(emulator: Emulator) -> None:
     ours, theirs = emulator.requests[0], emulator.requests[-1]
     assert (ours.authorized, theirs.authorized) == (True, False)
     assert ours.headers["x-team"] == theirs.headers["x-team"] == "growth"
-    assert ours.headers["cookie"] == theirs.headers["cookie"] == "c=1"
+    assert ("cookie" in ours.headers, theirs.headers["cookie"]) == (False, "c=1")
 
 
 async def test_trace_configurations(emulator: Emulator) -> None:

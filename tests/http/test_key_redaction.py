@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from tests.leaks import leaks
+from tests.reliability.raw_server import RawServer, answer_all, response
 
 pytestmark = pytest.mark.usefixtures("both_paths")
 
@@ -77,6 +78,51 @@ async def test_an_echoed_key_in_an_unexpected_response(
 
 
 Call = Callable[[AsyncExperimentClient], Any]
+
+
+async def error_of(call: Awaitable[Any]) -> AmpExpError | None:
+    """Return the error of a call, or None if it succeeds."""
+    try:
+        await call
+    except AmpExpError as error:
+        return error
+    return None
+
+
+ESCAPED = "".join(f"\\u{ord(char):04x}" for char in KEY).replace("\\u006d", "m").replace("u006e", "u006E")
+ECHOES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
+    "escaped": ("400 Bad Request", f'{{"error": "{ESCAPED}", "{ESCAPED}": 1}}', []),
+    "in a header's name": ("400 Bad Request", "{}", [(f"X-{KEY}", "1")]),
+    "beside a value of a wrong type": ("200 OK", f'{{"id": "1", "key": "{KEY}", "name": 5}}', []),
+    "for a value of a wrong type": ("200 OK", f'{{"id": "1", "key": "k", "enabled": "{KEY}"}}', []),
+    "cut off in the message": ("200 OK", f'{{"id": "1", "key": "k", "enabled": "{"x" * 60}{KEY}"}}', []),
+    "for an ID": ("200 OK", f'{{"id": "{KEY}", "key": "k"}}', []),
+    "for a name": ("200 OK", f'{{"{KEY}": {{}}, "id": []}}', []),
+    "in a location": ("200 OK", f'{{"id": "1", "key": "k", "rolloutWeights": {{"{KEY}": []}}}}', []),
+    "not JSON": ("200 OK", f"Bearer {KEY}", []),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "headers"), ECHOES.values(), ids=ECHOES)
+async def test_an_echoed_key(status: str, body: str, headers: list[tuple[str, str]]) -> None:
+    """No error shows it, and no local variable or context of it, whatever the form is in which the service sends it."""
+    echo = response(body, status=status, headers=headers)
+    calls: dict[str, Call] = {
+        "get": lambda c: c.flags.get("1"),
+        "list": lambda c: c.flags.list(),
+        "edit": lambda c: c.flags.edit("1", name="x"),
+        "create": lambda c: c.flags.create(project_id="1", key="k"),
+        "users": lambda c: c.flags.users.list("1", "on"),
+    }
+    del body, headers
+    with RawServer(answer_all(echo)) as server:
+        del echo
+        async with AsyncExperimentClient(KEY, base_url=server.url, retry=ONCE, deadline=2.0) as client:
+            errors = [await error_of(call(client)) for call in calls.values()]
+    assert [leaks(error, KEY) for error in errors if error is not None] == [[]] * sum(map(bool, errors))
+    assert KEY[:12] not in str(errors)
+
+
 FAILURES: dict[str, tuple[Fault, Call]] = {
     "400": (Fault.status(400), lambda c: c.flags.get("1")),
     "503": (Fault.status(503), lambda c: c.flags.edit("1", enabled=True)),
