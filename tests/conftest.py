@@ -55,6 +55,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.collect()  # Python collects old objects more rarely, the more it has found in the collection before.
 
 
 NO_BACKOFF = RetryPolicy(backoff_base=0.0)

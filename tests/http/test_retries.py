@@ -136,7 +136,7 @@ async def check_that_it_is_retried(client: AsyncExperimentClient, emulator: Emul
     """Assert that the effect is the same as without the fault."""
     async with Emulator() as undisturbed:
         populate(undisturbed)
-        async with AsyncExperimentClient(undisturbed.api_key, base_url=undisturbed.base_url) as other:
+        async with AsyncExperimentClient(undisturbed.api_key, base_url=undisturbed.base_url, rate_limit=None) as other:
             await call(other)
         expected = snapshot(undisturbed)
     emulator.inject(fault)

@@ -34,7 +34,8 @@ def ids(emulator: Emulator) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
-    """A client's thread that outlives its test fails that test alone."""
+    """A client's thread that outlives its test fails that test alone, and those of other tests none."""
+    LEFT_BEHIND.update(loop_threads())
     yield
     try:
         wait_until(lambda: not loop_threads())

@@ -42,7 +42,7 @@ def within(work: Callable[[], T]) -> T:
 
 
 LEFT_BEHIND: set[threading.Thread] = set()
-"""Threads left behind by failed tests."""
+"""Threads left behind by tests before."""
 
 
 def loop_threads() -> list[threading.Thread]:
