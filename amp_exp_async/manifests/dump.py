@@ -14,7 +14,7 @@ from amp_exp_async.serialization.nesting import SCALARS
 from .document import DocumentError, is_array, json_equal
 from .parse import Format, ParsedFile
 from .schema import CONDITION, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
-from .spec import KINDS, FlagConfigSpec, Manifest
+from .spec import KINDS, FlagConfigSpec, FlagSpec, KindName, Manifest
 from .yaml_reader import read_yaml
 from .yaml_updater import update_entries, update_yaml
 from .yaml_writer import write_yaml
@@ -52,24 +52,41 @@ def to_document(
         schema_path: the path of the JSON Schema, if the document shall name it.
         existing: the document that it replaces: flags and experiments that name their project there still do.
     """
-    existing = existing or {}
-    with_project = {
-        (kind, entry["key"], str(entry["project_id"]))
-        for kind in KINDS
-        for entry in existing.get(kind, ())
-        if "project_id" in entry
+    layout = _Layout(manifest, existing or {})
+    return {
+        name: [layout.entry(flag) for flag in value] if name in KINDS else value
+        for name, value in layout.document(schema_path).items()
     }
-    shared = _shared_project(manifest, existing.get("project_id"), has_own=bool(with_project))
-    document: dict[str, Any] = {} if schema_path is None else {SCHEMA_KEY: schema_path}
-    if shared is not UNSET:
-        document["project_id"] = shared
-    for kind in KINDS:
-        if getattr(manifest, kind) is not UNSET:
-            document[kind] = [unstructure(SCHEMAS[kind], flag) for flag in manifest.of(kind)]
-            for entry in document[kind]:
-                if entry.get("project_id") == shared and (kind, entry["key"], shared) not in with_project:
-                    del entry["project_id"]
-    return document
+
+
+class _Layout:
+    """Where the document of a manifest names the projects: once if all flags and experiments share one."""
+
+    def __init__(self, manifest: Manifest, existing: Mapping[str, Any]) -> None:
+        self._manifest = manifest
+        self._with_project = {
+            (kind, entry["key"], str(entry["project_id"]))
+            for kind in KINDS
+            for entry in existing.get(kind, ())
+            if "project_id" in entry
+        }
+        self._shared = _shared_project(manifest, existing.get("project_id"), has_own=bool(self._with_project))
+
+    def document(self, schema_path: str | None) -> dict[str, Any]:
+        """Return the document, with specs instead of entries."""
+        document: dict[str, Any] = {} if schema_path is None else {SCHEMA_KEY: schema_path}
+        if self._shared is not UNSET:
+            document["project_id"] = self._shared
+        return document | {kind: flags for kind in KINDS if (flags := getattr(self._manifest, kind)) is not UNSET}
+
+    def entry(self, flag: FlagConfigSpec) -> dict[str, Any]:
+        """Return the entry of a flag or experiment."""
+        kind: KindName = "flags" if isinstance(flag, FlagSpec) else "experiments"
+        entry: dict[str, Any] = unstructure(SCHEMAS[kind], flag)
+        project = entry.get("project_id")
+        if project == self._shared and (kind, entry["key"], project) not in self._with_project:
+            del entry["project_id"]
+        return entry
 
 
 def _shared_project(manifest: Manifest, existing: object, *, has_own: bool) -> str | UnsetType:
@@ -95,7 +112,9 @@ def dump_text(
     """
     value = None if existing is None else existing.value
     if format == "json":
-        return serialization.dumps(to_document(manifest, schema_path, value), orjson.OPT_INDENT_2).decode() + "\n"
+        layout = _Layout(manifest, value or {})
+        # Each entry is dropped after it is written. All together would take long to make and to collect.
+        return serialization.dumps(layout.document(schema_path), orjson.OPT_INDENT_2, layout.entry).decode() + "\n"
     desired = to_document(manifest, existing=value)
     text = (existing and _update_text(existing, desired)) or write_yaml(desired)
     return text if schema_path is None or _HEADER in text else f"{_HEADER}={schema_path}\n{text}"
