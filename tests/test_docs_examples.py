@@ -6,6 +6,7 @@ import asyncio
 import re
 import textwrap
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_changes(tmp_path: Path) -> None:
     """The example continues after the stored cursor, prints each change, and stores its cursor."""
     cursor = tmp_path / "cursor.txt"
     with ExperimentClient() as client:
-        changes = client.watch(since="2020-01-01T00:00:00Z")
+        changes = client.watch(since=datetime.now(UTC) - timedelta(days=1))
         cursor.write_text(next(changes).cursor)
         expected = [next(changes), next(changes)]
     printed: list[Any] = []
