@@ -33,6 +33,8 @@ from typing import Any
 
 from attrs import frozen
 
+from .escaping import escape, escape_lines
+
 NOTHING_SENT = "Nothing was sent."
 NOTHING_SENT_FOR_ITEM = "Nothing was sent for it."
 NOTHING_WRITTEN = "Nothing was written."
@@ -40,6 +42,9 @@ NOTHING_WRITTEN = "Nothing was written."
 
 class AmpExpError(Exception):
     """The base of all errors of this library."""
+
+    def __str__(self) -> str:
+        return escape_lines(super().__str__())  # messages quote what others wrote
 
 
 class _ArgumentError(AmpExpError):
@@ -102,7 +107,8 @@ class _ArgumentError(AmpExpError):
         got = f", got {self.got}" if self.got else ""
         end = "" if self.rule.endswith("?") and not got else "."
         subject = f"{argument}{self._separator}" if argument else ""
-        return " ".join(filter(None, [f"{subject}{self.rule}{got}{end}", self.consequence, advice]))
+        parts = [f"{subject}{self.rule}{got}{end}", self.consequence, advice]
+        return escape_lines(" ".join(filter(None, parts)))
 
 
 class ConfigurationError(_ArgumentError):
@@ -157,7 +163,7 @@ class Problem:
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.location, self.field, self.message) if part)
+        return escape(": ".join(part for part in (self.location, self.field, self.message) if part))
 
 
 class InvalidManifestError(InvalidInputError):
@@ -187,7 +193,7 @@ class _RequestError(AmpExpError):
     code_advice = ""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [super().__str__(), self.advice, self.code_advice]))
+        return escape_lines(" ".join(filter(None, [super().__str__(), self.advice, self.code_advice])))
 
     def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
         super().__init__(message)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .escaping import escape
+
 _MAX_LENGTH = 80
 _USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|[^/?#\s"']+@""")
 
@@ -21,18 +23,6 @@ def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
         cls: type[object] = value if isinstance(value, type) else type(value)
         is_ours = cls.__module__.partition(".")[0] in {"builtins", "amp_exp_async"}
         return cls.__name__ if is_ours else f"{cls.__module__}.{cls.__name__}"  # numpy.bool is not bool
-
-
-def escape(text: str) -> str:
-    """Return a text on one line: JSON escapes replace characters that control a terminal or are invisible."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape_character(char) for char in text)
-
-
-def _escape_character(char: str) -> str:
-    escaped = json.dumps(char)[1:-1]
-    return escaped if escaped != char else f"\\u{ord(char):04x}"  # json leaves U+007F
 
 
 def format_count(count: int, noun: str) -> str:

@@ -21,6 +21,8 @@ from amp_exp_async import (
     ConfigurationError,
     ConflictError,
     EditConflictError,
+    FieldChange,
+    Finding,
     InvalidInputError,
     InvalidManifestError,
     MethodNotAllowedError,
@@ -32,8 +34,11 @@ from amp_exp_async import (
     ServerError,
     TooManyRemovalsError,
     UnexpectedResponseError,
+    VersionChange,
+    WebhookEvent,
     WebhookVerificationError,
 )
+from amp_exp_async.emulator import StateError
 
 _REQUEST: dict[str, Any] = {"method": "GET", "path": "/flags/1", "attempts": 3}
 _STATUS: dict[str, Any] = {**_REQUEST, "status": 418, "body": {"error": ["x"]}, "headers": {"Date": "today"}}
@@ -99,3 +104,34 @@ def test_pickling(cls: type[AmpExpError], protocol: int) -> None:
 def test_standard_bases(cls: type[AmpExpError], standard: type[Exception]) -> None:
     """Code that catches the standard exception catches the error."""
     assert issubclass(cls, standard)
+
+
+_HOSTILE = "\x1b[2J\u202e\x9b\x07\u2028\ud800"
+
+
+@pytest.mark.parametrize("cls", ATTRIBUTES)
+def test_a_message_shows_escapes_as_escapes(cls: type[AmpExpError]) -> None:
+    """It may quote what others wrote, which must not control the terminal."""
+    lines = str(cls(f"first\n{_HOSTILE}", **ATTRIBUTES[cls])).split("\n")
+    assert lines[0] == "first"
+    assert lines[1].startswith(r"\u001b[2J\u202e\u009b\u0007\u2028\ud800")
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    "quoting",
+    [
+        Problem(f"{_HOSTILE}.yaml", 3, f"flags[0].{_HOSTILE}", f"{_HOSTILE}\n"),
+        Finding(f"{_HOSTILE}.yaml", 3, _HOSTILE, _HOSTILE, rule="r", kind="flags", key=_HOSTILE, project_id=None),
+        FieldChange(_HOSTILE, _HOSTILE, amp_exp_async.UNSET),
+        VersionChange(version=1, created_by=_HOSTILE, created_at=None, differences={}),
+        WebhookEvent(flag_id="1", flag_key=_HOSTILE, action=_HOSTILE, modified_by=_HOSTILE),
+        InvalidInputError(argument=_HOSTILE, rule=_HOSTILE, subject=_HOSTILE, advice=_HOSTILE),
+        StateError(_HOSTILE),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_text_shows_escapes_as_escapes(quoting: object) -> None:
+    """Also where it is printed by itself."""
+    assert str(quoting).isprintable()
+    assert r"\u001b[2J\u202e" in str(quoting)

@@ -41,10 +41,14 @@ from amp_exp_async.emulator.validation import (
     string,
     weight,
 )
+from amp_exp_async.escaping import escape_lines
 
 
 class StateError(ValueError):
     """A state or state file is invalid; the message names the location."""
+
+    def __str__(self) -> str:
+        return escape_lines(super().__str__())  # it quotes what others wrote
 
 
 _SIMILARITY: Final = 0.8  # of a misspelt name to a known one; 1 is the same name

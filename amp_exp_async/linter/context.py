@@ -10,6 +10,7 @@ import attrs
 from attrs import field, frozen
 
 from amp_exp_async.errors import Problem
+from amp_exp_async.escaping import escape
 from amp_exp_async.manifests.spec import FlagConfigSpec, KindName
 
 
@@ -34,7 +35,7 @@ class Finding(Problem):
     project_id: str | None = field(kw_only=True)
 
     def __str__(self) -> str:
-        return f"{super().__str__()} ({self.rule})"
+        return escape(f"{super().__str__()} ({self.rule})")
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as plain JSON."""

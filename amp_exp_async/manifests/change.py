@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from amp_exp_async import serialization
 from amp_exp_async.errors import Problem
-from amp_exp_async.formatting import escape
+from amp_exp_async.escaping import escape
 from amp_exp_async.html_tables import html_table
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange

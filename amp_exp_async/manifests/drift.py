@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from amp_exp_async.bulk import Operation
 from amp_exp_async.errors import EditConflictError
-from amp_exp_async.formatting import escape, format_value
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET
 from amp_exp_async.resources import FieldChange
 

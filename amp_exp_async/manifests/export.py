@@ -11,7 +11,8 @@ from attrs import asdict, evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError
-from amp_exp_async.formatting import escape, format_value
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import format_value
 from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, FlagConfig
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
-from amp_exp_async.formatting import escape, format_count
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import format_count
 
 MAX_LENGTH = 65_000
 """The maximum length of a comment: GitHub takes fewer than 65,536 characters."""

@@ -9,7 +9,8 @@ from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError, InvalidManifestError, Problem
-from amp_exp_async.formatting import escape, format_value, suggest
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET, Segment
 
 from .document import DocumentError, ManifestDocument, SourceLines, is_array, is_object, join_path

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import Problem
+from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Deployment, FlagConfig, Group, UnsetType
 
@@ -183,7 +184,7 @@ def export_dependencies(live: FlagConfig, parents: ParentResolver) -> Dependenci
     by_name = {parents.name(id, live.project_id): known[id] for id in known if id not in unreadable}
     for id in unreadable:
         fact = "the export leaves out its dependency on the parent with ID %s, which does not exist or cannot be read"
-        _LOG.warning(f"%s (ID %s): {fact}", live.key, live.id, id)
+        _LOG.warning(f"%s (ID %s): {fact}", escape(live.key), live.id, id)
     if not (dependencies and by_name):
         return UNSET
     return Dependencies(flags=by_name, operator=dependencies.operator or UNSET)

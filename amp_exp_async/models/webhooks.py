@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from attrs import frozen
 
+from amp_exp_async.escaping import escape
+
 from .base import UNSET, Id, Maybe, Model
 from .flags import Experiment, FlagConfig
 
@@ -41,4 +43,4 @@ class WebhookEvent(Model):
     def __str__(self) -> str:
         kind = "experiment" if isinstance(self.flag or self.old_flag, Experiment) else "flag"
         author = f" by {self.modified_by}" if self.modified_by else ""
-        return f"{kind} {self.flag_key} ({self.flag_id}) {self.action}{author}"
+        return escape(f"{kind} {self.flag_key} ({self.flag_id}) {self.action}{author}")

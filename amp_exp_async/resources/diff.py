@@ -12,6 +12,7 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization
+from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, FlagConfig, Model
 
@@ -36,7 +37,7 @@ class FieldChange:
     after: Any
 
     def __str__(self) -> str:
-        return "; ".join(format_diff(self.field, self.before, self.after)) or f"{self.field}: no difference"
+        return escape("; ".join(format_diff(self.field, self.before, self.after)) or f"{self.field}: no difference")
 
 
 def json_equal(value: Any, other: Any) -> bool:

@@ -10,6 +10,7 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError
+from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, ResultList, Version
 
@@ -49,7 +50,7 @@ class VersionChange:
     def __str__(self) -> str:
         author = f" by {self.created_by}" if self.created_by else ""
         time = f" at {self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else ""
-        return f"version {self.version}{author}{time}: {self._changes}"
+        return escape(f"version {self.version}{author}{time}: {self._changes}")
 
 
 @frozen

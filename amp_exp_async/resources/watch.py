@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NotFoundError
+from amp_exp_async.escaping import escape
 from amp_exp_async.http import HttpSession
 from amp_exp_async.models import UNSET, Experiment, FlagConfig, Maybe, UnsetType, Version
 
@@ -68,7 +69,8 @@ class ChangeEvent:
         time = f"{self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else "(unknown time)"
         unseen = "created" if self.version == 1 else "no visible difference"
         changes = "; ".join(map(str, self.differences.values())) or unseen
-        return f"{time} {self.created_by or '(unknown)'} {self.kind}/{self.after.key} version {self.version}: {changes}"
+        author = self.created_by or "(unknown)"
+        return escape(f"{time} {author} {self.kind}/{self.after.key} version {self.version}: {changes}")
 
 
 @frozen
