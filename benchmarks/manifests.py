@@ -29,12 +29,12 @@ def manifests(size: Size) -> Iterator[Figure]:
             if runner.run(_has_changes(base_url, manifest)):
                 raise RuntimeError("the plan has changes")
 
-        def save_anew() -> None:
+        def save_new() -> None:
             save(manifest, Path(folder) / f"{len(list(Path(folder).iterdir()))}.json")
 
         yield _measure(f"plan over {count:,} flags, nothing changed", plan, rounds)
         yield _measure(f"lint of {count:,} flags", lambda: lint(manifest), rounds)
-        yield _measure(f"save of {count:,} flags, JSON", save_anew, rounds)
+        yield _measure(f"save of {count:,} flags, JSON", save_new, rounds)
         yield _measure(f"load of {count:,} flags, JSON", lambda: load(path), rounds)
 
 
