@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         WebhookVerificationError,
     )
-    from .http import Attempt, PendingCall, RateLimit, RedisRateLimit, RetryPolicy, Usage
+    from .http import Attempt, CallEnd, CallStart, PendingCall, RateLimit, RedisRateLimit, RetryPolicy, Usage
     from .linter import LINT_RULES, Finding, find_emails, lint
     from .manifests import (
         Dependencies,
@@ -166,7 +166,16 @@ else:
                 "UnexpectedResponseError",
                 "WebhookVerificationError",
             ),
-            "http": ("Attempt", "PendingCall", "RateLimit", "RedisRateLimit", "RetryPolicy", "Usage"),
+            "http": (
+                "Attempt",
+                "CallEnd",
+                "CallStart",
+                "PendingCall",
+                "RateLimit",
+                "RedisRateLimit",
+                "RetryPolicy",
+                "Usage",
+            ),
             "linter": ("LINT_RULES", "Finding", "find_emails", "lint"),
             "manifests": (
                 "Dependencies",
@@ -250,6 +259,8 @@ __all__ = [
     "BulkError",
     "BulkRun",
     "BulkSummary",
+    "CallEnd",
+    "CallStart",
     "ChangeEvent",
     "ClientClosedError",
     "Condition",

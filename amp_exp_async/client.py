@@ -20,7 +20,9 @@ from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import (
     Attempt,
+    CallEnd,
     CallOptions,
+    CallStart,
     HttpOptions,
     HttpSession,
     Idempotency,
@@ -86,6 +88,8 @@ class AsyncClient(ABC):
         ssl: SSLContext | aiohttp.Fingerprint | bool = True,
         trace_configs: Sequence[aiohttp.TraceConfig] | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
+        on_call_start: Callable[[CallStart], object] | None = None,
+        on_call_end: Callable[[CallEnd], object] | None = None,
         allow_insecure_http: bool = False,
         shutdown_timeout: float | None = 5.0,
     ) -> None:
@@ -109,7 +113,14 @@ class AsyncClient(ABC):
             share_limit=rate_limit is not None,
             shutdown_timeout=shutdown_timeout,
         )
-        call_options = CallOptions(timeout=timeout, deadline=deadline, retry=retry, on_attempt=on_attempt)
+        call_options = CallOptions(
+            timeout=timeout,
+            deadline=deadline,
+            retry=retry,
+            on_attempt=on_attempt,
+            on_call_start=on_call_start,
+            on_call_end=on_call_end,
+        )
         self._bind(Transport(HttpSession(endpoint, http_options), call_options), owner=True)
 
     def _bind(self, transport: Transport, *, owner: bool) -> None:
@@ -148,6 +159,8 @@ class AsyncClient(ABC):
         deadline: float | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
+        on_call_start: Callable[[CallStart], object] | UnsetType | None = UNSET,
+        on_call_end: Callable[[CallEnd], object] | UnsetType | None = UNSET,
     ) -> Self:
         """Return a copy of this client with other options. It shares the session, the rate limiter and the locks.
 
@@ -157,12 +170,21 @@ class AsyncClient(ABC):
             timeout: seconds for one attempt.
             deadline: seconds for one call; None for no deadline.
             retry: how often a request is attempted, and the waits between attempts.
-            on_attempt: called after each request of the copy.
+            on_attempt: called after each request of the copy; None for no function.
+            on_call_start: called before each call of the copy, with a `CallStart`; None for no function.
+            on_call_end: called after each call of the copy, with a `CallEnd`; None for no function.
 
         Example:
             `flags = [flag async for flag in client.with_options(timeout=60).flags.list()]`
         """
-        values = {"timeout": timeout, "deadline": deadline, "retry": retry, "on_attempt": on_attempt}
+        values = {
+            "timeout": timeout,
+            "deadline": deadline,
+            "retry": retry,
+            "on_attempt": on_attempt,
+            "on_call_start": on_call_start,
+            "on_call_end": on_call_end,
+        }
         changes: dict[str, Any] = {name: value for name, value in values.items() if value is not UNSET}
         return self._copy(attrs.evolve(self._transport.options, **changes))
 
@@ -283,6 +305,10 @@ class AsyncExperimentClient(AsyncClient):
         ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
         trace_configs: aiohttp's trace configurations.
         on_attempt: called after each request with an `Attempt`. It must not block.
+        on_call_start: called before each call with a `CallStart`. It may be async, and must not block.
+        on_call_end: called after each call with a `CallEnd`, also if the call fails, is cancelled, or its outcome is
+            unknown. It may be async, and must not block. docs/observability.md says when hooks are called, and what
+            becomes of their exceptions.
         allow_insecure_http: whether plain http is allowed to a host that is not loopback.
         shutdown_timeout: seconds that closing, or leaving a bulk run early, waits for writes in flight, until it
             cancels them; None to wait until they end.

@@ -157,9 +157,17 @@ def test_changes(tmp_path: Path) -> None:
     assert cursor.read_text() == expected[0].cursor
 
 
+@pytest.mark.usefixtures("account")
+def test_hooks(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example prints the start and the end of a call."""
+    run(example("docs/observability.md", "on_call_start"))
+    assert capsys.readouterr().out == "start GET /flags/1001\ndone 200 1 attempts, 0.0 s waited {}\n"
+
+
 def test_every_example_is_run_here() -> None:
     """A block that is added to one of these pages is added to these tests."""
     pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/changes.md": 2, "docs/testing.md": 1}
+    pages |= {"docs/observability.md": 1}
     assert {page: len(blocks(ROOT / page)) for page in pages} == pages
 
 

@@ -4,16 +4,8 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
-from .options import (
-    Attempt,
-    CallOptions,
-    CallStats,
-    CancelSignal,
-    HttpOptions,
-    PendingCall,
-    Usage,
-    resolve_shutdown_timeout,
-)
+from .observers import Attempt, CallEnd, CallObserver, CallStart, Observer, WaitReason
+from .options import CallOptions, CallStats, CancelSignal, HttpOptions, PendingCall, Usage, resolve_shutdown_timeout
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import find_refusal, is_not_found
 from .request import Request, Response, build_path, quote_segment
@@ -28,13 +20,17 @@ __all__ = [
     "AmbiguousWriteError",
     "Attempt",
     "CallAbandonedError",
+    "CallEnd",
+    "CallObserver",
     "CallOptions",
+    "CallStart",
     "CallStats",
     "CancelScope",
     "CancelSignal",
     "HttpOptions",
     "HttpSession",
     "Idempotency",
+    "Observer",
     "PendingCall",
     "RateLimit",
     "RecentWrites",
@@ -45,6 +41,7 @@ __all__ = [
     "SerializedWrite",
     "Transport",
     "Usage",
+    "WaitReason",
     "build_path",
     "find_refusal",
     "is_not_found",

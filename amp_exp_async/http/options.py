@@ -18,6 +18,7 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import RateLimit
 from amp_exp_async.validation.settings import (
     instance_of,
+    optional_callable,
     optional_function,
     optional_list_of,
     optional_non_negative_seconds,
@@ -29,6 +30,7 @@ from amp_exp_async.validation.settings import (
 
 from . import lazy_aiohttp as aiohttp
 from .deadlines import CancelScope
+from .observers import Attempt, CallEnd, CallStart, Observer
 from .retry import RetryPolicy
 
 Wait: TypeAlias = Literal["turn", "rate limit", "response", "retry"]
@@ -123,6 +125,9 @@ class CallOptions:
         deadline: seconds for one call, including waits and retries; None for no deadline.
         retry: how often a request is attempted, and the waits between attempts.
         on_attempt: called after each attempt.
+        on_call_start: called before each call; it may be async.
+        on_call_end: called after each call, whatever its outcome; it may be async.
+        observer: observes all calls. This is not public.
         deadline_excludes_queueing: whether the deadline starts when the first request may be sent, so that waits for
             earlier writes, for other requests and for the rate limit do not count. Such a call fails if the daily
             limit is reached. This is not public: it is for bulk runs, whose calls wait most of the time.
@@ -132,28 +137,15 @@ class CallOptions:
     deadline: float | None = field(default=120.0, validator=optional_positive_seconds)
     retry: RetryPolicy = field(factory=RetryPolicy, validator=instance_of(RetryPolicy, "a RetryPolicy"))
     on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=optional_function)
+    on_call_start: Callable[[CallStart], object] | None = field(default=None, validator=optional_callable)
+    on_call_end: Callable[[CallEnd], object] | None = field(default=None, validator=optional_callable)
+    observer: Observer | None = None
     deadline_excludes_queueing: bool = False
 
-
-@frozen(kw_only=True)
-class Attempt:
-    """A request that was sent, as `on_attempt` receives it.
-
-    Attributes:
-        method: the HTTP method.
-        path: the path, without host and query.
-        number: the number of the attempt in its call, from 1.
-        status: the HTTP status, or None if no complete response arrived.
-        error: what went wrong if no complete response arrived, else None.
-        seconds: how long the attempt took, without the waits before it.
-    """
-
-    method: str
-    path: str
-    number: int
-    status: int | None
-    error: str | None
-    seconds: float
+    @property
+    def is_observed(self) -> bool:
+        """Whether a hook or an observer needs to know of the calls."""
+        return any(observer is not None for observer in (self.on_call_start, self.on_call_end, self.observer))
 
 
 @frozen(kw_only=True)

@@ -16,6 +16,7 @@ from amp_exp_async.models import Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
 from .refusals import RefusalKind, refusal_kind
+from .request_id import read_request_id
 from .retry import AttemptResult, Idempotency
 
 T = TypeVar("T")
@@ -97,6 +98,11 @@ class Response:
     def refusal_kind(self) -> RefusalKind | None:
         """What a refusal says about the object, if that is known."""
         return refusal_kind(self.status, self.text)
+
+    @property
+    def request_id(self) -> str | None:
+        """The ID that the service, or a gateway before it, gave the request; None without one."""
+        return read_request_id(self.headers, self.key)
 
     @property
     def text(self) -> str:

@@ -35,7 +35,10 @@ from .error_mapping import (
     reset_advice,
     retry_advice,
 )
-from .options import Attempt, CallOptions, CallStats, CancelSignal, PendingCall, Wait
+from .hooks import run_observer
+from .observation import CallObservation
+from .observers import Attempt, WaitReason
+from .options import CallOptions, CallStats, CancelSignal, PendingCall, Wait
 from .recent_writes import READ_INTERVAL
 from .refusals import RefusalKind
 from .request import Request, Response
@@ -56,6 +59,7 @@ from .session import HttpSession
 T = TypeVar("T")
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
+_ABANDONED = "the run was stopped before the call wrote anything"
 _CLOSED = "the client was closed while the call was in flight"
 _LOG = logging.getLogger("amp_exp_async")
 # Python 3.11 looks up members of an enum slowly, and these are needed for every request.
@@ -96,6 +100,7 @@ class RetryState:
         max_attempts: how often the request is sent at most.
         waits_for: what the call waits for.
         last_failure: the status or the reason of the last attempt that failed.
+        observation: reports the call; None if nobody observes it.
         early_reads: the number of attempts that came too early to see an object that was just created. They are not
             failures, so the retry policy does not count them.
     """
@@ -112,6 +117,7 @@ class RetryState:
     max_attempts: int = 1
     waits_for: Wait = "turn"
     last_failure: str | None = None
+    observation: CallObservation | None = None
 
     @property
     def name(self) -> str:
@@ -160,6 +166,7 @@ class Transport:
         self.stats = CallStats() if stats is None else stats
         self.cancel_signal = cancel_signal
         self._may_finish = may_finish or cancel_signal is not None
+        self._is_observed = options.is_observed
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request that needs no lock, with retries, and return the successful response.
@@ -170,7 +177,28 @@ class Transport:
             APIConnectionError: If no complete response arrived.
             ClientClosedError: If the client is closed, or is closed before the response arrives.
         """
-        return self.send_with_retries(self.start(request))
+        state = self.start(request)
+        return self.send_with_retries(state) if state.observation is None else self._send_observed(state)
+
+    async def _send_observed(self, state: RetryState) -> Response:
+        try:
+            await self.start_observation(state)
+            response = await self.send_with_retries(state)
+        except BaseException as error:
+            await end_observation(state, error)
+            raise
+        await end_observation(state, None)
+        return response
+
+    async def start_observation(self, state: RetryState) -> None:
+        """Report that a call starts, if it is observed.
+
+        Raises:
+            ClientClosedError: If the client was closed meanwhile.
+        """
+        if state.observation is not None:
+            await state.observation.start(state.deadline)
+            self.session.open(to_finish=self._may_finish)
 
     def serialized(self, request: Request) -> SerializedWrite:
         """Return a context manager that sends a write and holds the lock of the object that it changes."""
@@ -223,7 +251,10 @@ class Transport:
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
         deadline = None if seconds is None else started + seconds
-        return RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
+        state = RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
+        if self._is_observed:
+            state.observation = CallObservation(request, self.options, self.session.time, started)
+        return state
 
     async def send_with_retries(self, state: RetryState) -> Response:
         """Send the request of a call until it succeeds, fails for good, or is ambiguous."""
@@ -247,7 +278,7 @@ class Transport:
                     scope.may_finish = self._may_finish or state.is_ambiguous_write
                     state.waits_for = "retry"
                     state.last_failure = str(result.status) if isinstance(result, Response) else result.reason
-                    await asyncio.sleep(wait)
+                    await self.wait(state, "retry", asyncio.sleep(wait))
         finally:
             self.session.calls.discard(state)
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
@@ -311,15 +342,15 @@ class Transport:
         """Wait for the concurrency limit and the rate limiter, and send once."""
         session, is_write = self.session, state.request.method != "GET"
         if self.cancel_signal is not None and self.cancel_signal.stops_calls:
-            raise CallAbandonedError
+            raise CallAbandonedError(_ABANDONED)
         if session.concurrency.value:
             session.concurrency.acquire_nowait()
         else:
-            await self._wait(state, self._acquire_slot(state), "other requests")
+            await self._wait_to_send(state, "concurrency limit", self._acquire_slot(state), "other requests")
         try:
             if not session.limiter.acquire_nowait():
                 state.waits_for = "rate limit"
-                await self._wait(state, self._acquire_permit(state), "the rate limit")
+                await self._wait_to_send(state, "rate limit", self._acquire_permit(state), "the rate limit")
             sent_at = session.time()
             seconds = self._seconds_left(state, number, sent_at)
             state.attempts = number
@@ -328,6 +359,8 @@ class Transport:
             scope.may_finish = self._may_finish or is_write
             if self.cancel_signal is not None:
                 self.cancel_signal.on_send(writes=is_write)
+            if state.observation is not None:
+                state.observation.start_attempt(number)
             try:
                 result = await session.send_once(state.request, scope, seconds)
             except BaseException:
@@ -351,7 +384,19 @@ class Transport:
     def _acquire_permit(self, state: RetryState) -> Awaitable[None]:
         return self.session.limiter.acquire(state.deadline, fail_on_daily_limit=self.options.deadline_excludes_queueing)
 
-    async def _wait(self, state: RetryState, acquired: Awaitable[None], cause: str) -> None:
+    async def wait(self, state: RetryState, reason: WaitReason, waited: Awaitable[None]) -> None:
+        """Wait, and report how long, if the call is observed."""
+        observation = state.observation
+        if observation is None:
+            await waited
+            return
+        started = self.session.time()
+        try:
+            await waited
+        finally:
+            observation.add_wait(reason, self.session.time() - started)
+
+    async def _wait_to_send(self, state: RetryState, reason: WaitReason, acquired: Awaitable[None], cause: str) -> None:
         """Wait for what an attempt needs.
 
         Raises:
@@ -359,7 +404,7 @@ class Transport:
             RateLimitError: If it is certain that no request may be sent in time.
         """
         try:
-            await acquired
+            await self.wait(state, reason, acquired)
         except TimeoutError:
             raise self.deadline_error(state, f"while it waited for {cause}") from None
         except LimitExceededError as exceeded:
@@ -391,8 +436,8 @@ class Transport:
         if reached:
             self._record(state)
         self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
-        if self.options.on_attempt is not None or _LOG.isEnabledFor(logging.DEBUG):
-            self._log_attempt(state, result, self.session.time() - sent_at)
+        if self.options.on_attempt is not None or state.observation is not None or _LOG.isEnabledFor(logging.DEBUG):
+            self._report_attempt(state, result, self.session.time() - sent_at)
 
     def _read_wait(self, response: Response, sent_at: float) -> RequestedWait:
         """Return the wait that a response asks for, and remember whether the service refuses everything."""
@@ -423,24 +468,23 @@ class Transport:
         self.session.requests += 1
         self.session.retries += state.attempts > 1
 
-    def _log_attempt(self, state: RetryState, result: Response | TransportFailure, seconds: float) -> None:
-        status = result.status if isinstance(result, Response) else None
-        reason = result.reason if isinstance(result, TransportFailure) else None
-        _LOG.debug("%s: attempt %d: %s in %.3f s", state.name, state.attempts, status or reason, seconds)
-        if self.options.on_attempt is None:
-            return
+    def _report_attempt(self, state: RetryState, result: Response | TransportFailure, seconds: float) -> None:
         attempt = Attempt(
             method=state.request.method,
             path=state.request.path,
             number=state.attempts,
-            status=status,
-            error=reason,
+            status=result.status if isinstance(result, Response) else None,
+            error=result.reason if isinstance(result, TransportFailure) else None,
             seconds=seconds,
+            request_id=result.request_id if isinstance(result, Response) else None,
         )
-        try:
-            self.options.on_attempt(attempt)
-        except Exception:  # noqa: BLE001 - a callback's mistake must not hide the outcome of the request
-            _LOG.exception("on_attempt raised")
+        _LOG.debug(
+            "%s: attempt %d: %s in %.3f s", state.name, attempt.number, attempt.status or attempt.error, attempt.seconds
+        )
+        if state.observation is not None:
+            state.observation.end_attempt(attempt)
+        if self.options.on_attempt is not None:
+            run_observer("on_attempt", self.options.on_attempt, attempt)
 
     def make_error(self, state: RetryState, result: Response | TransportFailure, note: str = "") -> Cause:
         """Return the error for the last attempt of a call."""
@@ -494,7 +538,7 @@ class Transport:
     def cancelled_error(self, state: RetryState) -> ClientClosedError | OutcomeUnknownError | CallAbandonedError:
         """Return the error for a call whose scope was cancelled."""
         if self.cancel_signal is not None and self.cancel_signal.requested and not self.session.closed:
-            return CallAbandonedError()
+            return CallAbandonedError(_ABANDONED)
         request = state.request
         if not request.idempotency.may_repeat and state.in_flight:
             cause = APIConnectionError(
@@ -529,17 +573,27 @@ class SerializedWrite:
         self._state = transport.start(request)
 
     async def __aenter__(self) -> Self:
-        transport, state, key = self._transport, self._state, self._state.request.lock_key
-        if transport.session.locks.acquire_nowait(key):
-            transport.session.writes.add()
-            return self
+        state = self._state
+        try:
+            if state.observation is not None:
+                await self._transport.start_observation(state)
+            if not self._transport.session.locks.acquire_nowait(state.request.lock_key):
+                await self._wait_for_lock()
+        except BaseException as error:
+            await end_observation(state, error)
+            raise
+        self._transport.session.writes.add()
+        return self
+
+    async def _wait_for_lock(self) -> None:
+        transport, state = self._transport, self._state
         with transport.cancel_scope():
             try:
-                await transport.session.locks.acquire(key, state.deadline)
+                acquired = transport.session.locks.acquire(state.request.lock_key, state.deadline)
+                await transport.wait(state, "lock", acquired)
             except TimeoutError:
                 raise transport.deadline_error(state, "while it waited for earlier writes to the same object") from None
-            transport.session.writes.add()
-            return self
+            return
         raise transport.cancelled_error(state)
 
     async def __aexit__(
@@ -550,6 +604,8 @@ class SerializedWrite:
         session.writes.done()
         if error is not None and (self._state.ambiguous or self._state.in_flight):
             self._transport.stats.ambiguous = True
+        if self._state.observation is not None:
+            await self._state.observation.end(error)
 
     async def send(self, parse: Callable[[Response], T]) -> T:
         """Send the write, with retries, and return its parsed response.
@@ -619,7 +675,7 @@ class AmbiguousWrite:
             seconds = min(seconds, self._state.deadline - self._transport.session.time())
         with self._transport.cancel_scope() as scope:  # the next reading reports that the client was closed
             scope.may_finish = True
-            await asyncio.sleep(max(0.0, seconds))
+            await self._transport.wait(self._state, "retry", asyncio.sleep(max(0.0, seconds)))
 
     def not_applied(self) -> APIConnectionError | APIStatusError | UnexpectedResponseError:
         """Record that reading back has shown that the write was not applied, and return the error of the call."""
@@ -642,3 +698,9 @@ class AmbiguousWrite:
         )
         error.__cause__ = self.cause
         return error
+
+
+async def end_observation(state: RetryState, error: BaseException | None) -> None:
+    """Report the outcome of a call, if it is observed: the exception that it raises, or None."""
+    if state.observation is not None:
+        await state.observation.end(error)

@@ -55,6 +55,12 @@ def optional_function(_: object, field: attrs.Attribute[Any], value: object) -> 
         _reject(field, "a function (not async) of one argument", value)
 
 
+def optional_callable(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Reject anything but None or a callable, which may be async."""
+    if value is not None and not callable(value):
+        _reject(field, "a function of one argument", value)
+
+
 def session_of_aiohttp(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but None or an object that sends requests as a session of aiohttp does."""
     is_session = callable(getattr(value, "request", None)) and hasattr(value, "closed") and not isinstance(value, type)

@@ -1,0 +1,51 @@
+"""Calls of the user's hooks, whose mistakes must not change the outcome of a call."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MAX_HOOK_SECONDS = 5.0
+_LOG = logging.getLogger("amp_exp_async")
+
+
+async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: float = MAX_HOOK_SECONDS) -> None:
+    """Call a hook, and await what it returns. Its exceptions are logged. A cancellation of the task is raised.
+
+    Args:
+        name: the name of the hook, for the log.
+        hook: the function of the user, async or not.
+        event: its argument.
+        seconds: the seconds after which it is cancelled, if it is async.
+    """
+    task = asyncio.current_task()
+    cancelling = 0 if task is None else task.cancelling()
+    timeout = asyncio.timeout(seconds)
+    try:
+        result = hook(event)
+        if inspect.isawaitable(result):
+            async with timeout:
+                await result
+    except asyncio.CancelledError:
+        if task is None or task.cancelling() > cancelling:
+            raise
+        _LOG.exception("%s awaited something that was cancelled", name)
+    except Exception:  # noqa: BLE001 - a hook's mistake must not hide the outcome of the call
+        if timeout.expired():
+            _LOG.error("%s was cancelled, because it took longer than %.3g s", name, seconds)
+        else:
+            _LOG.exception("%s raised", name)
+
+
+def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T | None:
+    """Call a function that observes, and return its result; None if it raises, which is logged."""
+    try:
+        return function(*arguments)
+    except Exception:  # noqa: BLE001 - the same
+        _LOG.exception("%s raised", name)
+        return None

@@ -1,0 +1,80 @@
+"""The observation of one call: its hooks, its observer, and the blocks that capture its response."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .hooks import MAX_HOOK_SECONDS, run_hook, run_observer
+from .observers import Attempt, CallEnd, CallObserver, CallStart, WaitReason
+from .options import CallOptions
+from .request import Request
+
+
+class CallObservation:
+    """One call, as it is reported. It exists only if somebody observes the call.
+
+    Args:
+        request: the request.
+        options: the options of the call, with the hooks and the observer.
+        time: returns the time of the event loop.
+        started: the loop time at which the call started.
+    """
+
+    def __init__(self, request: Request, options: CallOptions, time: Callable[[], float], started: float) -> None:
+        self._start = CallStart(method=request.method, path=request.path)
+        self._options = options
+        self._time = time
+        self._started = started
+        self._observer: CallObserver | None = None
+        self._waits: dict[WaitReason, float] = {}
+        self._last: Attempt | None = None
+        self._attempts = 0
+
+    async def start(self, deadline: float | None) -> None:
+        """Report that the call starts. A hook that takes longer than the deadline allows is cancelled.
+
+        If this raises, call `end`.
+        """
+        if self._options.observer is not None:
+            self._observer = run_observer("an observer", self._options.observer.start_call, self._start)
+        if self._options.on_call_start is not None:
+            left = math.inf if deadline is None else max(0.0, deadline - self._time())
+            await run_hook("on_call_start", self._options.on_call_start, self._start, min(left, MAX_HOOK_SECONDS))
+
+    def add_wait(self, reason: WaitReason, seconds: float) -> None:
+        """Report a wait that has ended."""
+        self._waits[reason] = self._waits.get(reason, 0.0) + seconds
+        if self._observer is not None:
+            run_observer("an observer", self._observer.on_wait, reason, seconds)
+
+    def start_attempt(self, number: int) -> None:
+        """Report that a request is sent."""
+        self._attempts, self._last = number, None
+        if self._observer is not None:
+            run_observer("an observer", self._observer.on_attempt_start, number)
+
+    def end_attempt(self, attempt: Attempt) -> None:
+        """Report the end of a request."""
+        self._last = attempt
+        if self._observer is not None:
+            run_observer("an observer", self._observer.on_attempt_end, attempt)
+
+    async def end(self, error: BaseException | None) -> None:
+        """Report the outcome of the call: the exception that it raises, or None."""
+        last = self._last
+        end = CallEnd(
+            method=self._start.method,
+            path=self._start.path,
+            status=None if last is None else last.status,
+            attempts=self._attempts,
+            seconds=self._time() - self._started,
+            waits=self._waits,
+            error=error,
+            request_id=None if last is None else last.request_id,
+        )
+        if self._observer is not None:
+            run_observer("an observer", self._observer.on_end, end)
+        # A coroutine that is closed instead of being awaited to its end cannot wait.
+        if self._options.on_call_end is not None and not isinstance(error, GeneratorExit):
+            await run_hook("on_call_end", self._options.on_call_end, end)
