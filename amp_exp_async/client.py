@@ -227,7 +227,7 @@ class AsyncClient(ABC):
         try:
             return serialization.loads(response.body)
         except ValueError:
-            return response.text
+            return response.body.decode("utf-8", "replace")
 
     def after_fork(self) -> None:
         """Reset the client in a forked child, without touching the connections of the parent."""

@@ -226,7 +226,7 @@ class APIStatusError(_RequestError):
 
     Attributes:
         status: the HTTP status.
-        body: the response body: parsed if it is JSON, else its text.
+        body: the response body, or its first 64 KiB: parsed if it is JSON, else its text.
         headers: the response headers.
         method, path, attempts: the request, and how often it was sent.
     """

@@ -17,6 +17,8 @@ _USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|[^/?#\s"']+@""")
 
 def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
     """Return a value as JSON, or the name of its type if JSON cannot hold it."""
+    if isinstance(value, str):
+        value = value[: max_length + 1]  # escaping a long text takes long
     try:
         return truncate(escape(json.dumps(value, ensure_ascii=False)), max_length)
     except (TypeError, ValueError, RecursionError):

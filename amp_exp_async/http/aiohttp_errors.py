@@ -28,6 +28,7 @@ _CONNECTION_ERRORS = (
     ssl.SSLError,
 )
 _HEADERS_TOO_LARGE_RE = re.compile(r"\s*(Got more than \d+ bytes|Too many headers)")
+_SIZE_ADVICE = "Check base_url, raise max_response_bytes, or read lists with a smaller limit."
 FAILURES = (
     aiohttp.ClientError,
     aiohttp.EofStream,
@@ -85,8 +86,8 @@ def _map_response_error(error: Exception, details: str, seconds: float) -> Trans
         case TimeoutError():
             return make_timeout(seconds, sent=True)
         case UnreadableBodyError():
-            advice = "Check base_url, or raise max_response_bytes." if isinstance(error, ResponseTooLargeError) else ""
-            reason = f"the response is {error}"
+            advice = _SIZE_ADVICE if isinstance(error, ResponseTooLargeError) else ""
+            reason = f"the response {error}"
             return TransportFailure(reason, sent=True, retryable=False, unexpected=True, advice=advice)
         case HttpProcessingError() | aiohttp.ClientResponseError() if _HEADERS_TOO_LARGE_RE.match(error.message):
             reason = f"the headers of the response are too large ({details})"

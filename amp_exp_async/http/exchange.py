@@ -20,7 +20,7 @@ from .request import Request, Response
 from .response_body import read_body
 
 REQUEST_TIMEOUT = 408
-_SWITCHING_PROTOCOLS = 101
+_SWITCHING_PROTOCOLS, _FIRST_ERROR = 101, 400
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -81,7 +81,8 @@ class Exchange:
                 message, payload = await protocol.read()
             if not AIOHTTP_HAS_BOUNDS:
                 check_headers(message.raw_headers)
-            body = await read_body(payload, message.headers, self._max_response_bytes)
+            is_error = message.code >= _FIRST_ERROR
+            body = await read_body(payload, message.headers, self._max_response_bytes, is_error=is_error)
             if message.code == REQUEST_TIMEOUT or transport.get_write_buffer_size():
                 protocol.force_close()  # the server does not wait for what is still to be sent
         except BaseException:

@@ -12,7 +12,7 @@ from amp_exp_async import serialization
 from amp_exp_async.config import Secret
 from amp_exp_async.errors import UnexpectedResponseError
 from amp_exp_async.formatting import format_value, truncate
-from amp_exp_async.models import Model, Page
+from amp_exp_async.models import UNSET, Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
 from .refusals import RefusalKind, refusal_kind
@@ -24,6 +24,8 @@ M = TypeVar("M", bound=Model)
 
 _BETA_CREATION = "/experiments/new"  # looks like the path of an object
 _MAX_EXCERPT = 300  # characters
+_MAX_ERROR_TEXT = 1 << 16  # characters of a response that say why the request was rejected
+_MARGIN = 1 << 12  # bytes after them, so that a key is not cut before it is removed
 
 
 def build_path(*segments: str) -> str:
@@ -88,6 +90,7 @@ class Response:
     body: bytes = field(repr=False)
     key: Secret
     attempts: int = 1
+    _text: str | None = field(default=None, init=False, repr=False, eq=False)
 
     @property
     def attempt_result(self) -> AttemptResult:
@@ -106,8 +109,11 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text, without the key."""
-        return self.key.redact(self.body.decode("utf-8", "replace"))
+        """The body as text, without the key, and without the rest if it is long: for errors."""
+        if self._text is None:
+            start = self.body[: _MAX_ERROR_TEXT + _MARGIN].decode("utf-8", "replace")
+            self._text = self.key.redact(start)[:_MAX_ERROR_TEXT]
+        return self._text
 
     def parse(self, parser: Callable[[bytes], T]) -> T:
         """Return the parsed body.
@@ -146,24 +152,14 @@ class Response:
         expected, got = format_value(requested), format_value(str(found))
         return self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
 
-    def reject_other_object(self) -> None:
-        """Reject a response to a write of one object that has the ID of another one.
+    def written_object_error(self, found: object) -> UnexpectedResponseError | None:
+        """Return the error of a response to a write of one object that has the ID of another one, or None.
 
-        Raises:
-            UnexpectedResponseError: If that is so.
+        Args:
+            found: the ID in the response; UNSET without one.
         """
         is_of_one_object = self.request.path.count("/") == 2 and self.request.method != "POST"
-        if is_of_one_object and (error := self._id_error()) is not None:
-            raise error  # without the content of the response in a local variable
-
-    def _id_error(self) -> UnexpectedResponseError | None:
-        if not self.body.lstrip().startswith(b"{"):
-            return None
-        try:
-            document: dict[str, object] = serialization.loads(self.body)
-        except ValueError:
-            return None  # the content of a success is not defined
-        return self.other_object_error("id", document["id"]) if "id" in document else None
+        return self.other_object_error("id", found) if is_of_one_object and found is not UNSET else None
 
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.

@@ -19,6 +19,10 @@ _GZIP_WBITS, _ZLIB_WBITS, _RAW_WBITS = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zli
 _ZLIB_METHOD = 8  # in the lower half of the first byte
 _STEP = 1 << 18  # bytes that are decompressed at once
 _OVERHEAD = 1 << 16  # bytes by which a compressed body may be larger than the limit
+_SMALL = 1 << 19  # bytes that are parsed in a moment, whatever they are
+# Parsing cannot be interrupted, and small values take long: a body must have so many bytes of its limit for each.
+_BYTES_PER_CONTAINER, _BYTES_PER_VALUE = 256, 32
+_BLOCK, _MAX_DIGIT_BLOCKS = 256, 256  # of bytes: the time to parse a number grows with the square of its digits
 
 
 class UnreadableBodyError(Exception):
@@ -29,24 +33,45 @@ class ResponseTooLargeError(UnreadableBodyError):
     """A response has a body that is larger than allowed."""
 
 
-async def read_body(payload: aiohttp.StreamReader, headers: Mapping[str, str], max_bytes: int) -> bytes:
+async def read_body(
+    payload: aiohttp.StreamReader, headers: Mapping[str, str], max_bytes: int, *, is_error: bool = False
+) -> bytes:
     """Return the whole body of a response, decompressed.
 
     Args:
         payload: the body, as it was sent.
         headers: the headers of the response.
         max_bytes: the maximum size after decompression.
+        is_error: whether the body is that of an error, of which only the beginning is parsed.
 
     Raises:
-        UnreadableBodyError: If the body is larger, or has an encoding that was not requested.
+        UnreadableBodyError: If the body is larger, has too many JSON values to parse them in a moment, or has an
+            encoding that was not requested.
         aiohttp.ClientError: If the body is incomplete, or does not have the encoding that the headers say.
     """
     encoding = headers.get("Content-Encoding", "").strip().lower()
     if encoding in _IDENTITY:
-        return await _read_plain(payload, max_bytes)
-    if encoding not in _ACCEPTED:
-        raise UnreadableBodyError(f"encoded with {encoding}, which was not requested")
-    return await _read_compressed(payload, encoding, max_bytes)
+        body = await _read_plain(payload, max_bytes)
+    elif encoding in _ACCEPTED:
+        body = await _read_compressed(payload, encoding, max_bytes)
+    else:
+        raise UnreadableBodyError(f"is encoded with {encoding}, which was not requested")
+    if len(body) > _SMALL and not is_error:
+        _check_values(body, max_bytes)
+    return body
+
+
+def _check_values(body: bytes, max_bytes: int) -> None:
+    """Raise if parsing a body as JSON would take too long."""
+    containers = body.count(b"[") + body.count(b"{")
+    limit = max(max_bytes // _BYTES_PER_CONTAINER, _SMALL // 2)
+    if containers > limit:
+        raise ResponseTooLargeError(f"has more than {limit} arrays and objects")
+    limit = max(max_bytes // _BYTES_PER_VALUE, _SMALL)
+    if body.count(b",") > limit:
+        raise ResponseTooLargeError(f"has more than {limit} values")
+    if sum(body[start : start + _BLOCK].isdigit() for start in range(0, len(body), _BLOCK)) > _MAX_DIGIT_BLOCKS:
+        raise ResponseTooLargeError("has too many long numbers")
 
 
 async def _read_plain(payload: aiohttp.StreamReader, max_bytes: int) -> bytes:
@@ -120,4 +145,4 @@ class _Decompressor:
 
 
 def _too_large(max_bytes: int) -> ResponseTooLargeError:
-    return ResponseTooLargeError(f"larger than {max_bytes} bytes")
+    return ResponseTooLargeError(f"is larger than {max_bytes} bytes")

@@ -168,7 +168,8 @@ class RequestSender:
             return await response.read()  # a substitute in a test may only look like a response
         if not AIOHTTP_HAS_BOUNDS:
             check_headers(response.raw_headers)
-        body = await read_body(response.content, response.headers, self._options.max_response_bytes)
+        max_bytes, is_error = self._options.max_response_bytes, not response.ok
+        body = await read_body(response.content, response.headers, max_bytes, is_error=is_error)
         response.release()
         # `ClientResponse.read` would report this to the traces, and has no bound.
         for trace in getattr(response, "_traces", ()):

@@ -46,6 +46,7 @@ _PATH_VALIDATORS: dict[str, Validator] = {
 }
 # The attribute of an object that a path variable identifies it by.
 _IDENTIFIED_BY = {"id": "id", "variant": "key", "version": "version"}
+_MAX_REFUSAL = 1 << 16  # bytes of a response in which a refusal is looked for
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
@@ -308,11 +309,15 @@ def parse_created(response: Response) -> Created:
 
 def expect_ok(response: Response) -> None:
     """Raise `UnexpectedResponseError` unless the service acknowledges a write, of this object if it names one."""
-    response.parse(_parse_acknowledgement)
-    response.reject_other_object()
+    error = response.written_object_error(response.parse(_parse_acknowledgement))
+    if error is not None:
+        raise error  # without the content of the response in a local variable
 
 
-def _parse_acknowledgement(body: bytes) -> None:
-    serialization.expect_ok(body)
-    if len(body) > len("OK") and find_refusal(HTTPStatus.BAD_REQUEST, body.decode("utf-8-sig", "replace")):
+def _parse_acknowledgement(body: bytes) -> object:
+    """Return the ID in the response to a write; UNSET without one."""
+    found = serialization.expect_ok(body)
+    text = body[:_MAX_REFUSAL].decode("utf-8-sig", "replace")
+    if len(body) > len("OK") and find_refusal(HTTPStatus.BAD_REQUEST, text):
         raise MalformedDocumentError("", "a refusal")
+    return found

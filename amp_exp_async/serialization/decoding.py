@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import make_dataclass
 from datetime import date, datetime
 from functools import cache
+from itertools import islice
 from operator import methodcaller
 from types import GenericAlias
 from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin
@@ -34,6 +35,10 @@ REJECTIONS = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 # Structs are kept for the life of the process: a service that invents names must not fill its memory.
 _MAX_EXTRA_FIELDS = 64  # of one model
+_MAX_EXAMINED = 1000  # items of an array in which extra fields are looked for
+
+_NOTHING = msgspec.Raw()
+_MAX_FIELD = 1 << 12  # bytes of a field that says whether a write succeeded
 
 _STRUCT_TYPES: dict[Any, Any] = {Id: str | int, float: int | float, datetime: str, datetime | date: str}
 _CONVERSIONS: dict[Any, tuple[type, Callable[[Any], Any]]] = {
@@ -225,6 +230,26 @@ def decode_page(model: type[M], name: str, text: bytes) -> tuple[list[Unbuilt], 
     return items, cursor
 
 
+class _Acknowledgement(msgspec.Struct):
+    """The fields of a response to a write that say whether it succeeded, and of which object."""
+
+    id: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+    errors: msgspec.Raw = _NOTHING
+    success: msgspec.Raw = _NOTHING
+    ok: msgspec.Raw = _NOTHING
+    status: msgspec.Raw = _NOTHING
+    status_code: msgspec.Raw = _NOTHING
+    statusCode: msgspec.Raw = _NOTHING  # noqa: N815 - the name in JSON
+    code: msgspec.Raw = _NOTHING
+
+
+def decode_acknowledgement(text: bytes) -> dict[str, Any]:
+    """Return the fields of a long response to a write that matter. It raises as `decode` does, also for a list."""
+    fields = msgspec.structs.asdict(msgspec.json.decode(text, type=_Acknowledgement))
+    return {name: msgspec.json.decode(value) for name, value in fields.items() if 0 < len(bytes(value)) <= _MAX_FIELD}
+
+
 def convert(model: type[M], value: Any) -> M:
     """Return the model of a decoded object. It raises as `decode` does."""
     built: M = msgspec.convert(value, _decoders.get(model, any_json=Any).type).build()
@@ -244,7 +269,8 @@ def learn(model: Any, value: Any) -> None:
 def _add_extra_names(model: Any, value: Any, names: dict[Any, dict[str, None]]) -> None:
     """Add the names of the extra fields of a model, or of each model in an array, and of the models nested in it."""
     if value.__class__ is list:
-        for item in value:
+        # A name that comes later is added when its item is rejected.
+        for item in islice(value, _MAX_EXAMINED):
             _add_extra_names(model, item, names)
     elif value.__class__ is dict:
         model = full_model(model)

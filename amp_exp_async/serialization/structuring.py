@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, get_args, get_origin
 
 from cattrs import (
@@ -24,6 +25,8 @@ from .field_types import flag_or_experiment, is_model, unwrap_maybe
 from .malformed import MalformedDocumentError
 from .names import field_names
 
+_MAX_LOCATED = 10_000  # values of a document in which errors are located
+
 _Hook = Callable[[Any, Any], Any]
 
 _HOOKS: dict[Any, _Hook] = {
@@ -40,13 +43,25 @@ def structure(kind: Any, document: Any) -> Any:
 
     Raises:
         MalformedDocumentError: If the document is not of this kind. The location is that of the first error, such as
-            `targetSegments[0].percentage`.
+            `targetSegments[0].percentage`. It is empty for a large document, whose errors take long to collect.
     """
+    converter = _QUICK_CONVERTER if _has_more_values_than(_MAX_LOCATED, document) else _CONVERTER
     try:
-        return _CONVERTER.structure(document, kind)
+        return converter.structure(document, kind)
     except (BaseValidationError, TypeError, ValueError, KeyError) as error:
         location, reason = _locate(error)
         raise MalformedDocumentError(location.removeprefix("."), reason) from None
+
+
+def _has_more_values_than(limit: int, document: Any) -> bool:
+    """Return whether a JSON value has more parts than a number, at any level."""
+    pending = [document]
+    while pending and limit >= 0:
+        value = pending.pop()
+        if value.__class__ is dict or value.__class__ is list:
+            limit -= len(value)
+            pending += islice(value.values() if value.__class__ is dict else value, max(0, limit) + 1)
+    return limit < 0
 
 
 def _locate(error: BaseException) -> tuple[str, str]:
@@ -113,8 +128,8 @@ def _optional_hook(kind: Any, converter: Converter) -> _Hook:
     return lambda value, _: None if value is None else inner(value, core)
 
 
-def _make_converter() -> Converter:
-    converter = Converter(detailed_validation=True)
+def _make_converter(*, detailed: bool) -> Converter:
+    converter = Converter(detailed_validation=detailed)
     for kind, hook in _HOOKS.items():
         converter.register_structure_hook(kind, hook)
     converter.register_structure_hook_func(lambda kind: kind == datetime | date, values.timestamp_or_date)
@@ -131,4 +146,5 @@ def _make_converter() -> Converter:
     return converter
 
 
-_CONVERTER = _make_converter()
+_CONVERTER = _make_converter(detailed=True)
+_QUICK_CONVERTER = _make_converter(detailed=False)

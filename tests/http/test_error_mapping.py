@@ -85,12 +85,12 @@ async def test_class_and_contents(
 
 @pytest.mark.parametrize("status", [400, 500])
 async def test_a_long_body(client: AsyncExperimentClient, emulator: Emulator, status: int) -> None:
-    """The message quotes its beginning; the error contains all of it."""
+    """The message quotes its beginning; the error contains the first 64 KiB, because parsing all of it takes long."""
     body = "begin " + "x" * 200_000 + " end"
     emulator.inject(Fault.status(status, body=body))
     with pytest.raises(APIStatusError) as caught:
         await client.with_options(retry=ONCE).flags.get("1")
-    assert caught.value.body == body
+    assert caught.value.body == body[: 1 << 16]
     assert "begin xxx" in str(caught.value)
     assert "end" not in str(caught.value).replace("/flags/1", "")
     assert len(str(caught.value)) < 1000

@@ -179,6 +179,28 @@ async def test_the_limit_is_exact(encoding: str, excess: int) -> None:
                 assert server.connections == 1
 
 
+MANY: dict[str, tuple[bytes, str]] = {
+    "arrays": (b"[" + b"[]," * 270_000 + b"1]", "has more than 262144 arrays and objects"),
+    "numbers": (b"[" + b"1," * 2_200_000 + b"1]", "has more than 2097152 values"),
+    "digits": (b"1" * 600_000, "has too many long numbers"),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), MANY.values(), ids=MANY)
+async def test_too_many_values(body: bytes, reason: str) -> None:
+    """What would take long to parse is rejected by name before; of an error, only the beginning is parsed."""
+    with RawServer(always(response(body))) as server:
+        async with client_of(server, max_response_bytes=1 << 26) as client:
+            with pytest.raises(UnexpectedResponseError, match=f"the response {reason}") as caught:
+                await client.flags.get("1")
+            assert caught.value.attempts == 1
+            server.script = always(response(body, status="400 Bad Request"))
+        async with client_of(server, max_response_bytes=1 << 26) as client:
+            with pytest.raises(APIStatusError) as rejected:
+                await client.flags.get("1")
+            assert (rejected.value.status, len(rejected.value.body)) == (400, 1 << 16)
+
+
 @pytest.mark.parametrize(
     "fields",
     [[("X", "y" * 9_000)], [("y" * 9_000, "X")], [(f"X-{number}", "y") for number in range(200)]],

@@ -68,3 +68,22 @@ async def test_a_write_below_an_object() -> None:
     """The response to a write of a part of an object may name the part."""
     assert await outcome(lambda c: c.flags.variants.edit("1", "on", name="x"), b'{"id": "77"}') is None
     assert await outcome(lambda c: c.flags.deployments.remove("1", "5"), b'{"id": "77"}') is None
+
+
+LONG = b'"more": "%s"' % (b"x" * 100_000)
+
+
+async def test_a_long_acknowledgement() -> None:
+    """The fields that say what became of a write are read, and the others are skipped."""
+
+    def edit(client: AsyncExperimentClient) -> Awaitable[Any]:
+        return client.flags.edit("1", name="x")
+
+    for fields in (b'"id": "1"', b'"id": 1, "status": 200, "error": null', b'"success": true, "code": "done"'):
+        assert await outcome(edit, b"{%s, %s}" % (fields, LONG)) is None
+        assert await outcome(edit, b"{%s, %s}" % (LONG, fields)) is None
+    with pytest.raises(UnexpectedResponseError, match="at id: expected"):
+        await outcome(edit, b'{%s, "id": "666"}' % LONG)
+    for field in (b'"error": "no"', b'"success": false', b'"statusCode": 500', b'"status_code": "failed"'):
+        with pytest.raises(UnexpectedResponseError, match="a failure"):
+            await outcome(edit, b"{%s, %s}" % (LONG, field))

@@ -239,3 +239,12 @@ async def test_reading_a_page_lets_other_tasks_run(surrogate: bool) -> None:
     counter.cancel()
     assert len(page.items) == len(flags)
     assert turns == 5
+
+
+def test_errors_in_a_large_document() -> None:
+    """The first one is reported, without its location: to collect all of them takes minutes."""
+    segments = [{"name": 5, "conditions": [5], "percentage": "x"}] * 4_000
+    text = json.dumps({**FLAG, "targetSegments": segments}).encode()
+    with pytest.raises(MalformedDocumentError, match=r"expected .*, got ") as caught:
+        serialization.parse_object(Flag, text)
+    assert caught.value.location == ""
