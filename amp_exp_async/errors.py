@@ -131,6 +131,11 @@ class ClientClosedError(AmpExpError, RuntimeError):
     """The client was used after `aclose()` or `close()`. Create a new one."""
 
 
+def program_ends(reason: str) -> ClientClosedError:
+    """Return the error for what Python no longer does when the program ends."""
+    return ClientClosedError(f"the program is ending, and {reason}. Make the call before the main program ends")
+
+
 class InvalidInputError(_ArgumentError, ValueError):
     """An argument breaks a rule of the API. Nothing was sent for it.
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .bulk import *  # noqa: F403 - every name is forwarded
 else:
+    from .errors import program_ends
     from .lazy_imports import lazy_module
 
-    __getattr__ = lazy_module("amp_exp_async.bulk")
+    __getattr__ = lazy_module("amp_exp_async.bulk", program_ends)

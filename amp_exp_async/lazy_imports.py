@@ -48,11 +48,21 @@ def lazy_imports(
     return get, list_names
 
 
-def lazy_module(name: str) -> Callable[[str], Any]:
-    """Return the function `__getattr__` of a module that stands for another one, which it imports on demand."""
+def lazy_module(name: str, exit_error: Callable[[str], Exception] = ImportError) -> Callable[[str], Any]:
+    """Return the function `__getattr__` of a module that stands for another one, which it imports on demand.
+
+    Args:
+        name: the name of the other module.
+        exit_error: makes the error to raise, from the reason, if the program ends and Python imports nothing.
+    """
 
     def get(attribute: str) -> Any:
-        with _lock:
-            return getattr(import_module(name), attribute)
+        try:
+            with _lock:
+                return getattr(import_module(name), attribute)
+        except ImportError as error:
+            if sys.meta_path is not None:
+                raise
+            raise exit_error(f"Python imports nothing any longer ({error})") from error
 
     return get

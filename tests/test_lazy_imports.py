@@ -227,3 +227,22 @@ assert all(objects == found[0] for objects in found)
 """
     for _ in range(2):
         run(program)
+
+
+@pytest.mark.parametrize("call", ["amp.ExperimentClient('k' * 32)", "client.bulk([])"])
+def test_what_is_first_used_in_a_finalizer_at_exit(call: str) -> None:
+    """Python imports nothing any longer: the error is one of the library."""
+    program = f"""
+import os, types
+import amp_exp_async
+amp = types.SimpleNamespace(ExperimentClient=amp_exp_async.ExperimentClient, Error=amp_exp_async.ClientClosedError)
+class Late:
+    def __del__(self, amp=amp, client=amp.ExperimentClient('k' * 32), write=os.write):
+        try:
+            {call}
+        except amp.Error as error:
+            write(1, str(error).encode())
+late = Late()
+late.itself = late
+"""
+    assert "the program is ending, and Python imports nothing any longer" in run(program)

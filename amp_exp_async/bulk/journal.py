@@ -323,7 +323,7 @@ class Journal:
         entry = _parse_object(line) or {}
         match entry:
             case {"index": int(index), "digest": str(digest), "state": str(state), "on": str(flag)} if (
-                type(index) is int
+                type(index) is int  # true is an integer to a pattern
                 and state in _CODES
                 and 0 <= index < len(self._codes) + _MAX_GAP
                 and _DIGEST.fullmatch(digest)

@@ -30,6 +30,7 @@ from amp_exp_async.errors import (
     RateLimitError,
     ServerError,
     UnexpectedResponseError,
+    program_ends,
 )
 from amp_exp_async.formatting import format_value
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
@@ -123,10 +124,7 @@ def shutdown_error(error: BaseException) -> ClientClosedError | None:
     """Return the error for a call that needs a thread when the interpreter starts none; None for any other error."""
     if not isinstance(error, RuntimeError) or threading.main_thread().is_alive():
         return None
-    return ClientClosedError(
-        f"the program is ending, and Python starts no thread any longer ({error}). Make the call before the main "
-        "program ends"
-    )
+    return program_ends(f"Python starts no thread any longer ({error})")
 
 
 def retry_advice(request: Request) -> str:

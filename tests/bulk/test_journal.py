@@ -121,6 +121,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a negative index": lambda lines: [lines[0], lines[1].replace(b'"index":0', b'"index":-1'), *lines[2:]],
     "a blank line": lambda lines: [lines[0], b"\n", *lines[1:]],
     "no digest": lambda lines: [lines[0], lines[1].replace(b'"digest":"', b'"digest":"x'), *lines[2:]],
+    "true instead of an index": lambda lines: [lines[0], lines[1].replace(b'"index":0', b'"index":true'), *lines[2:]],
     "a list": lambda lines: [lines[0], b"[]\n", *lines[1:]],
     "an index out of range": lambda lines: [
         lines[0],

@@ -181,6 +181,36 @@ async def test_lines_are_forced_to_the_disk_on_request(
     assert synced == [4, 5, 6, 7]
 
 
+def test_the_name_of_a_new_journal_is_forced_to_the_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power failure, the file would otherwise not be in its folder."""
+    folders: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: folders.append(os.path.samestat(os.fstat(fd), path.parent.stat())))
+    Journal(path, "service", fsync=True).close()
+    assert folders == [False, True]
+    Journal(path, "service", fsync=True).close()
+    path.unlink()
+    Journal(path, "service").close()
+    assert folders == [False, True]
+
+
+def test_a_line_that_does_not_fit_is_removed(path: Path) -> None:
+    """On a full disk. Other programs that read the journal see complete lines only."""
+    import resource
+
+    operation = AddUsers("flags", "1", "on", ["a"])
+    journal = Journal(path, "service")
+    header = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(header) + 10, limits[1]))
+    try:
+        with pytest.raises(AmpExpError, match="written only in part; the disk may be full"):
+            journal.write_start(0, 0, operation, "flags/1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == header
+    journal.close()
+
+
 async def test_a_plan_is_applied_with_a_journal_on_the_disk(
     client: AsyncExperimentClient, path: Path, synced: list[int]
 ) -> None:
