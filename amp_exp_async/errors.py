@@ -190,15 +190,19 @@ class _RequestError(AmpExpError):
         method: the HTTP method.
         path: the path, without the host.
         attempts: how many requests the call has sent, including retries.
-        advice: what to do, as the last sentences of the message; empty if the message says it otherwise.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one. Name it
+            when you ask the vendor about the request.
+        advice: what to do, as sentences of the message; empty if the message says it otherwise.
         code_advice: further advice, which names arguments and methods in Python.
     """
 
+    request_id: str | None = None
     advice = ""
     code_advice = ""
 
     def __str__(self) -> str:
-        return escape_lines(" ".join(filter(None, [super().__str__(), self.advice, self.code_advice])))
+        request_id = "" if self.request_id is None else f"Request ID: {self.request_id}."
+        return escape_lines(" ".join(filter(None, [super().__str__(), self.advice, self.code_advice, request_id])))
 
     def __init__(self, message: str, *, method: str = "", path: str = "", attempts: int = 0) -> None:
         super().__init__(message)
@@ -213,6 +217,7 @@ class APIConnectionError(_RequestError):
     Attributes:
         sent: whether the service may have received an attempt.
         method, path, attempts: the request, and how often it was sent.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
 
     def __init__(
@@ -234,6 +239,7 @@ class APIStatusError(_RequestError):
         body: the response body, or its first 64 KiB: parsed if it is JSON, else its text.
         headers: the response headers.
         method, path, attempts: the request, and how often it was sent.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
 
     def __init__(
@@ -321,6 +327,7 @@ class UnexpectedResponseError(_RequestError):
         location: the location in the document: `flags[12].targetSegments[0].percentage`; empty for the whole document.
         body: the beginning of the response body, as text.
         method, path, attempts: the request, and how often it was sent.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
 
     def __init__(
@@ -342,6 +349,10 @@ class OutcomeUnknownError(_RequestError):
     """A write may or may not have been applied, and reading back did not show which. It was not repeated.
 
     The failure that hides the outcome is the error's `__cause__`.
+
+    Attributes:
+        method, path, attempts: the request, and how often it was sent.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
 
 

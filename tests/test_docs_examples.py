@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import re
 import textwrap
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ import amp_exp_async
 import amp_exp_async.emulator
 from amp_exp_async import AsyncExperimentClient, ExperimentClient
 from amp_exp_async.cli.documented_objects import add_documented_objects
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -164,10 +166,32 @@ def test_hooks(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "start GET /flags/1001\ndone 200 1 attempts, 0.0 s waited {}\n"
 
 
+def test_structured_log(account: Emulator, tmp_path: Path) -> None:
+    """The example writes a JSON object for each request."""
+    logger = logging.getLogger("amp_exp_async")
+    account.inject(Fault.status(503))
+    try:
+        handler = run(example("docs/observability.md", "JsonFormatter"))["handler"]
+        logger.removeHandler(handler)
+        handler.close()
+    finally:
+        logger.setLevel(logging.NOTSET)
+    lines = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in lines if "seconds" in line] == [503, 200]
+    assert {line["path"] for line in lines} == {"/flags/1001"}
+
+
+@pytest.mark.usefixtures("account")
+def test_request_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example prints the ID, which the emulator does not give."""
+    run(example("docs/observability.md", "error.request_id"))
+    assert capsys.readouterr().out == "400 None\n"
+
+
 def test_every_example_is_run_here() -> None:
     """A block that is added to one of these pages is added to these tests."""
     pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/changes.md": 2, "docs/testing.md": 1}
-    pages |= {"docs/observability.md": 1}
+    pages |= {"docs/observability.md": 3}
     assert {page: len(blocks(ROOT / page)) for page in pages} == pages
 
 

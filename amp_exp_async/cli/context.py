@@ -444,6 +444,8 @@ def _json_document(result: Any, end: Exit) -> Any:
     if message is None:
         return document
     with_error |= {"error": message, "code": end.code, "status": end.http_status, "message": message}
+    if end.request_id is not None:
+        with_error["request_id"] = end.request_id
     if end.problems:
         with_error["problems"] = [attrs.asdict(problem) for problem in end.problems]
     return with_error

@@ -59,6 +59,11 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
         """The status of the response that ended the command; None without one."""
         return self.cause.status if isinstance(self.cause, amp_exp_async.APIStatusError) else None
 
+    @property
+    def request_id(self) -> str | None:
+        """The ID that the service gave the request that ended the command; None without one."""
+        return getattr(self.cause, "request_id", None)
+
 
 def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exit:
     """Return the end of a command that failed.
@@ -101,7 +106,8 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
                 error.mark_requests_sent()
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
         case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
-            return f"{error.args[0]} {_advice(error)}"
+            request_id = "" if error.request_id is None else f" Request ID: {error.request_id}."
+            return f"{error.args[0]} {_advice(error)}{request_id}"
         case amp_exp_async.TooManyRemovalsError():
             return str(error).replace("max_removals", "--max-removals")
         case OSError():

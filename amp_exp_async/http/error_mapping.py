@@ -240,7 +240,7 @@ def make_status_error(
         error = RateLimitError(message, **details, retry_after=wait.seconds, daily=wait.daily)
     else:
         error = error_class(status, refusal)(message, **details)
-    error.advice, error.code_advice = advice, code_advice
+    error.advice, error.code_advice, error.request_id = advice, code_advice, response.request_id
     return error
 
 

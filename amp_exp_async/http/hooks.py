@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable
 from typing import TypeVar
+
+from .log import LOGGER
 
 T = TypeVar("T")
 
 MAX_HOOK_SECONDS = 5.0
-_LOG = logging.getLogger("amp_exp_async")
 
 
 async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: float = MAX_HOOK_SECONDS) -> None:
@@ -34,12 +34,12 @@ async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: fl
     except asyncio.CancelledError:
         if task is None or task.cancelling() > cancelling:
             raise
-        _LOG.exception("%s awaited something that was cancelled", name)
+        LOGGER.exception("%s awaited something that was cancelled", name)
     except Exception:  # noqa: BLE001 - a hook's mistake must not hide the outcome of the call
         if timeout.expired():
-            _LOG.error("%s was cancelled, because it took longer than %.3g s", name, seconds)
+            LOGGER.error("%s was cancelled, because it took longer than %.3g s", name, seconds)
         else:
-            _LOG.exception("%s raised", name)
+            LOGGER.exception("%s raised", name)
 
 
 def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T | None:
@@ -47,5 +47,5 @@ def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T
     try:
         return function(*arguments)
     except Exception:  # noqa: BLE001 - the same
-        _LOG.exception("%s raised", name)
+        LOGGER.exception("%s raised", name)
         return None

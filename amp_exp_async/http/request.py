@@ -189,7 +189,7 @@ class Response:
         location = self.key.redact(malformed.location)
         where = f" at {location}" if location else ""
         consequence = "None of it was used." if self.request.method == "GET" else "The request may have been applied."
-        return UnexpectedResponseError(
+        error = UnexpectedResponseError(
             f"{self.request.method} {self.request.path} returned an unexpected response{where}: "
             f"{self.key.redact(malformed.reason)}. It begins: {truncate_body(self.text)}. {consequence} "
             "If the API has changed, upgrade amp_exp_async.",
@@ -199,6 +199,8 @@ class Response:
             path=self.request.path,
             attempts=self.attempts,
         )
+        error.request_id = self.request_id
+        return error
 
 
 def truncate_body(body: str) -> str:

@@ -36,6 +36,7 @@ from .error_mapping import (
     retry_advice,
 )
 from .hooks import run_observer
+from .log import LOGGER, log_request
 from .observation import CallObservation
 from .observers import Attempt, WaitReason
 from .options import CallOptions, CallStats, CancelSignal, PendingCall, Wait
@@ -61,7 +62,6 @@ Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
 _ABANDONED = "the run was stopped before the call wrote anything"
 _CLOSED = "the client was closed while the call was in flight"
-_LOG = logging.getLogger("amp_exp_async")
 # Python 3.11 looks up members of an enum slowly, and these are needed for every request.
 _TOO_MANY_REQUESTS, _SERVER_ERROR = int(HTTPStatus.TOO_MANY_REQUESTS), int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -100,6 +100,7 @@ class RetryState:
         max_attempts: how often the request is sent at most.
         waits_for: what the call waits for.
         last_failure: the status or the reason of the last attempt that failed.
+        request_id: the ID that the service gave the last attempt that failed; None without one.
         observation: reports the call; None if nobody observes it.
         early_reads: the number of attempts that came too early to see an object that was just created. They are not
             failures, so the retry policy does not count them.
@@ -117,6 +118,7 @@ class RetryState:
     max_attempts: int = 1
     waits_for: Wait = "turn"
     last_failure: str | None = None
+    request_id: str | None = None
     observation: CallObservation | None = None
 
     @property
@@ -302,6 +304,7 @@ class Transport:
         """
         attempt_result, policy = result.attempt_result, self.options.retry
         state.in_flight = attempt_result.ambiguous
+        state.request_id = result.request_id if isinstance(result, Response) else None
         asked, daily = state.requested_wait.seconds, state.requested_wait.daily
         may_lag = self._may_lag(state, attempt_result)
         state.early_reads += may_lag
@@ -324,14 +327,17 @@ class Transport:
         state.ambiguous = (state.ambiguous or attempt_result.ambiguous) and not ruled_out
         if decision is RetryDecision.RECONCILE:
             reason = result.reason if isinstance(result, TransportFailure) else f"the service answered {result.status}"
+            _log_failure(state, result, "its outcome is ambiguous")
             raise AmbiguousWriteError(AmbiguousWrite(self, state, self.make_error(state, result), reason, result))
         if decision is RetryDecision.RAISE or (daily and self.options.deadline_excludes_queueing):
+            _log_failure(state, result, "not repeated")
             raise self.make_error(state, result)
         if state.deadline is not None and self.session.time() + wait >= state.deadline:
             pause = f"wait {wait:.1f} s and " if wait >= 0.1 else ""
             note = f"The deadline of {self.options.deadline} s left no time to {pause}try again."
+            _log_failure(state, result, "the deadline leaves no time to try again")
             raise self.make_error(state, result, note)
-        _LOG.info("%s: attempt %d failed; retrying in %.2f s", state.name, number, wait)
+        _log_failure(state, result, f"retrying in {wait:.2f} s", wait)
         return wait
 
     def _may_lag(self, state: RetryState, result: AttemptResult) -> bool:
@@ -385,16 +391,26 @@ class Transport:
         return self.session.limiter.acquire(state.deadline, fail_on_daily_limit=self.options.deadline_excludes_queueing)
 
     async def wait(self, state: RetryState, reason: WaitReason, waited: Awaitable[None]) -> None:
-        """Wait, and report how long, if the call is observed."""
-        observation = state.observation
-        if observation is None:
-            await waited
-            return
+        """Wait, report how long, and log it."""
         started = self.session.time()
         try:
             await waited
         finally:
-            observation.add_wait(reason, self.session.time() - started)
+            seconds = self.session.time() - started
+            if state.observation is not None:
+                state.observation.add_wait(reason, seconds)
+            if reason != "retry":  # otherwise the log has it already
+                log_request(
+                    logging.DEBUG,
+                    "waited %.3f s (%s)",
+                    seconds,
+                    reason,
+                    method=state.request.method,
+                    path=state.request.path,
+                    attempt=state.attempts,
+                    wait=seconds,
+                    wait_reason=reason,
+                )
 
     async def _wait_to_send(self, state: RetryState, reason: WaitReason, acquired: Awaitable[None], cause: str) -> None:
         """Wait for what an attempt needs.
@@ -436,7 +452,7 @@ class Transport:
         if reached:
             self._record(state)
         self.session.limiter.release(sent_at, reached=reached, answered=answered, throttled=throttled)
-        if self.options.on_attempt is not None or state.observation is not None or _LOG.isEnabledFor(logging.DEBUG):
+        if self.options.on_attempt is not None or state.observation is not None or LOGGER.isEnabledFor(logging.DEBUG):
             self._report_attempt(state, result, self.session.time() - sent_at)
 
     def _read_wait(self, response: Response, sent_at: float) -> RequestedWait:
@@ -478,8 +494,20 @@ class Transport:
             seconds=seconds,
             request_id=result.request_id if isinstance(result, Response) else None,
         )
-        _LOG.debug(
-            "%s: attempt %d: %s in %.3f s", state.name, attempt.number, attempt.status or attempt.error, attempt.seconds
+        log_request(
+            logging.DEBUG,
+            "attempt %d: %s in %.3f s%s",
+            attempt.number,
+            attempt.status or attempt.error,
+            seconds,
+            _format_request_id(attempt.request_id),
+            method=attempt.method,
+            path=attempt.path,
+            attempt=attempt.number,
+            status=attempt.status,
+            error=attempt.error,
+            seconds=seconds,
+            request_id=attempt.request_id,
         )
         if state.observation is not None:
             state.observation.end_attempt(attempt)
@@ -513,6 +541,7 @@ class Transport:
             sent=state.ambiguous,
         )
         error.advice = retry_advice(state.request) if is_write_ambiguous else advice
+        error.request_id = state.request_id
         return error
 
     def _rate_limit_error(self, state: RetryState, exceeded: LimitExceededError) -> RateLimitError:
@@ -533,6 +562,7 @@ class Transport:
             daily=exceeded.daily,
         )
         error.advice = advice
+        error.request_id = state.request_id
         return error
 
     def cancelled_error(self, state: RetryState) -> ClientClosedError | OutcomeUnknownError | CallAbandonedError:
@@ -696,8 +726,37 @@ class AmbiguousWrite:
             path=request.path,
             attempts=self.cause.attempts,
         )
+        error.request_id = self.cause.request_id
         error.__cause__ = self.cause
         return error
+
+
+def _log_failure(
+    state: RetryState, result: Response | TransportFailure, consequence: str, wait: float | None = None
+) -> None:
+    """Log why an attempt failed, and what follows."""
+    status = result.status if isinstance(result, Response) else None
+    reason = result.reason if isinstance(result, TransportFailure) else None
+    log_request(
+        logging.INFO,
+        "attempt %d failed%s%s; %s",
+        state.attempts,
+        f" with {status}" if reason is None else f": {reason}",
+        _format_request_id(state.request_id),
+        consequence,
+        method=state.request.method,
+        path=state.request.path,
+        attempt=state.attempts,
+        status=status,
+        error=reason,
+        request_id=state.request_id,
+        wait=wait,
+        wait_reason=None if wait is None else "retry",
+    )
+
+
+def _format_request_id(request_id: str | None) -> str:
+    return "" if request_id is None else f" (request ID {request_id})"
 
 
 async def end_observation(state: RetryState, error: BaseException | None) -> None:

@@ -126,7 +126,7 @@ def test_verbose(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.Mon
     result = amp_exp("flags", "list", "--verbose", "--json")
     assert [line.partition(" in ")[0] for line in result.err.splitlines()] == [
         "GET /flags: attempt 1: 503",
-        "GET /flags: attempt 1 failed; retrying",
+        "GET /flags: attempt 1 failed with 503; retrying",
         "GET /flags: attempt 2: 200",
     ]
     assert len(result.json) == 1
