@@ -290,7 +290,8 @@ class AsyncExperimentClient(AsyncClient):
         base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
             `AMPLITUDE_EXPERIMENT_BASE_URL`.
         timeout: seconds for one attempt.
-        deadline: seconds for one call, including waits and retries; None for no deadline.
+        deadline: seconds for one call, including all its requests, waits and retries; None for no deadline. Lists
+            have it for each page, and bulk runs, exports and plans for each request.
         retry: how often a request is attempted, and the waits between attempts.
         rate_limit: the limits to keep. They hold for all clients in this process that use the same key on the same
             host; if the limits differ, the strictest one holds. Pass a `RedisRateLimit` for limits that several

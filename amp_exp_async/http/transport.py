@@ -149,6 +149,7 @@ class Transport:
         cancel_signal: stops calls that have written nothing; None if they cannot be stopped.
         may_finish: whether all calls belong to writes in flight, which closing the client lets finish. Calls with a
             cancel signal do: their run decides.
+        ends_at: the loop time by which all requests end, in addition to the deadline of each; None for no such time.
 
     Attributes:
         stats: the counts of what was sent through this transport.
@@ -162,9 +163,11 @@ class Transport:
         cancel_signal: CancelSignal | None = None,
         *,
         may_finish: bool = False,
+        ends_at: float | None = None,
     ) -> None:
         self.session = session
         self.options = options
+        self._ends_at = ends_at
         self.stats = CallStats() if stats is None else stats
         self.cancel_signal = cancel_signal
         self._may_finish = may_finish or cancel_signal is not None
@@ -222,6 +225,33 @@ class Transport:
                 ambiguous = error.write
             raise ambiguous.cause if request.idempotency.may_repeat else ambiguous.error("")
 
+    def as_one_call(self) -> Transport:
+        """Return a transport whose requests are one call: they share a deadline, which starts now.
+
+        The deadline of calls that exclude queueing starts with each request.
+
+        Raises:
+            ClientClosedError: If the client is closed.
+        """
+        seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
+        if seconds is None:
+            return self
+        self.session.open(to_finish=self._may_finish)
+        return self._until(self.session.time() + seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between the requests of one call, no longer than until they end."""
+        if self._ends_at is not None:
+            seconds = min(seconds, self._ends_at - self.session.time())
+        await asyncio.sleep(max(0.0, seconds))
+
+    def _until(self, ends_at: float) -> Transport:
+        """Return a transport whose requests end by a loop time, or by that of this transport if it is earlier."""
+        if self._ends_at is not None:
+            ends_at = min(ends_at, self._ends_at)
+        may_finish, signal = self._may_finish, self.cancel_signal
+        return Transport(self.session, self.options, self.stats, signal, may_finish=may_finish, ends_at=ends_at)
+
     @property
     def pending_calls(self) -> list[PendingCall]:
         """The calls in flight of all transports of the session, the oldest first."""
@@ -253,6 +283,8 @@ class Transport:
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
         deadline = None if seconds is None else started + seconds
+        if self._ends_at is not None:
+            deadline = self._ends_at if deadline is None else min(deadline, self._ends_at)
         state = RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
         if self._is_observed:
             state.observation = CallObservation(request, self.options, self.session.time, started)
@@ -689,14 +721,14 @@ class AmbiguousWrite:
         Raises:
             OutcomeUnknownError: If the deadline has passed.
         """
-        options = self._transport.options
-        if self._state.deadline is not None:
-            remaining = self._state.deadline - self._transport.session.time()
-            if remaining <= 0:
+        transport, deadline = self._transport, self._state.deadline
+        options = transport.options
+        if deadline is not None:
+            if deadline <= transport.session.time():
                 raise self.error("The deadline left no time to read back.")
-            options = attrs.evolve(options, deadline=remaining, deadline_excludes_queueing=False)
-        transport = self._transport
-        return Transport(transport.session, options, transport.stats, transport.cancel_signal, may_finish=True)
+            options = attrs.evolve(options, deadline_excludes_queueing=False)
+        signal = transport.cancel_signal
+        return Transport(transport.session, options, transport.stats, signal, may_finish=True, ends_at=deadline)
 
     async def wait(self, reading: int) -> None:
         """Wait after a reading (counted from 1), no longer than the deadline allows."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cached_property, partial
 from http import HTTPStatus
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 import attrs
 from attrs import frozen
@@ -151,6 +152,12 @@ class Resource:
     def transport(self) -> Transport:
         """The transport that sends the requests."""
         return self._transport
+
+    def _as_one_call(self) -> Self:
+        """Return this resource for a method that sends several requests: they share a deadline, which starts now."""
+        resource = copy.copy(self)
+        resource._transport = self._transport.as_one_call()  # noqa: SLF001 - of the same class
+        return resource
 
     def _request(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, Unpack
@@ -129,13 +128,13 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
             NotFoundError: If no flag or experiment has this key.
             InvalidInputError: If several projects have one with this key.
         """
-        recent = self._transport.session.recent_writes
+        recent, resource = self._transport.session.recent_writes, self._as_one_call()
         while True:
-            pager = self.list(key=key, project_id=UNSET if project_id is None else project_id)
+            pager = resource.list(key=key, project_id=UNSET if project_id is None else project_id)
             listed = [flag_config async for flag_config in pager]
             if listed or not recent.is_new(self._key_path(key)):
                 return exactly_one(self._kind, listed, key, project_id)
-            await asyncio.sleep(READ_INTERVAL)  # this client has just created it
+            await resource.transport.sleep(READ_INTERVAL)  # this client has just created it
 
     def _key_path(self, key: str) -> str:
         """Return the path under which the creation of a key is recorded; no ID has such a path."""
@@ -210,7 +209,8 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
             `await client.flags.guarded_edit("123", lambda flag: attrs.evolve(flag, rollout_percentage=20))`
         """
         checked = validation.boolean("dry_run", dry_run)
-        return await OptimisticEdit(self._transport, self._collection).edit(id, change, base=base, dry_run=checked)
+        editor = OptimisticEdit(self._transport.as_one_call(), self._collection)
+        return await editor.edit(id, change, base=base, dry_run=checked)
 
     async def _create(
         self,
@@ -433,7 +433,8 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         """
         key, text = validation.path_key("variant", variant), validation.string("reason", reason)
         all_users, checked = validation.boolean("everyone", everyone), validation.boolean("dry_run", dry_run)
-        editor = OptimisticEdit(self._transport, self._collection)
+        experiments = AsyncExperiments(self._transport.as_one_call())
+        editor = OptimisticEdit(experiments.transport, self._collection)
         before = await editor.read(id) if base is None else editor.checked_base(id, base)
         with validation.nothing_written():
             after = with_rollout(before, key, text, everyone=all_users)
@@ -442,7 +443,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             changed_fields(before, edited)
         if checked:
             return after
-        await self._set_weights(before, weights)
+        await experiments._set_weights(before, weights)
         try:
             return await editor.write(id, before, edited)
         except AmpExpError as error:

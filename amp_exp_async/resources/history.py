@@ -17,6 +17,7 @@ from amp_exp_async.models import UNSET, FlagConfig, Maybe, ResultList, Version
 from .diff import FieldChange, diff_flags
 from .flags import AsyncFlagConfigs
 from .optimistic import OptimisticEdit, changed_fields, editable_attributes, require_deployment
+from .versions import AsyncVersions
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 
@@ -105,8 +106,9 @@ async def restore_version(
     resource: AsyncFlagConfigs[FlagConfigT_co], id: str, version: int | str, *, dry_run: bool
 ) -> RestoreResult[FlagConfigT_co]:
     """Restore the editable fields of a version."""
-    editor = OptimisticEdit(resource.transport, resource.collection)
-    desired = (await resource.versions.get(id, version)).config
+    transport = resource.transport.as_one_call()
+    editor = OptimisticEdit(transport, resource.collection)
+    desired = (await AsyncVersions(transport, resource.collection).get(id, version)).config
     live = await editor.read(id)
     restored = apply_version(live, desired)
     require_deployment(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject

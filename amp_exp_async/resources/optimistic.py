@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
@@ -48,7 +47,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             live = await self._read_once(id)
             if is_edited(live, recent.edited_fields(path)) is not False:
                 return live
-            await asyncio.sleep(READ_INTERVAL)
+            await self._transport.sleep(READ_INTERVAL)
 
     def _read_once(self, id: str) -> Coroutine[Any, Any, FlagConfigT_co]:
         return self._get(self.read, self._collection.model, id=id)
@@ -178,7 +177,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
                 recent.forget(path)
                 fact = f"PATCH {path} succeeded, but someone else overwrote it at the same moment"
                 raise _conflict_error(fact, conflicts, written=True)
-            await asyncio.sleep(wait)
+            await self._transport.sleep(wait)
         recent.forget(path)  # this read has shown the write
         return live
 

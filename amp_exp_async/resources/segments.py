@@ -182,7 +182,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
         def changed(flag_config: FlagConfigT_co) -> FlagConfigT_co:  # type: ignore[misc]  # called, never overridden
             return attrs.evolve(flag_config, target_segments=change(list(flag_config.target_segments or ())))
 
-        editor = OptimisticEdit(self._transport, self._collection)
+        editor = OptimisticEdit(self._transport.as_one_call(), self._collection)
         return await editor.edit(id, changed, base=base, dry_run=dry_run, reapply=reapply)
 
 
@@ -235,7 +235,7 @@ class AsyncTags(CollectionResource[FlagConfigT_co]):
             desired = change(live)
             return flag_config if desired == live else attrs.evolve(flag_config, tags=desired)
 
-        return await OptimisticEdit(self._transport, self._collection).edit(id, changed)
+        return await OptimisticEdit(self._transport.as_one_call(), self._collection).edit(id, changed)
 
 
 def _tags(tags: Iterable[str]) -> list[str]:
