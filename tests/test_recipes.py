@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import runpy
 import shutil
@@ -11,13 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
 import yaml
 
 from amp_exp_async import APIConnectionError, BulkError
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.cli.documented_objects import add_documented_objects
+from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.commands import COMMANDS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -198,9 +201,126 @@ def test_proxy_and_private_ca(recipe: RunRecipe, monkeypatch: pytest.MonkeyPatch
 def test_pytest(tmp_path: Path) -> None:
     """The example of a test passes in a project of its own, with the fixture of the installed plugin."""
     shutil.copy(EXAMPLES / "test_rollout.py", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    # By the name of its entry point, without the plugins of other packages, which take seconds.
+    command = [sys.executable, "-m", "pytest", "-q", "--disable-plugin-autoload", "-p", "amp_exp_async"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, "1 passed" in result.stdout) == (0, True), result.stdout
+
+
+@pytest.mark.filterwarnings("ignore:Using `httpx`")
+def test_fastapi(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application reads and changes flags with one client, and answers with the status of what went wrong."""
+    from starlette.testclient import TestClient
+
+    with TestClient(load_recipe("fastapi_app.py", monkeypatch).app) as app:
+        assert app.get("/projects/1/flags/new-checkout").json()["rolloutPercentage"] == 5
+        account.requests.clear()
+        assert app.post("/projects/1/flags/new-checkout/users/ada").json() == {"included": "ada"}
+        assert len(account.requests) == ROWS["fastapi_app.py"][1]
+        assert app.post("/projects/1/flags/new-checkout/users/ada,bo").status_code == 422
+        missing = app.get("/projects/1/flags/none")
+        assert (missing.status_code, 'no flag with key "none"' in missing.json()["detail"]) == (404, True)
+        account.inject(Fault.status(429, retry_after=60))
+        assert app.get("/projects/1/flags/new-checkout").status_code == 503
+    assert "ada" in account.state.users("flags", "10", "on")
+
+
+def test_django(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view answers with the flag, and with the status of what went wrong."""
+    from django.test import Client
+
+    recipe = load_recipe("django_app.py", monkeypatch)
+    app = Client()
+    account.requests.clear()
+    assert app.get("/projects/1/flags/new-checkout").json()["rolloutPercentage"] == 5
+    assert len(account.requests) == ROWS["django_app.py"][1]
+    assert app.get("/projects/1/flags/none").status_code == 404
+    account.inject(Fault.status(403))
+    assert app.get("/projects/1/flags/new-checkout").status_code == 502
+    recipe.get_client().close()
+
+
+def test_celery(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task includes users, may run twice, and is put off if the requests of the day are used up."""
+    recipe = load_recipe("celery_tasks.py", monkeypatch)
+    task = recipe.include_users
+    arguments = ("new-checkout", "on", ["ada", "device-1"])
+    account.requests.clear()
+    assert [task.apply(arguments).get(), task.apply(arguments).get()] == [1, 0]
+    assert len(account.requests) == ROWS["celery_tasks.py"][1] + 2
+    delays: list[float] = []
+    from celery.exceptions import Retry
+
+    def retry(*, exc: Exception, countdown: float) -> Exception:
+        delays.append(countdown)
+        return Retry(exc=exc)
+
+    monkeypatch.setattr(task, "retry", retry)
+    account.inject(Fault.status(429, retry_after=7200))
+    result = task.apply(arguments)
+    assert (result.state, delays) == ("RETRY", [pytest.approx(7200, abs=10)])
+    recipe.close_client()
+
+
+def test_airflow(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The task replaces the lists of a day, continues its journal, and rejects a truncated list.
+
+    Airflow takes minutes to install, so its decorators are replaced.
+    """
+    connection = SimpleNamespace(password=account.api_key, host=account.base_url)
+    sdk = SimpleNamespace(
+        BaseHook=SimpleNamespace(get_connection={"amplitude_experiment": connection}.__getitem__),
+        dag=lambda **_: lambda _function: lambda: None,
+        task=lambda **_: lambda function: function,
+    )
+    monkeypatch.setitem(sys.modules, "airflow", SimpleNamespace(sdk=sdk))
+    monkeypatch.setitem(sys.modules, "airflow.sdk", sdk)
+    add_documented_objects(account.state)
+    replace = load_recipe("airflow_dag.py", monkeypatch).replace_allow_lists
+    for day, ids in (("2026-11-01", "a b c"), ("2026-11-02", "a")):
+        (tmp_path / day).mkdir()
+        (tmp_path / day / "new-checkout.txt").write_text("\n".join(ids.split()))
+    account.requests.clear()
+    assert replace(str(tmp_path), "2026-11-01") == 3
+    assert len(account.requests) == ROWS["airflow_dag.py"][1]
+    assert replace(str(tmp_path), "2026-11-01") == 0
+    with pytest.raises(BulkError, match="2 of the 3 users"):
+        replace(str(tmp_path), "2026-11-02")
+    with pytest.raises(FileNotFoundError):
+        replace(str(tmp_path), "2026-11-03")
+    assert sorted(account.state.users("flags", "1001", "on")) == ["a", "b", "c"]
+
+
+async def test_jupyter(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The cells run inside the event loop of IPython, and what they return is shown as tables."""
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    add_documented_objects(account.state)
+    cells = (EXAMPLES / "notebook.py").read_text(encoding="utf-8").split("\n# %%")[1:]
+    shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}), user_module=ModuleType("notebook"))
+    shown = []
+    account.requests.clear()
+    for cell in cells:
+        result = await shell.run_cell_async(cell := f"#{cell}", transformed_cell=shell.transform_cell(cell))
+        result.raise_error()
+        shown.append(result.result)
+    assert len(account.requests) == ROWS["notebook.py"][1]
+    flags, history, plan = (value._repr_html_() for value in shown if hasattr(value, "_repr_html_"))
+    assert ("<td>old-checkout</td>" in flags, "emulator@example.com" in history, "50" in plan) == (True, True, True)
+    assert account.state.flag("1001")["rolloutPercentage"] == 50
+
+
+def load_recipe(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a recipe as a module, as servers and workers do."""
+    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), EXAMPLES / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_ci() -> None:
