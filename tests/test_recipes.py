@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
+import os
 import re
 import runpy
 import shutil
@@ -17,11 +19,12 @@ from typing import Any, TypeAlias
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from amp_exp_async import APIConnectionError, BulkError
+from amp_exp_async.cli.app import app
 from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator, Fault
-from tests.cli.commands import COMMANDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = DOCS / "examples"
@@ -210,6 +213,7 @@ def test_pytest(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Using `httpx`")
 def test_fastapi(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The application reads and changes flags with one client, and answers with the status of what went wrong."""
+    pytest.importorskip("fastapi")
     from starlette.testclient import TestClient
 
     with TestClient(load_recipe("fastapi_app.py", monkeypatch).app) as app:
@@ -227,6 +231,7 @@ def test_fastapi(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_django(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The view answers with the flag, and with the status of what went wrong."""
+    pytest.importorskip("django")
     from django.test import Client
 
     recipe = load_recipe("django_app.py", monkeypatch)
@@ -242,6 +247,7 @@ def test_django(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_celery(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task includes users, may run twice, and is put off if the requests of the day are used up."""
+    pytest.importorskip("celery")
     recipe = load_recipe("celery_tasks.py", monkeypatch)
     task = recipe.include_users
     arguments = ("new-checkout", "on", ["ada", "device-1"])
@@ -293,6 +299,7 @@ def test_airflow(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 async def test_jupyter(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The cells run inside the event loop of IPython, and what they return is shown as tables."""
+    pytest.importorskip("IPython")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -323,14 +330,45 @@ def load_recipe(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_ci() -> None:
-    """The workflow is YAML, and its commands exist."""
-    text = (EXAMPLES / "ci.yml").read_text(encoding="utf-8")
-    assert set(yaml.safe_load(text)["jobs"]) == {"plan", "apply", "drift"}
-    used = {command.split()[1] for command in re.findall(r"run: (amp-exp .*)", text)}
-    assert used <= {command[0] for command in COMMANDS}
+def test_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the workflow exist, and its comment is created once and updated after that."""
+    jobs = yaml.safe_load((EXAMPLES / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert set(jobs) == {"plan", "apply", "drift"}
+    scripts = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert {script.split()[1] for script in scripts if script.startswith("amp-exp ")} == {"lint", "plan", "apply"}
+    [comment] = [script for script in scripts if "gh api" in script]
+    gh = tmp_path / "gh"
+    gh.write_text('#!/bin/sh\necho "$*" >> calls\ncase "$*" in *--jq*) printf "$IDS";; esac\n')
+    gh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in {"GITHUB_REPOSITORY": "me/app", "NUMBER": "7"}.items():
+        monkeypatch.setenv(name, value)
+    calls = []
+    for ids in ("", "41\\n42\\n"):
+        monkeypatch.setenv("IDS", ids)
+        subprocess.run(["bash", "-euo", "pipefail", "-c", comment], cwd=tmp_path, check=True, timeout=30)
+        calls.append((tmp_path / "calls").read_text().splitlines()[-1])
+    assert calls == [
+        "api repos/me/app/issues/7/comments -F body=@comment.md",
+        "api -X PATCH repos/me/app/issues/comments/42 -F body=@comment.md",
+    ]
+
+
+def test_pre_commit(tmp_path: Path) -> None:
+    """The hook has the ID that the page names, matches files of flags, and fails if one has a mistake."""
     [hook] = yaml.safe_load((DOCS.parent / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    assert hook["entry"].split()[1] in {command[0] for command in COMMANDS}
+    [config] = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    assert config["repos"][0]["hooks"] == [{"id": hook["id"]}]
+    matched = [name for name in ("flags/a.yaml", "flags/web/b.json", "src/a.yaml") if re.search(hook["files"], name)]
+    assert matched == ["flags/a.yaml", "flags/web/b.json"]
+    good, bad = (tmp_path / name for name in ("good.json", "bad.json"))
+    for file, enabled in ((good, False), (bad, True)):
+        flag = {"key": file.stem, "project_id": "1", "enabled": enabled, "deployments": []}
+        file.write_text(json.dumps({"flags": [flag]}))
+    arguments = hook["entry"].split()[1:]
+    results = [CliRunner().invoke(app, [*arguments, *files]) for files in ([str(good)], [str(good), str(bad)])]
+    assert [result.exit_code for result in results] == [0, 1]
+    assert "bad.json:" in results[1].output
 
 
 def test_the_page_states_lines() -> None:
