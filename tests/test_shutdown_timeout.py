@@ -314,6 +314,38 @@ async def test_closing_from_the_source_of_a_run(emulator: Emulator, resists: boo
     assert_closed(client)
 
 
+@pytest.mark.parametrize("closes", ["client", "run"])
+async def test_a_source_that_ignores_every_cancellation(
+    emulator: Emulator, closes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends without it."""
+    for module in ("http.session", "bulk.worker_pool"):
+        monkeypatch.setattr(f"amp_exp_async.{module}._CANCEL_SECONDS", 0.05)
+    ends, ended = asyncio.Event(), asyncio.Event()
+
+    async def source() -> AsyncGenerator[Edit, None]:
+        yield Edit("flags", "1", {"name": "x"})
+        while not ends.is_set():
+            with suppress(asyncio.CancelledError):
+                await ends.wait()
+        ended.set()
+
+    client = client_of(emulator, shutdown_timeout=0.05)
+    run = client.bulk(source())
+    reading = await in_flight(emulator, run.wait())
+    async with asyncio.timeout(TIMEOUT):
+        if closes == "run":
+            await run.aclose()
+            assert (await reading).done == 1
+        await client.aclose()
+        if closes == "client":
+            with pytest.raises(ClientClosedError):
+                await reading
+        ends.set()
+        await ended.wait()
+    assert (run.summary.done, run.summary.not_started) == (1, 0)
+
+
 @pytest.mark.parametrize("value", [-1, "5", True, float("inf"), float("nan")])
 async def test_invalid_values(emulator: Emulator, value: Any) -> None:
     """Anything but None or a finite number of at least 0 is rejected by name, and closes nothing."""

@@ -175,6 +175,8 @@ class BulkExecutor:
     def _on_client_close(self) -> None:
         self._stop_cause = self._stop_cause or ClientClosedError("the client was closed during the run")
         self.pool.stop(self._stop_cause)
+        if self._session.closed:
+            self.pool.abandon_source()
 
     def _on_end(self) -> None:
         self._session.on_close.discard(self._on_client_close)

@@ -17,6 +17,7 @@ ResultT = TypeVar("ResultT")
 Process: TypeAlias = Callable[[ItemT], Awaitable[ResultT]]
 SpawnTask: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
+_CANCEL_SECONDS = 1.0  # in which a cancelled source must end
 _MAX_BACKLOG = 1000  # items that wait behind an earlier one of their key, before reading pauses
 
 
@@ -142,9 +143,20 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
     async def cancel(self) -> None:
         """Stop, cancel the items in flight, and wait until none is left."""
         self.stop()
-        for task in self._tasks - {asyncio.current_task()}:
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        await self.finish()
+        if workers := others - {self._producer}:
+            await asyncio.wait(workers)
+        if producer := others & {self._producer}:
+            await asyncio.wait(producer, timeout=_CANCEL_SECONDS)
+            self.abandon_source()
+
+    def abandon_source(self) -> None:
+        """Wait for the source no longer. It is code of the caller, and may ignore that it was cancelled."""
+        if self._producer in self._tasks:
+            self._tasks.discard(self._producer)
+            self._on_task_end()
 
     def _stop(self, error: BaseException | None) -> None:
         self._error = self._error or error
@@ -168,6 +180,8 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
         return task
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        if task not in self._tasks:
+            return  # it was abandoned
         self._tasks.discard(task)
         if task.cancelled():
             if not self.stopped:
@@ -177,6 +191,9 @@ class KeyedWorkerPool(Generic[ItemT, ResultT]):
                 self._error = self._error or error  # raised once the items that were read before it are done
             else:
                 self._stop(error)
+        self._on_task_end()
+
+    def _on_task_end(self) -> None:
         if not self._tasks:
             self._on_end()
             self._notify()

@@ -56,7 +56,8 @@ class HttpSession:
         calls: their states.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
-        on_close: called when closing starts. The tasks that `spawn` started may then finish.
+        on_close: called when closing starts, and again at its end, if still there. The tasks that `spawn` started may
+            finish in between.
         closing: whether closing has started: only calls that belong to a write in flight may still send requests.
         closed: whether nothing more may be sent.
     """
@@ -232,6 +233,8 @@ class HttpSession:
             for task in self._tasks - {asyncio.current_task()}:
                 task.cancel()
             await self._wait_for_tasks(_CANCEL_SECONDS)
+            for stop in list(self.on_close):
+                stop()
             await self.limiter.wait_closed()
         finally:
             await self._close_session()
