@@ -30,6 +30,7 @@ from amp_exp_async.http import (
     RateLimit,
     Request,
     RetryPolicy,
+    Telemetry,
     Transport,
     Usage,
     resolve_shutdown_timeout,
@@ -90,6 +91,7 @@ class AsyncClient(ABC):
         on_attempt: Callable[[Attempt], object] | None = None,
         on_call_start: Callable[[CallStart], object] | None = None,
         on_call_end: Callable[[CallEnd], object] | None = None,
+        telemetry: Telemetry | None = None,
         allow_insecure_http: bool = False,
         shutdown_timeout: float | None = 5.0,
     ) -> None:
@@ -121,7 +123,12 @@ class AsyncClient(ABC):
             on_call_start=on_call_start,
             on_call_end=on_call_end,
         )
-        self._bind(Transport(HttpSession(endpoint, http_options), call_options), owner=True)
+        http_session = HttpSession(endpoint, http_options)
+        if telemetry is not None:
+            if not hasattr(telemetry, "observe"):
+                raise ConfigurationError("telemetry must be an OpenTelemetry of amp_exp_async.otel.")
+            call_options = attrs.evolve(call_options, observer=telemetry.observe(http_session))
+        self._bind(Transport(http_session, call_options), owner=True)
 
     def _bind(self, transport: Transport, *, owner: bool) -> None:
         self._transport = transport
@@ -310,6 +317,7 @@ class AsyncExperimentClient(AsyncClient):
         on_call_end: called after each call with a `CallEnd`, also if the call fails, is cancelled, or its outcome is
             unknown. It may be async, and must not block. docs/observability.md says when hooks are called, and what
             becomes of their exceptions.
+        telemetry: reports calls to OpenTelemetry: an `amp_exp_async.otel.OpenTelemetry`.
         allow_insecure_http: whether plain http is allowed to a host that is not loopback.
         shutdown_timeout: seconds that closing, or leaving a bulk run early, waits for writes in flight, until it
             cancels them; None to wait until they end.

@@ -61,7 +61,7 @@ def lazy_module(name: str, exit_error: Callable[[str], Exception] = ImportError)
             with _lock:
                 return getattr(import_module(name), attribute)
         except ImportError as error:
-            if sys.meta_path is not None:
+            if sys.meta_path is not None:  # pyright: ignore[reportUnnecessaryComparison] - the interpreter clears it
                 raise
             raise exit_error(f"Python imports nothing any longer ({error})") from error
 

@@ -13,7 +13,7 @@ import attrs
 from attrs import define, frozen
 
 from amp_exp_async.errors import AmpExpError, ClientClosedError, InvalidInputError, OutcomeUnknownError, RateLimitError
-from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport
+from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport, run_observer
 from amp_exp_async.models import Created
 
 from .handlers import OperationHandler, PriorRun
@@ -340,6 +340,8 @@ class BulkExecutor:
 
     def _count(self, outcome: Outcome) -> Outcome:
         self.stats.add(outcome, 0.0 if self._loop is None else self._loop.time())
+        if (observer := self._options.observer) is not None:
+            run_observer("an observer", observer.on_operation, type(outcome.operation).__name__, outcome.status)
         return outcome
 
 

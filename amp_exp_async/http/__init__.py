@@ -4,7 +4,8 @@ from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
-from .observers import Attempt, CallEnd, CallObserver, CallStart, Observer, WaitReason
+from .hooks import run_observer
+from .observers import Attempt, CallEnd, CallObserver, CallStart, Observer, Telemetry, WaitReason
 from .options import CallOptions, CallStats, CancelSignal, HttpOptions, PendingCall, Usage, resolve_shutdown_timeout
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import find_refusal, is_not_found
@@ -39,6 +40,7 @@ __all__ = [
     "Response",
     "RetryPolicy",
     "SerializedWrite",
+    "Telemetry",
     "Transport",
     "Usage",
     "WaitReason",
@@ -48,5 +50,6 @@ __all__ = [
     "parse_http_date",
     "quote_segment",
     "resolve_shutdown_timeout",
+    "run_observer",
     "shutdown_error",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from .session import HttpSession
 
 WaitReason: TypeAlias = Literal["lock", "concurrency limit", "rate limit", "retry"]
 """What a call waits for: earlier writes to the same object, other requests, the rate limit, or the next attempt."""
@@ -100,9 +103,21 @@ class CallObserver(Protocol):
         ...
 
 
+class Telemetry(Protocol):
+    """What `telemetry` of a client takes, such as `amp_exp_async.otel.OpenTelemetry`."""
+
+    def observe(self, session: HttpSession) -> Observer:
+        """Return the observer of a client with this session."""
+        ...
+
+
 class Observer(Protocol):
     """An observer of all calls of a client."""
 
     def start_call(self, start: CallStart) -> CallObserver:
         """Return the observer of a call that starts now, in the task of the call. It must not block."""
+        ...
+
+    def on_operation(self, operation: str, status: str) -> None:
+        """Record the outcome of an operation of a bulk run: its class, and its status."""
         ...

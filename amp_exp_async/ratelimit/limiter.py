@@ -55,6 +55,11 @@ class RateLimiter(Protocol):
         """The number of requests sent in the current UTC day by all clients that share the limits."""
         ...
 
+    @property
+    def permits_in_use(self) -> int:
+        """The number of permits of the limit per second that cannot be taken now, by all clients that share them."""
+        ...
+
     def acquire_nowait(self) -> bool:
         """Take a permit to send one request, and return whether one was available and no call waits."""
         ...
@@ -408,6 +413,11 @@ class LocalRateLimiter:
     @property
     def requests_today(self) -> int:
         return self._shared.window.requests_today
+
+    @property
+    def permits_in_use(self) -> int:
+        loop = self._client.loop
+        return 0 if loop is None else self._shared.window.in_use_at(loop.time())
 
     def acquire_nowait(self) -> bool:
         loop = asyncio.get_running_loop()

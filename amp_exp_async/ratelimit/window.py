@@ -53,6 +53,10 @@ class MovingWindow(Protocol):
         """The number of permits whose requests are in flight, or that are cooling down."""
         ...
 
+    def in_use_at(self, now: float) -> int:
+        """Return the number of permits in use, without those that have cooled down since the last request."""
+        ...
+
     @property
     def requests_today(self) -> int:
         """The number of requests sent in the current UTC day."""
@@ -143,6 +147,10 @@ class PermitWindow:
     @property
     def in_use(self) -> int:
         return self._in_flight + len(self._cooling)
+
+    def in_use_at(self, now: float) -> int:
+        # Another thread may ask, so it reads a copy.
+        return self._in_flight + sum(time > now for time in self._cooling.copy())
 
     @property
     def requests_today(self) -> int:

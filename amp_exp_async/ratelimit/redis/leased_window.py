@@ -62,6 +62,9 @@ class LeasedWindow:
     def in_use(self) -> int:
         return self._window.in_use
 
+    def in_use_at(self, now: float) -> int:
+        return self._window.in_use_at(now)
+
     @property
     def requests_today(self) -> int:
         """The number of requests sent in the current UTC day by all processes, as far as is known."""

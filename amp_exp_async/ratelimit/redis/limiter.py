@@ -45,6 +45,10 @@ class RedisRateLimiter:
     def requests_today(self) -> int:
         return self._local.requests_today
 
+    @property
+    def permits_in_use(self) -> int:
+        return self._local.permits_in_use
+
     def acquire_nowait(self) -> bool:
         return self._local.acquire_nowait()
 

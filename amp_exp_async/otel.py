@@ -1,0 +1,193 @@
+"""OpenTelemetry: a span for each call and each attempt, and metrics. It needs the extra `otel`."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from ._version import __version__
+from .http import Attempt, CallEnd, CallObserver, CallStart, HttpSession, Observer, WaitReason
+
+try:
+    from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter
+    from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_tracer, set_span_in_context
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] == "opentelemetry":
+        error.msg = "OpenTelemetry is not installed. Run pip install 'amp_exp_async[otel]'."
+    raise
+
+__all__ = ["OpenTelemetry"]
+
+_Attributes: TypeAlias = dict[str, str | int]
+
+_NAME = "amp_exp_async"
+# The parts of paths that are not IDs, keys or numbers. Only these may be part of a span's name: there are few.
+_WORDS = frozenset(
+    {
+        *("flags", "experiments", "deployments", "versions", "mutexes", "holdouts"),
+        *("variants", "users", "cohorts", "slots", "bulk-delete-users", "bulk-delete-cohorts"),
+        *("list", "new", "activate", "deactivate", "rollout-weights"),
+    }
+)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
+
+
+class OpenTelemetry:
+    """Reports the calls of clients to OpenTelemetry. Pass it as `telemetry=` to one client or to several.
+
+    A call is a span `GET /flags/{id}` (internal), in the span that is current when it starts. Each of its attempts is a
+    child span (client), with the attributes that the semantic conventions define for HTTP clients. Each wait is an
+    event `wait` of the call, with its `reason` and `seconds`.
+
+    The metrics are:
+
+    - `http.client.request.duration` (seconds), a histogram of attempts;
+    - `amp_exp_async.call.duration` (seconds), a histogram of calls, waits included;
+    - `amp_exp_async.wait.duration` (seconds), a histogram of waits by `reason`: `rate limit`, `concurrency limit`,
+      `retry` or `lock`;
+    - `amp_exp_async.retries`, the number of attempts that repeated another one;
+    - `amp_exp_async.rate_limit.permits_in_use` and `amp_exp_async.rate_limit.permits`, of those of one second;
+    - `amp_exp_async.bulk.operations`, the number of operations of bulk runs by `operation` and `status`. Its rate is
+      the rate of the run.
+
+    No span, event or metric has the API key, a header, a query or a body.
+
+    Args:
+        tracer_provider: creates the tracer; None for the global provider.
+        meter_provider: creates the meter; None for the global provider.
+
+    Example::
+
+        client = AsyncExperimentClient(telemetry=OpenTelemetry())
+    """
+
+    def __init__(
+        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+    ) -> None:
+        self.tracer = get_tracer(_NAME, __version__, tracer_provider)
+        meter = get_meter(_NAME, __version__, meter_provider)
+
+        def histogram(name: str, description: str) -> Histogram:
+            return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=_SECONDS)
+
+        self.attempt_duration = histogram("http.client.request.duration", "Duration of HTTP client requests.")
+        self.call_duration = histogram("amp_exp_async.call.duration", "Duration of calls, with waits and retries.")
+        self.wait_duration = histogram("amp_exp_async.wait.duration", "Duration of waits of calls, by reason.")
+        self.retries = meter.create_counter("amp_exp_async.retries", "{retry}", "Attempts that repeated another one.")
+        self.operations = meter.create_counter(
+            "amp_exp_async.bulk.operations", "{operation}", "Operations of bulk runs, by status."
+        )
+        self._sessions: weakref.WeakSet[HttpSession] = weakref.WeakSet()
+        meter.create_observable_gauge(
+            "amp_exp_async.rate_limit.permits_in_use",
+            [self._observe_permits_in_use],
+            "{permit}",
+            "Permits of the rate limit that are in use.",
+        )
+        meter.create_observable_gauge(
+            "amp_exp_async.rate_limit.permits",
+            [self._observe_permits],
+            "{permit}",
+            "Permits of the rate limit for one second.",
+        )
+
+    def observe(self, session: HttpSession) -> Observer:
+        """Return the observer of a client."""
+        self._sessions.add(session)
+        return _ClientObserver(self, server_attributes(session))
+
+    def _observe_permits_in_use(self, _: CallbackOptions) -> Iterable[Observation]:
+        for session in list(self._sessions):
+            if not session.closed:
+                yield Observation(session.limiter.permits_in_use, server_attributes(session))
+
+    def _observe_permits(self, _: CallbackOptions) -> Iterable[Observation]:
+        for session in list(self._sessions):
+            if not session.closed and session.max_rate is not None:
+                yield Observation(session.max_rate, server_attributes(session))
+
+
+def server_attributes(session: HttpSession) -> _Attributes:
+    """Return the attributes of the server that a client calls."""
+    url = urlsplit(session.endpoint.base_url)
+    return {"server.address": url.hostname or "", "server.port": url.port or (80 if url.scheme == "http" else 443)}
+
+
+def path_template(path: str) -> str:
+    """Return a path with `{id}` in place of each ID, key and number."""
+    return "/" + "/".join(part if part in _WORDS else "{id}" for part in path[1:].split("/"))
+
+
+class _ClientObserver:
+    """The observer of all calls of a client."""
+
+    def __init__(self, telemetry: OpenTelemetry, server: _Attributes) -> None:
+        self._telemetry = telemetry
+        self._server = server
+
+    def start_call(self, start: CallStart) -> CallObserver:
+        return _CallObserver(self._telemetry, start, self._server)
+
+    def on_operation(self, operation: str, status: str) -> None:
+        self._telemetry.operations.add(1, {"operation": operation, "status": status, **self._server})
+
+
+class _CallObserver:
+    """The spans and metrics of one call."""
+
+    def __init__(self, telemetry: OpenTelemetry, start: CallStart, server: _Attributes) -> None:
+        template = path_template(start.path)
+        self._telemetry = telemetry
+        self._method, self._path = start.method, start.path
+        self._common: _Attributes = {"http.request.method": start.method, "url.template": template, **server}
+        self._span = telemetry.tracer.start_span(
+            f"{start.method} {template}", attributes={**self._common, "url.path": start.path}
+        )
+        self._attempt: Span | None = None
+
+    def on_wait(self, reason: WaitReason, seconds: float) -> None:
+        self._span.add_event("wait", {"reason": reason, "seconds": seconds})
+        self._telemetry.wait_duration.record(seconds, {"reason": reason, **self._common})
+
+    def on_attempt_start(self, number: int) -> None:
+        attributes = {**self._common, "url.path": self._path}
+        if number > 1:
+            attributes["http.request.resend_count"] = number - 1
+            self._telemetry.retries.add(1, self._common)
+        self._attempt = self._telemetry.tracer.start_span(
+            self._method, set_span_in_context(self._span), SpanKind.CLIENT, attributes
+        )
+
+    def on_attempt_end(self, attempt: Attempt) -> None:
+        attributes: _Attributes = {}
+        if attempt.status is not None:
+            attributes["http.response.status_code"] = attempt.status
+        if attempt.status is None or attempt.status >= 400:
+            attributes["error.type"] = str(attempt.status or "connection")
+        self._telemetry.attempt_duration.record(attempt.seconds, {**self._common, **attributes})
+        if attempt.request_id is not None:
+            attributes["amp_exp_async.request_id"] = attempt.request_id
+        self._end_attempt(attributes, attempt.error)
+
+    def on_end(self, end: CallEnd) -> None:
+        error_type: _Attributes = {} if end.error is None else {"error.type": type(end.error).__qualname__}
+        self._end_attempt(error_type, None)  # if it was interrupted
+        self._telemetry.call_duration.record(end.seconds, {**self._common, **error_type})
+        attributes: _Attributes = {"amp_exp_async.attempts": end.attempts, **error_type}
+        if end.status is not None:
+            attributes["http.response.status_code"] = end.status
+        _end_span(self._span, attributes, None if end.error is None else str(end.error))
+
+    def _end_attempt(self, attributes: _Attributes, problem: str | None) -> None:
+        if self._attempt is not None:
+            _end_span(self._attempt, attributes, problem)
+            self._attempt = None
+
+
+def _end_span(span: Span, attributes: _Attributes, problem: str | None) -> None:
+    span.set_attributes(attributes)
+    if "error.type" in attributes:
+        span.set_status(StatusCode.ERROR, problem)
+    span.end()

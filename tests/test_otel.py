@@ -1,0 +1,162 @@
+"""OpenTelemetry: spans of calls and attempts, and metrics, for requests on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from amp_exp_async import AddUsers, AsyncExperimentClient, ConfigurationError, ExperimentClient, ServerError
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.otel import OpenTelemetry, path_template
+from amp_exp_async.resources import list_operations
+from tests.clients import client_of
+from tests.conftest import NO_BACKOFF
+
+
+class Recorder:
+    """A telemetry whose spans and metrics stay in memory."""
+
+    def __init__(self) -> None:
+        self.exporter, self.reader = InMemorySpanExporter(), InMemoryMetricReader()
+        self.tracers, self.meters = (
+            TracerProvider(shutdown_on_exit=False),
+            MeterProvider([self.reader], shutdown_on_exit=False),
+        )
+        self.tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.telemetry = OpenTelemetry(tracer_provider=self.tracers, meter_provider=self.meters)
+
+    @property
+    def spans(self) -> tuple[Any, ...]:
+        """The spans that have ended, in the order of their ends."""
+        return self.exporter.get_finished_spans()
+
+    def points(self, name: str) -> list[Any]:
+        """Return the data points of a metric."""
+        data: Any = self.reader.get_metrics_data()
+        metrics = [
+            metric for resource in data.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics
+        ]
+        return [point for metric in metrics if metric.name == name for point in metric.data.data_points]
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Return a telemetry in memory."""
+    return Recorder()
+
+
+async def test_a_call_with_a_retry(emulator: Emulator, recorder: Recorder) -> None:
+    """A call is a span with an event for each wait, and each attempt is a child with the attributes of HTTP clients."""
+    id = emulator.state.add_flag()["id"]
+    emulator.inject(Fault.status(503))
+    async with client_of(emulator, telemetry=recorder.telemetry, retry=NO_BACKOFF) as client:
+        with recorder.tracers.get_tracer("test").start_as_current_span("job"):
+            await client.flags.get(id)
+        in_use = recorder.points("amp_exp_async.rate_limit.permits_in_use")
+    first, second, call, job = recorder.spans
+    assert (call.name, call.kind, call.parent.span_id) == ("GET /flags/{id}", SpanKind.INTERNAL, job.context.span_id)
+    assert [(event.name, event.attributes["reason"]) for event in call.events] == [("wait", "retry")]
+    assert call.attributes["amp_exp_async.attempts"] == 2
+    for attempt in (first, second):
+        assert (attempt.name, attempt.kind, attempt.parent.span_id) == ("GET", SpanKind.CLIENT, call.context.span_id)
+        assert attempt.attributes["server.address"] == "127.0.0.1"
+        assert attempt.attributes["server.port"] == int(emulator.base_url.rpartition(":")[2])
+        assert (attempt.attributes["url.template"], attempt.attributes["url.path"]) == ("/flags/{id}", f"/flags/{id}")
+    assert (first.attributes["http.response.status_code"], first.attributes["error.type"]) == (503, "503")
+    assert (first.status.status_code, second.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
+    assert second.attributes["http.request.resend_count"] == 1
+
+    assert sorted(point.count for point in recorder.points("http.client.request.duration")) == [1, 1]
+    assert [point.value for point in recorder.points("amp_exp_async.retries")] == [1]
+    assert [point.attributes["reason"] for point in recorder.points("amp_exp_async.wait.duration")] == ["retry"]
+    assert [point.value for point in in_use] == [2]
+    assert recorder.points("amp_exp_async.rate_limit.permits") == []  # the client is closed
+
+
+async def test_failures(emulator: Emulator, recorder: Recorder) -> None:
+    """A call that fails or is cancelled ends its spans, with the type of the error, and nothing shows the key."""
+    emulator.inject(Fault.status(500), times=5)
+    emulator.inject(Fault.delay(60), nth=6)
+    async with client_of(emulator, telemetry=recorder.telemetry, retry=NO_BACKOFF) as client:
+        with pytest.raises(ServerError):
+            await client.flags.get("1")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.flags.get("1"), 0.3)
+    *attempts, failed, interrupted, cancelled = recorder.spans
+    assert [span.attributes["error.type"] for span in attempts] == ["500"] * 5
+    assert (failed.attributes["error.type"], failed.status.status_code) == ("ServerError", StatusCode.ERROR)
+    assert [span.attributes["error.type"] for span in (interrupted, cancelled)] == ["CancelledError"] * 2
+    assert emulator.api_key not in "".join(span.to_json() for span in recorder.spans)
+
+
+async def test_bulk_runs(emulator: Emulator, recorder: Recorder) -> None:
+    """The operations of bulk runs are counted by class and status."""
+    id = emulator.state.add_flag(variants=[{"key": "on"}])["id"]
+    async with client_of(emulator, telemetry=recorder.telemetry) as client:
+        await client.bulk([AddUsers("flags", id, "on", ["a"]), AddUsers("flags", id, "x", ["a"])])
+    counts = {
+        (point.attributes["operation"], point.attributes["status"]): point.value
+        for point in recorder.points("amp_exp_async.bulk.operations")
+    }
+    assert counts == {("AddUsers", "done"): 1, ("AddUsers", "failed"): 1}
+
+
+def test_the_blocking_client(experiment_emulator: Emulator, recorder: Recorder) -> None:
+    """Calls of the blocking client belong to the span that is current in the caller's thread."""
+    id = experiment_emulator.state.add_flag()["id"]
+    with (
+        ExperimentClient(
+            experiment_emulator.api_key, base_url=experiment_emulator.base_url, telemetry=recorder.telemetry
+        ) as client,
+        recorder.tracers.get_tracer("test").start_as_current_span("job"),
+    ):
+        client.flags.get(id)
+    _, call, job = recorder.spans
+    assert call.parent.span_id == job.context.span_id
+
+
+def test_templates_of_paths(client: AsyncExperimentClient) -> None:
+    """The template of each operation names its fixed parts, and never an ID, a key or a number."""
+    for operation in list_operations(client).values():
+        variables = dict.fromkeys(("kind", "id", "variant", "deployment", "version", "index"), "7")
+        path = operation.path.format(**variables | {"kind": "flags"})
+        expected = operation.path.replace("{kind}", "flags")
+        for name in variables:
+            expected = expected.replace(f"{{{name}}}", "{id}")
+        assert path_template(path) == expected
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, the import says what to install; a client accepts nothing else as telemetry."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)
+    monkeypatch.delitem(sys.modules, "amp_exp_async.otel")
+    with pytest.raises(ModuleNotFoundError, match=r"Run pip install 'amp_exp_async\[otel\]'"):
+        importlib.import_module("amp_exp_async.otel")
+    with pytest.raises(ConfigurationError, match="telemetry must be an OpenTelemetry"):
+        AsyncExperimentClient("k", telemetry=object())  # type: ignore[arg-type]
+
+
+def test_the_documented_example(
+    experiment_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of the documentation reads a flag, with the providers of the application."""
+    experiment_emulator.state.add_flag(key="new-checkout", projectId="123")
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", experiment_emulator.api_key)
+    monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", experiment_emulator.base_url)
+    page = (Path(__file__).parent.parent / "docs/opentelemetry.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], names)
+    asyncio.run(names["main"]())
+    assert "new-checkout" in capsys.readouterr().out
