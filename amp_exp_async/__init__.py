@@ -54,7 +54,17 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         WebhookVerificationError,
     )
-    from .http import Attempt, CallEnd, CallStart, PendingCall, RateLimit, RedisRateLimit, RetryPolicy, Usage
+    from .http import (
+        APIResponse,
+        Attempt,
+        CallEnd,
+        CallStart,
+        PendingCall,
+        RateLimit,
+        RedisRateLimit,
+        RetryPolicy,
+        Usage,
+    )
     from .linter import LINT_RULES, Finding, find_emails, lint
     from .manifests import (
         Dependencies,
@@ -167,6 +177,7 @@ else:
                 "WebhookVerificationError",
             ),
             "http": (
+                "APIResponse",
                 "Attempt",
                 "CallEnd",
                 "CallStart",
@@ -239,6 +250,7 @@ __all__ = [
     "LINT_RULES",
     "UNSET",
     "APIConnectionError",
+    "APIResponse",
     "APIStatusError",
     "APITimeoutError",
     "AddCohorts",

@@ -6,6 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from ssl import SSLContext
 from types import FunctionType, TracebackType
@@ -19,6 +20,7 @@ from amp_exp_async import lazy_manifests as manifests
 from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import (
+    APIResponse,
     Attempt,
     CallEnd,
     CallOptions,
@@ -29,6 +31,7 @@ from amp_exp_async.http import (
     PendingCall,
     RateLimit,
     Request,
+    ResponseCapture,
     RetryPolicy,
     Telemetry,
     Transport,
@@ -194,6 +197,22 @@ class AsyncClient(ABC):
         }
         changes: dict[str, Any] = {name: value for name, value in values.items() if value is not UNSET}
         return self._copy(attrs.evolve(self._transport.options, **changes))
+
+    def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
+        """Collect the successful responses of the calls that are made in a block, with status, headers and request ID.
+
+        The calls return what they always return. The list has the responses of this client and its copies: one for
+        each call, in the order in which the responses arrived. A method that needs several requests, such as a guarded
+        edit or a list of several pages, makes several calls. Tasks that are started in the block belong to it until it
+        ends. The responses of failed calls are not collected: their errors have `status`, `headers` and `request_id`.
+
+        Example::
+
+            with client.capture_responses() as responses:
+                flag = await client.flags.get("123")
+            print(responses[-1].status, responses[-1].headers, responses[-1].request_id)
+        """
+        return ResponseCapture(self._transport.session.captures)
 
     async def request(
         self,

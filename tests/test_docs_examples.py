@@ -182,6 +182,15 @@ def test_structured_log(account: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("account")
+def test_responses(capsys: pytest.CaptureFixture[str]) -> None:
+    """The example prints a line for each call, pages included."""
+    run(example("docs/observability.md", "capture_responses"))
+    assert capsys.readouterr().out.splitlines()[:-1] == [
+        f"GET {path} 200 application/json; charset=utf-8" for path in ("/flags/1001", "/flags", "/flags")
+    ]
+
+
+@pytest.mark.usefixtures("account")
 def test_request_id(capsys: pytest.CaptureFixture[str]) -> None:
     """The example prints the ID, which the emulator does not give."""
     run(example("docs/observability.md", "error.request_id"))
@@ -191,7 +200,7 @@ def test_request_id(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_example_is_run_here() -> None:
     """A block that is added to one of these pages is added to these tests."""
     pages = {"README.md": 3, "docs/quickstart.md": 5, "docs/api.md": 1, "docs/changes.md": 2, "docs/testing.md": 1}
-    pages |= {"docs/observability.md": 3}
+    pages |= {"docs/observability.md": 4}
     assert {page: len(blocks(ROOT / page)) for page in pages} == pages
 
 

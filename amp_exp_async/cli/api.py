@@ -42,6 +42,9 @@ def _api(
     json_body: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the JSON body; - for standard input.")
     ] = None,
+    include: Annotated[
+        bool, typer.Option("--include", help="Show the status and the headers of the response on standard error.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Send a request to an endpoint without a command, and print the response. Asks, except for GET.
@@ -49,6 +52,8 @@ def _api(
     Example: amp-exp api GET /flags --field limit=10
 
     Example: amp-exp api PATCH /flags/1001 --field description=new
+
+    Example: amp-exp api GET /flags/1001 --include
     """
     verb = method.upper()
     query, body = _arguments(verb, path, field or [], json_body)
@@ -57,10 +62,15 @@ def _api(
         if body is not None:
             ctx.echo_err(f"{verb} {target} with {json_text.dumps(body, ensure_ascii=False)}")
         ctx.confirm(f"Send {verb} {target}?", yes=yes)
-        with ctx.mutation(f"{verb} {target}", "applied"):
-            response = ctx.client.request(verb, target, params=query, json=body)
-    else:
-        response = ctx.client.request(verb, target, params=query)
+    with ctx.client.capture_responses() as responses:
+        if verb in _READING:
+            response = ctx.client.request(verb, target, params=query)
+        else:
+            with ctx.mutation(f"{verb} {target}", "applied"):
+                response = ctx.client.request(verb, target, params=query, json=body)
+    if include:
+        headers = [f"{name}: {value}" for name, value in responses[-1].headers.items()]
+        ctx.echo_err("\n".join([str(responses[-1].status), *headers]))
     ctx.result = response
     ctx.write(response if isinstance(response, str) else json_text.dumps(response, indent=2, ensure_ascii=False))
 

@@ -2,6 +2,7 @@
 
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
+from .capture import APIResponse, ResponseCapture
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
 from .hooks import run_observer
@@ -17,6 +18,7 @@ from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, 
 __all__ = [
     "LAG",
     "READ_INTERVAL",
+    "APIResponse",
     "AmbiguousWrite",
     "AmbiguousWriteError",
     "Attempt",
@@ -38,6 +40,7 @@ __all__ = [
     "RedisRateLimit",
     "Request",
     "Response",
+    "ResponseCapture",
     "RetryPolicy",
     "SerializedWrite",
     "Telemetry",

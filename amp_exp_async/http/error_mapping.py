@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from attrs import frozen
-from multidict import CIMultiDict
 
 from amp_exp_async import serialization
 from amp_exp_async.config import V1, ApiVersion
@@ -203,11 +202,11 @@ def make_status_error(
         note: why no further attempt was made, as a sentence, unless the policy forbids it.
         api: the version of the API, whose client has the methods that advice may name.
     """
-    request, status, text, redact = response.request, response.status, response.text, response.key.redact
+    request, status, text = response.request, response.status, response.text
     details: dict[str, Any] = {
         "status": status,
         "body": _json_or_text(text),
-        "headers": CIMultiDict((redact(name), redact(value)) for name, value in response.headers.items()),
+        "headers": response.redacted_headers,
         "method": request.method,
         "path": request.path,
         "attempts": response.attempts,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from .capture import APIResponse, ResponseCapture
 from .hooks import MAX_HOOK_SECONDS, run_hook, run_observer
 from .observers import Attempt, CallEnd, CallObserver, CallStart, WaitReason
 from .options import CallOptions
-from .request import Request
+from .request import Request, Response
 
 
 class CallObservation:
@@ -19,13 +20,22 @@ class CallObservation:
         options: the options of the call, with the hooks and the observer.
         time: returns the time of the event loop.
         started: the loop time at which the call started.
+        captures: collect its response.
     """
 
-    def __init__(self, request: Request, options: CallOptions, time: Callable[[], float], started: float) -> None:
+    def __init__(
+        self,
+        request: Request,
+        options: CallOptions,
+        time: Callable[[], float],
+        started: float,
+        captures: tuple[ResponseCapture, ...] = (),
+    ) -> None:
         self._start = CallStart(method=request.method, path=request.path)
         self._options = options
         self._time = time
         self._started = started
+        self._captures = captures
         self._observer: CallObserver | None = None
         self._waits: dict[WaitReason, float] = {}
         self._last: Attempt | None = None
@@ -59,6 +69,22 @@ class CallObservation:
         self._last = attempt
         if self._observer is not None:
             run_observer("an observer", self._observer.on_attempt_end, attempt)
+
+    def succeed(self, response: Response) -> None:
+        """Hand over the response of success. `end` follows."""
+        if not self._captures:
+            return
+        captured = APIResponse(
+            method=self._start.method,
+            path=self._start.path,
+            status=response.status,
+            headers=response.redacted_headers,
+            request_id=response.request_id,
+            attempts=self._attempts,
+            seconds=self._time() - self._started,
+        )
+        for capture in self._captures:
+            capture.add(captured)
 
     async def end(self, error: BaseException | None) -> None:
         """Report the outcome of the call: the exception that it raises, or None."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from attrs import define, field
+from multidict import CIMultiDict
 
 from amp_exp_async import serialization
 from amp_exp_async.config import Secret
@@ -106,6 +107,11 @@ class Response:
     def request_id(self) -> str | None:
         """The ID that the service, or a gateway before it, gave the request; None without one."""
         return read_request_id(self.headers, self.key)
+
+    @property
+    def redacted_headers(self) -> Mapping[str, str]:
+        """The headers, without the key."""
+        return CIMultiDict((self.key.redact(name), self.key.redact(value)) for name, value in self.headers.items())
 
     @property
     def text(self) -> str:

@@ -18,6 +18,7 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
 from . import lazy_aiohttp as aiohttp
+from .capture import ResponseCapture
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
 from .locks import KeyedLocks, WaitGroup
@@ -54,6 +55,7 @@ class HttpSession:
         recent_writes: the writes of the last seconds, which reads may not show yet.
         in_flight: the scopes of the calls in flight.
         calls: their states.
+        captures: the blocks in progress that collect responses.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
         on_close: called when closing starts, and again at its end, if still there. The tasks that `spawn` started may
@@ -92,6 +94,7 @@ class HttpSession:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.in_flight: set[CancelScope] = set()
         self.calls: set[RetryState] = set()
+        self.captures: set[ResponseCapture] = set()
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer(self.in_flight)
         self.on_close: set[Callable[[], None]] = set()

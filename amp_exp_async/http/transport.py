@@ -26,6 +26,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import LimitExceededError
 
+from .capture import current_captures
 from .deadlines import CancelScope
 from .error_mapping import (
     TransportFailure,
@@ -189,6 +190,8 @@ class Transport:
         try:
             await self.start_observation(state)
             response = await self.send_with_retries(state)
+            if state.observation is not None:
+                state.observation.succeed(response)
         except BaseException as error:
             await end_observation(state, error)
             raise
@@ -286,8 +289,9 @@ class Transport:
         if self._ends_at is not None:
             deadline = self._ends_at if deadline is None else min(deadline, self._ends_at)
         state = RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
-        if self._is_observed:
-            state.observation = CallObservation(request, self.options, self.session.time, started)
+        captures = current_captures(self.session.captures) if self.session.captures else ()
+        if self._is_observed or captures:
+            state.observation = CallObservation(request, self.options, self.session.time, started, captures)
         return state
 
     async def send_with_retries(self, state: RetryState) -> Response:
@@ -680,6 +684,8 @@ class SerializedWrite:
         """
         state = self._state
         response = await self._transport.send_with_retries(state)
+        if state.observation is not None:
+            state.observation.succeed(response)
         try:
             return parse(response)
         except UnexpectedResponseError as error:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from amp_exp_async.client import AsyncBetaClient, AsyncClient, AsyncExperimentClient
 from amp_exp_async.errors import ConfigurationError
-from amp_exp_async.http import PendingCall, Usage, resolve_shutdown_timeout
+from amp_exp_async.http import APIResponse, PendingCall, Usage, resolve_shutdown_timeout
 from amp_exp_async.models import UNSET, UnsetType
 
-from .base import SyncResource, as_sync, as_sync_generator, name_class
+from .base import SyncResource, as_sync, as_sync_generator, copy_signature, name_class
 from .bulk import as_sync_run
 from .portal import BlockingPortal
 from .resources import (
@@ -105,6 +106,10 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
 
     with_options = _as_sync_copy(AsyncClient.with_options)
     request = as_sync(AsyncClient.request)
+
+    @copy_signature(AsyncClient.capture_responses)
+    def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
+        return self._resource.capture_responses()
 
     @property
     def usage(self) -> Usage:

@@ -19,6 +19,15 @@ def test_get(account: Emulator, amp_exp: RunCommand) -> None:
     assert amp_exp("api", "GET", "/flags/1001", "--json").json["key"] == "new-checkout"
 
 
+def test_include(account: Emulator, amp_exp: RunCommand) -> None:
+    """`--include` shows status and headers on stderr, and leaves the document on stdout as it is."""
+    plain = amp_exp("api", "GET", "/flags/1001")
+    included = amp_exp("api", "GET", "/flags/1001", "--include")
+    assert (included.out, plain.err) == (plain.out, "")
+    assert included.err.startswith("200\nContent-Type: application/json")
+    assert account.api_key not in included.err
+
+
 def test_writes_ask(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> None:
     """A write shows its body and asks; fields are JSON if they look like it, and else text."""
     patch = ("api", "PATCH", "/flags/1001", "--field", "name=New name", "--field", 'tags=["a"]')

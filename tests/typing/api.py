@@ -6,7 +6,7 @@ Each line that must be refused bears a comment that either checker reports when 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Literal, assert_type
 
@@ -14,6 +14,7 @@ from attrs import evolve
 
 from amp_exp_async import (
     UNSET,
+    APIResponse,
     AsyncBetaClient,
     AsyncBulkRun,
     AsyncExperimentClient,
@@ -22,6 +23,8 @@ from amp_exp_async import (
     BetaClient,
     BetaExperimentCreateParams,
     BulkRun,
+    CallEnd,
+    CallStart,
     Condition,
     Created,
     Deployment,
@@ -342,6 +345,12 @@ async def clients() -> None:
         assert_type(client, AsyncExperimentClient)
         assert_type(client.with_options(deadline=None, on_attempt=observe), AsyncExperimentClient)
         assert_type(client.usage, Usage)
+        with client.capture_responses() as responses:
+            flag = await client.flags.get("1")
+        assert_type(flag, Flag)
+        assert_type(responses, list[APIResponse])
+        assert_type(responses[-1].headers, Mapping[str, str])
+        assert_type(client.with_options(on_call_start=on_call_start, on_call_end=on_call_end), AsyncExperimentClient)
         assert_type(await client.request("GET", "/segments", params={"limit": 5}), Any)
         assert_type(client.shutdown_timeout, float | None)
         await client.bulk([]).aclose(shutdown_timeout=2)
@@ -350,6 +359,10 @@ async def clients() -> None:
         assert_type(blocking, ExperimentClient)
         assert_type(blocking.with_options(timeout=5, retry=policy), ExperimentClient)
         assert_type(blocking.usage, Usage)
+        with blocking.capture_responses() as responses:
+            assert_type(blocking.flags.get("1"), Flag)
+        assert_type(responses, list[APIResponse])
+        assert_type(blocking.with_options(on_call_start=None, on_call_end=on_call_end), ExperimentClient)
         assert_type(blocking.request("POST", "/segments", json={"a": None}), Any)
         blocking.bulk([]).close(shutdown_timeout=0)
         blocking.close(shutdown_timeout=1.5)
@@ -367,6 +380,18 @@ async def clients() -> None:
 def observe(attempt: Attempt) -> None:
     """A callback for `on_attempt`."""
     assert_type(attempt.status, int | None)
+    assert_type(attempt.request_id, str | None)
+
+
+def on_call_start(start: CallStart) -> None:
+    """A callback for `on_call_start`."""
+    assert_type(start.path, str)
+
+
+async def on_call_end(end: CallEnd) -> None:
+    """An async callback for `on_call_end`."""
+    assert_type(end.seconds_waited, float)
+    assert_type(end.error, BaseException | None)
 
 
 def narrowing(flag: Flag, segment: Segment) -> None:
