@@ -5,6 +5,7 @@
 -- KEYS[2] is a hash with these fields:
 --   epoch: the time from which on the leases are known. It is set again when they may have been lost.
 --   seen: the time of the last refresh.
+--   leases: how many leases there were after it, and when the last of them expires: "number time".
 --   day, used: the UTC day and its requests.
 --   previous: the day before that, and its requests: "day used".
 --   second_pause, daily_pause: the last pauses, each as "start length".
@@ -63,18 +64,24 @@ local function write_lease(lease)
         join(lease.has, lease.wants, lease.reserved, lease.limit, lease.sequence, lease.expires_at))
 end
 
-local fields = redis.call('HMGET', account, 'epoch', 'seen', 'day', 'used', 'previous', 'second_pause', 'daily_pause')
+local fields = redis.call('HMGET', account, 'epoch', 'seen', 'day', 'used', 'previous', 'second_pause', 'daily_pause',
+    'leases')
 local epoch, seen, stored_day, used = integer(fields[1]), integer(fields[2]), integer(fields[3]), integer(fields[4])
 
--- Read the leases. Entries of another form are ignored.
+-- Read the leases. There are more than were counted if version 0.1.0 has written some.
 local others, own = {}, nil
 local entries = redis.call('HGETALL', leases)
+local stored_leases, last_expiry = pair(fields[8])
+local is_complete = not stored_leases or #entries / 2 >= stored_leases or last_expiry <= now
 for i = 1, #entries, 2 do
     local lease = parse_lease(entries[i], entries[i + 1])
     if lease and lease.id == client then
         own = lease
     elseif lease then
         table.insert(others, lease)
+    else
+        redis.call('HDEL', leases, entries[i]) -- what its client has is lost
+        is_complete = false
     end
 end
 if own and own.sequence >= sequence then
@@ -82,7 +89,7 @@ if own and own.sequence >= sequence then
 end
 
 -- Start an epoch if leases may have been lost, or have expired too early or too late since the clock was set.
-local is_known = epoch and seen and now >= seen - MAX_DRIFT
+local is_known = is_complete and epoch and seen and now >= seen - MAX_DRIFT
 if is_known and acknowledged > 0 then
     if not own or own.sequence < acknowledged then
         is_known = false
@@ -98,6 +105,7 @@ local settling = math.max(0, epoch + settling_time - now) -- for how long no cli
 
 -- Count the leases of the other clients, and remove those that have expired.
 local limit, others_have, others_reserved = own_limit, 0, 0
+last_expiry = 0
 local unserved, demands = {}, {}
 for _, lease in ipairs(others) do
     if lease.expires_at <= now then
@@ -107,6 +115,7 @@ for _, lease in ipairs(others) do
             lease.expires_at = now + lease_expiry -- the clock was ahead
             write_lease(lease)
         end
+        last_expiry = math.max(last_expiry, lease.expires_at)
         others_have = others_have + lease.has
         others_reserved = others_reserved + lease.reserved
         limit = math.min(limit, lease.limit)
@@ -219,9 +228,10 @@ else
     write_lease({id = client, has = held, wants = wants, reserved = unused + reserved, limit = own_limit,
         sequence = sequence, expires_at = now + lease_expiry})
     redis.call('PEXPIRE', leases, lease_expiry)
+    last_expiry = now + lease_expiry
 end
 redis.call('HSET', account, 'epoch', join(epoch), 'seen', join(now), 'day', join(day), 'used', join(used),
-    'previous', previous)
+    'previous', previous, 'leases', join(redis.call('HLEN', leases), last_expiry))
 redis.call('PEXPIREAT', account, join((day + 2) * DAY))
 
 -- The more clients want permits, the longer each waits, so that together they refresh less often than they send.

@@ -101,6 +101,27 @@ async def test_an_epoch_starts_when_data_are_lost(lost: tuple[str, ...], script:
     assert (kept.capacity, kept.epoch) == (40, round(script.now * 1000))
 
 
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "damaged"])
+async def test_an_epoch_starts_when_the_lease_of_another_client_is_lost(
+    is_deleted: bool, script: Script, redis: Redis
+) -> None:
+    """A client that reports before it must not get its permits. Later, all is as before."""
+    await script.refresh("a", wants=40)
+    assert (await script.refresh("b", wants=60)).capacity == 60
+    if is_deleted:
+        redis.hdel(LEASES, "a")
+    else:
+        redis.hset(LEASES, "a", "x y")
+    script.now += 0.1
+    lost = await script.refresh("b", wants=100, has=60)
+    assert (lost.capacity, lost.epoch) == (60, round(script.now * 1000))
+    assert (await script.refresh("new", wants=10)).capacity == 0
+    assert (await script.refresh("a", wants=40, has=40)).capacity == 40
+    script.now += 2.0
+    goes_on = await script.refresh("b", wants=50, has=60)
+    assert (goes_on.capacity, goes_on.epoch) == (50, (await script.refresh("a", has=40, wants=40)).epoch)
+
+
 @pytest.mark.parametrize("jump", [1.1, 2.5, 10.0, 3600.0, DAY, 3 * DAY, -1.1, -10.0, -3600.0, -2 * DAY])
 async def test_an_epoch_starts_when_the_clock_is_set(jump: float, script: Script) -> None:
     """The time that has passed for a client is not the time that has passed for Redis."""
@@ -232,11 +253,16 @@ async def test_a_lease_with_absurd_numbers(script: Script, redis: Redis) -> None
     "text", ["", "x", "-1", "1.5", "1e9", "9" * 16, f"1 {'9' * 16}", "1 ", " 1 2", "1 2 x", "1 2 3 4 5 6 7", "nan"]
 )
 async def test_damaged_data(text: str, script: Script, redis: Redis) -> None:
-    """What has another form than this version writes is ignored, and the rest goes on."""
+    """What has another form than this version writes is ignored, unless it was a lease, and the rest goes on."""
     for name in ("second_pause", "daily_pause", "previous", "used"):
         redis.hset(ACCOUNT, name, text)
-    redis.hset(LEASES, "damaged", text)
     response = await script.refresh("a", wants=5)
     assert (response.capacity, response.used, response.pause, response.day_pause) == (5, 0, 0, 0)
+    redis.hset(ACCOUNT, "leases", text)
+    redis.hset(LEASES, "damaged", text)
+    assert (await script.refresh("a", wants=10, has=5)).capacity == 5
+    assert redis.hkeys(LEASES) == ["a"]
+    script.now += 2.0
+    assert (await script.refresh("a", wants=10, has=5)).capacity == 10
     redis.hset(ACCOUNT, mapping={"epoch": text, "seen": text, "day": text})
     assert (await script.refresh("a", wants=10, has=5)).capacity == 5
