@@ -1,4 +1,4 @@
-"""docs/cli.md names commands and options that exist, and every command; its examples run."""
+"""docs/cli.md names commands and options that exist, and every command; its examples and those of the README run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator
 from tests.cli.commands import COMMANDS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = {
     "".join(groups)
     for groups in re.findall(r"`(amp-exp [^`]+)`|^(?:\$ |id=\$\()?(amp-exp [^|\n)]+)", PAGE, re.MULTILINE)
@@ -28,9 +30,10 @@ NOT_RUN = ("--install-completion", "emulator")
 
 
 def examples_to_run() -> list[list[str]]:
-    """Return the commands of the code blocks in their order, without those of pipelines."""
+    """Return the commands of the code blocks in their order, without those of pipelines, after those of the README."""
     text = "\n".join(re.findall(r"```(?:bash|console)\n(.*?)```", PAGE, re.DOTALL))
-    lines = re.findall(r"^(?:\$ |id=\$\()?(amp-exp [^|>\n]+?)(?:\)| > .*)?$", text, re.MULTILINE)
+    lines = re.findall(r"^amp-exp [^&\n]+|(?<=&& )amp-exp [^&\n]+", README, re.MULTILINE)
+    lines += re.findall(r"^(?:\$ |id=\$\()?(amp-exp [^|>\n]+?)(?:\)| > .*)?$", text, re.MULTILINE)
     return [words for line in lines if not set(NOT_RUN) & set(words := shlex.split(line, comments=True))]
 
 
