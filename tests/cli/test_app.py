@@ -139,8 +139,9 @@ def test_emulator_with_latency(latency: str) -> None:
     """Responses take at least the time that the option sets."""
     with emulator_process("--latency", latency) as (_, url):
         started = time.monotonic()
-        with pytest.raises(urllib.request.HTTPError, match="401"):
+        with pytest.raises(urllib.request.HTTPError, match="401") as caught:
             urllib.request.urlopen(url + "/api/1/flags", timeout=TIMEOUT)
+        caught.value.close()
         assert time.monotonic() - started >= 0.04
 
 

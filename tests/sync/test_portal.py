@@ -111,7 +111,7 @@ def test_an_interrupted_start(
     late: list[Callable[[], None]] = []
 
     def recorded_loop() -> asyncio.AbstractEventLoop:
-        loops.append(asyncio.DefaultEventLoopPolicy().new_event_loop())
+        loops.append(asyncio.SelectorEventLoop())
         return loops[-1]
 
     def interrupted_start(thread: threading.Thread) -> None:
