@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from anyio import CancelScope
+
 from .capture import APIResponse, ResponseCapture
 from .hooks import MAX_HOOK_SECONDS, run_hook, run_observer
 from .observers import Attempt, CallEnd, CallObserver, CallStart, WaitReason
@@ -103,4 +105,6 @@ class CallObservation:
             run_observer("an observer", self._observer.on_end, end)
         # A coroutine that is closed instead of being awaited to its end cannot wait.
         if self._options.on_call_end is not None and not isinstance(error, GeneratorExit):
-            await run_hook("on_call_end", self._options.on_call_end, end)
+            # A cancelled scope of anyio would otherwise cancel the hook at its first wait.
+            with CancelScope(shield=True):
+                await run_hook("on_call_end", self._options.on_call_end, end)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
@@ -223,6 +224,25 @@ def test_a_cancellation_during_a_hook(name: str, write: bool) -> None:
     run(scenario())
     if name == "on_call_start":
         assert [type(end.error) for end in ends] == [asyncio.CancelledError]
+
+
+def test_a_cancelled_scope_of_anyio() -> None:
+    """A hook at the end of a call that such a scope cancels may wait."""
+    ends: list[object] = []
+
+    async def on_call_end(end: CallEnd) -> None:
+        await asyncio.sleep(2.0)
+        ends.append(type(end.error))
+
+    async def scenario() -> float:
+        async with scripted(Answer(seconds=9.0), on_call_end=on_call_end) as client:
+            with anyio.move_on_after(1.0) as scope:
+                await client.flags.edit("1", name="new")
+            assert scope.cancelled_caught
+            return asyncio.get_running_loop().time()
+
+    assert run(scenario()) == 3.0
+    assert ends == [asyncio.CancelledError]
 
 
 def test_waits() -> None:
