@@ -37,9 +37,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     # The inventories of other projects are on the network, which the build does not need.
     (r"py:.*", r"(aiohttp|asyncio|collections\.abc|datetime|io|logging|os|pathlib|ssl|types|typing)\..*|SSLContext"),
+    (r"py:.*", r"(Tracer|Meter)Provider"),
     # Type variables, and classes that are not public but appear in signatures.
     (r"py:.*", r".*\.(T|\w+_co|ModelT)"),
-    (r"py:.*", r".*\.(Transport|Collection|ApiVersion|FlagRef|SourceLocation|Unset\.UNSET|_\w+)"),
+    (r"py:.*", r".*\.(Transport|Collection|ApiVersion|FlagRef|SourceLocation|Unset\.UNSET|_\w+)|Telemetry"),
     # The blocking resources: the page of resources says how they differ from the async ones.
     (r"py:.*", r"amp_exp_async\.sync\.resources\.\w+"),
 ]

@@ -40,8 +40,8 @@ PYTHON = {
 }
 """The Python blocks of each page, all of which the named tests run."""
 
-OUTPUT = {"text", "csv"}
-"""What a program prints, or the content of a file that the tutorial's test writes."""
+OUTPUT = {"text"}
+"""What a program prints, or a file that it reads."""
 
 SPHINX = {"{toctree}", "{include}", "{literalinclude}", "{eval-rst}"}
 """Checked when the site is built. Included programs are run by test_recipes.py."""

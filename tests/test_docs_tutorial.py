@@ -35,7 +35,7 @@ def test_tutorial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytes
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)
         for language, block in re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL):
-            if language == "csv":
+            if block.startswith("flag,user_id\n"):
                 Path("pilots.csv").write_text(block)
             elif language == "python":
                 Path(block.split()[1]).write_text(block)
@@ -44,7 +44,7 @@ def test_tutorial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytes
             elif shown:
                 assert comparable(shown) == comparable(block)
                 compared += 1
-    assert compared == PAGE.count("```text") - 1  # all but that of the emulator
+    assert compared == PAGE.count("```text") - 2  # all but that of the emulator and the file
     [created] = [flag["id"] for flag in emulator.state.flags if flag["key"] == "new-search"]
     assert emulator.state.users("flags", created, "on") == ["kim"]
 
