@@ -69,6 +69,7 @@ class HttpSession:
         self.max_concurrency = options.max_concurrency
         self.wall_clock = options.wall_clock
         self.closing = self.closed = False
+        self.captures: set[ResponseCapture] = set()
         self._options = options
         self._reset()
 
@@ -94,7 +95,6 @@ class HttpSession:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.in_flight: set[CancelScope] = set()
         self.calls: set[RetryState] = set()
-        self.captures: set[ResponseCapture] = set()
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer(self.in_flight)
         self.on_close: set[Callable[[], None]] = set()

@@ -12,6 +12,7 @@ from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
 from tests.cli.commands import COMMANDS
+from tests.reliability.raw_server import RawConnection, RawServer, response
 
 SECRET = "this-is-a-secret-key"
 
@@ -170,6 +171,22 @@ def test_words_of_the_command_line(amp_exp: RunCommand, monkeypatch: pytest.Monk
         if result.status != status or message not in result.err or "tzinfo" in result.err or "Errno" in result.err
     ]
     assert wrong == []
+
+
+def test_the_request_id(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error ends with the ID that the service gave the request, which JSON has as a field too."""
+    refusal = response('{"error": "no"}', status="403 Forbidden", headers=[("X-Request-Id", "8f2c")])
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            await connection.send(refusal)
+
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-management-key")
+    with RawServer(serve) as server:
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", server.url)
+        text, document = amp_exp("flags", "get", "1"), amp_exp("flags", "get", "1", "--json")
+    assert text.err.endswith(" Request ID: 8f2c.\n")
+    assert (document.json["request_id"], document.json["status"]) == ("8f2c", 403)
 
 
 @pytest.mark.parametrize("from_file", [False, True])
