@@ -20,6 +20,8 @@ exclude_patterns = ["generate.py"]
 html_theme = "furo"
 html_title = f"amp_exp_async {release}"
 pygments_dark_style = "monokai"
+html_static_path = ["_static"]
+html_css_files = ["charts.css"]
 
 # Docstrings write code in single backticks, as the editors that show them understand it.
 default_role = "code"
