@@ -46,6 +46,6 @@ def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T
     """Call a function that observes, and return its result; None if it raises, which is logged."""
     try:
         return function(*arguments)
-    except Exception:  # noqa: BLE001 - the same
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the same; the task is not cancelled in a function
         LOGGER.exception("%s raised", name)
         return None

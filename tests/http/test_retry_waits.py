@@ -146,15 +146,18 @@ async def test_on_attempt(client: AsyncExperimentClient, emulator: Emulator) -> 
     assert len(seen) == len(emulator.requests)
 
 
-async def test_on_attempt_that_raises(client: AsyncExperimentClient, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+async def test_on_attempt_that_raises(
+    client: AsyncExperimentClient, error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """The call succeeds, nothing is sent twice, and the exception is logged."""
 
     def raising(_: Attempt) -> None:
-        raise ZeroDivisionError
+        raise error
 
     await client.with_options(on_attempt=raising).flags.edit("1", name="new")
     assert client.usage.requests == 1
-    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError]
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [error]
 
 
 async def test_the_key_is_not_logged(
