@@ -16,9 +16,18 @@ import pytest
 
 import amp_exp_async
 import amp_exp_async.emulator
-from amp_exp_async import AsyncExperimentClient, BulkError, Edit, ExperimentClient, RateLimit, RedisRateLimit
+from amp_exp_async import (
+    AsyncExperimentClient,
+    BulkError,
+    Edit,
+    ExperimentClient,
+    RateLimit,
+    RedisRateLimit,
+    validation,
+)
 from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.linter.values import BUILT_IN_PROPERTIES
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -262,6 +271,17 @@ def test_the_reference_is_complete() -> None:
     public = [*amp_exp_async.__all__, *amp_exp_async.emulator.__all__]
     missing = set(public) - {"__version__"} - set(listed)
     assert (missing, [name for name in listed if listed.count(name) > 1]) == (set(), [])
+
+
+def test_the_reference_lists_operators_and_properties() -> None:
+    """The section on conditions names every operator and every built-in property that is known, and no other."""
+    page = (DOCS / "reference" / "models.md").read_text(encoding="utf-8")
+    table, properties = page.split("## Conditions")[1].split("## Other")[0].split("A property of your own")
+    operators = {
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(.+?)`", row)
+    }
+    built_in = set(re.findall(r"`(\w+)`", properties))
+    assert (operators, built_in) == (set(validation.OPERATORS), set(BUILT_IN_PROPERTIES))
 
 
 def test_the_site_has_every_page() -> None:

@@ -10,7 +10,7 @@ from amp_exp_async.models import Condition
 
 _CUSTOM_PREFIX = "gp:"
 # The properties that Amplitude's SDKs and Experiment's evaluation set. Custom ones have a prefix.
-_BUILT_IN = frozenset(
+BUILT_IN_PROPERTIES = frozenset(
     {
         *("user_id", "device_id", "amplitude_id", "cohort", "userdata_cohort"),
         *("country", "region", "city", "dma", "language", "ip_address"),
@@ -24,7 +24,7 @@ def doubts(condition: Condition) -> Iterator[tuple[str, str]]:
     """Yield each field of a condition that keeps it from matching, and a message."""
     if condition.type != "property":
         return
-    if condition.prop and ":" not in condition.prop and condition.prop not in _BUILT_IN:
+    if condition.prop and ":" not in condition.prop and condition.prop not in BUILT_IN_PROPERTIES:
         yield (
             "prop",
             f"{format_value(condition.prop)} is not a built-in property, so no user has it: {_advice(condition.prop)}",
@@ -46,6 +46,6 @@ def doubts(condition: Condition) -> Iterator[tuple[str, str]]:
 
 def _advice(prop: str) -> str:
     snake_case = prop.strip().lower().replace(" ", "_")
-    if snake_case in _BUILT_IN:
+    if snake_case in BUILT_IN_PROPERTIES:
         return f"did you mean {format_value(snake_case)}?"
     return f"write a custom property as {format_value(_CUSTOM_PREFIX + prop)}"
