@@ -11,7 +11,7 @@ from amp_exp_async import ExperimentClient
 key, path = sys.argv[1:]
 with ExperimentClient() as client:
     flag = client.flags.find(key)
-    # Sends the difference only. A truncated file removes nobody: an empty one is rejected, and so are removals of more
+    # Sends the difference only. A truncated file removes no one: an empty one is rejected, and so are removals of more
     # than 20 % of the included devices. After an interruption, the same command continues from the journal.
     run = client.flags.users.replace(flag.id, "on", Path(path), max_removals=0.2, journal=f"{path}.journal")
     summary = run.wait()
