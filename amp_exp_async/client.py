@@ -36,6 +36,7 @@ from amp_exp_async.http import (
     Telemetry,
     Transport,
     Usage,
+    hide_headers,
     resolve_shutdown_timeout,
 )
 from amp_exp_async.http import lazy_aiohttp as aiohttp
@@ -95,6 +96,8 @@ class AsyncClient(ABC):
         on_call_start: Callable[[CallStart], object] | None = None,
         on_call_end: Callable[[CallEnd], object] | None = None,
         telemetry: Telemetry | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        app_info: str | None = None,
         allow_insecure_http: bool = False,
         shutdown_timeout: float | None = 5.0,
     ) -> None:
@@ -103,6 +106,7 @@ class AsyncClient(ABC):
         key, api_key = None if api_key is None else Secret(api_key), None
         url, base_url = None if base_url is None else Secret(base_url), None
         hidden_proxy, proxy = None if proxy is None else Secret(proxy), None
+        default_headers = hide_headers(default_headers)
         endpoint = resolve_endpoint(key, region, url, api=self.api, allow_insecure_http=allow_insecure_http)
         if session is not None and (trust_env or trace_configs):
             raise ConfigurationError("trust_env and trace_configs belong to the session. Set them where you create it.")
@@ -125,6 +129,8 @@ class AsyncClient(ABC):
             on_attempt=on_attempt,
             on_call_start=on_call_start,
             on_call_end=on_call_end,
+            default_headers=default_headers,
+            app_info=app_info,
         )
         http_session = HttpSession(endpoint, http_options)
         if telemetry is not None:
@@ -171,6 +177,10 @@ class AsyncClient(ABC):
         on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
         on_call_start: Callable[[CallStart], object] | UnsetType | None = UNSET,
         on_call_end: Callable[[CallEnd], object] | UnsetType | None = UNSET,
+        default_headers: Mapping[str, str] | UnsetType | None = UNSET,
+        extra_headers: Mapping[str, str] | UnsetType | None = UNSET,
+        extra_query: Mapping[str, str | int | float | bool] | UnsetType | None = UNSET,
+        app_info: str | UnsetType | None = UNSET,
     ) -> Self:
         """Return a copy of this client with other options. It shares the session, the rate limiter and the locks.
 
@@ -183,20 +193,40 @@ class AsyncClient(ABC):
             on_attempt: called after each request of the copy; None for no function.
             on_call_start: called before each call of the copy, with a `CallStart`; None for no function.
             on_call_end: called after each call of the copy, with a `CallEnd`; None for no function.
+            default_headers: headers to send, instead of the client's `default_headers`; None for none.
+            extra_headers: headers to send in addition, which take the place of default headers of the same name.
+                `Authorization` and others that the client sets are rejected. Values are ASCII text.
+            extra_query: query parameters to send in addition, with the names of the API. A call that sets one of them
+                itself raises `InvalidInputError`.
+            app_info: the name and version of your application, `name/version`, which is added to the `User-Agent`.
 
-        Example:
-            `flags = [flag async for flag in client.with_options(timeout=60).flags.list()]`
+        Raises:
+            ConfigurationError: If an option is invalid.
+
+        Example::
+
+            flags = [flag async for flag in client.with_options(timeout=60).flags.list()]
+            flag = await client.with_options(extra_headers={"X-Change": "OPS-12"}).flags.get("123")
         """
-        values = {
-            "timeout": timeout,
-            "deadline": deadline,
-            "retry": retry,
-            "on_attempt": on_attempt,
-            "on_call_start": on_call_start,
-            "on_call_end": on_call_end,
-        }
-        changes: dict[str, Any] = {name: value for name, value in values.items() if value is not UNSET}
-        return self._copy(attrs.evolve(self._transport.options, **changes))
+        default_headers, extra_headers = hide_headers(default_headers), hide_headers(extra_headers)
+        options = self._evolve_options(
+            timeout=timeout,
+            deadline=deadline,
+            retry=retry,
+            on_attempt=on_attempt,
+            on_call_start=on_call_start,
+            on_call_end=on_call_end,
+            default_headers=default_headers,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            app_info=app_info,
+        )
+        return self._copy(options)
+
+    def _evolve_options(self, **values: Any) -> CallOptions:
+        """Return the options with other values, except those that are `UNSET`."""
+        changes = {name: value for name, value in values.items() if value is not UNSET}
+        return attrs.evolve(self._transport.options, **changes) if changes else self._transport.options
 
     def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
         """Collect the successful responses of the calls that are made in a block, with status, headers and request ID.
@@ -221,6 +251,8 @@ class AsyncClient(ABC):
         *,
         params: Mapping[str, str | int | bool] | None = None,
         json: Any = None,
+        extra_headers: Mapping[str, str] | UnsetType | None = UNSET,
+        extra_query: Mapping[str, str | int | float | bool] | UnsetType | None = UNSET,
     ) -> Any:
         """Call an endpoint that has no method yet, with the retries, rate limiting, locks and errors of other calls.
 
@@ -231,16 +263,24 @@ class AsyncClient(ABC):
             path: the percent-encoded path below the API's prefix (`/api/1`), such as `/flags/12`.
             params: the query, with the names of the API.
             json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
+            extra_headers: headers to send in addition, as in `with_options`.
+            extra_query: query parameters to send in addition, as in `with_options`.
 
         Returns:
             The response body, parsed if it is JSON, else as text.
+
+        Raises:
+            InvalidInputError: If an argument breaks a rule. Nothing was sent.
+            ConfigurationError: If a header may not be set, or has an invalid value. Nothing was sent.
         """
+        extra_headers = hide_headers(extra_headers)
+        options = self._evolve_options(extra_headers=extra_headers, extra_query=extra_query)
         verb = validation.string("method", method).upper()
         if not _METHOD_RE.fullmatch(verb):
             validation.reject("method", "must be an HTTP method", method)
         if not _PATH_RE.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
             validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
-        response = await self._transport.write(
+        response = await Transport(self._transport.session, options).write(
             Request(
                 verb,
                 path,
@@ -337,6 +377,9 @@ class AsyncExperimentClient(AsyncClient):
             unknown. It may be async, and must not block. docs/observability.md says when hooks are called, and what
             becomes of their exceptions.
         telemetry: reports calls to OpenTelemetry: an `amp_exp_async.otel.OpenTelemetry`.
+        default_headers: headers to send with each request. `Authorization` and others that the client sets are
+            rejected. Values are ASCII text; reprs and errors do not show them.
+        app_info: the name and version of your application, `name/version`, which is added to the `User-Agent`.
         allow_insecure_http: whether plain http is allowed to a host that is not loopback.
         shutdown_timeout: seconds that closing, or leaving a bulk run early, waits for writes in flight, until it
             cancels them; None to wait until they end.

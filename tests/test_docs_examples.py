@@ -198,6 +198,14 @@ async def test_reference_null(account: Emulator) -> None:
     assert (experiment["endDate"], experiment["description"]) == (None, "…")
 
 
+async def test_reference_additions(account: Emulator) -> None:
+    """The example sends a header with an edit, and a parameter with a request."""
+    await run_async(example("docs/api.md", "extra_headers"))
+    edit, read = account.requests[-2:]
+    assert (edit.method, edit.headers["X-Change"]) == ("PATCH", "OPS-12")
+    assert (read.query["debug"], "X-Change" in read.headers) == ("true", False)
+
+
 @pytest.mark.usefixtures("account")
 def test_changes(tmp_path: Path) -> None:
     """The example continues after the stored cursor, prints each change, and stores its cursor."""

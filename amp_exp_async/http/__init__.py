@@ -2,6 +2,7 @@
 
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
+from .additions import hide_headers
 from .capture import APIResponse, ResponseCapture
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
@@ -49,6 +50,7 @@ __all__ = [
     "WaitReason",
     "build_path",
     "find_refusal",
+    "hide_headers",
     "is_not_found",
     "parse_http_date",
     "quote_segment",

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from amp_exp_async.config import Endpoint
+from amp_exp_async.config import Endpoint, Secret
 
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .request import Request, Response
@@ -51,10 +52,11 @@ class Exchange:
         # What the connector needs to know of a request. It does not contain the key, so that no frame of aiohttp does.
         self._destination = aiohttp.ClientRequest("GET", url, headers=headers, ssl=ssl, loop=asyncio.get_running_loop())
         self._path = url.raw_path.rstrip("/")
-        self._header_lines = b"".join(
-            f"{name}: {value}\r\n".encode() for name, value in self._destination.headers.items()
-        )
-        self._header_lines += f"Authorization: Bearer {endpoint.key.reveal()}\r\n".encode()
+        fields = self._destination.headers
+        authorization = Secret(f"Authorization: Bearer {endpoint.key.reveal()}\r\n")
+        self._header_lines = _encode_headers(fields) + authorization.reveal().encode()
+        # For requests that have headers of their own, with another `User-Agent`.
+        self._shared_header_lines = _encode_headers(fields, "User-Agent") + authorization.reveal().encode()
 
     async def send(self, request: Request, limits: aiohttp.ClientTimeout) -> Response:
         """Send a request once, and return the complete response.
@@ -101,4 +103,12 @@ class Exchange:
         else:
             length = "Content-Length: 0\r\n\r\n"
         line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n"
-        return b"".join((line.encode(), self._header_lines, length.encode(), body or b""))
+        if request.headers is None:
+            return b"".join((line.encode(), self._header_lines, length.encode(), body or b""))
+        return b"".join(
+            (line.encode(), self._shared_header_lines, request.headers.encode(), length.encode(), body or b"")
+        )
+
+
+def _encode_headers(fields: Mapping[str, str], excluded: str = "") -> bytes:
+    return b"".join([f"{name}: {value}\r\n".encode() for name, value in fields.items() if name != excluded])

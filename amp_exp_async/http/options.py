@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -29,8 +29,10 @@ from amp_exp_async.validation.settings import (
 )
 
 from . import lazy_aiohttp as aiohttp
+from .additions import Additions, header_fields, hide_headers, make_additions, product, query_parameters
 from .deadlines import CancelScope
 from .observers import Attempt, CallEnd, CallStart, Observer
+from .request import HeaderFields
 from .retry import RetryPolicy
 
 Wait: TypeAlias = Literal["turn", "rate limit", "response", "retry"]
@@ -103,6 +105,10 @@ class HttpOptions:
     wall_clock: Callable[[], float] = time.time
 
 
+def _or_empty(value: Mapping[str, str | int | float | bool] | None) -> Mapping[str, str | int | float | bool]:
+    return {} if value is None else value
+
+
 def resolve_shutdown_timeout(value: float | UnsetType | None, default: float | None) -> float | None:
     """Return the seconds that a call which closes waits for writes in flight; None to wait until they end.
 
@@ -128,6 +134,10 @@ class CallOptions:
         on_call_start: called before each call; it may be async.
         on_call_end: called after each call, whatever its outcome; it may be async.
         observer: observes all calls. This is not public.
+        default_headers: headers of each request.
+        extra_headers: further headers, which take the place of default headers of the same name.
+        extra_query: query parameters of each request.
+        app_info: `name/version` of the application, for the `User-Agent`.
         deadline_excludes_queueing: whether the deadline starts when the first request may be sent, so that waits for
             earlier writes, for other requests and for the rate limit do not count. Such a call fails if the daily
             limit is reached. This is not public: it is for bulk runs, whose calls wait most of the time.
@@ -140,12 +150,22 @@ class CallOptions:
     on_call_start: Callable[[CallStart], object] | None = field(default=None, validator=optional_callable)
     on_call_end: Callable[[CallEnd], object] | None = field(default=None, validator=optional_callable)
     observer: Observer | None = None
+    default_headers: HeaderFields = field(default=HeaderFields({}), converter=hide_headers, validator=header_fields)
+    extra_headers: HeaderFields = field(default=HeaderFields({}), converter=hide_headers, validator=header_fields)
+    extra_query: Mapping[str, str | int | float | bool] = field(
+        factory=dict[str, Any], converter=_or_empty, validator=query_parameters
+    )
+    app_info: str | None = field(default=None, validator=product)
     deadline_excludes_queueing: bool = False
 
     @property
     def is_observed(self) -> bool:
         """Whether a hook or an observer needs to know of the calls."""
         return any(observer is not None for observer in (self.on_call_start, self.on_call_end, self.observer))
+
+    def make_additions(self) -> Additions | None:
+        """Return what the headers, the query and the application add to each request; None if that is nothing."""
+        return make_additions(self.default_headers, self.extra_headers, self.extra_query, self.app_info)
 
 
 @frozen(kw_only=True)

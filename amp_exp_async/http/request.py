@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from attrs import define, field
@@ -40,6 +40,35 @@ def quote_segment(segment: str) -> str:
     return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
 
 
+class HeaderFields:
+    """Headers that a caller adds to requests. Their repr hides their values, which may be secret."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = dict(headers)
+
+    def reveal(self) -> Mapping[str, str]:
+        """Return the headers with their values."""
+        return self._headers
+
+    def encode(self) -> bytes:
+        """Return the headers as they are sent. Do not keep them in a variable."""
+        return "".join([f"{name}: {value}\r\n" for name, value in self._headers.items()]).encode()
+
+    def __eq__(self, other: object) -> bool:
+        return self._headers == other._headers if isinstance(other, HeaderFields) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._headers.items()))
+
+    def __repr__(self) -> str:
+        return f"<headers: {', '.join(map(str, self._headers))}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("headers cannot be pickled, because their values may be secret.")
+
+
 @define
 class Request:
     """A request of the API, sent one or more times.
@@ -50,6 +79,7 @@ class Request:
         query: names and values, not yet encoded.
         body: the JSON text, or None for no body.
         idempotency: the effect of a second application.
+        headers: what the caller adds, with the `User-Agent`; None for nothing.
     """
 
     method: str
@@ -57,6 +87,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = field(default=None, repr=False)
     idempotency: Idempotency = Idempotency.IDEMPOTENT
+    headers: HeaderFields | None = None
 
     @property
     def target(self) -> str:

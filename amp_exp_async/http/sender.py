@@ -13,10 +13,10 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from amp_exp_async._version import __version__
 from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.errors import ConfigurationError
 
+from .additions import MESSAGE_HEADERS, USER_AGENT
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
 from .aiohttp_support import is_plain, is_replaced, is_supported
 from .asyncio_log import hide_requests
@@ -34,13 +34,8 @@ _CONTENT_TYPE = ("Content-Type",)
 _HEADERS = {
     "Accept": "application/json",
     "Accept-Encoding": ACCEPT_ENCODING,
-    "User-Agent": f"amp_exp_async/{__version__}",
+    "User-Agent": USER_AGENT,
 }
-# Headers of the caller's session that are not used: they would change what is sent, or who sends it.
-_MESSAGE_HEADERS = frozenset(
-    {"accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length", "content-type"}
-    | {"cookie", "expect", "host", "range", "te", "trailer", "transfer-encoding", "upgrade"}
-)
 
 
 @lru_cache(maxsize=16)
@@ -146,7 +141,7 @@ class RequestSender:
             request.method,
             URL(self._endpoint.base_url + request.target, encoded=True),
             data=request.body,
-            headers=self._headers if request.body is None else self._body_headers,
+            headers=self._headers_of(request),
             # Without a body, aiohttp would declare a stream of bytes.
             skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
             timeout=_timeout(seconds),
@@ -162,6 +157,14 @@ class RequestSender:
             response.close()
             raise
         return Response(request, response.status, response.headers, body, self._key)
+
+    def _headers_of(self, request: Request) -> _Headers:
+        headers = self._headers if request.body is None else self._body_headers
+        if request.headers is None:
+            return headers
+        headers = _Headers(headers)
+        headers.update(request.headers.reveal())
+        return headers
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if not isinstance(response, aiohttp.ClientResponse):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -216,7 +219,7 @@ def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:
         copied._cookie_jar = aiohttp.DummyCookieJar()  # noqa: SLF001
         copied._default_auth = None  # noqa: SLF001
         copied._trust_env = False  # noqa: SLF001 - it also reads ~/.netrc: `RequestSender` reads the proxy
-        headers = [(name, value) for name, value in theirs.headers.items() if name.lower() not in _MESSAGE_HEADERS]
+        headers = [(name, value) for name, value in theirs.headers.items() if name.lower() not in MESSAGE_HEADERS]
         copied._default_headers = CIMultiDict(headers)  # noqa: SLF001
     return cast("aiohttp.ClientSession", copied)
 

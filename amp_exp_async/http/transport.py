@@ -173,6 +173,7 @@ class Transport:
         self.cancel_signal = cancel_signal
         self._may_finish = may_finish or cancel_signal is not None
         self._is_observed = options.is_observed
+        self._additions = options.make_additions()
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request that needs no lock, with retries, and return the successful response.
@@ -280,8 +281,11 @@ class Transport:
 
         Raises:
             ClientClosedError: If the client is closed.
+            InvalidInputError: If `extra_query` has a parameter that the request sets itself.
         """
         self.session.open(to_finish=self._may_finish)
+        if self._additions is not None:
+            request = self._additions.apply(request)
         started = self.session.time()
         # If queueing does not count, the deadline starts with the first permit.
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from amp_exp_async.models import Page
@@ -65,16 +65,25 @@ def as_sync(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Conca
 
     @functools.wraps(method)
     def call(self: SyncResource[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        work: Callable[..., Awaitable[R]] = method
-        values = [_read_iterator(value) for value in args]
-        named = {name: _read_iterator(value) for name, value in kwargs.items()}
+        work = _bind(method, self._resource, args, kwargs)
+        # Headers may hold secrets, and a traceback could show them.
+        del args, kwargs
         try:
-            return self._portal.call(lambda: work(self._resource, *values, **named))
+            return self._portal.call(work)
         except TypeError as error:
             name_class(error, method, self)
             raise
 
     return call
+
+
+def _bind(
+    method: Callable[..., Awaitable[R]], resource: object, args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> Callable[[], Awaitable[R]]:
+    """Return a function without arguments that calls a method."""
+    values = [_read_iterator(value) for value in args]
+    named = {name: _read_iterator(value) for name, value in kwargs.items()}
+    return lambda: method(resource, *values, **named)
 
 
 def name_class(error: TypeError, method: Callable[..., object], owner: object) -> None:

@@ -76,6 +76,9 @@ def _as_sync_copy(
         except TypeError as error:
             name_class(error, method, self)
             raise
+        finally:
+            # Headers may hold secrets, and a traceback could show them.
+            del args, kwargs
         return self._copy(client)  # pyright: ignore[reportPrivateUsage] - the same
 
     return copy

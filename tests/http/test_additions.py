@@ -1,0 +1,188 @@
+"""Headers, query parameters and the name of an application that a caller adds to requests."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import attrs
+import pytest
+
+from amp_exp_async import (
+    AddUsers,
+    AsyncExperimentClient,
+    ConfigurationError,
+    ExperimentClient,
+    InvalidInputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    __version__,
+)
+from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http.additions import MESSAGE_HEADERS
+from tests.clients import client_of
+from tests.leaks import leaks
+
+SECRET = "canary-header-value"
+
+
+def secret_headers() -> dict[str, str]:
+    """Return headers with a secret that no frame of the caller holds."""
+    return {"X-Secret": SECRET}
+
+
+@pytest.mark.usefixtures("both_paths")
+async def test_what_is_sent(emulator: Emulator) -> None:
+    """Default and extra headers, the query and the application are in each request of the client and its copies."""
+    id = emulator.state.add_flag()["id"]
+    defaults = {"X-Team": "growth", "X-Stage": "test"}
+    async with client_of(emulator, default_headers=defaults, app_info="deployer/2.1") as client:
+        await client.flags.list(limit=5)
+        copy = client.with_options(extra_headers={"x-stage": "live", "X-Change": "a b"}, extra_query={"debug": True})
+        await copy.flags.list(limit=5)
+        edit = {"description": "d"}
+        await copy.request("PATCH", f"/flags/{id}", json=edit, extra_headers=None, extra_query={"n": 1})
+        await client.with_options(default_headers=None, app_info=None).flags.list()
+    first, second, third, last = emulator.requests
+    agent = f"amp_exp_async/{__version__}"
+    assert (first.headers["user-agent"], first.headers["x-team"], first.headers["x-stage"]) == (
+        f"{agent} deployer/2.1",
+        "growth",
+        "test",
+    )
+    assert (second.headers["x-team"], second.headers["x-stage"], second.headers["x-change"]) == (
+        "growth",
+        "live",
+        "a b",
+    )
+    assert (first.query, second.query) == ({"limit": "5"}, {"limit": "5", "debug": "true"})
+    assert (third.query, third.headers["x-team"], third.headers.get("x-change")) == ({"n": "1"}, "growth", None)
+    assert third.headers["content-type"] == "application/json"
+    assert (last.headers["user-agent"], last.headers.get("x-team")) == (agent, None)
+    assert all(request.authorized for request in emulator.requests)
+
+
+async def test_lists_bulk_runs_and_edits(emulator: Emulator) -> None:
+    """Each of their requests has the headers and the query, and the lock of a write is the same."""
+    async with client_of(emulator) as client:
+        ids = [
+            (await client.flags.create(project_id="1", key=f"f{number}", variants=[{"key": "on"}])).id
+            for number in range(3)
+        ]
+        emulator.requests.clear()
+        copy = client.with_options(extra_headers={"X-Run": "7"}, extra_query={"run": "7"})
+        assert len(await copy.flags.list(limit=1)) == 3
+        await copy.bulk([AddUsers("flags", id, "on", ["a"]) for id in ids])
+        await asyncio.gather(*(copy.flags.edit(ids[0], description=str(number)) for number in range(3)))
+        await copy.flags.guarded_edit(ids[0], lambda flag: attrs.evolve(flag, tags=["x"]))
+    assert len(emulator.requests) > 10
+    assert {(request.headers.get("x-run"), request.query.get("run")) for request in emulator.requests} == {("7", "7")}
+
+
+def test_the_blocking_client(experiment_emulator: Emulator) -> None:
+    """It takes the same arguments, and no frame of an error shows a header's value."""
+    emulator = experiment_emulator
+    with ExperimentClient(
+        emulator.api_key, base_url=emulator.base_url, default_headers={"X-A": "1"}, app_info="app/1"
+    ) as client:
+        client.with_options(extra_headers={"X-B": "2"}).flags.list().pages().__next__()
+        with pytest.raises(NotFoundError) as caught:
+            client.request("GET", "/flags/404", extra_headers=secret_headers(), extra_query={"q": "x"})
+    assert leaks(caught.value, SECRET) == []
+    first, second = emulator.requests
+    assert (first.headers["x-a"], first.headers["x-b"]) == ("1", "2")
+    assert (second.headers["x-secret"], second.query) == (SECRET, {"q": "x"})
+    assert first.headers["user-agent"].endswith(" app/1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"extra_headers": {name.title(): "x"}}, f'extra_headers["{name.title()}"] is set by the client')
+        for name in sorted(MESSAGE_HEADERS)
+    ]
+    + [
+        ({"default_headers": {"USER-AGENT": "x"}}, 'default_headers["USER-AGENT"] is set by the client'),
+        ({"extra_headers": {"X-HTTP-Method-Override": "PUT"}}, "would change the method"),
+        ({"extra_headers": {"X:Y": "x"}}, "is not the name of a header"),
+        ({"extra_headers": {"": "x"}}, "is not the name of a header"),
+        ({"extra_headers": {1: "x"}}, "is not the name of a header"),
+        ({"extra_headers": {"X": 1}}, 'extra_headers["X"] must be a string'),
+        ({"extra_headers": {"X": "a\r\nAuthorization: b"}}, "printable ASCII"),
+        ({"extra_headers": {"X": "a\0"}}, "printable ASCII"),
+        ({"extra_headers": {"X": "snow\u2603"}}, "printable ASCII"),
+        ({"extra_headers": {"X": " a"}}, "no space at either end"),
+        ({"extra_headers": {"X": "a "}}, "no space at either end"),
+        ({"extra_headers": {"X": "1", "x": "2"}}, 'extra_headers["x"] is there twice'),
+        ({"extra_headers": "X: 1"}, "must be a mapping"),
+        ({"extra_query": {"cursor": "x"}}, "extra_query.cursor is set by lists"),
+        ({"extra_query": {"a": ["x"]}}, "extra_query.a must be a string"),
+        ({"extra_query": "a=1"}, "extra_query must be a mapping"),
+        ({"app_info": "my app/1"}, 'must be like "name/version"'),
+        ({"app_info": "app/1\r\nX: y"}, 'must be like "name/version"'),
+        ({"app_info": 1}, 'must be like "name/version"'),
+    ],
+)
+def test_what_is_rejected(options: dict[str, Any], message: str) -> None:
+    """The error names the argument and the header, whatever its case."""
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        AsyncExperimentClient("key").with_options(**options)
+
+
+def test_values_are_hidden() -> None:
+    """Neither reprs nor errors, their frames included, show the value of a header."""
+    client = AsyncExperimentClient("key", default_headers=secret_headers()).with_options(extra_headers=secret_headers())
+    transport = client._transport
+    assert SECRET not in repr([client, transport.options, vars(transport)])
+    for options in ({"timeout": -1}, {"extra_headers": {"X": "\n"}}):
+        with pytest.raises(ConfigurationError) as caught:
+            client.with_options(**{"default_headers": secret_headers(), **options})  # type: ignore[arg-type]
+        assert leaks(caught.value, SECRET) == []
+    with pytest.raises(ConfigurationError) as caught:
+        ExperimentClient("key", default_headers={"Host": SECRET + ""})
+    assert SECRET not in f"{caught.value} {vars(caught.value)}"
+
+
+@pytest.mark.usefixtures("both_paths")
+async def test_a_failure_of_a_request_with_a_secret(emulator: Emulator) -> None:
+    """No frame of the error shows the value."""
+    emulator.inject(Fault.close())
+    async with client_of(emulator) as client:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client.request("DELETE", "/flags/404", extra_headers=secret_headers())
+    assert leaks(caught.value, SECRET) == []
+
+
+async def test_a_query_parameter_of_the_operation(emulator: Emulator) -> None:
+    """It is rejected by name, and nothing is sent."""
+    async with client_of(emulator) as client:
+        copy = client.with_options(extra_query={"limit": 5})
+        with pytest.raises(InvalidInputError, match=r"^extra_query\.limit: is set by GET /flags itself"):
+            await copy.flags.list(limit=3)
+        with pytest.raises(InvalidInputError, match=r"^extra_query\.a: is set by GET /flags itself"):
+            await client.request("GET", "/flags", params={"a": 1}, extra_query={"a": 2})
+    assert emulator.requests == []
+
+
+async def test_a_proxy() -> None:
+    """The request to open a tunnel has none of the headers."""
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1")
+    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with (
+        server,
+        AsyncExperimentClient(
+            "key", base_url="https://localhost:1", proxy=proxy, default_headers=secret_headers(), app_info="app/1"
+        ) as client,
+    ):
+        with pytest.raises(Exception, match="the proxy answered 403"):
+            await client.flags.get("1")
+    assert len(heads) == 1
+    assert not re.search(rb"x-secret|authorization|app/1", heads[0], re.IGNORECASE)
