@@ -202,8 +202,8 @@ async def test_reference_additions(account: Emulator) -> None:
     """The example sends a header with an edit, and a parameter with a request."""
     await run_async(example("docs/api.md", "extra_headers"))
     edit, read = account.requests[-2:]
-    assert (edit.method, edit.headers["X-Change"]) == ("PATCH", "OPS-12")
-    assert (read.query["debug"], "X-Change" in read.headers) == ("true", False)
+    assert (edit.method, edit.headers["x-change"]) == ("PATCH", "OPS-12")
+    assert (read.query["debug"], "x-change" in read.headers) == ("true", False)
 
 
 @pytest.mark.usefixtures("account")
