@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +12,7 @@ import attrs
 
 import amp_exp_async
 
-from .status_line import STATUS_LINE
+from .status_line import STATUS_LINE, repeating
 
 if TYPE_CHECKING:  # importing rich takes longer than showing a help page
     from rich.console import Console
@@ -289,7 +288,7 @@ class LogReporter:
             self._print(title, f"{_format_progress(progress)}{_format_rate(progress)}", started)
 
         try:
-            with _repeating(_LOG_INTERVAL, show):
+            with repeating(_LOG_INTERVAL, show):
                 yield
         finally:
             self._print(title, _format_progress(run.progress), started)
@@ -327,7 +326,7 @@ class BarReporter:
                 display.update(task, completed=progress.done + progress.failed, total=progress.total, note=note)
 
             try:
-                with _repeating(_REFRESH_INTERVAL, show):
+                with repeating(_REFRESH_INTERVAL, show):
                     yield
             finally:
                 show(is_finished=True)
@@ -352,24 +351,6 @@ class BarReporter:
         )
         with STATUS_LINE.suspended(), display:
             yield display
-
-
-@contextmanager
-def _repeating(seconds: float, show: Callable[[], None]) -> Generator[None, None, None]:
-    """Call a function repeatedly in another thread, because this one may be blocked."""
-    is_over = threading.Event()
-
-    def repeat() -> None:
-        while not is_over.wait(seconds):
-            show()
-
-    thread = threading.Thread(target=repeat, name="amp-exp progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
 
 
 def _format_count(count: int, total: int | None) -> str:

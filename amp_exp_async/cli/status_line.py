@@ -69,24 +69,37 @@ def showing_waits(calls: Callable[[], Sequence[amp_exp_async.PendingCall]]) -> G
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield
         return
+
+    def show() -> None:
+        pending = calls()
+        if pending and pending[0].seconds >= _AFTER:
+            STATUS_LINE.show(describe_wait(pending[0]))
+        else:
+            STATUS_LINE.clear()
+
+    try:
+        with repeating(_INTERVAL, show):
+            yield
+    finally:
+        STATUS_LINE.clear()
+
+
+@contextmanager
+def repeating(seconds: float, show: Callable[[], None]) -> Generator[None, None, None]:
+    """Call a function repeatedly in another thread, because this one may be blocked."""
     is_over = threading.Event()
 
     def repeat() -> None:
-        while not is_over.wait(_INTERVAL):
-            pending = calls()
-            if pending and pending[0].seconds >= _AFTER:
-                STATUS_LINE.show(describe_wait(pending[0]))
-            else:
-                STATUS_LINE.clear()
+        while not is_over.wait(seconds):
+            show()
 
-    thread = threading.Thread(target=repeat, name="amp-exp status line", daemon=True)
+    thread = threading.Thread(target=repeat, name="amp-exp display", daemon=True)
     thread.start()
     try:
         yield
     finally:
         is_over.set()
         thread.join()
-        STATUS_LINE.clear()
 
 
 def describe_wait(call: amp_exp_async.PendingCall) -> str:

@@ -102,7 +102,7 @@ class RetryState:
         waits_for: what the call waits for.
         last_failure: the status or the reason of the last attempt that failed.
         request_id: the ID that the service gave the last attempt that failed; None without one.
-        observation: reports the call; None if nobody observes it.
+        observation: reports the call; None if it is not observed.
         early_reads: the number of attempts that came too early to see an object that was just created. They are not
             failures, so the retry policy does not count them.
     """
