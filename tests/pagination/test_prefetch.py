@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -111,9 +111,12 @@ def left_behind(before: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
 
 
 @pytest.fixture
-def flags_alive() -> Callable[[], int]:
+def flags_alive() -> Iterator[Callable[[], int]]:
     """Return a function that counts the flags in memory that the test has created."""
-    return lambda: sum(type(item) is Flag for item in gc.get_objects())
+    gc.collect()
+    gc.disable()  # so that new objects, and no others, stay in the first generation
+    yield lambda: sum(type(item) is Flag for item in gc.get_objects(generation=0))
+    gc.enable()
 
 
 async def test_at_most_two_pages_in_memory(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,13 @@ from amp_exp_async import AmpExpError, Edit, ExperimentClient, Manifest, Plan, f
 
 PLAN = Plan(changes=(), service="https://host", manifest=Manifest())
 CLIENT = ExperimentClient("management-key", base_url="http://127.0.0.1:1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_the_client() -> Iterator[None]:
+    """End the thread of the client."""
+    yield
+    CLIENT.close()
 
 
 class Array:
