@@ -6,7 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from ssl import SSLContext
 from types import FunctionType, TracebackType
@@ -22,6 +22,7 @@ from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import (
     APIResponse,
     Attempt,
+    BlockDeadline,
     CallEnd,
     CallOptions,
     CallStart,
@@ -227,6 +228,35 @@ class AsyncClient(ABC):
         """Return the options with other values, except those that are `UNSET`."""
         changes = {name: value for name, value in values.items() if value is not UNSET}
         return attrs.evolve(self._transport.options, **changes) if changes else self._transport.options
+
+    def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """Let all calls in a block end by the same time, in addition to the `deadline` of each.
+
+        It holds for the calls of this client and its copies, also in tasks that are started in the block, and for each
+        request of lists, bulk runs and plans. Of nested blocks, the one that ends first counts. Code of your own is not
+        interrupted.
+
+        Args:
+            seconds: the seconds from the start of the block.
+
+        Raises:
+            InvalidInputError: If it is not a number of more than 0.
+
+        Raises in the block:
+            APITimeoutError: If the deadline passes.
+
+        Example::
+
+            async with client.deadline(30):
+                flag = await client.flags.find("new-checkout", project_id="123")
+                await client.flags.edit(flag.id, enabled=True)
+        """
+        return self._block_deadline(seconds)
+
+    def _block_deadline(self, seconds: float) -> BlockDeadline:
+        if not validation.number("seconds", seconds) > 0:
+            validation.reject("seconds", "must be a number of seconds of more than 0", seconds)
+        return BlockDeadline(seconds, self._transport.session.block_deadlines)
 
     def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
         """Collect the successful responses of the calls that are made in a block, with status, headers and request ID.

@@ -3,6 +3,7 @@
 from amp_exp_async.ratelimit import RateLimit, RedisRateLimit
 
 from .additions import hide_headers
+from .block_deadlines import BlockDeadline
 from .capture import APIResponse, ResponseCapture
 from .deadlines import CancelScope
 from .error_mapping import shutdown_error
@@ -23,6 +24,7 @@ __all__ = [
     "AmbiguousWrite",
     "AmbiguousWriteError",
     "Attempt",
+    "BlockDeadline",
     "CallAbandonedError",
     "CallEnd",
     "CallObserver",

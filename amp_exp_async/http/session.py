@@ -18,6 +18,7 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
 from . import lazy_aiohttp as aiohttp
+from .block_deadlines import BlockDeadline
 from .capture import ResponseCapture
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
@@ -56,6 +57,7 @@ class HttpSession:
         in_flight: the scopes of the calls in flight.
         calls: their states.
         captures: the blocks in progress that collect responses.
+        block_deadlines: the blocks in progress whose calls share a deadline.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
         on_close: called when closing starts, and again at its end, if still there. The tasks that `spawn` started may
@@ -70,6 +72,7 @@ class HttpSession:
         self.wall_clock = options.wall_clock
         self.closing = self.closed = False
         self.captures: set[ResponseCapture] = set()
+        self.block_deadlines: set[BlockDeadline] = set()
         self._options = options
         self._reset()
 

@@ -26,6 +26,7 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import LimitExceededError
 
+from .block_deadlines import earliest_deadline
 from .capture import current_captures
 from .deadlines import CancelScope
 from .error_mapping import (
@@ -62,6 +63,7 @@ T = TypeVar("T")
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
 _ABANDONED = "the run was stopped before the call wrote anything"
+_CLOCK_TOLERANCE = 0.05  # seconds; timers and the clock of a block differ a little
 _CLOSED = "the client was closed while the call was in flight"
 # Python 3.11 looks up members of an enum slowly, and these are needed for every request.
 _TOO_MANY_REQUESTS, _SERVER_ERROR = int(HTTPStatus.TOO_MANY_REQUESTS), int(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -238,10 +240,27 @@ class Transport:
             ClientClosedError: If the client is closed.
         """
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
-        if seconds is None:
+        if seconds is None and not self.session.block_deadlines:
             return self
         self.session.open(to_finish=self._may_finish)
-        return self._until(self.session.time() + seconds)
+        now = self.session.time()
+        ends_at = self._within_block(None if seconds is None else now + seconds, now)
+        return self if ends_at is None else self._until(ends_at)
+
+    def _within_block(self, deadline: float | None, now: float) -> float | None:
+        """Return a loop time, or the end of the block that the call belongs to if that is earlier."""
+        block = earliest_deadline(self.session.block_deadlines) if self.session.block_deadlines else None
+        if block is None:
+            return deadline
+        ends_at = now + block.seconds_left
+        return ends_at if deadline is None else min(deadline, ends_at)
+
+    def _format_deadline(self, wait: float = 0.0) -> str:
+        """Return the deadline that passes within some seconds, for messages."""
+        block = earliest_deadline(self.session.block_deadlines)
+        if block is not None and block.seconds_left <= wait + _CLOCK_TOLERANCE:
+            return f"deadline of {block.seconds:g} s of the block"
+        return f"deadline of {self.options.deadline} s"
 
     async def sleep(self, seconds: float) -> None:
         """Wait between the requests of one call, no longer than until they end."""
@@ -292,6 +311,8 @@ class Transport:
         deadline = None if seconds is None else started + seconds
         if self._ends_at is not None:
             deadline = self._ends_at if deadline is None else min(deadline, self._ends_at)
+        if self.session.block_deadlines:
+            deadline = self._within_block(deadline, started)
         state = RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
         captures = current_captures(self.session.captures) if self.session.captures else ()
         if self._is_observed or captures:
@@ -374,7 +395,7 @@ class Transport:
             raise self.make_error(state, result)
         if state.deadline is not None and self.session.time() + wait >= state.deadline:
             pause = f"wait {wait:.1f} s and " if wait >= 0.1 else ""
-            note = f"The deadline of {self.options.deadline} s left no time to {pause}try again."
+            note = f"The {self._format_deadline(wait)} left no time to {pause}try again."
             _log_failure(state, result, "the deadline leaves no time to try again")
             raise self.make_error(state, result, note)
         _log_failure(state, result, f"retrying in {wait:.2f} s", wait)
@@ -473,7 +494,7 @@ class Transport:
             APITimeoutError: If the deadline has passed.
         """
         if number == 1 and self.options.deadline_excludes_queueing and self.options.deadline is not None:
-            state.deadline = now + self.options.deadline
+            state.deadline = self._within_block(now + self.options.deadline, now)
         seconds = self.options.timeout if state.deadline is None else min(self.options.timeout, state.deadline - now)
         if seconds <= 0:
             self.session.limiter.release(now, reached=False, answered=False)
@@ -574,7 +595,7 @@ class Transport:
         is_write_ambiguous = state.is_ambiguous_write
         advice = "Raise deadline, or make fewer calls at the same time."
         error = APITimeoutError(
-            f"{state.failure}: the deadline of {self.options.deadline} s passed{wait and f' {wait}'}.",
+            f"{state.failure}: the {self._format_deadline()} passed{wait and f' {wait}'}.",
             method=state.request.method,
             path=state.request.path,
             attempts=state.attempts,

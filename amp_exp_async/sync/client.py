@@ -110,6 +110,10 @@ class SyncClient(SyncResource[ClientT_co], ABC, Generic[ClientT_co]):
     with_options = _as_sync_copy(AsyncClient.with_options)
     request = as_sync(AsyncClient.request)
 
+    @copy_signature(AsyncClient.deadline)
+    def deadline(self, seconds: float) -> AbstractContextManager[None]:
+        return self._resource._block_deadline(seconds)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - its blocking form
+
     @copy_signature(AsyncClient.capture_responses)
     def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
         return self._resource.capture_responses()

@@ -35,8 +35,6 @@ from tests.reliability.lifecycle_programs import CLOSING, Program, loop_threads
 AREA = "Lifecycle"
 _ROOT = Path(__file__).parents[2]
 _GEVENT = "from gevent import monkey; monkey.patch_all(); "
-# A job in the background of a shell ignores Ctrl-C, and so would its children.
-_CATCH_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 _HANG_SECONDS = 600.0
 
 
@@ -115,7 +113,7 @@ class Runner:
     def start(self, name: str, first: str = "") -> subprocess.Popen[str]:
         """Start a program. Every warning is an error, except that of a fork of a process with threads."""
         values = {field: getattr(self.program, field) for field in ("base_url", "api_key", "ids", "folder")}
-        code = f"{first}{_CATCH_CTRL_C}from tests.reliability.lifecycle_programs import main; main()"
+        code = f"{first}from tests.reliability.lifecycle_programs import main; main()"
         warn = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
         command = [sys.executable, *warn, "-c", code, name, json.dumps(values)]
         return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,0 +1,82 @@
+"""`client.deadline(seconds)`: the calls of a block end by the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from amp_exp_async import AddUsers, APITimeoutError, AsyncExperimentClient, ExperimentClient, InvalidInputError
+from amp_exp_async.emulator import Emulator, Fault
+
+PASSED = r"(?i)the deadline of 0\.3 s of the block (passed|left no time)"
+
+
+async def test_calls_in_a_block(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Calls, guarded edits and calls of tasks and copies end by the end of the block; later calls do not."""
+    id = emulator.state.add_flag()["id"]
+    emulator.inject(Fault.delay(60), method="GET", times=None)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with client.deadline(0.3):
+        results = await asyncio.gather(
+            client.flags.get(id),
+            client.with_options(timeout=50, deadline=None).flags.get(id),
+            asyncio.ensure_future(client.flags.tags.add(id, ["checkout"])),
+            client.flags.tags.add(id, ["checkout"]),
+            return_exceptions=True,
+        )
+        assert [type(error) for error in results] == [APITimeoutError] * 4
+        with pytest.raises(APITimeoutError, match=PASSED):
+            await client.flags.get(id)
+    assert loop.time() - started < 30
+    emulator.clear_faults()
+    assert (await client.flags.get(id)).id == str(id)
+
+
+async def test_a_retry(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A wait that the service asks for is not started if the block ends before it."""
+    id = emulator.state.add_flag()["id"]
+    emulator.inject(Fault.status(503, retry_after=20))
+    async with client.deadline(0.3):
+        with pytest.raises(Exception, match=PASSED):
+            await client.flags.get(id)
+
+
+async def test_nested_blocks_and_other_clients(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The block that ends first counts, and only for calls of its own client."""
+    id = emulator.state.add_flag()["id"]
+    other = AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url)
+    async with other, client.deadline(0.3), client.deadline(60):
+        await asyncio.sleep(0.35)
+        with pytest.raises(APITimeoutError, match=PASSED):
+            await client.flags.get(id)
+        assert (await other.flags.get(id)).id == str(id)
+
+
+async def test_bulk_runs(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The operations of a bulk run in the block end with it."""
+    id = emulator.state.add_flag(variants=[{"key": "on"}])["id"]
+    emulator.inject(Fault.delay(60), times=None)
+    async with client.deadline(0.3):
+        (outcome,) = [outcome async for outcome in client.bulk([AddUsers("flags", id, "on", ["a"])])]
+    assert outcome.status in {"failed", "unknown"}
+    emulator.clear_faults()
+
+
+def test_the_blocking_client(experiment_emulator: Emulator) -> None:
+    """A block of the blocking client holds for the calls of its thread."""
+    id = experiment_emulator.state.add_flag()["id"]
+    experiment_emulator.inject(Fault.delay(60))
+    with ExperimentClient(experiment_emulator.api_key, base_url=experiment_emulator.base_url) as client:
+        with client.deadline(0.3), pytest.raises(APITimeoutError):
+            client.flags.get(id)
+        assert client.flags.get(id).id == str(id)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "30", None, float("nan")])
+async def test_wrong_seconds(client: AsyncExperimentClient, seconds: Any) -> None:
+    """Anything but a positive number is rejected."""
+    with pytest.raises(InvalidInputError, match="seconds: must be a number"):
+        client.deadline(seconds)
