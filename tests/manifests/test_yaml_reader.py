@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import ruamel.yaml
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from amp_exp_async.manifests.document import DocumentError
@@ -98,6 +98,8 @@ def test_plain_scalars_have_the_values_of_version_1_2(text: str) -> None:
 @settings(suppress_health_check=["function_scoped_fixture"])
 def test_documents_are_read_as_ruamel_reads_them(value: Any, flow: bool) -> None:
     """The text is one that ruamel.yaml or PyYAML has written."""
+    # The parser of PyYAML in Python does not read {a?: 1}, which is YAML, and says so.
+    assume(not (flow and "?" in repr(value)))
     for text in (
         dump_with_ruamel(value, flow=flow),
         yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True),
