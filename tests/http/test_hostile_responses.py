@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -315,12 +316,12 @@ async def test_a_server_that_speaks_first(callers: bool, blocks: bool) -> None:
             async with client_of(server, timeout=1.0, **options) as client:
                 connector: Any = client._transport.session.open().connector
                 connector = getattr(connector, "_connector", connector)  # that of the caller
-                create = connector._create_connection
+                create, created = connector._create_connection, itertools.count(1)
 
                 async def create_slowly(*args: Any) -> Any:
-                    protocol = await create(*args)
+                    protocol, number = await create(*args), next(created)
                     if blocks:
-                        block(lambda: spoken == server.connections)
+                        block(lambda: spoken == number)
                     else:
                         await eventually(lambda: protocol.should_close)
                     return protocol
