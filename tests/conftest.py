@@ -24,8 +24,16 @@ from tests.client_config import (
 )
 from tests.validation.call_sites import Call, Rejected
 
-# A busy machine must not fail an example.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "suite",
+    max_examples=25,
+    database=None,
+    # A busy machine must not fail an example.
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    # A change must not fail its checks over an example that has nothing to do with it. Other runs look for new ones.
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("suite")
 
 # A job in the background of a shell ignores Ctrl-C, and so would the programs that tests start.
