@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_text
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -15,8 +14,9 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .errors import describe_os_error
-from .inputs import STDIN
+from .inputs import STDIN, read_stdin
 from .options import Yes
+from .streams import read_bounded
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -113,8 +113,7 @@ def _parse_value(text: str) -> Any:
 
 def _read_body(file: Path) -> Any:
     try:
-        content = sys.stdin.buffer.read() if str(file) == STDIN else file.read_bytes()
-        text = content.decode("utf-8-sig")
+        text = (read_stdin() if str(file) == STDIN else _read_file(file)).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise amp_exp_async.InvalidInputError(
             f"--json-body {file}: cannot be read ({describe_os_error(error)}). Nothing was sent."
@@ -125,3 +124,8 @@ def _read_body(file: Path) -> Any:
         raise amp_exp_async.InvalidInputError(
             f"--json-body {file}: is not JSON ({error}). Nothing was sent."
         ) from error
+
+
+def _read_file(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return read_bounded(stream)

@@ -15,8 +15,10 @@ import typer
 import amp_exp_async
 
 from .context import CommandContext
+from .errors import describe_os_error
 from .options import describe_project
 from .output import format_value, make_console, make_reporter
+from .streams import read_bounded
 
 STDIN = "-"
 _PLAN = re.compile(rb'\s*\{\s*"plan"\s*:')
@@ -54,8 +56,22 @@ def is_plan(file: str) -> bool:
         return _PLAN.match(stream.read(_PLAN_PREFIX)) is not None
 
 
+def read_stdin() -> bytes:
+    """Return the content of standard input.
+
+    Raises:
+        InvalidInputError: If it cannot be read, or is too large.
+    """
+    try:
+        return read_bounded(sys.stdin.buffer)
+    except OSError as error:
+        raise amp_exp_async.InvalidInputError(
+            f"standard input: cannot be read ({describe_os_error(error)}). Nothing was sent. Pass a file instead."
+        ) from error
+
+
 def _open_stdin() -> io.StringIO:
-    content = sys.stdin.buffer.read()
+    content = read_stdin()
     if _PLAN.match(content):
         raise amp_exp_async.InvalidInputError("standard input: is a saved plan. Save it to a file and apply that.")
     try:
@@ -180,6 +196,6 @@ def _open_text(file: Path) -> Path | io.TextIOWrapper:
     """Return a file, or standard input for `-`."""
     if str(file) != STDIN:
         return file
-    content = io.BytesIO(sys.stdin.buffer.read())
+    content = io.BytesIO(read_stdin())
     content.name = "standard input"
     return io.TextIOWrapper(content, encoding="utf-8-sig", newline="")

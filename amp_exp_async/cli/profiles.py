@@ -15,6 +15,7 @@ import amp_exp_async
 
 from .errors import describe_os_error
 from .options import PROFILE_VARIABLE
+from .streams import read_bounded
 
 FILE_VARIABLE = "AMP_EXP_CONFIG_FILE"
 KEY_SETTINGS = ("api_key", "api_key_file", "api_key_command")
@@ -185,7 +186,7 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
-            return tomllib.loads(stream.read().decode("utf-8-sig")), mode
+            return tomllib.loads(read_bounded(stream).decode("utf-8-sig")), mode
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError) as error:

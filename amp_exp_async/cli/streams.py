@@ -1,10 +1,13 @@
-"""The standard streams of the process."""
+"""The standard streams of the process, and reading of streams that may not end."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from typing import BinaryIO
+
+MAX_BYTES = 64 * 1024**2
 
 
 def prepare_streams() -> None:
@@ -19,6 +22,18 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def read_bounded(stream: BinaryIO) -> bytes:
+    """Return what a stream contains.
+
+    Raises:
+        OSError: If it cannot be read, or has more than `MAX_BYTES` bytes.
+    """
+    content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(f"more than {MAX_BYTES // 1024**2} MiB")
+    return content
 
 
 def discard_stdout() -> None:
