@@ -163,29 +163,28 @@ class CommandContext(OptionGroup):
 
     def write(self, text: str) -> None:
         """Print text that is already formatted to stdout, unless it is reserved for JSON."""
-        if self.json:
-            return
-        STATUS_LINE.clear()
+        if not self.json:
+            STATUS_LINE.clear()
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        """Print to stdout. If its reader is gone, only a command that makes changes continues, without output.
+
+        Raises:
+            Exit: If the reader is gone, and the command changes nothing.
+        """
         try:
             typer.echo(text)
         except BrokenPipeError:
-            self._on_closed_output()
-
-    def _on_closed_output(self) -> None:
-        """Discard the rest of the output. A command that changes nothing ends; any other does what it was told to do.
-
-        Raises:
-            Exit: If the command changes nothing.
-        """
-        discard_stdout()
-        self._is_output_closed = True
-        if not (self.makes_changes or self.changed):
-            raise Exit(None, ExitCode.OK)
+            discard_stdout()
+            self._is_output_closed = True
+            if not (self.makes_changes or self.changed):
+                raise Exit(None, ExitCode.OK) from None
 
     def echo_line(self, document: Mapping[str, Any]) -> None:
         """With `--json`, print a document as one line at once, besides the document at the end."""
         if self.json:
-            typer.echo(json_text.dumps(document))
+            self._print(json_text.dumps(document))
 
     def echo_final(self, text: str) -> None:
         """Print the command's summary to stdout, or to stderr if stdout is closed."""

@@ -203,6 +203,12 @@ def test_closed_output(many: FileAccount) -> None:
     assert renamed(many) == MANY
 
 
+def test_closed_output_of_json_lines(amp: FileAccount) -> None:
+    """A command that prints lines of JSON without end ends silently, too."""
+    amp.emulator.state.add_flag()
+    assert run_with_closed_output(amp, "log --follow --since 1h --json") == ""
+
+
 def test_closed_json_output(amp: FileAccount) -> None:
     """JSON is printed at the end, so stderr lists what was changed."""
     amp.emulator.state.add_flag(key="a", projectId="1", name="old")
