@@ -256,7 +256,7 @@ class AsyncClient(ABC):
     def _block_deadline(self, seconds: float) -> BlockDeadline:
         if not validation.number("seconds", seconds) > 0:
             validation.reject("seconds", "must be a number of seconds of more than 0", seconds)
-        return BlockDeadline(seconds, self._transport.session.block_deadlines)
+        return BlockDeadline(seconds, self._transport.session.blocks)
 
     def capture_responses(self) -> AbstractContextManager[list[APIResponse]]:
         """Collect the successful responses of the calls that are made in a block, with status, headers and request ID.
@@ -272,7 +272,7 @@ class AsyncClient(ABC):
                 flag = await client.flags.get("123")
             print(responses[-1].status, responses[-1].headers, responses[-1].request_id)
         """
-        return ResponseCapture(self._transport.session.captures)
+        return ResponseCapture(self._transport.session.blocks)
 
     async def request(
         self,

@@ -102,7 +102,7 @@ async def test_what_belongs_to_a_block(client: AsyncExperimentClient, emulator: 
     await late
     await client.flags.get("5")
     assert sorted(lines(inner)) == sorted(lines(outer)) == ["GET /flags/1 200", "GET /flags/2 200"]
-    assert client._transport.session.captures == set()
+    assert client._transport.session.blocks == set()
 
 
 async def test_a_removal_that_is_confirmed(client: AsyncExperimentClient, emulator: Emulator) -> None:
@@ -125,7 +125,7 @@ async def test_a_block_in_an_async_generator(client: AsyncExperimentClient) -> N
     async with aclosing(names()) as source:
         first = await asyncio.ensure_future(source.__anext__())
     assert lines([first]) == ["GET /flags/1 200"]
-    assert client._transport.session.captures == set()
+    assert client._transport.session.blocks == set()
     capture = client.capture_responses()
     with capture, pytest.raises(RuntimeError, match="only once"):
         capture.__enter__()

@@ -12,7 +12,14 @@ from typing import Any
 import attrs
 from attrs import define, frozen
 
-from amp_exp_async.errors import AmpExpError, ClientClosedError, InvalidInputError, OutcomeUnknownError, RateLimitError
+from amp_exp_async.errors import (
+    AmpExpError,
+    APITimeoutError,
+    ClientClosedError,
+    InvalidInputError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
 from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport, run_observer
 from amp_exp_async.models import Created
 
@@ -309,7 +316,7 @@ class BulkExecutor:
     def _stop_after(self, outcome: Outcome, error: AmpExpError) -> None:
         """Stop the run or the flag if the error requires it."""
         is_failure = outcome.status in {"failed", "unknown"}
-        if is_fatal(error):
+        if is_fatal(error) or (isinstance(error, APITimeoutError) and self._lookups.is_past_block):
             self._stop_cause = self._stop_cause or error
             self.pool.stop(self._stop_cause)
         elif is_failure and self._on_error == "stop_flag":

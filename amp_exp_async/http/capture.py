@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from contextvars import ContextVar, Token
-from types import TracebackType
 
 from attrs import field, frozen
+
+from .call_blocks import CallBlock
 
 
 @frozen(kw_only=True)
@@ -33,44 +32,22 @@ class APIResponse:
     seconds: float
 
 
-class ResponseCapture:
-    """A context manager: a list of the responses of the calls in its block, also of tasks that are started in it.
+class ResponseCapture(CallBlock):
+    """A context manager that gives a list of the responses of its calls.
 
     Args:
-        open_captures: contains this one while its block runs, so that calls outside of any block pay nothing. Blocks
-            in several threads share it.
+        open_blocks: contains this one while its block runs.
     """
 
-    def __init__(self, open_captures: set[ResponseCapture]) -> None:
-        self._open_captures = open_captures
+    def __init__(self, open_blocks: set[CallBlock]) -> None:
+        super().__init__(open_blocks)
         self._responses: list[APIResponse] = []
-        self._token: Token[tuple[ResponseCapture, ...]] | None = None
 
     def __enter__(self) -> list[APIResponse]:
-        if self._token is not None:
-            raise RuntimeError("a capture of responses can be entered only once")
-        self._token = _CAPTURES.set((*_CAPTURES.get(), self))
-        self._open_captures.add(self)
+        self.open()
         return self._responses
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open_captures.discard(self)
-        if self._token is not None:
-            # An async generator may leave its block in another context, in which there is nothing to reset.
-            with suppress(ValueError):
-                _CAPTURES.reset(self._token)
-
     def add(self, response: APIResponse) -> None:
-        """Add a response, unless the block has ended: a task may outlive it."""
-        if self in self._open_captures:
+        """Add a response, unless the block has ended."""
+        if self.is_open:
             self._responses.append(response)
-
-
-_CAPTURES: ContextVar[tuple[ResponseCapture, ...]] = ContextVar("amp_exp_async_captures", default=())
-
-
-def current_captures(open_captures: set[ResponseCapture]) -> tuple[ResponseCapture, ...]:
-    """Return the captures, among those of a client, whose blocks the running code belongs to."""
-    return tuple([capture for capture in _CAPTURES.get() if capture in open_captures])

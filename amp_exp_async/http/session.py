@@ -18,8 +18,7 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import create_limiter
 
 from . import lazy_aiohttp as aiohttp
-from .block_deadlines import BlockDeadline
-from .capture import ResponseCapture
+from .call_blocks import CallBlock
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
 from .locks import KeyedLocks, WaitGroup
@@ -56,8 +55,7 @@ class HttpSession:
         recent_writes: the writes of the last seconds, which reads may not show yet.
         in_flight: the scopes of the calls in flight.
         calls: their states.
-        captures: the blocks in progress that collect responses.
-        block_deadlines: the blocks in progress whose calls share a deadline.
+        blocks: the blocks in progress that concern the calls in them.
         writes: the writes in flight, including their reconciliation.
         deadline_timer: cancels attempts that time out.
         on_close: called when closing starts, and again at its end, if still there. The tasks that `spawn` started may
@@ -71,8 +69,7 @@ class HttpSession:
         self.max_concurrency = options.max_concurrency
         self.wall_clock = options.wall_clock
         self.closing = self.closed = False
-        self.captures: set[ResponseCapture] = set()
-        self.block_deadlines: set[BlockDeadline] = set()
+        self.blocks: set[CallBlock] = set()
         self._options = options
         self._reset()
 

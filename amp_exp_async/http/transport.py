@@ -26,8 +26,9 @@ from amp_exp_async.errors import (
 )
 from amp_exp_async.ratelimit import LimitExceededError
 
-from .block_deadlines import earliest_deadline
-from .capture import current_captures
+from .block_deadlines import BlockDeadline, earliest_deadline
+from .call_blocks import current_blocks
+from .capture import ResponseCapture
 from .deadlines import CancelScope
 from .error_mapping import (
     TransportFailure,
@@ -240,7 +241,7 @@ class Transport:
             ClientClosedError: If the client is closed.
         """
         seconds = None if self.options.deadline_excludes_queueing else self.options.deadline
-        if seconds is None and not self.session.block_deadlines:
+        if seconds is None and not self.session.blocks:
             return self
         self.session.open(to_finish=self._may_finish)
         now = self.session.time()
@@ -249,7 +250,7 @@ class Transport:
 
     def _within_block(self, deadline: float | None, now: float) -> float | None:
         """Return a loop time, or the end of the block that the call belongs to if that is earlier."""
-        block = earliest_deadline(self.session.block_deadlines) if self.session.block_deadlines else None
+        block = earliest_deadline(self.session.blocks) if self.session.blocks else None
         if block is None:
             return deadline
         ends_at = now + block.seconds_left
@@ -257,10 +258,20 @@ class Transport:
 
     def _format_deadline(self, wait: float = 0.0) -> str:
         """Return the deadline that passes within some seconds, for messages."""
-        block = earliest_deadline(self.session.block_deadlines)
-        if block is not None and block.seconds_left <= wait + _CLOCK_TOLERANCE:
-            return f"deadline of {block.seconds:g} s of the block"
-        return f"deadline of {self.options.deadline} s"
+        block = self._ending_block(wait)
+        if block is None:
+            return f"deadline of {self.options.deadline} s"
+        return f"deadline of {block.seconds:g} s of the block"
+
+    @property
+    def is_past_block(self) -> bool:
+        """Whether the running code belongs to a block whose deadline has passed, so that every call fails."""
+        return self._ending_block() is not None
+
+    def _ending_block(self, wait: float = 0.0) -> BlockDeadline | None:
+        """Return the block that the running code belongs to, if its deadline passes within some seconds."""
+        block = earliest_deadline(self.session.blocks)
+        return block if block is not None and block.seconds_left <= wait + _CLOCK_TOLERANCE else None
 
     async def sleep(self, seconds: float) -> None:
         """Wait between the requests of one call, no longer than until they end."""
@@ -311,10 +322,11 @@ class Transport:
         deadline = None if seconds is None else started + seconds
         if self._ends_at is not None:
             deadline = self._ends_at if deadline is None else min(deadline, self._ends_at)
-        if self.session.block_deadlines:
+        captures: tuple[ResponseCapture, ...] = ()
+        if self.session.blocks:
             deadline = self._within_block(deadline, started)
+            captures = current_blocks(ResponseCapture, self.session.blocks)
         state = RetryState(request, started, deadline, max_attempts=self.options.retry.max_attempts)
-        captures = current_captures(self.session.captures) if self.session.captures else ()
         if self._is_observed or captures:
             state.observation = CallObservation(request, self.options, self.session.time, started, captures)
         return state

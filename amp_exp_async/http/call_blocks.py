@@ -1,0 +1,52 @@
+"""Blocks of code that concern the calls in them, also the calls of tasks that are started in them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import TypeVar
+
+
+class CallBlock:
+    """The base of context managers that concern the calls of one client and its copies.
+
+    Args:
+        open_blocks: contains this one while its block runs, so that calls outside of any block pay nothing. Blocks in
+            several threads share it.
+    """
+
+    def __init__(self, open_blocks: set[CallBlock]) -> None:
+        self._open_blocks = open_blocks
+        self._token: Token[tuple[CallBlock, ...]] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the block runs. A task that was started in it may outlive it."""
+        return self in self._open_blocks
+
+    def open(self) -> None:
+        """Start the block in the running task or thread."""
+        if self._token is not None:
+            raise RuntimeError(f"a {type(self).__name__} can be entered only once")
+        self._token = _BLOCKS.set((*_BLOCKS.get(), self))
+        self._open_blocks.add(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open_blocks.discard(self)
+        if self._token is not None:
+            # An async generator may leave its block in another context, in which there is nothing to reset.
+            with suppress(ValueError):
+                _BLOCKS.reset(self._token)
+
+
+BlockT = TypeVar("BlockT", bound=CallBlock)
+
+_BLOCKS: ContextVar[tuple[CallBlock, ...]] = ContextVar("amp_exp_async_blocks", default=())
+
+
+def current_blocks(kind: type[BlockT], open_blocks: set[CallBlock]) -> tuple[BlockT, ...]:
+    """Return the blocks of a kind, among those of a client, that the running code belongs to."""
+    return tuple([block for block in _BLOCKS.get() if isinstance(block, kind) and block in open_blocks])
