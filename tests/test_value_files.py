@@ -88,7 +88,7 @@ CSV = """Name,"user ""id""\",Added
 \"Multi
 line\", "u;2",
 ,,
-Nobody,,
+Kim,,
 Bo,u1,"""
 
 

@@ -186,7 +186,7 @@ def _wrap(text: str, width: int, indent: str, *, initial: int = 0) -> str:
 
 def _wrap_example(example: str, width: int) -> Iterator[str]:
     """Yield a command line that can be copied: lines that continue end with a backslash."""
-    line, indent = _INDENT.rstrip("\n"), _INDENT
+    line, indent = "", _INDENT
     for word in _SHELL_WORD.findall(example):
         if line.strip() and len(line) + 1 + len(word) > width - 2:
             yield f"{line} \\"

@@ -15,7 +15,7 @@ from .request import Request, Response
 
 
 class CallObservation:
-    """One call, as it is reported. It exists only if somebody observes the call.
+    """One call, as it is reported. It exists only if the call is observed.
 
     Args:
         request: the request.

@@ -20,7 +20,8 @@ _ZLIB_METHOD = 8  # in the lower half of the first byte
 _STEP = 1 << 18  # bytes that are decompressed at once
 _OVERHEAD = 1 << 16  # bytes by which a compressed body may be larger than the limit
 _SMALL = 1 << 19  # bytes that are parsed in a moment, whatever they are
-# Parsing cannot be interrupted, and small values take long: a body must have so many bytes of its limit for each.
+# Parsing cannot be interrupted, and small values take long. A body may have one array or object for each 256 bytes of
+# its limit, and one value for each 32.
 _BYTES_PER_CONTAINER, _BYTES_PER_VALUE = 256, 32
 _BLOCK, _MAX_DIGIT_BLOCKS = 256, 256  # of bytes: the time to parse a number grows with the square of its digits
 

@@ -39,7 +39,7 @@ class ResolvedIDs:
     """The IDs of what a spec names.
 
     Attributes:
-        id: the ID of the live flag; None if there is none.
+        id: the ID of the live flag; None if the flag is to be created.
         deployments: the IDs of its live and its declared deployments, by label. Empty if it declares none.
         parents: the IDs of its declared parents, by name; empty text for a parent that is to be created.
     """

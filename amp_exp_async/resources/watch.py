@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 from attrs import field, frozen
 
-from amp_exp_async import serialization, validation
+from amp_exp_async import lazy_bulk, serialization, validation
 from amp_exp_async.errors import NotFoundError
 from amp_exp_async.escaping import escape
 from amp_exp_async.http import HttpSession
@@ -23,8 +23,7 @@ from .diff import FieldChange, diff_flags
 from .flags import AsyncExperiments, AsyncFlags
 from .versions import AsyncProjectVersions
 
-KindName: TypeAlias = Literal["flags", "experiments"]
-FlagId: TypeAlias = tuple[KindName, str]
+FlagId: TypeAlias = "tuple[lazy_bulk.KindName, str]"
 
 # Versions that are this much older than the newest one are read again, in case the service shows them late.
 _OVERLAP = timedelta(seconds=60)
@@ -49,7 +48,7 @@ class ChangeEvent:
         cursor: pass it to `watch` to continue after this change.
     """
 
-    kind: KindName
+    kind: lazy_bulk.KindName
     version: int
     created_by: Maybe[str]
     created_at: Maybe[datetime]
@@ -186,7 +185,10 @@ class _Watcher:
     ) -> None:
         self._session = session
         self._versions, flags, experiments = resources
-        self._flag_versions: Mapping[KindName, Any] = {"flags": flags.versions, "experiments": experiments.versions}
+        self._flag_versions: Mapping[lazy_bulk.KindName, Any] = {
+            "flags": flags.versions,
+            "experiments": experiments.versions,
+        }
         self._position = position
         self._project_id = project_id
         self._poll_interval = poll_interval

@@ -30,7 +30,7 @@ M = TypeVar("M", bound=Model)
 # The index of a field, the class of the values that must be converted, and the conversion.
 _Conversion: TypeAlias = tuple[int, type, Callable[[Any], Any]]
 
-# How a text or a value is rejected. Before msgspec 0.21, its errors are no `ValueError`.
+# How a text or a value is rejected. Before msgspec 0.21, its errors are not a `ValueError`.
 REJECTIONS = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 
 # Structs are kept for the life of the process: a service that invents names must not fill its memory.

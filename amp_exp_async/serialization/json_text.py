@@ -31,7 +31,7 @@ def loads(body: bytes | str) -> Any:
         raise ValueError("too many levels of nesting") from None
     except (msgspec.DecodeError, ValueError) as error:
         if not any(pattern.search(data) for pattern in _SURROGATES):
-            raise ValueError(str(error)) from None  # before msgspec 0.21, a `DecodeError` is no `ValueError`
+            raise ValueError(str(error)) from None  # before msgspec 0.21, a `DecodeError` is not a `ValueError`
         return _loads_exactly(data)
 
 

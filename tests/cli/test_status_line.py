@@ -102,7 +102,7 @@ def test_the_line(terminal: Terminal) -> None:
 
 
 def test_not_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a pipe, and on a terminal that cannot rewrite a line, there is none."""
+    """A pipe, and a terminal that cannot rewrite a line, get no status line."""
     for stream, name in ((io.StringIO(), "xterm"), (Terminal(), "dumb")):
         monkeypatch.setattr(status_line, "sys", SimpleNamespace(stderr=stream))
         monkeypatch.setenv("TERM", name)
@@ -191,7 +191,7 @@ def test_the_log_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("level", [logging.NOTSET, logging.WARNING])
 def test_the_log_of_an_application(monkeypatch: pytest.MonkeyPatch, level: int) -> None:
-    """A level that the application has set stays. A handler is added only if there is none: here the root has one."""
+    """A level that the application has set stays. A handler is added only if the application has added none."""
     logger = logging.getLogger("amp_exp_async")
     monkeypatch.setattr(logger, "level", level)
     monkeypatch.setenv("AMP_EXP_LOG", "info")

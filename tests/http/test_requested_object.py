@@ -74,7 +74,7 @@ LONG = b'"more": "%s"' % (b"x" * 100_000)
 
 
 async def test_a_long_acknowledgement() -> None:
-    """The fields that say what became of a write are read, and the others are skipped."""
+    """The fields that show the outcome of a write are read, and the others are skipped."""
 
     def edit(client: AsyncExperimentClient) -> Awaitable[Any]:
         return client.flags.edit("1", name="x")
