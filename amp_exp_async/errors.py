@@ -272,7 +272,17 @@ class PermissionDeniedError(APIStatusError):
 
 
 class NotFoundError(APIStatusError):
-    """404, or 400 with a body that says so: the object does not exist. `status` tells which."""
+    """404, or 400 with a body that says so: the object does not exist. `status` tells which.
+
+    Attributes:
+        variants: the keys of the variants that the flag or experiment has, if the call names a variant that it does
+            not have; None otherwise, or if they could not be read.
+        status, body, headers: the response.
+        method, path, attempts: the request, and how often it was sent.
+        request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
+    """
+
+    variants: tuple[str, ...] | None = None
 
 
 class MethodNotAllowedError(APIStatusError):

@@ -20,7 +20,7 @@ from amp_exp_async.errors import (
     OutcomeUnknownError,
     RateLimitError,
 )
-from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, Transport, run_observer
+from amp_exp_async.http import CallAbandonedError, CallStats, CancelSignal, ExplanatoryReads, Transport, run_observer
 from amp_exp_async.models import Created
 
 from .handlers import OperationHandler, PriorRun
@@ -134,7 +134,9 @@ class BulkExecutor:
         """
         self.stats = RunStats(source.total, transport.session.max_rate)
         self._session = transport.session
-        self._options = attrs.evolve(transport.options, deadline_excludes_queueing=True)
+        self._options = attrs.evolve(
+            transport.options, deadline_excludes_queueing=True, explanatory_reads=ExplanatoryReads()
+        )
         self._resources = resources
         self._source = source
         self._journal_path = journal

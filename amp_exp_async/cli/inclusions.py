@@ -23,7 +23,7 @@ from .interrupt import RunEnd, run_interruptibly
 from .options import Column, DryRun, Yes
 from .output import Advance, format_count, format_value, make_console, make_reporter, printable
 from .signals import interrupt_status
-from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate
+from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate, reject_missing_variant
 
 Member: TypeAlias = Literal["users", "cohorts"]
 InclusionAction: TypeAlias = Literal["add", "remove", "replace"]
@@ -269,15 +269,14 @@ def list_included(
 
     Raises:
         InvalidInputError: If the variant does not exist. The message names the existing ones.
+        AmpExpError: If the request failed.
     """
     resource = kind.resource(ctx.client)
     try:
         return (resource.users if member == "users" else resource.cohorts).list(flag.id, variant)
     except amp_exp_async.NotFoundError as error:
-        keys = ", ".join(known.key for known in flag.variants or ()) or "none"
-        raise amp_exp_async.InvalidInputError(
-            f"{kind.label(flag)} has no variant {format_value(variant)}. Its variants: {keys}. Nothing was changed."
-        ) from error
+        reject_missing_variant(error, kind, flag, variant)
+        raise
 
 
 def _run(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool, journal: Path | None) -> None:

@@ -14,8 +14,8 @@ from .context import CommandContext, command
 from .edits import OptionalText, apply_edits, field_edit, require_editable
 from .help import HelpGroup
 from .options import DryRun, OptionGroup, Yes
-from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
-from .targets import AnyTarget, FlagKind, TargetOptions, locate
+from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, to_json
+from .targets import AnyTarget, FlagKind, TargetOptions, locate, reject_missing_variant
 
 VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="Key of the variant.")]
 
@@ -156,10 +156,8 @@ def _find(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig, k
     try:
         return kind.resource(ctx.client).variants.get(flag.id, key)
     except amp_exp_async.NotFoundError as error:
-        keys = ", ".join(printable(variant.key) for variant in flag.variants or ()) or "none"
-        raise amp_exp_async.InvalidInputError(
-            f"{kind.label(flag)} has no variant {format_value(key)}. Its variants: {keys}. Nothing was changed."
-        ) from error
+        reject_missing_variant(error, kind, flag, key)
+        raise
 
 
 def _changes(before: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, amp_exp_async.FieldChange]:

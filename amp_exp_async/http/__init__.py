@@ -9,15 +9,25 @@ from .deadlines import CancelScope
 from .error_mapping import shutdown_error
 from .hooks import run_observer
 from .observers import Attempt, CallEnd, CallObserver, CallStart, Observer, Telemetry, WaitReason
-from .options import CallOptions, CallStats, CancelSignal, HttpOptions, PendingCall, Usage, resolve_shutdown_timeout
+from .options import (
+    CallOptions,
+    CallStats,
+    CancelSignal,
+    ExplanatoryReads,
+    HttpOptions,
+    PendingCall,
+    Usage,
+    resolve_shutdown_timeout,
+)
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
-from .refusals import find_refusal, is_not_found
+from .refusals import FLAG_NOT_FOUND, find_refusal, is_not_found
 from .request import Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
 __all__ = [
+    "FLAG_NOT_FOUND",
     "LAG",
     "READ_INTERVAL",
     "APIResponse",
@@ -33,6 +43,7 @@ __all__ = [
     "CallStats",
     "CancelScope",
     "CancelSignal",
+    "ExplanatoryReads",
     "HttpOptions",
     "HttpSession",
     "Idempotency",

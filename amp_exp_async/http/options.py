@@ -35,6 +35,8 @@ from .observers import Attempt, CallEnd, CallStart, Observer
 from .request import HeaderFields
 from .retry import RetryPolicy
 
+_MAX_EXPLANATORY_READS = 10  # as many errors as a `BulkError` keeps
+
 Wait: TypeAlias = Literal["turn", "rate limit", "response", "retry"]
 
 # Without control characters, white space and others that URLs do not have.
@@ -122,6 +124,20 @@ def resolve_shutdown_timeout(value: float | UnsetType | None, default: float | N
     return default if value is UNSET else HttpOptions(shutdown_timeout=value).shutdown_timeout
 
 
+@define(eq=False)
+class ExplanatoryReads:
+    """The reads of a bulk run that explain errors: one for each path, and few in all."""
+
+    _paths: set[str] = field(factory=set[str])
+
+    def allow(self, path: str) -> bool:
+        """Return whether a path may be read, and count it."""
+        if path in self._paths or len(self._paths) >= _MAX_EXPLANATORY_READS:
+            return False
+        self._paths.add(path)
+        return True
+
+
 @frozen(kw_only=True)
 class CallOptions:
     """The options of calls: what `with_options` can change, and `deadline_excludes_queueing`.
@@ -141,6 +157,8 @@ class CallOptions:
         deadline_excludes_queueing: whether the deadline starts when the first request may be sent, so that waits for
             earlier writes, for other requests and for the rate limit do not count. Such a call fails if the daily
             limit is reached. This is not public: it is for bulk runs, whose calls wait most of the time.
+        explanatory_reads: bounds the reads that explain errors; None for no bound. This is not public: it is for bulk
+            runs, in which many calls may fail.
     """
 
     timeout: float = field(default=30.0, validator=positive_seconds)
@@ -157,6 +175,7 @@ class CallOptions:
     )
     app_info: str | None = field(default=None, validator=product)
     deadline_excludes_queueing: bool = False
+    explanatory_reads: ExplanatoryReads | None = None
 
     @property
     def is_observed(self) -> bool:

@@ -48,8 +48,10 @@ class KnownRefusal:
     code_advice: str = ""
 
 
+FLAG_NOT_FOUND = "flag or experiment not found"
+
 _REFUSALS: dict[str, KnownRefusal] = {
-    r"flag or experiment not found": KnownRefusal(
+    FLAG_NOT_FOUND: KnownRefusal(
         "Check the ID (not the key), the region, and whether the object was deleted.",
         NotFoundError,
         RefusalKind.NOT_FOUND,

@@ -51,6 +51,7 @@ from .retry import (
     AttemptResult,
     RequestedWait,
     RetryDecision,
+    RetryPolicy,
     confirms_removal,
     decide,
     is_success,
@@ -65,6 +66,7 @@ Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
 
 _ABANDONED = "the run was stopped before the call wrote anything"
 _CLOCK_TOLERANCE = 0.05  # seconds; timers and the clock of a block differ a little
+_MAX_EXPLANATION = 10.0  # seconds for a request that explains an error, waits included
 _CLOSED = "the client was closed while the call was in flight"
 # Python 3.11 looks up members of an enum slowly, and these are needed for every request.
 _TOO_MANY_REQUESTS, _SERVER_ERROR = int(HTTPStatus.TOO_MANY_REQUESTS), int(HTTPStatus.INTERNAL_SERVER_ERROR)
@@ -247,6 +249,21 @@ class Transport:
         now = self.session.time()
         ends_at = self._within_block(None if seconds is None else now + seconds, now)
         return self if ends_at is None else self._until(ends_at)
+
+    def to_explain(self, started: float) -> Transport:
+        """Return a transport for a request that explains the error of a call: it is sent once, within seconds.
+
+        Args:
+            started: the loop time at which the call started. Its deadline holds for the request, too.
+        """
+        options, now = self.options, self.session.time()
+        ends_at = now + _MAX_EXPLANATION
+        if options.deadline is not None and not options.deadline_excludes_queueing:
+            ends_at = min(ends_at, started + options.deadline)
+        once = attrs.evolve(options, retry=RetryPolicy(max_attempts=1), deadline_excludes_queueing=False)
+        signal, own_end = self.cancel_signal, self._ends_at
+        transport = Transport(self.session, once, self.stats, signal, may_finish=self._may_finish, ends_at=own_end)
+        return transport._until(ends_at)
 
     def _within_block(self, deadline: float | None, now: float) -> float | None:
         """Return a loop time, or the end of the block that the call belongs to if that is earlier."""

@@ -15,6 +15,7 @@ import attrs
 from attrs import frozen
 
 from amp_exp_async import serialization, validation
+from amp_exp_async.errors import NotFoundError
 from amp_exp_async.http import (
     AmbiguousWrite,
     Idempotency,
@@ -32,6 +33,7 @@ from amp_exp_async.pagination import AsyncPager, Identify, single_page
 from amp_exp_async.serialization import MalformedDocumentError
 from amp_exp_async.validation import Validator
 
+from .missing_variant import explain_missing_variant
 from .reconcile import IsApplied, send_confirmed
 
 T = TypeVar("T")
@@ -187,7 +189,8 @@ class Resource:
         **variables: object,
     ) -> Coroutine[Any, Any, None]:
         """Send a write whose response is OK. If it is ambiguous, `is_applied` reads whether it was applied."""
-        return send_confirmed(self._transport, self._request(method, fields, **variables), expect_ok, is_applied)
+        write = send_confirmed(self._transport, self._request(method, fields, **variables), expect_ok, is_applied)
+        return self._explained(write, variables)
 
     def _record_creation(self, id: str) -> None:
         """Record a new object for later reads."""
@@ -208,11 +211,24 @@ class Resource:
         self, method: Callable[..., object], fields: Mapping[str, Any] | None = None, /, **variables: object
     ) -> Coroutine[Any, Any, None]:
         """Send a write whose response is OK."""
-        return self._transport.write(self._request(method, fields, **variables), expect_ok)
+        return self._explained(self._transport.write(self._request(method, fields, **variables), expect_ok), variables)
+
+    def _explained(self, call: Coroutine[Any, Any, T], variables: Mapping[str, object]) -> Coroutine[Any, Any, T]:
+        """Make a call. If its path names a variant that does not exist, the error names those that do."""
+        return self._explain(call, variables) if "variant" in variables else call
+
+    async def _explain(self, call: Awaitable[T], variables: Mapping[str, object]) -> T:
+        started = self._transport.session.time()
+        try:
+            return await call
+        except NotFoundError as error:
+            names = {"kind": self._kind, "id": str(variables["id"]), "variant": str(variables["variant"])}
+            await explain_missing_variant(error, self._transport, started, **names)
+            raise
 
     async def _get(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> ModelT:
         """Read one object, which the last of the path variables identifies."""
-        response = await self._transport.send(self._request(method, **variables))
+        response = await self._explained(self._transport.send(self._request(method, **variables)), variables)
         found = response.parse_object(model)
         *_, name = variables
         attribute = _IDENTIFIED_BY[name]
@@ -236,7 +252,8 @@ class Resource:
         request = self._request(method, **variables)
 
         async def fetch() -> list[str]:
-            return (await self._transport.send(request)).parse(serialization.parse_ids)
+            response = await self._explained(self._transport.send(request), variables)
+            return response.parse(serialization.parse_ids)
 
         return single_page(fetch, self._transport.session.spawn)
 

@@ -131,6 +131,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         if renamed.path != request.path:
             is_applied = partial(_has_variant, renamed, fields)
         write = send_confirmed(self._transport, request, expect_ok, is_applied)
+        write = self._explained(write, {"id": id, "variant": variant})
         if renamed.path == request.path:
             return await write
         record = partial(_record_rename, old=request.path, new=renamed.path)

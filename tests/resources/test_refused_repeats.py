@@ -144,8 +144,9 @@ async def test_editing_a_missing_variant(quick: AsyncExperimentClient, emulator:
     emulator.inject(missing, nth=2)
     outcome = await outcome_of(quick, EditVariant("flags", "1", "none", {"payload": 1}))
     assert isinstance(outcome.error, NotFoundError)
-    assert (outcome.status, outcome.requests) == ("failed", 2)
+    assert (outcome.status, outcome.requests) == ("failed", 3)  # one reads which variants exist
     assert "may have been applied" not in str(outcome.error)
+    assert 'Flag 1 has no variant "none"' in str(outcome.error)
 
 
 @pytest.mark.parametrize(
