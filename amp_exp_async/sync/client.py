@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -33,6 +35,8 @@ P = ParamSpec("P")
 S = TypeVar("S")
 ClientT = TypeVar("ClientT", bound=AsyncClient)
 ClientT_co = TypeVar("ClientT_co", bound=AsyncClient, covariant=True)
+# What the docstring says of the argument that a blocking client rejects.
+_SESSION = re.compile(r"\n    session: .*(?:\n {8}.*)*")
 SyncClientT = TypeVar("SyncClientT", bound="SyncClient[Any]")
 
 
@@ -59,9 +63,16 @@ def _as_sync_init(
                 del args, kwargs
             take(self, client)
 
+        construct.__doc__ = _constructor_doc(make.__doc__ or "")
         return construct
 
     return decorate
+
+
+def _constructor_doc(text: str) -> str:
+    """Return the docstring of a blocking constructor: what that of the async client says of arguments and errors."""
+    sections = [part for part in inspect.cleandoc(text).split("\n\n") if part.startswith(("Args:", "Raises:"))]
+    return _SESSION.sub("", "\n\n".join(["Create a client. It opens on first use.", *sections]))
 
 
 def _as_sync_copy(
