@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         RateLimit,
         RedisRateLimit,
         RetryPolicy,
+        Timeout,
         Usage,
     )
     from .linter import LINT_RULES, Finding, find_emails, lint
@@ -185,6 +186,7 @@ else:
                 "RateLimit",
                 "RedisRateLimit",
                 "RetryPolicy",
+                "Timeout",
                 "Usage",
             ),
             "linter": ("LINT_RULES", "Finding", "find_emails", "lint"),
@@ -344,6 +346,7 @@ __all__ = [
     "Segment",
     "SegmentEditParams",
     "ServerError",
+    "Timeout",
     "TooManyRemovalsError",
     "UnexpectedResponseError",
     "Unset",

@@ -35,6 +35,7 @@ from amp_exp_async.http import (
     ResponseCapture,
     RetryPolicy,
     Telemetry,
+    Timeout,
     Transport,
     Usage,
     hide_headers,
@@ -82,7 +83,7 @@ class AsyncClient(ABC):
         *,
         region: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | Timeout = 30.0,
         deadline: float | None = 120.0,
         retry: RetryPolicy = RetryPolicy(),
         rate_limit: RateLimit | None = RateLimit(),
@@ -172,7 +173,7 @@ class AsyncClient(ABC):
     def with_options(
         self,
         *,
-        timeout: float | UnsetType = UNSET,
+        timeout: float | Timeout | UnsetType = UNSET,
         deadline: float | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
@@ -188,7 +189,7 @@ class AsyncClient(ABC):
         Closing the copy closes nothing.
 
         Args:
-            timeout: seconds for one attempt.
+            timeout: seconds for one attempt, or a `Timeout`.
             deadline: seconds for one call; None for no deadline.
             retry: how often a request is attempted, and the waits between attempts.
             on_attempt: called after each request of the copy; None for no function.
@@ -385,7 +386,8 @@ class AsyncExperimentClient(AsyncClient):
         region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
         base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
             `AMPLITUDE_EXPERIMENT_BASE_URL`.
-        timeout: seconds for one attempt.
+        timeout: seconds for one attempt, of which connecting takes at most 90 % and 10 seconds; or a `Timeout` with
+            limits for connecting and for each wait for a piece of the response.
         deadline: seconds for one call, including all its requests, waits and retries; None for no deadline. Lists
             have it for each page, and bulk runs, exports and plans for each request.
         retry: how often a request is attempted, and the waits between attempts.

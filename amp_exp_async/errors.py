@@ -228,7 +228,10 @@ class APIConnectionError(_RequestError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No complete response arrived within `timeout` (for an attempt) or `deadline` (for the call)."""
+    """No complete response arrived within `timeout` (for an attempt) or `deadline` (for the call).
+
+    The message names what ran out: the whole attempt, a phase of it (see `Timeout`), or the deadline.
+    """
 
 
 class APIStatusError(_RequestError):

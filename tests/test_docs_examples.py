@@ -206,6 +206,12 @@ async def test_reference_additions(account: Emulator) -> None:
     assert (read.query["debug"], "x-change" in read.headers) == ("true", False)
 
 
+async def test_reference_timeouts(account: Emulator) -> None:
+    """The example lists flags with limits for each phase."""
+    await run_async(example("docs/api.md", "Timeout("))
+    assert [(request.method, request.path) for request in account.requests] == [("GET", "/api/1/flags")]
+
+
 @pytest.mark.usefixtures("account")
 def test_changes(tmp_path: Path) -> None:
     """The example continues after the stored cursor, prints each change, and stores its cursor."""

@@ -24,6 +24,7 @@ from .refusals import FLAG_NOT_FOUND, find_refusal, is_not_found
 from .request import Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
+from .timeouts import Timeout
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "RetryPolicy",
     "SerializedWrite",
     "Telemetry",
+    "Timeout",
     "Transport",
     "Usage",
     "WaitReason",

@@ -13,9 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from amp_exp_async.config import Secret
 from amp_exp_async.formatting import format_os_error, redact_userinfo
 
-from .deadlines import connect_seconds
-from .error_mapping import TransportFailure, make_timeout
+from .error_mapping import TransportFailure
 from .response_body import ResponseTooLargeError, UnreadableBodyError
+from .timeouts import AttemptLimits
 
 # These mean that the request was not sent, wherever they come from.
 _CONNECTION_ERRORS = (
@@ -41,13 +41,13 @@ FAILURES = (
 """The exceptions that `map_exception` takes."""
 
 
-def map_exception(error: Exception, key: Secret, seconds: float, *, sent: bool) -> TransportFailure:
+def map_exception(error: Exception, key: Secret, limits: AttemptLimits, *, sent: bool) -> TransportFailure:
     """Return what an exception of aiohttp says about an attempt.
 
     Args:
         error: the exception.
         key: the key to remove from its text.
-        seconds: the timeout of the attempt.
+        limits: the limits of the attempt.
         sent: whether there was a connection to send the request over.
     """
     hide_frames(error)
@@ -56,11 +56,11 @@ def map_exception(error: Exception, key: Secret, seconds: float, *, sent: bool) 
     text = redact_userinfo(key.redact(" ".join(text.split())))
     details = f"{type(error).__name__}: {text}" if text else type(error).__name__
     map_error = _map_response_error if sent and not isinstance(error, _CONNECTION_ERRORS) else _map_connection_error
-    failure = map_error(error, details, seconds)
+    failure = map_error(error, details, limits)
     return failure if _shows_secrets(error, key) else attrs.evolve(failure, cause=error)
 
 
-def _map_connection_error(error: Exception, details: str, seconds: float) -> TransportFailure:
+def _map_connection_error(error: Exception, details: str, limits: AttemptLimits) -> TransportFailure:
     """Return what an exception says that was raised before the request was sent."""
     match error:
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
@@ -68,7 +68,7 @@ def _map_connection_error(error: Exception, details: str, seconds: float) -> Tra
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False)
         case TimeoutError():
-            return make_timeout(connect_seconds(seconds), sent=False)
+            return limits.connect_failure()
         case aiohttp.ClientConnectorError():
             # A proxy that closes the tunnel leaves an error without a text.
             reason = redact_userinfo(format_os_error(error.os_error)) or type(error.os_error).__name__
@@ -80,11 +80,13 @@ def _map_connection_error(error: Exception, details: str, seconds: float) -> Tra
             return TransportFailure(f"could not connect ({details})", sent=False)
 
 
-def _map_response_error(error: Exception, details: str, seconds: float) -> TransportFailure:  # noqa: PLR0911 - one for each kind
+def _map_response_error(error: Exception, details: str, limits: AttemptLimits) -> TransportFailure:  # noqa: PLR0911 - one for each kind
     """Return what an exception says that was raised after the request was sent, or while it was."""
     match error:
+        case aiohttp.SocketTimeoutError():
+            return limits.read_failure()
         case TimeoutError():
-            return make_timeout(seconds, sent=True)
+            return limits.total_failure(sent=True)
         case UnreadableBodyError():
             advice = _SIZE_ADVICE if isinstance(error, ResponseTooLargeError) else ""
             reason = f"the response {error}"

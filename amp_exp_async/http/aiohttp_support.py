@@ -21,8 +21,9 @@ _NEEDED: tuple[tuple[type, str, Collection[str] | None], ...] = (
     (ResponseHandler, "data_received", {"data"}),
     (ResponseHandler, "force_close", ()),
     (ResponseHandler, "read", ()),
-    (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof", "auto_decompress"}),
+    (ResponseHandler, "set_response_params", {"skip_payload", "read_until_eof", "auto_decompress", "read_timeout"}),
     (ResponseHandler, "should_close", None),  # a property
+    (ResponseHandler, "start_timeout", ()),
 )
 
 

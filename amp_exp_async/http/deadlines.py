@@ -1,4 +1,4 @@
-"""Cancel scopes, one timer for the timeouts of all attempts, and the time to connect."""
+"""Cancel scopes, and one timer for the timeouts of all attempts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ import asyncio
 import math
 from types import TracebackType
 from typing import Self
-
-_MAX_CONNECT_SECONDS = 10.0
-# Connecting (with the TLS handshake) must time out before the attempt: then it is known that nothing was sent.
-_CONNECT_SHARE = 0.9
-
-
-def connect_seconds(timeout: float) -> float:
-    """Return the seconds that an attempt with a timeout may take to connect."""
-    return min(timeout * _CONNECT_SHARE, _MAX_CONNECT_SECONDS)
 
 
 class CancelScope:

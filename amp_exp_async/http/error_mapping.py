@@ -91,7 +91,7 @@ class TransportFailure:
         retryable: whether another attempt may succeed.
         timeout: whether a timeout expired.
         unexpected: whether a response arrived that differs from the API reference.
-        advice: what to do about an unexpected response; empty if there is nothing special.
+        advice: what to do about an unexpected response or a timeout; empty if there is nothing special.
         cause: the underlying exception.
     """
 
@@ -111,12 +111,6 @@ class TransportFailure:
 
 LOST_BY_SERVER = TransportFailure("the connection was lost (the service answered 408)", sent=True)
 """A 408. Load balancers send it over an idle connection, so it may have crossed the request."""
-
-
-def make_timeout(seconds: float, *, sent: bool) -> TransportFailure:
-    """Return the failure of an attempt that took too long."""
-    missing = "complete response" if sent else "connection"
-    return TransportFailure(f"no {missing} within {seconds:.3g} s", sent=sent, timeout=True)
 
 
 def shutdown_error(error: BaseException) -> ClientClosedError | None:
@@ -168,10 +162,10 @@ def make_connection_error(
     elif failure.unexpected:
         advice = failure.advice or "Check base_url and proxy."
     elif failure.sent or ambiguous:
-        advice = "Try again, or raise timeout, deadline or retry."
+        advice = failure.advice or "Try again, or raise timeout, deadline or retry."
     else:
         consequence = NOTHING_WRITTEN if received else NOTHING_SENT
-        advice = "Check the network, base_url, proxy and ssl."
+        advice = failure.advice or "Check the network, base_url, proxy and ssl."
     fact = f"{request.method} {request.path} failed{format_attempts(attempts)}: {failure.reason}"
     message = _join(fact, note, consequence)
     details: dict[str, Any] = {"method": request.method, "path": request.path, "attempts": attempts}

@@ -58,28 +58,33 @@ class Exchange:
         # For requests that have headers of their own, with another `User-Agent`.
         self._shared_header_lines = _encode_headers(fields, "User-Agent") + authorization.reveal().encode()
 
-    async def send(self, request: Request, limits: aiohttp.ClientTimeout) -> Response:
+    async def send(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:  # noqa: ASYNC109 - the name in aiohttp
         """Send a request once, and return the complete response.
 
         Args:
             request: the request.
-            limits: the time to connect. The caller bounds the rest.
+            timeout: the times to connect and to wait for a piece of the response. The caller bounds the rest.
 
         Raises:
             UnreadableBodyError: If the body is larger than allowed, or in another encoding than those requested.
             aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError: If no complete response arrives.
         """
-        connection = await self._connector.connect(self._destination, [], limits)
+        connection = await self._connector.connect(self._destination, [], timeout)
         protocol: Any = connection.protocol
         transport: Any = connection.transport
         try:
             protocol.set_response_params(
-                skip_payload=request.method == "HEAD", read_until_eof=True, auto_decompress=False
+                skip_payload=request.method == "HEAD",
+                read_until_eof=True,
+                auto_decompress=False,
+                read_timeout=timeout.sock_read,
             )
             # The repr of a view shows nothing, in case asyncio logs a failed write with its local variables.
             transport.write(memoryview(self._encode(request)))
+            protocol.start_timeout()
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
+                protocol.start_timeout()
                 message, payload = await protocol.read()
             if not AIOHTTP_HAS_BOUNDS:
                 check_headers(message.raw_headers)

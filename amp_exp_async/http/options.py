@@ -24,7 +24,6 @@ from amp_exp_async.validation.settings import (
     optional_non_negative_seconds,
     optional_positive_seconds,
     positive_int,
-    positive_seconds,
     session_of_aiohttp,
 )
 
@@ -34,6 +33,7 @@ from .deadlines import CancelScope
 from .observers import Attempt, CallEnd, CallStart, Observer
 from .request import HeaderFields
 from .retry import RetryPolicy
+from .timeouts import Timeout, to_timeout
 
 _MAX_EXPLANATORY_READS = 10  # as many errors as a `BulkError` keeps
 
@@ -143,7 +143,7 @@ class CallOptions:
     """The options of calls: what `with_options` can change, and `deadline_excludes_queueing`.
 
     Attributes:
-        timeout: seconds for one attempt.
+        timeout: the limits of one attempt; given as a number of seconds or as a `Timeout`.
         deadline: seconds for one call, including waits and retries; None for no deadline.
         retry: how often a request is attempted, and the waits between attempts.
         on_attempt: called after each attempt.
@@ -161,7 +161,11 @@ class CallOptions:
             runs, in which many calls may fail.
     """
 
-    timeout: float = field(default=30.0, validator=positive_seconds)
+    timeout: Timeout = field(
+        default=to_timeout(30.0),
+        converter=to_timeout,
+        validator=instance_of(Timeout, "a number of seconds above 0, or a Timeout"),
+    )
     deadline: float | None = field(default=120.0, validator=optional_positive_seconds)
     retry: RetryPolicy = field(factory=RetryPolicy, validator=instance_of(RetryPolicy, "a RetryPolicy"))
     on_attempt: Callable[[Attempt], object] | None = field(default=None, validator=optional_function)

@@ -22,13 +22,14 @@ from .aiohttp_support import is_plain, is_replaced, is_supported
 from .asyncio_log import hide_requests
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .connector import CallersConnector, CheckedConnector, was_connecting
-from .deadlines import CancelScope, connect_seconds
-from .error_mapping import LOST_BY_SERVER, TransportFailure, make_timeout, shutdown_error
+from .deadlines import CancelScope
+from .error_mapping import LOST_BY_SERVER, TransportFailure, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
 from .proxies import encoded_credentials, environment_proxy
 from .request import Request, Response
 from .response_body import ACCEPT_ENCODING, read_body
+from .timeouts import AttemptLimits
 
 _CONTENT_TYPE = ("Content-Type",)
 _HEADERS = {
@@ -39,10 +40,11 @@ _HEADERS = {
 
 
 @lru_cache(maxsize=16)
-def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+def _client_timeout(limits: AttemptLimits) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
         total=None,  # `DeadlineTimer` takes a third of the time that the timer of aiohttp takes
-        connect=connect_seconds(seconds),
+        connect=limits.connect,
+        sock_read=limits.read,
         ceil_threshold=math.inf,  # otherwise aiohttp rounds up to a whole second, beyond the deadline
     )
 
@@ -103,25 +105,25 @@ class RequestSender:
             connector, self._endpoint, _HEADERS, ssl=options.ssl, max_response_bytes=options.max_response_bytes
         )
 
-    async def send(self, request: Request, scope: CancelScope, seconds: float) -> Response | TransportFailure:
+    async def send(self, request: Request, scope: CancelScope, limits: AttemptLimits) -> Response | TransportFailure:
         """Send one request and read its response.
 
         Args:
             request: the request.
             scope: the scope of the call, in which the attempt has started.
-            seconds: the time after which it times out, for messages.
+            limits: the times that it may take.
         """
         timed_out = False
         try:
             try:
                 if self._exchange is None or is_replaced():
-                    response = await self._request(request, seconds)
+                    response = await self._request(request, _client_timeout(limits))
                 else:
-                    response = await self._exchange.send(request, _timeout(seconds))
+                    response = await self._exchange.send(request, _client_timeout(limits))
             finally:
                 timed_out = scope.end_attempt()
         except FAILURES as error:
-            return map_exception(error, self._key, seconds, sent=not was_connecting(error))
+            return map_exception(error, self._key, limits, sent=not was_connecting(error))
         except BaseException as error:  # noqa: BLE001 - it is raised below
             interruption = error
         else:
@@ -130,10 +132,10 @@ class RequestSender:
         sent = not was_connecting(interruption)
         hide_frames(interruption)
         if timed_out and isinstance(interruption, asyncio.CancelledError):
-            return make_timeout(seconds, sent=sent)
+            return limits.total_failure(sent=sent)
         raise shutdown_error(interruption) or interruption
 
-    async def _request(self, request: Request, seconds: float) -> Response:
+    async def _request(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:  # noqa: ASYNC109 - the name in aiohttp
         """Send a request through the session, and return the complete response."""
         _stop_resending(self.session)
         hide_requests()
@@ -144,7 +146,7 @@ class RequestSender:
             headers=self._headers_of(request),
             # Without a body, aiohttp would declare a stream of bytes.
             skip_auto_headers=_CONTENT_TYPE if request.body is None else None,
-            timeout=_timeout(seconds),
+            timeout=timeout,
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,

@@ -26,6 +26,7 @@ from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .recent_writes import RecentWrites
 from .request import Request, Response
 from .retry import RefusalStreak
+from .timeouts import AttemptLimits
 
 if TYPE_CHECKING:
     from .sender import RequestSender
@@ -164,15 +165,15 @@ class HttpSession:
         return session
 
     def send_once(
-        self, request: Request, scope: CancelScope, seconds: float
+        self, request: Request, scope: CancelScope, limits: AttemptLimits
     ) -> Coroutine[Any, Any, Response | TransportFailure]:
-        """Send one request in the scope of its call, and read its response, within some seconds."""
+        """Send one request in the scope of its call, and read its response, within the limits of an attempt."""
         sender = self._sender
         if sender is None or sender.session.closed:
             self.open(to_finish=True)
-            return self.send_once(request, scope, seconds)
-        self.deadline_timer.start_attempt(scope, self.time() + seconds)
-        return sender.send(request, scope, seconds)
+            return self.send_once(request, scope, limits)
+        self.deadline_timer.start_attempt(scope, self.time() + limits.seconds)
+        return sender.send(request, scope, limits)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a task that ends at the latest when the session is closed."""

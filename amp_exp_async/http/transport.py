@@ -60,6 +60,7 @@ from .retry import (
     start_streak,
 )
 from .session import HttpSession
+from .timeouts import AttemptLimits
 
 T = TypeVar("T")
 Cause: TypeAlias = APIConnectionError | APIStatusError | UnexpectedResponseError
@@ -178,6 +179,7 @@ class Transport:
         self.cancel_signal = cancel_signal
         self._may_finish = may_finish or cancel_signal is not None
         self._is_observed = options.is_observed
+        self._limits = AttemptLimits(options.timeout.total, options.timeout)
         self._additions = options.make_additions()
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -448,7 +450,7 @@ class Transport:
                 state.waits_for = "rate limit"
                 await self._wait_to_send(state, "rate limit", self._acquire_permit(state), "the rate limit")
             sent_at = session.time()
-            seconds = self._seconds_left(state, number, sent_at)
+            limits = self._limits_left(state, number, sent_at)
             state.attempts = number
             state.in_flight = True
             state.waits_for = "response"
@@ -458,7 +460,7 @@ class Transport:
             if state.observation is not None:
                 state.observation.start_attempt(number)
             try:
-                result = await session.send_once(state.request, scope, seconds)
+                result = await session.send_once(state.request, scope, limits)
             except BaseException:
                 self._record(state)
                 session.limiter.release(sent_at, reached=True, answered=False)
@@ -516,19 +518,20 @@ class Transport:
         except LimitExceededError as exceeded:
             raise self._rate_limit_error(state, exceeded) from None
 
-    def _seconds_left(self, state: RetryState, number: int, now: float) -> float:
-        """Return the timeout of an attempt that is sent now.
+    def _limits_left(self, state: RetryState, number: int, now: float) -> AttemptLimits:
+        """Return the limits of an attempt that is sent now.
 
         Raises:
             APITimeoutError: If the deadline has passed.
         """
         if number == 1 and self.options.deadline_excludes_queueing and self.options.deadline is not None:
             state.deadline = self._within_block(now + self.options.deadline, now)
-        seconds = self.options.timeout if state.deadline is None else min(self.options.timeout, state.deadline - now)
-        if seconds <= 0:
+        if state.deadline is None or state.deadline - now >= self._limits.seconds:
+            return self._limits
+        if state.deadline <= now:
             self.session.limiter.release(now, reached=False, answered=False)
             raise self.deadline_error(state)
-        return seconds
+        return AttemptLimits(state.deadline - now, self.options.timeout)
 
     def _on_result(self, state: RetryState, result: Response | TransportFailure, sent_at: float) -> None:
         """Release the permit of an attempt, count it and report it."""

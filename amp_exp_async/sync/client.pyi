@@ -24,6 +24,7 @@ from amp_exp_async.http import (
     RateLimit,
     RetryPolicy,
     Telemetry,
+    Timeout,
     Usage,
 )
 from amp_exp_async.http import lazy_aiohttp as aiohttp
@@ -54,7 +55,7 @@ class SyncClient(ABC, Generic[ClientT_co]):
     def with_options(
         self,
         *,
-        timeout: float | UnsetType = UNSET,
+        timeout: float | Timeout | UnsetType = UNSET,
         deadline: float | UnsetType | None = UNSET,
         retry: RetryPolicy | UnsetType = UNSET,
         on_attempt: Callable[[Attempt], object] | UnsetType | None = UNSET,
@@ -70,7 +71,7 @@ class SyncClient(ABC, Generic[ClientT_co]):
         Closing the copy closes nothing.
 
         Args:
-            timeout: seconds for one attempt.
+            timeout: seconds for one attempt, or a `Timeout`.
             deadline: seconds for one call; None for no deadline.
             retry: how often a request is attempted, and the waits between attempts.
             on_attempt: called after each request of the copy; None for no function.
@@ -223,7 +224,7 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
         *,
         region: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | Timeout = 30.0,
         deadline: float | None = 120.0,
         retry: RetryPolicy = RetryPolicy(),
         rate_limit: RateLimit | None = RateLimit(),
@@ -251,7 +252,8 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
             region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
             base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
                 `AMPLITUDE_EXPERIMENT_BASE_URL`.
-            timeout: seconds for one attempt.
+            timeout: seconds for one attempt, of which connecting takes at most 90 % and 10 seconds; or a `Timeout` with
+                limits for connecting and for each wait for a piece of the response.
             deadline: seconds for one call, including all its requests, waits and retries; None for no deadline. Lists
                 have it for each page, and bulk runs, exports and plans for each request.
             retry: how often a request is attempted, and the waits between attempts.
@@ -532,7 +534,7 @@ class BetaClient(SyncClient[AsyncBetaClient]):
         *,
         region: str | None = None,
         base_url: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | Timeout = 30.0,
         deadline: float | None = 120.0,
         retry: RetryPolicy = RetryPolicy(),
         rate_limit: RateLimit | None = RateLimit(),

@@ -37,9 +37,14 @@ def optional_non_negative_seconds(instance: object, field: attrs.Attribute[Any],
         non_negative_seconds(instance, field, value)
 
 
+def is_positive_seconds(value: object) -> bool:
+    """Return whether a value is a finite number above 0."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < math.inf
+
+
 def positive_seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+    if not is_positive_seconds(value):
         _reject(field, "a number of seconds above 0", value)
 
 

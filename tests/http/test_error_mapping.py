@@ -250,7 +250,9 @@ async def test_a_connection_that_times_out(attempt: float, seconds: str) -> None
     with mocked() as service:
         service.get(f"{SERVICE}/flags/1", exception=aiohttp.ConnectionTimeoutError())
         async with AsyncExperimentClient(KEY, region="eu", retry=ONCE, timeout=attempt) as client:
-            with pytest.raises(APITimeoutError, match=rf"failed: no connection within {seconds} s\."):
+            with pytest.raises(
+                APITimeoutError, match=rf"failed: no connection within {seconds} s \(connect timeout\)\."
+            ):
                 await client.flags.get("1")
         [[call]] = service.requests.values()
     assert call.kwargs["timeout"].connect == float(seconds)

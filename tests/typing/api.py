@@ -49,6 +49,7 @@ from amp_exp_async import (
     RestoreResult,
     RetryPolicy,
     Segment,
+    Timeout,
     Unset,
     Usage,
     Variant,
@@ -314,7 +315,7 @@ async def beta_awaited(client: AsyncBetaClient) -> None:
     await client.experiments.activate("1")
     await client.experiments.deactivate("1")
     await client.experiments.set_rollout_weights("1", {"on": 1})
-    assert_type(client.with_options(timeout=5), AsyncBetaClient)
+    assert_type(client.with_options(timeout=Timeout(5, connect=1)), AsyncBetaClient)
     client.experiments.edit("1")  # type: ignore[attr-defined]
     await client.experiments.create(project_id="1", key="k", enabled=True)  # type: ignore[call-arg]
     client.flags.list(key="k")  # type: ignore[call-arg]
@@ -358,6 +359,8 @@ async def clients() -> None:
     with ExperimentClient("key", base_url="https://host", rate_limit=None, on_attempt=observe) as blocking:
         assert_type(blocking, ExperimentClient)
         assert_type(blocking.with_options(timeout=5, retry=policy), ExperimentClient)
+        assert_type(blocking.with_options(timeout=Timeout(read=2.5)), ExperimentClient)
+        blocking.with_options(timeout=(1, 2))  # type: ignore[arg-type]
         assert_type(blocking.usage, Usage)
         with blocking.capture_responses() as responses:
             assert_type(blocking.flags.get("1"), Flag)
@@ -371,6 +374,9 @@ async def clients() -> None:
     with BetaClient(base_url="https://host") as blocking_beta:
         assert_type(blocking_beta, BetaClient)
         assert_type(blocking_beta.usage, Usage)
+    timeout = Timeout(60, 3, None)
+    assert_type((timeout.total, timeout.connect, timeout.read), tuple[float, float | None, float | None])
+    ExperimentClient(timeout=timeout)
     BetaClient("key", prefix="/api/1")  # type: ignore[call-arg]
     ExperimentClient(retries=3)  # type: ignore[call-arg]
     ExperimentClient("key", region=1)  # type: ignore[arg-type]
