@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import is_
 from typing import Any, Literal, TypeAlias
 
 from attrs import evolve, frozen
@@ -15,7 +16,7 @@ from amp_exp_async.models import UNSET, Segment
 
 from .document import DocumentError, ManifestDocument, SourceLines, is_array, is_object, join_path
 from .json_reader import read_json
-from .schema import FILE, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
+from .schema import CONDITION, FILE, SCHEMA_KEY, SCHEMAS, Array, Object, Scalar, Schema
 from .spec import KINDS, FlagConfigSpec, Manifest, SourceLocation
 from .yaml_reader import read_yaml
 
@@ -80,6 +81,8 @@ def parse_document(document: ManifestDocument, problems: list[Problem]) -> Manif
 class Parser:
     """A parser of plain values, which also validates specs made in code. It reports problems by file, line and path.
 
+    Parts of specs that are already as they should be are shared, not copied: copies of all would take much memory.
+
     Attributes:
         problems: the problems found so far.
     """
@@ -120,18 +123,26 @@ class Parser:
             case Scalar():
                 return self._parse_scalar(schema, value, path)
             case Array():
-                if not is_array(value):
-                    self._add(path, "must be a list")
-                    return UNSET
-                return [self.parse(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value)]
+                return self._parse_array(schema, value, path)
             case Object():
-                if value is None and schema.nullable:
-                    return None
-                fields = _fields_of(schema, value)
-                if fields is None:
-                    self._add(path, f"must be an object with {', '.join(schema.fields)}")
-                    return UNSET
-                return schema.make(**dict.fromkeys(schema.required, UNSET) | self._parse_fields(schema, fields, path))
+                return None if value is None and schema.nullable else self._parse_object(schema, value, path)
+
+    def _parse_array(self, schema: Array, value: Any, path: str) -> Any:
+        if not is_array(value):
+            self._add(path, "must be a list")
+            return UNSET
+        items = [self.parse(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return value if all(map(is_, items, value)) else items
+
+    def _parse_object(self, schema: Object, value: Any, path: str) -> Any:
+        fields = _fields_of(schema, value)
+        if fields is None:
+            self._add(path, f"must be an object with {', '.join(schema.fields)}")
+            return UNSET
+        parsed = self._parse_fields(schema, fields, path)
+        if _is_normalized(schema, value, fields, parsed):
+            return value
+        return schema.make(**dict.fromkeys(schema.required, UNSET) | parsed)
 
     def _parse_scalar(self, schema: Scalar, value: Any, path: str) -> Any:
         raw = self._document.raw_integers.get(path) if schema.is_id else None
@@ -139,11 +150,12 @@ class Parser:
             self._add(path, f"must be in quotes: {raw} is the number {value}")
             return UNSET
         try:
-            return schema.validator(path, value)
+            parsed = schema.validator(path, value)
         except InvalidInputError as error:
             error.consequence = ""
             self._add(error.argument, error.describe("", error.advice).removesuffix("."))
             return UNSET
+        return parsed if parsed is value or not _consists_of(parsed, value) else value
 
     def _parse_fields(self, schema: Object, fields: Mapping[str, Any], path: str) -> dict[str, Any]:
         prefix = f"{path}." if path else ""
@@ -162,6 +174,26 @@ class Parser:
 
     def _add(self, path: str, message: str) -> None:
         self.problems.append(Problem(self._document.file, self._document.lines.line_of(path), path, message))
+
+
+def _is_normalized(schema: Object, value: Any, fields: Mapping[str, Any], parsed: Mapping[str, Any]) -> bool:
+    """Return whether a value is an instance that equals what would be made of its parsed fields."""
+    return (
+        isinstance(value, schema.make)
+        and len(parsed) == len(fields)
+        and all(map(is_, parsed.values(), fields.values()))
+        and not getattr(value, "extra", None)
+        and not (schema is CONDITION and "type" not in fields)  # the default of this field is not `UNSET`
+    )
+
+
+def _consists_of(parsed: Any, value: Any) -> bool:
+    """Return whether a parsed container has the same content as the value that it was made of."""
+    if parsed.__class__ is not value.__class__:
+        return False
+    if is_object(parsed):
+        return all(map(is_, parsed, value)) and all(map(_consists_of, parsed.values(), value.values()))
+    return all(map(_consists_of, parsed, value)) if is_array(parsed) else parsed is value
 
 
 def _fields_of(schema: Object, value: Any) -> Mapping[str, Any] | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amp_exp_async import AsyncExperimentClient, FlagSpec, InvalidManifestError, Manifest, Problem, load, loads, save
+from amp_exp_async import (
+    UNSET,
+    AsyncExperimentClient,
+    Condition,
+    FlagSpec,
+    InvalidManifestError,
+    Manifest,
+    Problem,
+    Segment,
+    VariantSpec,
+    load,
+    loads,
+    save,
+)
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.manifests.json_reader import json_lines
+from amp_exp_async.manifests.parse import validated
 from tests.manifests.privileges import file_modes_apply
 
 VALID = '{"flags": [{"key": "good", "project_id": 9}]}'
@@ -407,6 +423,46 @@ def test_a_manifest_made_in_code_is_validated_like_a_file(tmp_path: Path) -> Non
         ("", 0, "flags[2].key"),
     ]
     assert not list(tmp_path.iterdir())
+
+
+def test_validation_shares_what_is_already_valid() -> None:
+    """The parts of a manifest made in code are not copied: a copy of many flags would take much memory."""
+    condition = Condition(prop="country", op="is", values=["US"], type="property")
+    segment = Segment(name="S", conditions=[condition], percentage=5, rollout_weights={"on": 1})
+    flag = FlagSpec(
+        key="a", variants=[VariantSpec(key="on", payload={"a": [1]})], target_segments=[segment], tags=["t"]
+    )
+
+    (validated_flag,) = validated(Manifest(flags=[flag])).of("flags")
+
+    assert validated_flag == flag
+    assert validated_flag.variants is flag.variants
+    assert validated_flag.target_segments is flag.target_segments
+    assert validated_flag.tags is flag.tags
+
+
+class _Country(str, Enum):  # noqa: UP042 - `str` of its members is not their value, which is the difficult case
+    US = "US"
+
+
+@pytest.mark.parametrize(
+    ("segment", "normalized"),
+    [
+        (Segment(name="S", conditions=[Condition("p", "is", ["a"], type=UNSET)]), Condition("p", "is", ["a"])),
+        (Segment(name="S", conditions=[Condition("p", "is", ["a"], extra={"new": 1})]), Condition("p", "is", ["a"])),
+        (Segment(name="S", conditions=[Condition("p", "is", [_Country.US])]), Condition("p", "is", ["US"])),
+    ],
+    ids=["without a type", "with unknown fields", "with members of an enum"],
+)
+def test_validation_replaces_what_is_not_normalized(segment: Segment, normalized: Condition) -> None:
+    """A value that a file would spell otherwise becomes as if it had been read from one. The original is unchanged."""
+    original = copy.deepcopy(segment)
+
+    flag: Any = validated(Manifest(flags=(FlagSpec(key="a", target_segments=(segment,)),))).of("flags")[0]
+
+    assert flag.target_segments == (Segment(name="S", conditions=[normalized]),)
+    assert [type(value) for value in flag.target_segments[0].conditions[0].values] == [str]
+    assert segment == original
 
 
 def test_all_problems_of_a_folder_are_in_one_error(tmp_path: Path) -> None:
