@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import InvalidInputError
@@ -17,10 +17,12 @@ from amp_exp_async.http import Transport
 from amp_exp_async.models import UNSET, FlagConfig
 
 from .live import INCLUSIONS, Inclusion, LiveFlag, LiveReader, to_spec
-from .references import DeploymentResolver, ParentResolver, export_dependencies, parents_to_export
+from .references import DeploymentResolver, ParentResolver, parents_to_export
 from .spec import KINDS, ExportScope, KindName, Manifest
 
 _LOG = logging.getLogger("amp_exp_async")
+
+_Listed: TypeAlias = tuple[KindName, FlagConfig]
 
 
 @frozen(kw_only=True)
@@ -60,20 +62,19 @@ async def export(
     flags, experiments = await reader.gather(
         [partial(reader.list_flags, kind, project, requested, include_archived=include_archived) for kind in KINDS]
     )
-    listed: list[tuple[KindName, list[FlagConfig]]] = [("flags", flags), ("experiments", experiments)]
-    live: list[tuple[KindName, LiveFlag]]
-    live = [(kind, LiveFlag.from_listing(flag)) for kind, configs in listed for flag in configs]
-    _reject_missing(requested, live)
-    live = list(_without_archived_twins(live))
-    has_deployments = any(item.flag.deployments for _, item in live)
+    by_kind: list[tuple[KindName, list[FlagConfig]]] = [("flags", flags), ("experiments", experiments)]
+    listed: list[_Listed] = [(kind, flag) for kind, configs in by_kind for flag in configs]
+    _reject_missing(requested, listed)
+    listed = list(_without_archived_twins(listed))
+    has_deployments = any(flag.deployments for _, flag in listed)
     deployments = DeploymentResolver(await reader.list_deployments() if has_deployments else ())
-    detailed = await reader.gather([partial(_load_details, reader, kind, item, options) for kind, item in live])
+    live = await _read_details(reader, listed, options)
     parents = ParentResolver(
-        await reader.list_parents(parent for _, item in live for parent in parents_to_export(item.flag))
+        await reader.list_parents(parent for _, flag in listed for parent in parents_to_export(flag))
     )
     specs: dict[str, list[Any]] = {kind: [] for kind in KINDS}
-    for (kind, _), item in zip(live, detailed, strict=True):
-        spec = to_spec(kind, item, deployments, server_fields=options.server_fields)
+    for (kind, _), item in zip(listed, live, strict=True):
+        spec = to_spec(kind, item, deployments, parents, server_fields=options.server_fields)
         if not spec.key:
             _LOG.warning(
                 "%s with ID %s: a manifest cannot hold its key, so the export leaves it out", kind, item.flag.id
@@ -84,7 +85,7 @@ async def export(
             _LOG.warning(
                 f"%s %s (ID %s): {fact}", kind, escape(item.flag.key), item.flag.id, escape(", ".join(spec.omitted))
             )
-        specs[kind].append(evolve(spec, dependencies=export_dependencies(item.flag, parents)))
+        specs[kind].append(spec)
     for kind_specs in specs.values():
         kind_specs.sort(key=lambda spec: (spec.key, str(spec.project_id)))
     scope = ExportScope(
@@ -95,28 +96,36 @@ async def export(
     return Manifest(**specs, scope=scope)
 
 
-def _reject_missing(requested: set[str] | None, live: Iterable[tuple[KindName, LiveFlag]]) -> None:
+def _reject_missing(requested: set[str] | None, listed: Iterable[_Listed]) -> None:
     """Reject requested keys that no live flag or experiment has."""
-    missing = (requested or set[str]()) - {item.flag.key for _, item in live}
+    missing = (requested or set[str]()) - {flag.key for _, flag in listed}
     if missing:
         rule = f"no flag or experiment with key {', '.join(map(format_value, sorted(missing)))}"
         raise InvalidInputError(argument="keys", rule=rule)
 
 
-def _without_archived_twins(live: Iterable[tuple[KindName, LiveFlag]]) -> Iterator[tuple[KindName, LiveFlag]]:
+def _without_archived_twins(listed: Iterable[_Listed]) -> Iterator[_Listed]:
     """Yield the live flags, active ones first, without archived ones whose key another one has."""
     seen: set[tuple[KindName, str, Any]] = set()
-    for kind, item in sorted(live, key=lambda pair: bool(pair[1].flag.deleted)):
-        identity = (kind, item.flag.key, item.flag.project_id)
-        if item.flag.deleted and identity in seen:
+    for kind, flag in sorted(listed, key=lambda pair: bool(pair[1].deleted)):
+        identity = (kind, flag.key, flag.project_id)
+        if flag.deleted and identity in seen:
             fact = "the export leaves out this archived one: a manifest can hold one with this key"
-            _LOG.warning(f"%s %s (ID %s): {fact}", kind, escape(item.flag.key), item.flag.id)
+            _LOG.warning(f"%s %s (ID %s): {fact}", kind, escape(flag.key), flag.id)
             continue
         seen.add(identity)
-        yield kind, item
+        yield kind, flag
 
 
-async def _load_details(reader: LiveReader, kind: KindName, live: LiveFlag, options: ExportOptions) -> LiveFlag:
+async def _read_details(reader: LiveReader, listed: Sequence[_Listed], options: ExportOptions) -> Iterable[LiveFlag]:
+    """Return the live flags with the requested details, in the same order."""
+    if not (options.variants or options.users or options.cohorts):
+        return (LiveFlag.from_listing(flag) for _, flag in listed)  # one at a time: all together take much memory
+    return await reader.gather([partial(_read_details_of, reader, kind, flag, options) for kind, flag in listed])
+
+
+async def _read_details_of(reader: LiveReader, kind: KindName, flag: FlagConfig, options: ExportOptions) -> LiveFlag:
+    live = LiveFlag.from_listing(flag)
     requested: list[Inclusion] = [name for name in INCLUSIONS if getattr(options, name)]
     if options.variants:
         live = await reader.list_variants(kind, live)

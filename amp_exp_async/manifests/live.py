@@ -14,14 +14,15 @@ from attrs import field, frozen
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import BadRequestError, NotFoundError, PermissionDeniedError
 from amp_exp_async.http import Transport
-from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Group, Model, UnsetType, Variant
+from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Group, Model, Segment, UnsetType, Variant
+from amp_exp_async.models.nested import read_once
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
 from amp_exp_async.serialization.nesting import SCALARS
 from amp_exp_async.validation import MAX_PAGE
 
 from .document import ManifestDocument, is_array
 from .parse import Parser
-from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project
+from .references import ID_PREFIX, DeploymentResolver, ParentReference, ParentResolver, Project, export_dependencies
 from .schema import READ_ONLY, SCHEMAS, VARIANT_SCHEMA, Schema
 from .spec import KINDS, ExperimentSpec, FlagConfigSpec, FlagSpec, KindName, VariantSpec
 
@@ -57,7 +58,7 @@ class LiveFlag:
     @classmethod
     def from_listing(cls, flag: FlagConfig) -> Self:
         """Return a live flag with the fields that a list shows."""
-        return cls(flag, tuple(flag.variants or ()))
+        return cls(flag, tuple(read_once(flag, "variants") or ()))
 
 
 def is_web(flag: FlagConfig | FlagConfigSpec) -> bool:
@@ -107,15 +108,17 @@ def _plain_variant(variant: Variant, inclusions: InclusionLists) -> dict[str, An
     return document
 
 
-def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, server_fields: bool) -> FlagConfigSpec:
+def to_spec(
+    kind: KindName, live: LiveFlag, deployments: DeploymentResolver, parents: ParentResolver, *, server_fields: bool
+) -> FlagConfigSpec:
     """Return a live flag as a manifest declares it, with the names of the fields that a manifest cannot hold."""
     flag = live.flag
     values: dict[str, Any] = {}
-    omitted: list[str] = []
+    parser = _LiveValueParser()
     for name, schema in SCHEMAS[kind].fields.items():
         if name in _CONVERTED or (name in _SERVER_FIELDS and not server_fields):
             continue
-        value = _parse_value(schema, getattr(flag, name), name, omitted)
+        value = parser.parse(schema, read_once(flag, name), name)
         values[name] = sorted(set(value)) if name == "tags" and value is not UNSET else value
     if is_web(flag):
         values["delivery_method"] = "web"
@@ -124,57 +127,76 @@ def to_spec(kind: KindName, live: LiveFlag, deployments: DeploymentResolver, *, 
     if flag.deployments is not UNSET:
         values["deployments"] = sorted(deployments.name(id, flag.project_id) for id in flag.deployments or ())
     if flag.variants is not UNSET:
-        variants = [_variant_spec(variant, live.inclusions, omitted) for variant in live.variants]
+        variants = [_variant_spec(variant, live.inclusions, parser) for variant in live.variants]
         values["variants"] = variants if all(variant.key for variant in variants) else UNSET
         keys = {variant.key for variant in live.variants}
         values["rollout_weights"] = _weights_of(values["rollout_weights"], keys)
         values["target_segments"] = values["target_segments"] and [
-            attrs.evolve(segment, rollout_weights=_weights_of(segment.rollout_weights, keys))
-            for segment in values["target_segments"]
+            _with_weights_of(segment, keys) for segment in values["target_segments"]
         ]
     make = FlagSpec if kind == "flags" else ExperimentSpec
-    return make(**values, omitted=tuple(omitted))
+    return make(**values, dependencies=export_dependencies(flag, parents), omitted=tuple(parser.omitted))
 
 
-def _parse_value(schema: Schema, value: Any, path: str, omitted: list[str]) -> Any:
-    """Return a value as a manifest holds it. If it cannot, add the path to a list and return `UNSET`."""
-    if value is UNSET:
+class _LiveValueParser:
+    """A parser of the values of one live flag.
+
+    Attributes:
+        omitted: the paths of the values that a manifest cannot hold.
+    """
+
+    def __init__(self) -> None:
+        self.omitted: list[str] = []
+        self._parser = Parser(ManifestDocument("", None))
+
+    def parse(self, schema: Schema, value: Any, path: str) -> Any:
+        """Return a value as a manifest holds it; `UNSET` if it cannot."""
+        if value is UNSET:
+            return UNSET
+        known_problems = len(self._parser.problems)
+        parsed = self._parser.parse(schema, value, "")
+        return self.omit(path) if len(self._parser.problems) > known_problems else parsed
+
+    def omit(self, path: str) -> UnsetType:
+        """Note that a manifest cannot hold a value."""
+        self.omitted.append(path)
         return UNSET
-    parser = Parser(ManifestDocument("", value))
-    parsed = parser.parse(schema, value, "")
-    if parser.problems:
-        omitted.append(path)
-        return UNSET
-    return parsed
 
 
 def _weights_of(weights: Any, keys: set[str]) -> Any:
     """Return the weights of existing variants."""
-    return weights and {key: weight for key, weight in weights.items() if key in keys}
+    if not weights or weights.keys() <= keys:
+        return weights
+    return {key: weight for key, weight in weights.items() if key in keys}
 
 
-def _variant_spec(variant: Variant, inclusions: InclusionLists, omitted: list[str]) -> VariantSpec:
+def _with_weights_of(segment: Segment, keys: set[str]) -> Segment:
+    """Return a segment with the weights of existing variants."""
+    weights = _weights_of(segment.rollout_weights, keys)
+    return segment if weights is segment.rollout_weights else attrs.evolve(segment, rollout_weights=weights)
+
+
+def _variant_spec(variant: Variant, inclusions: InclusionLists, parser: _LiveValueParser) -> VariantSpec:
     """Return a variant as a manifest declares it; a field that the format cannot hold is `UNSET`, even the key."""
     path = f"variants.{variant.key}"
     ids: dict[str, Any] = {
-        name: _inclusion_spec(name, inclusions[variant.key, name], f"{path}.{name}", omitted)
+        name: _inclusion_spec(name, inclusions[variant.key, name], f"{path}.{name}", parser)
         for name in INCLUSIONS
         if (variant.key, name) in inclusions
     }
     fields = {
-        name: _parse_value(VARIANT_SCHEMA.fields[name], getattr(variant, name), f"{path}.{name}", omitted)
+        name: parser.parse(VARIANT_SCHEMA.fields[name], getattr(variant, name), f"{path}.{name}")
         for name in ("key", "name", "description", "payload")
     }
     return VariantSpec(**fields, **ids)
 
 
-def _inclusion_spec(name: Inclusion, ids: Collection[str], path: str, omitted: list[str]) -> Any:
+def _inclusion_spec(name: Inclusion, ids: Collection[str], path: str, parser: _LiveValueParser) -> Any:
     """Return the included IDs; `UNSET` if a manifest cannot hold them: too many users, or IDs joined by commas."""
     unique = sorted(set(ids))
     if name == "users" and len(unique) > validation.MAX_ADDED:
-        omitted.append(path)
-        return UNSET
-    return _parse_value(VARIANT_SCHEMA.fields[name], unique, path, omitted)
+        return parser.omit(path)
+    return parser.parse(VARIANT_SCHEMA.fields[name], unique, path)
 
 
 class LiveReader:

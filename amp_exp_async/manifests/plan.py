@@ -222,17 +222,22 @@ def _leave_out_web(matches: Iterable[_Match], promoted: Collection[str]) -> tupl
 
 async def _plan_changes(
     reader: LiveReader,
-    matches: Sequence[_Match],
+    matches: list[_Match],
     deployments: DeploymentResolver,
     problems: list[Problem],
     warnings: list[Problem],
 ) -> tuple[list[ResourceChange], dict[Identity, ResolvedIDs]]:
-    """Return the changes and the resolved IDs of all matches, and add the problems and warnings to the lists."""
+    """Return the changes and the resolved IDs of all matches, and add the problems and warnings to the lists.
+
+    It takes the matches out of their list.
+    """
     parents = await _read_parents(reader, matches)
     changes: list[ResourceChange] = []
     ids: dict[Identity, ResolvedIDs] = {}
     compared: list[tuple[_Match, ResourceChange]] = []
-    for match in matches:
+    matches.reverse()
+    while matches:
+        match = matches.pop()  # what was read of it is dropped as soon as it is planned
         change, resolved, change_problems = _plan_change(match, deployments, parents)
         ids[match.kind, str(match.project_id), match.desired.key] = resolved
         dependency_problems, dependency_warnings = check_dependencies(match.kind, match.desired, match.flag, parents)
@@ -343,7 +348,7 @@ async def _read_details(reader: LiveReader, match: _Match) -> _Match:
         live = await reader.list_variants(match.kind, live)
     if inclusions := _needed_inclusions(match.desired, live):
         live = await reader.list_inclusions(match.kind, live, inclusions)
-    return attrs.evolve(match, live=live)
+    return match if live is match.live else attrs.evolve(match, live=live)
 
 
 def _needs_details(desired: FlagConfigSpec, live: LiveFlag) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amp_exp_async.models import UNSET, Variant
+from amp_exp_async.models.nested import read_once
 
 from .document import is_array, json_equal
 from .live import INCLUSIONS, InclusionLists, LiveFlag
@@ -25,7 +26,7 @@ def is_unchanged(name: str, desired: Any, live: LiveFlag) -> bool:
         return False
     if name == "variants":
         return _has_variants(live, desired)
-    value = getattr(live.flag, name)
+    value = read_once(live.flag, name)
     if name == "tags":
         return is_array(value) and set(value) == set(desired)
     if name == "rollout_weights" and not desired.keys() <= {variant.key for variant in live.variants}:

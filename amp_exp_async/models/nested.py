@@ -45,6 +45,19 @@ class NestedField:
     def __set__(self, instance: object, value: Any) -> None:
         self.slot.__set__(instance, value)
 
+    def read_once(self, instance: object) -> Any:
+        """Return the value, without keeping the models that are built for it."""
+        value = self._get(instance)
+        if value.__class__ is list:
+            return [item.build() if isinstance(item, Unbuilt) else item for item in value]
+        return value.build() if isinstance(value, Unbuilt) else value
+
+
+def read_once(model: object, name: str) -> Any:
+    """Return the value of a field, for one use: nested models are built for the caller, and the model keeps none."""
+    descriptor = getattr(type(model), name)
+    return descriptor.read_once(model) if isinstance(descriptor, NestedField) else getattr(model, name)
+
 
 def build_on_access(*names: str) -> Callable[[type[T]], type[T]]:
     """Declare the fields of a model whose nested models are built when they are first read."""

@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from amp_exp_async import Condition, Experiment, Flag, ParentDependencies, Segment, Variant, serialization, to_json
-from amp_exp_async.models.nested import NestedField
+from amp_exp_async.models.nested import NestedField, read_once
 
 CONDITION = {"prop": "p", "op": "is", "values": ["a"], "new": 1}
 DOCUMENT = {
@@ -70,6 +70,18 @@ def test_the_same_objects_are_read_each_time() -> None:
         assert getattr(flag, name) is first
     assert flag.variants is not None
     assert flag.variants[0] is flag.variants[0]
+
+
+@pytest.mark.parametrize("name", [*NESTED, "key"])
+def test_a_model_does_not_keep_what_is_read_once(name: str) -> None:
+    """It equals the value of the field, whether the field was read before or not."""
+    flag = decode()
+    once = read_once(flag, name)
+
+    value = getattr(flag, name)
+    assert once == value
+    assert isinstance(value, str) or once is not value
+    assert read_once(flag, name) == value
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
