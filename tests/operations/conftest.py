@@ -1,4 +1,4 @@
-"""An emulator, and both clients of it."""
+"""An emulator and a recording server, and both clients of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, BetaClient, ExperimentClient
+from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, BetaClient, ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.http import recent_writes
+from tests.operations.catalog import Example
+from tests.operations.recording_server import KEY, RecordingServer, run
 
 PROJECT = "7"
 
@@ -48,3 +50,30 @@ async def beta(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncItera
     else:
         with BetaClient(emulator.api_key, base_url=emulator.beta_base_url, rate_limit=None) as client:
             yield client
+
+
+@pytest.fixture
+def server() -> Iterator[RecordingServer]:
+    """A recording server."""
+    with RecordingServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["async", "blocking"])
+def send(request: pytest.FixtureRequest, server: RecordingServer) -> Any:
+    """Make the call of an example with a new client, from inside a running loop."""
+    is_async = request.param == "async"
+    options: dict[str, Any] = {
+        "base_url": server.url,
+        "rate_limit": None,
+        "retry": RetryPolicy(max_attempts=2, backoff_base=0.0),
+    }
+
+    async def make(example: Example) -> Any:
+        if is_async:
+            async with (AsyncBetaClient if example.is_beta else AsyncExperimentClient)(KEY, **options) as client:
+                return await run(example(client))
+        with (BetaClient if example.is_beta else ExperimentClient)(KEY, **options) as client:
+            return await run(example(client))
+
+    return make

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from amp_exp_async import Pager
 
+KEY = "recorded-management-key"
 WAIT = 60.0
 """Seconds after which a test fails instead of hanging."""
 

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
 import orjson
 import pytest
 
-from amp_exp_async import (
-    AsyncBetaClient,
-    AsyncExperimentClient,
-    BetaClient,
-    ExperimentClient,
-    OutcomeUnknownError,
-    RetryPolicy,
-    UnexpectedResponseError,
-    __version__,
-)
+from amp_exp_async import OutcomeUnknownError, UnexpectedResponseError, __version__
 from amp_exp_async.http import Idempotency
 from tests.crossing import cross
 from tests.operations.catalog import OPERATIONS, Example
 from tests.operations.examples import EXAMPLES
-from tests.operations.recording_server import CannedResponse, RecordedRequest, RecordingServer, run
+from tests.operations.recording_server import KEY, CannedResponse, RecordedRequest, RecordingServer
 
-KEY = "recorded-management-key"
 HEADERS = {
     "Authorization": f"Bearer {KEY}",
     "Accept": "application/json",
@@ -39,33 +28,6 @@ READS = [example for example in PLAIN if example.operation.method == "GET"]
 WRITES = [example for example in PLAIN if example.operation.method != "GET"]
 LISTS = [example for example in PLAIN if example.is_list and example.name.endswith(".list")]
 OKS = [example for example in WRITES if example.response == "OK"]
-
-
-@pytest.fixture
-def server() -> Iterator[RecordingServer]:
-    """A recording server."""
-    with RecordingServer() as server:
-        yield server
-
-
-@pytest.fixture(params=["async", "blocking"])
-def send(request: pytest.FixtureRequest, server: RecordingServer) -> Any:
-    """Make the call of an example with a new client, from inside a running loop."""
-    is_async = request.param == "async"
-    options: dict[str, Any] = {
-        "base_url": server.url,
-        "rate_limit": None,
-        "retry": RetryPolicy(max_attempts=2, backoff_base=0.0),
-    }
-
-    async def make(example: Example) -> Any:
-        if is_async:
-            async with (AsyncBetaClient if example.is_beta else AsyncExperimentClient)(KEY, **options) as client:
-                return await run(example(client))
-        with (BetaClient if example.is_beta else ExperimentClient)(KEY, **options) as client:
-            return await run(example(client))
-
-    return make
 
 
 def canonical(document: Any) -> bytes:
