@@ -107,7 +107,7 @@ if TYPE_CHECKING:
         WebhookEvent,
     )
     from .pagination import AsyncPager
-    from .params import ExperimentCreateParams, ExperimentEditParams, FlagCreateParams, FlagEditParams
+    from .params import ExperimentCreateParams, ExperimentEditParams, FlagCreateParams, FlagEditParams, RequestOptions
     from .resources import (
         AsyncExperiments,
         AsyncFlags,
@@ -230,7 +230,13 @@ else:
                 "WebhookEvent",
             ),
             "pagination": ("AsyncPager",),
-            "params": ("ExperimentCreateParams", "ExperimentEditParams", "FlagCreateParams", "FlagEditParams"),
+            "params": (
+                "ExperimentCreateParams",
+                "ExperimentEditParams",
+                "FlagCreateParams",
+                "FlagEditParams",
+                "RequestOptions",
+            ),
             "resources": (
                 "AsyncExperiments",
                 "AsyncFlags",
@@ -340,6 +346,7 @@ __all__ = [
     "RemoveVariant",
     "ReplaceCohorts",
     "ReplaceUsers",
+    "RequestOptions",
     "ResourceChange",
     "RestoreResult",
     "RetryPolicy",

@@ -211,7 +211,7 @@ class AsyncClient(ABC):
             flag = await client.with_options(extra_headers={"X-Change": "OPS-12"}).flags.get("123")
         """
         default_headers, extra_headers = hide_headers(default_headers), hide_headers(extra_headers)
-        options = self._evolve_options(
+        options = self._transport.options.evolve(
             timeout=timeout,
             deadline=deadline,
             retry=retry,
@@ -224,11 +224,6 @@ class AsyncClient(ABC):
             app_info=app_info,
         )
         return self._copy(options)
-
-    def _evolve_options(self, **values: Any) -> CallOptions:
-        """Return the options with other values, except those that are `UNSET`."""
-        changes = {name: value for name, value in values.items() if value is not UNSET}
-        return attrs.evolve(self._transport.options, **changes) if changes else self._transport.options
 
     def deadline(self, seconds: float) -> AbstractAsyncContextManager[None]:
         """Let all calls in a block end by the same time, in addition to the `deadline` of each.
@@ -305,13 +300,13 @@ class AsyncClient(ABC):
             ConfigurationError: If a header may not be set, or has an invalid value. Nothing was sent.
         """
         extra_headers = hide_headers(extra_headers)
-        options = self._evolve_options(extra_headers=extra_headers, extra_query=extra_query)
+        transport = self._transport.with_options(extra_headers=extra_headers, extra_query=extra_query)
         verb = validation.string("method", method).upper()
         if not _METHOD_RE.fullmatch(verb):
             validation.reject("method", "must be an HTTP method", method)
         if not _PATH_RE.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
             validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
-        response = await Transport(self._transport.session, options).write(
+        response = await transport.write(
             Request(
                 verb,
                 path,

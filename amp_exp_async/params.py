@@ -1,4 +1,4 @@
-"""The parameters that create and edit operations take: their types for editors, and a validator for each."""
+"""The parameters of operations: their types for editors, and a validator for each field."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ from amp_exp_async.validation import Validator
 
 SegmentLike: TypeAlias = Segment | Mapping[str, Any]
 VariantLike: TypeAlias = Variant | Mapping[str, Any]
+
+
+class RequestOptions(TypedDict, total=False):
+    """The keywords of each method that calls one endpoint: what the call adds to each of its requests.
+
+    Methods that send requests of several operations, such as `guarded_edit` and bulk runs, have no such keywords: use
+    `client.with_options`. An option of a call replaces that of `with_options`; None stands for no additions.
+
+    Attributes:
+        extra_headers: headers to send in addition, which take the place of `default_headers` of the same name.
+            `Authorization` and others that the client sets raise `ConfigurationError`. Values are ASCII text.
+        extra_query: query parameters to send in addition, with the names of the API. One that the call sets itself
+            raises `InvalidInputError`.
+
+    Example::
+
+        await client.flags.edit("123", enabled=True, extra_headers={"X-Change": "OPS-12"})
+    """
+
+    extra_headers: Mapping[str, str] | UnsetType | None
+    extra_query: Mapping[str, str | int | float | bool] | UnsetType | None
+
+
+REQUEST_OPTIONS: frozenset[str] = RequestOptions.__optional_keys__
 
 
 class FlagEditParams(TypedDict, total=False):
@@ -102,6 +126,22 @@ class ExperimentCreateParams(FlagCreateParams, total=False):
     """
 
     experiment_type: Maybe[str]
+
+
+class FlagEditArguments(FlagEditParams, RequestOptions, total=False):
+    """The keywords of `flags.edit`."""
+
+
+class ExperimentEditArguments(ExperimentEditParams, RequestOptions, total=False):
+    """The keywords of `experiments.edit`."""
+
+
+class FlagCreateArguments(FlagCreateParams, RequestOptions, total=False):
+    """The keywords of `flags.create`, in addition to `project_id` and `key`."""
+
+
+class ExperimentCreateArguments(ExperimentCreateParams, RequestOptions, total=False):
+    """The keywords of `experiments.create`, in addition to `project_id` and `key`."""
 
 
 NULLABLE_STRING = validation.nullable(validation.string)

@@ -43,6 +43,7 @@ nitpick_ignore_regex = [
     # Type variables, and classes that are not public but appear in signatures.
     (r"py:.*", r".*\.(T|\w+_co|ModelT)"),
     (r"py:.*", r".*\.(Transport|Collection|ApiVersion|FlagRef|SourceLocation|Unset\.UNSET|_\w+)|Telemetry"),
+    (r"py:.*", r".*\.(Flag|Experiment|BetaExperiment)(Create|Edit)Arguments"),
     # The blocking resources: the page of resources says how they differ from the async ones.
     (r"py:.*", r"amp_exp_async\.sync\.resources\.\w+"),
 ]

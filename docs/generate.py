@@ -29,6 +29,8 @@ section says otherwise. The links go to the vendor's API reference.
 The last column says what happens after a lost response, a timeout or a 5xx, when the request may have been applied.
 After a 429, or if no connection was made, every operation is retried. [reliability.md](reliability.md) has the rules.
 
+Each method in the tables below also takes [`extra_headers` and `extra_query`](api.md#headers-and-query).
+
 | repeated? | |
 |---|---|
 """
@@ -120,6 +122,8 @@ class Row:
         """Yield the required arguments, and an ellipsis if a write takes more."""
         takes_more = False
         for parameter in inspect.signature(self.method).parameters.values():
+            if parameter.name == "options":
+                continue  # each method takes these, as the introduction says
             if parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD:
                 takes_more = True
             else:

@@ -199,11 +199,14 @@ async def test_reference_null(account: Emulator) -> None:
 
 
 async def test_reference_additions(account: Emulator) -> None:
-    """The example sends a header with an edit, and a parameter with a request."""
+    """The example sends a header with an edit, a parameter with a request, and a header with all of a guarded edit."""
+    account.requests.clear()
     await run_async(example("docs/api.md", "extra_headers"))
-    edit, read = account.requests[-2:]
+    edit, read, *guarded = account.requests
     assert (edit.method, edit.headers["x-change"]) == ("PATCH", "OPS-12")
     assert (read.query["debug"], "x-change" in read.headers) == ("true", False)
+    assert [request.method for request in guarded] == ["GET", "GET", "PATCH", "GET"]
+    assert {request.headers["x-job"] for request in guarded} == {"nightly"}
 
 
 async def test_reference_timeouts(account: Emulator) -> None:

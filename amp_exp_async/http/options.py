@@ -186,6 +186,11 @@ class CallOptions:
         """Whether a hook or an observer needs to know of the calls."""
         return any(observer is not None for observer in (self.on_call_start, self.on_call_end, self.observer))
 
+    def evolve(self, **values: Any) -> CallOptions:
+        """Return these options with other values, except those that are `UNSET`."""
+        changes = {name: value for name, value in values.items() if value is not UNSET}
+        return attrs.evolve(self, **changes) if changes else self
+
     def make_additions(self) -> Additions | None:
         """Return what the headers, the query and the application add to each request; None if that is nothing."""
         return make_additions(self.default_headers, self.extra_headers, self.extra_query, self.app_info)

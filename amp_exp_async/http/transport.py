@@ -298,6 +298,12 @@ class Transport:
             seconds = min(seconds, self._ends_at - self.session.time())
         await asyncio.sleep(max(0.0, seconds))
 
+    def with_options(self, **values: object) -> Transport:
+        """Return this transport with other options, except those that are `UNSET`."""
+        signal, may_finish, ends_at = self.cancel_signal, self._may_finish, self._ends_at
+        options = self.options.evolve(**values)
+        return Transport(self.session, options, self.stats, signal, may_finish=may_finish, ends_at=ends_at)
+
     def _until(self, ends_at: float) -> Transport:
         """Return a transport whose requests end by a loop time, or by that of this transport if it is earlier."""
         if self._ends_at is not None:

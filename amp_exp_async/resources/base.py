@@ -25,11 +25,13 @@ from amp_exp_async.http import (
     Transport,
     build_path,
     find_refusal,
+    hide_headers,
     quote_segment,
 )
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
+from amp_exp_async.params import REQUEST_OPTIONS, RequestOptions
 from amp_exp_async.serialization import MalformedDocumentError
 from amp_exp_async.validation import Validator
 
@@ -102,8 +104,8 @@ def operation(method: str, path: str, idempotency: Idempotency = Idempotency.IDE
     Example::
 
         @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
-        async def remove(self, id: str, variant: str) -> None:
-            await self._send(self.remove, id=id, variant=variant)
+        async def remove(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> None:
+            await self._for_call(self.remove, options)._send(self.remove, id=id, variant=variant)
     """
 
     def declare(function: F) -> F:
@@ -157,8 +159,41 @@ class Resource:
 
     def _as_one_call(self) -> Self:
         """Return this resource for a method that sends several requests: they share a deadline, which starts now."""
+        return self._over(self._transport.as_one_call())
+
+    def _for_call(self, method: Callable[..., object], options: RequestOptions) -> Self:
+        """Return this resource for one call of a method that has no other keywords than these. They are emptied.
+
+        Raises:
+            TypeError: If there is another keyword.
+            ConfigurationError: If an option is invalid.
+        """
+        if not options:
+            return self
+        unknown = next((name for name in options if name not in REQUEST_OPTIONS), None)
+        if unknown is not None:
+            cast("dict[str, object]", options).clear()  # one may be a header under a misspelt name
+            raise TypeError(f"{method.__qualname__}() got an unexpected keyword argument '{unknown}'")
+        return self._with_options(options)
+
+    def _with_options(self, options: RequestOptions) -> Self:
+        """Return this resource for one call with options, which are taken out of the keywords of a method.
+
+        Header values may be secret, and a traceback may show the keywords, so this must be the first thing that a
+        method does.
+
+        Raises:
+            ConfigurationError: If an option is invalid.
+        """
+        if REQUEST_OPTIONS.isdisjoint(options):
+            return self
+        headers, query = hide_headers(options.pop("extra_headers", UNSET)), options.pop("extra_query", UNSET)
+        return self._over(self._transport.with_options(extra_headers=headers, extra_query=query))
+
+    def _over(self, transport: Transport) -> Self:
+        """Return this resource with another transport."""
         resource = copy.copy(self)
-        resource._transport = self._transport.as_one_call()  # noqa: SLF001 - of the same class
+        resource._transport = transport
         return resource
 
     def _request(

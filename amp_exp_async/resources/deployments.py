@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from amp_exp_async import validation
 from amp_exp_async.formatting import format_value
@@ -12,7 +12,7 @@ from amp_exp_async.http import AmbiguousWrite, Idempotency
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Deployment, FlagConfig, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS
+from amp_exp_async.params import DEPLOYMENT_EDIT_PARAMS, RequestOptions
 
 from .base import CollectionResource, Resource, operation, parse_created
 from .reconcile import send_creation
@@ -24,7 +24,9 @@ class AsyncDeployments(Resource):
     """`client.deployments`: the deployments that flags and experiments can be assigned to."""
 
     @operation("GET", "/deployments")
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[Deployment]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> AsyncPager[Deployment]:
         """List deployments of all projects visible to the API key: `GET /deployments`, page by page.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#list-deployments
@@ -32,12 +34,16 @@ class AsyncDeployments(Resource):
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.list, options)
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paginate(self.list, Deployment, "deployments", query, cursor)
+        return resource._paginate(self.list, Deployment, "deployments", query, cursor)
 
     @operation("POST", "/deployments", Idempotency.CREATE)
-    async def create(self, *, project_id: str, label: str, type: Literal["client", "server"]) -> Created:
+    async def create(
+        self, *, project_id: str, label: str, type: Literal["client", "server"], **options: Unpack[RequestOptions]
+    ) -> Created:
         """Create a deployment: `POST /deployments`.
 
         It is never sent twice. If the response is lost, the deployments are read back to determine the outcome. The
@@ -50,6 +56,7 @@ class AsyncDeployments(Resource):
             project_id: the project's ID.
             label: letters, digits, `_` and `-`.
             type: `client` or `server`.
+            **options: see `RequestOptions`.
 
         Returns:
             The new deployment's ID. The service gives no URL.
@@ -57,17 +64,25 @@ class AsyncDeployments(Resource):
         Raises:
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
+        resource = self._for_call(self.create, options)
         project_id, label = validation.identifier("project_id", project_id), validation.key("label", label)
         side = validation.one_of(*_TYPES)("type", type)
         request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
         find = partial(_find_deployment, project_id, label, side)
         description = f"deployment {format_value(label)}"
-        created = await send_creation(self._transport, request, parse_created, find, description)
+        created = await send_creation(resource.transport, request, parse_created, find, description)
         self._record_creation(created.id)
         return created
 
     @operation("PATCH", "/deployments/{id}")
-    async def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
+    async def edit(
+        self,
+        id: str,
+        *,
+        label: str | UnsetType = UNSET,
+        archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> None:
         """Edit a deployment: `PATCH /deployments/{id}`. An omitted field is unchanged.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
@@ -76,36 +91,39 @@ class AsyncDeployments(Resource):
             id: the deployment's ID.
             label: a new label: letters, digits, `_` and `-`.
             archive: true archives the deployment, false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the deployment does not exist.
         """
-        await self._send_edit(
-            self.edit, validation.changes(DEPLOYMENT_EDIT_PARAMS, {"label": label, "archive": archive}), id
-        )
+        resource = self._for_call(self.edit, options)
+        fields = validation.changes(DEPLOYMENT_EDIT_PARAMS, {"label": label, "archive": archive})
+        await resource._send_edit(self.edit, fields, id)
 
     @operation("PATCH", "/deployments/{id}")
-    async def archive(self, id: str) -> None:
+    async def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a deployment: `PATCH /deployments/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
             id: the deployment's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.archive, {"archive": True}, id)
+        await self._for_call(self.archive, options)._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/deployments/{id}")
-    async def restore(self, id: str) -> None:
+    async def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived deployment: `PATCH /deployments/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
             id: the deployment's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.restore, {"archive": False}, id)
+        await self._for_call(self.restore, options)._send_edit(self.restore, {"archive": False}, id)
 
     def _send_edit(
         self, method: Callable[..., object], fields: Mapping[str, Any], id: str
@@ -145,18 +163,19 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
     """`client.flags.deployments` and `client.experiments.deployments`."""
 
     @operation("GET", "/{kind}/{id}/deployments")
-    def list(self, id: str) -> AsyncPager[Deployment]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> AsyncPager[Deployment]:
         """List the assigned deployments: `GET /{kind}/{id}/deployments`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-deployments
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-        return self._list(self.list, Deployment, id=id)
+        return self._for_call(self.list, options)._list(self.list, Deployment, id=id)
 
     @operation("POST", "/{kind}/{id}/deployments")
-    async def add(self, id: str, deployments: Iterable[str]) -> None:
+    async def add(self, id: str, deployments: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Assign a flag or experiment to more deployments: `POST /{kind}/{id}/deployments`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#create-deployment
@@ -164,10 +183,12 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
         Args:
             id: the flag's or experiment's ID.
             deployments: deployment IDs, at least one.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.add, options)
         ids = validation.ids("deployments", deployments)
         path = self._request(self.list, id=id).path
-        write = self._send_confirmed(self.add, partial(self._is_assigned, id, ids), {"deployments": ids}, id=id)
+        write = resource._send_confirmed(self.add, partial(self._is_assigned, id, ids), {"deployments": ids}, id=id)
         await self._recorded(write, path, lambda recent: recent.change_list(path, added=ids))
 
     async def _is_assigned(self, id: str, deployments: Iterable[str], write: AmbiguousWrite) -> bool:
@@ -182,7 +203,7 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
         return {deployment.id for deployment in await response.parse_list(Deployment)}
 
     @operation("DELETE", "/{kind}/{id}/deployments/{deployment}", Idempotency.DELETE)
-    async def remove(self, id: str, deployment: str) -> None:
+    async def remove(self, id: str, deployment: str, **options: Unpack[RequestOptions]) -> None:
         """Remove a flag or experiment from a deployment: `DELETE /{kind}/{id}/deployments/{deployment}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-deployment
@@ -190,11 +211,13 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
         Args:
             id: the flag's or experiment's ID.
             deployment: the deployment's ID.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag does not exist or is not assigned to the deployment.
         """
+        resource = self._for_call(self.remove, options)
         is_applied = partial(self._is_removed, id, deployment)
         path = self._request(self.list, id=id).path
-        write = self._send_confirmed(self.remove, is_applied, id=id, deployment=deployment)
+        write = resource._send_confirmed(self.remove, is_applied, id=id, deployment=deployment)
         await self._recorded(write, path, lambda recent: recent.change_list(path, removed=[deployment]))

@@ -20,10 +20,11 @@ from amp_exp_async.params import (
     EXPERIMENT_EDIT_PARAMS,
     FLAG_CREATE_PARAMS,
     FLAG_EDIT_PARAMS,
-    ExperimentCreateParams,
-    ExperimentEditParams,
-    FlagCreateParams,
-    FlagEditParams,
+    ExperimentCreateArguments,
+    ExperimentEditArguments,
+    FlagCreateArguments,
+    FlagEditArguments,
+    RequestOptions,
     validate_create,
     validate_edit,
 )
@@ -80,6 +81,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         include_archived: bool | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> AsyncPager[FlagConfigT_co]:
         """List flags or experiments, newest first: `GET /{kind}`, page by page.
 
@@ -91,31 +93,35 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
             include_archived: true includes archived ones.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `async for flag in client.flags.list(project_id="123"): print(flag.key)`
         """
+        resource = self._for_call(self.list, options)
         values = {"key": key, "project_id": project_id, "include_archived": include_archived, "limit": limit}
-        return self._paginate(
-            self.list, self._collection.model, self._kind, validation.fields(_FILTERS, values), cursor
-        )
+        query = validation.fields(_FILTERS, values)
+        return resource._paginate(self.list, self._collection.model, self._kind, query, cursor)
 
     @operation("GET", "/{kind}/{id}")
-    async def get(self, id: str) -> FlagConfigT_co:
+    async def get(self, id: str, **options: Unpack[RequestOptions]) -> FlagConfigT_co:
         """Get a flag or experiment by ID: `GET /{kind}/{id}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-details
 
         Args:
             id: the ID, as in the URL of the app. To look up a key, use `find`.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If no flag or experiment has this ID.
         """
-        return await self._get(self.get, self._collection.model, id=id)
+        return await self._for_call(self.get, options)._get(self.get, self._collection.model, id=id)
 
     @operation("GET", "/{kind}")
-    async def find(self, key: str, *, project_id: str | None = None) -> FlagConfigT_co:
+    async def find(
+        self, key: str, *, project_id: str | None = None, **options: Unpack[RequestOptions]
+    ) -> FlagConfigT_co:
         """Get a flag or experiment by key: `GET /{kind}` with `key`. Archived ones are ignored.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list
@@ -123,12 +129,14 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         Args:
             key: the key.
             project_id: the project's ID; required if the key exists in several projects.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If no flag or experiment has this key.
             InvalidInputError: If several projects have one with this key.
         """
-        recent, resource = self._transport.session.recent_writes, self._as_one_call()
+        resource = self._for_call(self.find, options)._as_one_call()
+        recent = self._transport.session.recent_writes
         while True:
             pager = resource.list(key=key, project_id=UNSET if project_id is None else project_id)
             listed = [flag_config async for flag_config in pager]
@@ -141,26 +149,28 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         return build_path(self._kind, f"key={key}")
 
     @operation("PATCH", "/{kind}/{id}", Idempotency.ARCHIVE)
-    async def archive(self, id: str) -> None:
+    async def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a flag or experiment: `PATCH /{kind}/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.archive, {"archive": True}, id)
+        await self._for_call(self.archive, options)._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/{kind}/{id}")
-    async def restore(self, id: str) -> None:
+    async def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived flag or experiment: `PATCH /{kind}/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.restore, {"archive": False}, id)
+        await self._for_call(self.restore, options)._send_edit(self.restore, {"archive": False}, id)
 
     async def guarded_edit(
         self,
@@ -257,7 +267,7 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
         super().__init__(transport, FLAGS)
 
     @operation("POST", "/{kind}", Idempotency.CREATE)
-    async def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> Created:
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateArguments]) -> Created:
         """Create a flag: `POST /flags`.
 
         It is never sent twice. If the response is lost, the flag is read back by key and project to determine the
@@ -268,7 +278,7 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
         Args:
             project_id: the project's ID.
             key: letters, digits, `_` and `-`.
-            **fields: see `FlagCreateParams`.
+            **fields: see `FlagCreateParams` and `RequestOptions`.
 
         Returns:
             The new flag's ID and its page in the app.
@@ -280,18 +290,19 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
         Example:
             `created = await client.flags.create(project_id="123", key="new-checkout", variants=[Variant(key="on")])`
         """
-        return await self._create(self.create, FLAG_CREATE_PARAMS, project_id, key, fields)
+        resource = self._with_options(fields)
+        return await resource._create(self.create, FLAG_CREATE_PARAMS, project_id, key, fields)
 
     @operation("PATCH", "/{kind}/{id}")
-    async def edit(self, id: str, **changes: Unpack[FlagEditParams]) -> None:
+    async def edit(self, id: str, **changes: Unpack[FlagEditArguments]) -> None:
         """Edit a flag: `PATCH /flags/{id}`. An omitted field is unchanged; `None` is sent as null.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's ID.
-            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list. `archive` must be the
-                only change.
+            **changes: see `FlagEditParams` and `RequestOptions`. `target_segments` and `tags` replace the whole list.
+                `archive` must be the only change.
 
         Raises:
             InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
@@ -301,7 +312,7 @@ class AsyncFlags(AsyncFlagConfigs[Flag]):
         Example:
             `await client.flags.edit("123", enabled=True, rollout_percentage=50)`
         """
-        await self._send_edit(self.edit, validate_edit(FLAG_EDIT_PARAMS, changes), id)
+        await self._with_options(changes)._send_edit(self.edit, validate_edit(FLAG_EDIT_PARAMS, changes), id)
 
 
 class AsyncExperiments(AsyncFlagConfigs[Experiment]):
@@ -311,7 +322,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         super().__init__(transport, EXPERIMENTS)
 
     @operation("GET", "/{kind}")
-    def list(
+    def list(  # pyright: ignore[reportIncompatibleMethodOverride] - it takes `**options` for keywords of any name
         self,
         *,
         key: str | UnsetType = UNSET,
@@ -320,6 +331,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         delivery_method: Literal["feature", "web"] | str | UnsetType = UNSET,  # noqa: PYI051 - editors offer the words
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> AsyncPager[Experiment]:
         """List experiments, newest first: `GET /experiments`, page by page.
 
@@ -333,10 +345,12 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
                 edit.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `async for experiment in client.experiments.list(delivery_method="web"): print(experiment.key)`
         """
+        resource = self._for_call(self.list, options)
         values = {
             "key": key,
             "project_id": project_id,
@@ -345,10 +359,10 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             "limit": limit,
         }
         query = validation.fields(_EXPERIMENT_FILTERS, values)
-        return self._paginate(self.list, self._collection.model, self._kind, query, cursor)
+        return resource._paginate(self.list, self._collection.model, self._kind, query, cursor)
 
     @operation("POST", "/{kind}", Idempotency.CREATE)
-    async def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> Created:
+    async def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateArguments]) -> Created:
         """Create an experiment: `POST /experiments`.
 
         It is never sent twice. If the response is lost, the experiment is read back by key and project to determine the
@@ -359,7 +373,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         Args:
             project_id: the project's ID.
             key: letters, digits, `_` and `-`.
-            **fields: see `ExperimentCreateParams`.
+            **fields: see `ExperimentCreateParams` and `RequestOptions`.
 
         Returns:
             The new experiment's ID and its page in the app.
@@ -368,18 +382,19 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
             BadRequestError: If the service rejected it, for example because the key exists.
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-        return await self._create(self.create, EXPERIMENT_CREATE_PARAMS, project_id, key, fields)
+        resource = self._with_options(fields)
+        return await resource._create(self.create, EXPERIMENT_CREATE_PARAMS, project_id, key, fields)
 
     @operation("PATCH", "/{kind}/{id}")
-    async def edit(self, id: str, **changes: Unpack[ExperimentEditParams]) -> None:
+    async def edit(self, id: str, **changes: Unpack[ExperimentEditArguments]) -> None:
         """Edit an experiment: `PATCH /experiments/{id}`. An omitted field is unchanged; `None` is sent as null.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments#edit
 
         Args:
             id: the experiment's ID.
-            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list. `archive` must
-                be the only change.
+            **changes: see `ExperimentEditParams` and `RequestOptions`. `target_segments` and `tags` replace the whole
+                list. `archive` must be the only change.
 
         Raises:
             InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
@@ -389,7 +404,7 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         Example:
             `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
         """
-        await self._send_edit(self.edit, validate_edit(EXPERIMENT_EDIT_PARAMS, changes), id)
+        await self._with_options(changes)._send_edit(self.edit, validate_edit(EXPERIMENT_EDIT_PARAMS, changes), id)
 
     async def roll_out(
         self,

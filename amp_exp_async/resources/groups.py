@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, Unpack
 
 from amp_exp_async import validation
 from amp_exp_async.errors import BadRequestError
@@ -13,7 +13,7 @@ from amp_exp_async.http import AmbiguousWrite, Idempotency, Request, Transport
 from amp_exp_async.matching import could_be_created_with, is_edited
 from amp_exp_async.models import UNSET, Created, Group, HoldoutGroup, Maybe, MutexGroup, MutexSlot, UnsetType
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import EVALUATION_MODE, NULLABLE_STRING
+from amp_exp_async.params import EVALUATION_MODE, NULLABLE_STRING, RequestOptions
 from amp_exp_async.validation import Validator
 
 from .base import Resource, operation, parse_created, read_edit
@@ -56,7 +56,9 @@ class Groups(Resource, Generic[GroupT_co]):
         self._model = model
 
     @operation("GET", "/{kind}")
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> AsyncPager[GroupT_co]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> AsyncPager[GroupT_co]:
         """List groups of all projects visible to the API key: `GET /{kind}`, page by page.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#list-mutex-groups and
@@ -65,12 +67,14 @@ class Groups(Resource, Generic[GroupT_co]):
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.list, options)
         query = validation.fields({"limit": validation.limit}, {"limit": limit})
-        return self._paginate(self.list, self._model, self._kind, query, cursor)
+        return resource._paginate(self.list, self._model, self._kind, query, cursor)
 
     @operation("GET", "/{kind}/{id}")
-    async def get(self, id: str) -> GroupT_co:
+    async def get(self, id: str, **options: Unpack[RequestOptions]) -> GroupT_co:
         """Get a group: `GET /{kind}/{id}`.
 
         API reference:
@@ -79,14 +83,15 @@ class Groups(Resource, Generic[GroupT_co]):
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the group does not exist.
         """
-        return await self._get(self.get, self._model, id=id)
+        return await self._for_call(self.get, options)._get(self.get, self._model, id=id)
 
     @operation("PATCH", "/{kind}/{id}")
-    async def archive(self, id: str) -> None:
+    async def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a group: `PATCH /{kind}/{id}` with `archive`. Its experiments no longer depend on it.
 
         API reference:
@@ -95,11 +100,12 @@ class Groups(Resource, Generic[GroupT_co]):
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.archive, {"archive": True}, id)
+        await self._for_call(self.archive, options)._send_edit(self.archive, {"archive": True}, id)
 
     @operation("PATCH", "/{kind}/{id}")
-    async def restore(self, id: str) -> None:
+    async def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived group: `PATCH /{kind}/{id}` with `archive`.
 
         API reference:
@@ -108,8 +114,9 @@ class Groups(Resource, Generic[GroupT_co]):
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
-        await self._send_edit(self.restore, {"archive": False}, id)
+        await self._for_call(self.restore, options)._send_edit(self.restore, {"archive": False}, id)
 
     def _send_edit(
         self, method: Callable[..., object], fields: Mapping[str, Any], id: str
@@ -170,6 +177,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         evaluation_mode: Maybe[str] = UNSET,
         bucketing_key: Maybe[str] = UNSET,
         bucketing_salt: Maybe[str] = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> Created:
         """Create a mutex group: `POST /mutexes`.
 
@@ -189,6 +197,7 @@ class AsyncMutexes(Groups[MutexGroup]):
             evaluation_mode: `local` or `remote`.
             bucketing_key: the property that assigns users to slots.
             bucketing_salt: the salt of that assignment.
+            **options: see `RequestOptions`.
 
         Returns:
             The new group's ID and its page in the app.
@@ -200,6 +209,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         Example:
             `await client.mutexes.create(project_id="1", name="Prices", slots=[{"percentage": 50}, {"percentage": 50}])`
         """
+        resource = self._for_call(self.create, options)
         values = {
             "key": key,
             "description": description,
@@ -213,7 +223,7 @@ class AsyncMutexes(Groups[MutexGroup]):
             **validation.fields(_MUTEX_CREATE, values),
             "slots": validation.slots("slots", slots),
         }
-        return await self._create(self._request(self.create, fields), fields)
+        return await resource._create(self._request(self.create, fields), fields)
 
     @operation("PATCH", "/{kind}/{id}")
     async def edit(
@@ -223,6 +233,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         name: str | UnsetType = UNSET,
         description: Maybe[str] = UNSET,
         archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a mutex group: `PATCH /mutexes/{id}`. An omitted field is unchanged.
 
@@ -233,15 +244,17 @@ class AsyncMutexes(Groups[MutexGroup]):
             name: the name shown in the app.
             description: the group's purpose.
             archive: true archives the group, and the service would ignore other changes; false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change, or if other changes come with `archive=True`.
             NotFoundError: If the group does not exist.
         """
+        resource = self._for_call(self.edit, options)
         fields = validation.changes(_EDIT, {"name": name, "description": description, "archive": archive})
         if archive is True and len(fields) > 1:
             validation.reject("archive", "must not come with other changes, which the service would ignore")
-        await self._send_edit(self.edit, fields, id)
+        await resource._send_edit(self.edit, fields, id)
 
     @operation("PATCH", "/{kind}/{id}/slots/{index}")
     async def edit_slot(
@@ -252,6 +265,7 @@ class AsyncMutexes(Groups[MutexGroup]):
         experiments: Iterable[str] | UnsetType = UNSET,
         holdouts: Iterable[str] | UnsetType = UNSET,
         individuals: Iterable[str] | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a slot of a mutex group: `PATCH /mutexes/{id}/slots/{index}`. Each list replaces the old one.
 
@@ -265,16 +279,18 @@ class AsyncMutexes(Groups[MutexGroup]):
             experiments: the IDs of its experiments.
             holdouts: the IDs of its holdout groups.
             individuals: user and device IDs that are always in the slot.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the group or the slot does not exist.
             BadRequestError: If the service refuses the change. If a list is empty, a note says that this may be why.
         """
+        resource = self._for_call(self.edit_slot, options)
         values = {"experiments": experiments, "holdouts": holdouts, "individuals": individuals}
         fields = validation.changes(_SLOT_EDIT, values)
         try:
-            await self._send_confirmed(
+            await resource._send_confirmed(
                 self.edit_slot, partial(self._is_slot_edited, id, index, fields), fields, id=id, index=index
             )
         except BadRequestError as error:
@@ -310,6 +326,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
         experiments: Iterable[str] | UnsetType = UNSET,
         individual_inclusion: Iterable[str] | UnsetType = UNSET,
         individual_exclusion: Iterable[str] | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> Created:
         """Create a holdout group: `POST /holdouts`.
 
@@ -328,6 +345,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             experiments: the IDs of its experiments.
             individual_inclusion: user and device IDs that are always held out.
             individual_exclusion: user and device IDs that are never held out.
+            **options: see `RequestOptions`.
 
         Returns:
             The new group's ID and its page in the app.
@@ -336,6 +354,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             BadRequestError: If the service rejected it, for example because the key exists.
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
+        resource = self._for_call(self.create, options)
         values = {
             "key": key,
             "description": description,
@@ -351,7 +370,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             "holdout_percentage": validation.holdout_percentage("holdout_percentage", holdout_percentage),
             **{name: value for name, value in validation.fields(_HOLDOUT_CREATE, values).items() if value != []},
         }
-        return await self._create(self._request(self.create, fields), fields)
+        return await resource._create(self._request(self.create, fields), fields)
 
     @operation("PATCH", "/{kind}/{id}")
     async def edit(
@@ -364,6 +383,7 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
         individual_inclusion: Iterable[str] | UnsetType = UNSET,
         individual_exclusion: Iterable[str] | UnsetType = UNSET,
         archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a holdout group: `PATCH /holdouts/{id}`. An omitted field is unchanged; a list replaces the old one.
 
@@ -377,11 +397,13 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             individual_inclusion: user and device IDs that are always held out.
             individual_exclusion: user and device IDs that are never held out.
             archive: true archives the group, false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the group does not exist.
         """
+        resource = self._for_call(self.edit, options)
         values = {
             "name": name,
             "description": description,
@@ -390,4 +412,4 @@ class AsyncHoldouts(Groups[HoldoutGroup]):
             "individual_exclusion": individual_exclusion,
             "archive": archive,
         }
-        await self._send_edit(self.edit, validation.changes(_HOLDOUT_EDIT, values), id)
+        await resource._send_edit(self.edit, validation.changes(_HOLDOUT_EDIT, values), id)

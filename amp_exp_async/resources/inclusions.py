@@ -7,12 +7,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, Unpack, cast
 
 from amp_exp_async import lazy_bulk, serialization, validation, value_files
 from amp_exp_async.http import AmbiguousWrite, Idempotency, Transport
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import RequestOptions
 
 from .base import Collection, CollectionResource, operation
 
@@ -40,7 +41,7 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
         self._resources = resources
 
     @abstractmethod
-    def list(self, id: str, variant: str) -> AsyncPager[str]:
+    def list(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> AsyncPager[str]:
         """List the included IDs."""
 
     def _send_change(
@@ -88,7 +89,7 @@ class AsyncUsers(_Inclusions):
     """`client.flags.users` and `client.experiments.users`: the users and devices that a variant includes by ID."""
 
     @operation("GET", "/{kind}/{id}/variants/{variant}/users")
-    def list(self, id: str, variant: str) -> AsyncPager[str]:
+    def list(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> AsyncPager[str]:
         """List the included IDs: `GET /{kind}/{id}/variants/{variant}/users`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-inclusions
@@ -96,11 +97,12 @@ class AsyncUsers(_Inclusions):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
-        return self._list_ids(self.list, id=id, variant=variant)
+        return self._for_call(self.list, options)._list_ids(self.list, id=id, variant=variant)
 
     @operation("POST", "/{kind}/{id}/variants/{variant}/users")
-    async def add(self, id: str, variant: str, users: Iterable[str]) -> None:
+    async def add(self, id: str, variant: str, users: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Include users or devices: `POST /{kind}/{id}/variants/{variant}/users`. Included IDs stay included.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-users-to-variant
@@ -109,15 +111,17 @@ class AsyncUsers(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
             users: 1 to 2,000 user or device IDs. E-mail addresses match only if they are your user IDs.
+            **options: see `RequestOptions`.
 
         Raises:
             BadRequestError: If the variant would include more than 2,000 IDs. None was added.
         """
+        resource = self._for_call(self.add, options)
         fields = {"inclusions": validation.ids("users", users, validation.MAX_ADDED)}
-        await self._send_change(self.add, fields, id, variant)
+        await resource._send_change(self.add, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-users", Idempotency.EXCLUDE)
-    async def remove(self, id: str, variant: str, users: Iterable[str]) -> None:
+    async def remove(self, id: str, variant: str, users: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Remove users or devices by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-users`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-users-from-variant
@@ -126,12 +130,14 @@ class AsyncUsers(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
             users: 1 to 100 user or device IDs.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.remove, options)
         fields = {"users": validation.existing_ids("users", users, validation.MAX_REMOVED)}
-        await self._send_change(self.remove, fields, id, variant)
+        await resource._send_change(self.remove, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/users/{index}", Idempotency.NON_IDEMPOTENT)
-    async def remove_at(self, id: str, variant: str, index: int) -> None:
+    async def remove_at(self, id: str, variant: str, index: int, **options: Unpack[RequestOptions]) -> None:
         """Remove the user at an index of the list: `DELETE /{kind}/{id}/variants/{variant}/users/{index}`.
 
         It is never sent twice. Prefer `remove`: indices shift if anyone else changes the list.
@@ -142,16 +148,18 @@ class AsyncUsers(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
             index: the index in `list`, from 0.
+            **options: see `RequestOptions`.
 
         Raises:
             OutcomeUnknownError: If the response was lost. Read the list before you try again.
         """
+        resource = self._for_call(self.remove_at, options)
         path = self._request(self.list, id=id, variant=variant).path
-        write = self._send(self.remove_at, id=id, variant=variant, index=index)
+        write = resource._send(self.remove_at, id=id, variant=variant, index=index)
         await self._recorded(write, path, lambda recent: recent.forget(path))
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/users", Idempotency.EXCLUDE)
-    async def remove_all(self, id: str, variant: str) -> None:
+    async def remove_all(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-all-users-from-variant
@@ -159,9 +167,11 @@ class AsyncUsers(_Inclusions):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.remove_all, options)
         path = self._request(self.list, id=id, variant=variant).path
-        write = self._send_confirmed(self.remove_all, partial(self._is_empty, id, variant), id=id, variant=variant)
+        write = resource._send_confirmed(self.remove_all, partial(self._is_empty, id, variant), id=id, variant=variant)
         await self._recorded(write, path, lambda recent: recent.empty_list(path))
 
     async def _is_empty(self, id: str, variant: str, write: AmbiguousWrite) -> bool:
@@ -271,7 +281,7 @@ class AsyncCohorts(_Inclusions):
     """`client.flags.cohorts` and `client.experiments.cohorts`: the cohorts that a variant includes by ID."""
 
     @operation("GET", "/{kind}/{id}/variants/{variant}/cohorts")
-    def list(self, id: str, variant: str) -> AsyncPager[str]:
+    def list(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> AsyncPager[str]:
         """List the included cohort IDs: `GET /{kind}/{id}/variants/{variant}/cohorts`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-cohort-inclusions
@@ -279,11 +289,12 @@ class AsyncCohorts(_Inclusions):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
-        return self._list_ids(self.list, id=id, variant=variant)
+        return self._for_call(self.list, options)._list_ids(self.list, id=id, variant=variant)
 
     @operation("POST", "/{kind}/{id}/variants/{variant}/cohorts")
-    async def add(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
+    async def add(self, id: str, variant: str, cohorts: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Include cohorts: `POST /{kind}/{id}/variants/{variant}/cohorts`. Included cohorts stay included.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-cohorts-to-variant
@@ -292,12 +303,14 @@ class AsyncCohorts(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
             cohorts: 1 to 2,000 cohort IDs.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.add, options)
         fields = {"inclusions": validation.ids("cohorts", cohorts, validation.MAX_ADDED)}
-        await self._send_change(self.add, fields, id, variant)
+        await resource._send_change(self.add, fields, id, variant)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}/bulk-delete-cohorts", Idempotency.EXCLUDE)
-    async def remove(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
+    async def remove(self, id: str, variant: str, cohorts: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Remove cohorts by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-cohorts`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-cohorts-from-variant
@@ -306,10 +319,12 @@ class AsyncCohorts(_Inclusions):
             id: the flag's or experiment's ID.
             variant: the variant's key.
             cohorts: 1 to 100 cohort IDs.
+            **options: see `RequestOptions`.
         """
+        resource = self._for_call(self.remove, options)
         # The JSON field is `users` for cohorts too.
         fields = {"users": validation.existing_ids("cohorts", cohorts, validation.MAX_REMOVED)}
-        await self._send_change(self.remove, fields, id, variant)
+        await resource._send_change(self.remove, fields, id, variant)
 
     def add_many(
         self,

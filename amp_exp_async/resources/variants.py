@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import attrs
 
@@ -15,7 +15,7 @@ from amp_exp_async.http import AmbiguousWrite, Idempotency, RecentWrites, Reques
 from amp_exp_async.matching import matches
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, UnsetType, Variant
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.params import VARIANT_PARAMS
+from amp_exp_async.params import VARIANT_PARAMS, RequestOptions
 
 from .base import CollectionResource, expect_ok, operation, read_edit
 from .reconcile import IsApplied, send_confirmed, send_creation
@@ -25,18 +25,19 @@ class AsyncVariants(CollectionResource[FlagConfig]):
     """`client.flags.variants` and `client.experiments.variants`."""
 
     @operation("GET", "/{kind}/{id}/variants")
-    def list(self, id: str) -> AsyncPager[Variant]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> AsyncPager[Variant]:
         """List variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-variants
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-        return self._list(self.list, Variant, id=id)
+        return self._for_call(self.list, options)._list(self.list, Variant, id=id)
 
     @operation("GET", "/{kind}/{id}/variants/{variant}")
-    async def get(self, id: str, variant: str) -> Variant:
+    async def get(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> Variant:
         """Get a variant: `GET /{kind}/{id}/variants/{variant}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-details
@@ -44,11 +45,12 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the variant does not exist.
         """
-        return await self._get(self.get, Variant, id=id, variant=variant)
+        return await self._for_call(self.get, options)._get(self.get, Variant, id=id, variant=variant)
 
     @operation("POST", "/{kind}/{id}/variants", Idempotency.CREATE)
     async def create(
@@ -60,6 +62,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         description: Maybe[str] = UNSET,
         payload: Any = UNSET,
         rollout_weight: float | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Create a variant: `POST /{kind}/{id}/variants`.
 
@@ -74,6 +77,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
             description: the variant's purpose.
             payload: any JSON value; `None` is a payload of null.
             rollout_weight: the variant's share of the users whom no segment targets.
+            **options: see `RequestOptions`.
 
         Raises:
             BadRequestError: If the service rejected it, for example because the key exists.
@@ -82,13 +86,14 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Example:
             `await client.flags.variants.create("123", key="on", payload={"colour": "green"})`
         """
+        resource = self._for_call(self.create, options)
         key = validation.new_variant_key("key", key)
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields: dict[str, Any] = {"key": key, **validation.fields(VARIANT_PARAMS, values)}
         request = self._request(self.create, fields, id=id)
         find = partial(_find_variant, self._request(self.get, id=id, variant=key), fields)
         path = self._request(self.get, id=id, variant=key).path
-        write = send_creation(self._transport, request, _parse_created, find, f"variant {format_value(key)}")
+        write = send_creation(resource.transport, request, _parse_created, find, f"variant {format_value(key)}")
         await self._recorded(write, path, lambda recent: _record_creation(recent, path))
 
     @operation("PATCH", "/{kind}/{id}/variants/{variant}", Idempotency.RENAME)
@@ -102,6 +107,7 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         description: Maybe[str] = UNSET,
         payload: Any = UNSET,
         rollout_weight: float | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a variant: `PATCH /{kind}/{id}/variants/{variant}`. An omitted field is unchanged.
 
@@ -115,12 +121,14 @@ class AsyncVariants(CollectionResource[FlagConfig]):
             description: the variant's purpose.
             payload: any JSON value, which replaces the old payload; `None` is a payload of null.
             rollout_weight: the variant's share of the users whom no segment targets.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the flag or the variant does not exist.
             OutcomeUnknownError: If a response to a rename was lost and reading back did not determine the outcome.
         """
+        resource = self._for_call(self.edit, options)
         values = {"name": name, "description": description, "payload": payload, "rollout_weight": rollout_weight}
         fields = validation.changes(VARIANT_PARAMS, {"key": key, **values})
         request = self._request(self.edit, fields, id=id, variant=variant)
@@ -130,15 +138,15 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         is_applied: IsApplied = partial(read_edit, request.path, Variant, fields)
         if renamed.path != request.path:
             is_applied = partial(_has_variant, renamed, fields)
-        write = send_confirmed(self._transport, request, expect_ok, is_applied)
-        write = self._explained(write, {"id": id, "variant": variant})
+        write = send_confirmed(resource.transport, request, expect_ok, is_applied)
+        write = resource._explained(write, {"id": id, "variant": variant})
         if renamed.path == request.path:
             return await write
         record = partial(_record_rename, old=request.path, new=renamed.path)
         return await self._recorded(write, request.path, record)
 
     @operation("DELETE", "/{kind}/{id}/variants/{variant}", Idempotency.DELETE)
-    async def remove(self, id: str, variant: str) -> None:
+    async def remove(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> None:
         """Remove a variant and its inclusions: `DELETE /{kind}/{id}/variants/{variant}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-variant
@@ -146,13 +154,15 @@ class AsyncVariants(CollectionResource[FlagConfig]):
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the variant does not exist.
         """
+        resource = self._for_call(self.remove, options)
         is_applied = partial(_is_removed, self._request(self.get, id=id, variant=variant))
         path = self._request(self.get, id=id, variant=variant).path
-        write = self._send_confirmed(self.remove, is_applied, id=id, variant=variant)
+        write = resource._send_confirmed(self.remove, is_applied, id=id, variant=variant)
         await self._recorded(write, path, lambda recent: recent.forget_object(path))
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from datetime import datetime
+from typing import Unpack
 
 from amp_exp_async import validation
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType, Version
 from amp_exp_async.pagination import AsyncPager
+from amp_exp_async.params import RequestOptions
 from amp_exp_async.validation import Validator
 
 from .base import CollectionResource, FlagConfigT_co, Resource, operation
@@ -23,18 +25,19 @@ class AsyncVersions(CollectionResource[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`."""
 
     @operation("GET", "/{kind}/{id}/versions")
-    def list(self, id: str) -> AsyncPager[Version[FlagConfigT_co]]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> AsyncPager[Version[FlagConfigT_co]]:
         """List versions, newest first: `GET /{kind}/{id}/versions`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-versions
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-        return self._list(self.list, self._collection.version, id=id)
+        return self._for_call(self.list, options)._list(self.list, self._collection.version, id=id)
 
     @operation("GET", "/{kind}/{id}/versions/{version}")
-    async def get(self, id: str, version: int | str) -> Version[FlagConfigT_co]:
+    async def get(self, id: str, version: int | str, **options: Unpack[RequestOptions]) -> Version[FlagConfigT_co]:
         """Get a version: `GET /{kind}/{id}/versions/{version}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-version-details
@@ -42,11 +45,12 @@ class AsyncVersions(CollectionResource[FlagConfigT_co]):
         Args:
             id: the flag's or experiment's ID.
             version: the version's number.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the version does not exist.
         """
-        return await self._get(self.get, self._collection.version, id=id, version=version)
+        return await self._for_call(self.get, options)._get(self.get, self._collection.version, id=id, version=version)
 
 
 class AsyncProjectVersions(Resource):
@@ -60,6 +64,7 @@ class AsyncProjectVersions(Resource):
         end: datetime | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> AsyncPager[Version[FlagConfig]]:
         """List versions of all flags and experiments, newest first: `GET /versions`, page by page.
 
@@ -72,14 +77,16 @@ class AsyncProjectVersions(Resource):
             end: only versions created before this time; an aware datetime.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `async for version in client.versions.list(start=datetime(2026, 11, 1, tzinfo=UTC)): print(version)`
         """
+        resource = self._for_call(self.list, options)
         query = validation.fields(_FILTERS, {"start": start, "end": end, "limit": limit})
         if "start" in query and "end" in query and query["start"] >= query["end"]:
             validation.reject("end", "must be after start", end)
-        return self._paginate(self.list, Version[FlagConfig], "versions", query, cursor, identify=_identify)
+        return resource._paginate(self.list, Version[FlagConfig], "versions", query, cursor, identify=_identify)
 
 
 def _identify(version: Version[FlagConfig]) -> Hashable:

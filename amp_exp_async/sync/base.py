@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from amp_exp_async.http import hide_headers
 from amp_exp_async.models import Page
 from amp_exp_async.pagination import AsyncPager
 
@@ -83,6 +84,8 @@ def _bind(
     """Return a function without arguments that calls a method."""
     values = [_read_iterator(value) for value in args]
     named = {name: _read_iterator(value) for name, value in kwargs.items()}
+    if "extra_headers" in named:
+        named["extra_headers"] = hide_headers(named["extra_headers"])  # a traceback could show this function
     return lambda: method(resource, *values, **named)
 
 
@@ -127,6 +130,9 @@ def as_sync_pager(
         except TypeError as error:
             name_class(error, method, self)
             raise
+        finally:
+            # Headers may hold secrets, and a traceback could show them.
+            del args, kwargs
 
     return call
 

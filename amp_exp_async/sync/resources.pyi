@@ -13,10 +13,11 @@ from amp_exp_async.models import UNSET, Created, Deployment, Experiment, FlagCon
 from amp_exp_async.models.flags import Flag
 from amp_exp_async.models.groups import HoldoutGroup, MutexGroup
 from amp_exp_async.params import (
-    ExperimentCreateParams,
-    ExperimentEditParams,
-    FlagCreateParams,
-    FlagEditParams,
+    ExperimentCreateArguments,
+    ExperimentEditArguments,
+    FlagCreateArguments,
+    FlagEditArguments,
+    RequestOptions,
     SegmentLike,
 )
 from amp_exp_async.resources import (
@@ -39,7 +40,7 @@ from amp_exp_async.resources import (
     AsyncVariants,
     AsyncVersions,
 )
-from amp_exp_async.resources.beta import BetaExperimentCreateParams
+from amp_exp_async.resources.beta import BetaExperimentCreateArguments
 from amp_exp_async.resources.groups import SlotLike
 from amp_exp_async.resources.inclusions import Ids, JournalPath
 from amp_exp_async.resources.segments import CasePolicy, SegmentEditParams
@@ -54,15 +55,16 @@ FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
 class Variants:
     """`client.flags.variants` and `client.experiments.variants`, blocking."""
     def __init__(self, resource: AsyncVariants, portal: BlockingPortal) -> None: ...
-    def list(self, id: str) -> builtins.list[Variant]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> builtins.list[Variant]:
         """List variants, with payloads and weights: `GET /{kind}/{id}/variants`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-variants
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def get(self, id: str, variant: str) -> Variant:
+    def get(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> Variant:
         """Get a variant: `GET /{kind}/{id}/variants/{variant}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-details
@@ -70,6 +72,7 @@ class Variants:
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the variant does not exist.
@@ -83,6 +86,7 @@ class Variants:
         description: Maybe[str] = UNSET,
         payload: Any = UNSET,
         rollout_weight: float | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Create a variant: `POST /{kind}/{id}/variants`.
 
@@ -97,6 +101,7 @@ class Variants:
             description: the variant's purpose.
             payload: any JSON value; `None` is a payload of null.
             rollout_weight: the variant's share of the users whom no segment targets.
+            **options: see `RequestOptions`.
 
         Raises:
             BadRequestError: If the service rejected it, for example because the key exists.
@@ -115,6 +120,7 @@ class Variants:
         description: Maybe[str] = UNSET,
         payload: Any = UNSET,
         rollout_weight: float | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a variant: `PATCH /{kind}/{id}/variants/{variant}`. An omitted field is unchanged.
 
@@ -128,13 +134,14 @@ class Variants:
             description: the variant's purpose.
             payload: any JSON value, which replaces the old payload; `None` is a payload of null.
             rollout_weight: the variant's share of the users whom no segment targets.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the flag or the variant does not exist.
             OutcomeUnknownError: If a response to a rename was lost and reading back did not determine the outcome.
         """
-    def remove(self, id: str, variant: str) -> None:
+    def remove(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> None:
         """Remove a variant and its inclusions: `DELETE /{kind}/{id}/variants/{variant}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-variant
@@ -142,6 +149,7 @@ class Variants:
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the variant does not exist.
@@ -150,7 +158,7 @@ class Variants:
 class Users:
     """`client.flags.users` and `client.experiments.users`, blocking."""
     def __init__(self, resource: AsyncUsers, portal: BlockingPortal) -> None: ...
-    def list(self, id: str, variant: str) -> builtins.list[str]:
+    def list(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> builtins.list[str]:
         """List the included IDs: `GET /{kind}/{id}/variants/{variant}/users`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-inclusions
@@ -158,8 +166,9 @@ class Users:
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
-    def add(self, id: str, variant: str, users: Iterable[str]) -> None:
+    def add(self, id: str, variant: str, users: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Include users or devices: `POST /{kind}/{id}/variants/{variant}/users`. Included IDs stay included.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-users-to-variant
@@ -168,11 +177,12 @@ class Users:
             id: the flag's or experiment's ID.
             variant: the variant's key.
             users: 1 to 2,000 user or device IDs. E-mail addresses match only if they are your user IDs.
+            **options: see `RequestOptions`.
 
         Raises:
             BadRequestError: If the variant would include more than 2,000 IDs. None was added.
         """
-    def remove(self, id: str, variant: str, users: Iterable[str]) -> None:
+    def remove(self, id: str, variant: str, users: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Remove users or devices by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-users`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-users-from-variant
@@ -181,8 +191,9 @@ class Users:
             id: the flag's or experiment's ID.
             variant: the variant's key.
             users: 1 to 100 user or device IDs.
+            **options: see `RequestOptions`.
         """
-    def remove_at(self, id: str, variant: str, index: int) -> None:
+    def remove_at(self, id: str, variant: str, index: int, **options: Unpack[RequestOptions]) -> None:
         """Remove the user at an index of the list: `DELETE /{kind}/{id}/variants/{variant}/users/{index}`.
 
         It is never sent twice. Prefer `remove`: indices shift if anyone else changes the list.
@@ -193,11 +204,12 @@ class Users:
             id: the flag's or experiment's ID.
             variant: the variant's key.
             index: the index in `list`, from 0.
+            **options: see `RequestOptions`.
 
         Raises:
             OutcomeUnknownError: If the response was lost. Read the list before you try again.
         """
-    def remove_all(self, id: str, variant: str) -> None:
+    def remove_all(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> None:
         """Remove all users and devices of a variant: `DELETE /{kind}/{id}/variants/{variant}/users`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-all-users-from-variant
@@ -205,6 +217,7 @@ class Users:
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
     def add_many(
         self,
@@ -294,7 +307,7 @@ class Users:
 class Cohorts:
     """`client.flags.cohorts` and `client.experiments.cohorts`, blocking."""
     def __init__(self, resource: AsyncCohorts, portal: BlockingPortal) -> None: ...
-    def list(self, id: str, variant: str) -> builtins.list[str]:
+    def list(self, id: str, variant: str, **options: Unpack[RequestOptions]) -> builtins.list[str]:
         """List the included cohort IDs: `GET /{kind}/{id}/variants/{variant}/cohorts`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-variant-cohort-inclusions
@@ -302,8 +315,9 @@ class Cohorts:
         Args:
             id: the flag's or experiment's ID.
             variant: the variant's key.
+            **options: see `RequestOptions`.
         """
-    def add(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
+    def add(self, id: str, variant: str, cohorts: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Include cohorts: `POST /{kind}/{id}/variants/{variant}/cohorts`. Included cohorts stay included.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#add-cohorts-to-variant
@@ -312,8 +326,9 @@ class Cohorts:
             id: the flag's or experiment's ID.
             variant: the variant's key.
             cohorts: 1 to 2,000 cohort IDs.
+            **options: see `RequestOptions`.
         """
-    def remove(self, id: str, variant: str, cohorts: Iterable[str]) -> None:
+    def remove(self, id: str, variant: str, cohorts: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Remove cohorts by ID: `DELETE /{kind}/{id}/variants/{variant}/bulk-delete-cohorts`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#bulk-remove-cohorts-from-variant
@@ -322,6 +337,7 @@ class Cohorts:
             id: the flag's or experiment's ID.
             variant: the variant's key.
             cohorts: 1 to 100 cohort IDs.
+            **options: see `RequestOptions`.
         """
     def add_many(
         self,
@@ -406,15 +422,16 @@ class Cohorts:
 class FlagDeployments:
     """`client.flags.deployments` and `client.experiments.deployments`, blocking."""
     def __init__(self, resource: AsyncFlagDeployments, portal: BlockingPortal) -> None: ...
-    def list(self, id: str) -> builtins.list[Deployment]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> builtins.list[Deployment]:
         """List the assigned deployments: `GET /{kind}/{id}/deployments`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-deployments
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def add(self, id: str, deployments: Iterable[str]) -> None:
+    def add(self, id: str, deployments: Iterable[str], **options: Unpack[RequestOptions]) -> None:
         """Assign a flag or experiment to more deployments: `POST /{kind}/{id}/deployments`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#create-deployment
@@ -422,8 +439,9 @@ class FlagDeployments:
         Args:
             id: the flag's or experiment's ID.
             deployments: deployment IDs, at least one.
+            **options: see `RequestOptions`.
         """
-    def remove(self, id: str, deployment: str) -> None:
+    def remove(self, id: str, deployment: str, **options: Unpack[RequestOptions]) -> None:
         """Remove a flag or experiment from a deployment: `DELETE /{kind}/{id}/deployments/{deployment}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#remove-deployment
@@ -431,6 +449,7 @@ class FlagDeployments:
         Args:
             id: the flag's or experiment's ID.
             deployment: the deployment's ID.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag does not exist or is not assigned to the deployment.
@@ -439,15 +458,16 @@ class FlagDeployments:
 class Versions(Generic[FlagConfigT_co]):
     """`client.flags.versions` and `client.experiments.versions`, blocking."""
     def __init__(self, resource: AsyncVersions[FlagConfigT_co], portal: BlockingPortal) -> None: ...
-    def list(self, id: str) -> builtins.list[Version[FlagConfigT_co]]:
+    def list(self, id: str, **options: Unpack[RequestOptions]) -> builtins.list[Version[FlagConfigT_co]]:
         """List versions, newest first: `GET /{kind}/{id}/versions`, one request.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list-versions
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def get(self, id: str, version: int | str) -> Version[FlagConfigT_co]:
+    def get(self, id: str, version: int | str, **options: Unpack[RequestOptions]) -> Version[FlagConfigT_co]:
         """Get a version: `GET /{kind}/{id}/versions/{version}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-version-details
@@ -455,6 +475,7 @@ class Versions(Generic[FlagConfigT_co]):
         Args:
             id: the flag's or experiment's ID.
             version: the version's number.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the flag or the version does not exist.
@@ -615,18 +636,19 @@ class FlagConfigs(Generic[ResourceT_co, FlagConfigT_co]):
     tags: Tags[FlagConfigT_co]
     """Single tags."""
     def __init__(self, resource: ResourceT_co, portal: BlockingPortal) -> None: ...
-    def get(self, id: str) -> FlagConfigT_co:
+    def get(self, id: str, **options: Unpack[RequestOptions]) -> FlagConfigT_co:
         """Get a flag or experiment by ID: `GET /{kind}/{id}`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#get-details
 
         Args:
             id: the ID, as in the URL of the app. To look up a key, use `find`.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If no flag or experiment has this ID.
         """
-    def find(self, key: str, *, project_id: str | None = None) -> FlagConfigT_co:
+    def find(self, key: str, *, project_id: str | None = None, **options: Unpack[RequestOptions]) -> FlagConfigT_co:
         """Get a flag or experiment by key: `GET /{kind}` with `key`. Archived ones are ignored.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#list
@@ -634,26 +656,29 @@ class FlagConfigs(Generic[ResourceT_co, FlagConfigT_co]):
         Args:
             key: the key.
             project_id: the project's ID; required if the key exists in several projects.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If no flag or experiment has this key.
             InvalidInputError: If several projects have one with this key.
         """
-    def archive(self, id: str) -> None:
+    def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a flag or experiment: `PATCH /{kind}/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def restore(self, id: str) -> None:
+    def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived flag or experiment: `PATCH /{kind}/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's or experiment's ID.
+            **options: see `RequestOptions`.
         """
     def guarded_edit(
         self,
@@ -712,6 +737,7 @@ class Flags(FlagConfigs[AsyncFlags, Flag]):
         include_archived: bool | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Pager[Flag]:
         """List flags or experiments, newest first: `GET /{kind}`, page by page.
 
@@ -723,11 +749,12 @@ class Flags(FlagConfigs[AsyncFlags, Flag]):
             include_archived: true includes archived ones.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `for flag in client.flags.list(project_id="123"): print(flag.key)`
         """
-    def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateParams]) -> Created:
+    def create(self, *, project_id: str, key: str, **fields: Unpack[FlagCreateArguments]) -> Created:
         """Create a flag: `POST /flags`.
 
         It is never sent twice. If the response is lost, the flag is read back by key and project to determine the
@@ -738,7 +765,7 @@ class Flags(FlagConfigs[AsyncFlags, Flag]):
         Args:
             project_id: the project's ID.
             key: letters, digits, `_` and `-`.
-            **fields: see `FlagCreateParams`.
+            **fields: see `FlagCreateParams` and `RequestOptions`.
 
         Returns:
             The new flag's ID and its page in the app.
@@ -750,15 +777,15 @@ class Flags(FlagConfigs[AsyncFlags, Flag]):
         Example:
             `created = client.flags.create(project_id="123", key="new-checkout", variants=[Variant(key="on")])`
         """
-    def edit(self, id: str, **changes: Unpack[FlagEditParams]) -> None:
+    def edit(self, id: str, **changes: Unpack[FlagEditArguments]) -> None:
         """Edit a flag: `PATCH /flags/{id}`. An omitted field is unchanged; `None` is sent as null.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-flags#edit
 
         Args:
             id: the flag's ID.
-            **changes: see `FlagEditParams`. `target_segments` and `tags` replace the whole list. `archive` must be the
-                only change.
+            **changes: see `FlagEditParams` and `RequestOptions`. `target_segments` and `tags` replace the whole list.
+                `archive` must be the only change.
 
         Raises:
             InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
@@ -780,6 +807,7 @@ class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
         delivery_method: Literal["feature", "web"] | str | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Pager[Experiment]:
         """List experiments, newest first: `GET /experiments`, page by page.
 
@@ -793,11 +821,12 @@ class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
                 edit.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `for experiment in client.experiments.list(delivery_method="web"): print(experiment.key)`
         """
-    def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateParams]) -> Created:
+    def create(self, *, project_id: str, key: str, **fields: Unpack[ExperimentCreateArguments]) -> Created:
         """Create an experiment: `POST /experiments`.
 
         It is never sent twice. If the response is lost, the experiment is read back by key and project to determine the
@@ -808,7 +837,7 @@ class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
         Args:
             project_id: the project's ID.
             key: letters, digits, `_` and `-`.
-            **fields: see `ExperimentCreateParams`.
+            **fields: see `ExperimentCreateParams` and `RequestOptions`.
 
         Returns:
             The new experiment's ID and its page in the app.
@@ -817,15 +846,15 @@ class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
             BadRequestError: If the service rejected it, for example because the key exists.
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-    def edit(self, id: str, **changes: Unpack[ExperimentEditParams]) -> None:
+    def edit(self, id: str, **changes: Unpack[ExperimentEditArguments]) -> None:
         """Edit an experiment: `PATCH /experiments/{id}`. An omitted field is unchanged; `None` is sent as null.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-experiments#edit
 
         Args:
             id: the experiment's ID.
-            **changes: see `ExperimentEditParams`. `target_segments` and `tags` replace the whole list. `archive` must
-                be the only change.
+            **changes: see `ExperimentEditParams` and `RequestOptions`. `target_segments` and `tags` replace the whole
+                list. `archive` must be the only change.
 
         Raises:
             InvalidInputError: If nothing would change, a change breaks a rule, or `archive` comes with other changes.
@@ -902,7 +931,9 @@ class Experiments(FlagConfigs[AsyncExperiments, Experiment]):
 class Deployments:
     """`client.deployments`, blocking."""
     def __init__(self, resource: AsyncDeployments, portal: BlockingPortal) -> None: ...
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> Pager[Deployment]:
         """List deployments of all projects visible to the API key: `GET /deployments`, page by page.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#list-deployments
@@ -910,8 +941,11 @@ class Deployments:
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
-    def create(self, *, project_id: str, label: str, type: Literal["client", "server"]) -> Created:
+    def create(
+        self, *, project_id: str, label: str, type: Literal["client", "server"], **options: Unpack[RequestOptions]
+    ) -> Created:
         """Create a deployment: `POST /deployments`.
 
         It is never sent twice. If the response is lost, the deployments are read back to determine the outcome. The
@@ -924,6 +958,7 @@ class Deployments:
             project_id: the project's ID.
             label: letters, digits, `_` and `-`.
             type: `client` or `server`.
+            **options: see `RequestOptions`.
 
         Returns:
             The new deployment's ID. The service gives no URL.
@@ -931,7 +966,14 @@ class Deployments:
         Raises:
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-    def edit(self, id: str, *, label: str | UnsetType = UNSET, archive: bool | UnsetType = UNSET) -> None:
+    def edit(
+        self,
+        id: str,
+        *,
+        label: str | UnsetType = UNSET,
+        archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> None:
         """Edit a deployment: `PATCH /deployments/{id}`. An omitted field is unchanged.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
@@ -940,26 +982,29 @@ class Deployments:
             id: the deployment's ID.
             label: a new label: letters, digits, `_` and `-`.
             archive: true archives the deployment, false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the deployment does not exist.
         """
-    def archive(self, id: str) -> None:
+    def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a deployment: `PATCH /deployments/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
             id: the deployment's ID.
+            **options: see `RequestOptions`.
         """
-    def restore(self, id: str) -> None:
+    def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived deployment: `PATCH /deployments/{id}` with `archive`.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-deployments#edit-deployment
 
         Args:
             id: the deployment's ID.
+            **options: see `RequestOptions`.
         """
 
 class ProjectVersions:
@@ -972,6 +1017,7 @@ class ProjectVersions:
         end: datetime | UnsetType = UNSET,
         limit: int | UnsetType = UNSET,
         cursor: str | int | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Pager[Version[FlagConfig]]:
         """List versions of all flags and experiments, newest first: `GET /versions`, page by page.
 
@@ -984,6 +1030,7 @@ class ProjectVersions:
             end: only versions created before this time; an aware datetime.
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
 
         Example:
             `for version in client.versions.list(start=datetime(2026, 11, 1, tzinfo=UTC)): print(version)`
@@ -992,7 +1039,9 @@ class ProjectVersions:
 class Mutexes:
     """`client.mutexes`, blocking."""
     def __init__(self, resource: AsyncMutexes, portal: BlockingPortal) -> None: ...
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[MutexGroup]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> Pager[MutexGroup]:
         """List groups of all projects visible to the API key: `GET /{kind}`, page by page.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#list-mutex-groups and
@@ -1001,8 +1050,9 @@ class Mutexes:
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
-    def get(self, id: str) -> MutexGroup:
+    def get(self, id: str, **options: Unpack[RequestOptions]) -> MutexGroup:
         """Get a group: `GET /{kind}/{id}`.
 
         API reference:
@@ -1011,6 +1061,7 @@ class Mutexes:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the group does not exist.
@@ -1026,6 +1077,7 @@ class Mutexes:
         evaluation_mode: Maybe[str] = UNSET,
         bucketing_key: Maybe[str] = UNSET,
         bucketing_salt: Maybe[str] = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> Created:
         """Create a mutex group: `POST /mutexes`.
 
@@ -1045,6 +1097,7 @@ class Mutexes:
             evaluation_mode: `local` or `remote`.
             bucketing_key: the property that assigns users to slots.
             bucketing_salt: the salt of that assignment.
+            **options: see `RequestOptions`.
 
         Returns:
             The new group's ID and its page in the app.
@@ -1063,6 +1116,7 @@ class Mutexes:
         name: str | UnsetType = UNSET,
         description: Maybe[str] = UNSET,
         archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a mutex group: `PATCH /mutexes/{id}`. An omitted field is unchanged.
 
@@ -1073,6 +1127,7 @@ class Mutexes:
             name: the name shown in the app.
             description: the group's purpose.
             archive: true archives the group, and the service would ignore other changes; false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change, or if other changes come with `archive=True`.
@@ -1086,6 +1141,7 @@ class Mutexes:
         experiments: Iterable[str] | UnsetType = UNSET,
         holdouts: Iterable[str] | UnsetType = UNSET,
         individuals: Iterable[str] | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a slot of a mutex group: `PATCH /mutexes/{id}/slots/{index}`. Each list replaces the old one.
 
@@ -1099,13 +1155,14 @@ class Mutexes:
             experiments: the IDs of its experiments.
             holdouts: the IDs of its holdout groups.
             individuals: user and device IDs that are always in the slot.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the group or the slot does not exist.
             BadRequestError: If the service refuses the change. If a list is empty, a note says that this may be why.
         """
-    def archive(self, id: str) -> None:
+    def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a group: `PATCH /{kind}/{id}` with `archive`. Its experiments no longer depend on it.
 
         API reference:
@@ -1114,8 +1171,9 @@ class Mutexes:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
-    def restore(self, id: str) -> None:
+    def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived group: `PATCH /{kind}/{id}` with `archive`.
 
         API reference:
@@ -1124,12 +1182,15 @@ class Mutexes:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
 
 class Holdouts:
     """`client.holdouts`, blocking."""
     def __init__(self, resource: AsyncHoldouts, portal: BlockingPortal) -> None: ...
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[HoldoutGroup]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> Pager[HoldoutGroup]:
         """List groups of all projects visible to the API key: `GET /{kind}`, page by page.
 
         API reference: https://amplitude.com/docs/apis/experiment/experiment-management-api-mutexs#list-mutex-groups and
@@ -1138,8 +1199,9 @@ class Holdouts:
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
-    def get(self, id: str) -> HoldoutGroup:
+    def get(self, id: str, **options: Unpack[RequestOptions]) -> HoldoutGroup:
         """Get a group: `GET /{kind}/{id}`.
 
         API reference:
@@ -1148,6 +1210,7 @@ class Holdouts:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If the group does not exist.
@@ -1165,6 +1228,7 @@ class Holdouts:
         experiments: Iterable[str] | UnsetType = UNSET,
         individual_inclusion: Iterable[str] | UnsetType = UNSET,
         individual_exclusion: Iterable[str] | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> Created:
         """Create a holdout group: `POST /holdouts`.
 
@@ -1183,6 +1247,7 @@ class Holdouts:
             experiments: the IDs of its experiments.
             individual_inclusion: user and device IDs that are always held out.
             individual_exclusion: user and device IDs that are never held out.
+            **options: see `RequestOptions`.
 
         Returns:
             The new group's ID and its page in the app.
@@ -1201,6 +1266,7 @@ class Holdouts:
         individual_inclusion: Iterable[str] | UnsetType = UNSET,
         individual_exclusion: Iterable[str] | UnsetType = UNSET,
         archive: bool | UnsetType = UNSET,
+        **options: Unpack[RequestOptions],
     ) -> None:
         """Edit a holdout group: `PATCH /holdouts/{id}`. An omitted field is unchanged; a list replaces the old one.
 
@@ -1214,12 +1280,13 @@ class Holdouts:
             individual_inclusion: user and device IDs that are always held out.
             individual_exclusion: user and device IDs that are never held out.
             archive: true archives the group, false restores it.
+            **options: see `RequestOptions`.
 
         Raises:
             InvalidInputError: If nothing would change.
             NotFoundError: If the group does not exist.
         """
-    def archive(self, id: str) -> None:
+    def archive(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Archive a group: `PATCH /{kind}/{id}` with `archive`. Its experiments no longer depend on it.
 
         API reference:
@@ -1228,8 +1295,9 @@ class Holdouts:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
-    def restore(self, id: str) -> None:
+    def restore(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Restore an archived group: `PATCH /{kind}/{id}` with `archive`.
 
         API reference:
@@ -1238,6 +1306,7 @@ class Holdouts:
 
         Args:
             id: the group's ID.
+            **options: see `RequestOptions`.
         """
 
 class BetaFlagConfigs(Generic[BetaResourceT_co, FlagConfigT_co]):
@@ -1250,7 +1319,9 @@ class BetaFlagConfigs(Generic[BetaResourceT_co, FlagConfigT_co]):
     versions: Versions[FlagConfigT_co]
     """The versions."""
     def __init__(self, resource: BetaResourceT_co, portal: BlockingPortal) -> None: ...
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[FlagConfigT_co]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> Pager[FlagConfigT_co]:
         """List flags or experiments, newest first: `GET /{kind}/list`, page by page.
 
         API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#list-flags
@@ -1258,14 +1329,16 @@ class BetaFlagConfigs(Generic[BetaResourceT_co, FlagConfigT_co]):
         Args:
             limit: the page size, 1 to 1,000. By default the service decides.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """
-    def get(self, id: str) -> FlagConfigT_co:
+    def get(self, id: str, **options: Unpack[RequestOptions]) -> FlagConfigT_co:
         """Get a flag or experiment by ID: `GET /{kind}/{id}`.
 
         API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#get-flag-details
 
         Args:
             id: the ID, as in the URL of the app.
+            **options: see `RequestOptions`.
 
         Raises:
             NotFoundError: If no flag or experiment has this ID.
@@ -1276,7 +1349,7 @@ class BetaFlags(BetaFlagConfigs[AsyncBetaFlags, Flag]):
 
 class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
     """`experiments` of the Beta API, blocking."""
-    def create(self, *, project_id: str, key: str, **fields: Unpack[BetaExperimentCreateParams]) -> Experiment:
+    def create(self, *, project_id: str, key: str, **fields: Unpack[BetaExperimentCreateArguments]) -> Experiment:
         """Create an experiment: `POST /experiments/new`.
 
         It is never sent twice. If the response is lost, the experiments are read back to determine the outcome.
@@ -1286,7 +1359,7 @@ class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
         Args:
             project_id: the project's ID.
             key: letters, digits, `_` and `-`.
-            **fields: see `BetaExperimentCreateParams`.
+            **fields: see `BetaExperimentCreateParams` and `RequestOptions`.
 
         Returns:
             The new experiment.
@@ -1295,15 +1368,16 @@ class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
             BadRequestError: If the service rejected it, for example because the key exists.
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
-    def activate(self, id: str) -> None:
+    def activate(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Activate an experiment: `POST /experiments/{id}/activate`.
 
         API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#activate-experiment
 
         Args:
             id: the experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def deactivate(self, id: str) -> None:
+    def deactivate(self, id: str, **options: Unpack[RequestOptions]) -> None:
         """Deactivate an experiment: `POST /experiments/{id}/deactivate`.
 
         API reference:
@@ -1311,8 +1385,11 @@ class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
 
         Args:
             id: the experiment's ID.
+            **options: see `RequestOptions`.
         """
-    def set_rollout_weights(self, id: str, rollout_weights: Mapping[str, float]) -> None:
+    def set_rollout_weights(
+        self, id: str, rollout_weights: Mapping[str, float], **options: Unpack[RequestOptions]
+    ) -> None:
         """Set the weights of the variants: `POST /experiments/{id}/rollout-weights`.
 
         API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#rollout-weights
@@ -1320,12 +1397,15 @@ class BetaExperiments(BetaFlagConfigs[AsyncBetaExperiments, Experiment]):
         Args:
             id: the experiment's ID.
             rollout_weights: variant key to integer weight.
+            **options: see `RequestOptions`.
         """
 
 class BetaDeployments:
     """`deployments` of the Beta API, blocking."""
     def __init__(self, resource: AsyncBetaDeployments, portal: BlockingPortal) -> None: ...
-    def list(self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None) -> Pager[Deployment]:
+    def list(
+        self, *, limit: int | UnsetType = UNSET, cursor: str | int | None = None, **options: Unpack[RequestOptions]
+    ) -> Pager[Deployment]:
         """List deployments of all projects visible to the API key: `GET /deployments/list`, page by page.
 
         API reference: https://www.docs.developers.amplitude.com/experiment/apis/management-api/api-beta/#list-deployments
@@ -1333,4 +1413,5 @@ class BetaDeployments:
         Args:
             limit: the page size, 1 to 1,000.
             cursor: the `next_cursor` of a page, to continue from there.
+            **options: see `RequestOptions`.
         """

@@ -10,8 +10,11 @@ import attrs
 import pytest
 
 from amp_exp_async import (
+    UNSET,
     AddUsers,
+    APITimeoutError,
     AsyncExperimentClient,
+    Attempt,
     ConfigurationError,
     ExperimentClient,
     InvalidInputError,
@@ -20,6 +23,7 @@ from amp_exp_async import (
     __version__,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.http import Request
 from amp_exp_async.http.additions import MESSAGE_HEADERS
 from tests.clients import client_of
 from tests.leaks import leaks
@@ -78,6 +82,65 @@ async def test_lists_bulk_runs_and_edits(emulator: Emulator) -> None:
         await copy.flags.guarded_edit(ids[0], lambda flag: attrs.evolve(flag, tags=["x"]))
     assert len(emulator.requests) > 10
     assert {(request.headers.get("x-run"), request.query.get("run")) for request in emulator.requests} == {("7", "7")}
+
+
+async def test_options_of_one_call(emulator: Emulator) -> None:
+    """They replace those of `with_options` for this call, and keep the default headers; None removes them."""
+    id = emulator.state.add_flag()["id"]
+    async with client_of(emulator, default_headers={"X-Team": "growth", "X-Stage": "test"}) as client:
+        copy = client.with_options(extra_headers={"X-Run": "7"}, extra_query={"run": "7"})
+        await copy.flags.get(id, extra_headers={"X-Stage": "live"})
+        await copy.flags.edit(id, description="d", extra_query={"n": 1}, extra_headers=None)
+        await copy.flags.get(id, extra_headers=UNSET, extra_query=None)
+        await copy.flags.get(id)
+    sent = [
+        ({name: request.headers.get(name) for name in ("x-team", "x-stage", "x-run")}, request.query)
+        for request in emulator.requests
+    ]
+    assert sent == [
+        ({"x-team": "growth", "x-stage": "live", "x-run": None}, {"run": "7"}),
+        ({"x-team": "growth", "x-stage": "test", "x-run": None}, {"n": "1"}),
+        ({"x-team": "growth", "x-stage": "test", "x-run": "7"}, {}),
+        ({"x-team": "growth", "x-stage": "test", "x-run": "7"}, {"run": "7"}),
+    ]
+    assert emulator.state.flag(id)["description"] == "d"
+
+
+async def test_all_requests_of_one_call(emulator: Emulator) -> None:
+    """All pages of a list have the options of the call, also those that `find` reads."""
+    for project in ("1", "2", "3"):
+        emulator.state.add_flag(key="k", projectId=project)
+    async with client_of(emulator) as client:
+        pager = client.flags.list(limit=1, extra_headers={"X-Run": "7"}, extra_query={"run": "7"})
+        assert len(await pager) == len(await pager) == 3
+        with pytest.raises(InvalidInputError, match="project_id"):
+            await client.flags.find("k", extra_headers={"X-Run": "7"}, extra_query={"run": "7", "limit": 1})
+    assert len(emulator.requests) == 9
+    assert {(request.headers.get("x-run"), request.query.get("run")) for request in emulator.requests} == {("7", "7")}
+
+
+async def test_options_within_a_call_of_several_requests(emulator: Emulator) -> None:
+    """A request with other options ends with the others of its call, and is counted with them."""
+    async with client_of(emulator) as client:
+        transport = client._transport.as_one_call()
+        changed = transport.with_options(extra_query={"n": 1})
+        assert changed.start(Request("GET", "/flags")).deadline == transport.start(Request("GET", "/flags")).deadline
+        await changed.send(Request("GET", "/flags"))
+    assert transport.stats.requests == 1
+
+
+async def test_the_deadline_and_the_hooks_of_one_call(emulator: Emulator) -> None:
+    """Other options hold for a call with additions too, and its write waits for earlier ones to the object."""
+    id, seen = emulator.state.add_flag()["id"], list[Attempt]()
+    async with client_of(emulator, deadline=None, on_attempt=seen.append) as client:
+        edits = [client.flags.edit(id, description=str(number), extra_query={"n": number}) for number in range(3)]
+        await asyncio.gather(*edits)
+        async with client.deadline(0.001):
+            await asyncio.sleep(0.01)
+            with pytest.raises(APITimeoutError):
+                await client.flags.find("k", extra_query={"n": 3})
+    assert len(seen) == 3
+    assert [request.query["n"] for request in emulator.requests] == ["0", "1", "2"]
 
 
 def test_the_blocking_client(experiment_emulator: Emulator) -> None:

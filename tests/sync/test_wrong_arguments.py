@@ -14,6 +14,9 @@ KEY = "management-key"
 CALLS: dict[str, Callable[[Any], object]] = {
     "Flags.get() missing 1 required positional argument: 'id'": lambda c: c.flags.get(),
     "Experiments.archive() got an unexpected keyword argument 'now'": lambda c: c.experiments.archive("1", now=True),
+    "Flags.list() got an unexpected keyword argument 'page'": lambda c: c.flags.list(page=1),
+    "FlagDeployments.list() got an unexpected keyword argument 'page'": lambda c: c.flags.deployments.list("1", page=1),
+    "Mutexes.edit_slot() got an unexpected keyword argument 'n'": lambda c: c.mutexes.edit_slot("1", 1, n=1),
     "Flags.list() takes 1 positional argument but 2 were given": lambda c: c.flags.list("1"),
     "Flags.guarded_edit() missing 1 required positional argument: 'change'": lambda c: c.flags.guarded_edit("1"),
     "Users.add_many() missing 2 required positional arguments: 'variant' and 'users'": lambda c: c.flags.users.add_many(

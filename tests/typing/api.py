@@ -45,6 +45,7 @@ from amp_exp_async import (
     Pager,
     Plan,
     RateLimit,
+    RequestOptions,
     ResourceChange,
     RestoreResult,
     RetryPolicy,
@@ -437,6 +438,24 @@ async def changes(client: AsyncExperimentClient, blocking: ExperimentClient) -> 
     }
     await client.flags.create(project_id="1", key="k", **new)
     blocking.experiments.create(project_id="1", key="k", **new)
+
+
+async def options_of_one_call(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
+    """Each method that calls an endpoint takes headers and a query."""
+    options: RequestOptions = {"extra_headers": {"X-Change": "OPS-12"}, "extra_query": {"debug": True, "n": 1}}
+    assert_type(await client.flags.get("1", **options), Flag)
+    assert_type(blocking.flags.get("1", extra_headers={"X": "1"}, extra_query=None), Flag)
+    assert_type(client.experiments.list(limit=5, extra_query=UNSET), AsyncPager[Experiment])
+    assert_type(blocking.experiments.list(limit=5, **options), Pager[Experiment])
+    await client.flags.edit("1", enabled=True, **options)
+    blocking.experiments.edit("1", decision="rollout", extra_headers=None)
+    await client.flags.create(project_id="1", key="k", name="n", **options)
+    blocking.flags.users.add("1", "on", ["u"], **options)
+    blocking.flags.get("1", extra_headers={"X": 1})  # type: ignore[dict-item]
+    blocking.flags.edit("1", extra_query=[])  # type: ignore[arg-type]
+    blocking.flags.get("1", headers={})  # type: ignore[call-arg]
+    await client.flags.users.add("1", "on", ["u"], query={})  # type: ignore[call-arg]
+    client.flags.users.add_many("1", "on", ["u"], extra_query={})  # type: ignore[call-arg]
 
 
 async def mistakes(client: AsyncExperimentClient, blocking: ExperimentClient) -> None:
