@@ -111,10 +111,12 @@ class Additions:
     Attributes:
         headers: headers, with the `User-Agent`.
         query: names and values, not yet encoded.
+        query_yields: whether a parameter that a request sets itself is left out; otherwise, it is an error.
     """
 
     headers: HeaderFields
     query: tuple[tuple[str, str], ...] = field(repr=False)
+    query_yields: bool
 
     def apply(self, request: Request) -> Request:
         """Return a request with the additions.
@@ -123,10 +125,10 @@ class Additions:
             InvalidInputError: If the request sets one of the query parameters itself.
         """
         own = dict(request.query)
-        for name, _ in self.query:
-            if name in own:
-                _reject_query(name, request)
-        return attrs.evolve(request, headers=self.headers, query=request.query + self.query)
+        query = tuple(item for item in self.query if item[0] not in own)
+        if len(query) < len(self.query) and not self.query_yields:
+            _reject_query(next(name for name, _ in self.query if name in own), request)
+        return attrs.evolve(request, headers=self.headers, query=request.query + query)
 
 
 def _reject_query(name: str, request: Request) -> NoReturn:
@@ -143,6 +145,8 @@ def make_additions(
     extra_headers: HeaderFields,
     extra_query: Mapping[str, str | int | float | bool],
     app_info: str | None,
+    *,
+    query_yields: bool,
 ) -> Additions | None:
     """Return what is added to each request; None if that is nothing. Extra headers take the place of default ones."""
     names = {name.lower() for name in extra_headers.reveal()}
@@ -151,4 +155,4 @@ def make_additions(
     if not (headers or extra_query or app_info):
         return None
     headers["User-Agent"] = f"{USER_AGENT} {app_info}" if app_info else USER_AGENT
-    return Additions(HeaderFields(headers), serialization.encode_query(extra_query))
+    return Additions(HeaderFields(headers), serialization.encode_query(extra_query), query_yields)

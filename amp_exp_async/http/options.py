@@ -157,6 +157,8 @@ class CallOptions:
         deadline_excludes_queueing: whether the deadline starts when the first request may be sent, so that waits for
             earlier writes, for other requests and for the rate limit do not count. Such a call fails if the daily
             limit is reached. This is not public: it is for bulk runs, whose calls wait most of the time.
+        query_yields: whether a parameter of `extra_query` that a request sets itself is left out, instead of rejected.
+            This is not public: it is for reads that the caller has not asked for.
         explanatory_reads: bounds the reads that explain errors; None for no bound. This is not public: it is for bulk
             runs, in which many calls may fail.
     """
@@ -179,6 +181,7 @@ class CallOptions:
     )
     app_info: str | None = field(default=None, validator=product)
     deadline_excludes_queueing: bool = False
+    query_yields: bool = False
     explanatory_reads: ExplanatoryReads | None = None
 
     @property
@@ -193,7 +196,9 @@ class CallOptions:
 
     def make_additions(self) -> Additions | None:
         """Return what the headers, the query and the application add to each request; None if that is nothing."""
-        return make_additions(self.default_headers, self.extra_headers, self.extra_query, self.app_info)
+        return make_additions(
+            self.default_headers, self.extra_headers, self.extra_query, self.app_info, query_yields=self.query_yields
+        )
 
 
 @frozen(kw_only=True)

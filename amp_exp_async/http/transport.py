@@ -791,7 +791,7 @@ class AmbiguousWrite:
             OutcomeUnknownError: If the deadline has passed.
         """
         transport, deadline = self._transport, self._state.deadline
-        options = transport.options
+        options = attrs.evolve(transport.options, query_yields=True)
         if deadline is not None:
             if deadline <= transport.session.time():
                 raise self.error("The deadline left no time to read back.")

@@ -29,6 +29,8 @@ from tests.clients import client_of
 from tests.leaks import leaks
 
 SECRET = "canary-header-value"
+MUTEX: dict[str, Any] = {"project_id": "1", "name": "n", "slots": [{"percentage": 100}]}
+DEPLOYMENT: dict[str, Any] = {"project_id": "1", "label": "web", "type": "server"}
 
 
 def secret_headers() -> dict[str, str]:
@@ -226,6 +228,27 @@ async def test_a_query_parameter_of_the_operation(emulator: Emulator) -> None:
         with pytest.raises(InvalidInputError, match=r"^extra_query\.a: is set by GET /flags itself"):
             await client.request("GET", "/flags", params={"a": 1}, extra_query={"a": 2})
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("create", "extra_query"),
+    [
+        (lambda client, **options: client.flags.create(project_id="1", key="k", **options), {"includeArchived": False}),
+        (lambda client, **options: client.mutexes.create(**MUTEX, **options), {"limit": 1}),
+        (lambda client, **options: client.deployments.create(**DEPLOYMENT, **options), {"limit": 1}),
+    ],
+    ids=["flag", "mutex", "deployment"],
+)
+async def test_a_query_parameter_of_reading_back(emulator: Emulator, create: Any, extra_query: dict[str, Any]) -> None:
+    """A read that determines the outcome of a write keeps its own parameter, and has the others."""
+    emulator.inject(Fault.close(applied=True), method="POST")
+    async with client_of(emulator) as client:
+        assert (await create(client, extra_query={"a": 1, **extra_query})).id
+    post, read = emulator.requests
+    [(name, value)] = extra_query.items()
+    assert (post.query["a"], read.query["a"]) == ("1", "1")
+    assert post.query[name] == str(value).lower()
+    assert read.query[name] == {"includeArchived": "true", "limit": "1000"}[name]
 
 
 async def test_a_proxy() -> None:
