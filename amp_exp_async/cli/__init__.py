@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from types import ModuleType
+from typing import cast
 
 from amp_exp_async import __version__
 
 from .signals import interrupt_on_termination, interrupt_status
 from .streams import discard_stdout, prepare_streams
+
+COMPLETION_VARIABLE = "_AMP_EXP_COMPLETE"
+"""The environment variable by which a shell asks what a TAB proposes."""
 
 
 def main() -> None:
@@ -18,7 +24,10 @@ def main() -> None:
         if sys.argv[1:] == ["--version"]:
             _show_version()
             return
-        import rich  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport] - the extra may be missing
+        if COMPLETION_VARIABLE in os.environ:
+            _hide_rich()
+        else:
+            import rich  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport] - the extra may be missing
         from typer.main import get_command  # noqa: PLC0415
 
         from .app import app  # noqa: PLC0415
@@ -32,6 +41,11 @@ def main() -> None:
         sys.stderr.write("Interrupted. Nothing was changed.\n")
         sys.exit(interrupt_status())
     command(prog_name="amp-exp")
+
+
+def _hide_rich() -> None:
+    """Keep typer from loading rich, for a tenth of a second, to remove markup from help texts that have none."""
+    cast("dict[str, ModuleType | None]", sys.modules)["rich"] = None
 
 
 def _show_version() -> None:

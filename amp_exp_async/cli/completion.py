@@ -105,9 +105,11 @@ def _fetch_keys(options: Mapping[str, Any]) -> dict[str, list[str]] | None:
 
     from .connection import Connection  # noqa: PLC0415
 
-    names = (*_ACCOUNT_OPTIONS, "proxy", "ca_bundle")
+    given: dict[str, Any] = {name: options.get(name) for name in (*_ACCOUNT_OPTIONS, "proxy", "ca_bundle")}
+    for name in ("api_key_file", "ca_bundle"):  # values are as they were typed
+        given[name] = None if given[name] is None else Path(given[name])
     connection = Connection(
-        **{name: options.get(name) for name in names},
+        **given,
         allow_insecure_http=bool(options.get("allow_insecure_http")),
         timeout=_MAX_WAIT,
         deadline=_MAX_WAIT,

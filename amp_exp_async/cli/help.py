@@ -12,6 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from .typer_support import keep_values
+
 EXAMPLE_PREFIX = "Example: "
 """The beginning of a paragraph of a command's docstring that is an example."""
 
@@ -33,6 +35,12 @@ class HelpCommand(TyperCommand):
         """Write the help page."""
         formatter.write(render_page(self, ctx, _terminal_width()))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. For completion, their values stay as they were typed."""
+        if ctx.resilient_parsing:
+            keep_values(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
 
 class HelpGroup(TyperGroup):
     """A group of commands with a help page of ours, which is also shown if no command is given."""
@@ -43,6 +51,8 @@ class HelpGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments. Without any, show the help page and exit."""
+        if ctx.resilient_parsing:
+            keep_values(self.get_params(ctx))
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise typer.Exit(2)

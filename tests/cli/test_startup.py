@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -12,6 +13,7 @@ import typer
 import amp_exp_async
 from amp_exp_async.cli.app import app
 from amp_exp_async.cli.lazy_command import LazyCommand
+from amp_exp_async.emulator import Emulator
 from tests.crossing import long_form
 from tests.polling import TIMEOUT
 
@@ -25,6 +27,9 @@ LIBRARY = (
     "ruamel",
     "yaml",
 )
+
+# What typer loads to convert values, and to remove markup.
+UNNEEDED = ("pydantic", "rich.console", "typer.rich_utils")
 
 _MAIN = """\
 import sys
@@ -70,7 +75,27 @@ def test_completing_a_command_loads_none() -> None:
     """A TAB proposes commands without loading them or the library."""
     proposed, loaded = complete("amp-exp e")
     assert proposed == ["emulator", "export", "experiments"]
-    assert loaded.isdisjoint(LIBRARY)
+    assert loaded.isdisjoint({*LIBRARY, *UNNEEDED})
+
+
+@pytest.mark.parametrize("words", ["amp-exp e", "amp-exp users ", "amp-exp lint --"])
+def test_completing_in_zsh_loads_as_little(words: str) -> None:
+    """In zsh, which shows help texts too, a TAB loads neither what converts values nor what removes markup."""
+    out, loaded = run(_AMP_EXP_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words)
+    assert '":"' in out
+    assert loaded.isdisjoint({*LIBRARY, *UNNEEDED})
+
+
+def test_completing_a_key(tmp_path: Path) -> None:
+    """Options that come before the key, such as paths, select its account."""
+    with Emulator() as emulator:
+        emulator.state.add_flag(key="new-checkout")
+        (tmp_path / "key").write_text(emulator.api_key)
+        (tmp_path / "key").chmod(0o600)
+        options = f"--base-url {emulator.base_url} --api-key-file {tmp_path / 'key'} --no-such-option --timeout x"
+        words = f"amp-exp flags get {options} n"
+        out, _ = run(_AMP_EXP_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=words, XDG_CACHE_HOME=str(tmp_path))
+    assert "new-checkout" in out
 
 
 GROUPS = ["flags", "experiments", "deployments", "users", "apply", "lint", "export"]
@@ -81,7 +106,7 @@ def test_completing_in_a_command_loads_no_library(group: str) -> None:
     """A TAB after a command or group loads its module, which loads the library only when it runs."""
     proposed, loaded = complete(f"amp-exp {group} --")
     assert "--help" in proposed
-    assert loaded.isdisjoint(LIBRARY)
+    assert loaded.isdisjoint({*LIBRARY, *UNNEEDED})
 
 
 def test_completing_the_command_of_a_group() -> None:
