@@ -12,7 +12,6 @@ from typing import Any
 from .escaping import escape
 
 _MAX_LENGTH = 80
-_MAX_SHOWN = 20
 _USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|[^/?#\s"']+@""")
 
 
@@ -31,12 +30,6 @@ def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return a count with its noun: `1 request`, `2 requests`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def format_missing_variant(owner: str, variant: str, variants: Sequence[str]) -> str:
-    """Return that a flag or experiment does not have a variant, and the keys of the variants that it has."""
-    shown = [*map(escape, variants[:_MAX_SHOWN]), *(["…"] if len(variants) > _MAX_SHOWN else [])]
-    return f"{owner} has no variant {format_value(variant)}. Its variants: {', '.join(shown) or 'none'}."
 
 
 def truncate(text: str, max_length: int = _MAX_LENGTH) -> str:

@@ -275,7 +275,7 @@ def list_included(
     try:
         return (resource.users if member == "users" else resource.cohorts).list(flag.id, variant)
     except amp_exp_async.NotFoundError as error:
-        reject_missing_variant(error, kind, flag, variant)
+        reject_missing_variant(error)
         raise
 
 

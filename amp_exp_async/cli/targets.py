@@ -189,12 +189,7 @@ def load(
     return target.kind.resource(client).get(flag.id) if target.is_key else flag
 
 
-def reject_missing_variant(
-    error: amp_exp_async.NotFoundError, kind: FlagKind, flag: amp_exp_async.FlagConfig, variant: str
-) -> None:
+def reject_missing_variant(error: amp_exp_async.NotFoundError) -> None:
     """Raise `InvalidInputError` if an error says that the flag or experiment does not have the variant."""
-    from amp_exp_async.formatting import format_missing_variant  # noqa: PLC0415 - not needed for help
-
     if error.variants is not None:
-        fact = format_missing_variant(kind.label(flag), variant, error.variants)
-        raise amp_exp_async.InvalidInputError(f"{fact} Nothing was changed.") from error
+        raise amp_exp_async.InvalidInputError(f"{error.advice} Nothing was changed.") from error

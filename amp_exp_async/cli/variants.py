@@ -156,7 +156,7 @@ def _find(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig, k
     try:
         return kind.resource(ctx.client).variants.get(flag.id, key)
     except amp_exp_async.NotFoundError as error:
-        reject_missing_variant(error, kind, flag, key)
+        reject_missing_variant(error)
         raise
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amp_exp_async.errors import AmpExpError, NotFoundError
-from amp_exp_async.formatting import format_missing_variant
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import format_value
 from amp_exp_async.http import FLAG_NOT_FOUND, CallAbandonedError, Request, Transport, build_path
 from amp_exp_async.models import Variant
+
+_MAX_SHOWN = 20
 
 
 async def explain_missing_variant(
@@ -40,5 +45,11 @@ async def explain_missing_variant(
         return
     else:
         if variant not in keys:
-            error.advice, error.code_advice = format_missing_variant(owner, variant, keys), ""
+            error.advice, error.code_advice = _format_missing_variant(owner, variant, keys), ""
             error.variants = tuple(keys)
+
+
+def _format_missing_variant(owner: str, variant: str, variants: Sequence[str]) -> str:
+    """Return that a flag or experiment does not have a variant, and the keys of the variants that it has."""
+    shown = [*map(escape, variants[:_MAX_SHOWN]), *(["…"] if len(variants) > _MAX_SHOWN else [])]
+    return f"{owner} has no variant {format_value(variant)}. Its variants: {', '.join(shown) or 'none'}."

@@ -125,7 +125,7 @@ def test_experiments(account: Emulator, users: RunCommand) -> None:
         ("999", "on", "If 999 is a key, pass --by-key."),
         ("nope", "on", 'no flag or experiment with key "nope"'),
         ("no pe", "on", 'no flag or experiment with key "no pe"'),
-        ("1001", "onn", 'flag 1001 (new-checkout) has no variant "onn". Its variants: on.'),
+        ("1001", "onn", 'Flag 1001 has no variant "onn". Its variants: on.'),
         ("1001", "o n", 'has no variant "o n"'),
     ],
 )
