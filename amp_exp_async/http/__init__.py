@@ -20,7 +20,7 @@ from .options import (
     resolve_shutdown_timeout,
 )
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
-from .refusals import FLAG_NOT_FOUND, find_refusal, is_not_found
+from .refusals import FLAG_NOT_FOUND, is_not_found, is_refusal
 from .request import Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession
@@ -64,9 +64,9 @@ __all__ = [
     "Usage",
     "WaitReason",
     "build_path",
-    "find_refusal",
     "hide_headers",
     "is_not_found",
+    "is_refusal",
     "parse_http_date",
     "quote_segment",
     "resolve_shutdown_timeout",

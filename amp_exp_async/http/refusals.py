@@ -17,6 +17,8 @@ from amp_exp_async.errors import APIStatusError, BadRequestError, MethodNotAllow
 
 _MESSAGE_FIELDS = ("error", "errors", "message", "messages", "detail", "details", "reason")
 _WORDED_STATUSES = frozenset({400, 403, 404, 405})
+# Searching many MiB takes seconds: characters of one text, and of all texts of a message together.
+_MAX_TEXT, _MAX_MESSAGE = 1 << 14, 1 << 16
 
 
 class RefusalKind(enum.Enum):
@@ -103,9 +105,15 @@ def find_refusal(status: int, body_text: str, path: str = "") -> KnownRefusal | 
         body_text: the response body.
         path: the path of the request.
     """
-    if status not in _WORDED_STATUSES:
-        return None
-    message = body_message(body_text)
+    return _find_in_message(body_message(body_text), path) if status in _WORDED_STATUSES else None
+
+
+def is_refusal(document: object) -> bool:
+    """Return whether the JSON value, or the text, of a successful response contains the text of a refusal."""
+    return _find_in_message(_message_of(document)) is not None
+
+
+def _find_in_message(message: str, path: str = "") -> KnownRefusal | None:
     for pattern, refusal in _PATTERNS:
         match = pattern.search(message)
         if match is not None and path.endswith(refusal.path_end):
@@ -132,12 +140,19 @@ def body_message(body_text: str) -> str:
         document = orjson.loads(body_text)
     except orjson.JSONDecodeError:
         return body_text
+    return _message_of(document)
+
+
+def _message_of(document: object) -> str:
+    """Return the texts of the error fields of a JSON value, or all its texts if it has no error fields."""
     texts = list[str]()
+    length = 0
     pending: list[object] = [document]
-    while pending:
+    while pending and length < _MAX_MESSAGE:
         value = pending.pop()
         if isinstance(value, str):
-            texts.append(value)
+            texts.append(value[:_MAX_TEXT])
+            length += len(texts[-1])
         elif isinstance(value, list):
             pending.extend(reversed(cast("list[object]", value)))
         elif isinstance(value, dict):

@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import cached_property, partial
-from http import HTTPStatus
 from operator import attrgetter
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -24,8 +23,8 @@ from amp_exp_async.http import (
     Response,
     Transport,
     build_path,
-    find_refusal,
     hide_headers,
+    is_refusal,
     quote_segment,
 )
 from amp_exp_async.matching import is_edited
@@ -51,7 +50,6 @@ _PATH_VALIDATORS: dict[str, Validator] = {
 }
 # The attribute of an object that a path variable identifies it by.
 _IDENTIFIED_BY = {"id": "id", "variant": "key", "version": "version"}
-_MAX_REFUSAL = 1 << 16  # bytes of a response in which a refusal is looked for
 _DOCS_LINK = re.compile(r"https://\S*amplitude\.com/\S+")
 
 
@@ -375,8 +373,7 @@ def expect_ok(response: Response) -> None:
 
 def _parse_acknowledgement(body: bytes) -> object:
     """Return the ID in the response to a write; UNSET without one."""
-    found = serialization.expect_ok(body)
-    text = body[:_MAX_REFUSAL].decode("utf-8-sig", "replace")
-    if len(body) > len("OK") and find_refusal(HTTPStatus.BAD_REQUEST, text):
+    document = serialization.expect_ok(body)
+    if is_refusal(document):
         raise MalformedDocumentError("", "a refusal")
-    return found
+    return document.get("id", UNSET) if document.__class__ is dict else UNSET

@@ -37,9 +37,6 @@ REJECTIONS = (TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 _MAX_EXTRA_FIELDS = 64  # of one model
 _MAX_EXAMINED = 1000  # items of an array in which extra fields are looked for
 
-_NOTHING = msgspec.Raw()
-_MAX_FIELD = 1 << 12  # bytes of a field that says whether a write succeeded
-
 _STRUCT_TYPES: dict[Any, Any] = {Id: str | int, float: int | float, datetime: str, datetime | date: str}
 _CONVERSIONS: dict[Any, tuple[type, Callable[[Any], Any]]] = {
     Id: (int, str),
@@ -228,26 +225,6 @@ def decode_page(model: type[M], name: str, text: bytes) -> tuple[list[Unbuilt], 
     """Return the items of a page, whose array has this name, and the cursor. It raises as `decode_array` does."""
     items, cursor = astuple(_decoders.get(model, name).decode(text))
     return items, cursor
-
-
-class _Acknowledgement(msgspec.Struct):
-    """The fields of a response to a write that say whether it succeeded, and of which object."""
-
-    id: msgspec.Raw = _NOTHING
-    error: msgspec.Raw = _NOTHING
-    errors: msgspec.Raw = _NOTHING
-    success: msgspec.Raw = _NOTHING
-    ok: msgspec.Raw = _NOTHING
-    status: msgspec.Raw = _NOTHING
-    status_code: msgspec.Raw = _NOTHING
-    statusCode: msgspec.Raw = _NOTHING  # noqa: N815 - the name in JSON
-    code: msgspec.Raw = _NOTHING
-
-
-def decode_acknowledgement(text: bytes) -> dict[str, Any]:
-    """Return the fields of a long response to a write that matter. It raises as `decode` does, also for a list."""
-    fields = msgspec.structs.asdict(msgspec.json.decode(text, type=_Acknowledgement))
-    return {name: msgspec.json.decode(value) for name, value in fields.items() if 0 < len(bytes(value)) <= _MAX_FIELD}
 
 
 def convert(model: type[M], value: Any) -> M:

@@ -29,7 +29,7 @@ M = TypeVar("M", bound=Model)
 _CHUNK_SIZE = 200
 
 _MAX_SEARCHED = 1 << 20  # bytes in which the reason is looked for why a text is not JSON
-_MAX_SHORT = 1 << 16  # bytes of an acknowledgement that is parsed as a whole
+_MAX_TEXT = 1 << 16  # bytes of a response to a write, if it is not JSON
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _ERRORS = frozenset({"error", "errors"})
 _SUCCESSES = frozenset({"success", "ok"})
@@ -149,22 +149,22 @@ def parse_ids(body: bytes) -> list[str]:
         return cast("list[str]", _structure_exactly(list[Id], document))
 
 
-def expect_ok(body: bytes) -> object:
-    """Return the `id` in a response to a write; UNSET without one.
+def expect_ok(body: bytes) -> Any:
+    """Return the JSON value of a response to a write, or the beginning of its text if it is not JSON.
 
     Any response is accepted except a web page, which is from a proxy or a login, and a reported failure.
     """
     text = body.removeprefix(codecs.BOM_UTF8).lstrip()
     if text[:1] == b"<":
         raise MalformedDocumentError("", "a web page")
-    if text[:1] not in {b"{", b"["}:
-        return UNSET
     try:
-        document = json_text.loads(text) if len(text) <= _MAX_SHORT else decoding.decode_acknowledgement(text)
-    except decoding.REJECTIONS:
-        return UNSET  # the content of a success is not defined
+        document = json_text.loads_loosely(text) if text[:1] in {b"{", b"["} else None
+    except RecursionError:
+        raise MalformedDocumentError("", _TOO_DEEP) from None
+    except ValueError:
+        document = None  # the content of a success is not defined
     _reject_failure(document)
-    return document.get("id", UNSET) if document.__class__ is dict else UNSET
+    return text[:_MAX_TEXT].decode("utf-8", "replace") if document is None else document
 
 
 def _reject_failure(document: Any) -> None:
