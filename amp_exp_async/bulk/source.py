@@ -30,7 +30,7 @@ from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, InvalidInputError
 from amp_exp_async.file_access import MAX_STREAM, open_file
 from amp_exp_async.formatting import format_os_error
-from amp_exp_async.value_files import TextFile
+from amp_exp_async.value_files import TextFile, is_text_file
 
 from .operations import OPERATIONS, Operation
 
@@ -102,8 +102,8 @@ class OperationSource:
     """
 
     def __init__(self, operations: Operations) -> None:
-        if not _is_input(operations):
-            validation.reject("operations", "must be an iterable of operations, or the path of a file", operations)
+        if not is_text_file(operations):
+            _check_iterable(operations)
         self.total: int | None = None
         self._path: str | os.PathLike[str] | None = None
         self._list: Sequence[Operation] = ()
@@ -192,8 +192,11 @@ class OperationSource:
             await close()
 
 
-def _is_input(value: object) -> bool:
-    return not isinstance(value, bytes) and isinstance(value, os.PathLike | Iterable | AsyncIterable)
+def _check_iterable(value: object) -> None:
+    if validation.is_file(value) or not isinstance(value, Iterable | AsyncIterable) or isinstance(value, bytes):
+        rule = "must be an iterable of operations, the path of a text file, or an open text file"
+        validation.reject("operations", rule, value)
+    validation.reject_other_items("operations", value)
 
 
 def _read_lines(file: TextFile, parse: Callable[[str], T]) -> Generator[T, None, None]:

@@ -428,19 +428,19 @@ def _operations(
     make = cast("Callable[..., lazy_bulk.InclusionOperation]", partial(cls, **guards))
     size = _MAX_REMOVED_PER_OPERATION if cls.action == "remove" else math.inf
     validate = validation.listed_id if cls.action == "add" else validation.existing_id
-    values: Any = value_files.read_ids(ids) if value_files.is_text_file(ids) else ids
-    if cls.action == "add" and isinstance(values, value_files.FileValues):
-        values.require_new_ids()
-    if isinstance(values, AsyncIterable) or (isinstance(values, Iterable) and not isinstance(values, Sized)):
+    given: Any = value_files.read_ids(ids) if value_files.is_text_file(ids) else ids
+    if cls.action == "add" and isinstance(given, value_files.FileValues):
+        given.require_new_ids()
+    values = validation.async_or_iterable(cls.member, given)
+    if isinstance(values, AsyncIterable) or not isinstance(values, Sized):
         make(*target, ["id"])  # rejects the other arguments before the stream is read
         # Adding or replacing too many is rejected, so one more than allowed is enough to read.
         limit = validation.MAX_ADDED + 1 if cls.action != "remove" and cls.member == "users" else math.inf
-        stream = cast("Iterable[str] | AsyncIterable[str]", values)
         return (
             make(*target, chunk)
-            async for chunk in _chunks(_validated(partial(validate, cls.member), stream), size, limit)
+            async for chunk in _chunks(_validated(partial(validate, cls.member), values), size, limit)
         )
-    listed = validation.sequence(cls.member, values)
+    listed = list(values)
     step = len(listed) or 1 if math.isinf(size) else int(size)
     return [make(*target, listed[start : start + step]) for start in range(0, len(listed) or 1, step)]
 

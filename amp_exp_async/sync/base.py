@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from amp_exp_async import validation
 from amp_exp_async.http import hide_headers
 from amp_exp_async.models import Page
 from amp_exp_async.pagination import AsyncPager
@@ -98,7 +99,9 @@ def name_class(error: TypeError, method: Callable[..., object], owner: object) -
 
 def _read_iterator(value: object) -> object:
     # A generator of the caller may depend on the caller's thread.
-    return list(cast("Iterator[object]", value)) if isinstance(value, Iterator) else value
+    if validation.is_file(value) or not isinstance(value, Iterator):
+        return value
+    return list(cast("Iterator[object]", value))
 
 
 def copy_signature(method: Any) -> Callable[[F], F]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import io
 import time
 import weakref
 from collections import deque
@@ -15,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeGuard, TypeVar
 
-from amp_exp_async import lazy_bulk
+from amp_exp_async import lazy_bulk, validation
 from amp_exp_async.models import UNSET, UnsetType
 
 from .base import SyncResource, name_class
@@ -244,4 +243,4 @@ def as_sync_run(
 
 def _is_iterator(value: object) -> TypeGuard[Iterator[Any]]:
     # The event loop can read an open file by itself.
-    return isinstance(value, Iterator) and not isinstance(value, io.TextIOBase)
+    return not validation.is_file(value) and isinstance(value, Iterator)

@@ -3,7 +3,9 @@
 What is invalid is rejected with `InvalidInputError` before a request is sent.
 """
 
+from .iterables import async_or_iterable, is_file, reject_other_items, sequence
 from .models import OPERATORS, condition, exposure_event, segment, slots, variants
+from .rejection import nothing_written, reject
 from .values import (
     MAX_ADDED,
     MAX_PAGE,
@@ -39,7 +41,6 @@ from .values import (
     mapping,
     max_removals,
     new_variant_key,
-    nothing_written,
     nullable,
     number,
     number_id,
@@ -50,8 +51,6 @@ from .values import (
     path_key,
     percentage,
     quotes_problem,
-    reject,
-    sequence,
     string,
     strings,
     value_problem,
@@ -65,6 +64,7 @@ __all__ = [
     "MAX_REMOVED",
     "OPERATORS",
     "Validator",
+    "async_or_iterable",
     "aware_datetime",
     "boolean",
     "changes",
@@ -84,6 +84,7 @@ __all__ = [
     "identifier",
     "ids",
     "index",
+    "is_file",
     "is_key",
     "is_mapping",
     "json_value",
@@ -109,6 +110,7 @@ __all__ = [
     "percentage",
     "quotes_problem",
     "reject",
+    "reject_other_items",
     "segment",
     "sequence",
     "slots",

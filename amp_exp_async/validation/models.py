@@ -9,6 +9,7 @@ import attrs
 
 from amp_exp_async.models import UNSET, Condition, ExposureEvent, ExposureFilter, Model, MutexSlot, Segment, Variant
 
+from .rejection import reject
 from .values import (
     Validator,
     id_set,
@@ -22,7 +23,6 @@ from .values import (
     number,
     number_ids,
     percentage,
-    reject,
     string,
     strings,
     weights,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime
 from numbers import Integral, Rational, Real
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
-from amp_exp_async.errors import NOTHING_SENT, InvalidInputError
 from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET
+
+from .iterables import sequence
+from .rejection import reject
 
 Validator: TypeAlias = Callable[[str, Any], Any]
 """Takes the name of an argument and its value, and returns the value to send or raises `InvalidInputError`."""
@@ -38,28 +39,6 @@ _SPREADSHEET_NUMBER = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]{2,3}")  # 1.23457E
 _MISSING = frozenset({"NULL", "null", "None", "NaN", "nan", "NaT", "<NA>", "#N/A", "N/A", "undefined", "\\N"})
 
 
-def reject(argument: str, rule: str, value: Any = UNSET, *, advice: str = "", code_advice: str = "") -> NoReturn:
-    """Raise `InvalidInputError` for an argument that breaks a rule."""
-    raise InvalidInputError(
-        argument=argument,
-        rule=rule,
-        got="" if value is UNSET else format_value(value),
-        consequence=NOTHING_SENT,
-        advice=advice,
-        code_advice=code_advice,
-    )
-
-
-@contextmanager
-def nothing_written() -> Generator[None, None, None]:
-    """Correct the messages of validation errors: requests were sent, but no write."""
-    try:
-        yield
-    except InvalidInputError as error:
-        error.mark_requests_sent()
-        raise
-
-
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     """Return whether the value is a mapping."""
     return isinstance(value, Mapping)
@@ -67,10 +46,6 @@ def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
 
 def _is_array(value: Any) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     return isinstance(value, list | tuple)
-
-
-def _is_iterable(value: Any) -> TypeGuard[Iterable[Any]]:
-    return isinstance(value, Iterable)
 
 
 def _plain_integer(value: Any) -> int | None:
@@ -263,13 +238,6 @@ def aware_datetime(argument: str, value: Any) -> datetime:
     """Require a time with a time zone, also as ISO 8601 text; return it in UTC with milliseconds."""
     time = date_or_datetime(argument, value)
     return time if isinstance(time, datetime) else reject(argument, "must have a time, not only a date", value)
-
-
-def sequence(argument: str, value: Any) -> list[Any]:
-    """Require an iterable, but not a string or mapping, whose characters or keys would become the items."""
-    if isinstance(value, str | bytes) or is_mapping(value) or not _is_iterable(value):
-        reject(argument, "must be a list", value)
-    return list(value)
 
 
 def list_of(validator: Validator) -> Validator:
