@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from ssl import SSLContext
@@ -17,7 +17,7 @@ import attrs
 
 from amp_exp_async import lazy_bulk, serialization, validation
 from amp_exp_async import lazy_manifests as manifests
-from amp_exp_async.config import BETA, V1, ApiVersion, Secret, resolve_endpoint
+from amp_exp_async.config import BETA, V1, ApiVersion, KeyFunction, Secret, resolve_endpoint
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.http import (
     APIResponse,
@@ -79,7 +79,7 @@ class AsyncClient(ABC):
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str | Awaitable[str]] | None = None,
         *,
         region: str | None = None,
         base_url: str | None = None,
@@ -105,7 +105,7 @@ class AsyncClient(ABC):
     ) -> None:
         apply_log_variable()
         # From here on no local variable contains the key or a password, which a traceback could show.
-        key, api_key = None if api_key is None else Secret(api_key), None
+        key, api_key = _hide_key(api_key), None
         url, base_url = None if base_url is None else Secret(base_url), None
         hidden_proxy, proxy = None if proxy is None else Secret(proxy), None
         default_headers = hide_headers(default_headers)
@@ -362,6 +362,12 @@ class AsyncClient(ABC):
         raise TypeError("a client cannot be pickled: it holds a key and connections. Create one in each process.")
 
 
+def _hide_key(key: str | Callable[[], str | Awaitable[str]] | None) -> Secret | KeyFunction | None:
+    if key is None:
+        return None
+    return KeyFunction(key) if callable(key) else Secret(key)
+
+
 def _renamed(method: Any, cls: type) -> Any:
     """Return a copy of an inherited method whose errors about arguments name the class, and not its base."""
     copy = FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
@@ -376,8 +382,9 @@ class AsyncExperimentClient(AsyncClient):
     It opens on first use and belongs to the event loop of that moment. Close it with `async with` or `aclose()`.
 
     Args:
-        api_key: a management API key; by default the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`, else
-            `AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY`.
+        api_key: a management API key, or a function without arguments that returns it, async or not. It is called
+            before the first request, and once more after a 401 (see "A key that changes" in docs/api.md). By default
+            the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`, else `AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY`.
         region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
         base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
             `AMPLITUDE_EXPERIMENT_BASE_URL`.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .errors import ConfigurationError
 from .formatting import format_value, redact_userinfo
@@ -100,23 +101,62 @@ def _escaped_or_not(char: str) -> str:
     return rf"(?:\\?{re.escape(char)}|{numbers})"
 
 
+class KeyFunction:
+    """A function of the user that returns the key. Its repr hides it, because a `functools.partial` shows arguments.
+
+    Args:
+        function: the function, async or not.
+
+    Attributes:
+        is_async: whether calling it does not block.
+    """
+
+    __slots__ = ("_function", "is_async")
+
+    def __init__(self, function: Callable[[], str | Awaitable[str]]) -> None:
+        self._function = function
+        self.is_async = any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004
+
+    def __call__(self) -> str | Awaitable[str]:
+        """Return the key, or what to await for it."""
+        return self._function()
+
+    def __repr__(self) -> str:
+        return "<function that returns the key>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a function that returns a management API key cannot be pickled. Pass it in each process.")
+
+
 @frozen
 class Endpoint:
     """The URL that requests go to, and the key that they are sent with.
 
     Attributes:
         base_url: scheme, host and path prefix, including the prefix of the API.
-        key: the management API key.
+        key: the management API key; empty until the function has returned one.
         api: the version of the API.
+        key_function: returns the key, which may change; None for a key that does not.
     """
 
     base_url: str
     key: Secret = field(repr=False)
     api: ApiVersion = field(default=V1, repr=False)
+    key_function: KeyFunction | None = field(default=None, repr=False)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the key is known."""
+        return bool(self.key.reveal())
+
+    @property
+    def origin(self) -> str:
+        """The URL without the prefix of the API."""
+        return self.base_url.removesuffix(self.api.prefix)
 
 
 def resolve_endpoint(
-    api_key: Secret | None,
+    api_key: Secret | KeyFunction | None,
     region: str | None,
     base_url: Secret | None,
     *,
@@ -132,12 +172,14 @@ def resolve_endpoint(
         raise ConfigurationError(
             argument="allow_insecure_http", rule="must be true or false", got=format_value(allow_insecure_http)
         )
-    key, source = _resolve_key(api_key)
+    function = api_key if isinstance(api_key, KeyFunction) else None
+    key, source = (Secret(""), "api_key") if isinstance(api_key, KeyFunction) else _resolve_key(api_key)
     try:
         # No local variable of this function contains the URL.
-        return _make_endpoint(
+        endpoint = _make_endpoint(
             key, source, _resolve_base_url(api, region, base_url), api, allow_insecure_http=allow_insecure_http
         )
+        return evolve(endpoint, key_function=function)
     except ConfigurationError as error:
         invalid = error
     # The frames and the cause show the URL, which may contain the key or a password.
@@ -153,13 +195,36 @@ def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
         key = Secret(os.environ.get(source, ""))
     else:
         source, key = "api_key", api_key
-    if type(key.reveal()) is not str:
-        raise ConfigurationError(argument=source, rule="must be a string")
-    if not key.reveal():
+    if key.reveal() == "":
         raise ConfigurationError(
             f"no management API key. Pass api_key or set {KEY_VARIABLE}. "
             "You create keys in Amplitude under Experiment > Management API."
         )
+    _reject_malformed_key(key, source)
+    return key, source
+
+
+def validate_key(key: Secret, source: str, url: object, api: ApiVersion) -> None:
+    """Reject what cannot be a management API key for a URL.
+
+    Args:
+        key: the key.
+        source: the name of the argument or variable that it comes from.
+        url: the URL without the prefix of the API.
+        api: the version of the API.
+
+    Raises:
+        ConfigurationError: If it is rejected.
+    """
+    if key.reveal() == "":
+        raise ConfigurationError(argument=source, rule="is empty")
+    _reject_malformed_key(key, source)
+    _reject_key_for_url(key, source, url, api)
+
+
+def _reject_malformed_key(key: Secret, source: str) -> None:
+    if type(key.reveal()) is not str:
+        raise ConfigurationError(argument=source, rule="must be a string")
     if not key.reveal().isascii() or any(character <= " " or character == "\x7f" for character in key.reveal()):
         raise ConfigurationError(
             argument=source,
@@ -168,7 +233,6 @@ def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
         )
     if key.reveal()[0] in _QUOTES or key.reveal()[-1] in _QUOTES:
         raise ConfigurationError(argument=source, rule="begins or ends with a quotation mark", advice="Remove it.")
-    return key, source
 
 
 def _reject_deployment_key(key: Secret, source: str) -> None:
@@ -181,13 +245,17 @@ def _reject_deployment_key(key: Secret, source: str) -> None:
         )
 
 
-def _make_endpoint(key: Secret, source: str, url: object, api: ApiVersion, *, allow_insecure_http: bool) -> Endpoint:
+def _reject_key_for_url(key: Secret, source: str, url: object, api: ApiVersion) -> None:
     if url in api.hosts.values():  # another service may have keys of any form
         _reject_deployment_key(key, source)
     if isinstance(url, str) and key.redact(url) != url:
         raise ConfigurationError(
             argument="base_url", rule="contains the key", advice="Remove it: the key is sent separately."
         )
+
+
+def _make_endpoint(key: Secret, source: str, url: object, api: ApiVersion, *, allow_insecure_http: bool) -> Endpoint:
+    _reject_key_for_url(key, source, url, api)
     return Endpoint(_validate_url(url, api, allow_insecure_http=allow_insecure_http) + api.prefix, key, api)
 
 

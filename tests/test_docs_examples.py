@@ -215,6 +215,14 @@ async def test_reference_timeouts(account: Emulator) -> None:
     assert [(request.method, request.path) for request in account.requests] == [("GET", "/api/1/flags")]
 
 
+async def test_reference_key_function(account: Emulator, tmp_path: Path) -> None:
+    """The example lists flags with the key in a file."""
+    (tmp_path / "key").write_text(f"{account.api_key}\n")
+    code = example("docs/api.md", "read_text()").replace("/run/secrets/amplitude", str(tmp_path / "key"))
+    await run_async(code, Path=Path)
+    assert account.requests[-1].authorized
+
+
 @pytest.mark.usefixtures("account")
 def test_changes(tmp_path: Path) -> None:
     """The example continues after the stored cursor, prints each change, and stores its cursor."""

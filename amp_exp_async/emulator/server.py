@@ -131,6 +131,22 @@ class Emulator:
         self._thread: _ServerThread | None = None
         self._address: str | None = None
 
+    def replace_key(self, key: str, *, old: str | None = None) -> None:
+        """Accept another key instead of one, with the same access. Requests with the old one get a 401.
+
+        Args:
+            key: The new key.
+            old: The key that it replaces; by default `api_key`, which is then the new one.
+
+        Raises:
+            KeyError: If the old key is not one of this emulator.
+        """
+        keys = dict(self._service.api_keys)
+        keys[key] = keys.pop(self.api_key if old is None else old)
+        self._service.api_keys = keys  # replaced as a whole, because requests read it in another thread
+        if old in {None, self.api_key}:
+            self.api_key = key
+
     def __repr__(self) -> str:
         return f"<Emulator {self._address or 'not started'!r}>"
 

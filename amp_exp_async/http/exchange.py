@@ -30,7 +30,8 @@ class Exchange:
 
     Args:
         connector: makes and keeps the connections.
-        endpoint: the URL, and the key that is sent.
+        endpoint: the URL.
+        key: the key that is sent.
         headers: the headers of every request, without the key.
         ssl: as in aiohttp.
         max_response_bytes: the maximum size of a response body after decompression.
@@ -40,6 +41,7 @@ class Exchange:
         self,
         connector: aiohttp.BaseConnector,
         endpoint: Endpoint,
+        key: Secret,
         headers: dict[str, str],
         *,
         ssl: ssl.SSLContext | aiohttp.Fingerprint | bool,
@@ -47,13 +49,13 @@ class Exchange:
     ) -> None:
         url = URL(endpoint.base_url, encoded=True)
         self._connector = connector
-        self._key = endpoint.key
+        self._key = key
         self._max_response_bytes = max_response_bytes
         # What the connector needs to know of a request. It does not contain the key, so that no frame of aiohttp does.
         self._destination = aiohttp.ClientRequest("GET", url, headers=headers, ssl=ssl, loop=asyncio.get_running_loop())
         self._path = url.raw_path.rstrip("/")
         fields = self._destination.headers
-        authorization = Secret(f"Authorization: Bearer {endpoint.key.reveal()}\r\n")
+        authorization = Secret(f"Authorization: Bearer {key.reveal()}\r\n")
         self._header_lines = _encode_headers(fields) + authorization.reveal().encode()
         # For requests that have headers of their own, with another `User-Agent`.
         self._shared_header_lines = _encode_headers(fields, "User-Agent") + authorization.reveal().encode()

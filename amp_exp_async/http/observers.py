@@ -10,7 +10,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from .session import HttpSession
 
-WaitReason: TypeAlias = Literal["lock", "concurrency limit", "rate limit", "retry"]
+WaitReason: TypeAlias = Literal["key", "lock", "concurrency limit", "rate limit", "retry"]
 """What a call waits for: earlier writes to the same object, other requests, the rate limit, or the next attempt."""
 
 
@@ -61,8 +61,9 @@ class CallEnd:
         status: the HTTP status of the last attempt; None if no complete response arrived, or nothing was sent.
         attempts: how many requests the call has sent, including retries.
         seconds: how long the call took, including waits and retries.
-        waits: the seconds that it waited, by the reason: `lock` for earlier writes to the same object, `concurrency
-            limit` for other requests, `rate limit`, or `retry`. Without the reasons for which it did not wait.
+        waits: the seconds that it waited, by the reason: `key` for the function that returns the key, `lock` for
+            earlier writes to the same object, `concurrency limit` for other requests, `rate limit`, or `retry`.
+            Without the reasons for which it did not wait.
         error: the exception that the call raises; None if it succeeded. `OutcomeUnknownError` if a write may or may
             not have been applied, `asyncio.CancelledError` if the call was cancelled.
         request_id: the ID that the service or its gateway gave the last attempt; None without one.

@@ -37,7 +37,7 @@ from .timeouts import Timeout, to_timeout
 
 _MAX_EXPLANATORY_READS = 10  # as many errors as a `BulkError` keeps
 
-Wait: TypeAlias = Literal["turn", "rate limit", "response", "retry"]
+Wait: TypeAlias = Literal["key", "turn", "rate limit", "response", "retry"]
 
 # Without control characters, white space and others that URLs do not have.
 _HTTP_URL = re.compile(r"https?://[!-~]+")
@@ -212,7 +212,8 @@ class PendingCall:
         attempt: the number of the attempt that is in flight or comes next, from 1.
         max_attempts: how often the request is sent at most.
         last_failure: the status or the reason of the last attempt that failed; None before the first failure.
-        waits_for: `turn` for earlier writes or other requests, `rate limit`, `response`, or `retry`.
+        waits_for: `key` for the function that returns the key, `turn` for earlier writes or other requests, `rate
+            limit`, `response`, or `retry`.
         seconds: the seconds since the call started.
     """
 

@@ -63,12 +63,13 @@ class RequestSender:
     """A sender of single requests.
 
     Args:
-        session: the session, from `create_session`. It is detached if the sender cannot be created.
+        session: the session, from `create_session`.
         endpoint: the URL and the key.
         options: the options of the client.
 
     Attributes:
         session: the session.
+        key: the key that is sent, which every response refers to.
 
     Raises:
         ConfigurationError: If this release of aiohttp cannot be kept from sending a request twice, or if the proxy of
@@ -79,19 +80,15 @@ class RequestSender:
         self.session = session
         self._endpoint = endpoint
         self._options = options
-        self._key = endpoint.key
+        self.key = endpoint.key
         self._headers = _Headers({"Authorization": f"Bearer {endpoint.key.reveal()}", **_HEADERS})
         self._body_headers = _Headers(self._headers)
         self._body_headers["Content-Type"] = "application/json"
-        try:
-            if proxy := self._proxy():
-                self._key = Secret(endpoint.key.reveal(), *encoded_credentials(proxy))
-            self._exchange = None if proxy else self._create_exchange()
-            if self._exchange is None:
-                _stop_resending(session)
-        except ConfigurationError:
-            session.detach()
-            raise
+        if proxy := self._proxy():
+            self.key = Secret(endpoint.key.reveal(), *encoded_credentials(proxy))
+        self._exchange = None if proxy else self._create_exchange()
+        if self._exchange is None:
+            _stop_resending(session)
 
     def _create_exchange(self) -> Exchange | None:
         """Return an exchange over the connections of our own session; None if requests must go through the session."""
@@ -102,7 +99,12 @@ class RequestSender:
         if connector is None:
             return None
         return Exchange(
-            connector, self._endpoint, _HEADERS, ssl=options.ssl, max_response_bytes=options.max_response_bytes
+            connector,
+            self._endpoint,
+            self.key,
+            _HEADERS,
+            ssl=options.ssl,
+            max_response_bytes=options.max_response_bytes,
         )
 
     async def send(self, request: Request, scope: CancelScope, limits: AttemptLimits) -> Response | TransportFailure:
@@ -123,7 +125,7 @@ class RequestSender:
             finally:
                 timed_out = scope.end_attempt()
         except FAILURES as error:
-            return map_exception(error, self._key, limits, sent=not was_connecting(error))
+            return map_exception(error, self.key, limits, sent=not was_connecting(error))
         except BaseException as error:  # noqa: BLE001 - it is raised below
             interruption = error
         else:
@@ -158,7 +160,7 @@ class RequestSender:
         except BaseException:
             response.close()
             raise
-        return Response(request, response.status, response.headers, body, self._key)
+        return Response(request, response.status, response.headers, body, self.key)
 
     def _headers_of(self, request: Request) -> _Headers:
         headers = self._headers if request.body is None else self._body_headers

@@ -7,21 +7,25 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
 from anyio import Semaphore
 
-from amp_exp_async.config import Endpoint
+from amp_exp_async.config import Endpoint, KeyFunction, Secret
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
 from amp_exp_async.models import UNSET, UnsetType
-from amp_exp_async.ratelimit import create_limiter
+from amp_exp_async.ratelimit import RateLimiter, create_limiter, share_with_key
 
 from . import lazy_aiohttp as aiohttp
 from .call_blocks import CallBlock
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
+from .keys import KeyFailure, KeyResult, call_key_function
 from .locks import KeyedLocks, WaitGroup
+from .log import LOGGER
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
 from .recent_writes import RecentWrites
 from .request import Request, Response
@@ -47,6 +51,7 @@ class HttpSession:
 
     Attributes:
         endpoint: the URL and the key.
+        sender: sends requests with the key; None as long as the key is not known, or the session not open.
         time: returns the time of the event loop, once the session is open.
         limiter: the rate limiter.
         concurrency: limits the requests in flight.
@@ -75,12 +80,7 @@ class HttpSession:
         self._reset()
 
     def _reset(self) -> None:
-        self.limiter = create_limiter(
-            self._options.rate_limit,
-            self.endpoint,
-            wall_clock=self.wall_clock,
-            share=self._options.share_limit,
-        )
+        self.limiter = self._create_limiter()
         self.locks = KeyedLocks()
         self.edit_locks = KeyedLocks()
         self.concurrency = Semaphore(self._options.max_concurrency)
@@ -90,7 +90,8 @@ class HttpSession:
         self.refusals: RefusalStreak | None = None
         self.recent_writes = RecentWrites(time.monotonic)
         self._session: aiohttp.ClientSession | None = None
-        self._sender: RequestSender | None = None
+        self.sender: RequestSender | None = None
+        self._key_task: asyncio.Task[KeyResult] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.time: Callable[[], float] = time.monotonic
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -99,6 +100,14 @@ class HttpSession:
         self.writes = WaitGroup()
         self.deadline_timer = DeadlineTimer(self.in_flight)
         self.on_close: set[Callable[[], None]] = set()
+
+    def _create_limiter(self) -> RateLimiter:
+        return create_limiter(
+            self._options.rate_limit,
+            self.endpoint,
+            wall_clock=self.wall_clock,
+            share=self._options.share_limit,
+        )
 
     @property
     def max_rate(self) -> int | None:
@@ -152,23 +161,101 @@ class HttpSession:
             )
         if self._session.closed:
             raise ClientClosedError("the session of the client is closed. Pass an open one.")
+        if self.sender is None and self.endpoint.has_key:
+            self.sender = self._create_sender(self._session)
         return self._session
 
     def _open_session(self, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
-        from .sender import RequestSender, create_session  # noqa: PLC0415 - loads aiohttp
+        from .sender import create_session  # noqa: PLC0415 - loads aiohttp
 
         session = create_session(self._options, loop)
         if self._options.session is not None:
             # If this client is collected, aiohttp must not take the copy for a session that was left open.
             weakref.finalize(self, session.detach)
-        self._sender = RequestSender(session, self.endpoint, self._options)
+        try:
+            if self.endpoint.has_key:
+                self.sender = self._create_sender(session)
+        except ConfigurationError:
+            session.detach()
+            raise
         return session
+
+    def _create_sender(self, session: aiohttp.ClientSession) -> RequestSender:
+        from .sender import RequestSender  # noqa: PLC0415 - loads aiohttp
+
+        return RequestSender(session, self.endpoint, self._options)
+
+    async def fetch_key(self, deadline: float | None, consequence: str, rejected: Secret | None = None) -> bool:
+        """Have the key function called, unless it was called since a request was sent, or is being called.
+
+        Args:
+            deadline: the loop time until which this waits; None to wait for as long as it takes.
+            consequence: what follows if there is no key, for the error.
+            rejected: the key that the request was sent with; None without one.
+
+        Returns:
+            Whether there is another key than the rejected one.
+
+        Raises:
+            ConfigurationError: If the function returns no valid key.
+            ClientClosedError: If the client is closed meanwhile.
+            TimeoutError: If the deadline passes. The call of the function goes on, for other calls.
+        """
+        sender = self.sender
+        is_needed = not self.endpoint.has_key if rejected is None else sender is not None and sender.key is rejected
+        if is_needed:
+            self.open(to_finish=True)
+            task = self._key_task or self._start_key_function()
+            await asyncio.wait([task], timeout=None if deadline is None else max(0.0, deadline - self.time()))
+            if not task.done():
+                raise TimeoutError
+            result = None if task.cancelled() else task.result()
+            if isinstance(result, KeyFailure):
+                raise result.error(consequence)
+            if result is None:
+                raise ClientClosedError("the client was closed while a call waited for its key. Create a new one.")
+        self.open(to_finish=True)
+        return rejected is None or self.endpoint.key.reveal() != rejected.reveal()
+
+    def _start_key_function(self) -> asyncio.Task[KeyResult]:
+        function = self.endpoint.key_function
+        if function is None:
+            raise RuntimeError("the key does not change")
+        task = self._key_task = self.spawn(self._call_key_function(function))
+        self.on_close.add(stop := partial(_cancel, task))
+        task.add_done_callback(lambda _: self.on_close.discard(stop))
+        return task
+
+    async def _call_key_function(self, function: KeyFunction) -> KeyResult:
+        try:
+            result = await call_key_function(function, self.endpoint)
+        finally:
+            self._key_task = None
+        # Before the task ends, so that no call finds neither the task nor the key.
+        if isinstance(result, Secret):
+            self._use_key(result)
+        return result
+
+    def _use_key(self, key: Secret) -> None:
+        """Send requests with another key from now on."""
+        is_first = not self.endpoint.has_key
+        self.endpoint = attrs.evolve(self.endpoint, key=key)
+        self.sender = None  # `open` creates one; requests in flight end with the old one
+        if is_first:
+            # Nothing was sent, so that nothing is forgotten. Other clients may use the key.
+            self.limiter.close()
+            self.limiter = self._create_limiter()
+        elif self._options.share_limit and not share_with_key(self.limiter, self.endpoint):
+            LOGGER.warning(
+                "other clients use the new key with a rate limit of their own, so that more requests may be sent than "
+                "allowed"
+            )
 
     def send_once(
         self, request: Request, scope: CancelScope, limits: AttemptLimits
     ) -> Coroutine[Any, Any, Response | TransportFailure]:
         """Send one request in the scope of its call, and read its response, within the limits of an attempt."""
-        sender = self._sender
+        sender = self.sender
         if sender is None or sender.session.closed:
             self.open(to_finish=True)
             return self.send_once(request, scope, limits)
@@ -251,6 +338,10 @@ class HttpSession:
             await session.close()
         else:
             session.detach()
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

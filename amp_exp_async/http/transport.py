@@ -15,7 +15,10 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import define, frozen
 
+from amp_exp_async.config import Secret
 from amp_exp_async.errors import (
+    NOTHING_SENT,
+    NOTHING_WRITTEN,
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -70,7 +73,8 @@ _CLOCK_TOLERANCE = 0.05  # seconds; timers and the clock of a block differ a lit
 _MAX_EXPLANATION = 10.0  # seconds for a request that explains an error, waits included
 _CLOSED = "the client was closed while the call was in flight"
 # Python 3.11 looks up members of an enum slowly, and these are needed for every request.
-_TOO_MANY_REQUESTS, _SERVER_ERROR = int(HTTPStatus.TOO_MANY_REQUESTS), int(HTTPStatus.INTERNAL_SERVER_ERROR)
+_UNAUTHORIZED, _TOO_MANY_REQUESTS = int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.TOO_MANY_REQUESTS)
+_SERVER_ERROR = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 class CallAbandonedError(Exception):
@@ -111,6 +115,8 @@ class RetryState:
         observation: reports the call; None if it is not observed.
         early_reads: the number of attempts that came too early to see an object that was just created. They are not
             failures, so the retry policy does not count them.
+        asked_for_key: whether the key function was asked because of a 401. The retry policy does not count that attempt
+            either.
     """
 
     request: Request
@@ -122,6 +128,7 @@ class RetryState:
     received: bool = False
     requested_wait: RequestedWait = NO_WAIT
     early_reads: int = 0
+    asked_for_key: bool = False
     max_attempts: int = 1
     waits_for: Wait = "turn"
     last_failure: str | None = None
@@ -361,6 +368,8 @@ class Transport:
         self.session.calls.add(state)
         try:
             with self.cancel_scope() as scope:
+                if self.session.sender is None:
+                    await self._fetch_key(state)
                 for number in count(1):
                     result = await self._attempt(state, number, scope)
                     if isinstance(result, Response) and is_success(result.status):
@@ -374,6 +383,9 @@ class Transport:
                         state.in_flight = False
                         # The body explains the refusal, so it must not be read as the answer to the write.
                         return attrs.evolve(result, attempts=number, body=b"")
+                    scope.may_finish = self._may_finish or state.is_ambiguous_write
+                    if isinstance(result, Response) and await self._has_new_key(state, result):
+                        continue
                     wait = self._next_wait(state, result, number)
                     scope.may_finish = self._may_finish or state.is_ambiguous_write
                     state.waits_for = "retry"
@@ -383,6 +395,41 @@ class Transport:
             self.session.calls.discard(state)
         # The scope was cancelled. Its exception is gone by now: its traceback leads to the request's headers.
         raise self.cancelled_error(state)
+
+    async def _has_new_key(self, state: RetryState, response: Response) -> bool:
+        """Return whether a request was rejected for its key, and there is another one to send it with, once.
+
+        Raises:
+            APITimeoutError: If the deadline passes.
+            ConfigurationError: If the function returns no valid key.
+        """
+        has_function = self.session.endpoint.key_function is not None
+        if response.status != _UNAUTHORIZED or not has_function or state.asked_for_key:
+            return False
+        state.in_flight = False
+        state.request_id, state.last_failure = response.request_id, str(response.status)
+        state.asked_for_key = True
+        if not await self._fetch_key(state, response.key):
+            return False
+        _log_failure(state, response, "sent again with another key")
+        return True
+
+    async def _fetch_key(self, state: RetryState, rejected: Secret | None = None) -> bool:
+        """Wait for the function that returns the key, and return whether there is another key than a rejected one."""
+        state.waits_for, session, is_write = "key", self.session, state.request.method != "GET"
+        consequence = NOTHING_SENT if rejected is None else NOTHING_WRITTEN if is_write else ""
+        if state.is_ambiguous_write:
+            consequence = retry_advice(state.request)
+        deadline = state.deadline
+        if deadline is None and self.options.deadline is not None:  # it starts with the first permit
+            deadline = session.time() + self.options.deadline
+        try:
+            return await self.wait(state, "key", session.fetch_key(deadline, consequence, rejected))
+        except TimeoutError:
+            error = self.deadline_error(state, "while it waited for the function that returns the key")
+        if not state.is_ambiguous_write:
+            error.advice = "Raise deadline, or let the function return sooner."
+        raise error
 
     def cancel_scope(self) -> CancelScope:
         """Return a scope that closing the client and the cancel signal can cancel."""
@@ -406,7 +453,7 @@ class Transport:
         asked, daily = state.requested_wait.seconds, state.requested_wait.daily
         may_lag = self._may_lag(state, attempt_result)
         state.early_reads += may_lag
-        failures = number - state.early_reads
+        failures = number - state.early_reads - state.asked_for_key
         wait = READ_INTERVAL
         if not may_lag:
             wait = (asked or 0.0) + policy.wait(failures, random.random())  # noqa: S311 - jitter is not a secret
@@ -488,11 +535,11 @@ class Transport:
     def _acquire_permit(self, state: RetryState) -> Awaitable[None]:
         return self.session.limiter.acquire(state.deadline, fail_on_daily_limit=self.options.deadline_excludes_queueing)
 
-    async def wait(self, state: RetryState, reason: WaitReason, waited: Awaitable[None]) -> None:
-        """Wait, report how long, and log it."""
+    async def wait(self, state: RetryState, reason: WaitReason, waited: Awaitable[T]) -> T:
+        """Wait, report how long, log it, and return the result."""
         started = self.session.time()
         try:
-            await waited
+            return await waited
         finally:
             seconds = self.session.time() - started
             if state.observation is not None:

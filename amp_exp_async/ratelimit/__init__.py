@@ -2,7 +2,7 @@
 
 from .config import RateLimit, RedisRateLimit
 from .factory import create_limiter
-from .limiter import LimitExceededError, RateLimiter, get_running_loop
+from .limiter import LimitExceededError, RateLimiter, get_running_loop, share_with_key
 from .window import SECONDS_PER_DAY, seconds_to_midnight
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "create_limiter",
     "get_running_loop",
     "seconds_to_midnight",
+    "share_with_key",
 ]

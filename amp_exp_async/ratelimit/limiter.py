@@ -411,6 +411,11 @@ class LocalRateLimiter:
         self._finalizer.atexit = False
 
     @property
+    def shared(self) -> SharedLimiter:
+        """The limiter of all clients that share the limits."""
+        return self._shared
+
+    @property
     def requests_today(self) -> int:
         return self._shared.window.requests_today
 
@@ -490,12 +495,32 @@ def get_running_loop() -> asyncio.AbstractEventLoop | None:
 
 def get_shared_limiter(endpoint: Endpoint) -> SharedLimiter:
     """Return the limiter of this process for the host and key of an endpoint. It lives as long as its clients."""
-    key = endpoint.base_url, hashlib.sha256(endpoint.key.reveal().encode()).digest()
+    key = _registry_key(endpoint)
     with _registry_lock:
         limiter = _registry.get(key)
         if limiter is None:
             limiter = _registry[key] = SharedLimiter(PermitWindow(time.time), public=True)
         return limiter
+
+
+def share_with_key(limiter: RateLimiter, endpoint: Endpoint) -> bool:
+    """Let later clients of another key share a limiter that they find by its key.
+
+    Args:
+        limiter: the limiter of a client whose key has changed.
+        endpoint: the host and the new key.
+
+    Returns:
+        Whether no clients of the new key have another limiter.
+    """
+    if not isinstance(limiter, LocalRateLimiter) or not limiter.shared.public:
+        return True
+    with _registry_lock:
+        return _registry.setdefault(_registry_key(endpoint), limiter.shared) is limiter.shared
+
+
+def _registry_key(endpoint: Endpoint) -> tuple[str, bytes]:
+    return endpoint.base_url, hashlib.sha256(endpoint.key.reveal().encode()).digest()
 
 
 def _strictest(limits: Iterable[int | None]) -> int | None:

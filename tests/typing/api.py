@@ -375,6 +375,12 @@ async def clients() -> None:
     with BetaClient(base_url="https://host") as blocking_beta:
         assert_type(blocking_beta, BetaClient)
         assert_type(blocking_beta.usage, Usage)
+    async with AsyncExperimentClient(read_key) as client, AsyncBetaClient(lambda: "key"):
+        assert_type(client, AsyncExperimentClient)
+    with ExperimentClient(api_key=await_key) as blocking, BetaClient(await_key):
+        assert_type(blocking, ExperimentClient)
+    ExperimentClient(lambda name: name)  # type: ignore[arg-type, misc]
+    ExperimentClient(lambda: 5)  # type: ignore[arg-type, return-value]
     timeout = Timeout(60, 3, None)
     assert_type((timeout.total, timeout.connect, timeout.read), tuple[float, float | None, float | None])
     ExperimentClient(timeout=timeout)
@@ -382,6 +388,16 @@ async def clients() -> None:
     ExperimentClient(retries=3)  # type: ignore[call-arg]
     ExperimentClient("key", region=1)  # type: ignore[arg-type]
     blocking.with_options(region="eu")  # type: ignore[call-arg]
+
+
+def read_key() -> str:
+    """Return a key."""
+    return "key"
+
+
+async def await_key() -> str:
+    """Return a key in the event loop."""
+    return "key"
 
 
 def observe(attempt: Attempt) -> None:
