@@ -252,6 +252,8 @@ class InclusionChange:
         elif end.error is not None:
             message = describe_error(end.error, sent=True)
             result.error = f"Interrupted: {message}" if end.interrupted else message
+        elif not is_done:
+            result.error = "Interrupted. Nothing was changed."
 
     def _count_in_flight(self, changed: int) -> int:
         """Return the number of IDs in the request that was next after this number of changes."""

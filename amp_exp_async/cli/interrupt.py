@@ -23,7 +23,7 @@ class RunEnd:
 
     Attributes:
         summary: the counts of the run.
-        error: the first error; None without one.
+        error: the first error; None without one, also if an interruption came before the first operation.
         interrupted: whether Ctrl-C or another signal ended it.
     """
 
@@ -79,5 +79,5 @@ def _first_error(run: amp_exp_async.BulkRun) -> Exception | None:
     try:
         run.raise_for_failures()
     except amp_exp_async.BulkError as error:
-        return error.errors[0]
+        return next(iter(error.errors), None)
     return None
