@@ -9,6 +9,7 @@ from typing import cast
 
 from amp_exp_async import __version__
 
+from .arguments import ensure_utf8
 from .signals import interrupt_on_termination, interrupt_status
 from .streams import discard_stdout, prepare_streams
 
@@ -18,6 +19,7 @@ COMPLETION_VARIABLE = "_AMP_EXP_COMPLETE"
 
 def main() -> None:
     """Run `amp-exp`."""
+    ensure_utf8()
     prepare_streams()
     try:
         interrupt_on_termination()

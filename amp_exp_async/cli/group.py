@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from .arguments import find_invalid_text
 from .exit_codes import ExitCode
 from .help import HelpGroup
 from .lazy_command import LazyCommand
@@ -90,9 +91,11 @@ class AmpExpGroup(HelpGroup):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, and reject a key among them."""
+        """Parse the arguments, and reject a key or invalid text among them."""
         if any(argument.partition("=")[0] == "--api-key" for argument in args):
-            raise _KeyOptionError(_NO_KEY_OPTION)
+            raise _ArgumentError(_NO_KEY_OPTION)
+        if not ctx.resilient_parsing and (invalid := find_invalid_text(args)):
+            raise _ArgumentError(f'"{invalid}" is not text in UTF-8. Nothing was done. Pass UTF-8, or rename the file.')
         if args and not ctx.resilient_parsing:
             _handle_completion_option(ctx, *args[:2])
         return super().parse_args(ctx, args)
@@ -128,7 +131,7 @@ def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
         raise typer.Exit(ExitCode.FAILED) from None
 
 
-class _KeyOptionError(UsageFailure):
+class _ArgumentError(UsageFailure):
     exit_code = ExitCode.USAGE
 
 
