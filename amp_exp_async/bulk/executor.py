@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from attrs import define, frozen
 
+from amp_exp_async import validation
 from amp_exp_async.errors import (
     AmpExpError,
     APITimeoutError,
@@ -275,7 +276,8 @@ class BulkExecutor:
                 return self._count(Outcome(task.operation, task.index, "skipped", lookup_error))
             if task.error is not None:
                 raise task.error
-            created = await self._send(worker.handler, task, id)
+            with validation.trusted_text():  # an operation was validated when it was made
+                created = await self._send(worker.handler, task, id)
         except AmpExpError as failure:
             error = failure
         except CallAbandonedError:

@@ -36,7 +36,7 @@ def find_emails(ids: Iterable[str]) -> list[str]:
     Args:
         ids: user IDs or device IDs.
     """
-    return [id for id in validation.strings("ids", ids) if _EMAIL.fullmatch(id)]
+    return [id for id in validation.existing_strings("ids", ids) if _EMAIL.fullmatch(id)]
 
 
 def describe_emails(emails: Sequence[str]) -> str:

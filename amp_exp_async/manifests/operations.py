@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from amp_exp_async import validation
 from amp_exp_async.bulk import (
     AddDeployments,
     CreateExperiment,
@@ -40,6 +41,7 @@ def is_whole_variant(name: str, change: FieldChange) -> bool:
     return key != name and UNSET in sides and any(is_object(side) and side.get("key") == key for side in sides)
 
 
+@validation.trusted_text()
 def operations_for(change: ResourceChange) -> list[Operation]:
     """Return the operations that carry out a change, in order."""
     return _OperationBuilder(change).build()

@@ -91,6 +91,7 @@ class Parser:
         self.problems: list[Problem] = []
         self._document = document
 
+    @validation.trusted_text()
     def parse_manifest(self) -> Manifest:
         """Parse the document as far as it is valid."""
         document = self._document.value
@@ -117,8 +118,12 @@ class Parser:
             location=SourceLocation(self._document.file, path, self._document.lines),
         )
 
+    @validation.trusted_text()
     def parse(self, schema: Schema, value: Any, path: str) -> Any:
         """Return a value as far as it is valid; `UNSET` stands for an invalid one."""
+        return self._parse(schema, value, path)
+
+    def _parse(self, schema: Schema, value: Any, path: str) -> Any:
         match schema:
             case Scalar():
                 return self._parse_scalar(schema, value, path)
@@ -131,7 +136,7 @@ class Parser:
         if not is_array(value):
             self._add(path, "must be a list")
             return UNSET
-        items = [self.parse(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value)]
+        items = [self._parse(schema.items, item, f"{path}[{index}]") for index, item in enumerate(value)]
         return value if all(map(is_, items, value)) else items
 
     def _parse_object(self, schema: Object, value: Any, path: str) -> Any:
@@ -168,7 +173,7 @@ class Parser:
             if (field := schema.fields.get(name)) is None:
                 known = [field for field in schema.fields if field != SCHEMA_KEY]
                 self._add(where, f"unknown field; {suggest(name, known)}")
-            elif (value := self.parse(field, item, where)) is not UNSET:
+            elif (value := self._parse(field, item, where)) is not UNSET:
                 values[name] = value
         return values
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 from attrs import frozen
 
+from amp_exp_async import validation
 from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError
 from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
@@ -111,7 +112,8 @@ async def restore_version(
     desired = (await AsyncVersions(transport, resource.collection).get(id, version)).config
     live = await editor.read(id)
     restored = apply_version(live, desired)
-    require_deployment(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject
+    with validation.trusted_text():
+        require_deployment(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject
     differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
     if differences and restored.deleted is True:
         # It would have to be un-archived for the edit, and would serve users in between if it is enabled.
@@ -124,5 +126,6 @@ async def restore_version(
             code_advice=f"Call {resource.collection.name}.restore({format_value(id)}).",
         )
     if not dry_run:
-        live = await editor.write(id, live, restored)
+        with validation.trusted_text():
+            live = await editor.write(id, live, restored)
     return RestoreResult(differences, remaining, live, dry_run)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import attrs
 
-from amp_exp_async import validation
+from amp_exp_async import serialization, validation
 from amp_exp_async.errors import AmpExpError, APIConnectionError, APIStatusError, EditConflictError, InvalidInputError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.http import READ_INTERVAL, Request
@@ -134,7 +134,8 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
             if not desired:
                 return live
             require_deployment(live, desired)
-            fields = validation.changes(editable_fields(base), desired)
+            with validation.trusted_text():
+                fields = validation.changes(editable_fields(base), desired)
             await self._write_steps(id, _steps(fields))
             try:
                 return await self._verified(id, path, live, desired, reapply)
@@ -232,7 +233,19 @@ def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
     if "target_segments" in values:
         values["target_segments"] = validation.sequence("target_segments", values["target_segments"])
         reject_cohort_conditions(*(base.target_segments or ()), *values["target_segments"])
-    return validation.fields(editable_fields(base), values)
+    with validation.trusted_text(lambda text: text in set(_texts(serialization.to_json(base)))):
+        return validation.fields(editable_fields(base), values)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the strings of a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif validation.is_mapping(value):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list):
+        for part in cast("list[Any]", value):
+            yield from _texts(part)
 
 
 def _differs(before: Any, after: Any) -> bool:

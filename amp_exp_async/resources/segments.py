@@ -91,7 +91,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             InvalidInputError: If not exactly one segment has this name, or a segment has a cohort condition.
             EditConflictError: If someone else changed the segment.
         """
-        name = validation.string("segment", segment)
+        name = validation.existing_string("segment", segment)
         return await self._edit(id, lambda segments: remove_segment(segments, name))
 
     async def edit(self, id: str, segment: str, **changes: Unpack[SegmentEditParams]) -> FlagConfigT_co:
@@ -112,7 +112,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
         Example:
             `await client.flags.segments.edit("123", "Pilot", percentage=50)`
         """
-        name, values = validation.string("segment", segment), validation.changes(_EDIT, changes)
+        name, values = validation.existing_string("segment", segment), validation.changes(_EDIT, changes)
         return await self._edit(id, lambda segments: update_segment(segments, name, values))
 
     async def add_values(
@@ -156,9 +156,9 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             `await client.flags.segments.add_values("123", "Pilot", "gp:email", ["a@example.com"], case="ignore")`
         """
         name, prop, op = (
-            validation.string("segment", segment),
-            validation.string("prop", prop),
-            validation.string("op", op),
+            validation.existing_string("segment", segment),
+            validation.existing_string("prop", prop),
+            validation.existing_string("op", op),
         )
         new = validation.condition_values("values", values)
         _case_policy("case", case)
@@ -210,7 +210,7 @@ class AsyncTags(CollectionResource[FlagConfigT_co]):
         Example:
             `await client.flags.tags.add("123", ["reviewed"])`
         """
-        added = _tags(tags)
+        added = _require_tag(validation.strings("tags", tags))
         return await self._edit(id, lambda live: list(dict.fromkeys([*live, *added])))
 
     async def remove(self, id: str, tags: Iterable[str]) -> FlagConfigT_co:
@@ -226,7 +226,7 @@ class AsyncTags(CollectionResource[FlagConfigT_co]):
         Raises:
             EditConflictError: If the tags were removed, but someone else wrote them back at the same moment.
         """
-        removed = set(_tags(tags))
+        removed = set(_require_tag(validation.existing_strings("tags", tags)))
         return await self._edit(id, lambda live: [tag for tag in live if tag not in removed])
 
     async def _edit(self, id: str, change: Callable[[list[str]], list[str]]) -> FlagConfigT_co:
@@ -238,8 +238,8 @@ class AsyncTags(CollectionResource[FlagConfigT_co]):
         return await OptimisticEdit(self._transport.as_one_call(), self._collection).edit(id, changed)
 
 
-def _tags(tags: Iterable[str]) -> list[str]:
-    return validation.strings("tags", tags) or validation.reject("tags", "must contain at least one tag")
+def _require_tag(tags: list[str]) -> list[str]:
+    return tags or validation.reject("tags", "must contain at least one tag")
 
 
 def add_segment(segments: Sequence[Segment], new: Segment) -> list[Segment]:

@@ -6,6 +6,7 @@ What is invalid is rejected with `InvalidInputError` before a request is sent.
 from .iterables import async_or_iterable, is_file, reject_other_items, sequence
 from .models import OPERATORS, condition, exposure_event, segment, slots, variants
 from .rejection import nothing_written, reject
+from .undecoded import trusted_text
 from .values import (
     MAX_ADDED,
     MAX_PAGE,
@@ -21,6 +22,8 @@ from .values import (
     existing_id_set,
     existing_ids,
     existing_key,
+    existing_string,
+    existing_strings,
     fields,
     function,
     holdout_percentage,
@@ -76,6 +79,8 @@ __all__ = [
     "existing_id_set",
     "existing_ids",
     "existing_key",
+    "existing_string",
+    "existing_strings",
     "exposure_event",
     "fields",
     "function",
@@ -116,6 +121,7 @@ __all__ = [
     "slots",
     "string",
     "strings",
+    "trusted_text",
     "value_problem",
     "variants",
     "weights",

@@ -16,6 +16,7 @@ from amp_exp_async.models import UNSET
 
 from .iterables import sequence
 from .rejection import reject
+from .undecoded import reject_undecoded
 
 Validator: TypeAlias = Callable[[str, Any], Any]
 """Takes the name of an argument and its value, and returns the value to send or raises `InvalidInputError`."""
@@ -63,7 +64,14 @@ def _plain_number(value: Any) -> int | float | None:
 
 
 def string(argument: str, value: Any) -> str:
-    """Require a string. It may have half an emoji, which the service can have sent and JSON can carry."""
+    """Require a string. It may have half an emoji, which JSON can carry, but no bytes that were not decoded."""
+    text = existing_string(argument, value)
+    reject_undecoded(argument, text)
+    return text
+
+
+def existing_string(argument: str, value: Any) -> str:
+    """Require a string that may exist: the service may have sent anything that JSON can carry."""
     if not isinstance(value, str):
         reject(argument, "must be a string", value)
     return str.__str__(value)  # the str() of an enum member is another text
@@ -269,6 +277,11 @@ def strings(argument: str, value: Any) -> list[str]:
     return cast("list[str]", list_of(string)(argument, value))
 
 
+def existing_strings(argument: str, value: Any) -> list[str]:
+    """Require a list of strings that may exist."""
+    return cast("list[str]", list_of(existing_string)(argument, value))
+
+
 def value_problem(value: str) -> str | None:
     """Return why no user can have a value of a condition; None if a user may have it."""
     if not value.strip():
@@ -295,7 +308,7 @@ def existing_id(argument: str, value: Any) -> str:
     """Require an ID that may exist: any string, because the rules for new IDs do not hold for existing ones."""
     if _plain_integer(value) is not None:
         return str(number(argument, value))
-    return str.__str__(value) if isinstance(value, str) else reject(argument, "must be a string", value)
+    return existing_string(argument, value)
 
 
 def length_problem(value: str) -> str | None:
