@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -233,19 +233,8 @@ def changed_fields(base: FlagConfig, edited: Any) -> dict[str, Any]:
     if "target_segments" in values:
         values["target_segments"] = validation.sequence("target_segments", values["target_segments"])
         reject_cohort_conditions(*(base.target_segments or ()), *values["target_segments"])
-    with validation.trusted_text(lambda text: text in set(_texts(serialization.to_json(base)))):
+    with validation.trusted_text(lambda text: text in set(validation.texts(serialization.to_json(base)))):
         return validation.fields(editable_fields(base), values)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Yield the strings of a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif validation.is_mapping(value):
-        yield from _texts([*value, *value.values()])
-    elif isinstance(value, list):
-        for part in cast("list[Any]", value):
-            yield from _texts(part)
 
 
 def _differs(before: Any, after: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from numbers import Integral, Rational, Real
 from pathlib import Path
@@ -435,6 +435,15 @@ def json_value(argument: str, value: Any, depth: int = 0) -> Any:  # noqa: PLR09
     if _is_array(value):
         return [json_value(f"{argument}[{index}]", item, depth + 1) for index, item in enumerate(value)]
     return reject(argument, "must be JSON: an object, array, string, number, boolean or null", value)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield the strings of a JSON value, and the names in its objects."""
+    if isinstance(value, str):
+        yield value
+    elif is_mapping(value) or _is_array(value):
+        for part in (*value, *value.values()) if is_mapping(value) else value:
+            yield from texts(part)
 
 
 def nullable(validator: Validator) -> Validator:
