@@ -285,7 +285,7 @@ class AsyncClient(ABC):
         GET, HEAD, PATCH and PUT are repeated after an ambiguous outcome. Other methods raise `OutcomeUnknownError`.
 
         Args:
-            method: the HTTP method.
+            method: the HTTP method, except CONNECT.
             path: the percent-encoded path below the API's prefix (`/api/1`), such as `/flags/12`.
             params: the query, with the names of the API.
             json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
@@ -304,6 +304,8 @@ class AsyncClient(ABC):
         verb = validation.string("method", method).upper()
         if not _METHOD_RE.fullmatch(verb):
             validation.reject("method", "must be an HTTP method", method)
+        if verb == "CONNECT":
+            validation.reject("method", "must not be CONNECT, which asks a proxy for a tunnel", method)
         if not _PATH_RE.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
             validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
         response = await transport.write(

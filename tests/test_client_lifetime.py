@@ -224,7 +224,7 @@ async def test_an_endpoint_without_a_method(client: AsyncExperimentClient, emula
     [
         *(("GET", path) for path in ("", "/", "flags", "/flags/", "//x", "/flags?x=1", "/flags#x", "/a b", "/a\n")),
         *(("GET", path) for path in ("/.", "/..", "/flags/../x", "/flags/./x", "/flags/%2e%2E/x", "http://x/flags")),
-        *((method, "/flags") for method in ("", "GET POST", "GET\r\nX: y", "G3T")),
+        *((method, "/flags") for method in ("", "GET POST", "GET\r\nX: y", "G3T", "CONNECT", "Connect")),
         (None, "/flags"),
         ("GET", None),
     ],

@@ -107,7 +107,7 @@ class SyncClient(ABC, Generic[ClientT_co]):
         GET, HEAD, PATCH and PUT are repeated after an ambiguous outcome. Other methods raise `OutcomeUnknownError`.
 
         Args:
-            method: the HTTP method.
+            method: the HTTP method, except CONNECT.
             path: the percent-encoded path below the API's prefix (`/api/1`), such as `/flags/12`.
             params: the query, with the names of the API.
             json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
