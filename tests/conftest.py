@@ -97,15 +97,23 @@ async def client(emulator: Emulator) -> AsyncIterator[AsyncExperimentClient]:
         yield client
 
 
-BOTH_PATHS = ["connector", "session"]
-"""The ways of requests through aiohttp: a client has its own connector, or is given a session."""
+PATHS = ["connector", "session", "unsupported"]
+"""The ways of requests through aiohttp: over its connector, through its session because other code has replaced methods
+of sessions, and through its session because the release of aiohttp is not supported."""
 
 
-@pytest.fixture(params=BOTH_PATHS)
-def both_paths(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run a test twice: its requests go over aiohttp's connector, and then through its session."""
-    if request.param == "session":
+def use_path(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients that are created from now on send their requests in this way."""
+    if path == "session":
         monkeypatch.setattr("amp_exp_async.http.sender.is_replaced", lambda: True)
+    elif path == "unsupported":
+        monkeypatch.setattr("amp_exp_async.http.sender.is_supported", lambda: False)
+
+
+@pytest.fixture(params=PATHS)
+def each_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test once for each way that requests can take through aiohttp."""
+    use_path(request.param, monkeypatch)
     return str(request.param)
 
 

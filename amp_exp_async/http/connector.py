@@ -89,8 +89,8 @@ class CheckedConnector(_CheckedConnections, aiohttp.TCPConnector):
         super()._release(key, protocol, should_close=should_close)
 
 
-class CallersConnector(_CheckedConnections):
-    """The connector of a caller's session, with a check of each connection before it is used.
+class WrappedConnector(_CheckedConnections):
+    """Any connector, such as that of a caller's session, with a check of each connection before it is used.
 
     Args:
         connector: the connector. It is not changed.
@@ -102,6 +102,10 @@ class CallersConnector(_CheckedConnections):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connector, name)
+
+
+# Other code may have replaced the method of aiohttp by something that is not a function.
+_CONNECTING = (getattr(aiohttp.BaseConnector.connect, "__code__", None), _CheckedConnections.connect.__code__)
 
 
 async def _check_new(protocol: Any) -> None:
@@ -116,17 +120,16 @@ async def _check_new(protocol: Any) -> None:
 
 def _has_partial_response(protocol: Any) -> bool:
     """Return whether the beginning of another response followed a complete one: the parser hides it."""
-    parser = protocol._parser  # noqa: SLF001
     try:
+        parser = protocol._parser  # noqa: SLF001
         return parser is not None and parser.feed_eof() is not None
-    except Exception:  # noqa: BLE001 - what the parser rejects is not nothing
+    except Exception:  # noqa: BLE001 - what the parser rejects is not nothing, nor need it be nothing without a parser
         return True
 
 
 def was_connecting(error: BaseException) -> bool:
     """Return whether an exception was raised before there was a connection to send the request over."""
-    connecting = (aiohttp.BaseConnector.connect.__code__, _CheckedConnections.connect.__code__)
-    return any(frame.f_code in connecting for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(frame.f_code in _CONNECTING for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _unread_check(transport: asyncio.Transport) -> Callable[[], object]:

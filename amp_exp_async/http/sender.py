@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NoReturn, cast
 
@@ -18,10 +17,10 @@ from amp_exp_async.errors import ConfigurationError
 
 from .additions import MESSAGE_HEADERS, USER_AGENT
 from .aiohttp_errors import FAILURES, hide_frames, map_exception
-from .aiohttp_support import is_plain, is_replaced, is_supported
+from .aiohttp_support import is_plain, is_replaced, is_supported, require_checks
 from .asyncio_log import hide_requests
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
-from .connector import CallersConnector, CheckedConnector, was_connecting
+from .connector import CheckedConnector, WrappedConnector, was_connecting
 from .deadlines import CancelScope
 from .error_mapping import LOST_BY_SERVER, TransportFailure, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
@@ -196,13 +195,13 @@ def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aio
     """Return a session of our own, or a copy of the caller's.
 
     Raises:
-        ConfigurationError: If the caller's session belongs to another event loop.
+        ConfigurationError: If the caller's session belongs to another event loop, or if this release of aiohttp does
+            not allow to check connections before they are used.
     """
+    require_checks()
     if options.session is None:
-        make_connector: Callable[..., aiohttp.TCPConnector]
-        make_connector = CheckedConnector if is_supported() else aiohttp.TCPConnector
         return aiohttp.ClientSession(
-            connector=make_connector(limit=options.max_concurrency),
+            connector=_create_connector(options.max_concurrency),
             trace_configs=list(options.trace_configs or ()),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
@@ -213,13 +212,20 @@ def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aio
     return _isolate(options.session)
 
 
+def _create_connector(limit: int) -> aiohttp.BaseConnector:
+    """Return a connector that checks each connection before it is used, whatever the release of aiohttp."""
+    if is_supported():
+        return CheckedConnector(limit=limit)
+    return cast("aiohttp.BaseConnector", WrappedConnector(aiohttp.TCPConnector(limit=limit)))
+
+
 def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:
     """Return a copy of the caller's session with their connector and settings, but without their credentials."""
     copied: Any = copy.copy(theirs)  # a shallow copy, which does not change their session
     # A substitute in a test may only look like a session.
     if isinstance(theirs, aiohttp.ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
         if theirs.connector is not None:
-            copied._connector = CallersConnector(theirs.connector)  # noqa: SLF001
+            copied._connector = WrappedConnector(theirs.connector)  # noqa: SLF001
         copied._cookie_jar = aiohttp.DummyCookieJar()  # noqa: SLF001
         copied._default_auth = None  # noqa: SLF001
         copied._trust_env = False  # noqa: SLF001 - it also reads ~/.netrc: `RequestSender` reads the proxy

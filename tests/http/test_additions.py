@@ -38,7 +38,7 @@ def secret_headers() -> dict[str, str]:
     return {"X-Secret": SECRET}
 
 
-@pytest.mark.usefixtures("both_paths")
+@pytest.mark.usefixtures("each_path")
 async def test_what_is_sent(emulator: Emulator) -> None:
     """Default and extra headers, the query and the application are in each request of the client and its copies."""
     id = emulator.state.add_flag()["id"]
@@ -209,7 +209,7 @@ def test_values_are_hidden() -> None:
     assert SECRET not in f"{caught.value} {vars(caught.value)}"
 
 
-@pytest.mark.usefixtures("both_paths")
+@pytest.mark.usefixtures("each_path")
 async def test_a_failure_of_a_request_with_a_secret(emulator: Emulator) -> None:
     """No frame of the error shows the value."""
     emulator.inject(Fault.close())

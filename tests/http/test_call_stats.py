@@ -24,7 +24,7 @@ from amp_exp_async import (
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import CallStats
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 Ending = tuple[Call, list[Fault], type[AmpExpError] | None, int, bool]

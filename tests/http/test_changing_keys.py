@@ -37,7 +37,7 @@ from tests.leaks import leaks
 from tests.polling import TIMEOUT, eventually
 from tests.reliability.raw_server import RawConnection, RawServer, response
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 OLD, NEW = "canary-of-the-old-key", "canary-of-the-new-key"
 ONCE = RetryPolicy(max_attempts=1)

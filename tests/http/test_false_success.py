@@ -18,7 +18,7 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 LOGIN = "\n <!doctype html><title>Sign in</title>"
 

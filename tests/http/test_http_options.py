@@ -20,7 +20,7 @@ from amp_exp_async import APIConnectionError, APIStatusError, AsyncExperimentCli
 from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import client_of
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 KEY = "emulator-management-key"
 

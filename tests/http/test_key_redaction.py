@@ -24,7 +24,7 @@ from amp_exp_async.emulator import Emulator, Fault
 from tests.leaks import leaks
 from tests.reliability.raw_server import RawServer, answer_all, response
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 KEY = "emulator-management-key"
 ONCE = RetryPolicy(max_attempts=1, backoff_base=0.0)

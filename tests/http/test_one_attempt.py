@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from typing import Any
 
 import aiohttp
 import pytest
@@ -19,7 +18,7 @@ from amp_exp_async import (
     RetryPolicy,
 )
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 KEY = "one-attempt-management-key"
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"flags":[]}'
@@ -135,7 +134,7 @@ async def test_no_more_requests_than_attempts(server: DroppingServer, attempts: 
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
 async def test_the_attribute_that_stops_the_resend_is_needed(
-    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool, both_paths: str
+    server: DroppingServer, monkeypatch: pytest.MonkeyPatch, own_session: bool, each_path: str
 ) -> None:
     """If it had no effect, aiohttp's session would apply a removal twice, and no error would say so."""
 
@@ -145,7 +144,7 @@ async def test_the_attribute_that_stops_the_resend_is_needed(
     monkeypatch.setattr(aiohttp.ClientSession, "__setattr__", keep, raising=False)
     async with aiohttp.ClientSession() as theirs, client_of(server, None if own_session else theirs) as client:
         await client.flags.list()
-        if own_session and both_paths == "connector":
+        if own_session and each_path == "connector":
             with pytest.raises(OutcomeUnknownError):
                 await client.flags.users.remove_at("1", "on", 0)
             assert server.count("DELETE") == 1
@@ -157,12 +156,11 @@ async def test_the_attribute_that_stops_the_resend_is_needed(
 def remove_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give sessions no attribute that stops the resend."""
 
-    def init(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
-        real_init(session, *args, **options)
-        del session._retry_connection  # type: ignore[attr-defined] - what is tested
+    def set_others(session: aiohttp.ClientSession, name: str, value: object) -> None:
+        if name != "_retry_connection":
+            object.__setattr__(session, name, value)
 
-    real_init = aiohttp.ClientSession.__init__
-    monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
+    monkeypatch.setattr(aiohttp.ClientSession, "__setattr__", set_others, raising=False)
 
 
 @pytest.mark.parametrize("own_session", [True, False], ids=["own session", "caller's session"])
@@ -183,7 +181,7 @@ async def test_a_release_of_aiohttp_without_the_attribute(
     assert server.received == []
 
 
-@pytest.mark.parametrize("both_paths", ["connector"], indirect=True)
+@pytest.mark.parametrize("each_path", ["connector"], indirect=True)
 async def test_the_connector_does_not_need_the_attribute(
     server: DroppingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

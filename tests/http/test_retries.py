@@ -23,11 +23,11 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import with_timeout_for
-from tests.conftest import BOTH_PATHS
+from tests.conftest import PATHS
 from tests.crossing import cross
 from tests.virtual_time import outcome
 
-pytestmark = pytest.mark.usefixtures("both_paths")
+pytestmark = pytest.mark.usefixtures("each_path")
 
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 KEY = "retries-management-key"
@@ -111,7 +111,7 @@ def emulator(emulator: Emulator) -> Emulator:
 
 
 @pytest.mark.parametrize(
-    ("call", "fault", "both_paths"), cross(READS | SAFE_WRITES, AMBIGUOUS, BOTH_PATHS), indirect=["both_paths"]
+    ("call", "fault", "each_path"), cross(READS | SAFE_WRITES, AMBIGUOUS, PATHS), indirect=["each_path"]
 )
 async def test_a_safe_operation_is_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
@@ -121,9 +121,9 @@ async def test_a_safe_operation_is_retried(
 
 
 @pytest.mark.parametrize(
-    ("name", "both_paths"),
-    cross(["flags.get", "flags.edit", "variants.edit key", "variants.remove", "users.add"], BOTH_PATHS),
-    indirect=["both_paths"],
+    ("name", "each_path"),
+    cross(["flags.get", "flags.edit", "variants.edit key", "variants.remove", "users.add"], PATHS),
+    indirect=["each_path"],
 )
 async def test_a_safe_operation_whose_response_is_late(
     client: AsyncExperimentClient, emulator: Emulator, name: str
@@ -146,9 +146,7 @@ async def check_that_it_is_retried(client: AsyncExperimentClient, emulator: Emul
     assert [request.method for request in emulator.requests[:2]] == [emulator.requests[0].method] * 2
 
 
-@pytest.mark.parametrize(
-    ("call", "fault", "both_paths"), cross(UNSAFE, AMBIGUOUS | LATE, BOTH_PATHS), indirect=["both_paths"]
-)
+@pytest.mark.parametrize(("call", "fault", "each_path"), cross(UNSAFE, AMBIGUOUS | LATE, PATHS), indirect=["each_path"])
 async def test_an_unsafe_operation_is_never_retried(
     client: AsyncExperimentClient, emulator: Emulator, call: Call, fault: Fault
 ) -> None:
@@ -158,7 +156,7 @@ async def test_an_unsafe_operation_is_never_retried(
     assert [request.method for request in emulator.requests if request.method != "GET"] == [emulator.requests[0].method]
 
 
-@pytest.mark.parametrize(("call", "both_paths"), cross(ALL, BOTH_PATHS), indirect=["both_paths"])
+@pytest.mark.parametrize(("call", "each_path"), cross(ALL, PATHS), indirect=["each_path"])
 async def test_a_429_is_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
     """Every operation is retried after a 429, also one that is unsafe to repeat."""
     emulator.inject(Fault.status(429, retry_after=0), times=2)
@@ -167,7 +165,7 @@ async def test_a_429_is_retried(client: AsyncExperimentClient, emulator: Emulato
     assert (client.usage.rate_limited, client.usage.retries) == (2, 2)
 
 
-@pytest.mark.parametrize(("call", "both_paths"), cross(ALL, BOTH_PATHS), indirect=["both_paths"])
+@pytest.mark.parametrize(("call", "each_path"), cross(ALL, PATHS), indirect=["each_path"])
 async def test_a_rejection_is_not_retried(client: AsyncExperimentClient, emulator: Emulator, call: Call) -> None:
     """A 4xx is final for every operation."""
     emulator.inject(Fault.status(409), times=None)
