@@ -176,6 +176,8 @@ class RequestSender:
             check_headers(response.raw_headers)
         max_bytes, is_error = self._options.max_response_bytes, not response.ok
         body = await read_body(response.content, response.headers, max_bytes, is_error=is_error)
+        if response.status == REQUEST_TIMEOUT:
+            _end_reuse(response)
         response.release()
         # `ClientResponse.read` would report this to the traces, and has no bound.
         for trace in getattr(response, "_traces", ()):
@@ -232,6 +234,14 @@ def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:
         headers = [(name, value) for name, value in theirs.headers.items() if name.lower() not in MESSAGE_HEADERS]
         copied._default_headers = CIMultiDict(headers)  # noqa: SLF001
     return cast("aiohttp.ClientSession", copied)
+
+
+def _end_reuse(response: Any) -> None:
+    """Keep the connection of a response from being used again, also if aiohttp has put it into the pool already."""
+    try:
+        response._protocol.force_close()  # noqa: SLF001
+    except AttributeError:  # in a release of aiohttp that is not known
+        response.close()
 
 
 def _trusts_environment(session: aiohttp.ClientSession) -> bool:
