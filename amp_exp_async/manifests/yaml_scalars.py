@@ -1,6 +1,6 @@
-"""The scalars of YAML: read by the core schema of version 1.2, and written so that readers of 1.1 agree.
+"""The scalars of YAML: read by the core schema of version 1.2, and written so that other readers agree.
 
-Like ruamel.yaml, the reader also takes underscores in numbers, and binary integers.
+Other readers are those of version 1.1, and ruamel.yaml, which reads 1.2 but takes `1_000` and `0b101` for numbers.
 """
 
 from __future__ import annotations
@@ -14,31 +14,38 @@ from typing import Any, Final
 from amp_exp_async.formatting import format_value, truncate
 
 TAG: Final = "tag:yaml.org,2002:"
+_STRING = f"{TAG}str"
 
-_INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o[0-7_]+|[0-9_]+)")
-_MAX_DIGITS = 1000  # of a binary, octal or hexadecimal integer; Python itself bounds the decimal ones
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_MAX_DIGITS = 1000  # of an octal or hexadecimal integer; Python itself bounds the decimal ones
 _TAGS = (
-    (re.compile(r"~|null|Null|NULL|"), "null"),
-    (re.compile(r"true|True|TRUE|false|False|FALSE"), "bool"),
-    (_INTEGER, "int"),
-    (
-        re.compile(
-            r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|[-+]?\.[0-9_]+(?:[eE][-+][0-9]+)?"
-            r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-        ),
-        "float",
-    ),
-    (re.compile("="), "value"),
+    (re.compile(r"~|null|Null|NULL|"), f"{TAG}null"),
+    (re.compile(r"true|True|TRUE|false|False|FALSE"), f"{TAG}bool"),
+    (_INTEGER, f"{TAG}int"),
+    (_FLOAT, f"{TAG}float"),
 )
 """The tag of a plain scalar that is not a string."""
-_FIRST_OF_OTHERS = frozenset("-+.0123456789~nNtTfF=")
+TAGS_OF_OTHERS = frozenset(tag for _, tag in _TAGS)
+_FIRST_OF_OTHERS = frozenset("-+.0123456789~nNtTfF")
 """The first characters of plain scalars that may be other than strings."""
 
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 _BOOLEANS_OF_1_1 = frozenset({"y", "n", *_BOOLEANS})
-_LIKE_A_NUMBER = re.compile(r"[0-9][0-9a-fA-FoxTtZz_:.,+ -]*")
-"""What a reader of YAML 1.1 may take for a number or a time."""
+_LIKE_A_NUMBER = re.compile(r"[0-9][0-9a-fA-FoxTtZz_:.,+ -]*|_[0-9_]*")
+"""What another reader may take for a number or a time."""
 _FIRST_OF_PLAIN = frozenset("_/$(")
+
+
+def tag_of(text: str) -> str:
+    """Return the tag of a plain scalar that has none in the text."""
+    if not text or text[0] in _FIRST_OF_OTHERS:
+        for pattern, tag in _TAGS:
+            if pattern.fullmatch(text):
+                return tag
+    return _STRING
 
 
 def resolve(text: str) -> Any:
@@ -47,12 +54,8 @@ def resolve(text: str) -> Any:
     Raises:
         ValueError: If JSON cannot hold it.
     """
-    if text and text[0] not in _FIRST_OF_OTHERS:
-        return text
-    for pattern, tag in _TAGS:
-        if pattern.fullmatch(text):
-            return construct(f"{TAG}{tag}", text)
-    return text
+    tag = tag_of(text)
+    return text if tag is _STRING else construct(tag, text)
 
 
 def construct(tag: str, text: str) -> Any:
@@ -75,16 +78,16 @@ def _to_boolean(text: str) -> bool:
 
 
 def _to_integer(text: str) -> int:
-    digits = text.replace("_", "").lstrip("+-")
-    base = {"0b": 2, "0o": 8, "0x": 16}.get(digits[:2])
-    if not _INTEGER.fullmatch(text) or (base and len(digits) > _MAX_DIGITS):
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    if not _INTEGER.fullmatch(text) or (base != 10 and len(text) > _MAX_DIGITS):
         raise ValueError(text)
-    number = int(digits[2:], base) if base else int(digits)
-    return -number if text.startswith("-") else number
+    return int(text, base)
 
 
 def _to_float(text: str) -> float:
-    return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
+    if not _FLOAT.fullmatch(text):
+        raise ValueError(text)
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 _CONSTRUCTORS: dict[str, Callable[[str], Any]] = {
@@ -92,7 +95,7 @@ _CONSTRUCTORS: dict[str, Callable[[str], Any]] = {
     f"{TAG}bool": _to_boolean,
     f"{TAG}int": _to_integer,
     f"{TAG}float": _to_float,
-    f"{TAG}str": str,
+    _STRING: str,
     f"{TAG}timestamp": str,
     "!": str,
 }
@@ -109,7 +112,7 @@ def is_plain(text: str) -> bool:
         and text.isprintable()
         and text.lower() not in _BOOLEANS_OF_1_1
         and not _LIKE_A_NUMBER.fullmatch(text)
-        and isinstance(resolve(text), str)
+        and tag_of(text) is _STRING
     )
 
 

@@ -12,13 +12,16 @@ from amp_exp_async.errors import ConfigurationError
 
 from .document import SourceLines, is_array, is_object, json_equal
 from .spec import KINDS, KindName
-from .yaml_scalars import TAG, format_scalar, is_plain
+from .yaml_scalars import TAG, TAGS_OF_OTHERS, construct, format_scalar, is_plain, tag_of
 from .yaml_writer import write_yaml
 
 _IDENTITY = {"flags": "key", "experiments": "key", "variants": "key", "target_segments": "name"}
 _UNORDERED = frozenset({"flags", "experiments", "variants", "tags", "deployments", "users", "cohorts"})
 _ITEM = re.compile("^( *)- ", re.MULTILINE)
+_START = re.compile(r"(?:[ \t]*(?:#.*)?\n|%YAML.*\n)*---[ \t]*(?:#.*)?\n")
+"""What may stand before a document: comments, the version of YAML, and the mark of the start."""
 _WIDTH = 120
+_NAME = "!name"
 
 
 def _ruamel() -> Any:
@@ -129,12 +132,13 @@ def update_yaml(text: str, desired: Mapping[str, Any]) -> str | None:
     """Return a YAML text with the desired content that keeps comments, quotes and order, or None if that fails."""
     ruamel = _ruamel()
     yaml = _round_trip_yaml(ruamel, offset=_list_offset(text))
+    start = match[0] if (match := _START.match(text)) else ""  # ruamel.yaml drops parts of it
     try:
-        document = yaml.load(text)
+        document = yaml.load(text.removeprefix(start))
         _Updater(ruamel).update(document, desired)
     except (KeyError, ruamel.error.YAMLError):  # it cannot delete a field that others merge with <<
         return None
-    return _dump(yaml, document)
+    return start + _dump(yaml, document)
 
 
 def _round_trip_yaml(ruamel: Any, *, offset: int) -> Any:
@@ -143,7 +147,10 @@ def _round_trip_yaml(ruamel: Any, *, offset: int) -> Any:
     yaml.indent(mapping=2, sequence=2 + offset, offset=offset)
     yaml.width = _WIDTH
     yaml.preserve_quotes = True
+    yaml.Composer = _composer(ruamel)
     yaml.composer.warn_double_anchors = False  # YAML allows an anchor to be used again
+    yaml.Resolver = _resolver(ruamel)
+    yaml.Constructor = _constructor(ruamel)
     yaml.Representer = _representer(ruamel)
     return yaml
 
@@ -154,12 +161,81 @@ def _dump(yaml: Any, value: Any) -> str:
     return stream.getvalue()
 
 
+def _resolver(ruamel: Any) -> Any:
+    """Return a class that reads plain scalars as the reader does."""
+    base: Any = ruamel.resolver.VersionedResolver
+
+    def resolve(resolver: Any, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is not ruamel.nodes.ScalarNode or not implicit[0]:
+            return base.resolve(resolver, kind, value, implicit)
+        return ruamel.tag.Tag(suffix=f"{TAG}merge" if value == "<<" else tag_of(value))
+
+    return type("Resolver", (base,), {"resolve": resolve})
+
+
+class _Name(str):
+    """A name that would be another value elsewhere, such as `007` or `true`."""
+
+    __slots__ = ("tag", "text")
+
+
+class _Integer(int):
+    """An integer that is written as it was, such as `007`."""
+
+    tag: str
+    text: str
+
+
+class _Float(float):
+    """A float that is written as it was, such as `1.50`."""
+
+    tag: str
+    text: str
+
+
+_AS_WRITTEN: dict[str, Any] = {_NAME: _Name, f"{TAG}int": _Integer, f"{TAG}float": _Float}
+
+
+def _composer(ruamel: Any) -> Any:
+    """Return a class that takes all names of fields for strings."""
+    base: Any = ruamel.composer.Composer
+
+    def compose_node(composer: Any, parent: Any, index: Any) -> Any:
+        node = base.compose_node(composer, parent, index)
+        is_name = index is None and isinstance(parent, ruamel.nodes.MappingNode)
+        if is_name and isinstance(node, ruamel.nodes.ScalarNode) and not node.style and node.tag in TAGS_OF_OTHERS:
+            node.ctag = ruamel.tag.Tag(suffix=_NAME)
+        return node
+
+    return type("Composer", (base,), {"compose_node": compose_node})
+
+
+def _constructor(ruamel: Any) -> Any:
+    """Return a class that keeps the texts of names and numbers."""
+    base: Any = ruamel.constructor.RoundTripConstructor
+
+    def construct_as_written(constructor: Any, node: Any) -> Any:
+        tag = str(node.tag)
+        if node.anchor:  # ruamel.yaml's own classes keep it
+            return base.yaml_constructors[f"{TAG}str" if tag == _NAME else tag](constructor, node)
+        value = _AS_WRITTEN[tag](node.value if tag == _NAME else construct(tag, node.value))
+        value.tag, value.text = tag_of(node.value) if tag == _NAME else tag, node.value
+        return value
+
+    constructor: Any = type("Constructor", (base,), {})
+    for tag in _AS_WRITTEN:
+        constructor.add_constructor(tag, construct_as_written)
+    return constructor
+
+
 def _representer(ruamel: Any) -> Any:
     """Return a class that writes null as `null`, not as nothing, and floats as all readers read them."""
     base: Any = ruamel.representer.RoundTripRepresenter
     representer: Any = type("Representer", (base,), {})
     representer.add_representer(type(None), _represent_null)
     representer.add_representer(float, _represent_float)
+    for cls in _AS_WRITTEN.values():
+        representer.add_representer(cls, _represent_as_written)
     return representer
 
 
@@ -169,6 +245,10 @@ def _represent_null(representer: Any, _: object) -> Any:
 
 def _represent_float(representer: Any, value: float) -> Any:
     return representer.represent_scalar(f"{TAG}float", format_scalar(value))
+
+
+def _represent_as_written(representer: Any, value: Any) -> Any:
+    return representer.represent_scalar(value.tag, value.text)
 
 
 class _Updater:

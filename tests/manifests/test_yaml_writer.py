@@ -20,6 +20,24 @@ from tests.manifests.test_yaml_reader import load_with_ruamel, scalars
 AMBIGUOUS = [
     *("12:30:45", "1:30", "-1:30", "12:30:45.5", "2026-01-01", "2026-01-01T00:00:00Z", "2026-1-1 1:2:3"),
     *("007", "0o17", "0x1F", "0b101", "1_000", "+1", "-1", "1.", ".5", "1e3", "1.5e+3", "1E5", ".inf", "-.INF", ".NaN"),
+    *(
+        "+0o17",
+        "-0x1F",
+        "0o_7",
+        "0x_",
+        "1__",
+        "-__1",
+        "1._5",
+        "1_e3",
+        ".5e3",
+        "-_",
+        "+_",
+        "._",
+        "_",
+        "_1",
+        "_1_",
+        "-.5e3",
+    ),
     *("on", "Off", "YES", "no", "y", "N", "true", "False", "null", "~", "", "Null", "=", "<<", "NaN", "inf"),
     *("- a", "-", "?", ": a", "a: b", "a:", "a #b", "#a", "&a", "*a", "!a", "!!str a", "|", ">", "%a", "@a", "`a"),
     *("'a", '"a', "[a]", "{a}", "a]", "a, b", " a", "a ", "a\nb", "a\n", "\n", "\ta", "a\tb", "---", "...", "--- a"),
@@ -88,6 +106,51 @@ def test_a_string_that_changes_in_a_file_with_comments_stays_a_string(tmp_path: 
     for loader in READERS:
         [flag] = yaml.load(written, loader)["flags"]
         assert (flag["description"], flag["variants"][0]["payload"]) == (text, payload)
+
+
+PLAIN = """\
+# head
+%YAML 1.1
+--- # start
+# The flags of the shop.
+flags:
+  - key: a  # the first
+    name: old
+    variants:
+      - key: b
+        payload:  # of b
+          value: {0}  # value
+          {0}: [{0}]  # name
+  # between
+  - key: c  # the second
+# end
+"""
+
+
+@pytest.mark.parametrize("project", [UNSET, "1"], ids=["one entry", "all entries"])
+@pytest.mark.parametrize("version", ["%YAML 1.1\n", "%YAML 1.2\n", ""])
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        *("1_000", "0b101", "+0o17", "-0x1F", "0o_7", "=", "_1", "1__", "-_", "on", "12:30:45", "2023-07-29", "y"),
+        *("007", "0o17", "0x1F", "1e3", ".5e3", "-.5", "1.0", "12345678901234567890123", "true", "null"),
+    ],
+)
+def test_plain_scalars_keep_their_values_and_comments(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, scalar: str, version: str, project: Any
+) -> None:
+    """As values and as names, if something else changes in the file, whatever version of YAML it names."""
+    path = tmp_path / "flags.yaml"
+    text = PLAIN.format(scalar).replace("%YAML 1.1\n", version)
+    path.write_text(text)
+    first, second = load(path).of("flags")
+    changed = [attrs.evolve(first, name="new", project_id=project), attrs.evolve(second, project_id=project)]
+    save(Manifest(flags=changed), path)
+
+    written = path.read_text()
+    assert repr(load(path).of("flags")[0].variants) == repr(first.variants)
+    assert [line for line in text.splitlines() if "old" not in line and line not in written.splitlines()] == []
+    assert not recwarn
 
 
 def test_an_anchor_that_is_used_again_is_no_warning(tmp_path: Path) -> None:
