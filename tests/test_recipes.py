@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import json
 import os
@@ -21,7 +22,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from amp_exp_async import APIConnectionError, BulkError
+from amp_exp_async import AmpExpError, APIConnectionError, BadRequestError, BulkError
 from amp_exp_async.cli.app import app
 from amp_exp_async.cli.documented_objects import add_documented_objects
 from amp_exp_async.emulator import Emulator, Fault
@@ -67,13 +68,13 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulato
 
 @pytest.fixture
 def recipe(account: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunRecipe:
-    """Run a recipe as a script, and check the number of requests that the page states."""
+    """Run a recipe as a script, and check the number of requests that the page states of a first run."""
 
-    def run(name: str, *arguments: object) -> str:
+    def run(name: str, *arguments: object, is_first: bool = True) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         account.requests.clear()
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-        assert len(account.requests) == ROWS[name][1]
+        assert len(account.requests) == ROWS[name][1] or not is_first
         return capsys.readouterr().out
 
     return run
@@ -94,7 +95,7 @@ def test_find(recipe: RunRecipe) -> None:
 def test_emails(recipe: RunRecipe, account: Emulator, tmp_path: Path) -> None:
     """Addresses are added to the segment, unless they exist in another case."""
     (tmp_path / "pilots.csv").write_text("name,email\nAnn,Ann@example.com\nBo,bo@example.com\nNobody,\n")
-    assert "2 addresses" in recipe("emails_to_pilot_segment.py", "new-checkout", "pilots.csv")
+    assert recipe("emails_to_pilot_segment.py", "new-checkout", "pilots.csv").endswith("new-checkout: 2\n")
     [segment] = account.state.flag("10")["targetSegments"]
     assert segment["conditions"][0]["values"] == ["ann@example.com", "bo@example.com"]
 
@@ -108,6 +109,9 @@ def test_nightly_allow_list(recipe: RunRecipe, account: Emulator, tmp_path: Path
     file.write_text("device-1\n")
     with pytest.raises(BulkError, match="9 of the 10 users of variant on would be removed"):
         recipe("nightly_allow_list.py", "new-checkout", file)
+    file.write_text("\n".join(f"device-{number}" for number in range(9)))
+    assert recipe("nightly_allow_list.py", "new-checkout", file, is_first=False) == "1 devices added or removed.\n"
+    assert sorted(account.state.users("flags", "10", "on")) == sorted(file.read_text().split())
 
 
 def test_promote_winner(recipe: RunRecipe, account: Emulator) -> None:
@@ -139,10 +143,62 @@ def test_ramp(recipe: RunRecipe, account: Emulator, monkeypatch: pytest.MonkeyPa
 
 def test_archive_stale_flags(recipe: RunRecipe, account: Emulator) -> None:
     """Without --yes the stale flags are listed; with it they are archived."""
-    with pytest.raises(SystemExit, match="1 flags would be archived"):
+    with pytest.raises(SystemExit, match="Stale flags: 1"):
         recipe("archive_stale_flags.py", "1")
     assert recipe("archive_stale_flags.py", "1", "--yes").endswith("1 archived, 0 failed, 0 unknown\n")
     assert [flag["key"] for flag in account.state.flags if flag["deleted"]] == ["old-banner"]
+
+
+RERUNS = {
+    "nightly_allow_list.py": ("new-checkout", "devices.txt"),
+    "emails_to_pilot_segment.py": ("new-checkout", "pilots.csv"),
+    "staging_to_production.py": ("1", "2", "new-checkout", "old-banner"),
+    "archive_stale_flags.py": ("1", "--yes"),
+    "promote_winner.py": ("price", "treatment", "more orders"),
+    "ramp.py": ("new-checkout",),
+    "asyncio_app.py": ("1",),
+}
+
+
+@pytest.mark.parametrize("name", RERUNS)
+def test_rerun(recipe: RunRecipe, account: Emulator, tmp_path: Path, name: str) -> None:
+    """A recipe that changes something can be run after a failed run, and again, with other input each time."""
+    state = account.state
+    devices = [f"device-{number}" for number in range(10)]
+    state.add_deployment(projectId="2", label="web")
+    state.add_flag(key="old-banner-2", projectId="1", lastModifiedAt=LONG_AGO, createdAt=LONG_AGO)
+
+    def write_input(*extra: str) -> None:
+        (tmp_path / "devices.txt").write_text("\n".join([*devices, *extra]))
+        (tmp_path / "pilots.csv").write_text("\n".join(["email", *(f"{id}@example.com" for id in extra)]))
+
+    write_input("new")
+    for method in ("POST", "PATCH"):
+        account.inject(Fault.status(403), method=method, times=None)
+    with contextlib.suppress(AmpExpError):  # one recipe prints the failures
+        recipe(name, *RERUNS[name], is_first=False)
+    account.clear_faults()
+    assert not OUTCOMES[name](state)
+    write_input("new", "newer")
+    recipe(name, *RERUNS[name], is_first=False)
+    write_input("newest")
+    state.add_flag(key="old-banner-3", projectId="1", lastModifiedAt=LONG_AGO, createdAt=LONG_AGO)
+    more = ["old-banner-3"] if name.startswith("staging") else []
+    recipe(name, *RERUNS[name], *more, is_first=False)
+    assert OUTCOMES[name](state)
+
+
+OUTCOMES: dict[str, Callable[[Any], object]] = {
+    "nightly_allow_list.py": lambda state: len(state.users("flags", "10", "on")) == 11,
+    "emails_to_pilot_segment.py": lambda state: (
+        len(state.flag("10")["targetSegments"][0]["conditions"][0]["values"]) == 4
+    ),
+    "staging_to_production.py": lambda state: sum(flag["projectId"] == "2" for flag in state.flags) == 3,
+    "archive_stale_flags.py": lambda state: sum(flag["deleted"] for flag in state.flags) == 3,
+    "promote_winner.py": lambda state: state.experiment("20")["rolloutWeights"] == {"control": 0, "treatment": 1},
+    "ramp.py": lambda state: state.flag("10")["rolloutPercentage"] == 100,
+    "asyncio_app.py": lambda state: all("reviewed" in flag["tags"] for flag in state.flags),
+}
 
 
 def test_who_changed_what(recipe: RunRecipe) -> None:
@@ -158,6 +214,8 @@ def test_experiment_with_groups(recipe: RunRecipe, account: Emulator) -> None:
     id = recipe("experiment_with_groups.py", "1").split()[0]
     assert account.state.experiment(id)["exposureEvent"] == {"event_type": "Price Shown", "filters": []}
     assert len(account.state.experiment(id)["parentDependencies"]["flags"]) == 2
+    with pytest.raises(BadRequestError, match="price-test"):
+        recipe("experiment_with_groups.py", "1", is_first=False)
 
 
 def test_asyncio_app(recipe: RunRecipe, account: Emulator) -> None:
@@ -269,7 +327,7 @@ def test_celery(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_airflow(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The task replaces the lists of a day, continues its journal, and rejects a truncated list.
+    """The task replaces the lists of a day, rejects a truncated list and accepts it corrected, and ignores old days.
 
     Airflow takes minutes to install, so its decorators are replaced.
     """
@@ -283,18 +341,25 @@ def test_airflow(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setitem(sys.modules, "airflow.sdk", sdk)
     add_documented_objects(account.state)
     replace = load_recipe("airflow_dag.py", monkeypatch).replace_allow_lists
-    for day, ids in (("2026-11-01", "a b c"), ("2026-11-02", "a")):
-        (tmp_path / day).mkdir()
+
+    def write(day: str, ids: str) -> None:
+        (tmp_path / day).mkdir(exist_ok=True)
         (tmp_path / day / "new-checkout.txt").write_text("\n".join(ids.split()))
+
+    write("2026-11-01", "a b c")
     account.requests.clear()
     assert replace(str(tmp_path), "2026-11-01") == 3
     assert len(account.requests) == ROWS["airflow_dag.py"][1]
     assert replace(str(tmp_path), "2026-11-01") == 0
+    write("2026-11-02", "a")
     with pytest.raises(BulkError, match="2 of the 3 users"):
         replace(str(tmp_path), "2026-11-02")
+    write("2026-11-02", "a b c d")
+    assert replace(str(tmp_path), "2026-11-02") == 1
+    assert replace(str(tmp_path), "2026-11-01") == 0
     with pytest.raises(FileNotFoundError):
         replace(str(tmp_path), "2026-11-03")
-    assert sorted(account.state.users("flags", "1001", "on")) == ["a", "b", "c"]
+    assert sorted(account.state.users("flags", "1001", "on")) == ["a", "b", "c", "d"]
 
 
 async def test_jupyter(account: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -369,6 +434,20 @@ def test_pre_commit(tmp_path: Path) -> None:
     results = [CliRunner().invoke(app, [*arguments, *files]) for files in ([str(good)], [str(good), str(bad)])]
     assert [result.exit_code for result in results] == [0, 1]
     assert "bad.json:" in results[1].output
+
+
+PACKAGES = {"IPython": "ipython", "airflow": "apache-airflow", "celery": "celery[redis]"}
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_what_to_install(path: Path) -> None:
+    """A recipe that imports other packages than those of this one says what to install."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    others = {name.partition(".")[0] for name in names} - {*sys.stdlib_module_names, "amp_exp_async", "attrs"}
+    docstring = ast.get_docstring(tree) or ""
+    assert {name for name in others if f"`{PACKAGES.get(name, name)}`" not in docstring} == set()
 
 
 def test_the_page_states_lines() -> None:

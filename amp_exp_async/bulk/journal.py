@@ -209,8 +209,8 @@ class Journal:
         """
         if self._code(index) != _NONE and self._digests[index] != digest:
             raise self._rejection(
-                f"belongs to another job: operation #{index} differs. Pass the same operations in the same order, or "
-                "use a new journal",
+                f"belongs to another job: operation #{index} differs. Pass the same operations in the same order to "
+                "continue that job, or use a new journal for changed input",
                 # Earlier operations of a stream may have been sent.
                 consequence=NOTHING_SENT_FOR_ITEM,
             )
@@ -224,7 +224,8 @@ class Journal:
         if total < len(self._codes):
             raise self._rejection(
                 f"belongs to another job: it has {format_count(len(self._codes), 'operation')}, the job has {total}. "
-                "Pass the same operations in the same order, or use a new journal",
+                "Pass the same operations in the same order to continue that job, or use a new journal for changed "
+                "input",
                 consequence="",  # the count of a stream is known at its end
             )
 

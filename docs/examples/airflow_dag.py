@@ -1,7 +1,9 @@
 """Replace allow-lists every night from an Airflow DAG.
 
-Put it into the folder of DAGs. The password of the connection `amplitude_experiment` is the key, and its host a base
-URL, if it has one. A folder for each day has a file `KEY.txt` for each flag, with an ID in each line.
+Install `apache-airflow`.
+
+Put this file into the folder of DAGs. The password of the connection `amplitude_experiment` is the key, and its host a
+base URL, if it has one. A folder for each day has a file `KEY.txt` for each flag, with an ID in each line.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -23,10 +25,12 @@ def replace_allow_lists(folder: str, day: str) -> int:
         ReplaceUsers("flags", key=file.stem, project_id=PROJECT, variant="on", users=read_ids(file), max_removals=0.2)
         for file in sorted(Path(folder, day).iterdir())  # fails if the folder of the day does not exist yet
     ]
+    # To clear a task of last week must not bring back the lists of last week.
+    if any(other.is_dir() and other.name > day for other in Path(folder).iterdir()):
+        return 0
     with ExperimentClient(connection.password, base_url=connection.host or None) as client:
-        # The folder is on a disk that all workers have. A retry continues the journal of its day. To clear a task of
-        # last week changes nothing that is done, so it does not bring back the list of last week.
-        run = client.bulk(operations, journal=Path(folder, f"{day}.jsonl"))
+        # A retry compares the lists again, so it needs no journal, and a file may be corrected before it.
+        run = client.bulk(operations)
         summary = run.wait()
         run.raise_for_failures()
     return summary.changed

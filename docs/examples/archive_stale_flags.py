@@ -16,9 +16,12 @@ with ExperimentClient() as client:
     for finding in stale:
         print(finding)
     if "--yes" not in sys.argv:
-        sys.exit(f"{len(stale)} flags would be archived. Pass --yes to archive them.")
+        sys.exit(f"Stale flags: {len(stale)}. Pass --yes to archive them.")
     edits = (
         Edit("flags", key=finding.key, project_id=finding.project_id, changes={"archive": True}) for finding in stale
     )
-    summary = client.bulk(edits, journal="archived.jsonl").wait()
+    # A run after a failure finds those that are left, so it needs no journal.
+    run = client.bulk(edits)
+    summary = run.wait()
     print(f"{summary.done} archived, {summary.failed} failed, {summary.unknown} unknown")
+    run.raise_for_failures()

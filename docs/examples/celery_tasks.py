@@ -1,5 +1,7 @@
 """Change flags from Celery tasks.
 
+Install `celery[redis]`.
+
 Run the worker as `celery -A celery_tasks worker`, and call `include_users.delay("new-checkout", "on", ["user-1"])`.
 """
 

@@ -1,5 +1,7 @@
 """Use the blocking client in Django views.
 
+Install `django`, and `gunicorn` to serve it.
+
 Run it as `python django_app.py runserver`, or as `gunicorn --preload django_app:application`.
 """
 

@@ -13,4 +13,4 @@ with ExperimentClient() as client:
     flag = client.flags.find(key)
     # Reads the segments, adds what is missing, and keeps what others have changed meanwhile.
     client.flags.segments.add_values(flag.id, "Pilot", "gp:email", addresses, case="ignore")
-print(f"{len(addresses)} addresses are in the segment Pilot of {key}.")
+print(f"Addresses of the file that are in the segment Pilot of {key}: {len(addresses)}")

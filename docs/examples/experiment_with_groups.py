@@ -1,6 +1,6 @@
 """Create an experiment with an exposure event, a holdout group and a mutex group.
 
-Run it as `python experiment_with_groups.py PROJECT`.
+Run it once, as `python experiment_with_groups.py PROJECT`: a key can be created once.
 """
 
 import sys

@@ -1,5 +1,7 @@
 """Read and change flags from a FastAPI application.
 
+Install `fastapi` and `uvicorn`.
+
 Run it as `uvicorn fastapi_app:app`, behind your own authentication: a management key can change every flag.
 """
 

@@ -12,9 +12,8 @@ key, path = sys.argv[1:]
 with ExperimentClient() as client:
     flag = client.flags.find(key)
     # Sends the difference only. A truncated file removes no one: an empty one is rejected, and so are removals of more
-    # than 20 % of the included devices. After an interruption, the same command continues from the journal.
-    run = client.flags.users.replace(flag.id, "on", Path(path), max_removals=0.2, journal=f"{path}.journal")
+    # than 20 % of the included devices. The next run compares the list again, so it needs no journal.
+    run = client.flags.users.replace(flag.id, "on", Path(path), max_removals=0.2)
     summary = run.wait()
     run.raise_for_failures()
-Path(f"{path}.journal").unlink(missing_ok=True)
 print(f"{summary.changed} devices added or removed.")

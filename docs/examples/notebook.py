@@ -1,5 +1,7 @@
 """Explore flags in a Jupyter notebook.
 
+Install `jupyterlab` or `ipython`.
+
 Open it as a notebook in VS Code, PyCharm or with Jupytext, or copy its cells.
 """
 

@@ -1,5 +1,7 @@
 """Test your own code with pytest and the fixture of this package.
 
+Install `pytest`.
+
 Run it as `pytest test_rollout.py`.
 """
 

@@ -1,5 +1,7 @@
 """Run the async client on uvloop.
 
+Install `uvloop`.
+
 Run it as `python with_uvloop.py`.
 """
 
