@@ -10,6 +10,7 @@ from typing import cast
 from amp_exp_async import __version__
 
 from .arguments import ensure_utf8
+from .collector import collect_rarely
 from .signals import interrupt_on_termination, interrupt_status
 from .streams import discard_stdout, prepare_streams
 
@@ -20,6 +21,7 @@ COMPLETION_VARIABLE = "_AMP_EXP_COMPLETE"
 def main() -> None:
     """Run `amp-exp`."""
     ensure_utf8()
+    collect_rarely()
     prepare_streams()
     try:
         interrupt_on_termination()

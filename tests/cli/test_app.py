@@ -179,6 +179,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("No module named 'typer'", name="typer")
 
+    monkeypatch.setattr("amp_exp_async.cli.collect_rarely", lambda: None)  # the tests go on in this process
     monkeypatch.setattr("builtins.__import__", missing)
     with pytest.raises(SystemExit, match=r"amp_exp_async\[cli\]"):
         amp_exp_async.cli.main()
@@ -190,6 +191,7 @@ def test_ctrl_c_at_startup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def press(_: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr("amp_exp_async.cli.collect_rarely", lambda: None)  # the tests go on in this process
     monkeypatch.setattr("typer.main.get_command", press)
     with pytest.raises(SystemExit, match="130"):
         amp_exp_async.cli.main()

@@ -142,3 +142,18 @@ def command_names(module: str) -> set[str]:
         if isinstance(value, typer.Typer):
             parent.add_typer(value)
     return set(typer.main.get_group(parent).commands)
+
+
+@pytest.mark.parametrize(
+    ("program", "is_changed"),
+    [
+        ("from amp_exp_async.cli import main; sys.argv = ['amp-exp', '--version']; main()", True),
+        ("import amp_exp_async; amp_exp_async.ExperimentClient('key').close(); amp_exp_async.loads('{}')", False),
+    ],
+    ids=["amp-exp", "library"],
+)
+def test_only_a_command_sets_the_garbage_collector(program: str, is_changed: bool) -> None:
+    """A command has its process to itself, and collects rarely. In other programs the collector is not ours to set."""
+    code = f"import gc, sys; default = gc.get_threshold(); {program}; print(default != gc.get_threshold())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT)
+    assert result.stdout.splitlines()[-1] == str(is_changed)
