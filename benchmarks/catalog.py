@@ -46,6 +46,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "manifests": Benchmark("Manifests in JSON", manifests.manifests),
     "yaml": Benchmark("Manifests in YAML", manifests.yaml),
     "growth": Benchmark("How cost grows", growth.growth),
+    "growth-command": Benchmark("How cost grows in a command", growth.growth_of_commands),
     "bulk-cpu": Benchmark("Bulk runs: CPU", bulk_runs.bulk_cpu),
     "bulk-memory": Benchmark("Bulk runs: memory", bulk_runs.bulk_memory),
     "bulk-limit": Benchmark("Bulk runs at the rate limit", bulk_runs.bulk_limit),

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import attrs
 
 from amp_exp_async import AsyncExperimentClient, Edit, Manifest, lint, load, save
+from amp_exp_async.cli.collector import collect_rarely
 
 from .awaited_calls import UNREACHABLE_LIMIT
 from .figures import Figure
@@ -32,26 +33,51 @@ class _Cost(NamedTuple):
 
 
 def growth(size: Size) -> Iterator[Figure]:
-    """Measure the exponent of the cost from 1,000 flags to 100,000: 1 is proportional, 2 is quadratic."""
-    counts = size.pick([10, 20], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
+    """Measure how the CPU time grows from 1,000 flags to 100,000."""
+    counts = size.pick([10, 20, 30], [500, 2_000, 8_000], [1_000, 10_000, 100_000])
     rounds = [
-        [_measure_all(count, repeats=size.pick(1, 3, min(5, 1 + 10_000 // count))) for count in counts]
-        for _ in range(size.pick(1, 3, 3))
+        [_measure_all(count, repeats=size.pick(1, 3, min(5, 1 + 20_000 // count))) for count in counts]
+        for _ in range(size.pick(1, 3, 1))
     ]
     for work in rounds[0][0]:
-        costs = [[cost[work] for cost in by_count] for by_count in rounds]
-        own = [[cost.cpu - cost.collecting for cost in by_count] for by_count in costs]
+        yield from _figures(work, counts, [[cost[work] for cost in by_count] for by_count in rounds])
+
+
+def growth_of_commands(size: Size) -> Iterator[Figure]:
+    """Measure the same with the garbage collector as `amp-exp` sets it for its process."""
+    thresholds = gc.get_threshold()
+    collect_rarely()
+    try:
+        yield from growth(size)
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _figures(work: str, counts: Sequence[int], rounds: Sequence[Sequence[_Cost]]) -> Iterator[Figure]:
+    """Yield the exponents of some work, where 1 is proportional and 2 is quadratic, and its cost at each size."""
+    for start in range(len(counts) - 1):
         yield Figure(
             what=work,
-            measure=f"exponent of the CPU, {counts[0]:,} to {counts[-1]:,} flags",
-            values=[_exponent(counts, [cost.cpu for cost in by_count]) for by_count in costs],
-            ours=[by_count[-1].cpu for by_count in costs],
+            measure=f"exponent of the CPU, {counts[start]:,} to {counts[-1]:,} flags",
+            values=[_exponent(counts[start:], [cost.cpu for cost in by_count[start:]]) for by_count in rounds],
+        )
+    yield Figure(
+        what=work,
+        measure=f"exponent without the garbage collector, {counts[0]:,} to {counts[-1]:,} flags",
+        values=[_exponent(counts, [cost.cpu - cost.collecting for cost in by_count]) for by_count in rounds],
+    )
+    for index, count in enumerate(counts):
+        yield Figure(
+            what=work,
+            measure=f"CPU, {count:,} flags",
+            values=[by_count[index].cpu for by_count in rounds],
+            unit="s",
         )
         yield Figure(
             what=work,
-            measure="exponent without the garbage collector",
-            values=[_exponent(counts, seconds) for seconds in own],
-            ours=[seconds[-1] for seconds in own],
+            measure=f"of it the garbage collector, {count:,} flags",
+            values=[by_count[index].collecting / by_count[index].cpu for by_count in rounds],
+            unit="%",
         )
 
 
@@ -116,7 +142,7 @@ class _Work:
             "bulk": self._bulk,
             "journal resume": self._resume,
             "export": self._export,
-            "save": lambda: save(self._manifest, self._folder / "flags.json"),
+            "save": self._save,
             "load": lambda: load(self._folder / "flags.json"),
             "lint": lambda: lint(self._manifest),
             "plan": lambda: self._runner.run(self._plan(self._manifest)),
@@ -147,6 +173,11 @@ class _Work:
 
     def _export(self) -> None:
         self._manifest = self._runner.run(self._client.export(project_id=PROJECT))
+
+    def _save(self) -> None:
+        file = self._folder / "flags.json"
+        file.unlink(missing_ok=True)  # an existing file would be read first
+        save(self._manifest, file)
 
     async def _plan(self, manifest: Manifest) -> None:
         await self._client.plan(manifest)
