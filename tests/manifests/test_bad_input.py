@@ -195,20 +195,19 @@ def test_yaml_that_json_cannot_hold_is_rejected(payload: str, message: str) -> N
         ("~", None),
         ("{on: 1, 2: b, null: c}", {"on": 1, "2": "b", "null": "c"}),
         ("!!str 5", "5"),
-        ("=", None),
+        ("=", "="),
+        ("1_000", "1_000"),
+        (".5e3", 500.0),
     ],
 )
 def test_yaml_is_read_as_version_1_2(payload: str, value: Any) -> None:
     """Dates and the booleans of YAML 1.1, such as `on`, are strings; so are names."""
-    if payload == "=":
-        assert "which has no" in problems_of(PAYLOAD.format(payload))[0]
-        return
     [flag] = loads(PAYLOAD.format(payload)).of("flags")
     assert flag.variants
     assert repr(flag.variants[0].payload) == repr(value)
 
 
-@pytest.mark.parametrize(("id", "number"), [("007", 7), ("0x10", 16), ("0o17", 15), ("1_000", 1000), ("+1", 1)])
+@pytest.mark.parametrize(("id", "number"), [("007", 7), ("0x10", 16), ("0o17", 15), ("+1", 1)])
 def test_an_id_that_is_another_number_is_rejected(id: str, number: int) -> None:
     """It would silently become another ID. In quotes, or written in decimal, it is accepted."""
     text = "project_id: {0}\nflags:\n  - key: a\n    variants:\n      - key: b\n        users: [u,\n          {0}]\n"
