@@ -307,7 +307,7 @@ class AsyncClient(ABC):
         if verb == "CONNECT":
             validation.reject("method", "must not be CONNECT, which asks a proxy for a tunnel", method)
         if not _PATH_RE.fullmatch(validation.string("path", path)) or {".", ".."} & set(unquote(path).split("/")):
-            validation.reject("path", "must be '/' and percent-encoded segments, without query, '.' and '..'", path)
+            validation.reject("path", 'must be "/" and percent-encoded segments, without query, "." and ".."', path)
         response = await transport.write(
             Request(
                 verb,

@@ -339,6 +339,7 @@ class UnexpectedResponseError(_RequestError):
     Attributes:
         location: the location in the document: `flags[12].targetSegments[0].percentage`; empty for the whole document.
         body: the beginning of the response body, as text.
+        status: the status of the response; None if no single response is at fault, such as for a list without end.
         method, path, attempts: the request, and how often it was sent.
         request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
@@ -349,6 +350,7 @@ class UnexpectedResponseError(_RequestError):
         *,
         location: str = "",
         body: str = "",
+        status: int | None = None,
         method: str = "",
         path: str = "",
         attempts: int = 0,
@@ -356,6 +358,7 @@ class UnexpectedResponseError(_RequestError):
         super().__init__(message, method=method, path=path, attempts=attempts)
         self.location = location
         self.body = body
+        self.status = status
 
 
 class OutcomeUnknownError(_RequestError):

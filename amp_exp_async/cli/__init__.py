@@ -59,3 +59,6 @@ def _show_version() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         discard_stdout()
+    except OSError as error:
+        discard_stdout()
+        sys.exit(f"standard output: {error.strerror}.")

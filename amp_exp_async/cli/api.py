@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json as json_text
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -15,10 +17,12 @@ import amp_exp_async
 from .context import CommandContext, command
 from .errors import describe_os_error
 from .inputs import STDIN, read_stdin
-from .options import Yes
+from .options import Yes, distinct_names
 from .streams import read_bounded
 
 _READING = frozenset({"GET", "HEAD"})
+_METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+_METHOD_NAMES = f"{', '.join(_METHODS[:-1])} or {_METHODS[-1]}"
 
 app = typer.Typer()
 
@@ -27,7 +31,7 @@ app = typer.Typer()
 def _api(
     ctx: CommandContext,
     *,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PATCH, PUT or DELETE.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help=f"{_METHOD_NAMES}.")],
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Path below /api/1, such as /flags/1001, with its query.")
     ],
@@ -56,13 +60,17 @@ def _api(
     Example: amp-exp api GET /flags/1001 --include
     """
     verb = method.upper()
+    if verb not in _METHODS:
+        raise amp_exp_async.InvalidInputError(
+            f"METHOD: must be {_METHOD_NAMES}, got {json_text.dumps(method)}. Nothing was sent."
+        )
     query, body = _arguments(verb, path, field or [], json_body)
     target = path.partition("?")[0]
     if verb not in _READING:
         if body is not None:
             ctx.echo_err(f"{verb} {target} with {json_text.dumps(body, ensure_ascii=False)}")
         ctx.confirm(f"Send {verb} {target}?", yes=yes)
-    with ctx.client.capture_responses() as responses:
+    with ctx.client.capture_responses() as responses, _with_query():
         if verb in _READING:
             response = ctx.client.request(verb, target, params=query)
         else:
@@ -75,16 +83,27 @@ def _api(
     ctx.write(response if isinstance(response, str) else json_text.dumps(response, indent=2, ensure_ascii=False))
 
 
+@contextmanager
+def _with_query() -> Generator[None, None, None]:
+    """Say in an error about the path that it may have a query, which the library takes apart from it."""
+    try:
+        yield
+    except amp_exp_async.InvalidInputError as error:
+        if error.argument == "path":
+            error.rule = 'must be "/" and percent-encoded segments, such as /flags/1001?limit=10'
+        raise
+
+
 def _arguments(verb: str, path: str, assignments: list[str], file: Path | None) -> tuple[dict[str, str], Any]:
     """Return the query and the body of a request."""
-    fields = [_parse_field(assignment) for assignment in assignments]
-    query = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
+    fields = distinct_names("--field", map(_parse_field, assignments))
+    query = distinct_names("PATH", parse_qsl(path.partition("?")[2], keep_blank_values=True))
     if verb in _READING:
         if file is not None:
             raise amp_exp_async.InvalidInputError(f"--json-body: a {verb} has no body. Nothing was sent.")
-        return query | dict(fields), None
+        return distinct_names("--field", [*query.items(), *fields.items()]), None
     if file is None:
-        return query, {name: _parse_value(value) for name, value in fields} if fields else None
+        return query, {name: _parse_value(value) for name, value in fields.items()} if fields else None
     if fields:
         raise amp_exp_async.InvalidInputError(
             "--field and --json-body exclude each other. Pass one of them. Nothing was sent."

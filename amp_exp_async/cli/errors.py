@@ -57,7 +57,11 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
     @property
     def http_status(self) -> int | None:
         """The status of the response that ended the command; None without one."""
-        return self.cause.status if isinstance(self.cause, amp_exp_async.APIStatusError) else None
+        match self.cause:
+            case amp_exp_async.APIStatusError() | amp_exp_async.UnexpectedResponseError() as error:
+                return error.status
+            case _:
+                return None
 
     @property
     def request_id(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import typer
@@ -70,13 +70,16 @@ class AmpExpGroup(HelpGroup):
         """Run a command and exit."""
         forget_signals()
         try:
-            status = super().main(*arguments, **options | {"standalone_mode": False})
+            with _ending_early():
+                status = super().main(*arguments, **options | {"standalone_mode": False})
+        except typer.Exit as end:
+            status = end.exit_code
         except UsageFailure as error:
             given = arguments[0] if arguments else options.get("args")
             _report_usage(error, self, sys.argv[1:] if given is None else given)
             status = error.exit_code
         except typer.Abort:
-            typer.echo("Interrupted.", err=True)
+            _echo_err("Interrupted.")
             status = interrupt_status()
         sys.exit(status)
 
@@ -103,7 +106,10 @@ class AmpExpGroup(HelpGroup):
 
 @contextmanager
 def _ending_early() -> Generator[None, None, None]:
-    """Report an interruption, for which typer has no message, and exit with 0 if the reader of the output is gone."""
+    """Report an interruption, for which typer has no message, and output that cannot be written.
+
+    If the reader of the output is gone, exit with 0.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -111,6 +117,16 @@ def _ending_early() -> Generator[None, None, None]:
     except BrokenPipeError:
         discard_stdout()
         raise typer.Exit from None
+    except OSError as error:  # commands report those of their files
+        discard_stdout()
+        _echo_err(f"standard output: {error.strerror}.")
+        raise typer.Exit(ExitCode.FAILED) from None
+
+
+def _echo_err(text: str) -> None:
+    """Print to stderr, if it can be written."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
@@ -127,7 +143,9 @@ def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
     try:
         callback(ctx, None, shell or True)
     except OSError as error:
-        typer.echo(f"{option}: {error.filename}: {error.strerror}.", err=True)
+        if error.filename is None:  # of the output
+            raise
+        _echo_err(f"{option}: {error.filename}: {error.strerror}.")
         raise typer.Exit(ExitCode.FAILED) from None
 
 
@@ -144,7 +162,7 @@ def _report_usage(error: UsageFailure, group: Any, arguments: Sequence[str]) -> 
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
         path = context.command_path if context else " ".join(["amp-exp", *_command_words(group, arguments)])
-        typer.echo(f"{path}: {message} (See {path} --help.)", err=True)
+        _echo_err(f"{path}: {message} (See {path} --help.)")
 
 
 def _command_words(group: Any, arguments: Sequence[str]) -> Iterator[str]:

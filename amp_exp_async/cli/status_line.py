@@ -25,7 +25,7 @@ class StatusLine:
 
     def show(self, text: str) -> None:
         """Show a text, unless the line is suspended. It is cut at the terminal's width, so that it stays one line."""
-        text = text[: shutil.get_terminal_size().columns - 1]
+        text = text[: _width()]
         with self._lock:
             if not self._suspended and text != self._text:
                 self._write(f"\r{text.ljust(len(self._text))}")
@@ -55,6 +55,11 @@ class StatusLine:
         sys.stderr.flush()
 
 
+def _width() -> int:
+    """Return the number of columns that a line may have without being wrapped."""
+    return shutil.get_terminal_size().columns - 1
+
+
 STATUS_LINE = StatusLine()
 """The line of the terminal that the program runs in."""
 
@@ -73,7 +78,7 @@ def showing_waits(calls: Callable[[], Sequence[amp_exp_async.PendingCall]]) -> G
     def show() -> None:
         pending = calls()
         if pending and pending[0].seconds >= _AFTER:
-            STATUS_LINE.show(describe_wait(pending[0]))
+            STATUS_LINE.show(describe_wait(pending[0], _width()))
         else:
             STATUS_LINE.clear()
 
@@ -102,14 +107,34 @@ def repeating(seconds: float, show: Callable[[], None]) -> Generator[None, None,
         thread.join()
 
 
-def describe_wait(call: amp_exp_async.PendingCall) -> str:
-    """Return what a call waits for, and for how long."""
-    after = f" after {call.last_failure}" if call.last_failure else ""
-    match call.waits_for:
-        case "rate limit":
-            subject = f"the rate limit{after}"
-        case "turn":
-            subject = "earlier requests"
-        case _:
-            subject = f"{call.host}: attempt {call.attempt} of {call.max_attempts}{after}"
-    return f"waiting for {subject}; {call.seconds:.0f} s"
+def describe_wait(call: amp_exp_async.PendingCall, width: int) -> str:
+    """Return what a call waits for, and for how long.
+
+    A narrow terminal gets the reason of the last failure in short, or not at all, and at last not the host either.
+
+    Args:
+        call: the call.
+        width: the number of columns.
+    """
+    seconds = f"; {call.seconds:.0f} s"
+    texts = [f"waiting {text}{seconds}" for text in _describe_subject(call)]
+    return next((text for text in texts if len(text) <= width), texts[-1])
+
+
+def _describe_subject(call: amp_exp_async.PendingCall) -> list[str]:
+    """Return descriptions of what a call waits for, the longest first."""
+    if call.waits_for == "turn":
+        return ["for earlier requests"]
+    reasons = _describe_failure(call.last_failure)
+    if call.waits_for == "rate limit":
+        return [f"for the rate limit{reason}" for reason in reasons]
+    attempt = f"attempt {call.attempt} of {call.max_attempts}"
+    return [*(f"for {call.host}: {attempt}{reason}" for reason in reasons), attempt]
+
+
+def _describe_failure(failure: str | None) -> list[str]:
+    """Return the reason for a wait, the longest form first."""
+    if not failure:
+        return [""]
+    short = [" after a timeout"] if " within " in failure else []
+    return [f" after {failure}", *short, ""]

@@ -232,6 +232,7 @@ class Response:
             "If the API has changed, upgrade amp_exp_async.",
             location=location,
             body=self.text[:_MAX_EXCERPT],
+            status=self.status,
             method=self.request.method,
             path=self.request.path,
             attempts=self.attempts,

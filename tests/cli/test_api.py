@@ -48,8 +48,12 @@ def test_writes_ask(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> N
         (["PATCH", "/flags/1", "--field", "x"], "--field takes NAME=VALUE"),
         (["PATCH", "/flags/1", "--json-body", "missing.json"], "--json-body missing.json: cannot be read"),
         (["PATCH", "/flags/1", "--field", "a=1", "--json-body", "x"], "exclude each other"),
-        (["GET", "flags"], "PATH: must be '/'"),
-        (["TRACE ME", "/flags"], "METHOD: must be an HTTP method"),
+        (["GET", "flags"], 'PATH: must be "/" and percent-encoded segments, such as /flags/1001?limit=10'),
+        (["GET", "/a b"], 'PATH: must be "/" and'),
+        (["TRACE", "/flags"], "METHOD: must be GET, HEAD, POST, PATCH, PUT or DELETE"),
+        (["GET", "/flags", "--field", "limit=1", "--field", "limit=2"], '--field: "limit" is given twice'),
+        (["GET", "/flags?limit=1", "--field", "limit=2"], '--field: "limit" is given twice'),
+        (["GET", "/flags?limit=1&limit=2"], 'PATH: "limit" is given twice'),
     ],
 )
 def test_mistakes(account: Emulator, amp_exp: RunCommand, arguments: list[str], message: str) -> None:

@@ -38,6 +38,8 @@ def test_create(account: Emulator, amp_exp: RunCommand, kind: Any) -> None:
         (["a b", "--project-id", "1"], "KEY: must consist of letters"),
         (["a", "--project-id", "1", "--variant", "on=x"], "--variant takes KEY or KEY=WEIGHT"),
         (["a", "--project-id", "1", "--variant", "off"], "must not be"),
+        (["a", "--project-id", "1", "--variant", "on=1", "--variant", "on=5"], '--variant: "on" is given twice'),
+        (["a", "--project-id", "1", "--variant", "on", "--variant", "on"], '--variant: "on" is given twice'),
         (["a"], "--project-id"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amp_exp_async import ExperimentClient, RetryPolicy
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand
 from tests.cli.commands import COMMANDS
 from tests.reliability.raw_server import RawConnection, RawServer, response
@@ -102,7 +102,7 @@ def test_no_command(amp_exp: RunCommand) -> None:
         (["flags", "edit", "1001", "--project-id", "1", "--name", "a"], "--project-id goes with a key"),
         (
             ["experiments", "roll-out", "price", "control", "--reason", "x", "--yes"],
-            "--everyone: no user would get the variant",
+            "rollout_percentage is 0. Nothing was written. Pass --everyone",
         ),
         (["users", "add", "1001", "..", "--file", "-", "--yes", "--allow-empty"], "VARIANT: must not be"),
     ],
@@ -117,6 +117,13 @@ def test_options_instead_of_python(
     result = amp_exp(*arguments, stdin="a")
     assert (result.status, message in result.err) == (2, True), result.err
     assert not re.search(r"\b\w+=(True|true|'|\")|\w\(|_(id|url|key)\b", result.err), result.err
+
+
+def test_status_of_an_unexpected_response(account: Emulator, amp_exp: RunCommand) -> None:
+    """The JSON error of a response that differs from the API reference has its status."""
+    account.inject(Fault.invalid_json())
+    document = amp_exp("flags", "list", "--json").json
+    assert (document["code"], document["status"]) == ("unexpected_response", 200)
 
 
 def test_region_of_a_rejected_key(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,23 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 )
 def test_the_text(call: PendingCall, text: str) -> None:
     """The line says what is waited for, which attempt it is, why, and for how long."""
-    assert describe_wait(call) == text
+    assert describe_wait(call, 79) == text
+
+
+@pytest.mark.parametrize("failure", ["503", "no complete response within 30 s", "could not connect (refused)", None])
+@pytest.mark.parametrize("waits_for", ["response", "retry", "rate limit", "turn"])
+@pytest.mark.parametrize("width", [39, 59, 79, 119])
+def test_the_seconds_are_never_cut(width: int, waits_for: str, failure: str | None) -> None:
+    """A narrow terminal leaves out the reason, and then the host, but never the seconds that show that it lives."""
+    text = describe_wait(make_call(waits_for=waits_for, last_failure=failure, seconds=104.0), width)
+    assert len(text) <= width
+    assert text.endswith("; 104 s")
+
+
+def test_a_timeout_in_short() -> None:
+    """At 80 columns, a timeout is named without its length."""
+    call = make_call(last_failure="no complete response within 30 s")
+    assert describe_wait(call, 79) == ("waiting for experiment.amplitude.com: attempt 2 of 5 after a timeout; 4 s")
 
 
 def test_the_line(terminal: Terminal) -> None:
@@ -98,7 +114,7 @@ def test_the_line(terminal: Terminal) -> None:
     assert terminal.getvalue().endswith(" \r")
     assert "\n" not in terminal.getvalue()
     shown = [line.rstrip() for line in terminal.getvalue().split("\r") if line.strip()]
-    assert shown == [describe_wait(make_call(seconds=seconds)) for seconds in (2, 3, 9)]
+    assert shown == [describe_wait(make_call(seconds=seconds), 79) for seconds in (2, 3, 9)]
 
 
 def test_not_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
