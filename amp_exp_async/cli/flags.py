@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from operator import attrgetter
@@ -26,7 +27,7 @@ from .edits import (
     require_editable,
 )
 from .help import EXAMPLE_PREFIX, HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes, nothing_found
+from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes, distinct_names, nothing_found
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 from .times import parse_duration
@@ -302,7 +303,7 @@ class CreateOptions(OptionGroup):
         ] = None,
         bucketing_key: Annotated[OptionalText, typer.Option(help="Property that determines a user's bucket.")] = None,
     ) -> None:
-        variants = dict(_parse_variant(text) for text in variant or ())
+        variants = distinct_names("--variant", map(_parse_variant, variant or ()))
         weights = {key: weight for key, weight in variants.items() if weight is not None}
         values = {
             "name": name,
@@ -563,7 +564,10 @@ def _add_decisions(app: typer.Typer) -> None:
             experiments = ctx.client.experiments
             return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=dry_run)
 
-        _decide(ctx, options.target(EXPERIMENTS, flag), decide, dry_run=dry_run, yes=yes)
+        with _naming_everyone():
+            _decide(
+                ctx, options.target(EXPERIMENTS, flag), decide, describe=_describe_unserved, dry_run=dry_run, yes=yes
+            )
 
     @command(app, "roll-back")
     def roll_back(
@@ -586,16 +590,48 @@ def _add_decisions(app: typer.Typer) -> None:
         _decide(ctx, options.target(EXPERIMENTS, flag), decide, dry_run=dry_run, yes=yes)
 
 
+@contextmanager
+def _naming_everyone() -> Generator[None, None, None]:
+    """Tell the user to pass `--everyone` if no user would get the variant without it."""
+    try:
+        yield
+    except amp_exp_async.InvalidInputError as error:
+        if error.argument == "everyone":
+            raise amp_exp_async.InvalidInputError(
+                f"{error.rule}. Nothing was written. Pass --everyone to give it to all users."
+            ) from error
+        raise
+
+
+def _describe_unserved(experiment: amp_exp_async.FlagConfig) -> str:
+    """Return which users do not get the variant that is rolled out; empty text if all get it."""
+    percentage = experiment.rollout_percentage
+    if not isinstance(percentage, int | float) or percentage >= 100:
+        return ""
+    users = "users that no segment targets" if experiment.target_segments else "users"
+    return f"Note: {100 - percentage:g} % of the {users} get no variant. Pass --everyone to give it to all users."
+
+
 class _Decision(Protocol):
     """A decision that ends an experiment, or its dry run."""
 
     def __call__(self, before: amp_exp_async.FlagConfig, *, dry_run: bool) -> amp_exp_async.FlagConfig: ...
 
 
-def _decide(ctx: CommandContext, target: FlagTarget, decide: _Decision, *, dry_run: bool, yes: bool) -> None:
+def _decide(
+    ctx: CommandContext,
+    target: FlagTarget,
+    decide: _Decision,
+    *,
+    describe: Callable[[amp_exp_async.FlagConfig], str] = lambda _: "",
+    dry_run: bool,
+    yes: bool,
+) -> None:
     before = load(ctx.client, target)
     require_editable(ctx, EXPERIMENTS, before, ())
     edited = decide(before, dry_run=True)
+    if note := describe(edited):
+        ctx.echo_err(note)
     edit = flag_edit(ctx, EXPERIMENTS, before, edited, apply=lambda: decide(before, dry_run=False))
     apply_edits(ctx, [edit], dry_run=dry_run, question="End this experiment?", yes=yes)
 

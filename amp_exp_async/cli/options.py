@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar
 
 import typer
 
 from .help import SHARED_PANEL
+
+T = TypeVar("T")
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
@@ -49,6 +53,24 @@ def nothing_found(plural: str, project_id: str | None) -> str:
     """Return the message for an empty list of what a project has."""
     where = "any project visible to this API key" if project_id is None else describe_project(project_id)
     return f"No {plural} found in {where}."
+
+
+def distinct_names(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Return the values that a repeated option gives to names.
+
+    Raises:
+        InvalidInputError: If a name is given twice.
+    """
+    values: dict[str, T] = {}
+    for name, value in pairs:
+        if name in values:
+            import amp_exp_async  # noqa: PLC0415 - help and completion do not need the library
+
+            raise amp_exp_async.InvalidInputError(
+                f"{option}: {json.dumps(name, ensure_ascii=False)} is given twice. Nothing was sent. Give it once."
+            )
+        values[name] = value
+    return values
 
 
 class ProjectDefault:

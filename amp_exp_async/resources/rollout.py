@@ -7,15 +7,17 @@ from typing import Any
 import attrs
 
 from amp_exp_async import validation
-from amp_exp_async.models import Experiment, Maybe, Segment
+from amp_exp_async.models import UNSET, Experiment, Maybe, Segment
 
 
 def with_rollout(experiment: Experiment, variant: str, reason: str, *, everyone: bool) -> Experiment:
     """Return the experiment enabled, with one variant for all targeted users, or for everyone.
 
     Raises:
-        InvalidInputError: If the variant does not exist, no user would get it, or the experiment cannot be enabled.
+        InvalidInputError: If the reason is empty, the variant does not exist, no user would get it, or the experiment
+            cannot be enabled.
     """
+    _require_reason(reason)
     keys = [known.key for known in experiment.variants or ()]
     if keys and variant not in keys:
         validation.reject("variant", f"must be a variant of the experiment ({', '.join(keys)})", variant)
@@ -51,7 +53,12 @@ def weight_changes(before: Experiment, after: Experiment) -> dict[str, float]:
 
 
 def with_rollback(experiment: Experiment, reason: str) -> Experiment:
-    """Return the experiment inactive, with no variant for any user."""
+    """Return the experiment inactive, with no variant for any user.
+
+    Raises:
+        InvalidInputError: If the reason is empty.
+    """
+    _require_reason(reason)
     return attrs.evolve(
         experiment,
         decision="rollback",
@@ -63,10 +70,15 @@ def with_rollback(experiment: Experiment, reason: str) -> Experiment:
     )
 
 
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        validation.reject("reason", "must say why", reason)
+
+
 def _winning_weights(experiment: Experiment, variant: str, percentage: Any) -> Maybe[dict[str, float]]:
     """Return the weights of the variants, which apply to users whom no segment targets: only the winner has one."""
     weights = experiment.rollout_weights or {}
-    if not percentage or not weights:
+    if not percentage or experiment.rollout_weights is UNSET:
         return experiment.rollout_weights
     return {**dict.fromkeys(weights, 0), variant: weights.get(variant) or 1}
 

@@ -13,6 +13,13 @@ from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS
 from amp_exp_async.resources import OptimisticEdit
 from tests.cli.cli_result import RunCommand, writes
 
+PILOT = {
+    "name": "Pilot",
+    "conditions": [{"type": "property", "prop": "gp:email", "op": "is", "values": ["ann@example.com"]}],
+    "percentage": 50,
+    "rolloutWeights": {"control": 1},
+}
+
 OPTIONS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "name": (["--name", "New"], {"name": "New"}),
     "description": (["--description", ""], {"description": ""}),
@@ -199,4 +206,44 @@ def test_unknown_variant(account: Emulator, amp_exp: RunCommand) -> None:
         2,
         True,
     )
+    assert writes(account) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "options", "note"),
+    [
+        ({"rolloutPercentage": 50}, [], "Note: 50 % of the users get no variant. Pass --everyone"),
+        (
+            {"rolloutPercentage": 0, "targetSegments": [PILOT]},
+            [],
+            "Note: 100 % of the users that no segment targets get",
+        ),
+        (
+            {"rolloutPercentage": 99.5, "targetSegments": [PILOT]},
+            [],
+            "Note: 0.5 % of the users that no segment targets",
+        ),
+        ({"rolloutPercentage": 50}, ["--everyone"], ""),
+        ({"rolloutPercentage": 100}, [], ""),
+    ],
+)
+def test_who_gets_nothing(
+    account: Emulator, amp_exp: RunCommand, fields: dict[str, Any], options: list[str], note: str
+) -> None:
+    """A rollout says, also before it is made, which share of the users does not get the variant."""
+    deployments = [account.state.add_deployment()["id"]]
+    account.state.add_experiment(key="price", deployments=deployments, **fields)
+    command = ("experiments", "roll-out", "price", "treatment", "--reason", "better", *options)
+    for consent in ("--dry-run", "--yes"):
+        result = amp_exp(*command, consent)
+        assert (result.status, result.err.startswith(note), "Note" in result.err) == (0, True, bool(note)), result.err
+
+
+@pytest.mark.parametrize("decision", [["roll-out", "price", "treatment"], ["roll-back", "price"]])
+def test_a_decision_needs_a_reason(account: Emulator, amp_exp: RunCommand, decision: list[str]) -> None:
+    """An empty reason is rejected."""
+    account.state.add_experiment(key="price", rolloutPercentage=50)
+    for reason in ("", " "):
+        result = amp_exp("experiments", *decision, "--reason", reason, "--yes")
+        assert (result.status, "--reason: must say why" in result.err) == (2, True), result.err
     assert writes(account) == []

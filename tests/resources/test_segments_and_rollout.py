@@ -198,6 +198,8 @@ async def test_roll_out(client: AsyncExperimentClient, emulator: Emulator, exper
         (0, False, {"control": 1, "treatment": 1}, {}),
         (50, False, {"control": 0, "treatment": 1}, {}),
         (50, True, {"treatment": 3}, {}),
+        (100, False, {}, {"treatment": 1}),
+        (0, False, {}, {}),
         (100, False, {"control": 1, "other": 2, "treatment": 0}, {"treatment": 1, "control": 0, "other": 0}),
     ],
 )
