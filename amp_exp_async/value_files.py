@@ -23,16 +23,9 @@ TextFile: TypeAlias = str | os.PathLike[str] | io.TextIOBase
 _SEPARATORS = (",", ";", "\t")
 _MAX_LISTED = 5
 _SHOWN = 80  # characters of a value in a message
-_COMMENT = re.compile(r"\s#\s")
+_COMMENT = re.compile(r"#(?!\w).*", re.DOTALL)
+_COMMENT_BEHIND = re.compile(r"\s#\s")
 _OBJECT = re.compile(r'\{\s*".*\}')
-# The names of columns that real exports have. A user may have one of them as an ID, but not in the first line.
-_HEADERS = frozenset(
-    {
-        *("id", "ids", "user", "users", "user_id", "user_ids", "userid", "user id", "uid", "uuid"),
-        *("device", "devices", "device_id", "device_ids", "deviceid", "device id", "amplitude_id", "amplitude id"),
-        *("email", "e-mail", "emails", "mail", "cohort", "cohorts", "cohort_id", "cohort_ids", "cohort id"),
-    }
-)
 
 
 @frozen
@@ -84,9 +77,10 @@ class FileValues:
 def read_ids(file: TextFile, *, column: str | None = None) -> FileValues:
     """Return the distinct IDs of users, devices or cohorts in a file.
 
-    Without a column, a line is an ID; blank lines and lines that begin with `#` are skipped. A line that is surely
-    something else is rejected: the name of a column in the first line, several columns, JSON, an ID with a comment
-    behind it, and more than 1,024 characters. The rules for new IDs are checked when the IDs are added.
+    Without a column, a line is an ID; blank lines and comments (`# …`) are skipped. A line that is surely something
+    else is rejected: the name of a column in the first line, several columns, JSON, an ID with a comment behind it, and
+    more than 1,024 characters. A line such as `#N/A` or `#u1` is rejected, too, since it is no comment for sure: a
+    comment has no letter, digit or `_` behind its `#`. The rules for new IDs are checked when the IDs are added.
 
     Args:
         file: the file's path, or the open file. UTF-8.
@@ -106,12 +100,13 @@ def read_values(file: TextFile, *, column: str | None = None) -> FileValues:
     """Return the distinct values in a file, such as the values of a condition.
 
     Args:
-        file: the file's path, or the open file. UTF-8. Blank lines and lines that begin with `#` are skipped.
+        file: the file's path, or the open file. UTF-8. Blank lines and comments (`# …`) are skipped.
         column: the name or the number of a column of CSV, as in `read_ids`.
 
     Raises:
         InvalidInputError: If the file cannot be read or has no such column, or if a line is in quotes, is an
-            address with a name (`Ann <ann@example.com>`) or has more than 1,024 characters.
+            address with a name (`Ann <ann@example.com>`), is what a spreadsheet made (`#N/A`), or has more than 1,024
+            characters.
 
     Example:
         `client.flags.segments.add_values("123", "Pilot", "gp:email", read_values("pilots.csv", column="email"),
@@ -145,7 +140,7 @@ def _read(file: TextFile, column: str | None, line_problem: Callable[[str, bool]
     lines = dict(_content(text))
     first = next(iter(lines), 0)
     for number, line in lines.items():
-        if problem := validation.length_problem(line) or line_problem(line, number == first):
+        if problem := validation.length_problem(line) or _comment_problem(line) or line_problem(line, number == first):
             raise _line_error(f"{name}, line {number}", f"{format_value(line[:_SHOWN])} {problem}")
     return FileValues(name, lines)
 
@@ -153,26 +148,33 @@ def _read(file: TextFile, column: str | None, line_problem: Callable[[str, bool]
 def _content(text: str) -> Iterator[tuple[int, str]]:
     """Yield the number and the stripped text of each line that is neither blank nor a comment."""
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
-        if (value := line.strip()) and not value.startswith("#"):
+        if (value := line.strip()) and not _COMMENT.fullmatch(value):
             yield number, value
+
+
+def _comment_problem(line: str) -> str | None:
+    """Return why a line may be a comment or a value, which only its author knows, or None."""
+    if not line.startswith("#"):
+        return None
+    return 'begins with "#". Write a comment as "# …", or choose a column to read the file as CSV'
 
 
 def _id_line_problem(line: str, is_first: bool) -> str | None:
     """Return why a line of a file without columns is surely not an ID, or None."""
-    if is_first and line.casefold() in _HEADERS:
+    if is_first and validation.is_column_name(line):
         return "is the name of a column. Remove the line, or read the column as CSV"
     if ";" in line or "\t" in line:
         return "has several columns. Choose a column to read the file as CSV"
     if _OBJECT.fullmatch(line):
         return "is JSON. Write one ID per line"
-    if _COMMENT.search(line):
+    if _COMMENT_BEHIND.search(line):
         return "has a comment behind the ID. Write comments on lines of their own"
     return None
 
 
 def _value_line_problem(line: str, _is_first: bool) -> str | None:
     """Return why a line of a file without columns is surely not a value, or None."""
-    return validation.quotes_problem(line) or validation.mailbox_problem(line)
+    return validation.form_problem(line)
 
 
 def _column(text: str, name: str, column: str) -> Iterator[tuple[int, str]]:

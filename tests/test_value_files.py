@@ -18,12 +18,40 @@ NO_IDS = [
     "1.23457E+12",
     "1,23457E+12",
     "2E+15",
-    *("NULL", "null", "None", "nan", "<NA>", "#N/A", "undefined"),
+    "1.2e+12",
+    "-1.5E+09",
+    *("NULL", "null", "None", "nan", "<NA>", "undefined", "(null)", "[NULL]", "<null>", "-", "--", "\u2014"),
+    *("#N/A", "#REF!", "#NAME?", "#DIV/0!", "#VALUE!", "#GETTING_DATA", "Err:502"),
+    *("(3 rows)", "(1 row)", "1,024 rows", "3 rows affected", "2 rows in set (0.01 sec)", "5 rows selected."),
+    *("------", "===", "+-----+-----+", "----- | ----", "\u2500\u2500\u253c\u2500", "***"),
+    *("user_id", "User ID", "deviceId", "customer-id", "external_id", "account id", "player_ids", "cohort_uuid"),
+    "u1;u2",
+    "a\nb",
     "Ann <ann@example.com>",
     "<ann@example.com>",
     "u" * 1025,
 ]
-IDS = ["E+12", "1e12", "1.5", "O'Brien", "u#1", "{3f2504e0}", "none-1", "Ann", "a@b.c", "<u>", "=1", "=", "u" * 1024]
+IDS = [
+    *(
+        "E+12",
+        "1e12",
+        "1.5",
+        "-5",
+        "0",
+        "007",
+        "1E5",
+        "12e3",
+        "O'Brien",
+        "Ann",
+        "Ann Lee",
+        "none-1",
+        "Null",
+        "nullpointer",
+    ),
+    *("a@b.c", "ann+test@example.com", "<u>", "{3f2504e0}", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "auth0|5f7c8ec7"),
+    *("a-b_c", "u#1", "=1", "=", "_", "a--", "YW5uCg==", "+49 30 1234", "user_id_5", "my_user_id", "rows", "3 rowsers"),
+    *("user", "login", "customer", "id-1", "\u00fc", "\u674e", "\N{PARTY POPPER}", "u" * 1024),
+]
 
 
 @pytest.mark.parametrize("value", NO_IDS)
@@ -52,6 +80,8 @@ def test_what_may_be_an_id() -> None:
     [
         ("user_id\nu1", 1, "is the name of a column"),
         ("# of today\n\nEmail\nu1", 3, "is the name of a column"),
+        *((f"{name}\nu1", 1, "is the name of a column") for name in ("customer_id", "Username", "login", "account id")),
+        *((f"u1\n{line}", 2, 'begins with "#"') for line in ("#N/A", "#REF!", "#u2", "#5", "#_")),
         ("u1\nu2;2026", 2, "has several columns"),
         ("u1\tx", 1, "has several columns"),
         ('{"user_id": "u1"}', 1, "is JSON"),
@@ -69,13 +99,13 @@ def test_lines_that_are_surely_no_ids(text: str, line: int, message: str) -> Non
 def test_lines(tmp_path: Path) -> None:
     """Blank lines, comments, outer white space and repetitions are dropped; a path may be text."""
     path = tmp_path / "ids.txt"
-    path.write_bytes(b"\xef\xbb\xbf# all\r\n\r\n u1 \r\n  # more\r\nu2\r\nu1\r\nuser_id")
+    path.write_bytes(b"\xef\xbb\xbf# all\r\n\r\n u1 \r\n  # more\r\nu2\r\nu1\r\nlogin\r\n#\r\n## end\r\n#----")
     for file in (path, str(path), io.StringIO(path.read_text(encoding="utf-8-sig"))):
         values = read_ids(file)
         assert (list(values), len(values), values.lines) == (
-            ["u1", "u2", "user_id"],
+            ["u1", "u2", "login"],
             3,
-            {3: "u1", 5: "u2", 6: "u1", 7: "user_id"},
+            {3: "u1", 5: "u2", 6: "u1", 7: "login"},
         )
     assert read_ids(path) == FileValues(str(path), values.lines)
     assert list(read_values(path)) == list(values)

@@ -36,7 +36,7 @@ VariantKey: TypeAlias = Annotated[str, typer.Argument(metavar="VARIANT", help="V
 IdFile: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--file", "-f", help="File with one ID per line, or CSV; - for standard input. # starts a comment line."
+        "--file", "-f", help="File with one ID per line, or CSV; - for standard input. Comment lines begin with '# '."
     ),
 ]
 JournalPath: TypeAlias = Annotated[

@@ -137,7 +137,9 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             segment: the segment's name.
             prop: the condition's property. Custom properties have the prefix `gp:`.
             values: the values to add, at least one. A value that no user can have is rejected: a blank or padded one,
-                or several addresses in one.
+                several addresses in one, text in quotes or with a line break, an address with a name, and what a
+                spreadsheet made, such as `#N/A`. If `prop` is `user_id` or `device_id` and `op` is `is` or `is not`,
+                the rules for new IDs hold.
             case: `exact` compares values as they are. `ignore` skips a value that exists in another case. `lower`
                 converts new values to lower case, then compares as `exact`. Existing values are never changed.
             op: the condition's operator.
@@ -160,7 +162,7 @@ class AsyncSegments(CollectionResource[FlagConfigT_co]):
             validation.existing_string("prop", prop),
             validation.existing_string("op", op),
         )
-        new = validation.condition_values("values", values)
+        new = validation.condition_values(prop, op, "values", values)
         _case_policy("case", case)
         return await self._edit(
             id,

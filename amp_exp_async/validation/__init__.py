@@ -3,6 +3,7 @@
 What is invalid is rejected with `InvalidInputError` before a request is sent.
 """
 
+from .id_rules import form_problem, is_column_name, length_problem
 from .iterables import async_or_iterable, is_file, reject_other_items, sequence
 from .models import OPERATORS, condition, exposure_event, segment, slots, variants
 from .rejection import nothing_written, reject
@@ -36,11 +37,9 @@ from .values import (
     json_value,
     key,
     known_names,
-    length_problem,
     limit,
     list_of,
     listed_id,
-    mailbox_problem,
     mapping,
     max_removals,
     new_variant_key,
@@ -53,7 +52,6 @@ from .values import (
     path,
     path_key,
     percentage,
-    quotes_problem,
     string,
     strings,
     texts,
@@ -84,12 +82,14 @@ __all__ = [
     "existing_strings",
     "exposure_event",
     "fields",
+    "form_problem",
     "function",
     "holdout_percentage",
     "id_set",
     "identifier",
     "ids",
     "index",
+    "is_column_name",
     "is_file",
     "is_key",
     "is_mapping",
@@ -100,7 +100,6 @@ __all__ = [
     "limit",
     "list_of",
     "listed_id",
-    "mailbox_problem",
     "mapping",
     "max_removals",
     "new_variant_key",
@@ -114,7 +113,6 @@ __all__ = [
     "path",
     "path_key",
     "percentage",
-    "quotes_problem",
     "reject",
     "reject_other_items",
     "segment",

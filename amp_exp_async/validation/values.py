@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeGuard, cast
 from amp_exp_async.formatting import format_value, suggest
 from amp_exp_async.models import UNSET
 
+from .id_rules import form_problem, id_problem
 from .iterables import sequence
 from .rejection import reject
 from .undecoded import reject_undecoded
@@ -31,13 +32,8 @@ _UINT64 = 2**64
 _MAX_DEPTH = 200
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]+")
 _RESERVED_VARIANT = "off"
-_MAX_ID_LENGTH = 1024  # the longest text that Amplitude stores
-_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
-_MAILBOX = re.compile(r"[^<>]*<[^@\s<>]+@[^@\s<>]+>")  # Ann <ann@example.com>
-_SPREADSHEET_TEXT = re.compile(r'=".*"')  # how a spreadsheet keeps leading zeros
-_SPREADSHEET_NUMBER = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]{2,3}")  # 1.23457E+12: the other digits are lost
-# What programs write for a missing value. Amplitude drops IDs of fewer than five characters, unless told otherwise.
-_MISSING = frozenset({"NULL", "null", "None", "NaN", "nan", "NaT", "<NA>", "#N/A", "N/A", "undefined", "\\N"})
+_ID_PROPERTIES = frozenset({"user_id", "device_id"})
+_EQUALITY = frozenset({"is", "is not"})
 
 
 def is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
@@ -293,15 +289,21 @@ def value_problem(value: str) -> str | None:
     return None
 
 
-def condition_values(argument: str, value: Any) -> list[str]:
-    """Require values of a condition that a user can have, at least one."""
+def condition_values(prop: str, op: str, argument: str, value: Any) -> list[str]:
+    """Require new values of a condition that a user can have, at least one; IDs for a comparison with an ID."""
+    if prop in _ID_PROPERTIES and op in _EQUALITY:
+        return ids(argument, value)
     valid = strings(argument, value)
     if not valid:
         reject(argument, "must contain at least one value")
     for index, item in enumerate(valid):
-        if problem := value_problem(item):
+        if problem := value_problem(item) or _line_problem(item) or form_problem(item):
             reject(f"{argument}[{index}]", problem, item)
     return valid
+
+
+def _line_problem(value: str) -> str | None:
+    return None if value.isprintable() else "has a line break or another control character: write each as its own item"
 
 
 def existing_id(argument: str, value: Any) -> str:
@@ -311,32 +313,6 @@ def existing_id(argument: str, value: Any) -> str:
     return existing_string(argument, value)
 
 
-def length_problem(value: str) -> str | None:
-    """Return that a text is longer than an ID or a value can be, or None."""
-    return f"has {len(value):,} characters, more than {_MAX_ID_LENGTH:,}" if len(value) > _MAX_ID_LENGTH else None
-
-
-def quotes_problem(value: str) -> str | None:
-    """Return that a text is in quotes, or None."""
-    return "is in quotes: remove them" if len(value) > 1 and _QUOTES.get(value[0]) == value[-1] else None
-
-
-def mailbox_problem(value: str) -> str | None:
-    """Return that a text is an address with a name, or None."""
-    return "is an address with a name: keep the part that is meant" if _MAILBOX.fullmatch(value) else None
-
-
-def _id_problem(value: str) -> str | None:
-    """Return why a text is surely not an ID, whatever IDs a company uses; None if it may be one."""
-    if value in _MISSING:
-        return "stands for a missing value"
-    if _SPREADSHEET_TEXT.fullmatch(value):
-        return "is a formula of a spreadsheet: export plain text"
-    if _SPREADSHEET_NUMBER.fullmatch(value):
-        return "is a number that a spreadsheet has rounded: export the column as text"
-    return length_problem(value) or quotes_problem(value) or mailbox_problem(value)
-
-
 def listed_id(argument: str, value: Any) -> str:
     """Require the ID of a user, device, cohort or deployment that is to be added."""
     if _plain_integer(value) is not None:
@@ -344,13 +320,11 @@ def listed_id(argument: str, value: Any) -> str:
     text = string(argument, value)
     if not text:
         reject(argument, "must not be empty")
-    if "," in text:
-        reject(argument, "must not contain a comma: pass each ID as its own item", text)
     if text != text.strip():
         reject(argument, "must not begin or end with white space", text)
     if not text.isprintable():
         reject(argument, "must not contain line breaks or other control characters: pass each ID as its own item", text)
-    if problem := _id_problem(text):
+    if problem := id_problem(text):
         reject(argument, problem, text)
     return text
 

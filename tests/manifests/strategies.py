@@ -30,7 +30,7 @@ payloads = st.recursive(
     max_leaves=6,
 )
 names = st.text("abcdefghij:#-'\" ", max_size=8)
-ids = st.text("abcdef-_@.0123456789", min_size=1, max_size=8)
+ids = st.from_regex(r"[a-f0-9][a-f0-9@._-]{0,7}", fullmatch=True)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

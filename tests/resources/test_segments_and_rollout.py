@@ -316,3 +316,37 @@ async def test_a_decision_on_an_experiment_without_segments(client: AsyncExperim
     id = str(emulator.state.add_experiment(rolloutPercentage=10, enabled=True)["id"])
     await client.experiments.roll_out(id, "treatment", "why")
     assert not any("targetSegments" in (request.body or {}) for request in emulator.requests)
+
+
+@pytest.mark.parametrize(
+    ("condition", "rejected", "accepted"),
+    [
+        (
+            ("gp:email", "is"),
+            ['"a"', "Ann <a@b.c>", "a\nb", "1.2E+12", "#N/A", "#REF!", '="001"', "v" * 1025],
+            ["NULL", "(none)", "N/A", "-", "user_id", "a;b", "#ff0000", "(3 rows)"],
+        ),
+        (("user_id", "is"), ["NULL", "-", "user_id", "a;b", "(3 rows)", "------", "#N/A"], ["ann", "a@b.c", "YQ=="]),
+        (("device_id", "is not"), ["NULL", "a,b"], ["3f2504e0-4f89"]),
+        (("user_id", "glob match"), ["#N/A", '"a"'], ["-", "*;*", "user_id"]),
+    ],
+)
+async def test_added_values_are_those_that_a_user_can_have(
+    client: AsyncExperimentClient,
+    emulator: Emulator,
+    condition: tuple[str, str],
+    rejected: list[str],
+    accepted: list[str],
+) -> None:
+    """A property may have any text that is not a trace of a table; a comparison with an ID needs an ID."""
+    prop, op = condition
+    fields = {"prop": prop, "op": op, "type": "property", "values": ["old"]}
+    segment = {"name": "Pilot", "conditions": [fields], "percentage": 1, "rolloutWeights": {}}
+    id = emulator.state.add_flag(projectId="1", key="odd", targetSegments=[segment])["id"]
+    for value in rejected:
+        with pytest.raises(InvalidInputError, match=r"values\[1\]: .* Nothing was sent"):
+            await client.flags.segments.add_values(id, "Pilot", prop, ["ok", value], case="exact", op=op)
+    assert emulator.requests == []
+    flag = await client.flags.segments.add_values(id, "Pilot", prop, accepted, case="exact", op=op)
+    (live,) = flag.target_segments or ()
+    assert [condition.values for condition in live.conditions or ()] == [["old", *accepted]]

@@ -25,7 +25,7 @@ from amp_exp_async import (
 from amp_exp_async.emulator import Emulator
 from tests.validation.call_sites import KINDS
 
-NAMES = ["user_id", "plan"]
+NAMES = ["price", "plan"]
 
 
 class _Iterable:
@@ -200,10 +200,10 @@ async def test_any_iterable_of_the_values_is_accepted(
     emulator.state.add_flag(id="1", projectId="1", key="k", variants=[{"key": "on"}])
     file = tmp_path / "ids.txt"
     file.write_text("ann\nbo\n", encoding="utf-8")
-    accepted: list[Any] = [Column(), dict.fromkeys(NAMES), {"user_id": 1}.keys(), set(NAMES), iter(NAMES), range(2)]
+    accepted: list[Any] = [Column(), dict.fromkeys(NAMES), {"price": 1}.keys(), set(NAMES), iter(NAMES), range(2)]
     for value in [*accepted[:1], *accepted[2:], array("q", [5, 6]), (name for name in NAMES)]:
         await client.flags.users.add("1", "on", value)
     for value in (Column(), iter(NAMES), file, str(file), io.StringIO("ann\nbo\n")):
         await client.flags.users.add_many("1", "on", value)
     listed = await client.flags.users.list("1", "on")
-    assert set(listed) == {"ann", "bo", "user_id", "plan", "0", "1", "5", "6"}
+    assert set(listed) == {"ann", "bo", "price", "plan", "0", "1", "5", "6"}
