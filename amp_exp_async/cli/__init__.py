@@ -25,7 +25,7 @@ def main() -> None:
     prepare_streams()
     try:
         interrupt_on_termination()
-        if sys.argv[1:] == ["--version"]:
+        if sys.argv[1:2] == ["--version"]:  # whatever follows
             _show_version()
             return
         if COMPLETION_VARIABLE in os.environ:

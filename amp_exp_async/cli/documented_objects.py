@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amp_exp_async.emulator import EmulatorState
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amp_exp_async.emulator import EmulatorState
 
 PROJECT = "123"
 _OTHER_PROJECT = "456"  # flags are promoted to it

@@ -1,4 +1,4 @@
-"""`amp-exp demo` and `amp-exp emulator`."""
+"""`amp-exp demo` and `amp-exp emulator`. The emulator and aiohttp are imported when they run, not for their help."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import shutil
 import textwrap
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from amp_exp_async.emulator import Emulator, StateError, serve
-
-from .demo import DemoSummary, run_demo
-from .demo_account import make_account
 from .documented_objects import PROJECT, add_documented_objects
 from .errors import describe_os_error
 from .exit_codes import ExitCode
 from .help import HelpCommand
 from .output import make_console, make_reporter
+
+if TYPE_CHECKING:
+    from amp_exp_async.emulator import Emulator
+
+    from .demo import DemoSummary
 
 _NAMES = 16  # columns for the names in the summary
 
@@ -34,6 +35,8 @@ def demo(json: Annotated[bool, typer.Option("--json", help="Print the summary as
 
     Example: amp-exp demo
     """
+    from .demo import run_demo  # noqa: PLC0415
+
     summary = run_demo(make_reporter(make_console(), silent=json))
     if json:
         typer.echo(json_text.dumps(dataclasses.asdict(summary), indent=2))
@@ -89,6 +92,10 @@ def emulator(
 
     Example: amp-exp emulator --port 9000 --state state.json --latency 0.02-0.08
     """
+    from amp_exp_async.emulator import Emulator, StateError, serve  # noqa: PLC0415
+
+    from .demo_account import make_account  # noqa: PLC0415
+
     try:
         saved = state if state is not None and state.exists() else None
         emulator = Emulator(

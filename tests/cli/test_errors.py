@@ -73,7 +73,7 @@ def test_exit_statuses(amp_exp: RunCommand) -> None:
         assert status in message
 
 
-@pytest.mark.parametrize("place", ["amp_exp_async.cli.emulation.run_demo", "typer.core.TyperGroup.parse_args"])
+@pytest.mark.parametrize("place", ["amp_exp_async.cli.demo.run_demo", "typer.core.TyperGroup.parse_args"])
 def test_ctrl_c_without_a_client(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Ctrl-C gives one line in the demo, and while arguments are parsed."""
 

@@ -57,6 +57,11 @@ def run(*arguments: str, **environment: str) -> tuple[str, set[str]]:
     return result.stdout, set(modules.split())
 
 
+def subcommands(command: LazyCommand) -> list[tuple[str, ...]]:
+    """Return the paths of all help pages of a command below its name: its own, and those of a group's commands."""
+    return [(), *((name,) for name in getattr(command.load(), "commands", ()))]
+
+
 def complete(words: str) -> tuple[list[str], set[str]]:
     """Return what a TAB after some words proposes, and the modules that are loaded for it."""
     count = str(len(words.split(" ")) - 1)
@@ -115,9 +120,21 @@ def test_completing_the_command_of_a_group() -> None:
     assert "--include-archived" in complete("amp-exp deployments list --")[0]
 
 
-def test_the_version_loads_nothing() -> None:
-    """`--version` alone is answered before typer is loaded."""
-    out, loaded = run("--version")
+HELP_PAGES = [" ".join((str(command.name), *names)) for command in COMMANDS for names in subcommands(command)]
+
+
+@pytest.mark.parametrize("command", long_form(HELP_PAGES, short=["demo", "emulator", "lint", "users add"]))
+def test_a_help_page_loads_no_library(command: str) -> None:
+    """It needs the declaration of the command only: neither the library, aiohttp nor the emulator."""
+    out, loaded = run(*command.split(), "--help")
+    assert f"Usage: amp-exp {command} " in out
+    assert {name for name in loaded if name.startswith((*LIBRARY, "amp_exp_async.cli.demo"))} == set()
+
+
+@pytest.mark.parametrize("others", [(), ("--help",), ("x", "--no-such-option")], ids=" ".join)
+def test_the_version_loads_nothing(others: tuple[str, ...]) -> None:
+    """`--version` is answered before typer is loaded, and before what follows is looked at."""
+    out, loaded = run("--version", *others)
     assert out == f"amp-exp {amp_exp_async.__version__}\n"
     assert loaded.isdisjoint({*LIBRARY, "typer", "rich"})
 
