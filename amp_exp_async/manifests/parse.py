@@ -112,11 +112,13 @@ class Parser:
 
     def _with_source(self, flag: FlagConfigSpec, path: str, project_id: Any) -> FlagConfigSpec:
         """Return a flag or experiment with its location, and with the project of the file if it has none."""
-        return evolve(
+        located = evolve(
             flag,
             project_id=project_id if flag.project_id is UNSET else flag.project_id,
             location=SourceLocation(self._document.file, path, self._document.lines),
         )
+        located.mark_valid()
+        return located
 
     @validation.trusted_text()
     def parse(self, schema: Schema, value: Any, path: str) -> Any:
@@ -211,14 +213,14 @@ def _fields_of(schema: Object, value: Any) -> Mapping[str, Any] | None:
 def validated(manifest: Manifest) -> Manifest:
     """Return a manifest that may have been made in code, with its values normalized.
 
-    Flags and experiments with a location were validated when their file was parsed; the others get a location.
+    Flags and experiments were validated when their file was parsed, unless they were changed or made in code.
 
     Raises:
         InvalidInputError: If it is not a manifest.
         InvalidManifestError: If a value is invalid, or values contradict each other.
     """
     problems: list[Problem] = []
-    manifest = _validate_values("manifest", manifest, problems, only_unlocated=True)
+    manifest = _validate_values("manifest", manifest, problems, only_changed=True)
     raise_for_problems([*problems, *cross_checks(manifest)])
     return manifest
 
@@ -235,12 +237,12 @@ def validated_values(argument: str, manifest: Manifest) -> Manifest:
         InvalidManifestError: If a value is invalid.
     """
     problems: list[Problem] = []
-    manifest = _validate_values(argument, manifest, problems, only_unlocated=False)
+    manifest = _validate_values(argument, manifest, problems, only_changed=False)
     raise_for_problems(problems)
     return manifest
 
 
-def _validate_values(argument: str, manifest: Manifest, problems: list[Problem], *, only_unlocated: bool) -> Manifest:
+def _validate_values(argument: str, manifest: Manifest, problems: list[Problem], *, only_changed: bool) -> Manifest:
     if not isinstance(manifest, Manifest):  # pyright: ignore[reportUnnecessaryIsInstance] - a path is a likely mistake
         validation.reject(argument, "must be a Manifest, as load(path) returns", manifest)
     values: dict[str, list[FlagConfigSpec]] = {}
@@ -250,7 +252,7 @@ def _validate_values(argument: str, manifest: Manifest, problems: list[Problem],
         values[kind] = []
         for index, flag in enumerate(manifest.of(kind)):
             location: SourceLocation | None = getattr(flag, "location", None)
-            if location and only_unlocated:
+            if only_changed and getattr(flag, "is_valid", False):
                 values[kind].append(flag)
                 continue
             source = location or SourceLocation("", f"{kind}[{index}]")
@@ -259,7 +261,7 @@ def _validate_values(argument: str, manifest: Manifest, problems: list[Problem],
             problems += parser.problems
             if spec is not UNSET:
                 omitted: tuple[str, ...] = getattr(flag, "omitted", ())
-                values[kind].append(evolve(spec, location=source if only_unlocated else location, omitted=omitted))
+                values[kind].append(evolve(spec, location=source if only_changed else location, omitted=omitted))
     return evolve(manifest, **values)
 
 

@@ -53,6 +53,7 @@ _NOT_FLAG_FIELDS = NOT_COMPARED | {
     "target_segments",
     "location",
     "omitted",
+    "is_valid",
 }
 _VARIANT_FIELDS = ("name", "description", "payload")
 _NOUNS: dict[object, str] = {

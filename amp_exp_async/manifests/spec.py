@@ -105,6 +105,7 @@ class FlagConfigSpec:
         last_modified_at: when it was changed last (read-only).
         location: its location in a file, if it was read from one.
         omitted: the fields that an export left out, because the format cannot hold their live values.
+        is_valid: whether its values come from a valid file. A copy with changes is validated before it is used.
     """
 
     key: str
@@ -131,6 +132,11 @@ class FlagConfigSpec:
     last_modified_at: Maybe[datetime] = UNSET
     location: SourceLocation | None = field(default=None, eq=False, repr=False)
     omitted: tuple[str, ...] = field(default=(), eq=False, repr=False)
+    is_valid: bool = field(default=False, init=False, eq=False, repr=False)
+
+    def mark_valid(self) -> None:
+        """Record that the values were validated. `attrs.evolve` does not copy this."""
+        object.__setattr__(self, "is_valid", True)
 
 
 @frozen(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async import (
+    AsyncExperimentClient,
     ConfigurationError,
     FlagSpec,
     InvalidInputError,
@@ -26,6 +28,7 @@ from amp_exp_async import (
     load,
     save,
 )
+from amp_exp_async.emulator import Emulator
 from amp_exp_async.manifests.schema import generate, schema_text
 from tests.manifests.strategies import manifests
 
@@ -222,14 +225,30 @@ def test_yaml_without_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert load(tmp_path / "flags.json") == manifest
 
 
-def test_a_manifest_that_was_changed_after_loading_is_checked_again(tmp_path: Path) -> None:
-    """Contradictions between its fields are reported with the line in the file."""
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        pytest.param({"rollout_weights": {"off": 1}}, "rollout_weights.off: unknown variant", id="a contradiction"),
+        pytest.param({"rollout_weights": {"on": "1"}}, "rollout_weights.on: must be a number", id="an invalid value"),
+        pytest.param({"rollout_percentage": 150}, "rollout_percentage: must be a number from 0", id="a new value"),
+    ],
+)
+async def test_a_manifest_that_was_changed_after_loading_is_checked_again(
+    emulator: Emulator, tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    """What a change breaks is reported with the line in the file, before anything is saved or sent."""
     path = tmp_path / "flags.yaml"
     path.write_text('flags:\n  - key: a\n    variants: [{key: "on"}]\n    rollout_weights: {"on": 1}\n')
     [flag] = load(path).of("flags")
-    changed = Manifest(flags=[attrs.evolve(flag, rollout_weights={"off": 1})])
-    with pytest.raises(InvalidManifestError, match=r"flags\.yaml:4: flags\[0\]\.rollout_weights\.off: unknown variant"):
+    changed = Manifest(flags=[attrs.evolve(flag, **change)])
+    message = re.escape(f".{problem}")
+    with pytest.raises(InvalidManifestError, match=rf"flags\.yaml:\d: flags\[0\]{message}"):
         save(changed, tmp_path / "other.yaml")
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        with pytest.raises(InvalidManifestError, match=message):
+            await client.plan(changed)
+    assert not emulator.requests
+    assert not (tmp_path / "other.yaml").exists()
 
 
 @pytest.mark.parametrize("name", ["flags.yaml", "flags.json"])
