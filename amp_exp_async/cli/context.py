@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from copy import copy
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
@@ -356,6 +357,7 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
 
     def add(function: CommandT) -> CommandT:
         context, *own = _parameters(function).values()
+        own = [_name_kind(parameter, app) for parameter in own]
         groups = {parameter.name: parameter.annotation for parameter in own if _is_group(parameter.annotation)}
         options = [
             option
@@ -402,6 +404,19 @@ def _option_name(parameter: inspect.Parameter) -> str:
         if isinstance(info, OptionInfo) and info.param_decls:
             return info.param_decls[0].partition("/")[0]
     return f"--{parameter.name.replace('_', '-')}"
+
+
+def _name_kind(parameter: inspect.Parameter, app: typer.Typer) -> inspect.Parameter:
+    """Return a parameter whose argument FLAG is called EXPERIMENT, if the commands are those of experiments."""
+    metadata = getattr(parameter.annotation, "__metadata__", ())
+    if app.info.name != "experiments" or "FLAG" not in {getattr(info, "metavar", None) for info in metadata}:
+        return parameter
+    renamed = [copy(info) for info in metadata]
+    for info in renamed:
+        if isinstance(info, ArgumentInfo):
+            info.metavar = "EXPERIMENT"
+    annotation: Any = Annotated
+    return parameter.replace(annotation=annotation[(parameter.annotation.__origin__, *renamed)])
 
 
 def _has_project_default(option: inspect.Parameter) -> bool:

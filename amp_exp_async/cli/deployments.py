@@ -59,7 +59,7 @@ def _create(
 ) -> None:
     """Create a deployment and print its ID.
 
-    Example: amp-exp deployments create --project-id 123 --label web --type client
+    Example: amp-exp deployments create --project-id 123 --label watch --type client
     """
     client = ctx.client
     with ctx.mutation(f"deployment {label}", "created"):

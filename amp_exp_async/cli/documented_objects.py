@@ -29,6 +29,7 @@ def add_documented_objects(state: EmulatorState) -> None:
             deployments=["1006"],
         )
     _add_group(state, "Pages", PROJECT, id="3001")
+    state.add_holdout(id="3002", projectId=PROJECT, name="Q3", holdoutPercentage=5)
     for name in ("Pages", "Prices"):  # flags that depend on them are promoted
         _add_group(state, name, _OTHER_PROJECT)
 
@@ -61,6 +62,7 @@ def _add_flags(state: EmulatorState) -> None:
             targetSegments=[pilot],
             deployments=["1006"],
         )
+    state.add_users("flags", "1003", "on", [f"user-{number}" for number in range(1, 6)])
     # The history that the examples read: `new-checkout` has five versions.
     new_checkout = state.stored_flag("flags", "1001")
     state.update(new_checkout, enabled=True)

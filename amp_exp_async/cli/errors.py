@@ -15,6 +15,7 @@ from .exit_codes import FIRST_SIGNAL_STATUS, ExitCode
 _OPTIONS = {
     **{name: f"--{name.replace('_', '-')}" for name in ("base_url", "deadline", "proxy", "region", "timeout")},
     "api_key": "--api-key-file",
+    "experiments": "--member",
     "keys": "--key",
 }
 

@@ -228,7 +228,7 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
         app,
         "get",
         help=_with_example(
-            f"Show all fields of one {kind.noun}, as a file declares them.", f"{kind.name} get new-price"
+            f"Show all fields of one {kind.noun}, as a file declares them.", f"{kind.name} get {kind.examples[0]}"
         ),
     )
     def get(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
@@ -331,7 +331,7 @@ def _parse_variant(text: str) -> tuple[str, int | None]:
 def _add_create(app: typer.Typer, kind: FlagKind) -> None:
     help = _with_example(
         f"Create a disabled {kind.noun} and print its ID.",
-        f"{kind.name} create new-price --project-id 123 --variant control=1 --variant treatment=1",
+        f"{kind.name} create {kind.examples[2]} --project-id 123 --variant control=1 --variant treatment=1",
     )
 
     def create(ctx: CommandContext, key: str, project_id: str, values: Mapping[str, Any]) -> None:
@@ -372,7 +372,7 @@ def _add_switches(app: typer.Typer, kind: FlagKind) -> None:
         app,
         _ARCHIVE.name,
         help=_with_example(
-            f"{_ARCHIVE.help.format(kind.name)}. Asks for confirmation.", f"{kind.name} archive old-price"
+            f"{_ARCHIVE.help.format(kind.name)}. Asks for confirmation.", f"{kind.name} archive {kind.examples[1]}"
         ),
     )
     def archive(
@@ -385,7 +385,9 @@ def _add_switch(app: typer.Typer, kind: FlagKind, switch: FlagSwitch) -> None:
     @command(
         app,
         switch.name,
-        help=_with_example(f"{switch.help.format(kind.name)}.", f"{kind.name} {switch.name} new-price old-price"),
+        help=_with_example(
+            f"{switch.help.format(kind.name)}.", f"{kind.name} {switch.name} {kind.examples[0]} {kind.examples[1]}"
+        ),
     )
     def run(ctx: CommandContext, *, flag: Targets, options: TargetOptions, dry_run: DryRun = False) -> None:
         _switch(ctx, kind, switch, [options.target(kind, name) for name in flag], dry_run=dry_run)
@@ -416,8 +418,8 @@ def _switch(
 def _add_edit(app: typer.Typer, kind: FlagKind) -> None:
     help = _with_example(
         f"Edit fields of one {kind.noun}. Concurrent changes to other fields are kept.",
-        f"{kind.name} edit new-price --rollout-percentage 20 --add-tag beta",
-        f"{kind.name} edit new-price --set description=null",
+        f"{kind.name} edit {kind.examples[0]} --rollout-percentage 30 --add-tag beta",
+        f"{kind.name} edit {kind.examples[0]} --set description=null",
     )
 
     def edit(ctx: CommandContext, target: FlagTarget, fields: FlagFieldOptions, *, dry_run: bool) -> None:
@@ -459,8 +461,8 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         "versions",
         help=_with_example(
             f"List the versions of one {kind.noun}, or show one version.",
-            f"{kind.name} versions new-price",
-            f"{kind.name} versions new-price 4",
+            f"{kind.name} versions {kind.examples[0]}",
+            f"{kind.name} versions {kind.examples[0]} 1",
         ),
     )
     def versions(
@@ -481,7 +483,9 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
     @command(
         app,
         "history",
-        help=_with_example(f"Show what each version of one {kind.noun} changed.", f"{kind.name} history new-price"),
+        help=_with_example(
+            f"Show what each version of one {kind.noun} changed.", f"{kind.name} history {kind.examples[0]}"
+        ),
     )
     def history(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         changes = ctx.client.history(kind.name, resolve(ctx.client, options.target(kind, flag)).id)
@@ -496,7 +500,7 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
         "restore-version",
         help=_with_example(
             f"Restore the editable fields of one {kind.noun} from a version. Asks first.",
-            f"{kind.name} restore-version new-price 4 --dry-run",
+            f"{kind.name} restore-version {kind.examples[0]} 1 --dry-run",
         ),
     )
     def restore_version(

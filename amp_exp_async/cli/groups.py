@@ -21,9 +21,13 @@ Group: TypeAlias = "amp_exp_async.MutexGroup | amp_exp_async.HoldoutGroup"
 
 GroupId: TypeAlias = Annotated[str, typer.Argument(metavar="GROUP", help="ID or key of the group.")]
 Name: TypeAlias = Annotated[str, typer.Option(help="Name shown in the app.")]
-NewKey: TypeAlias = Annotated[OptionalText, typer.Option(metavar="KEY", help="Letters, digits, _ and -.")]
+NewKey: TypeAlias = Annotated[OptionalText, typer.Argument(metavar="KEY", help="New key: letters, digits, _ and -.")]
 Description: TypeAlias = Annotated[OptionalText, typer.Option(help="Description shown in the app.")]
 Ids: TypeAlias = Annotated[list[str] | None, typer.Option(metavar="ID", help="Repeatable. Replaces the whole list.")]
+Members: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--member", metavar="ID", help="Experiment of it. Repeatable. Replaces the whole list."),
+]
 
 
 @frozen
@@ -34,11 +38,13 @@ class GroupKind:
         name: `mutexes` or `holdouts`.
         noun: the word for one.
         columns: the fields that a list shows, by column.
+        example: the ID of one that the demo has, for examples.
     """
 
     name: str
     noun: str
     columns: Mapping[str, str]
+    example: str
 
     def resource(self, ctx: CommandContext) -> Any:
         """Return the client's resource of this kind."""
@@ -50,8 +56,8 @@ class GroupKind:
 
 
 _SHARED_COLUMNS = {"id": "id", "project": "project_id", "key": "key", "name": "name"}
-MUTEXES = GroupKind("mutexes", "mutex group", _SHARED_COLUMNS)
-HOLDOUTS = GroupKind("holdouts", "holdout group", {**_SHARED_COLUMNS, "percentage": "holdout_percentage"})
+MUTEXES = GroupKind("mutexes", "mutex group", _SHARED_COLUMNS, "3001")
+HOLDOUTS = GroupKind("holdouts", "holdout group", {**_SHARED_COLUMNS, "percentage": "holdout_percentage"}, "3002")
 
 mutexes = typer.Typer(name="mutexes", help="Show and change mutex groups.", cls=HelpGroup)
 holdouts = typer.Typer(name="holdouts", help="Show and change holdout groups.", cls=HelpGroup)
@@ -79,7 +85,7 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
             empty=nothing_found(f"{kind.noun}s", project_id),
         )
 
-    @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get 1001")
+    @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get {kind.example}")
     def get(ctx: CommandContext, *, group: GroupId) -> None:
         ctx.result = to_json(_find(ctx, kind, group))
         for line in format_fields(ctx.result):
@@ -89,7 +95,7 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
         app,
         "archive",
         help=f"Archive a {kind.noun}. Its experiments no longer depend on it. Asks for confirmation."
-        f"\n\nExample: amp-exp {kind.name} archive 1001",
+        f"\n\nExample: amp-exp {kind.name} archive {kind.example}",
     )
     def archive(ctx: CommandContext, *, group: GroupId, dry_run: DryRun = False, yes: Yes = False) -> None:
         found = _find(ctx, kind, group)
@@ -100,7 +106,7 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
     @command(
         app,
         "restore",
-        help=f"Restore a {kind.noun} from the archive.\n\nExample: amp-exp {kind.name} restore 1001",
+        help=f"Restore a {kind.noun} from the archive.\n\nExample: amp-exp {kind.name} restore {kind.example}",
     )
     def restore(ctx: CommandContext, *, group: GroupId, dry_run: DryRun = False) -> None:
         found = _find(ctx, kind, group)
@@ -118,18 +124,18 @@ _add_shared(holdouts, HOLDOUTS)
 def _create_mutex(
     ctx: CommandContext,
     *,
+    key: NewKey = None,
     project_id: NewProject,
     name: Name,
     slot: Annotated[
         list[str],
         typer.Option(metavar="PERCENT[=ID,ID]", help="Percentage of a slot, and its experiments. Repeatable in order."),
     ],
-    key: NewKey = None,
     description: Description = None,
 ) -> None:
     """Create a mutex group and print its ID. The percentages of its slots add up to 100.
 
-    Example: amp-exp mutexes create --project-id 123 --name Prices --slot 50=1001 --slot 50=1002
+    Example: amp-exp mutexes create --project-id 123 --name Offers --slot 50=2001 --slot 50=2002
     """
     values = _given(key=key, description=description)
     slots = [_parse_slot(text) for text in slot]
@@ -150,7 +156,7 @@ def _edit_mutex(
 ) -> None:
     """Edit a mutex group.
 
-    Example: amp-exp mutexes edit 1001 --name Prices
+    Example: amp-exp mutexes edit 3001 --name Layouts
     """
     _edit(ctx, MUTEXES, group, _given(name=name, description=description), dry_run=dry_run)
 
@@ -161,18 +167,18 @@ def _edit_slot(
     *,
     group: GroupId,
     index: Annotated[int, typer.Argument(metavar="INDEX", help="Number of the slot, from 1.")],
-    experiment: Ids = None,
+    member: Members = None,
     holdout: Ids = None,
     individual: Ids = None,
     dry_run: DryRun = False,
 ) -> None:
     """Edit the experiments, holdout groups or individuals of a slot. Each option replaces the whole list.
 
-    Example: amp-exp mutexes edit-slot 1001 2 --experiment 2001 --experiment 2002
+    Example: amp-exp mutexes edit-slot 3001 2 --member 2001 --member 2002
     """
-    values = _given(experiments=experiment, holdouts=holdout, individuals=individual)
+    values = _given(experiments=member, holdouts=holdout, individuals=individual)
     if not values:
-        raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --experiment ID; see --help.")
+        raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --member ID; see --help.")
     found = _find(ctx, MUTEXES, group)
     slots = {slot.index: slot for slot in found.slots or ()} if isinstance(found, amp_exp_async.MutexGroup) else {}
     if index not in slots:
@@ -190,18 +196,18 @@ def _edit_slot(
 def _create_holdout(
     ctx: CommandContext,
     *,
+    key: NewKey = None,
     project_id: NewProject,
     name: Name,
     percentage: Annotated[int, typer.Option(metavar="1-99", help="Share of the users who are held out.")],
-    key: NewKey = None,
     description: Description = None,
-    experiment: Ids = None,
+    member: Members = None,
 ) -> None:
     """Create a holdout group and print its ID.
 
-    Example: amp-exp holdouts create --project-id 123 --name Q4 --percentage 5 --experiment 1001
+    Example: amp-exp holdouts create q4 --project-id 123 --name Q4 --percentage 5 --member 2001
     """
-    values = _given(key=key, description=description, experiments=experiment)
+    values = _given(key=key, description=description, experiments=member)
     with ctx.mutation(f"holdout group {name}", "created"):
         created = ctx.client.holdouts.create(project_id=project_id, name=name, holdout_percentage=percentage, **values)
     ctx.result = {"id": created.id}
@@ -215,19 +221,19 @@ def _edit_holdout(
     group: GroupId,
     name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
     description: Description = None,
-    experiment: Ids = None,
+    member: Members = None,
     include: Annotated[list[str] | None, typer.Option(metavar="ID", help="Always held out. Repeatable.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(metavar="ID", help="Never held out. Repeatable.")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Edit a holdout group. Each list replaces the whole list.
 
-    Example: amp-exp holdouts edit 1001 --experiment 2001 --experiment 2002
+    Example: amp-exp holdouts edit 3002 --member 2001 --member 2002
     """
     values = _given(
         name=name,
         description=description,
-        experiments=experiment,
+        experiments=member,
         individual_inclusion=include,
         individual_exclusion=exclude,
     )

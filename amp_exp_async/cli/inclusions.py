@@ -320,6 +320,8 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         ctx.result = list_included(ctx, member, kind, found, variant)
         for id in ctx.result:
             ctx.echo(printable(id))
+        if not ctx.result:
+            ctx.echo_err(f"Variant {printable(variant)} of {kind.label(found)} includes no {member}.")
 
     def add_or_remove(action: InclusionAction, help: str) -> None:
         @command(app, action, help=f"{help}\n\n{example(f'{action} new-checkout on --file ids.txt')}")
@@ -393,13 +395,14 @@ def _remove_at(
 ) -> None:
     """Remove the user at an index of the list. Asks for confirmation. Prefer `remove`: indices shift.
 
-    Example: amp-exp users remove-at new-checkout on 3
+    Example: amp-exp users remove-at pilot-checkout on 3
     """
     kind, found = locate(ctx.client, options.targets(flag))
     included = list_included(ctx, "users", kind, found, variant)
     if index >= len(included):
+        highest = f"the highest index is {len(included) - 1}" if included else "there is none to remove"
         raise amp_exp_async.InvalidInputError(
-            f"INDEX: the variant includes {format_count(len(included), 'user')}, so the highest index is one less."
+            f"INDEX: the variant includes {format_count(len(included), 'user')}, so {highest}. Nothing was changed."
         )
     resource = kind.resource(ctx.client).users
     change = amp_exp_async.FieldChange("users", included, [*included[:index], *included[index + 1 :]])
@@ -419,7 +422,7 @@ def _remove_all(
 ) -> None:
     """Remove all users and devices of a variant. Asks for confirmation.
 
-    Example: amp-exp users remove-all new-checkout on
+    Example: amp-exp users remove-all pilot-checkout on
     """
     kind, found = locate(ctx.client, options.targets(flag))
     included = list_included(ctx, "users", kind, found, variant)

@@ -36,10 +36,12 @@ class FlagKind:
     Attributes:
         name: `flags` or `experiments`.
         noun: the word for one.
+        examples: the keys of two that the demo has, and one that it has not, for help pages.
     """
 
     name: Literal["flags", "experiments"]
     noun: str
+    examples: tuple[str, str, str]
 
     @property
     def editable(self) -> Collection[str]:
@@ -56,8 +58,8 @@ class FlagKind:
         return printable(f"{self.noun} {flag.id} ({flag.key})")
 
 
-FLAGS = FlagKind("flags", "flag")
-EXPERIMENTS = FlagKind("experiments", "experiment")
+FLAGS = FlagKind("flags", "flag", ("new-checkout", "old-checkout", "new-banner"))
+EXPERIMENTS = FlagKind("experiments", "experiment", ("price", "price-table", "banner-test"))
 
 
 @frozen
@@ -92,7 +94,7 @@ class TargetOptions(OptionGroup):
         project_id: the project of a key that exists in several projects.
     """
 
-    by_key: Annotated[bool, typer.Option("--by-key", help="FLAG is a key, even if it is all digits.")] = False
+    by_key: Annotated[bool, typer.Option("--by-key", help="The argument is a key, even if it is all digits.")] = False
     project_id: Annotated[
         str | None,
         typer.Option(

@@ -141,7 +141,7 @@ def _remove(
 ) -> None:
     """Remove a variant, and its users and cohorts. Asks for confirmation.
 
-    Example: amp-exp variants remove new-checkout blue
+    Example: amp-exp variants remove price treatment
     """
     kind, found = locate(ctx.client, options.targets(flag))
     require_editable(ctx, kind, found, ())

@@ -9,7 +9,7 @@ from tests.cli.cli_result import RunCommand, writes
 def test_mutex_groups(account: Emulator, amp_exp: RunCommand) -> None:
     """A mutex group is created with its slots, edited, archived and restored."""
     experiment = account.state.add_experiment(key="price")["id"]
-    create = ("mutexes", "create", "--project-id", "1", "--name", "Prices", "--key", "prices")
+    create = ("mutexes", "create", "--project-id", "1", "--name", "Prices", "prices")
     id = amp_exp(*create, "--slot", f"60={experiment}", "--slot", "40").out.strip()
     slots = amp_exp("mutexes", "get", "prices", "--json").json["slots"]
     assert [(slot["percentage"], slot["experiments"]) for slot in slots] == [(60, [experiment]), (40, [])]
@@ -27,7 +27,7 @@ def test_holdout_groups(account: Emulator, amp_exp: RunCommand) -> None:
     """A holdout group is created, edited, archived and restored; a second edit changes nothing."""
     experiment = account.state.add_experiment(key="price")["id"]
     id = amp_exp("holdouts", "create", "--project-id", "1", "--name", "Q4", "--percentage", "5").out.strip()
-    edit = ("holdouts", "edit", id, "--experiment", experiment, "--exclude", "u1")
+    edit = ("holdouts", "edit", id, "--member", experiment, "--exclude", "u1")
     assert amp_exp(*edit).status == 0
     assert amp_exp(*edit).out.endswith("nothing to change\n")
     group = amp_exp("holdouts", "get", id, "--json").json

@@ -387,3 +387,15 @@ def test_confirmation(account: Emulator, users: RunCommand, tmp_path: Path, monk
         assert result.status == status
         assert ("Nothing was changed." in result.err) == (status != 0)
     assert writes(account) == ["POST"]
+
+
+@pytest.mark.parametrize("member", ["users", "cohorts"])
+def test_an_empty_list(account: Emulator, amp_exp: RunCommand, member: str) -> None:
+    """A list without IDs says so, and an index in it is rejected as such."""
+    result = amp_exp(member, "list", "1001", "on")
+    assert (result.status, result.out) == (0, "")
+    assert result.err == f"Variant on of flag 1001 (new-checkout) includes no {member}.\n"
+    rejected = amp_exp("users", "remove-at", "1001", "on", "3", "--yes")
+    assert (rejected.status, "includes 0 users, so there is none to remove" in rejected.err) == (2, True)
+    account.state.add_users("flags", "1001", "on", ["a", "b"])
+    assert "so the highest index is 1." in amp_exp("users", "remove-at", "1001", "on", "2", "--yes").err
