@@ -1,7 +1,8 @@
 """Fast decoding: msgspec decodes objects into structs that are derived from the models, and the models take the values.
 
-A decoder rejects more than a model does: extra fields that it does not know, which `learn` adds to it, and extra values
-and payloads of many levels. The caller then parses the text and calls `convert`, which accepts any levels.
+A decoder rejects more than a model does: extra fields that it does not know, and extra values and payloads of more
+levels than it has seen. The caller then parses the text, and calls `learn`, so that the next decoder accepts them, and
+`convert`, which accepts any.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from types import GenericAlias
 from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin
 
 import msgspec
+from attrs import field, frozen
 from msgspec.structs import astuple
 
 from amp_exp_async.models import UNSET, FlagConfig, Id, Model
 from amp_exp_async.models.nested import NestedField, Unbuilt
 
-from . import values
+from . import nesting, values
 from .field_types import field_types, flag_or_experiment, full_model, is_model
 from .names import NEXT_CURSOR, field_names
 
@@ -55,7 +57,39 @@ def _json_of(levels: int) -> Any:
 
 
 # Each level makes the type twice as large. A response that a decoder accepts is not nested too deeply.
-_SHALLOW_JSON = _json_of(4)
+_SHALLOW_LEVELS = 4
+_SHALLOW_JSON = _json_of(_SHALLOW_LEVELS)
+_DEEP_LEVELS = nesting.MAX_DEPTH // 2  # the rest is more than the models around a value have
+
+
+class _AnyInstance(type):
+    """The class of a class that every value is an instance of: msgspec asks this of what `_check_levels` returns."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return True
+
+
+class _DeepJson(metaclass=_AnyInstance):
+    """A JSON value of many levels, whose number is checked in Python."""
+
+
+def _check_levels(_: type, value: Any) -> Any:
+    if nesting.is_deeper_than(value, _DEEP_LEVELS):
+        raise ValueError("many levels")
+    return value
+
+
+@frozen
+class _Known:
+    """What the decoders accept beside the fields of the models.
+
+    Attributes:
+        extra_names: the names of the extra fields of each model.
+        deep: the models with extra values or payloads of many levels. Checking their number takes time.
+    """
+
+    extra_names: Mapping[Any, list[str]] = field(factory=dict[Any, list[str]])
+    deep: frozenset[Any] = frozenset()
 
 
 class _Document(msgspec.Struct, Unbuilt, gc=False, forbid_unknown_fields=True):
@@ -69,13 +103,13 @@ class _Structs:
     every decoder has its own structs.
 
     Args:
-        extra_names: the names of the extra fields of each model.
-        any_json: the type of extra values and payloads.
+        known: what they accept.
+        any_levels: whether they accept extra values and payloads of any levels, unchecked.
     """
 
-    def __init__(self, extra_names: Mapping[Any, list[str]], any_json: Any) -> None:
-        self._extra_names = extra_names
-        self._types = {**_STRUCT_TYPES, Any: any_json}
+    def __init__(self, known: _Known, *, any_levels: bool) -> None:
+        self._known = known
+        self._any_levels = any_levels
         self._structs: dict[Any, type[_Document]] = {}
 
     def struct(self, model: Any) -> type[_Document]:
@@ -88,14 +122,16 @@ class _Structs:
     def _define_struct(self, model: Any) -> type[_Document]:
         fields_model = full_model(model)
         cls = get_origin(fields_model) or fields_model
-        json_names, extra_names = field_names(cls), self._extra_names.get(cls, [])
+        json_names, extra_names = field_names(cls), self._known.extra_names.get(cls, [])
+        any_json: Any = Any if self._any_levels else _DeepJson if cls in self._known.deep else _SHALLOW_JSON
         fields: list[Any] = []
         for name, (kind, optional) in field_types(fields_model).items():
-            struct_type, options = self._struct_type(kind), {"default": UNSET} if optional else {}
+            struct_type = any_json if kind is Any else self._struct_type(kind)
+            options = {"default": UNSET} if optional else {}
             field = msgspec.field(name=json_names[name], **options)
             fields.append((name, struct_type | None if optional else struct_type, field))
         for number, name in enumerate(extra_names):
-            fields.append((f"extra_{number}", self._types[Any], msgspec.field(name=name, default=UNSET)))
+            fields.append((f"extra_{number}", any_json | None, msgspec.field(name=name, default=UNSET)))
         build = _make_build(cls, extra_names, self._conversions(fields_model))
 
         def build_either(document: Any) -> FlagConfig:
@@ -110,7 +146,7 @@ class _Structs:
             return self.struct(kind)
         if (origin := get_origin(kind)) in {list, dict}:
             return GenericAlias(origin, tuple(self._struct_type(argument) for argument in get_args(kind)))
-        return self._types.get(kind, kind)
+        return _STRUCT_TYPES.get(kind, kind)
 
     def _conversions(self, model: Any) -> list[_Conversion]:
         """Return the conversions of those fields that a struct holds in another form than the model."""
@@ -157,7 +193,8 @@ def _make_build(cls: Any, extra_names: list[str], conversions: list[_Conversion]
 def _draft(cls: Any) -> Any:
     """Return a class with the slots of a model, whose instances are mutable until they become the model.
 
-    Setting the slots of a frozen class one by one takes three times as long.
+    Setting the slots of a frozen class one by one takes three times as long. A class with the same slots is the only
+    one that Python lets an instance change to.
     """
     attributes = {name: getattr(cls, name) for name in field_names(cls)}
     slots = {name: value.slot for name, value in attributes.items() if isinstance(value, NestedField)}
@@ -173,36 +210,44 @@ def _draft(cls: Any) -> Any:
 
 
 class _Decoders:
-    """The decoders of all models that know these extra fields."""
+    """The decoders of all models that accept the same."""
 
-    def __init__(self, extra_names: Mapping[Any, list[str]]) -> None:
-        self.extra_names = extra_names
+    def __init__(self, known: _Known) -> None:
+        self.known = known
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
-    def get(self, model: Any, container: str | None = None, any_json: Any = _SHALLOW_JSON) -> msgspec.json.Decoder[Any]:
+    def get(self, model: Any, container: str | None = None, *, any_levels: bool = False) -> msgspec.json.Decoder[Any]:
         """Return a decoder.
 
         Args:
             model: the model.
             container: None for one object, an empty name for an array, else the name of the array in a page.
-            any_json: the type of extra values and payloads.
+            any_levels: whether it accepts extra values and payloads of any levels, unchecked.
         """
-        key = (model, container, any_json is Any)
+        key = (model, container, any_levels)
         decoder = self._decoders.get(key)
         if decoder is None:
-            struct: Any = _Structs(self.extra_names, any_json).struct(model)
-            kind = struct if container is None else list[struct] if not container else _page_struct(container, struct)
-            decoder = self._decoders[key] = msgspec.json.Decoder(kind)
+            struct: Any = _Structs(self.known, any_levels=any_levels).struct(model)
+            kind = (
+                struct
+                if container is None
+                else list[struct]
+                if not container
+                else _page_struct(container, list[struct])
+            )
+            decoder = self._decoders[key] = msgspec.json.Decoder(kind, dec_hook=_check_levels)
         return decoder
 
 
-def _page_struct(name: str, struct: Any) -> Any:
+def _page_struct(name: str, items: Any) -> Any:
+    """Return the struct of a page, which skips the fields of the page that it does not know, unchecked."""
     cursor = msgspec.field(name=NEXT_CURSOR, default=None)
-    items = msgspec.field(name=name)
-    return msgspec.defstruct("Page", [("items", list[struct], items), ("cursor", str | int | float | None, cursor)])
+    return msgspec.defstruct(
+        "Page", [("items", items, msgspec.field(name=name)), ("cursor", str | int | float | None, cursor)]
+    )
 
 
-_decoders = _Decoders({})
+_decoders = _Decoders(_Known())
 
 
 def decode(model: type[M], text: bytes) -> M:
@@ -227,37 +272,53 @@ def decode_page(model: type[M], name: str, text: bytes) -> tuple[list[Unbuilt], 
     return items, cursor
 
 
+def split_page(name: str, text: bytes) -> tuple[bytes, str | float | None]:
+    """Return the text of the items of a page, and the cursor. It raises as `decode` does."""
+    items, cursor = astuple(_splitter(name).decode(text))
+    return bytes(items), cursor
+
+
+@cache
+def _splitter(name: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_page_struct(name, msgspec.Raw))
+
+
 def convert(model: type[M], value: Any) -> M:
     """Return the model of a decoded object. It raises as `decode` does."""
-    built: M = msgspec.convert(value, _decoders.get(model, any_json=Any).type).build()
+    built: M = msgspec.convert(value, _decoders.get(model, any_levels=True).type).build()
     return built
 
 
 def learn(model: Any, value: Any) -> None:
-    """Accept the extra fields of a decoded value from now on."""
+    """Accept the extra fields and the levels of a decoded value from now on."""
     global _decoders  # noqa: PLW0603 - replaced as a whole, so that no thread sees parts of the old and the new
-    names = {cls: dict.fromkeys(known) for cls, known in _decoders.extra_names.items()}
-    _add_extra_names(model, value, names)
-    extra_names = {cls: list(known)[:_MAX_EXTRA_FIELDS] for cls, known in names.items()}
-    if extra_names != _decoders.extra_names:
-        _decoders = _Decoders(extra_names)
+    known = _decoders.known
+    names = {cls: dict.fromkeys(names) for cls, names in known.extra_names.items()}
+    deep = set(known.deep)
+    _add_known(model, value, names, deep)
+    extra_names = {cls: list(all_names)[:_MAX_EXTRA_FIELDS] for cls, all_names in names.items()}
+    if (now_known := _Known(extra_names, frozenset(deep))) != known:
+        _decoders = _Decoders(now_known)
 
 
-def _add_extra_names(model: Any, value: Any, names: dict[Any, dict[str, None]]) -> None:
-    """Add the names of the extra fields of a model, or of each model in an array, and of the models nested in it."""
+def _add_known(model: Any, value: Any, names: dict[Any, dict[str, None]], deep: set[Any]) -> None:
+    """Add what is extra or deep in an object, or in each one of an array, and in the objects inside."""
     if value.__class__ is list:
-        # A name that comes later is added when its item is rejected.
+        # What comes later is added when its item is rejected.
         for item in islice(value, _MAX_EXAMINED):
-            _add_extra_names(model, item, names)
+            _add_known(model, item, names, deep)
     elif value.__class__ is dict:
         model = full_model(model)
+        cls = get_origin(model) or model
         kinds = {field_names(model)[name]: kind for name, (kind, _) in field_types(model).items()}
         for name, item in value.items():
-            if name not in kinds:
-                if _can_be_learned(name):
-                    names.setdefault(get_origin(model) or model, {})[name] = None
-            elif is_model(nested := next(iter(get_args(kinds[name])), kinds[name])):
-                _add_extra_names(nested, item, names)
+            kind = kinds.get(name, Any)
+            if name not in kinds and _can_be_learned(name):
+                names.setdefault(cls, {})[name] = None
+            if kind is Any and nesting.is_deeper_than(item, _SHALLOW_LEVELS):
+                deep.add(cls)
+            elif is_model(nested := next(iter(get_args(kind)), kind)):
+                _add_known(nested, item, names, deep)
 
 
 def _can_be_learned(name: str) -> bool:

@@ -91,18 +91,22 @@ def _field_reader(model: Any) -> tuple[list[str], Callable[[Model], tuple[Any, .
     return list(names.values()), attrgetter(*names)
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes, max_depth: int = nesting.MAX_DEPTH) -> Any:
     """Return the JSON value of a body.
 
+    Args:
+        body: the body.
+        max_depth: how deeply it may be nested.
+
     Raises:
-        MalformedDocumentError: If the body is not JSON, or is nested deeper than 200 levels.
+        MalformedDocumentError: If the body is not JSON, or is nested more deeply.
     """
     try:
         document = json_text.loads(body)
     except ValueError as error:
         reason = _TOO_DEEP if nesting.is_text_too_deep(body[:_MAX_SEARCHED]) else f"not JSON ({error})"
         raise MalformedDocumentError("", reason) from None
-    if nesting.is_deeper_than(document, nesting.MAX_DEPTH):
+    if nesting.is_deeper_than(document, max_depth):
         del document  # its repr, which a traceback with local variables prints, would raise RecursionError
         raise MalformedDocumentError("", _TOO_DEEP)
     return document
@@ -130,7 +134,7 @@ async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
         items, cursor = decoding.decode_page(model, name, body)
         return Page(await _map_in_chunks(_build, items, name), _cursor(cursor))
     except decoding.REJECTIONS:
-        document = decode(body)
+        document = _decode_page(name, body)
     if document.__class__ is not dict:
         raise MalformedDocumentError("", f"expected an object with {format_value(name)}")
     if name not in document:
@@ -138,6 +142,15 @@ async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
     decoding.learn(model, document[name])
     models = await _map_in_chunks(partial(_structure, model), document[name], name)
     return Page(models, _cursor(document.get(NEXT_CURSOR)))
+
+
+def _decode_page(name: str, body: bytes) -> Any:
+    """Return the JSON value of a body, without the fields of a page that fast decoding skips too."""
+    try:
+        items, cursor = decoding.split_page(name, body)
+        return {name: decode(items, nesting.MAX_DEPTH - 1), NEXT_CURSOR: cursor}
+    except (*decoding.REJECTIONS, MalformedDocumentError):
+        return decode(body)
 
 
 def parse_ids(body: bytes) -> list[str]:

@@ -13,5 +13,5 @@ from amp_exp_async.serialization import decoding
 def nothing_learned() -> Iterator[None]:
     """Start each test without extra fields that other tests have shown."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_decoders", decoding._Decoders({}))
+        patch.setattr(decoding, "_decoders", decoding._Decoders(decoding._Known()))
         yield
