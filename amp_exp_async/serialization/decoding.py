@@ -289,16 +289,19 @@ def convert(model: type[M], value: Any) -> M:
     return built
 
 
-def learn(model: Any, value: Any) -> None:
-    """Accept the extra fields and the levels of a decoded value from now on."""
+def learn(model: Any, value: Any) -> bool:
+    """Accept the extra fields and the levels of a decoded value from now on. Return whether any are new."""
     global _decoders  # noqa: PLW0603 - replaced as a whole, so that no thread sees parts of the old and the new
     known = _decoders.known
     names = {cls: dict.fromkeys(names) for cls, names in known.extra_names.items()}
     deep = set(known.deep)
     _add_known(model, value, names, deep)
     extra_names = {cls: list(all_names)[:_MAX_EXTRA_FIELDS] for cls, all_names in names.items()}
-    if (now_known := _Known(extra_names, frozenset(deep))) != known:
-        _decoders = _Decoders(now_known)
+    now_known = _Known(extra_names, frozenset(deep))
+    if now_known == known:
+        return False
+    _decoders = _Decoders(now_known)
+    return True
 
 
 def _add_known(model: Any, value: Any, names: dict[Any, dict[str, None]], deep: set[Any]) -> None:

@@ -117,7 +117,9 @@ def parse_object(model: type[M], body: bytes) -> M:
     try:
         return decoding.decode(model, body)
     except decoding.REJECTIONS:
-        return _structure(model, decode(body))
+        document = decode(body)
+    decoding.learn(model, document)
+    return _structure(model, document)
 
 
 async def parse_list(model: type[M], body: bytes) -> list[M]:
@@ -125,7 +127,9 @@ async def parse_list(model: type[M], body: bytes) -> list[M]:
     try:
         return await _map_in_chunks(_build, decoding.decode_array(model, body), "")
     except decoding.REJECTIONS:
-        return await _map_in_chunks(partial(_structure, model), decode(body), "")
+        document = decode(body)
+    decoding.learn(model, document)
+    return await _map_in_chunks(partial(_structure, model), document, "")
 
 
 async def parse_page(model: type[M], name: str, body: bytes) -> Page[M]:
@@ -255,10 +259,11 @@ def _build(item: Unbuilt) -> Any:
 
 def _structure(model: type[M], document: Any) -> M:
     """Return the model of a decoded object."""
-    decoding.learn(model, document)
     try:
         return decoding.convert(model, document)
     except decoding.REJECTIONS:
+        if decoding.learn(model, document):
+            return _structure(model, document)
         return cast("M", _structure_exactly(model, document))
 
 
