@@ -15,12 +15,13 @@ from attrs import field, frozen
 from . import validation
 from .errors import NOTHING_SENT, InvalidInputError
 from .file_access import read_file, read_text_stream
-from .formatting import format_os_error, format_value
+from .formatting import format_count, format_os_error, format_value
 
 TextFile: TypeAlias = str | os.PathLike[str] | io.TextIOBase
 """A text file: its path, or the open file."""
 
 _SEPARATORS = (",", ";", "\t")
+_DECLARED_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\r\n]')  # the first line of CSV that is made for Excel
 _MAX_LISTED = 5
 _SHOWN = 80  # characters of a value in a message
 _COMMENT = re.compile(r"#(?!\w).*", re.DOTALL)
@@ -85,7 +86,8 @@ def read_ids(file: TextFile, *, column: str | None = None) -> FileValues:
     Args:
         file: the file's path, or the open file. UTF-8.
         column: the name or the number (from 1) of a column: the file is CSV, whose first row has the names. The
-            separator may be a comma, a semicolon or a tab. Blank fields are skipped.
+            separator may be a comma, a semicolon or a tab, or is named by a line `sep=;` before it. Blank fields are
+            skipped.
 
     Raises:
         InvalidInputError: If the file cannot be read or has no such column, or if a line is surely not an ID.
@@ -179,7 +181,8 @@ def _value_line_problem(line: str, _is_first: bool) -> str | None:
 
 def _column(text: str, name: str, column: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of each field of a column that is not blank."""
-    separator = max(_SEPARATORS, key=lambda each: len(_first_row(text, name, each)))
+    declared = _DECLARED_SEPARATOR.match(text)
+    separator = declared[1] if declared else max(_SEPARATORS, key=lambda each: len(_first_row(text, name, each)))
     header = _first_row(text, name, separator)
     index = _column_index(header, name, column)
     rows = islice(_rows(text, name, separator), 1, None)
@@ -187,7 +190,8 @@ def _column(text: str, name: str, column: str) -> Iterator[tuple[int, str]]:
         if not any(map(str.strip, row)):
             continue
         if len(row) != len(header):
-            raise _line_error(f"{name}, line {number}", f"has {len(row)} columns, and the first row has {len(header)}")
+            count = format_count(len(row), "column")
+            raise _line_error(f"{name}, line {number}", f"has {count}, and the first row has {len(header)}")
         if value := row[index].strip():
             yield number, value
 
@@ -201,6 +205,8 @@ def _first_row(text: str, name: str, separator: str) -> list[str]:
 def _rows(text: str, name: str, separator: str, *, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
     """Yield the line and the fields of each row."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
+    if _DECLARED_SEPARATOR.match(text):
+        next(rows)
     while True:
         number = rows.line_num + 1
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,18 @@ def test_csv(separator: str, column: str, tmp_path: Path) -> None:
     assert read_values(path, column=column).lines == {2: "u1", 3: "u 2", 7: "u1"}
 
 
+@pytest.mark.parametrize("first", ["sep=;\n", "\ufeffsep=;\r\n", '"sep=;"\n', "sep=|\n", "sep=,\n"])
+def test_a_declared_separator(first: str, tmp_path: Path) -> None:
+    """A first line that names the separator, as in files for Excel, is no row, and is counted as a line."""
+    separator = re.sub(r".*sep=(.).*", r"\1", first.strip())
+    path = tmp_path / "ids.csv"
+    path.write_text(first + f"id{separator}name\nu1{separator}a\nu2\n", encoding="utf-8", newline="")
+    with pytest.raises(InvalidInputError, match="line 4: has 1 column, and the first row has 2"):
+        read_ids(path, column="id")
+    path.write_text(first + f"id{separator}name\nu1{separator}a\n", encoding="utf-8", newline="")
+    assert read_values(path, column="id").lines == {3: "u1"}
+
+
 def test_quoted_separators() -> None:
     """A separator in quotes is a part of the field."""
     assert list(read_ids(io.StringIO(CSV), column="2")) == ["u1", "u;2"]
@@ -147,7 +160,7 @@ def test_quoted_separators() -> None:
         ("", "id", "Its columns: none"),
         ("id,id\nu1,x", "id", 'has more than one column "id"'),
         ("u1,2026\nu2,2026", "1", 'line 1: "u1" looks like an ID'),
-        ("id,mail\nu1,x\nu2", "id", "line 3: has 1 columns, and the first row has 2"),
+        ("id,mail\nu1,x\nu2", "id", "line 3: has 1 column, and the first row has 2"),
         ('id,mail\n"u1,x\nu2', "id", "line 2: is not CSV"),
         ("id,mail\n" + "x" * 200_000, "id", "line 2: is not CSV"),
     ],

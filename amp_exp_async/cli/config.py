@@ -14,7 +14,7 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .help import HelpGroup
-from .options import KEY_VARIABLE, PROFILE_VARIABLE
+from .options import KEY_VARIABLE, PROFILE_VARIABLE, as_integer
 from .output import TEXT_WIDTH, format_cell
 from .profiles import config_path
 
@@ -24,6 +24,8 @@ app = typer.Typer(name="config", help="Show the configuration file and the setti
 @command(app, "list")
 def _list(ctx: CommandContext) -> None:
     """Show the profiles, which one is active, and where each setting comes from. Shows no key and sends nothing.
+
+    An invalid setting is an error.
 
     Example: amp-exp config list --profile prod
     """
@@ -46,7 +48,8 @@ def _list(ctx: CommandContext) -> None:
         ctx.echo(f"Active profile: {profile.name} ({reason})")
     ctx.echo("")
     rows = ((name, format_cell(row["value"]), row["source"]) for name, row in settings.items())
-    ctx.table(("setting", "value", "source"), rows, wrapped={"value": TEXT_WIDTH, "source": TEXT_WIDTH})
+    ctx.table(("setting", "value", "source"), rows, wrapped={"value": TEXT_WIDTH, "source": len(KEY_VARIABLE)})
+    ctx.connection.check()
 
 
 def _describe_settings(ctx: CommandContext) -> dict[str, dict[str, Any]]:
@@ -59,7 +62,10 @@ def _describe_settings(ctx: CommandContext) -> dict[str, dict[str, Any]]:
     }
     for name, setting in settings.values.items():
         default = parameters[name].default if name in parameters else None
-        rows[name] = {"value": _show(default if setting.value is None else setting.value), "source": setting.source}
+        rows[name] = {
+            "value": _show(as_integer(default if setting.value is None else setting.value)),
+            "source": setting.source,
+        }
     if rows["base_url"]["value"] is None:
         rows["region"]["value"] = (rows["region"]["value"] or "us").lower()
         rows["base_url"]["source"] = "region"

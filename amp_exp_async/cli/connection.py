@@ -13,7 +13,7 @@ from attrs import asdict, frozen
 import amp_exp_async
 
 from .errors import describe_os_error
-from .options import DefaultProject
+from .options import DefaultProject, as_integer
 from .profiles import ConfigFile, load_config
 
 if TYPE_CHECKING:
@@ -102,12 +102,26 @@ class Connection:
         settings = self.settings
         source = settings.key or (prompt_source() if ask else None)
         if source is None:
-            raise no_key_error()
+            raise no_key_error([] if settings.profile else self.config.profiles)
+        return self._client(source.read())
+
+    def check(self) -> None:
+        """Check the settings, without the key.
+
+        Raises:
+            ConfigurationError: If one is invalid.
+        """
+        self._client("a-key-in-place-of-yours").close()
+
+    def _client(self, key: str) -> amp_exp_async.ExperimentClient:
+        settings = self.settings
         times = {name: settings.value(name) for name in ("timeout", "deadline")}
         region, proxy = settings.value("region"), settings.value("proxy")
-        options: dict[str, Any] = {name: value for name, value in times.items() if value is not None}
+        options: dict[str, Any] = {name: as_integer(value) for name, value in times.items() if value is not None}
+        if proxy is not None and "://" not in proxy:
+            proxy = f"http://{proxy}"  # as in HTTPS_PROXY
         return amp_exp_async.ExperimentClient(
-            source.read(),
+            key,
             region=None if region is None else region.lower(),
             base_url=settings.value("base_url"),
             allow_insecure_http=bool(settings.value("allow_insecure_http")),

@@ -15,7 +15,7 @@ from attrs import define, frozen
 import amp_exp_async
 
 from .context import CommandContext
-from .options import OptionGroup
+from .options import OptionGroup, as_integer
 from .output import format_value, printable, to_json
 from .targets import FlagKind, FlagTarget
 
@@ -86,7 +86,10 @@ class FlagFieldOptions(OptionGroup):
         replaced_tags = {"tags": [*added, *removed]} if added or removed else {}
         with _naming_set(assigned):
             changes = dict(
-                amp_exp_async.Edit(**target.operation_args, changes={**_integers(values), **replaced_tags}).changes
+                amp_exp_async.Edit(
+                    **target.operation_args,
+                    changes={**{name: as_integer(value) for name, value in values.items()}, **replaced_tags},
+                ).changes
             )
         if replaced_tags:
             del changes["tags"]  # it was there to be validated
@@ -133,13 +136,6 @@ def _naming_set(assigned: Collection[str]) -> Generator[None, None, None]:
         if re.split(r"[.\[]", error.argument, maxsplit=1)[0] in assigned:
             error.subject = f"--set {error.argument}"
         raise
-
-
-def _integers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with whole floats as integers, because JSON distinguishes 20 from 20.0."""
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in values.items()
-    }
 
 
 def _parse_assignment(assignment: str) -> tuple[str, Any]:

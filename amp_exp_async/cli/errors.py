@@ -109,6 +109,7 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
         case amp_exp_async.InvalidInputError() | amp_exp_async.ConfigurationError() if not error.args:
             if sent:
                 error.mark_requests_sent()
+            error.rule = error.rule.removesuffix(", or a Timeout")  # of Python only
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
         case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
             request_id = "" if error.request_id is None else f" Request ID: {error.request_id}."
@@ -140,7 +141,7 @@ def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusErr
         case amp_exp_async.APITimeoutError() if error.method == "GET" or not error.sent:
             advice = "Try again later."
         case amp_exp_async.APIConnectionError() if not error.sent:
-            advice = "Check the network and --base-url."
+            advice = _connection_advice(str(error.args[0]))
         case amp_exp_async.APIConnectionError() if error.method == "GET":
             advice = "Try again."
         case amp_exp_async.AuthenticationError():
@@ -152,6 +153,15 @@ def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusErr
         case _:  # other advice names no Python
             pass
     return advice
+
+
+def _connection_advice(message: str) -> str:
+    """Return the advice for a request that did not reach the service."""
+    if "the proxy answered" in message:
+        return "Check the proxy and its password: --proxy, or the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
+    if "TLS failed" in message:
+        return "Check --base-url. If a private authority signed the certificate, pass its own with --ca-bundle."
+    return "Check the network, --base-url, and the proxy if there is one (--proxy, HTTPS_PROXY)."
 
 
 def describe_os_error(error: OSError | UnicodeDecodeError) -> str:

@@ -468,17 +468,11 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
     def versions(
         ctx: CommandContext, *, flag: Target, version: Annotated[int | None, _VERSION] = None, options: TargetOptions
     ) -> None:
-        resource = kind.resource(ctx.client)
         id = resolve(ctx.client, options.target(kind, flag)).id
         if version is None:
-            listed = list(resource.versions.list(id))
-            ctx.result = [to_json(item) for item in listed]
-            rows = ([item.version, format_cell(item.created_at), format_cell(item.created_by)] for item in listed)
-            ctx.table(["version", "when", "who"], rows, empty="No versions found.")
-            return
-        document = ctx.result = to_json(resource.versions.get(id, version))
-        for line in format_fields({**_without_config(document), "config": document["config"]}):
-            ctx.echo(line)
+            _list_versions(ctx, kind, id)
+        else:
+            _show_version(ctx, kind, id, version)
 
     @command(
         app,
@@ -524,6 +518,21 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
             ctx.echo_err(f"Not restored, because an edit cannot set it: {change}")
         edit = flag_edit(ctx, kind, preview.flag_config, edited, unchanged="all editable fields are as in this version")
         apply_edits(ctx, [edit], dry_run=dry_run, question=f"Restore version {version}?", yes=yes)
+
+
+def _list_versions(ctx: CommandContext, kind: FlagKind, id: str) -> None:
+    listed = list(kind.resource(ctx.client).versions.list(id))
+    ctx.result = [to_json(item) for item in listed]
+    rows = ([item.version, format_cell(item.created_at), format_cell(item.created_by)] for item in listed)
+    ctx.table(["version", "when", "who"], rows, empty="No versions found.")
+
+
+def _show_version(ctx: CommandContext, kind: FlagKind, id: str, version: int) -> None:
+    document = ctx.result = to_json(kind.resource(ctx.client).versions.get(id, version))
+    for line in format_fields({**_without_config(document), "config": document["config"]}):
+        ctx.echo(line)
+    again = ctx.command_line(kind.name, "restore-version", id, str(version))
+    ctx.echo_err(f"These lines are not a file for plan. To restore the version: {again}")
 
 
 def _without_config(version: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import typer
@@ -49,12 +50,23 @@ _NO_KEY_OPTION = (
 _COMPLETION_OPTIONS = ("--show-completion", "--install-completion")
 _SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
+
+def _suggest_options(match: re.Match[str]) -> str:
+    """Return the end of a message about an unknown option, with the options that it resembles."""
+    known = {option.lstrip("-"): option for option in match[3].split(", ")}
+    similar = [known[name] for name in get_close_matches(match[2], known)]
+    return f"{match[1]}{match[2]}." + (f" Did you mean {' or '.join(similar)}?" if similar else "")
+
+
 _NO_LOGIN = f"There is no login: set {KEY_VARIABLE}, or api_key_file in a profile."
 # What the parsers say, in the words of other messages.
 _PARSER_WORDS = (
     (r"Value error, ", ""),
     (r"Input should be (.*?)(, unable to parse .*? as \w+( \w+)?)?(?= \(|$)", r"must be \1"),
     (r"(No such command '(?:login|auth)'\.).*", rf"\1 {_NO_LOGIN}"),
+    (r"(No such option: -*)(.*?) ?\((?:Possible options|Did you mean):? (.*?)\)", _suggest_options),
+    (r"(for|argument|option) '([^']*)'", r"\1 \2"),
+    (r"(?<!\w)'([^']*)'(?!\w)", r'"\1"'),
 )
 
 
@@ -158,7 +170,7 @@ def _report_usage(error: UsageFailure, group: Any, arguments: Sequence[str]) -> 
 
     message = printable(" ".join(error.format_message().split("\n")))
     for pattern, words in _PARSER_WORDS:
-        message = re.sub(pattern, words, message, count=1)
+        message = re.sub(pattern, words, message)
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
         path = context.command_path if context else " ".join(["amp-exp", *_command_words(group, arguments)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import typer
@@ -50,10 +50,16 @@ def prompt_source() -> KeySource:
     return KeySource("prompt", lambda: typer.prompt("Management API key (input is hidden)", hide_input=True, err=True))
 
 
-def no_key_error() -> amp_exp_async.ConfigurationError:
-    """Return the error for a missing key."""
+def no_key_error(profiles: Iterable[str]) -> amp_exp_async.ConfigurationError:
+    """Return the error for a missing key.
+
+    Args:
+        profiles: the profiles that could be chosen.
+    """
+    names = ", ".join(profiles)
+    profile = f", or choose a profile with --profile ({names})" if names else ""
     return amp_exp_async.ConfigurationError(
-        f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file. "
+        f"no management API key: set {KEY_VARIABLE}, or pass --api-key-file{profile}. "
         "Create a key in Amplitude under Experiment > Management API."
     )
 

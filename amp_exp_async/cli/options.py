@@ -55,6 +55,11 @@ def nothing_found(plural: str, project_id: str | None) -> str:
     return f"No {plural} found in {where}."
 
 
+def as_integer(number: float | None) -> float | None:
+    """Return a whole float as an integer, because JSON distinguishes 20 from 20.0."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def distinct_names(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
     """Return the values that a repeated option gives to names.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,6 +28,8 @@ KEY_WIDTH = 32
 TEXT_WIDTH = 16
 """The width below which text is not wrapped."""
 
+_PLAIN = re.compile(r"[A-Za-z_][\w./@-]*(?: [\w./@-]+)*", re.ASCII)
+_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 _MIN_BAR_TERMINAL = 80
 _REFRESH_INTERVAL = 0.1
 _LOG_INTERVAL = 10.0  # seconds; a log needs a sign of life, not every step
@@ -100,8 +103,9 @@ def format_cell(value: Any) -> str:
 
 
 def format_fields(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield plain fields as lines; the content of an object or list of objects is indented below its name."""
-    for name, value in fields.items():
+    """Yield plain fields as lines of YAML; the content of an object or list of objects is indented below its name."""
+    for key, value in fields.items():
+        name = _format_scalar(key)
         if name == "payload":
             yield f"{name}: {format_value(value)}"
         elif is_object(value) and value:
@@ -110,7 +114,7 @@ def format_fields(fields: Mapping[str, Any]) -> Iterator[str]:
         elif is_array(value) and any(map(is_object, value)):
             yield f"{name}:"
             for item in value:
-                first, *others = format_fields(item) if is_object(item) else [_format_scalar(item)]
+                first, *others = format_fields(item) if is_object(item) and item else [_format_scalar(item)]
                 yield f"  - {first}"
                 yield from (f"    {line}" for line in others)
         else:
@@ -118,10 +122,9 @@ def format_fields(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _format_scalar(value: Any) -> str:
-    if isinstance(value, str) and value.isprintable() and value:
+    """Return a value as JSON, or without quotes if every reader of YAML takes it for the same string."""
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _YAML_WORDS:
         return value
-    if is_array(value) and value:
-        return ", ".join(map(_format_scalar, value))
     return format_value(value)
 
 

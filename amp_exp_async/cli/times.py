@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import amp_exp_async
 
-_DURATION = re.compile(r"(\d{1,6})([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from .output import format_value
+
+_DURATION = re.compile(r"(\d{1,4000})([smhdw])")  # Python converts no more digits
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}  # seconds
+_MAX = timedelta(days=36_500)  # a time before it exists
 
 
 def parse_duration(option: str, text: str) -> timedelta:
@@ -20,9 +23,14 @@ def parse_duration(option: str, text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise amp_exp_async.InvalidInputError(
-            f"{option}: must be a duration such as 7d, 12h or 30m, got {text!r}. Nothing was sent."
+            f"{option}: must be a duration such as 7d, 12h or 30m, got {format_value(text)}. Nothing was sent."
         )
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > _MAX.total_seconds():
+        raise amp_exp_async.InvalidInputError(
+            f"{option}: must be at most {_MAX.days}d, got {format_value(text)}. Nothing was sent."
+        )
+    return timedelta(seconds=seconds)
 
 
 def parse_time(option: str, text: str, now: datetime) -> datetime:
@@ -37,7 +45,8 @@ def parse_time(option: str, text: str, now: datetime) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         raise amp_exp_async.InvalidInputError(
-            f"{option}: must be a duration such as 7d, or a date or time such as 2026-11-03T09:00Z, got {text!r}. "
+            f"{option}: must be a duration such as 7d, or a date or time such as 2026-11-03T09:00Z, got "
+            f"{format_value(text)}. "
             "Nothing was sent."
         ) from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)

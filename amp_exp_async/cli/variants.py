@@ -13,7 +13,7 @@ import amp_exp_async
 from .context import CommandContext, command
 from .edits import OptionalText, apply_edits, field_edit, require_editable
 from .help import HelpGroup
-from .options import DryRun, OptionGroup, Yes
+from .options import DryRun, OptionGroup, Yes, as_integer
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, to_json
 from .targets import AnyTarget, FlagKind, TargetOptions, locate, reject_missing_variant
 
@@ -37,7 +37,7 @@ class VariantFieldOptions(OptionGroup):
             float | None, typer.Option(metavar="N", help="Weight for users that no segment targets.")
         ] = None,
     ) -> None:
-        values = {"name": name, "description": description, "rollout_weight": _integer(weight)}
+        values = {"name": name, "description": description, "rollout_weight": as_integer(weight)}
         self.values: dict[str, Any] = {field: value for field, value in values.items() if value is not None}
         if payload is not None:
             self.values["payload"] = _parse_payload(payload)
@@ -173,8 +173,3 @@ def _parse_payload(text: str) -> Any:
         raise amp_exp_async.InvalidInputError(
             f"--payload: {text} is not JSON. Quote text twice, for JSON and for the shell: {example}"
         ) from None
-
-
-def _integer(number: float | None) -> float | None:
-    """Return a whole float as an integer, because JSON distinguishes 20 from 20.0."""
-    return int(number) if number is not None and number.is_integer() else number

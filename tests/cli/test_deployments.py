@@ -60,7 +60,7 @@ def test_edit(account: Emulator, amp_exp: RunCommand, id: str) -> None:
     ("arguments", "message"),
     [
         (["create", "--project-id", "1", "--label", "a b", "--type", "client"], "must consist of letters"),
-        (["create", "--project-id", "1", "--label", "a", "--type", "both"], "'client', 'server'"),
+        (["create", "--project-id", "1", "--label", "a", "--type", "both"], '"client", "server"'),
         (["create", "--project-id", "", "--label", "a", "--type", "client"], "must not be empty"),
         (["create", "--label", "a", "--type", "client"], "--project-id is missing."),
         (["edit", "1"], "Pass --label, --archive or --restore"),

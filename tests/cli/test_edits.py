@@ -131,7 +131,7 @@ def test_difference(account: Emulator, amp_exp: RunCommand) -> None:
         (["--add-tag", "a", "--remove-tag", "a"], "at once"),
         (["--rollout-percentage", "101"], "from 0 to 100"),
         (["--rollout-percentage", "nan"], "from 0 to 100"),
-        (["--evaluation-mode", "somewhere"], "'local', 'remote'"),
+        (["--evaluation-mode", "somewhere"], '"local", "remote"'),
         (["--set", 'target_segments=[{"nam": "a"}]'], 'did you mean "name"?'),
         (["--decision", "rollout"], "--decision"),
     ],

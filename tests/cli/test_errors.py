@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amp_exp_async import ExperimentClient, RetryPolicy
+from amp_exp_async import APIConnectionError, ExperimentClient, RetryPolicy
+from amp_exp_async.cli.errors import describe_error
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand
 from tests.cli.commands import COMMANDS
@@ -45,15 +46,17 @@ def test_no_api_key_option(account: Emulator, amp_exp: RunCommand) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flgs"], "Did you mean 'flags'?"),
-        (["flags", "lst"], "Did you mean 'list'?"),
-        (["flags", "get"], "Missing argument 'FLAG'"),
+        (["flgs"], 'Did you mean "flags"?'),
+        (["flags", "list", "--verbos"], "No such option: --verbos. Did you mean --verbose? (See"),
+        (["flags", "list", "--bogus"], "No such option: --bogus. (See"),
+        (["flags", "lst"], 'Did you mean "list"?'),
+        (["flags", "get"], "Missing argument FLAG"),
         (["flags", "list", "--projct-id", "1"], "--project-id"),
-        (["flags", "list", "--region", "mars"], "'us', 'eu'"),
+        (["flags", "list", "--region", "mars"], '"us", "eu"'),
         (["flags", "get", "a", "b\x1b[31m"], "unexpected extra argument"),
         (["flags", "list", "--project-id"], "requires an argument. (See amp-exp flags list --help.)"),
-        (["flags", "list", "--timeout", "x"], "Invalid value for '--timeout': "),
-        (["emulator", "--port", "-1"], "Invalid value for '--port': "),
+        (["flags", "list", "--timeout", "x"], "Invalid value for --timeout: "),
+        (["emulator", "--port", "-1"], "Invalid value for --port: "),
         (["login"], "There is no login: set AMPLITUDE_MANAGEMENT_API_KEY"),
     ],
 )
@@ -144,10 +147,10 @@ OPTION_MESSAGES = [
     (
         "flags list --base-url http://127.0.0.1:1",
         1,
-        "(Connection refused). Nothing was sent. Check the network and",
+        "(Connection refused). Nothing was sent. Check the network, --base-url, and the proxy",
     ),
     ("flags list --base-url https://u:p@h", 2, "--base-url contains a user name or password. Remove it: the key is "),
-    ("flags list --region xx", 2, "Invalid value for '--region': 'xx' is not one of 'us', 'eu'."),
+    ("flags list --region xx", 2, 'Invalid value for --region: "xx" is not one of "us", "eu".'),
     ("lint --project-id 1 --disable nope", 2, "--disable nope: unknown rule; expected one of: "),
     ("lint --project-id 1 --days -1", 2, "--days: must be a number "),
     ("flags edit 12 --rollout-percentage 150", 2, "--rollout-percentage: must be a number from 0 to 100, got 150."),
@@ -216,3 +219,17 @@ def test_a_port_in_use(amp_exp: RunCommand) -> None:
         host, _, port = other.base_url.removeprefix("http://").rpartition(":")
         result = amp_exp("emulator", "--host", host, "--port", port)
     assert (result.status, result.err) == (1, f"The emulator cannot start: {host}:{port}: Address already in use.\n")
+
+
+@pytest.mark.parametrize(
+    ("reason", "option"),
+    [
+        ("the proxy answered 407", "HTTPS_PROXY"),
+        ("TLS failed (self-signed certificate)", "--ca-bundle"),
+        ("could not connect (Name or service not known)", "--proxy"),
+    ],
+)
+def test_advice_of_a_failed_connection(reason: str, option: str) -> None:
+    """The advice names the setting that the failure is about."""
+    error = APIConnectionError(f"GET /flags failed: {reason}. Nothing was sent.", method="GET", path="/flags")
+    assert option in describe_error(error, sent=False)

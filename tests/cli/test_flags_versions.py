@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
+from amp_exp_async.cli.output import format_fields
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand, writes
 
@@ -24,10 +26,11 @@ def test_versions(amp_exp: RunCommand) -> None:
     assert header == ["version", "when", "who"]
     assert [row[0] for row in rows] == ["3", "2", "1"]
     assert [item["version"] for item in amp_exp("flags", "versions", "1001", "--json").json] == [3, 2, 1]
-    lines = amp_exp("flags", "versions", "1001", "2").out.splitlines()
-    assert lines[0] == "version: 2"
-    assert {"config:", "  name: second", "  enabled: false"} <= set(lines)
+    shown = amp_exp("flags", "versions", "1001", "2")
+    assert "These lines are not a file for plan." in shown.err
+    assert "amp-exp flags restore-version 1001 2" in shown.err
     document = amp_exp("flags", "versions", "1001", "2", "--json").json
+    assert yaml.safe_load(shown.out) == document
     assert (document["version"], document["config"]["name"]) == (2, "second")
 
 
@@ -100,3 +103,32 @@ def test_restore_version_of_an_archived_flag(edited: Emulator, amp_exp: RunComma
         assert result.status == 2
         assert "Restore it first: amp-exp flags restore 1001" in result.err
     assert writes(edited) == []
+
+
+ODD = [
+    "on",
+    "1",
+    "null",
+    "a: b",
+    "# x",
+    "- x",
+    "'",
+    "é",
+    "a  b",
+    " a",
+    "a,b",
+    "[x]",
+    "2026-11-03",
+    "=",
+    "~",
+    "",
+    "ok",
+    "a b",
+]
+
+
+def test_fields_are_yaml() -> None:
+    """What is shown of an object is read back as the same object."""
+    fields = {"texts": ODD, **{f"key-{index}": text for index, text in enumerate(ODD)}}
+    document = {**fields, **dict.fromkeys(ODD, 1), "objects": [{"on": {}}, {}, {"a": [{"b": None}]}], "payload": [1.5]}
+    assert yaml.safe_load("\n".join(format_fields(document))) == document

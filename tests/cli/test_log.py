@@ -120,3 +120,13 @@ def test_mistakes(amp_exp: RunCommand, account: Emulator, text: str) -> None:
 def test_times(text: str, time: datetime) -> None:
     """Durations count back from now; times without a zone are in UTC."""
     assert parse_time("--since", text, NOW) == time
+
+
+@pytest.mark.parametrize("text", ["99999999d", "36501d", "5215w", f"{'9' * 4000}s"])
+def test_too_long_durations(amp_exp: RunCommand, account: Emulator, text: str) -> None:
+    """A duration that is too long is called so."""
+    for command in (("log", "--since"), ("flags", "find", "--unchanged-for")):
+        result = amp_exp(*command, text)
+        assert (result.status, f'must be at most 36500d, got "{text}"' in result.err) == (2, True), result.err
+    assert account.requests == []
+    assert amp_exp("flags", "find", "--unchanged-for", "36500d").status == 0

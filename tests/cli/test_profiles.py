@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from amp_exp_async.cli.app import app
 from amp_exp_async.cli.profiles import complete_profile
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
+from tests.cli.terminal import environment_of, run_on_terminal
 from tests.cli.test_startup import complete
 
 WriteConfig = Callable[[str], Path]
@@ -230,3 +232,52 @@ def test_commands_without_a_profile_read_no_file(write_config: WriteConfig, tmp_
     file = tmp_path / "flags.json"
     file.write_text('{"flags": []}')
     assert CliRunner().invoke(app, ["lint", str(file)]).exit_code == 0
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_the_list_breaks_no_name(account: Emulator, columns: str) -> None:
+    """On a terminal, the names of variables are in one piece, and whole numbers have no fraction."""
+    result = run_on_terminal(["config", "list"], environment_of(account, COLUMNS=columns))
+    assert "AMPLITUDE_MANAGEMENT_API_KEY" in result.out
+    assert re.search(r"timeout +30 +default", result.out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--profile", "de"], "region of profile de must be"),
+        (["--timeout", "-1"], "--timeout must be a number of seconds above 0, got -1."),
+        (["--proxy", "ftp://x"], "--proxy "),
+    ],
+)
+def test_the_list_checks_settings(
+    unset: Emulator, amp_exp: RunCommand, write_config: WriteConfig, options: list[str], message: str
+) -> None:
+    """The settings are shown, and an invalid one is an error, as for commands that use them."""
+    write_config("[profile.de]\nregion = 'de'\n")
+    result = amp_exp("config", "list", *options)
+    assert (result.status, "deadline\t120\t" in result.out, message in result.err) == (2, True, True), result.err
+    assert unset.requests == []
+
+
+def test_the_list_checks_variables(unset: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An invalid variable is an error, too."""
+    monkeypatch.setenv("AMPLITUDE_EXPERIMENT_REGION", "xx")
+    result = amp_exp("config", "list")
+    assert (result.status, "AMPLITUDE_EXPERIMENT_REGION must be" in result.err) == (2, True), result.err
+    assert unset.requests == []
+
+
+def test_a_missing_key_with_profiles(unset: Emulator, amp_exp: RunCommand, write_config: WriteConfig) -> None:
+    """The error for a missing key names the profiles that are not active."""
+    write_config("[profile.a]\n[profile.b]\n")
+    assert "or choose a profile with --profile (a, b)." in amp_exp("flags", "list").err
+    assert "--profile" not in amp_exp("flags", "list", "--profile", "a").err
+    assert unset.requests == []
+
+
+def test_a_proxy_without_a_scheme(account: Emulator, amp_exp: RunCommand) -> None:
+    """A proxy without a scheme is one for HTTP, as in the environment."""
+    proxy = account.base_url.removeprefix("http://")
+    amp_exp("flags", "list", "--proxy", proxy, "--base-url", "http://127.0.0.1:1")
+    assert account.requests[0].headers["host"] == "127.0.0.1:1"

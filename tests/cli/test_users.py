@@ -357,7 +357,7 @@ def test_the_second_variable_of_the_key(account: Emulator, users: RunCommand, mo
 
 def test_region_and_base_url(account: Emulator, users: RunCommand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both are passed to the client, which validates them."""
-    assert "'mars' is not one of 'us', 'eu'" in users("add", "a", "--yes", "--region", "mars").err
+    assert '"mars" is not one of "us", "eu"' in users("add", "a", "--yes", "--region", "mars").err
     monkeypatch.delenv("AMPLITUDE_EXPERIMENT_BASE_URL")
     assert users("add", "a", "--yes", "--base-url", account.base_url).status == 0
     assert included(account) == ["a"]
