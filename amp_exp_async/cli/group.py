@@ -108,9 +108,11 @@ class AmpExpGroup(HelpGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, and reject a key or invalid text among them."""
         if any(argument.partition("=")[0] == "--api-key" for argument in args):
-            raise _ArgumentError(_NO_KEY_OPTION)
+            raise _InvalidArgumentError(_NO_KEY_OPTION)
         if not ctx.resilient_parsing and (invalid := find_invalid_text(args)):
-            raise _ArgumentError(f'"{invalid}" is not text in UTF-8. Nothing was done. Pass UTF-8, or rename the file.')
+            raise _InvalidArgumentError(
+                f'"{invalid}" is not text in UTF-8. Nothing was done. Pass UTF-8, or rename the file.'
+            )
         if args and not ctx.resilient_parsing:
             _handle_completion_option(ctx, *args[:2])
         return super().parse_args(ctx, args)
@@ -161,7 +163,7 @@ def _handle_completion_option(ctx: Any, first: str, second: str = "") -> None:
         raise typer.Exit(ExitCode.FAILED) from None
 
 
-class _ArgumentError(UsageFailure):
+class _InvalidArgumentError(UsageFailure):
     exit_code = ExitCode.USAGE
 
 
