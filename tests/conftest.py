@@ -6,6 +6,7 @@ import compileall
 import gc
 import os
 import signal
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -115,6 +116,25 @@ def each_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """Run a test once for each way that requests can take through aiohttp."""
     use_path(request.param, monkeypatch)
     return str(request.param)
+
+
+@pytest.fixture(params=PATHS)
+def path_in_turn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test in one of these ways in the suite, in another one than the next test, and in all in the long form."""
+    use_path(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the runs of a test `slow` whose path has its turn in another one."""
+    for item in items:
+        case = getattr(item, "callspec", None)
+        if case is not None and "path_in_turn" in case.indices:
+            others = sum(index for name, index in case.indices.items() if name != "path_in_turn")
+            turn = (zlib.crc32(item.function.__qualname__.encode()) + others) % len(PATHS)  # type: ignore[attr-defined]
+            if case.indices["path_in_turn"] != turn:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from amp_exp_async.http import AmbiguousWriteError
 from tests.polling import TIMEOUT
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 FLAG = "101"
 THREE_ATTEMPTS = RetryPolicy(max_attempts=3, backoff_base=0.0)

@@ -20,6 +20,8 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 PASSED = r"(?i)the deadline of 0\.3 s of the block (passed|left no time)"
 
 

@@ -32,6 +32,8 @@ from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http import WaitReason
 from tests.virtual_time import Answer, ScriptedSession, outcome, run
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 KEY = "hooks-management-key"
 FLAG = b'{"id": "1", "key": "a"}'
 

@@ -22,6 +22,8 @@ from amp_exp_async.emulator import Emulator
 from tests.leaks import chain, leaks
 from tests.reliability.raw_server import RawConnection, RawServer
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 KEY = "canary-management-key"
 PASSWORD = "canary-proxy-password"
 USERINFO = f"canary-user:{PASSWORD}"

@@ -12,6 +12,8 @@ from amp_exp_async import APIConnectionError, AsyncExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
 from tests.virtual_time import Answer, ScriptedSession, run
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 FIELDS = {"method", "path", "attempt", "status", "error", "seconds", "request_id", "wait", "wait_reason"}
 
 

@@ -67,6 +67,7 @@ def test_any_body_can_be_read(status: int, body: str) -> None:
     assert isinstance(body_message(body), str)
 
 
+@pytest.mark.usefixtures("path_in_turn")
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
@@ -147,6 +148,7 @@ async def test_the_advice_for_a_refusal(
     assert caught.value.body == body
 
 
+@pytest.mark.usefixtures("path_in_turn")
 @pytest.mark.parametrize(
     "body",
     [{"message": "Flag or experiment not found"}, "Cannot edit archived flag", [["Variant key does not exist"]]],
@@ -239,6 +241,7 @@ def test_a_refused_repeat(first: Answer, repeat: Answer, done: set[Idempotency],
         assert (refused.status, refused.attempts) == (repeat.status, 1)
 
 
+@pytest.mark.usefixtures("path_in_turn")
 @pytest.mark.parametrize("kind", ["flags", "experiments"])
 @pytest.mark.parametrize("key", ["checkout", "checkout.v2", "a/b"])
 async def test_a_key_in_the_place_of_an_id(client: AsyncExperimentClient, kind: str, key: str) -> None:

@@ -58,6 +58,7 @@ def test_hostile_values(value: str, shown: str) -> None:
     shown.encode()
 
 
+@pytest.mark.usefixtures("path_in_turn")
 async def test_on_the_wire(caplog: pytest.LogCaptureFixture) -> None:
     """Each error names the ID of the last attempt; so do attempts, the end of a call, and the records of the log."""
     caplog.set_level(logging.DEBUG, logger="amp_exp_async")

@@ -11,6 +11,8 @@ import pytest
 from amp_exp_async import AsyncExperimentClient, RetryPolicy, UnexpectedResponseError
 from tests.reliability.raw_server import RawConnection, RawServer, response
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 FLAG = {"id": "1", "key": "k", "projectId": "1"}
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 

@@ -125,6 +125,7 @@ def test_the_deadline_includes_the_wait_for_other_requests() -> None:
     assert len(session.sent) == 1
 
 
+@pytest.mark.usefixtures("path_in_turn")
 async def test_on_attempt(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """It receives method, path, number, status or error, and the seconds of each request."""
     seen: list[Attempt] = []
@@ -146,6 +147,7 @@ async def test_on_attempt(client: AsyncExperimentClient, emulator: Emulator) -> 
     assert len(seen) == len(emulator.requests)
 
 
+@pytest.mark.usefixtures("path_in_turn")
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 async def test_on_attempt_that_raises(
     client: AsyncExperimentClient, error: type[BaseException], caplog: pytest.LogCaptureFixture
@@ -160,6 +162,7 @@ async def test_on_attempt_that_raises(
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [error]
 
 
+@pytest.mark.usefixtures("path_in_turn")
 async def test_the_key_is_not_logged(
     client: AsyncExperimentClient, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:

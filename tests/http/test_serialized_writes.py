@@ -16,6 +16,8 @@ from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.http.locks import KeyedLocks
 from tests.virtual_time import now, run
 
+pytestmark = pytest.mark.usefixtures("path_in_turn")
+
 Call = Callable[[AsyncExperimentClient], Awaitable[Any]]
 TestServer.__test__ = False  # type: ignore[attr-defined]  # its name looks like a test class
 

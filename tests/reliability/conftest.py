@@ -11,13 +11,13 @@ import aiohttp
 import pytest
 
 from amp_exp_async import AsyncBetaClient, AsyncExperimentClient
-from tests.conftest import NO_BACKOFF
+from tests.conftest import NO_BACKOFF, use_path
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.exposure import LogWatch
 from tests.reliability.figures import Figures
 
 KEY = "reliability-management-key"
-SESSION_PATHS = OWN_SESSION, CALLERS_SESSION = "own session", "caller's session"
+SESSION_PATHS = OWN_SESSION, CALLERS_SESSION, UNSUPPORTED = "own session", "caller's session", "unsupported"
 
 ClientFactory: TypeAlias = Callable[..., Any]
 
@@ -43,12 +43,14 @@ def empty(emulator: Any) -> None:
 
 
 @pytest.fixture(params=SESSION_PATHS)
-def session_path(request: pytest.FixtureRequest) -> str:
-    """Return one of the two paths that a request can take, or the one that a test chooses.
+def session_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return one of the paths that a request can take, or the one that a test chooses.
 
-    A client with its own session sends requests through the library's exchange; a caller's session sends them itself.
+    A client with its own session sends requests through the library's exchange; a caller's session sends them itself,
+    and so does the client's own if the release of aiohttp is not supported.
     """
     path: str = request.param
+    use_path(path, monkeypatch)
     return path
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from amp_exp_async import AddUsers, AmpExpError, AsyncExperimentClient, Edit, RateLimit, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
+from tests.conftest import PATHS
+from tests.crossing import cross, slow
 from tests.polling import TIMEOUT
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.figures import Figures
@@ -198,9 +200,13 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 LOOPS = ["asyncio", *(["uvloop"] if sys.platform != "win32" else [])]
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("count", [125, pytest.param(2_500, marks=pytest.mark.slow)])
+_SHORT = cross(list(WAYS), LOOPS, PATHS)
+_STORMS = [pytest.param(125, *of.values, id=f"125-{of.id}", marks=of.marks) for of in _SHORT]
+_STORMS += slow([pytest.param(2_500, *of.values, id=f"2500-{of.id}") for of in _SHORT if not of.marks])
+
+
+@pytest.mark.parametrize(("count", "way", "loop", "each_path"), _STORMS, indirect=["each_path"])
+@pytest.mark.usefixtures("each_path")
 def test_cancellations(emulator_process: EmulatorProcess, figures: Figures, *, loop: str, way: str, count: int) -> None:
     """In debug mode, with warnings as errors, nothing is held or left after any number of cancellations."""
     ids = emulator_process.run(populate, 10)

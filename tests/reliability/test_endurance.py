@@ -18,7 +18,7 @@ from attrs import frozen
 
 from amp_exp_async import AmpExpError, AsyncExperimentClient, ExperimentClient, RetryPolicy
 from amp_exp_async.emulator import Emulator, Fault
-from tests.reliability.conftest import ClientFactory
+from tests.reliability.conftest import CALLERS_SESSION, OWN_SESSION, ClientFactory
 from tests.reliability.emulator_process import EmulatorProcess
 from tests.reliability.figures import Figures
 
@@ -112,6 +112,8 @@ async def run_calls(client: AsyncExperimentClient, flag: str, requests: int) -> 
             group.create_task(work())
 
 
+# A release that is not supported differs from a caller's session in who made the connector.
+@pytest.mark.parametrize("session_path", [OWN_SESSION, CALLERS_SESSION], indirect=True)
 @pytest.mark.parametrize("requests", [1_500, pytest.param(90_000, marks=pytest.mark.slow)])
 async def test_an_async_client(
     emulator_process: EmulatorProcess, make_client: ClientFactory, figures: Figures, requests: int
