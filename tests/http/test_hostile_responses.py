@@ -24,6 +24,8 @@ from amp_exp_async import (
     RetryPolicy,
     UnexpectedResponseError,
 )
+from tests.conftest import PATHS
+from tests.crossing import cross
 from tests.polling import eventually, wait_until
 from tests.reliability.raw_server import RawConnection, RawServer, Script, chunk, head, response
 
@@ -103,7 +105,7 @@ ENDLESS: dict[str, Send] = {
 }
 
 
-@pytest.mark.parametrize("send", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize(("send", "each_path"), cross(ENDLESS, PATHS), indirect=["each_path"])
 async def test_a_response_without_end(send: Send) -> None:
     """It is read up to the limit, rejected by name, not requested again, and its connection is not used again."""
     with RawServer(always(send)) as server:
@@ -124,7 +126,7 @@ async def test_a_response_without_end(send: Send) -> None:
     assert server.connections == 3
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize(("encoding", "each_path"), cross(["gzip", "deflate"], PATHS), indirect=["each_path"])
 async def test_a_bomb_does_not_block_the_event_loop(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step decompresses a bounded amount, and other tasks run between the steps."""
     sizes: list[int] = []
@@ -187,9 +189,10 @@ MANY: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), MANY.values(), ids=MANY)
-async def test_too_many_values(body: bytes, reason: str) -> None:
+@pytest.mark.parametrize(("many", "each_path"), cross(MANY, PATHS), indirect=["each_path"])
+async def test_too_many_values(many: tuple[bytes, str]) -> None:
     """What would take long to parse is rejected by name before; of an error, only the beginning is parsed."""
+    body, reason = many
     with RawServer(always(response(body))) as server:
         async with client_of(server, max_response_bytes=1 << 26) as client:
             with pytest.raises(UnexpectedResponseError, match=f"the response {reason}") as caught:
