@@ -275,9 +275,9 @@ def _resolve_base_url(api: ApiVersion, region: str | None, base_url: Secret | No
 
 
 def _host(api: ApiVersion, region: object, source: str) -> str:
-    if not isinstance(region, str) or region not in api.hosts:
+    if not isinstance(region, str) or region.lower() not in api.hosts:
         raise ConfigurationError(argument=source, rule='must be "us" or "eu"', got=format_value(region))
-    return api.hosts[region]
+    return api.hosts[region.lower()]
 
 
 def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) -> str:
@@ -285,6 +285,12 @@ def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) ->
     if not isinstance(url, str):
         raise ConfigurationError(
             argument="base_url", subject=subject, rule="is not a URL", advice="Pass a URL like https://host."
+        )
+    if "@" in url:  # also behind the host: a password may contain "/"
+        raise ConfigurationError(
+            argument="base_url",
+            rule="contains a user name or password",
+            advice="Remove it: the key is sent separately.",
         )
     try:
         parts = urlsplit(url)
@@ -297,12 +303,6 @@ def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) ->
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(
             argument="base_url", subject=subject, rule="has no scheme or host", advice="Pass a URL like https://host."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(
-            argument="base_url",
-            rule="contains a user name or password",
-            advice="Remove it: the key is sent separately.",
         )
     if "?" in url or "#" in url:
         raise ConfigurationError(

@@ -216,9 +216,13 @@ class APIConnectionError(_RequestError):
 
     Attributes:
         sent: whether the service may have received an attempt.
+        setting: the argument, or the variable of the environment, that is probably to be corrected, such as `proxy`,
+            `HTTPS_PROXY` or `ssl`; None if it is not known.
         method, path, attempts: the request, and how often it was sent.
         request_id: the ID that the service, or a gateway before it, gave the last attempt; None without one.
     """
+
+    setting: str | None = None
 
     def __init__(
         self, message: str, *, method: str = "", path: str = "", attempts: int = 0, sent: bool = False

@@ -173,7 +173,18 @@ def test_region_and_base_url_exclude_each_other(monkeypatch: pytest.MonkeyPatch)
     assert BASE_URL_VARIABLE in message
 
 
-@pytest.mark.parametrize("region", ["EU", "mars", "", "us ", 5, ["eu"]])
+@pytest.mark.parametrize("region", ["EU", "Eu", "eu"])
+def test_a_region_in_any_case(region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument and the variable, which the command line shares, may be in any case, for both APIs."""
+    for client in (AsyncExperimentClient, AsyncBetaClient):
+        monkeypatch.delenv(REGION_VARIABLE, raising=False)
+        expected = repr(client(KEY, region="eu"))
+        assert repr(client(KEY, region=region)) == expected
+        monkeypatch.setenv(REGION_VARIABLE, region)
+        assert repr(client(KEY)) == expected
+
+
+@pytest.mark.parametrize("region", ["mars", "", "us ", 5, ["eu"]])
 def test_an_unknown_region(region: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the argument or variable, and the valid regions."""
     assert configuration_error(region=region).startswith('region must be "us" or "eu", got ')

@@ -18,6 +18,8 @@ from .options import KEY_VARIABLE, PROFILE_VARIABLE, as_integer
 from .output import TEXT_WIDTH, format_cell
 from .profiles import config_path
 
+_USERINFO_RE = re.compile(r"^([a-z0-9+.-]+://)?.*@", re.IGNORECASE | re.DOTALL)
+
 app = typer.Typer(name="config", help="Show the configuration file and the settings in effect.", cls=HelpGroup)
 
 
@@ -76,8 +78,10 @@ def _describe_settings(ctx: CommandContext) -> dict[str, dict[str, Any]]:
 
 
 def _show(value: object) -> object:
-    """Return a value without the user name and the password of a URL."""
-    return re.sub(r"[^/]*@", "***@", str(value)) if isinstance(value, str | Path) else value
+    """Return a value without the user name and the password of a URL, which may contain any character."""
+    if isinstance(value, Path):
+        return str(value)
+    return _USERINFO_RE.sub(r"\1***@", value) if isinstance(value, str) else value
 
 
 @command(app, "path")

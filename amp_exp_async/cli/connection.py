@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Iterator
 from functools import cached_property
@@ -30,7 +31,7 @@ class Connection:
         region: `us` or `eu`, in any case.
         base_url: the service's URL instead of a region.
         proxy: the URL of an HTTP proxy; by default that of the environment.
-        ca_bundle: the file with the certificates to trust, in addition to those of the system.
+        ca_bundle: the file or folder with the certificates to trust, in addition to those of the system.
         allow_insecure_http: whether to allow plain HTTP to any host.
         timeout: seconds for one attempt.
         deadline: seconds for one call with its retries.
@@ -134,11 +135,16 @@ class Connection:
 
 def _create_context(setting: Setting) -> ssl.SSLContext | bool:
     """Return a context that also trusts the certificates of a file; True for the certificates of the system."""
-    if not setting.value:
-        return True  # OpenSSL reads SSL_CERT_FILE by itself
+    file = os.environ.get("SSL_CERT_FILE", "")
+    if not setting.value and not Path(file).is_dir():
+        return True  # OpenSSL reads SSL_CERT_FILE and SSL_CERT_DIR by itself
     context = ssl.create_default_context()
     try:
-        context.load_verify_locations(setting.value)
+        for path in filter(None, (setting.value, file)):
+            if Path(path).is_dir():  # its files have the names that `openssl rehash` gives them
+                context.load_verify_locations(capath=path)
+            elif path == setting.value:
+                context.load_verify_locations(path)
     except (OSError, ssl.SSLError) as error:
         reason = "it contains no certificate" if isinstance(error, ssl.SSLError) else describe_os_error(error)
         raise amp_exp_async.ConfigurationError(

@@ -113,7 +113,7 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
             return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
         case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
             request_id = "" if error.request_id is None else f" Request ID: {error.request_id}."
-            return f"{error.args[0]} {_advice(error)}{request_id}"
+            return f"{error.args[0]} {_advice(error, options)}{request_id}"
         case amp_exp_async.TooManyRemovalsError():
             return str(error).replace("max_removals", "--max-removals")
         case OSError():
@@ -135,13 +135,16 @@ def _option(
     return f"{options[name]} {rest[1:]}" if rest.startswith(".") else options[name] + rest
 
 
-def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusError) -> str:
+def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusError, options: Mapping[str, str]) -> str:
     advice = error.advice
     match error:
+        case amp_exp_async.APIConnectionError() if error.setting is not None:
+            option = {"ssl": "--ca-bundle", **_OPTIONS, **options}.get(error.setting, error.setting)
+            advice = f"{advice.removesuffix(f'{error.setting}.')}{option}."
         case amp_exp_async.APITimeoutError() if error.method == "GET" or not error.sent:
             advice = "Try again later."
         case amp_exp_async.APIConnectionError() if not error.sent:
-            advice = _connection_advice(str(error.args[0]))
+            advice = "Check the network, --base-url, and the proxy if there is one (--proxy, HTTPS_PROXY)."
         case amp_exp_async.APIConnectionError() if error.method == "GET":
             advice = "Try again."
         case amp_exp_async.AuthenticationError():
@@ -153,15 +156,6 @@ def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusErr
         case _:  # other advice names no Python
             pass
     return advice
-
-
-def _connection_advice(message: str) -> str:
-    """Return the advice for a request that did not reach the service."""
-    if "the proxy answered" in message:
-        return "Check the proxy and its password: --proxy, or the variable HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
-    if "TLS failed" in message:
-        return "Check --base-url. If a private authority signed the certificate, pass its own with --ca-bundle."
-    return "Check the network, --base-url, and the proxy if there is one (--proxy, HTTPS_PROXY)."
 
 
 def describe_os_error(error: OSError | UnicodeDecodeError) -> str:

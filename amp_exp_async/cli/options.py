@@ -140,7 +140,7 @@ CaBundle: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         metavar="PATH",
-        help="Certificates to trust, besides those of the system, in PEM format.",
+        help="Certificates to trust, besides those of the system: a PEM file, or a folder.",
         rich_help_panel=SHARED_PANEL,
     ),
 ]

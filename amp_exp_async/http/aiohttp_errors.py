@@ -14,8 +14,10 @@ from amp_exp_async.config import Secret
 from amp_exp_async.formatting import format_os_error, redact_userinfo
 
 from .error_mapping import TransportFailure
+from .proxies import ProxySetting
 from .response_body import ResponseTooLargeError, UnreadableBodyError
 from .timeouts import AttemptLimits
+from .tls_errors import tls_failure
 
 # These mean that the request was not sent, wherever they come from.
 _CONNECTION_ERRORS = (
@@ -41,7 +43,9 @@ FAILURES = (
 """The exceptions that `map_exception` takes."""
 
 
-def map_exception(error: Exception, key: Secret, limits: AttemptLimits, *, sent: bool) -> TransportFailure:
+def map_exception(
+    error: Exception, key: Secret, limits: AttemptLimits, *, sent: bool, proxy: ProxySetting | None = None
+) -> TransportFailure:
     """Return what an exception of aiohttp says about an attempt.
 
     Args:
@@ -49,35 +53,51 @@ def map_exception(error: Exception, key: Secret, limits: AttemptLimits, *, sent:
         key: the key to remove from its text.
         limits: the limits of the attempt.
         sent: whether there was a connection to send the request over.
+        proxy: the proxy that the request goes to; None without one.
     """
     hide_frames(error)
     # The text of a response error is the head of the request, with its headers.
     text = error.message if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError) else str(error)
     text = redact_userinfo(key.redact(" ".join(text.split())))
     details = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    map_error = _map_response_error if sent and not isinstance(error, _CONNECTION_ERRORS) else _map_connection_error
-    failure = map_error(error, details, limits)
+    if sent and not isinstance(error, _CONNECTION_ERRORS):
+        failure = _map_response_error(error, details, limits)
+    else:
+        failure = _map_connection_error(error, details, limits, proxy)
     return failure if _shows_secrets(error, key) else attrs.evolve(failure, cause=error)
 
 
-def _map_connection_error(error: Exception, details: str, limits: AttemptLimits) -> TransportFailure:
+def _map_connection_error(
+    error: Exception, details: str, limits: AttemptLimits, proxy: ProxySetting | None
+) -> TransportFailure:
     """Return what an exception says that was raised before the request was sent."""
+    at_proxy = proxy is not None and (getattr(error, "host", None), getattr(error, "port", None)) == proxy.address
+    peer, address = ("the proxy", proxy.name) if proxy is not None and at_proxy else ("the service", "base_url")
     match error:
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch() | ssl.SSLError():
-            return TransportFailure(f"TLS failed ({details})", sent=False, retryable=False)
+            failure = tls_failure(error, details, peer, address)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return TransportFailure(f"invalid URL ({details})", sent=False, retryable=False)
+            failure = TransportFailure(f"invalid URL ({details})", sent=False, retryable=False)
         case TimeoutError():
-            return limits.connect_failure()
+            failure = limits.connect_failure()
         case aiohttp.ClientConnectorError():
             # A proxy that closes the tunnel leaves an error without a text.
             reason = redact_userinfo(format_os_error(error.os_error)) or type(error.os_error).__name__
-            return TransportFailure(f"could not connect ({reason})", sent=False)
+            failure = TransportFailure(f"could not connect ({reason})", sent=False)
+            if at_proxy:
+                failure = TransportFailure(f"could not connect to the proxy ({reason})", sent=False).with_setting(
+                    address, "Check the host and the port in"
+                )
         case aiohttp.ClientHttpProxyError():
             is_retryable = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            return TransportFailure(f"the proxy answered {error.status}", sent=False, retryable=is_retryable)
+            failure = TransportFailure(f"the proxy answered {error.status}", sent=False, retryable=is_retryable)
+            if proxy is not None:
+                needs_login = error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+                advice = "Check the user and the password in" if needs_login else "Name a proxy that allows the host in"
+                failure = failure.with_setting(proxy.name, advice)
         case _:
-            return TransportFailure(f"could not connect ({details})", sent=False)
+            failure = TransportFailure(f"could not connect ({details})", sent=False)
+    return failure
 
 
 def _map_response_error(error: Exception, details: str, limits: AttemptLimits) -> TransportFailure:  # noqa: PLR0911 - one for each kind

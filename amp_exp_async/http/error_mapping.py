@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from amp_exp_async import serialization
 from amp_exp_async.config import V1, ApiVersion
@@ -57,6 +57,7 @@ _ADVICE = {
     401: "Check the management API key (not a deployment key) and the region: keys of the EU need the region eu.",
     403: "Use a key that has access to this project. A key has the permissions of the user who created it.",
     404: "Check the ID (not the key), the region, and whether the object was deleted.",
+    407: "Check the user and the password of the proxy.",
     405: "Edit web experiments, guides and surveys in the app.",
     409: "Read the object again and repeat the change.",
     429: "Wait, and lower rate_limit if others use the same key.",
@@ -91,7 +92,9 @@ class TransportFailure:
         retryable: whether another attempt may succeed.
         timeout: whether a timeout expired.
         unexpected: whether a response arrived that differs from the API reference.
-        advice: what to do about an unexpected response or a timeout; empty if there is nothing special.
+        advice: what to do, if there is something special. It ends with `setting`, if there is one.
+        setting: the setting that corrects it; empty if it is not known.
+        code_advice: further advice, which names arguments in Python.
         cause: the underlying exception.
     """
 
@@ -101,7 +104,13 @@ class TransportFailure:
     timeout: bool = False
     unexpected: bool = False
     advice: str = ""
+    setting: str = ""
+    code_advice: str = ""
     cause: BaseException | None = None
+
+    def with_setting(self, setting: str, advice: str, code_advice: str = "") -> TransportFailure:
+        """Return the failure with the setting that corrects it, and with advice, whose last word that is."""
+        return evolve(self, setting=setting, advice=f"{advice} {setting}.", code_advice=code_advice)
 
     @property
     def attempt_result(self) -> AttemptResult:
@@ -175,6 +184,8 @@ def make_connection_error(
     else:
         error = (APITimeoutError if failure.timeout else APIConnectionError)(message, **details, sent=ambiguous)
     error.advice = advice
+    if isinstance(error, APIConnectionError) and advice == failure.advice:
+        error.setting, error.code_advice = failure.setting or None, failure.code_advice
     error.__cause__ = failure.cause
     return error
 

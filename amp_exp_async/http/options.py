@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import attrs
 from attrs import define, field, frozen
 
 from amp_exp_async.config import Secret
-from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import RateLimit
 from amp_exp_async.validation.settings import (
@@ -31,6 +28,7 @@ from . import lazy_aiohttp as aiohttp
 from .additions import Additions, header_fields, hide_headers, make_additions, product, query_parameters
 from .deadlines import CancelScope
 from .observers import Attempt, CallEnd, CallStart, Observer
+from .proxies import require_http_proxy
 from .request import HeaderFields
 from .retry import RetryPolicy
 from .timeouts import Timeout, to_timeout
@@ -39,27 +37,11 @@ _MAX_EXPLANATORY_READS = 10  # as many errors as a `BulkError` keeps
 
 Wait: TypeAlias = Literal["key", "turn", "rate limit", "response", "retry"]
 
-# Without control characters, white space and others that URLs do not have.
-_HTTP_URL = re.compile(r"https?://[!-~]+")
-
 
 def _proxy_url(_: object, field: attrs.Attribute[Any], value: Secret | None) -> None:
     """Reject anything but None or an HTTP URL, without showing it: it may contain a password."""
-    if value is not None and not _is_http_url(value.reveal()):
-        is_socks = str(value.reveal()).lower().startswith("socks")
-        rule = "is a SOCKS proxy, which is not supported" if is_socks else "is not the URL of an HTTP proxy"
-        raise ConfigurationError(argument=field.name, rule=rule, advice="Pass a URL like http://host:3128.")
-
-
-def _is_http_url(text: object) -> bool:
-    if not isinstance(text, str) or not _HTTP_URL.fullmatch(text):
-        return False
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises ValueError if the port is invalid
-    except ValueError:
-        return False
-    return bool(parts.hostname)
+    if value is not None:
+        require_http_proxy(field.name, value)
 
 
 def _ssl_setting(instance: object, field: attrs.Attribute[Any], value: object) -> None:

@@ -25,7 +25,7 @@ from .deadlines import CancelScope
 from .error_mapping import LOST_BY_SERVER, TransportFailure, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
-from .proxies import encoded_credentials, environment_proxy
+from .proxies import ProxySetting, environment_proxy, secrets_of
 from .request import Request, Response
 from .response_body import ACCEPT_ENCODING, read_body
 from .timeouts import AttemptLimits
@@ -83,9 +83,10 @@ class RequestSender:
         self._headers = _Headers({"Authorization": f"Bearer {endpoint.key.reveal()}", **_HEADERS})
         self._body_headers = _Headers(self._headers)
         self._body_headers["Content-Type"] = "application/json"
-        if proxy := self._proxy():
-            self.key = Secret(endpoint.key.reveal(), *encoded_credentials(proxy))
-        self._exchange = None if proxy else self._create_exchange()
+        self._proxy = _resolve_proxy(endpoint, options)
+        if self._proxy is not None:
+            self.key = Secret(endpoint.key.reveal(), *secrets_of(self._proxy.url))
+        self._exchange = self._create_exchange() if self._proxy is None else None
         if self._exchange is None:
             _stop_resending(session)
 
@@ -124,7 +125,7 @@ class RequestSender:
             finally:
                 timed_out = scope.end_attempt()
         except FAILURES as error:
-            return map_exception(error, self.key, limits, sent=not was_connecting(error))
+            return map_exception(error, self.key, limits, sent=not was_connecting(error), proxy=self._proxy)
         except BaseException as error:  # noqa: BLE001 - it is raised below
             interruption = error
         else:
@@ -151,7 +152,7 @@ class RequestSender:
             allow_redirects=False,
             raise_for_status=False,
             auto_decompress=False,
-            proxy=self._proxy(),
+            proxy=None if self._proxy is None else self._proxy.url.reveal(),
             ssl=self._options.ssl,
         )
         try:
@@ -184,13 +185,15 @@ class RequestSender:
             await trace.send_response_chunk_received(response.method, response.url, body)
         return body
 
-    def _proxy(self) -> str | None:
-        if self._options.proxy is not None:
-            return self._options.proxy.reveal()
-        # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
-        theirs = self._options.session
-        trust_env = self._options.trust_env if theirs is None else _trusts_environment(theirs)
-        return environment_proxy(self._endpoint.base_url) if trust_env else None
+
+def _resolve_proxy(endpoint: Endpoint, options: HttpOptions) -> ProxySetting | None:
+    """Return the proxy that requests go to; None without one."""
+    if options.proxy is not None:
+        return ProxySetting("proxy", options.proxy)
+    # The trust_env of aiohttp also reads passwords from ~/.netrc, which would replace the key.
+    theirs = options.session
+    trust_env = options.trust_env if theirs is None else _trusts_environment(theirs)
+    return environment_proxy(endpoint.base_url) if trust_env else None
 
 
 def create_session(options: HttpOptions, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:

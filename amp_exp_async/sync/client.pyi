@@ -250,7 +250,7 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
             api_key: a management API key, or a function without arguments that returns it, async or not. It is called
                 before the first request, and once more after a 401 (see "A key that changes" in docs/api.md). By default
                 the environment variable `AMPLITUDE_MANAGEMENT_API_KEY`, else `AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY`.
-            region: `us` or `eu`; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
+            region: `us` or `eu`, in any case; by default the environment variable `AMPLITUDE_EXPERIMENT_REGION`, else `us`.
             base_url: scheme, host and an optional path prefix, instead of a region; by default the environment variable
                 `AMPLITUDE_EXPERIMENT_BASE_URL`.
             timeout: seconds for one attempt, of which connecting takes at most 90 % and 10 seconds; or a `Timeout` with
@@ -265,7 +265,8 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
             max_response_bytes: the maximum size of a response body after decompression, 64 MiB by default. A larger one
                 raises `UnexpectedResponseError`.
             proxy: the URL of an HTTP proxy.
-            trust_env: whether to take a proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+            trust_env: whether to take a proxy from the environment: `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless
+                `NO_PROXY` excludes the host by its name, address or network (`10.0.0.0/8`).
             ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
             trace_configs: aiohttp's trace configurations.
             on_attempt: called after each request with an `Attempt`. It must not block.

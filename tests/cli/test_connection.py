@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import amp_exp_async
-from amp_exp_async import ExperimentClient
+from amp_exp_async import APIConnectionError, ExperimentClient
+from amp_exp_async.cli.errors import describe_error
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
 
@@ -85,3 +87,79 @@ def test_certificates(
             True,
             [],
         )
+
+
+CERTIFICATE = Path(__file__).parents[1] / "reliability/certificates/localhost.pem"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a certificate under the name that `openssl rehash` gives it."""
+    (tmp_path / "certificates").mkdir()
+    (tmp_path / "certificates/8e005f52.0").write_text(CERTIFICATE.read_text(), encoding="utf-8")
+    return tmp_path / "certificates"
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("name", ["--ca-bundle", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_folder_of_certificates(
+    amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], folder: Path, name: str
+) -> None:
+    """The option and each variable may name a folder, whose certificates are trusted."""
+    if not name.startswith("-"):
+        monkeypatch.setenv(name, str(folder))
+    assert amp_exp("flags", "list", *(["--ca-bundle", folder] if name.startswith("-") else [])).status == 0
+    context = settings["ssl"] if isinstance(settings["ssl"], ssl.SSLContext) else ssl.create_default_context()
+    assert is_trusted(context)
+    monkeypatch.delenv(name, raising=False)
+    assert not is_trusted(ssl.create_default_context())
+
+
+def is_trusted(context: ssl.SSLContext) -> bool:
+    """Return whether a context accepts the certificate, by a handshake in memory."""
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(CERTIFICATE)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(to_client, to_server, server_hostname="localhost")
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLCertVerificationError:
+            return False
+    return True
+
+
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("text", ["http://u:qzx-1@[::1", "http://", "http://u:qzx/1@h:1", "http://h:99999"])
+def test_a_malformed_proxy(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """It is a usage error that names the option or the variable, also as JSON, and shows no part of the password."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    messages = [amp_exp("flags", "list", "--proxy", text)]
+    monkeypatch.setenv("http_proxy", text)
+    messages += [amp_exp("flags", "list"), amp_exp("flags", "list", "--json")]
+    for result, name in zip(messages, ("--proxy", "http_proxy", "http_proxy"), strict=True):
+        assert result.status == 2
+        assert f"{name} is not the URL of an HTTP proxy. " in result.err + result.out
+        assert "qzx" not in result.err + result.out
+    monkeypatch.setenv("https_proxy", text)
+    assert "qzx" not in amp_exp("config", "list").out
+
+
+@pytest.mark.parametrize(
+    ("setting", "advice", "expected"),
+    [
+        ("proxy", "Check the host in proxy.", "Check the host in --proxy."),
+        ("HTTPS_PROXY", "Check the host in HTTPS_PROXY.", "Check the host in HTTPS_PROXY."),
+        ("ssl", "Name it with ssl.", "Name it with --ca-bundle."),
+        ("base_url", "Check the host in base_url.", "Check the host in --base-url."),
+    ],
+)
+def test_the_setting_to_correct(setting: str, advice: str, expected: str) -> None:
+    """The advice on a failed connection names the option for the argument."""
+    error = APIConnectionError("GET /flags failed.", method="GET", path="/flags", attempts=1)
+    error.setting, error.advice, error.code_advice = setting, advice, "Pass it in Python."
+    assert describe_error(error, sent=False) == f"GET /flags failed. {expected}"

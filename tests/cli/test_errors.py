@@ -221,15 +221,7 @@ def test_a_port_in_use(amp_exp: RunCommand) -> None:
     assert (result.status, result.err) == (1, f"The emulator cannot start: {host}:{port}: Address already in use.\n")
 
 
-@pytest.mark.parametrize(
-    ("reason", "option"),
-    [
-        ("the proxy answered 407", "HTTPS_PROXY"),
-        ("TLS failed (self-signed certificate)", "--ca-bundle"),
-        ("could not connect (Name or service not known)", "--proxy"),
-    ],
-)
-def test_advice_of_a_failed_connection(reason: str, option: str) -> None:
-    """The advice names the setting that the failure is about."""
-    error = APIConnectionError(f"GET /flags failed: {reason}. Nothing was sent.", method="GET", path="/flags")
-    assert option in describe_error(error, sent=False)
+def test_advice_of_a_failed_connection() -> None:
+    """If the setting to correct is not known, the advice names all that it may be."""
+    message = describe_error(APIConnectionError("GET /flags failed.", method="GET", path="/flags"), sent=False)
+    assert message.endswith("Check the network, --base-url, and the proxy if there is one (--proxy, HTTPS_PROXY).")

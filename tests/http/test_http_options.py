@@ -169,6 +169,15 @@ async def test_certificates(tls_url: str, certificate: Path, digest: bytes) -> N
             with pytest.raises(APIConnectionError, match=r"TLS failed .*Nothing was sent") as caught:
                 await client.flags.list()
         assert (caught.value.sent, caught.value.attempts) == (False, 1)
+        if not isinstance(refusing, aiohttp.Fingerprint):
+            message = str(caught.value)
+            assert "TLS failed (the certificate of the service is not trusted: self-signed certificate). " in message
+            assert "If a private CA has issued it, name that CA with ssl. Pass ssl=ssl.create_default_con" in message
+        assert caught.value.setting == "ssl"
+    trusting.hostname_checks_common_name = False
+    async with AsyncExperimentClient(KEY, base_url=tls_url.replace("127.0.0.1", "localhost"), ssl=trusting) as client:
+        with pytest.raises(APIConnectionError, match=r"is for another host: .*Check the host in base_url") as caught:
+            await client.flags.list()
 
 
 @pytest.mark.parametrize("name", ["ssl", "session", "proxy"])
