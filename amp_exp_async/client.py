@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from ssl import SSLContext
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote
 
@@ -42,6 +42,7 @@ from amp_exp_async.http import (
     resolve_shutdown_timeout,
 )
 from amp_exp_async.http import lazy_aiohttp as aiohttp
+from amp_exp_async.inherited_methods import name_inherited_methods
 from amp_exp_async.log_level import apply_log_variable
 from amp_exp_async.models import UNSET, FlagConfig, UnsetType
 from amp_exp_async.resources import (
@@ -75,7 +76,7 @@ class AsyncClient(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls.__init__ = _renamed(cls.__init__, cls)  # type: ignore[method-assign]  # the same, for errors about arguments
+        name_inherited_methods(cls)
 
     def __init__(
         self,
@@ -368,14 +369,6 @@ def _hide_key(key: str | Callable[[], str | Awaitable[str]] | None) -> Secret | 
     if key is None:
         return None
     return KeyFunction(key) if callable(key) else Secret(key)
-
-
-def _renamed(method: Any, cls: type) -> Any:
-    """Return a copy of an inherited method whose errors about arguments name the class, and not its base."""
-    copy = FunctionType(method.__code__, method.__globals__, method.__name__, method.__defaults__, method.__closure__)
-    copy.__kwdefaults__, copy.__annotations__ = method.__kwdefaults__, method.__annotations__
-    copy.__module__, copy.__qualname__ = method.__module__, f"{cls.__qualname__}.{method.__name__}"
-    return copy
 
 
 class AsyncExperimentClient(AsyncClient):

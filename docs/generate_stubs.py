@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args, get_origin
 
+from amp_exp_async.inherited_methods import inherited_method
 from amp_exp_async.sync import client as client_module
 from amp_exp_async.sync import resources as resources_module
 from amp_exp_async.sync.base import blocking_text
@@ -214,7 +215,8 @@ def type_arguments(owner: Any, method: Any) -> dict[str, type]:
     """Return what a class puts in the place of the type variables of the base that has a method."""
     for base in getattr(owner, "__orig_bases__", ()):
         origin = get_origin(base)
-        if isinstance(owner, type) and origin is not None and vars(origin).get(method.__name__) is method:
+        known = {} if origin is None else vars(origin)
+        if isinstance(owner, type) and origin is not None and known.get(method.__name__) is inherited_method(method):
             return dict(zip([variable.__name__ for variable in origin.__parameters__], get_args(base), strict=True))
     return {}
 

@@ -27,6 +27,7 @@ from amp_exp_async.http import (
     is_refusal,
     quote_segment,
 )
+from amp_exp_async.inherited_methods import name_inherited_methods
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Created, Experiment, Flag, FlagConfig, Model, Page, Version
 from amp_exp_async.pagination import AsyncPager, Identify, single_page
@@ -142,6 +143,10 @@ class Resource:
         transport: sends the requests.
         kind: fills `{kind}` in paths: `flags`, `experiments`, `mutexes` or `holdouts`.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        name_inherited_methods(cls)
 
     def __init__(self, transport: Transport, kind: str = "") -> None:
         self._transport = transport

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from amp_exp_async import validation
 from amp_exp_async.http import hide_headers
+from amp_exp_async.inherited_methods import name_inherited_methods
 from amp_exp_async.models import Page
 from amp_exp_async.pagination import AsyncPager
 
@@ -53,6 +54,7 @@ class SyncResource(Generic[A_co]):
             if callable(member) and hasattr(member, "__wrapped__"):  # derived from an async method
                 member.__module__, member.__qualname__ = cls.__module__, f"{cls.__qualname__}.{name}"
                 member.__doc__ = blocking_text(member.__doc__ or "", returns_run=name in _RUNS)
+        name_inherited_methods(cls)
 
     def __init__(self, resource: A_co, portal: BlockingPortal) -> None:
         self._resource = resource
@@ -92,9 +94,11 @@ def _bind(
 
 def name_class(error: TypeError, method: Callable[..., object], owner: object) -> None:
     """If the arguments do not fit a method, let the message name the class of the owner, not that of the method."""
-    prefix = f"{method.__qualname__}()"
-    if str(error).startswith(prefix):
-        error.args = (f"{type(owner).__name__}.{method.__name__}(){str(error).removeprefix(prefix)}",)
+    resource: object = vars(owner).get("_resource", owner)  # a client whose creation failed has none
+    for qualname in (method.__qualname__, f"{type(resource).__qualname__}.{method.__name__}"):
+        if str(error).startswith(f"{qualname}()"):
+            error.args = (f"{type(owner).__name__}.{method.__name__}{str(error).removeprefix(qualname)}",)
+            return
 
 
 def _read_iterator(value: object) -> object:
