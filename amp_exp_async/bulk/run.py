@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from amp_exp_async import validation
-from amp_exp_async.http import Transport, resolve_shutdown_timeout
+from amp_exp_async.errors import ConfigurationError
+from amp_exp_async.http import Transport, resolve_shutdown_timeout, running_loop
 from amp_exp_async.models import UNSET, UnsetType
 
 from .executor import BulkExecutor
@@ -116,6 +117,7 @@ class AsyncBulkRun:
             shutdown_timeout: seconds to wait for operations in flight; None to wait until they end. By default as given
                 to the client. To wait for some operations and cancel others, `stop` the run and read its outcomes.
         """
+        self._require_asyncio()
         timeout = resolve_shutdown_timeout(shutdown_timeout, self._executor.shutdown_timeout)
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -127,10 +129,20 @@ class AsyncBulkRun:
 
         An operation in flight fails. If its request may have been applied, its outcome is `unknown`.
         """
+        self._require_asyncio()
         await self._pool.cancel()
 
     async def __aenter__(self) -> Self:
+        self._require_asyncio()
         return self
+
+    def _require_asyncio(self) -> None:
+        """Raise `ConfigurationError`, and not also a warning, if asyncio does not run."""
+        try:
+            running_loop()
+        except ConfigurationError:
+            self.mark_started()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -280,6 +280,7 @@ class Emulator:
     async def _start(self) -> None:
         if self._runner is not None:
             raise RuntimeError("the emulator is already running")
+        _require_asyncio()
         self._service.start()
         server = web.Server(self._service.handle, access_log=None)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
@@ -331,6 +332,15 @@ class Emulator:
 
     def _now(self) -> datetime:
         return self.clock().astimezone(UTC)
+
+
+def _require_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "asyncio does not run here. Use `with Emulator()`, which serves in a thread, or asyncio.run."
+        ) from None
 
 
 async def serve(emulator: Emulator, *, state_file: Path | None, on_ready: Callable[[Emulator], None]) -> None:

@@ -23,7 +23,7 @@ from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import FLAG_NOT_FOUND, is_not_found, is_refusal
 from .request import Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
-from .session import HttpSession
+from .session import HttpSession, running_loop
 from .timeouts import Timeout
 from .transport import AmbiguousWrite, AmbiguousWriteError, CallAbandonedError, SerializedWrite, Transport
 
@@ -71,5 +71,6 @@ __all__ = [
     "quote_segment",
     "resolve_shutdown_timeout",
     "run_observer",
+    "running_loop",
     "shutdown_error",
 ]

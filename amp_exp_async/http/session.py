@@ -149,7 +149,7 @@ class HttpSession:
         """
         if self.closed or (self.closing and not to_finish):
             raise ClientClosedError("the client is closed. Create a new one.")
-        loop = _running_loop()
+        loop = running_loop()
         if self._session is None:
             self._session, self._loop, self.time = self._open_session(loop), loop, loop.time
             self.recent_writes = RecentWrites(loop.time)
@@ -291,7 +291,7 @@ class HttpSession:
             ConfigurationError: If the argument is neither None nor a number of at least 0.
         """
         seconds = resolve_shutdown_timeout(shutdown_timeout, self.shutdown_timeout)
-        _running_loop()
+        running_loop()
         self.closing = True
         for stop in list(self.on_close):
             stop()
@@ -344,8 +344,12 @@ def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
 
 
-def _running_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop, and reject other ones than those of asyncio, such as trio's."""
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop of asyncio.
+
+    Raises:
+        ConfigurationError: If there is none, as under trio.
+    """
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

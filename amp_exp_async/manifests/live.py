@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import BadRequestError, NotFoundError, PermissionDeniedError
-from amp_exp_async.http import Transport
+from amp_exp_async.http import Transport, running_loop
 from amp_exp_async.models import UNSET, Deployment, Experiment, FlagConfig, Group, Model, Segment, UnsetType, Variant
 from amp_exp_async.models.nested import read_once
 from amp_exp_async.resources import AsyncDeployments, AsyncExperiments, AsyncFlags, AsyncHoldouts, AsyncMutexes
@@ -316,7 +316,12 @@ class LiveReader:
         return attrs.evolve(live, inclusions=inclusions)
 
     async def gather(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        """Run the calls concurrently and return their results; cancel the rest on the first error."""
+        """Run the calls concurrently and return their results; cancel the rest on the first error.
+
+        Raises:
+            ConfigurationError: If asyncio does not run.
+        """
+        running_loop()
         results: list[Any] = [None] * len(calls)
         queue = iter(enumerate(calls))
 
