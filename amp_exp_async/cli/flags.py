@@ -484,10 +484,8 @@ def _add_versions(app: typer.Typer, kind: FlagKind) -> None:
     def history(ctx: CommandContext, *, flag: Target, options: TargetOptions) -> None:
         changes = ctx.client.history(kind.name, resolve(ctx.client, options.target(kind, flag)).id)
         ctx.result = [_change_to_json(change) for change in changes]
-        for change in changes[:-1]:
-            ctx.echo(_format_change(change, "no difference that the service shows"))
-        for oldest in changes[-1:]:
-            ctx.echo(_format_change(oldest, "the oldest version"))
+        for change in changes:
+            ctx.echo(_format_change(change))
 
     @command(
         app,
@@ -539,11 +537,11 @@ def _without_config(version: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in version.items() if name != "config"}
 
 
-def _format_change(change: amp_exp_async.VersionChange, no_difference: str) -> str:
+def _format_change(change: amp_exp_async.VersionChange) -> str:
     author = f"  {printable(change.created_by)}" if change.created_by else ""
     time = f"  {change.created_at:%Y-%m-%d %H:%M:%S} UTC" if change.created_at else ""
     lines = [str(difference) for difference in rename_fields(change.differences).values()]
-    return "\n  ".join([f"version {change.version}{time}{author}", *(lines or [no_difference])])
+    return "\n  ".join([f"version {change.version}{time}{author}", *(lines or [change.summary])])
 
 
 def _change_to_json(change: amp_exp_async.VersionChange) -> dict[str, object]:

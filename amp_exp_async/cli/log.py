@@ -41,8 +41,8 @@ class LogEntry:
         time = f"{self.change.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.change.created_at else "(unknown time)"
         author = printable(self.change.created_by or "(unknown)")
         lines = [str(difference) for difference in rename_fields(self.change.differences).values()]
-        rest = lines or ["created" if self.change.version == 1 else "no difference that the service shows"]
-        return "\n  ".join([f"{time}  {author}  {self.kind.label(self.config)}, version {self.change.version}", *rest])
+        head = f"{time}  {author}  {self.kind.label(self.config)}, version {self.change.version}"
+        return "\n  ".join([head, *(lines or [self.change.summary])])
 
     def as_json(self) -> Mapping[str, Any]:
         """Return the entry for `--json`."""

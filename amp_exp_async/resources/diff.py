@@ -58,6 +58,12 @@ def _fields(flag_config: FlagConfig) -> Mapping[str, Any]:
     return {name: value for name, value in known.items() if name not in _METADATA} | flag_config.extra
 
 
+def summarize_version(number: int, differences: Mapping[str, FieldChange]) -> str:
+    """Return the differences between a version and the one before it as one text."""
+    unseen = "created" if number == 1 else "no visible difference"
+    return "; ".join(map(str, differences.values())) or unseen
+
+
 def format_diff(location: str, before: Any, after: Any) -> Iterator[str]:
     """Yield a line for each place where two values differ: `target_segments["Pilot"].percentage: 10 -> 20`.
 

@@ -15,7 +15,7 @@ from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, FlagConfig, Maybe, ResultList, Version
 
-from .diff import FieldChange, diff_flags
+from .diff import FieldChange, diff_flags, summarize_version
 from .flags import AsyncFlagConfigs
 from .optimistic import OptimisticEdit, changed_fields, editable_attributes, require_deployment
 from .versions import AsyncVersions
@@ -43,16 +43,17 @@ class VersionChange:
     def _table_row(self) -> dict[str, object]:
         """Return the columns that a notebook shows of the change in a list."""
         time = f"{self.created_at:%Y-%m-%d %H:%M}" if self.created_at else ""
-        return {"version": self.version, "by": self.created_by or "", "at": time, "changes": self._changes}
+        return {"version": self.version, "by": self.created_by or "", "at": time, "changes": self.summary}
 
     @property
-    def _changes(self) -> str:
-        return "; ".join(map(str, self.differences.values())) or "no visible difference"
+    def summary(self) -> str:
+        """The differences as one text: `created` for version 1, `no visible difference` if the service shows none."""
+        return summarize_version(self.version, self.differences)
 
     def __str__(self) -> str:
         author = f" by {self.created_by}" if self.created_by else ""
         time = f" at {self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else ""
-        return escape(f"version {self.version}{author}{time}: {self._changes}")
+        return escape(f"version {self.version}{author}{time}: {self.summary}")
 
 
 @frozen

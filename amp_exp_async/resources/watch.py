@@ -19,7 +19,7 @@ from amp_exp_async.escaping import escape
 from amp_exp_async.http import HttpSession
 from amp_exp_async.models import UNSET, Experiment, FlagConfig, Maybe, UnsetType, Version
 
-from .diff import FieldChange, diff_flags
+from .diff import FieldChange, diff_flags, summarize_version
 from .flags import AsyncExperiments, AsyncFlags
 from .versions import AsyncProjectVersions
 
@@ -64,12 +64,15 @@ class ChangeEvent:
         """
         return {} if self.before is None else diff_flags(self.before, self.after)
 
+    @property
+    def summary(self) -> str:
+        """The differences as one text: `created` for version 1, `no visible difference` if the service shows none."""
+        return summarize_version(self.version, self.differences)
+
     def __str__(self) -> str:
         time = f"{self.created_at:%Y-%m-%d %H:%M:%S} UTC" if self.created_at else "(unknown time)"
-        unseen = "created" if self.version == 1 else "no visible difference"
-        changes = "; ".join(map(str, self.differences.values())) or unseen
         author = self.created_by or "(unknown)"
-        return escape(f"{time} {author} {self.kind}/{self.after.key} version {self.version}: {changes}")
+        return escape(f"{time} {author} {self.kind}/{self.after.key} version {self.version}: {self.summary}")
 
 
 @frozen

@@ -45,7 +45,7 @@ def test_history(amp_exp: RunCommand) -> None:
         "rollout_percentage: 0 -> 20",
         'name: "new-checkout" -> "second"',
         'tags: +"a"',
-        "the oldest version",
+        "created",
     ]
     newest, *_, oldest = amp_exp("flags", "history", "1001", "--json").json
     assert newest["differences"] == {"rollout_percentage": {"before": 0, "after": 20}}
@@ -53,13 +53,13 @@ def test_history(amp_exp: RunCommand) -> None:
 
 
 def test_version_without_difference(account: Emulator, amp_exp: RunCommand) -> None:
-    """A version without visible difference is not called the oldest."""
+    """A version without visible difference is not called a creation."""
     amp_exp("flags", "archive", "1001", "--yes")
     assert account.state.flag("1001")["deleted"]
     lines = amp_exp("flags", "history", "1001").out.splitlines()
     assert [line for line in lines if line.startswith(" ")] == [
-        "  no difference that the service shows",
-        "  the oldest version",
+        "  no visible difference",
+        "  created",
     ]
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from amp_exp_async import ExperimentClient
 from amp_exp_async.cli.times import parse_time
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
@@ -130,3 +131,15 @@ def test_too_long_durations(amp_exp: RunCommand, account: Emulator, text: str) -
         assert (result.status, f'must be at most 36500d, got "{text}"' in result.err) == (2, True), result.err
     assert account.requests == []
     assert amp_exp("flags", "find", "--unchanged-for", "36500d").status == 0
+
+
+def test_version_1_has_one_text(account: Emulator, amp_exp: RunCommand) -> None:
+    """`log`, `history` and the library call it by the same word, whatever comes after it."""
+    amp_exp("flags", "archive", "1001", "--yes")
+    with ExperimentClient(account.api_key, base_url=account.base_url) as client:
+        archived, created = client.history("flags", "1001")
+    assert (archived.summary, created.summary) == ("no visible difference", "created")
+    assert str(created).endswith(": created")
+    for command in (("log", "--since", "1h"), ("flags", "history", "1001")):
+        lines = [line.strip() for line in amp_exp(*command).out.splitlines()]
+        assert {"no visible difference", "created"} <= set(lines)

@@ -71,7 +71,7 @@ async def test_the_text_of_a_version(client: AsyncExperimentClient, id: str) -> 
     )
     assert fourth.endswith('variants["off"]: (none) -> {"key": "off"}; newHere: (none) -> 5')
     assert first.startswith("version 1 by emulator@example.com at 20")
-    assert first.endswith("no visible difference")
+    assert first.endswith("UTC: created")
 
 
 @pytest.mark.parametrize(
