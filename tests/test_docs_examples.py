@@ -194,6 +194,7 @@ def test_quickstart_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 async def test_reference_null(account: Emulator) -> None:
     """Sending null clears a field. Omitting it leaves it unchanged."""
     await run_async(example("docs/api.md", "end_date=None"))
+    await run_async(example("docs/api.md", "datetime.max"))
     experiment = account.state.experiment("2001")
     assert (experiment["endDate"], experiment["description"]) == (None, "…")
 

@@ -157,8 +157,8 @@ class Experiment(FlagConfig):
     Attributes:
         state: `planning`, `running`, `analyzing`, `decision-made`, or another that the service sends.
         experiment_type: `hypothesis-testing` or `no-harm` (also called `a-b-test`), `multi-arm-bandit`, or another.
-        start_date: a date, or a time in UTC, as the service sends it; `None` if it is not set. `starts_at` is always a
-            time, so that experiments can be sorted.
+        start_date: a date, or a time in UTC, as the service sends it; `None` if it is not set. A date and a time cannot
+            be compared: sort by `starts_at`.
         end_date: a date, or a time in UTC; `None` if it is not set. See `ends_at`.
         decision: `rollout`, `rollback` or `continue-running`, after it was made.
         decision_reason: the reason for the decision.
@@ -181,7 +181,13 @@ class Experiment(FlagConfig):
 
     @property
     def starts_at(self) -> datetime | None:
-        """The time of `start_date`, to sort and compare: midnight UTC if it is only a date; None if it is not set."""
+        """The time of `start_date`, to sort and compare: midnight UTC if it is only a date; None if it is not set.
+
+        To sort also experiments without a date::
+
+            never = datetime.max.replace(tzinfo=UTC)
+            experiments.sort(key=lambda experiment: experiment.starts_at or never)
+        """
         return _as_time(self.start_date)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from amp_exp_async import validation
@@ -168,7 +169,7 @@ class Pager(Generic[T]):
       half of the current one, so at most two pages are in memory.
     - `for page in pager.pages()` yields whole pages, one request each, with the cursor to continue from.
 
-    Leaving a loop early sends no further request.
+    Leaving a loop early sends no further request. A notebook shows the first page as a table, which is one request.
     """
 
     def __init__(self, pager: AsyncPager[T], portal: BlockingPortal) -> None:
@@ -177,6 +178,12 @@ class Pager(Generic[T]):
 
     def __repr__(self) -> str:
         return "<Pager: not read yet; iterate it, or call list() on it>"
+
+    def _repr_html_(self) -> str:
+        with closing(iter_over_async(self._portal, self._pager.pages)) as pages:
+            page = next(pages)
+        rest = "" if page.next_cursor is None else "<p>This is the first page. Iterate the list to read all of it.</p>"
+        return f"{page._repr_html_()}{rest}"  # pyright: ignore[reportPrivateUsage] - of our own model
 
     def __iter__(self) -> Iterator[T]:
         return (item for batch in iter_over_async(self._portal, self._pager.half_pages) for item in batch)

@@ -13,8 +13,8 @@ from amp_exp_async import ExperimentClient
 PROJECT = "123"
 client = ExperimentClient()
 
-# %% A page is shown as a table.
-next(client.flags.list(project_id=PROJECT).pages())
+# %% A list is shown as a table of its first page.
+client.flags.list(project_id=PROJECT)
 
 # %% So is the history of a flag: who changed what.
 flag = client.flags.find("new-checkout", project_id=PROJECT)

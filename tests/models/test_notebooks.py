@@ -15,6 +15,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     Condition,
     Experiment,
+    ExperimentClient,
     Flag,
     Manifest,
     Outcome,
@@ -100,6 +101,21 @@ async def test_lists(client: AsyncExperimentClient, emulator: Emulator) -> None:
     assert cells(await client.deployments.list()) == ["No rows"]
 
 
+def test_lists_of_the_blocking_client() -> None:
+    """A list shows its first page, which is one request, and says if there are more."""
+    with Emulator() as emulator, ExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        for number in range(3):
+            emulator.state.add_flag(id=str(number), key=f"k{number}", variants=[{"key": "on"}])
+        emulator.state.add_users("flags", "1", "on", ["ann", "bo"])
+        shown = cells(client.flags.list(limit=2))
+        assert shown[:2] == ["id", "key"]
+        assert [key for key in ("k2", "k1", "k0") if key in shown] == ["k2", "k1"]
+        assert shown[-1] == "This is the first page. Iterate the list to read all of it."
+        assert cells(client.flags.users.list("1", "on")) == ["id", "ann", "bo"]
+        assert cells(client.deployments.list()) == ["No rows"]
+        assert len(emulator.requests) == 3
+
+
 async def test_plans(client: AsyncExperimentClient, emulator: Emulator) -> None:
     """A plan and a difference show a row for each flag; an empty one says so."""
     emulator.state.add_flag(key="a", projectId="1", name="<i>")
@@ -109,6 +125,15 @@ async def test_plans(client: AsyncExperimentClient, emulator: Emulator) -> None:
     assert shown[3:5] == ["edit", "flags/a in project 1"]
     assert 'name: "<i>" -> "new"' in shown[5]
     assert cells(diff(Manifest(), Manifest())) == ["No changes"]
+
+
+def test_experiments_are_sorted_by_their_start() -> None:
+    """Dates, times and missing dates are sorted by `starts_at`, as the reference says."""
+    starts: list[Any] = [datetime(2026, 1, 2, 3, tzinfo=UTC), None, date(2026, 1, 2), UNSET, date(2025, 5, 5)]
+    experiments = [Experiment(id=str(id), key="k", start_date=start) for id, start in enumerate(starts)]
+    never = datetime.max.replace(tzinfo=UTC)
+    experiments.sort(key=lambda experiment: experiment.starts_at or never)
+    assert [experiment.id for experiment in experiments] == ["4", "2", "0", "1", "3"]
 
 
 def test_a_long_outcome_prints_short() -> None:
