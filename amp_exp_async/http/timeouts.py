@@ -107,4 +107,5 @@ class AttemptLimits:
 
 
 def _format(seconds: float) -> str:
-    return f"{round(seconds, 2 if seconds >= 1 else 4):g} s"
+    # What is left until a deadline differs from it by the moment in which the call started.
+    return f"{round(seconds, 2):g} s" if seconds >= 1 else f"{seconds:.2g} s"

@@ -306,3 +306,13 @@ def test_the_phase_that_ran_out(limits: AttemptLimits, connect: str, read: str, 
     for failure, end, sent in zip(failures, (connect, read, total), (False, True, True), strict=True):
         assert failure.reason.endswith(f" {end}")
         assert (failure.timeout, failure.sent, failure.retryable) == (True, sent, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.1998, "0.2 s"), (0.25, "0.25 s"), (0.0004, "0.0004 s"), (9.998, "10 s"), (1.25, "1.25 s"), (30.0, "30 s")],
+)
+def test_the_seconds_of_a_message(seconds: float, text: str) -> None:
+    """What is left until a deadline is shown without the moment in which the call started."""
+    failure = AttemptLimits(seconds, Timeout(60.0)).total_failure(sent=True)
+    assert failure.reason == f"no complete response within {text} (deadline)"
