@@ -20,6 +20,7 @@ from amp_exp_async.models import UNSET, UnsetType
 from amp_exp_async.ratelimit import RateLimiter, create_limiter, share_with_key
 
 from . import lazy_aiohttp as aiohttp
+from .block_deadlines import earliest_deadline
 from .call_blocks import CallBlock
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
@@ -130,6 +131,12 @@ class HttpSession:
         """Whether the counted requests of the day come close to the daily limit, which others may use too."""
         limit = self._options.rate_limit.per_day or _PER_DAY
         return self.limiter.requests_today >= _NEARLY_ALL * limit
+
+    @property
+    def block_seconds_left(self) -> float | None:
+        """The seconds until the first deadline of a block that the running code belongs to; None outside of any."""
+        block = earliest_deadline(self.blocks)
+        return None if block is None else block.seconds_left
 
     @property
     def shutdown_timeout(self) -> float | None:
@@ -348,7 +355,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop of asyncio.
 
     Raises:
-        ConfigurationError: If there is none, as under trio.
+        ConfigurationError: If asyncio does not run, as under trio.
     """
     try:
         return asyncio.get_running_loop()

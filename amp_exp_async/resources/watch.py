@@ -27,9 +27,10 @@ FlagId: TypeAlias = "tuple[lazy_bulk.KindName, str]"
 
 # Versions that are this much older than the newest one are read again, in case the service shows them late.
 _OVERLAP = timedelta(seconds=60)
-# The span of one list, so that memory is bounded if the start lies far back.
-_MAX_SPAN = timedelta(days=1)
 _PAGE_SIZE = validation.MAX_PAGE
+# A list begins with the newest version. If it has more, spans of it are read, the oldest first: memory is bounded.
+_MAX_LISTED = 10 * _PAGE_SIZE
+_MIN_SPAN = 5 * _OVERLAP  # a span begins an overlap before the end of the last one
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -203,16 +204,21 @@ class _Watcher:
         if position is None:
             position = await self._current_position()
             await self._sleep()
+        span = _Span(position.start)
         while True:
-            end = _end_of_span(position.start)
-            for version in await self._new_versions(position, end):
+            listed, is_complete = await self._list(span)
+            if not is_complete:
+                span.shorten(listed[0].created_at or _NEVER)
+                continue
+            for version in await self._new_versions(position, listed):
                 position = position.after([version])
                 if self._project_id in {None, version.config.project_id}:
                     yield await self._event(version, position)
                 self._latest[flag_id(version.config)] = version
-            position = self._advanced(position, end)
-            if end is UNSET:
+            position = self._advanced(position, span.end)
+            if span.end is UNSET:
                 await self._sleep()
+            span.follow(position.start)
 
     async def _current_position(self) -> WatchPosition:
         """Return the position after all changes that exist now: one request."""
@@ -226,12 +232,24 @@ class _Watcher:
         # What is older than a full page was not read, so it is not known.
         return position.starting_at(start if page.next_cursor is None else max(start, min(times)))
 
-    async def _new_versions(self, position: WatchPosition, end: datetime | UnsetType) -> list[Version[FlagConfig]]:
-        """Return the versions that were not yielded yet, oldest first.
+    async def _list(self, span: _Span) -> tuple[list[Version[FlagConfig]], bool]:
+        """Return the versions of a span, newest first, and whether these are all."""
+        pager = self._versions.list(start=span.start or UNSET, end=span.end, limit=_PAGE_SIZE)
+        listed: list[Version[FlagConfig]] = []
+        async with aclosing(pager.pages()) as pages:
+            async for page in pages:
+                listed += page.items
+                if len(listed) >= _MAX_LISTED and page.next_cursor is not None and not span.is_shortest:
+                    return listed, False
+        return listed, True
+
+    async def _new_versions(
+        self, position: WatchPosition, listed: Sequence[Version[FlagConfig]]
+    ) -> list[Version[FlagConfig]]:
+        """Return those of the listed versions that were not yielded yet, oldest first.
 
         If a list shows a version of a flag and not the one before it, the versions between are read too.
         """
-        listed = await self._versions.list(start=position.start or UNSET, end=end, limit=_PAGE_SIZE)
         last = {id: number for id, (number, _) in position.yielded.items()}
         new: list[Version[FlagConfig]] = []
         for version in _oldest_first(listed):
@@ -310,17 +328,52 @@ class _Watcher:
         closing = asyncio.Event()
         self._session.on_close.add(closing.set)
         try:
+            # If the deadline of a block passes before, the next list raises its error.
+            seconds_left = self._session.block_seconds_left
+            seconds = self._poll_interval if seconds_left is None else min(seconds_left, self._poll_interval)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_interval):
+                async with asyncio.timeout(seconds):
                     await closing.wait()
         finally:
             self._session.on_close.discard(closing.set)
 
 
-def _end_of_span(start: datetime | None) -> datetime | UnsetType:
-    """Return the end of the next list; `UNSET` if the list reaches the present."""
-    end = None if start is None else start + _MAX_SPAN
-    return UNSET if end is None or end >= datetime.now(UTC) else end
+class _Span:
+    """The span of a list, by times of the service: the clock of this machine may differ.
+
+    Args:
+        start: the start; None to read from the beginning.
+    """
+
+    def __init__(self, start: datetime | None) -> None:
+        self.start = start
+        self._length: timedelta | None = None  # None for a span that reaches the present
+        self._newest = _NEVER
+
+    @property
+    def end(self) -> datetime | UnsetType:
+        """The end; `UNSET` if the span reaches the present."""
+        if self.start is None or self._length is None or self._newest - self.start <= self._length:
+            return UNSET
+        return self.start + self._length
+
+    @property
+    def is_shortest(self) -> bool:
+        """Whether the span cannot be shortened."""
+        return self.start is None or (self._length is not None and self._length <= _MIN_SPAN)
+
+    def shorten(self, newest: datetime) -> None:
+        """Take the older half of a span with too many versions, of which the newest was made at a time."""
+        if self.start is not None:
+            self._newest = max(self._newest, newest)
+            self._length = max((newest - self.start) / 2, _MIN_SPAN)
+
+    def follow(self, start: datetime | None) -> None:
+        """Take the next span, twice as long because nothing may have changed for years, or up to the present."""
+        is_last = self.end is UNSET
+        self.start = start
+        if self._length is not None:
+            self._length = None if is_last else 2 * self._length
 
 
 def _oldest_first(listed: Sequence[Version[Any]]) -> list[Version[Any]]:

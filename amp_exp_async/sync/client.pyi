@@ -355,8 +355,9 @@ class ExperimentClient(SyncClient[AsyncExperimentClient]):
         Each change is yielded once, those of one flag in order. Without `since` and `cursor`, the changes made after
         the first request are yielded.
 
-        A list sends one request for each 1,000 changes. A change sends one more, to read the version before it, unless
-        that was read already. With the default interval, these are at least 2,880 requests a day. Changes that the
+        A list sends one request for each 1,000 changes. If it has more than 10,000, as `since` may cause, it is read in
+        parts, which takes some requests more. A change sends one more, to read the version before it, unless that was
+        read already. With the default interval, these are at least 2,880 requests a day. Changes that the
         service shows late are yielded if they are at most 60 seconds older than the newest one, or if the same flag
         changes again.
 

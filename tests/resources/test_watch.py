@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amp_exp_async import (
+    APITimeoutError,
     AsyncExperimentClient,
     ChangeEvent,
     ClientClosedError,
@@ -31,8 +32,8 @@ from amp_exp_async import (
 )
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.pagination import AsyncPager
-from amp_exp_async.resources import watch_changes
-from tests.polling import eventually
+from amp_exp_async.resources import watch, watch_changes
+from tests.polling import TIMEOUT, eventually
 from tests.resources.concurrent_writers import sent_methods, write_elsewhere
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -89,7 +90,7 @@ async def test_requests_are_bounded(client: AsyncExperimentClient, emulator: Emu
 
 @pytest.mark.parametrize("since", [NOON, "2026-03-01T13:00:00+01:00"])
 async def test_a_start_far_back(client: AsyncExperimentClient, emulator: Emulator, since: datetime | str) -> None:
-    """Changes since a time are listed a day at a time, without waits, and without those before."""
+    """Changes since a time are listed at once, without those before."""
     now = NOON - timedelta(seconds=1)
     emulator.state.clock = lambda: now
     id = emulator.state.add_flag(key="flag")["id"]
@@ -101,6 +102,71 @@ async def test_a_start_far_back(client: AsyncExperimentClient, emulator: Emulato
     assert numbers(found) == [("flag", 2), ("flag", 3)]
     assert found[0].before is not None  # read by itself: it is older than the start
     assert found[0].differences["name"].after == "day 1"
+
+
+@pytest.mark.parametrize("hours", [-48, -25, 0, 48])
+async def test_the_clock_of_the_service(client: AsyncExperimentClient, emulator: Emulator, hours: int) -> None:
+    """It may differ from that of this machine."""
+    emulator.state.clock = lambda: datetime.now(UTC) + timedelta(hours=hours)
+    id = emulator.state.add_flag(key="flag")["id"]
+    async with aclosing(client.watch(poll_interval=SOON)) as changes:
+        first = asyncio.ensure_future(anext(changes))
+        await until_listed(emulator)
+        write_elsewhere(emulator, id, enabled=True)
+        assert numbers([await first]) == [("flag", 2)]
+
+
+async def test_a_long_silence(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """Years without a change take no requests, nor do years before the first one."""
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    emulator.state.clock = lambda: now
+    id = emulator.state.add_flag(key="flag")["id"]
+    now += timedelta(days=2000)
+    write_elsewhere(emulator, id, enabled=True)
+    emulator.requests.clear()
+    async with aclosing(client.watch(since=datetime(1, 1, 1, tzinfo=UTC))) as changes:
+        assert numbers(await take(changes, 2)) == [("flag", 1), ("flag", 2)]
+    assert sent_methods(emulator) == ["GET"]
+
+
+@pytest.mark.parametrize("gap", [timedelta(0), timedelta(seconds=7), timedelta(minutes=20), timedelta(days=40)])
+async def test_long_lists(
+    client: AsyncExperimentClient, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, gap: timedelta
+) -> None:
+    """What is too long for one list is read in parts, the oldest first, each change once."""
+    monkeypatch.setattr(watch, "_PAGE_SIZE", 2)
+    monkeypatch.setattr(watch, "_MAX_LISTED", 6)
+    now = NOON
+    emulator.state.clock = lambda: now
+    id = emulator.state.add_flag(key="flag")["id"]
+    for number in range(40):
+        now += gap * (number % 3)
+        write_elsewhere(emulator, id, name=f"name {number}")
+    async with aclosing(client.watch(since=NOON, poll_interval=SOON)) as changes:
+        found = await take(changes, 41)
+        following = asyncio.ensure_future(anext(changes))
+        write_elsewhere(emulator, id, name="last")
+        found.append(await following)
+    assert [change.version for change in found] == list(range(1, 43))
+
+
+async def test_a_start_in_the_future(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """The last day that Python knows is a time like any other."""
+    emulator.state.add_flag(key="flag")
+    async with aclosing(client.watch(since="9999-12-31T23:59Z", poll_interval=SOON)) as changes:
+        first = asyncio.ensure_future(anext(changes))
+        await eventually(lambda: len(emulator.requests) > 2)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+
+async def test_the_deadline_of_a_block(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It ends the wait for the next list."""
+    async with asyncio.timeout(TIMEOUT), client.deadline(0.2), aclosing(client.watch(poll_interval=3600)) as changes:
+        with pytest.raises(APITimeoutError, match=r"deadline of 0\.2 s of the block"):
+            await anext(changes)
+    assert sent_methods(emulator) == ["GET"]
 
 
 async def test_a_project(client: AsyncExperimentClient, emulator: Emulator) -> None:
@@ -180,6 +246,7 @@ class _Service:
     hidden: list[Version[FlagConfig]]
     counts: Iterator[int]
     shown: list[Version[FlagConfig]] = field(factory=list[Version[FlagConfig]])
+    block_seconds_left: None = None
     idle_polls: int = 0
     page_size: int = 2
 
