@@ -400,7 +400,7 @@ def _remove_at(
     kind, found = locate(ctx.client, options.targets(flag))
     included = list_included(ctx, "users", kind, found, variant)
     if index >= len(included):
-        highest = f"the highest index is {len(included) - 1}" if included else "there is none to remove"
+        highest = f"the highest index is {len(included) - 1}" if included else "nothing can be removed"
         raise amp_exp_async.InvalidInputError(
             f"INDEX: the variant includes {format_count(len(included), 'user')}, so {highest}. Nothing was changed."
         )

@@ -47,7 +47,7 @@ KeyResult: TypeAlias = Secret | KeyFailure
 
 
 async def call_key_function(function: KeyFunction, endpoint: Endpoint) -> KeyResult:
-    """Return a valid key, or why there is none.
+    """Return a valid key, or the reason why the function has returned none.
 
     A function that is not async runs in a thread of its own, which nothing waits for when a program ends.
 

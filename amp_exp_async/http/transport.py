@@ -269,10 +269,8 @@ class Transport:
         ends_at = now + _MAX_EXPLANATION
         if options.deadline is not None and not options.deadline_excludes_queueing:
             ends_at = min(ends_at, started + options.deadline)
-        once = attrs.evolve(options, retry=RetryPolicy(max_attempts=1), deadline_excludes_queueing=False)
-        signal, own_end = self.cancel_signal, self._ends_at
-        transport = Transport(self.session, once, self.stats, signal, may_finish=self._may_finish, ends_at=own_end)
-        return transport._until(ends_at)
+        within = self._until(ends_at)
+        return within.with_options(retry=RetryPolicy(max_attempts=1), deadline_excludes_queueing=False)
 
     def _within_block(self, deadline: float | None, now: float) -> float | None:
         """Return a loop time, or the end of the block that the call belongs to if that is earlier."""

@@ -228,13 +228,8 @@ class _Decoders:
         decoder = self._decoders.get(key)
         if decoder is None:
             struct: Any = _Structs(self.known, any_levels=any_levels).struct(model)
-            kind = (
-                struct
-                if container is None
-                else list[struct]
-                if not container
-                else _page_struct(container, list[struct])
-            )
+            items: Any = struct if container is None else list[struct]
+            kind = _page_struct(container, items) if container else items
             decoder = self._decoders[key] = msgspec.json.Decoder(kind, dec_hook=_check_levels)
         return decoder
 

@@ -21,21 +21,8 @@ _COLUMN_ID_RE = re.compile(
 # The names of columns that a user may have as an ID, but not in the first line of a file.
 _COLUMNS = frozenset(
     {
-        *(
-            "id",
-            "ids",
-            "uid",
-            "uids",
-            "uuid",
-            "uuids",
-            "guid",
-            "user",
-            "users",
-            "device",
-            "devices",
-            "cohort",
-            "cohorts",
-        ),
+        *("id", "ids", "uid", "uids", "uuid", "uuids", "guid"),
+        *("user", "users", "device", "devices", "cohort", "cohorts"),
         *("customer", "customers", "account", "accounts", "player", "players", "member", "members"),
         *("email", "emails", "e-mail", "e-mails", "mail", "e-mail address", "email address", "email_address"),
         *("login", "login name", "username", "user name", "user_name", "user-name", "usernames", "name", "names"),

@@ -396,6 +396,6 @@ def test_an_empty_list(account: Emulator, amp_exp: RunCommand, member: str) -> N
     assert (result.status, result.out) == (0, "")
     assert result.err == f"Variant on of flag 1001 (new-checkout) includes no {member}.\n"
     rejected = amp_exp("users", "remove-at", "1001", "on", "3", "--yes")
-    assert (rejected.status, "includes 0 users, so there is none to remove" in rejected.err) == (2, True)
+    assert (rejected.status, "includes 0 users, so nothing can be removed" in rejected.err) == (2, True)
     account.state.add_users("flags", "1001", "on", ["a", "b"])
     assert "so the highest index is 1." in amp_exp("users", "remove-at", "1001", "on", "2", "--yes").err

@@ -233,7 +233,7 @@ async def test_a_release_whose_connections_cannot_be_checked(
 
 
 def test_a_protocol_without_a_parser() -> None:
-    """Nobody knows what it has read, so its connection is not used again."""
+    """It is not known what it has read, so its connection is not used again."""
     assert _has_partial_response(object())
 
 
