@@ -96,7 +96,8 @@ class OpenTelemetry:
     def observe(self, session: HttpSession) -> Observer:
         """Return the observer of a client."""
         self._sessions.add(session)
-        return _ClientObserver(self, server_attributes(session))
+        prefix = urlsplit(session.endpoint.base_url).path
+        return _ClientObserver(self, server_attributes(session), prefix)
 
     def _observe_permits_in_use(self, _: CallbackOptions) -> Iterable[Observation]:
         for session in list(self._sessions):
@@ -123,12 +124,13 @@ def path_template(path: str) -> str:
 class _ClientObserver:
     """The observer of all calls of a client."""
 
-    def __init__(self, telemetry: OpenTelemetry, server: _Attributes) -> None:
+    def __init__(self, telemetry: OpenTelemetry, server: _Attributes, prefix: str) -> None:
         self._telemetry = telemetry
         self._server = server
+        self._prefix = prefix  # of all paths
 
     def start_call(self, start: CallStart) -> CallObserver:
-        return _CallObserver(self._telemetry, start, self._server)
+        return _CallObserver(self._telemetry, start, self._server, self._prefix)
 
     def on_operation(self, operation: str, status: str) -> None:
         self._telemetry.operations.add(1, {"operation": operation, "status": status, **self._server})
@@ -137,13 +139,13 @@ class _ClientObserver:
 class _CallObserver:
     """The spans and metrics of one call."""
 
-    def __init__(self, telemetry: OpenTelemetry, start: CallStart, server: _Attributes) -> None:
+    def __init__(self, telemetry: OpenTelemetry, start: CallStart, server: _Attributes, prefix: str) -> None:
         template = path_template(start.path)
         self._telemetry = telemetry
-        self._method, self._path = start.method, start.path
+        self._method, self._path = start.method, prefix + start.path
         self._common: _Attributes = {"http.request.method": start.method, "url.template": template, **server}
         self._span = telemetry.tracer.start_span(
-            f"{start.method} {template}", attributes={**self._common, "url.path": start.path}
+            f"{start.method} {template}", attributes={**self._common, "url.path": self._path}
         )
         self._attempt: Span | None = None
 
@@ -169,25 +171,25 @@ class _CallObserver:
         self._telemetry.attempt_duration.record(attempt.seconds, {**self._common, **attributes})
         if attempt.request_id is not None:
             attributes["amp_exp_async.request_id"] = attempt.request_id
-        self._end_attempt(attributes, attempt.error)
+        self._end_attempt(attributes)
 
     def on_end(self, end: CallEnd) -> None:
         error_type: _Attributes = {} if end.error is None else {"error.type": type(end.error).__qualname__}
-        self._end_attempt(error_type, None)  # if it was interrupted
+        self._end_attempt(error_type)  # if it was interrupted
         self._telemetry.call_duration.record(end.seconds, {**self._common, **error_type})
         attributes: _Attributes = {"amp_exp_async.attempts": end.attempts, **error_type}
         if end.status is not None:
             attributes["http.response.status_code"] = end.status
-        _end_span(self._span, attributes, None if end.error is None else str(end.error))
+        _end_span(self._span, attributes)
 
-    def _end_attempt(self, attributes: _Attributes, problem: str | None) -> None:
+    def _end_attempt(self, attributes: _Attributes) -> None:
         if self._attempt is not None:
-            _end_span(self._attempt, attributes, problem)
+            _end_span(self._attempt, attributes)
             self._attempt = None
 
 
-def _end_span(span: Span, attributes: _Attributes, problem: str | None) -> None:
+def _end_span(span: Span, attributes: _Attributes) -> None:
     span.set_attributes(attributes)
     if "error.type" in attributes:
-        span.set_status(StatusCode.ERROR, problem)
+        span.set_status(StatusCode.ERROR)  # without the message of the error, which quotes the response
     span.end()

@@ -17,7 +17,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from amp_exp_async import AddUsers, AsyncExperimentClient, ConfigurationError, ExperimentClient, ServerError
+from amp_exp_async import (
+    AddUsers,
+    AsyncExperimentClient,
+    BadRequestError,
+    ConfigurationError,
+    ExperimentClient,
+    ServerError,
+)
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.otel import OpenTelemetry, path_template
 from amp_exp_async.resources import list_operations
@@ -73,7 +80,8 @@ async def test_a_call_with_a_retry(emulator: Emulator, recorder: Recorder) -> No
         assert (attempt.name, attempt.kind, attempt.parent.span_id) == ("GET", SpanKind.CLIENT, call.context.span_id)
         assert attempt.attributes["server.address"] == "127.0.0.1"
         assert attempt.attributes["server.port"] == int(emulator.base_url.rpartition(":")[2])
-        assert (attempt.attributes["url.template"], attempt.attributes["url.path"]) == ("/flags/{id}", f"/flags/{id}")
+        assert attempt.attributes["url.template"] == "/flags/{id}"
+        assert attempt.attributes["url.path"] == call.attributes["url.path"] == f"/api/1/flags/{id}"
     assert (first.attributes["http.response.status_code"], first.attributes["error.type"]) == (503, "503")
     assert (first.status.status_code, second.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
     assert second.attributes["http.request.resend_count"] == 1
@@ -99,6 +107,20 @@ async def test_failures(emulator: Emulator, recorder: Recorder) -> None:
     assert (failed.attributes["error.type"], failed.status.status_code) == ("ServerError", StatusCode.ERROR)
     assert [span.attributes["error.type"] for span in (interrupted, cancelled)] == ["CancelledError"] * 2
     assert emulator.api_key not in "".join(span.to_json() for span in recorder.spans)
+
+
+async def test_what_the_service_quotes(emulator: Emulator, recorder: Recorder) -> None:
+    """No span or metric has a header, a query or a body, also if the response to a request repeats them."""
+    quoted = b'{"error": "rejected q=private-query X-Note: private-header {private-body}"}'
+    emulator.inject(Fault.status(400, body=quoted), times=2)
+    async with client_of(emulator, telemetry=recorder.telemetry) as client:
+        with pytest.raises(BadRequestError, match="private-body"):
+            await client.request("POST", "/flags", json={"name": "private-body"})
+        with pytest.raises(BadRequestError, match="private-query"):
+            await client.flags.get("1", extra_headers={"X-Note": "private-header"}, extra_query={"q": "private-query"})
+        metrics: Any = recorder.reader.get_metrics_data()
+    assert len(recorder.spans) == 4
+    assert "private" not in "".join(span.to_json() for span in recorder.spans) + metrics.to_json()
 
 
 async def test_bulk_runs(emulator: Emulator, recorder: Recorder) -> None:
