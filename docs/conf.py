@@ -15,7 +15,7 @@ copyright = "the amp_exp_async maintainers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-exclude_patterns = ["generate.py", "generate_stubs.py"]
+exclude_patterns = ["generate.py", "generate_stubs.py", "stub_hook.py"]
 
 html_theme = "furo"
 html_title = f"amp_exp_async {release}"
