@@ -132,7 +132,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         case = getattr(item, "callspec", None)
         if case is not None and "path_in_turn" in case.indices:
             others = sum(index for name, index in case.indices.items() if name != "path_in_turn")
-            turn = (zlib.crc32(item.function.__qualname__.encode()) + others) % len(PATHS)  # type: ignore[attr-defined]
+            turn = (zlib.crc32(item.function.__qualname__.encode()) + others) % len(PATHS)  # type: ignore[attr-defined]  # items of functions only
             if case.indices["path_in_turn"] != turn:
                 item.add_marker(pytest.mark.slow)
 
