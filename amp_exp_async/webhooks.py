@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from . import serialization, validation
 from .config import Secret
-from .errors import WebhookVerificationError
+from .errors import InvalidInputError, WebhookVerificationError
 from .models import WebhookEvent
 from .serialization import MalformedDocumentError
 
@@ -20,7 +20,7 @@ _SIGNATURE_HEADER = "x-knock-signature"
 def parse_webhook(
     body: bytes | str, headers: Mapping[str, str], key: str, *, tolerance: float | None = 300.0
 ) -> WebhookEvent:
-    """Check the signature of a notification about a flag, and return it. Nothing is sent.
+    """Check the signature of a notification about a flag, and return it. This sends no request.
 
     An alert of Amplitude Experiment sends it to the URL that you entered. The vendor describes the
     [alerts](https://amplitude.com/docs/feature-experiment/notifications), and refers to
@@ -35,7 +35,8 @@ def parse_webhook(
             someone recorded and sends again; None for any age.
 
     Raises:
-        WebhookVerificationError: If the signature is missing, invalid or too old. Reject the request, such as with 400.
+        WebhookVerificationError: If the signature is missing, invalid, or not from the time that `tolerance` allows.
+            Reject the request, such as with 400.
         InvalidInputError: If an argument breaks a rule, or if the body has a valid signature and differs from the
             vendor's page.
 
@@ -44,9 +45,20 @@ def parse_webhook(
         event = parse_webhook(await request.read(), request.headers, signing_key)
         print(event, event.flag)  # flag new-checkout (123) updated by jane
     """
-    if not isinstance(key, str) or not key:  # pyright: ignore[reportUnnecessaryIsInstance]
+    # A traceback could show the variable, whatever its type.
+    secret, key = Secret(key if isinstance(key, str) else ""), ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    try:
+        return _parse_verified(body, headers, secret, tolerance)
+    except InvalidInputError as error:
+        error.consequence = ""  # that nothing was sent is no news here
+        raise
+
+
+def _parse_verified(
+    body: bytes | str, headers: Mapping[str, str], secret: Secret, tolerance: float | None
+) -> WebhookEvent:
+    if not secret.reveal():
         validation.reject("key", "must be the signing key of the alert, as a string")
-    secret, key = Secret(key), ""  # a traceback could show the variable
     content = body.encode(errors="replace") if isinstance(body, str) else body
     if not isinstance(content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         validation.reject("body", "must be the request body as it was received, in bytes")
@@ -82,9 +94,10 @@ def _verify(content: bytes, signature: str, secret: Secret, tolerance: float | N
         )
     age = time.time() - int(sent_at) / 1000
     if tolerance is not None and abs(age) > tolerance:
+        found = f"{age:.0f} s old" if age > 0 else f"from {-age:.0f} s in the future"
         raise WebhookVerificationError(
-            f"the signature is {age:.0f} s old, and at most {tolerance:g} s are allowed. Reject the request. If it is "
-            "new, set the clock of this machine."
+            f"the signature is {found}, and at most {tolerance:g} s are allowed. Reject the request. If it is new, set "
+            "the clock of this machine."
         )
 
 

@@ -92,7 +92,7 @@ SIGNATURE = sign(BODY)["X-Knock-Signature"]
         (BODY + b" ", {"x-knock-signature": SIGNATURE}, "does not fit"),
         (BODY, sign(BODY, key="another"), "does not fit"),
         (BODY, sign(BODY, age=400), " s old, and at most 300 s are allowed"),
-        (BODY, sign(BODY, age=-4000), "the signature is -"),
+        (BODY, sign(BODY, age=-4000), "the signature is from [34][0-9]{3} s in the future, and at most 300 s"),
     ],
 )
 def test_a_forged_notification(body: bytes, headers: dict[str, str], problem: str) -> None:
@@ -120,8 +120,9 @@ def test_any_age() -> None:
 )
 def test_a_body_of_another_form(body: bytes, problem: str) -> None:
     """A signed body that differs from the vendor's page is rejected, with the location."""
-    with pytest.raises(InvalidInputError, match=problem):
+    with pytest.raises(InvalidInputError, match=problem) as caught:
         parse_webhook(body, sign(body), KEY)
+    assert "sent" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -131,12 +132,17 @@ def test_a_body_of_another_form(body: bytes, problem: str) -> None:
         ((BODY, {}, b"whsec-canary"), r"key: must be the signing key of the alert, as a string\."),
         ((BODY, {}, ""), "key: must be the signing key"),
         ((BODY, [], KEY), "headers: must be"),
+        ((BODY, {}, [KEY]), "key: must be the signing key"),
     ],
 )
 def test_wrong_arguments(arguments: Any, problem: str) -> None:
     """A wrong argument is named, without its value if that is the key."""
-    with pytest.raises(InvalidInputError, match=problem):
+    with pytest.raises(InvalidInputError, match=problem) as caught:
         parse_webhook(*arguments)
+    assert "sent" not in str(caught.value)
+    frames = [entry.frame.f_locals for entry in caught.traceback[1:]]
+    assert frames
+    assert KEY not in repr(frames)
 
 
 async def test_the_documented_handler(monkeypatch: pytest.MonkeyPatch) -> None:
