@@ -152,8 +152,9 @@ def test_verbose(account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.Mon
     assert "DEBUG amp_exp_async: GET /flags/1001: attempt 1: 200 in" in log
     assert account.api_key not in log + result.err
     monkeypatch.setenv("AMP_EXP_LOG", "all")
-    invalid = amp_exp("flags", "list")
-    assert (invalid.status, invalid.err) == (2, 'AMP_EXP_LOG must be "debug" or "info", got "all".\n')
+    unknown = amp_exp("flags", "list", "--json")
+    assert (unknown.status, unknown.json) == (0, result.json)
+    assert 'AMP_EXP_LOG must be one of debug, info, warning, error, critical, got "all"' in unknown.err
 
 
 @pytest.mark.parametrize("waits_for", ["response", "retry", "rate limit", "turn"])
@@ -203,6 +204,30 @@ def test_the_log_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (line,) = result.stderr.splitlines()
     assert line.endswith(" DEBUG amp_exp_async: shown")
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("debug", logging.DEBUG),
+        ("Info", logging.INFO),
+        ("warning", logging.WARNING),
+        ("ERROR", logging.ERROR),
+        ("critical", logging.CRITICAL),
+        ("loud", logging.NOTSET),
+    ],
+)
+def test_the_levels_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, level: int
+) -> None:
+    """Each standard level is accepted, in any case. Another word is a warning in the log, and stops no program."""
+    logger = logging.getLogger("amp_exp_async")
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    monkeypatch.setenv("AMP_EXP_LOG", name)
+    ExperimentClient("some-key", base_url="http://127.0.0.1:9").close()
+    assert logger.level == level
+    assert [record.levelno for record in caplog.records] == ([] if level else [logging.WARNING])
+    logger.setLevel(logging.NOTSET)  # also forgets which levels are enabled
 
 
 @pytest.mark.parametrize("level", [logging.NOTSET, logging.WARNING])
