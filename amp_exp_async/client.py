@@ -137,8 +137,8 @@ class AsyncClient(ABC):
         )
         http_session = HttpSession(endpoint, http_options)
         if telemetry is not None:
-            if not hasattr(telemetry, "observe"):
-                raise ConfigurationError("telemetry must be an OpenTelemetry of amp_exp_async.otel.")
+            if isinstance(telemetry, type) or not hasattr(telemetry, "observe"):
+                raise ConfigurationError("telemetry must be an OpenTelemetry() of amp_exp_async.otel.")
             call_options = attrs.evolve(call_options, observer=telemetry.observe(http_session))
         self._bind(Transport(http_session, call_options), owner=True)
 

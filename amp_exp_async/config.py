@@ -195,6 +195,8 @@ def _resolve_key(api_key: Secret | None) -> tuple[Secret, str]:
         key = Secret(os.environ.get(source, ""))
     else:
         source, key = "api_key", api_key
+        if type(key.reveal()) is not str:
+            raise ConfigurationError(argument=source, rule="must be a string, or a function that returns one")
     if key.reveal() == "":
         raise ConfigurationError(
             f"no management API key. Pass api_key or set {KEY_VARIABLE}. "

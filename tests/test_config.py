@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
 
 import amp_exp_async
-from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy
+from amp_exp_async import AsyncBetaClient, AsyncExperimentClient, ConfigurationError, RateLimit, RetryPolicy, Timeout
 from amp_exp_async.emulator import Emulator
 from tests.client_config import (
     BASE_URL_VARIABLE,
@@ -131,8 +132,8 @@ def test_a_key_with_invalid_characters(key: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("key", [5, b"bytes", ["list"], object()])
 def test_a_key_of_another_type(key: object) -> None:
-    """It is rejected by name."""
-    assert "api_key" in configuration_error(api_key=key)
+    """It is rejected by name, and the message says what is accepted."""
+    assert configuration_error(api_key=key) == "api_key must be a string, or a function that returns one."
 
 
 def test_the_endpoint_of_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +270,30 @@ async def test_a_path_prefix(emulator: Emulator) -> None:
     assert emulator.requests[0].path == "/proxy/api/1/flags/1"
 
 
-SECONDS: list[Any] = [0, -1, float("nan"), "5", True, [5]]
+class TelemetryClass:
+    """A class whose instances observe calls. The class itself does not."""
+
+    def observe(self, session: object) -> object:
+        """Return nothing that observes."""
+        return session
+
+
+class AsyncCallable:
+    """An object that is called like an async function."""
+
+    async def __call__(self, _: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("hook", [AsyncCallable(), AsyncCallable().__call__, partial(AsyncCallable().__call__)])
+def test_an_async_hook_of_attempts(hook: object) -> None:
+    """`on_attempt` cannot be awaited, which the message says."""
+    assert configuration_error(on_attempt=hook) == (
+        "on_attempt must not be async. Pass a function that returns at once."
+    )
+
+
+SECONDS: list[Any] = [0, -1, float("nan"), float("inf"), 10**400, "5", True, [5]]
 
 
 @pytest.mark.parametrize(
@@ -282,6 +306,8 @@ SECONDS: list[Any] = [0, -1, float("nan"), "5", True, [5]]
         *(("max_concurrency", value) for value in [0, -1, 2.5, "64", True, None]),
         *(("trace_configs", value) for value in [5, [5], aiohttp.TraceConfig()]),
         *(("trust_env", value) for value in [1, "yes", None]),
+        *(("on_attempt", value) for value in [1, "print"]),
+        *(("telemetry", value) for value in [True, "otel", TelemetryClass]),
     ],
 )
 def test_an_invalid_option(name: str, value: Any) -> None:
@@ -299,8 +325,9 @@ def test_an_invalid_option(name: str, value: Any) -> None:
         (RateLimit, "per_second", [0, -1, 2.5, "100", True]),
         (RateLimit, "per_day", [0, -1, 2.5, "100", True]),
         (RetryPolicy, "max_attempts", [0, -1, 2.5, "5", True, None]),
-        (RetryPolicy, "backoff_base", [-1, float("nan"), "1", None]),
-        (RetryPolicy, "backoff_cap", [-1, float("nan"), "1", None]),
+        (RetryPolicy, "backoff_base", [-1, float("nan"), 10**400, "1", None]),
+        (RetryPolicy, "backoff_cap", [-1, float("nan"), 10**400, "1", None]),
+        *((Timeout, name, SECONDS) for name in ("total", "connect", "read")),
     ],
 )
 def test_an_invalid_limit_or_policy(cls: Any, name: str, values: list[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
@@ -11,6 +11,8 @@ import attrs
 
 from amp_exp_async.errors import ConfigurationError
 from amp_exp_async.formatting import format_value
+
+_MAX_SECONDS = sys.float_info.max  # an integer may be larger, and cannot be added to a time then
 
 
 def positive_int(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -27,7 +29,7 @@ def optional_positive_int(instance: object, field: attrs.Attribute[Any], value: 
 
 def non_negative_seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECONDS:
         _reject(field, "a number of seconds of at least 0", value)
 
 
@@ -39,7 +41,7 @@ def optional_non_negative_seconds(instance: object, field: attrs.Attribute[Any],
 
 def is_positive_seconds(value: object) -> bool:
     """Return whether a value is a finite number above 0."""
-    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value < math.inf
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 < value <= _MAX_SECONDS
 
 
 def positive_seconds(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -56,8 +58,12 @@ def optional_positive_seconds(instance: object, field: attrs.Attribute[Any], val
 
 def optional_function(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Reject anything but None or a callable that is not a coroutine function."""
-    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+    if value is not None and not callable(value):
         _reject(field, "a function (not async) of one argument", value)
+    if any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None)))):  # noqa: B004
+        raise ConfigurationError(
+            argument=field.name, rule="must not be async", advice="Pass a function that returns at once."
+        )
 
 
 def optional_callable(_: object, field: attrs.Attribute[Any], value: object) -> None:
