@@ -30,6 +30,7 @@ from amp_exp_async.http import (
     HttpSession,
     Idempotency,
     PendingCall,
+    QueryParameters,
     RateLimit,
     Request,
     ResponseCapture,
@@ -182,7 +183,7 @@ class AsyncClient(ABC):
         on_call_end: Callable[[CallEnd], object] | UnsetType | None = UNSET,
         default_headers: Mapping[str, str] | UnsetType | None = UNSET,
         extra_headers: Mapping[str, str] | UnsetType | None = UNSET,
-        extra_query: Mapping[str, str | int | float | bool] | UnsetType | None = UNSET,
+        extra_query: QueryParameters | UnsetType | None = UNSET,
         app_info: str | UnsetType | None = UNSET,
     ) -> Self:
         """Return a copy of this client with other options. It shares the session, the rate limiter and the locks.
@@ -199,8 +200,8 @@ class AsyncClient(ABC):
             default_headers: headers to send, instead of the client's `default_headers`; None for none.
             extra_headers: headers to send in addition, which take the place of default headers of the same name.
                 `Authorization` and others that the client sets are rejected. Values are ASCII text.
-            extra_query: query parameters to send in addition, with the names of the API. A call that sets one of them
-                itself raises `InvalidInputError`.
+            extra_query: query parameters to send in addition, with the names of the API; a list of values repeats the
+                parameter. A call that sets one of them itself raises `InvalidInputError`.
             app_info: the name and version of your application, `name/version`, which is added to the `User-Agent`.
 
         Raises:
@@ -276,10 +277,10 @@ class AsyncClient(ABC):
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int | bool] | None = None,
+        params: QueryParameters | None = None,
         json: Any = None,
         extra_headers: Mapping[str, str] | UnsetType | None = UNSET,
-        extra_query: Mapping[str, str | int | float | bool] | UnsetType | None = UNSET,
+        extra_query: QueryParameters | UnsetType | None = UNSET,
     ) -> Any:
         """Call an endpoint that has no method yet, with the retries, rate limiting, locks and errors of other calls.
 
@@ -288,7 +289,7 @@ class AsyncClient(ABC):
         Args:
             method: the HTTP method, except CONNECT.
             path: the percent-encoded path below the API's prefix (`/api/1`), such as `/flags/12`.
-            params: the query, with the names of the API.
+            params: the query, with the names of the API; a list of values repeats the parameter.
             json: the body, any JSON value except null, with the JSON field names of the API; None for no body.
             extra_headers: headers to send in addition, as in `with_options`.
             extra_query: query parameters to send in addition, as in `with_options`.

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeAlias, TypedDict
 
 from amp_exp_async import validation
 from amp_exp_async.formatting import format_value
+from amp_exp_async.http import QueryParameters
 from amp_exp_async.models import ExposureEvent, Maybe, Segment, UnsetType, Variant
 from amp_exp_async.validation import Validator
 
@@ -24,8 +25,8 @@ class RequestOptions(TypedDict, total=False):
     Attributes:
         extra_headers: headers to send in addition, which take the place of `default_headers` of the same name.
             `Authorization` and others that the client sets raise `ConfigurationError`. Values are ASCII text.
-        extra_query: query parameters to send in addition, with the names of the API. One that the call sets itself
-            raises `InvalidInputError`.
+        extra_query: query parameters to send in addition, with the names of the API; a list of values repeats the
+            parameter. One that the call sets itself raises `InvalidInputError`.
 
     Example::
 
@@ -33,7 +34,7 @@ class RequestOptions(TypedDict, total=False):
     """
 
     extra_headers: Mapping[str, str] | UnsetType | None
-    extra_query: Mapping[str, str | int | float | bool] | UnsetType | None
+    extra_query: QueryParameters | UnsetType | None
 
 
 REQUEST_OPTIONS: frozenset[str] = RequestOptions.__optional_keys__

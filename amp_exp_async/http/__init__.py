@@ -21,7 +21,7 @@ from .options import (
 )
 from .recent_writes import LAG, READ_INTERVAL, RecentWrites
 from .refusals import FLAG_NOT_FOUND, is_not_found, is_refusal
-from .request import Request, Response, build_path, quote_segment
+from .request import QueryParameters, Request, Response, build_path, quote_segment
 from .retry import Idempotency, RetryPolicy, parse_http_date
 from .session import HttpSession, running_loop
 from .timeouts import Timeout
@@ -50,6 +50,7 @@ __all__ = [
     "Idempotency",
     "Observer",
     "PendingCall",
+    "QueryParameters",
     "RateLimit",
     "RecentWrites",
     "RedisRateLimit",

@@ -14,7 +14,7 @@ from amp_exp_async._version import __version__
 from amp_exp_async.errors import NOTHING_SENT, ConfigurationError, InvalidInputError
 from amp_exp_async.formatting import format_value
 
-from .request import HeaderFields, Request
+from .request import HeaderFields, QueryParameters, Request
 
 USER_AGENT = f"amp_exp_async/{__version__}"
 """The `User-Agent` of requests without an `app_info`."""
@@ -56,7 +56,7 @@ def product(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 
 def query_parameters(_: object, field: attrs.Attribute[Any], value: Any) -> None:
-    """Reject anything but a mapping of names to strings, numbers or booleans."""
+    """Reject anything but a mapping of names to strings, numbers, booleans, or lists of them."""
     try:
         names: Collection[str] = validation.parameters(field.name, value)
     except InvalidInputError as error:
@@ -76,13 +76,13 @@ def _find_fault(argument: str, value: object) -> ConfigurationError | None:
         got = f"{format_value(type(value).__name__)} (a type)"
         return ConfigurationError(argument=argument, rule="must be a mapping of header names to strings", got=got)
     seen: set[str] = set()
-    headers: Mapping[Any, Any] = value.reveal()
-    for name, text in headers.items():
+    headers: tuple[tuple[Any, Any], ...] = value.reveal()
+    for name, text in headers:
         rule, advice = _broken_rule(name, text), ""
         if not rule and name.lower() in seen:
             rule = "is there twice"
         if rule:
-            if isinstance(name, str) and name.lower() == "user-agent":
+            if isinstance(name, str) and _normalize(name) == "user-agent":
                 advice = "Pass app_info to add to it."
             return ConfigurationError(argument=f"{argument}[{format_value(name)}]", rule=rule, advice=advice)
         seen.add(name.lower())
@@ -93,15 +93,20 @@ def _broken_rule(name: Any, value: Any) -> str:
     """Return the rule that a header breaks, or an empty text."""
     if not isinstance(name, str) or not _NAME_RE.fullmatch(name):
         return "is not the name of a header"
-    if name.lower() in MESSAGE_HEADERS or name.lower() == "user-agent":
+    if _normalize(name) in MESSAGE_HEADERS or _normalize(name) == "user-agent":
         return "is set by the client and cannot be replaced"
-    if name.lower() in _OVERRIDES:
+    if _normalize(name) in _OVERRIDES:
         return "would change the method of the request"
     if not isinstance(value, str):
         return "must be a string"
     if not _VALUE_RE.fullmatch(value):
         return "must have printable ASCII characters only, and no space at either end"
     return ""
+
+
+def _normalize(name: str) -> str:
+    """Return the name of a header as servers compare it: some, such as those of WSGI, take `_` for `-`."""
+    return name.lower().replace("_", "-")
 
 
 @frozen
@@ -143,16 +148,17 @@ def _reject_query(name: str, request: Request) -> NoReturn:
 def make_additions(
     default_headers: HeaderFields,
     extra_headers: HeaderFields,
-    extra_query: Mapping[str, str | int | float | bool],
+    extra_query: QueryParameters,
     app_info: str | None,
     *,
     query_yields: bool,
 ) -> Additions | None:
     """Return what is added to each request; None if that is nothing. Extra headers take the place of default ones."""
-    names = {name.lower() for name in extra_headers.reveal()}
-    headers = {name: value for name, value in default_headers.reveal().items() if name.lower() not in names}
+    names = {name.lower() for name, _ in extra_headers.reveal()}
+    headers = {name: value for name, value in default_headers.reveal() if name.lower() not in names}
     headers.update(extra_headers.reveal())
     if not (headers or extra_query or app_info):
         return None
     headers["User-Agent"] = f"{USER_AGENT} {app_info}" if app_info else USER_AGENT
-    return Additions(HeaderFields(headers), serialization.encode_query(extra_query), query_yields)
+    query = serialization.encode_query(validation.parameters("extra_query", extra_query))
+    return Additions(HeaderFields(headers), query, query_yields)

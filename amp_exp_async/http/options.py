@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Any, Literal, TypeAlias
 
@@ -29,7 +29,7 @@ from .additions import Additions, header_fields, hide_headers, make_additions, p
 from .deadlines import CancelScope
 from .observers import Attempt, CallEnd, CallStart, Observer
 from .proxies import require_http_proxy
-from .request import HeaderFields
+from .request import HeaderFields, QueryParameters
 from .retry import RetryPolicy
 from .timeouts import Timeout, to_timeout
 
@@ -89,7 +89,7 @@ class HttpOptions:
     wall_clock: Callable[[], float] = time.time
 
 
-def _or_empty(value: Mapping[str, str | int | float | bool] | None) -> Mapping[str, str | int | float | bool]:
+def _or_empty(value: QueryParameters | None) -> QueryParameters:
     return {} if value is None else value
 
 
@@ -158,9 +158,7 @@ class CallOptions:
     observer: Observer | None = None
     default_headers: HeaderFields = field(default=HeaderFields({}), converter=hide_headers, validator=header_fields)
     extra_headers: HeaderFields = field(default=HeaderFields({}), converter=hide_headers, validator=header_fields)
-    extra_query: Mapping[str, str | int | float | bool] = field(
-        factory=dict[str, Any], converter=_or_empty, validator=query_parameters
-    )
+    extra_query: QueryParameters = field(factory=dict[str, Any], converter=_or_empty, validator=query_parameters)
     app_info: str | None = field(default=None, validator=product)
     deadline_excludes_queueing: bool = False
     query_yields: bool = False

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 from attrs import define, field
@@ -19,6 +19,9 @@ from amp_exp_async.serialization import MalformedDocumentError
 from .refusals import RefusalKind, refusal_kind
 from .request_id import read_request_id
 from .retry import AttemptResult, Idempotency
+
+QueryParameters: TypeAlias = Mapping[str, str | int | float | bool | Sequence[str | int | float | bool]]
+"""The query of a request: names and values. A sequence of values repeats the parameter."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -43,27 +46,27 @@ def quote_segment(segment: str) -> str:
 class HeaderFields:
     """Headers that a caller adds to requests. Their repr hides their values, which may be secret."""
 
-    __slots__ = ("_headers",)
+    __slots__ = ("_fields",)
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = dict(headers)
+        self._fields = tuple(headers.items())  # a mapping of aiohttp may have a name twice
 
-    def reveal(self) -> Mapping[str, str]:
-        """Return the headers with their values."""
-        return self._headers
+    def reveal(self) -> tuple[tuple[str, str], ...]:
+        """Return the names and values."""
+        return self._fields
 
     def encode(self) -> bytes:
         """Return the headers as they are sent. Do not keep them in a variable."""
-        return "".join([f"{name}: {value}\r\n" for name, value in self._headers.items()]).encode()
+        return "".join([f"{name}: {value}\r\n" for name, value in self._fields]).encode()
 
     def __eq__(self, other: object) -> bool:
-        return self._headers == other._headers if isinstance(other, HeaderFields) else NotImplemented
+        return self._fields == other._fields if isinstance(other, HeaderFields) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._headers.items()))
+        return hash(self._fields)
 
     def __repr__(self) -> str:
-        return f"<headers: {', '.join(map(str, self._headers))}>"
+        return f"<headers: {', '.join(str(name) for name, _ in self._fields)}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("headers cannot be pickled, because their values may be secret.")

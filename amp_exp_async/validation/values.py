@@ -437,17 +437,23 @@ def mapping(argument: str, value: Any) -> Mapping[str, Any]:
     return value if is_mapping(value) else reject(argument, "must be a mapping", value)
 
 
-def parameters(argument: str, value: Any) -> dict[str, str | int | float | bool]:
-    """Require the query parameters of a raw request."""
-    valid: dict[str, str | int | float | bool] = {}
+def parameters(argument: str, value: Any) -> dict[str, list[str | int | float | bool]]:
+    """Require the query parameters of a raw request. Each may be there several times."""
+    valid: dict[str, list[str | int | float | bool]] = {}
     for name, item in mapping(argument, value).items():
         location = f"{argument}.{url_text(f'{argument} name', name)}"
-        if not isinstance(item, str | bool | int | float):
-            reject(location, "must be a string, a number or a boolean", item)
-        valid[url_text(location, name)] = (
-            url_text(location, item) if isinstance(item, str) else json_value(location, item)
-        )
+        if _is_array(item):
+            values = [_parameter(f"{location}[{index}]", element) for index, element in enumerate(item)]
+        else:
+            values = [_parameter(location, item)]
+        valid.setdefault(url_text(location, name), []).extend(values)  # a mapping of aiohttp may have a name twice
     return valid
+
+
+def _parameter(location: str, value: Any) -> Any:
+    if not isinstance(value, str | bool | int | float):
+        reject(location, "must be a string, a number or a boolean", value)
+    return url_text(location, value) if isinstance(value, str) else json_value(location, value)
 
 
 def fields(validators: Mapping[str, Validator], values: Mapping[str, Any]) -> dict[str, Any]:

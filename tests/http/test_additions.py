@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from multidict import CIMultiDict, MultiDict
 
 from amp_exp_async import (
     UNSET,
@@ -27,6 +28,7 @@ from amp_exp_async.http import Request
 from amp_exp_async.http.additions import MESSAGE_HEADERS
 from tests.clients import client_of
 from tests.leaks import leaks
+from tests.operations.recording_server import CannedResponse, RecordingServer, run
 
 SECRET = "canary-header-value"
 MUTEX: dict[str, Any] = {"project_id": "1", "name": "n", "slots": [{"percentage": 100}]}
@@ -165,7 +167,7 @@ def test_the_blocking_client(experiment_emulator: Emulator) -> None:
     ("options", "message"),
     [
         ({"extra_headers": {name.title(): "x"}}, f'extra_headers["{name.title()}"] is set by the client')
-        for name in sorted(MESSAGE_HEADERS)
+        for name in sorted({*MESSAGE_HEADERS, *(name.replace("-", "_") for name in MESSAGE_HEADERS)})
     ]
     + [
         ({"default_headers": {"USER-AGENT": "x"}}, 'default_headers["USER-AGENT"] is set by the client'),
@@ -182,7 +184,11 @@ def test_the_blocking_client(experiment_emulator: Emulator) -> None:
         ({"extra_headers": {"X": "1", "x": "2"}}, 'extra_headers["x"] is there twice'),
         ({"extra_headers": "X: 1"}, "must be a mapping"),
         ({"extra_query": {"cursor": "x"}}, "extra_query.cursor is set by lists"),
-        ({"extra_query": {"a": ["x"]}}, "extra_query.a must be a string"),
+        ({"extra_headers": CIMultiDict([("X-A", "1"), ("X-A", "2")])}, 'extra_headers["X-A"] is there twice'),
+        ({"extra_headers": {"X_HTTP_Method_Override": "PUT"}}, "would change the method"),
+        ({"default_headers": {"User_Agent": "x"}}, "Pass app_info"),
+        ({"extra_query": {"a": {"b": "x"}}}, "extra_query.a must be a string"),
+        ({"extra_query": {"a": ["x", None]}}, "extra_query.a[1] must be a string"),
         ({"extra_query": "a=1"}, "extra_query must be a mapping"),
         ({"app_info": "my app/1"}, 'must be like "name/version"'),
         ({"app_info": "app/1\r\nX: y"}, 'must be like "name/version"'),
@@ -249,6 +255,25 @@ async def test_a_query_parameter_of_reading_back(emulator: Emulator, create: Any
     assert (post.query["a"], read.query["a"]) == ("1", "1")
     assert post.query[name] == str(value).lower()
     assert read.query[name] == {"includeArchived": "true", "limit": "1000"}[name]
+
+
+@pytest.mark.parametrize(
+    "values", [{"id": ["a", 2, True], "b": "x"}, {"id": ("a", "2", "true"), "b": "x", "c": []}], ids=["list", "tuple"]
+)
+@pytest.mark.parametrize("cls", [AsyncExperimentClient, ExperimentClient])
+async def test_a_repeated_parameter(cls: Any, values: dict[str, Any]) -> None:
+    """A list of values repeats the parameter, in `extra_query` and in `params`, as a mapping with a name twice does."""
+    expected = [("id", "a"), ("id", "2"), ("id", "true"), ("b", "x")]
+    twice = MultiDict([("id", "a"), ("id", "2"), ("id", "true"), ("b", "x")])
+    with RecordingServer() as server:
+        server.responses += [CannedResponse({"id": "1", "key": "a"})] * 4
+        client = cls("recorded-management-key", base_url=server.url)
+        await run(client.flags.get("1", extra_query=values))
+        await run(client.flags.get("1", extra_query=twice))
+        await run(client.request("GET", "/flags/1", params=values))
+        await run(client.request("GET", "/flags/1", params=twice))
+        await (asyncio.to_thread(client.close) if cls is ExperimentClient else client.aclose())
+    assert [request.query for request in server.requests] == [expected] * 4
 
 
 async def test_a_proxy() -> None:
