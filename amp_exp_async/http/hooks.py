@@ -15,7 +15,9 @@ MAX_HOOK_SECONDS = 5.0
 
 
 async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: float = MAX_HOOK_SECONDS) -> None:
-    """Call a hook, and await what it returns. Its exceptions are logged. A cancellation of the task is raised.
+    """Call a hook, and await what it returns. Its exceptions are logged.
+
+    Raised is what ends the task or the program: a cancellation of the task, KeyboardInterrupt and SystemExit.
 
     Args:
         name: the name of the hook, for the log.
@@ -26,16 +28,19 @@ async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: fl
     task = asyncio.current_task()
     cancelling = 0 if task is None else task.cancelling()
     timeout = asyncio.timeout(seconds)
+    result = run_observer(name, hook, event)
+    if not inspect.isawaitable(result):
+        return
     try:
-        result = hook(event)
-        if inspect.isawaitable(result):
-            async with timeout:
-                await result
+        async with timeout:
+            await result
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):  # the last one closes the coroutine of the call
+        raise
     except asyncio.CancelledError:
         if task is None or task.cancelling() > cancelling:
             raise
         LOGGER.exception("%s awaited something that was cancelled", name)
-    except Exception:  # noqa: BLE001 - a hook's mistake must not hide the outcome of the call
+    except BaseException:  # noqa: BLE001 - a hook's mistake must not hide the outcome of the call
         if timeout.expired():
             LOGGER.error("%s was cancelled, because it took longer than %.3g s", name, seconds)
         else:
@@ -43,9 +48,14 @@ async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: fl
 
 
 def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T | None:
-    """Call a function that observes, and return its result; None if it raises, which is logged."""
+    """Call a function that observes, and return its result; None if it raises, which is logged.
+
+    Raised is what ends the program: KeyboardInterrupt and SystemExit.
+    """
     try:
         return function(*arguments)
-    except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the same; the task is not cancelled in a function
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001 - the same; nothing else comes from outside of a function
         LOGGER.exception("%s raised", name)
         return None

@@ -217,11 +217,15 @@ class Transport:
         """Report that a call starts, if it is observed.
 
         Raises:
+            APITimeoutError: If the deadline passes.
             ClientClosedError: If the client was closed meanwhile.
         """
         if state.observation is not None:
             await state.observation.start(state.deadline)
             self.session.open(to_finish=self._may_finish)
+            if state.deadline is not None and self.session.time() >= state.deadline:
+                advice = "Raise deadline, or let on_call_start return sooner."
+                raise self.deadline_error(state, "while it waited for on_call_start", advice)
 
     def serialized(self, request: Request) -> SerializedWrite:
         """Return a context manager that sends a write and holds the lock of the object that it changes."""
@@ -424,9 +428,8 @@ class Transport:
         try:
             return await self.wait(state, "key", session.fetch_key(deadline, consequence, rejected))
         except TimeoutError:
-            error = self.deadline_error(state, "while it waited for the function that returns the key")
-        if not state.is_ambiguous_write:
-            error.advice = "Raise deadline, or let the function return sooner."
+            advice = "Raise deadline, or let the function return sooner."
+            error = self.deadline_error(state, "while it waited for the function that returns the key", advice)
         raise error
 
     def cancel_scope(self) -> CancelScope:
@@ -673,10 +676,14 @@ class Transport:
         api = self.session.endpoint.api
         return make_status_error(response, state.requested_wait, ambiguous=state.ambiguous, note=note, api=api)
 
-    def deadline_error(self, state: RetryState, wait: str = "") -> APITimeoutError:
+    def deadline_error(
+        self,
+        state: RetryState,
+        wait: str = "",
+        advice: str = "Raise deadline, or make fewer calls at the same time.",
+    ) -> APITimeoutError:
         """Return the error for a deadline that passed during a wait."""
         is_write_ambiguous = state.is_ambiguous_write
-        advice = "Raise deadline, or make fewer calls at the same time."
         error = APITimeoutError(
             f"{state.failure}: the {self._format_deadline()} passed{wait and f' {wait}'}.",
             method=state.request.method,

@@ -149,6 +149,23 @@ def raise_error(_: object) -> None:
     raise ZeroDivisionError
 
 
+class StrangeError(BaseException):
+    """An error that is not an `Exception`, as those of pytest."""
+
+
+def raise_strange_error(_: object) -> None:
+    raise StrangeError
+
+
+def raise_generator_exit(_: object) -> None:
+    raise GeneratorExit
+
+
+async def raise_strange_error_later(_: object) -> None:
+    await asyncio.sleep(0)
+    raise StrangeError
+
+
 def raise_cancelled(_: object) -> None:
     raise asyncio.CancelledError
 
@@ -166,7 +183,11 @@ async def await_cancelled(_: object) -> None:
 
 @pytest.mark.parametrize("name", ["on_call_start", "on_call_end"])
 @pytest.mark.parametrize(
-    "hook", [raise_error, raise_cancelled, raise_later, await_cancelled, functools.partial(raise_later)]
+    "hook",
+    [
+        *(raise_error, raise_strange_error, raise_generator_exit, raise_cancelled),
+        *(raise_later, raise_strange_error_later, await_cancelled, functools.partial(raise_later)),
+    ],
 )
 def test_an_exception_of_a_hook(name: str, hook: Callable[[Any], object], caplog: pytest.LogCaptureFixture) -> None:
     """It is logged with its traceback, without the key, and changes neither a result nor an error."""
@@ -181,6 +202,34 @@ def test_an_exception_of_a_hook(name: str, hook: Callable[[Any], object], caplog
     assert [record.exc_info is not None for record in caplog.records] == [True, True]
     assert name in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("hook", [raise_strange_error, raise_generator_exit, raise_cancelled])
+async def test_an_exception_of_the_hook_of_attempts(
+    client: AsyncExperimentClient, hook: Callable[[Any], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged too, and a write that was done returns its result."""
+    created = await client.with_options(on_attempt=hook).flags.create(project_id="1", key="new")
+    assert (await client.flags.get(created.id)).key == "new"
+    assert "on_attempt raised" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("name", ["on_call_start", "on_call_end"])
+def test_the_end_of_the_program_in_a_hook(name: str, is_async: bool, error: type[BaseException]) -> None:
+    """It is raised."""
+
+    def end_program(_: object) -> None:
+        raise error
+
+    async def end_program_later(_: object) -> None:
+        raise error
+
+    hook = end_program_later if is_async else end_program
+    client = scripted(Answer(body=FLAG), **{name: hook})
+    with pytest.raises(error):
+        asyncio.run(outcome(client.flags.get("1")))
 
 
 async def hang(_: object) -> None:
@@ -203,6 +252,11 @@ def test_a_hook_that_hangs(
     result, elapsed = run(outcome(client.flags.get("1")))
     assert elapsed == seconds
     assert isinstance(result, APITimeoutError) is not is_sent
+    if not is_sent:
+        assert str(result) == (
+            "GET /flags/1 was not sent: the deadline of 2.0 s passed while it waited for on_call_start. "
+            "Raise deadline, or let on_call_start return sooner."
+        )
     assert f"{name} was cancelled, because it took longer than {seconds:.3g} s" in caplog.text
 
 
