@@ -43,6 +43,12 @@ class KeyFailure:
         return error
 
 
+CALLS_ITSELF = KeyFailure(
+    "is a function that makes a call with its own client, and that call waits for the key",
+    "Let the function use another client.",
+)
+CANCELLED = KeyFailure("is a function whose task was cancelled", "Correct the function, or pass a key.")
+
 KeyResult: TypeAlias = Secret | KeyFailure
 
 

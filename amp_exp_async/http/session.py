@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +25,7 @@ from .block_deadlines import earliest_deadline
 from .call_blocks import CallBlock
 from .deadlines import CancelScope, DeadlineTimer
 from .error_mapping import TransportFailure
-from .keys import KeyFailure, KeyResult, call_key_function
+from .keys import CALLS_ITSELF, CANCELLED, KeyFailure, KeyResult, call_key_function
 from .locks import KeyedLocks, WaitGroup
 from .log import LOGGER
 from .options import HttpOptions, Usage, resolve_shutdown_timeout
@@ -43,6 +44,8 @@ _PER_DAY = 100_000  # requests that the service allows in a UTC day
 _NEARLY_ALL = 0.9
 _CANCEL_SECONDS = 1.0  # in which cancelled tasks must end
 _CONTENT_TYPE = ("Content-Type",)
+_OUTER_KEY_TASKS: ContextVar[tuple[object, ...]] = ContextVar("amp_exp_async_key_tasks", default=())
+"""The calls of key functions, of several clients if they use each other, that the running code belongs to."""
 
 
 class HttpSession:
@@ -213,12 +216,16 @@ class HttpSession:
         if is_needed:
             self.open(to_finish=True)
             task = self._key_task or self._start_key_function()
+            if task in _OUTER_KEY_TASKS.get():
+                raise CALLS_ITSELF.error(consequence)
             await asyncio.wait([task], timeout=None if deadline is None else max(0.0, deadline - self.time()))
             if not task.done():
                 raise TimeoutError
             result = None if task.cancelled() else task.result()
             if isinstance(result, KeyFailure):
                 raise result.error(consequence)
+            if result is None and not self.closing:
+                raise CANCELLED.error(consequence)
             if result is None:
                 raise ClientClosedError("the client was closed while a call waited for its key. Create a new one.")
         self.open(to_finish=True)
@@ -234,6 +241,8 @@ class HttpSession:
         return task
 
     async def _call_key_function(self, function: KeyFunction) -> KeyResult:
+        # It holds for the function, and for the threads and tasks that the function starts.
+        _OUTER_KEY_TASKS.set((*_OUTER_KEY_TASKS.get(), asyncio.current_task()))
         try:
             result = await call_key_function(function, self.endpoint)
         finally:

@@ -337,6 +337,94 @@ async def test_a_lost_write_and_then_no_key(service: Emulator) -> None:
             await client.flags.edit("1", name="x")
 
 
+@pytest.mark.parametrize("is_rejected", [False, True])
+async def test_a_function_that_calls_its_own_client(service: Emulator, is_rejected: bool) -> None:
+    """The inner call raises an error at once instead of waiting for itself, also after a 401; the outer one too."""
+    inner: list[BaseException] = []
+    clients: list[AsyncExperimentClient] = []
+
+    async def key() -> str:
+        if is_rejected and not clients[0].usage.requests:
+            return OLD
+        try:
+            await asyncio.create_task(clients[0].flags.edit("1", name="new"))
+        except ConfigurationError as error:
+            inner.append(error)
+            raise
+        return OLD
+
+    async with AsyncExperimentClient(key, base_url=service.base_url, deadline=None, rate_limit=None) as client:
+        clients.append(client)
+        if is_rejected:
+            service.replace_key(NEW)
+        with pytest.raises(ConfigurationError, match="is a function that raised ConfigurationError") as caught:
+            async with asyncio.timeout(TIMEOUT):
+                await client.flags.list()
+    assert caught.value.__cause__ is inner[0]
+    assert str(inner[0]).startswith("api_key is a function that makes a call with its own client, and")
+
+
+async def test_two_clients_that_need_each_others_key(service: Emulator) -> None:
+    """A function that uses another client, whose function uses the first one, gets an error instead of waiting."""
+    clients: list[AsyncExperimentClient] = []
+
+    def make(other: int) -> AsyncExperimentClient:
+        async def key() -> str:
+            await clients[other].flags.list()
+            return OLD
+
+        return AsyncExperimentClient(key, base_url=service.base_url, deadline=None)
+
+    clients += [make(1), make(0)]
+    with pytest.raises(ConfigurationError):
+        async with asyncio.timeout(TIMEOUT):
+            await clients[0].flags.list()
+    for client in clients:
+        await client.aclose()
+
+
+async def test_a_task_of_the_function_that_uses_the_client_later(service: Emulator) -> None:
+    """Its call may wait for a later call of the function, because the one that started the task has ended."""
+    tasks: list[asyncio.Task[object]] = []
+    is_replaced = asyncio.Event()
+
+    async def use_later() -> None:
+        await is_replaced.wait()
+        await client.flags.list()
+
+    async def key() -> str:
+        if not tasks:
+            tasks.append(asyncio.create_task(use_later()))
+            return OLD
+        await asyncio.sleep(0)
+        return NEW
+
+    async with AsyncExperimentClient(key, base_url=service.base_url, rate_limit=None) as client:
+        await client.flags.list()
+        service.replace_key(NEW)
+        is_replaced.set()
+        await tasks[0]
+
+
+async def test_a_function_that_cancels_its_task(service: Emulator) -> None:
+    """The error says so, and not that the client was closed; the next call tries again."""
+    calls: list[int] = []
+
+    async def key() -> str:
+        calls.append(1)
+        task = asyncio.current_task()
+        if len(calls) == 1 and task is not None:
+            task.cancel()
+        await asyncio.sleep(0)
+        return OLD
+
+    async with AsyncExperimentClient(key, base_url=service.base_url, rate_limit=None) as client:
+        with pytest.raises(ConfigurationError, match="api_key is a function whose task was cancelled") as caught:
+            await client.flags.list()
+        assert "Nothing was sent." in str(caught.value)
+        assert await client.flags.list() == []
+
+
 async def test_a_function_that_blocks(service: Emulator) -> None:
     """It runs in a thread: the event loop goes on, and other clients too."""
     release, threads = threading.Event(), list[str]()

@@ -91,6 +91,21 @@ def test_a_function_that_fails(service: Emulator) -> None:
     assert leaks(caught.value.with_traceback(None), OLD) == []
 
 
+def test_a_function_that_calls_its_own_client(service: Emulator) -> None:
+    """Its call raises an error at once instead of waiting for itself."""
+
+    def key() -> str:
+        list(client.flags.list())
+        return OLD
+
+    with (
+        ExperimentClient(key, base_url=service.base_url, deadline=None) as client,
+        pytest.raises(ConfigurationError, match="is a function that raised ConfigurationError") as caught,
+    ):
+        list(client.flags.list())
+    assert str(caught.value.__cause__).startswith("api_key is a function that makes a call with its own client, and")
+
+
 def test_closing_does_not_wait_for_the_function(service: Emulator) -> None:
     """A call that waits for its key ends, although the function still runs in its thread."""
     started, release, errors = threading.Event(), threading.Event(), list[Exception]()
