@@ -11,6 +11,7 @@ from ._version import __version__
 from .http import Attempt, CallEnd, CallObserver, CallStart, HttpSession, Observer, WaitReason
 
 try:
+    from opentelemetry.context import Context
     from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter
     from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_tracer, set_span_in_context
 except ModuleNotFoundError as error:
@@ -23,14 +24,27 @@ __all__ = ["OpenTelemetry"]
 _Attributes: TypeAlias = dict[str, str | int]
 
 _NAME = "amp_exp_async"
-# The parts of paths that are not IDs, keys or numbers. Only these may be part of a span's name: there are few.
-_WORDS = frozenset(
-    {
-        *("flags", "experiments", "deployments", "versions", "mutexes", "holdouts"),
-        *("variants", "users", "cohorts", "slots", "bulk-delete-users", "bulk-delete-cohorts"),
-        *("list", "new", "activate", "deactivate", "rollout-weights"),
-    }
+_INCLUSIONS = ("users", "users/{index}", "cohorts", "bulk-delete-users", "bulk-delete-cohorts")
+_FLAG_CONFIG = (
+    *("", "/list", "/{id}", "/{id}/versions", "/{id}/versions/{version}"),
+    *("/{id}/deployments", "/{id}/deployments/{deployment}", "/{id}/variants", "/{id}/variants/{variant}"),
+    *(f"/{{id}}/variants/{{variant}}/{rest}" for rest in _INCLUSIONS),
 )
+TEMPLATES = (
+    *(f"/{kind}{rest}" for kind in ("flags", "experiments") for rest in _FLAG_CONFIG),
+    *("/experiments/new", "/experiments/{id}/activate", "/experiments/{id}/deactivate"),
+    "/experiments/{id}/rollout-weights",
+    *("/deployments", "/deployments/list", "/deployments/{id}", "/versions"),
+    *("/mutexes", "/mutexes/{id}", "/mutexes/{id}/slots/{index}", "/holdouts", "/holdouts/{id}"),
+)
+"""The paths of all operations. Only these may be part of a span's name: there are few."""
+
+# By their number of parts; those with fewer variables first, because `/flags/list` is not the flag `list`.
+_TEMPLATES_BY_LENGTH: dict[int, list[tuple[str, ...]]] = {}
+for _template in sorted(TEMPLATES, key=lambda template: template.count("{")):
+    _TEMPLATES_BY_LENGTH.setdefault(_template.count("/"), []).append(tuple(_template.split("/")))
+# The conventions name these. Others are of low interest, and of any number.
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
 
 
@@ -39,14 +53,15 @@ class OpenTelemetry:
 
     A call is a span `GET /flags/{id}` (internal), in the span that is current when it starts. Each of its attempts is a
     child span (client), with the attributes that the semantic conventions define for HTTP clients. Each wait is an
-    event `wait` of the call, with its `reason` and `seconds`.
+    event `wait` of the call, with its `reason` and `seconds`. The calls that read back what a write has done are
+    children of the call of the write.
 
     The metrics are:
 
     - `http.client.request.duration` (seconds), a histogram of attempts;
     - `amp_exp_async.call.duration` (seconds), a histogram of calls, waits included;
     - `amp_exp_async.wait.duration` (seconds), a histogram of waits by `reason`: `rate limit`, `concurrency limit`,
-      `retry` or `lock`;
+      `retry`, `lock` or `key`;
     - `amp_exp_async.retries`, the number of attempts that repeated another one;
     - `amp_exp_async.rate_limit.permits_in_use` and `amp_exp_async.rate_limit.permits`, of those of one second;
     - `amp_exp_async.bulk.operations`, the number of operations of bulk runs by `operation` and `status`. Its rate is
@@ -96,8 +111,7 @@ class OpenTelemetry:
     def observe(self, session: HttpSession) -> Observer:
         """Return the observer of a client."""
         self._sessions.add(session)
-        prefix = urlsplit(session.endpoint.base_url).path
-        return _ClientObserver(self, server_attributes(session), prefix)
+        return _ClientObserver(self, server_attributes(session), session.endpoint.base_url)
 
     def _observe_permits_in_use(self, _: CallbackOptions) -> Iterable[Observation]:
         for session in list(self._sessions):
@@ -116,21 +130,28 @@ def server_attributes(session: HttpSession) -> _Attributes:
     return {"server.address": url.hostname or "", "server.port": url.port or (80 if url.scheme == "http" else 443)}
 
 
-def path_template(path: str) -> str:
-    """Return a path with `{id}` in place of each ID, key and number."""
-    return "/" + "/".join(part if part in _WORDS else "{id}" for part in path[1:].split("/"))
+def path_template(path: str) -> str | None:
+    """Return the path of the operation that a path belongs to, with names in place of its variables; None if none."""
+    parts = path.split("/")
+    for template in _TEMPLATES_BY_LENGTH.get(len(parts) - 1, ()):
+        if all(part == expected or expected.startswith("{") for part, expected in zip(parts, template, strict=True)):
+            return "/".join(template)
+    return None
 
 
 class _ClientObserver:
-    """The observer of all calls of a client."""
+    """The observer of all calls of a client, or of those that belong to another call."""
 
-    def __init__(self, telemetry: OpenTelemetry, server: _Attributes, prefix: str) -> None:
+    def __init__(
+        self, telemetry: OpenTelemetry, server: _Attributes, base_url: str, parent: Context | None = None
+    ) -> None:
         self._telemetry = telemetry
         self._server = server
-        self._prefix = prefix  # of all paths
+        self._base_url = base_url
+        self._parent = parent  # None for the current span
 
     def start_call(self, start: CallStart) -> CallObserver:
-        return _CallObserver(self._telemetry, start, self._server, self._prefix)
+        return _CallObserver(self._telemetry, start, self._server, self._base_url, self._parent)
 
     def on_operation(self, operation: str, status: str) -> None:
         self._telemetry.operations.add(1, {"operation": operation, "status": status, **self._server})
@@ -139,14 +160,22 @@ class _ClientObserver:
 class _CallObserver:
     """The spans and metrics of one call."""
 
-    def __init__(self, telemetry: OpenTelemetry, start: CallStart, server: _Attributes, prefix: str) -> None:
-        template = path_template(start.path)
-        self._telemetry = telemetry
-        self._method, self._path = start.method, prefix + start.path
-        self._common: _Attributes = {"http.request.method": start.method, "url.template": template, **server}
-        self._span = telemetry.tracer.start_span(
-            f"{start.method} {template}", attributes={**self._common, "url.path": self._path}
-        )
+    def __init__(
+        self, telemetry: OpenTelemetry, start: CallStart, server: _Attributes, base_url: str, parent: Context | None
+    ) -> None:
+        self._telemetry, self._server, self._base_url = telemetry, server, base_url
+        is_known, template = start.method in _METHODS, path_template(start.path)
+        self._name = start.method if is_known else "HTTP"
+        # Those of spans and metrics, of which there are few.
+        self._common: _Attributes = {"http.request.method": start.method if is_known else "_OTHER", **server}
+        if template is not None:
+            self._name = f"{self._name} {template}"
+            self._common["url.template"] = template
+        url = base_url + start.path  # without the query
+        self._attributes: _Attributes = {**self._common, "url.full": url, "url.path": urlsplit(url).path}
+        if not is_known:
+            self._attributes["http.request.method_original"] = start.method
+        self._span = telemetry.tracer.start_span(self._name, parent, attributes=self._attributes)
         self._attempt: Span | None = None
 
     def on_wait(self, reason: WaitReason, seconds: float) -> None:
@@ -154,12 +183,12 @@ class _CallObserver:
         self._telemetry.wait_duration.record(seconds, {"reason": reason, **self._common})
 
     def on_attempt_start(self, number: int) -> None:
-        attributes = {**self._common, "url.path": self._path}
+        attributes = dict(self._attributes)
         if number > 1:
             attributes["http.request.resend_count"] = number - 1
             self._telemetry.retries.add(1, self._common)
         self._attempt = self._telemetry.tracer.start_span(
-            self._method, set_span_in_context(self._span), SpanKind.CLIENT, attributes
+            self._name, set_span_in_context(self._span), SpanKind.CLIENT, attributes
         )
 
     def on_attempt_end(self, attempt: Attempt) -> None:
@@ -167,11 +196,14 @@ class _CallObserver:
         if attempt.status is not None:
             attributes["http.response.status_code"] = attempt.status
         if attempt.status is None or attempt.status >= 400:
-            attributes["error.type"] = str(attempt.status or "connection")
+            attributes["error.type"] = str(attempt.status or attempt.error_type)
         self._telemetry.attempt_duration.record(attempt.seconds, {**self._common, **attributes})
         if attempt.request_id is not None:
             attributes["amp_exp_async.request_id"] = attempt.request_id
         self._end_attempt(attributes)
+
+    def observe_reads(self) -> Observer:
+        return _ClientObserver(self._telemetry, self._server, self._base_url, set_span_in_context(self._span))
 
     def on_end(self, end: CallEnd) -> None:
         error_type: _Attributes = {} if end.error is None else {"error.type": type(end.error).__qualname__}

@@ -19,17 +19,26 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from amp_exp_async import (
     AddUsers,
+    APIConnectionError,
+    APIStatusError,
+    AsyncBetaClient,
     AsyncExperimentClient,
+    Attempt,
     BadRequestError,
+    CallEnd,
     ConfigurationError,
     ExperimentClient,
+    RetryPolicy,
     ServerError,
+    UnexpectedResponseError,
 )
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.otel import OpenTelemetry, path_template
+from amp_exp_async.otel import TEMPLATES, OpenTelemetry
 from amp_exp_async.resources import list_operations
 from tests.clients import client_of
 from tests.conftest import NO_BACKOFF
+
+CALL_DURATION = "amp_exp_async.call.duration"
 
 
 class Recorder:
@@ -77,11 +86,13 @@ async def test_a_call_with_a_retry(emulator: Emulator, recorder: Recorder) -> No
     assert [(event.name, event.attributes["reason"]) for event in call.events] == [("wait", "retry")]
     assert call.attributes["amp_exp_async.attempts"] == 2
     for attempt in (first, second):
-        assert (attempt.name, attempt.kind, attempt.parent.span_id) == ("GET", SpanKind.CLIENT, call.context.span_id)
+        assert (attempt.name, attempt.kind) == ("GET /flags/{id}", SpanKind.CLIENT)
+        assert attempt.parent.span_id == call.context.span_id
         assert attempt.attributes["server.address"] == "127.0.0.1"
         assert attempt.attributes["server.port"] == int(emulator.base_url.rpartition(":")[2])
         assert attempt.attributes["url.template"] == "/flags/{id}"
         assert attempt.attributes["url.path"] == call.attributes["url.path"] == f"/api/1/flags/{id}"
+        assert attempt.attributes["url.full"] == f"{emulator.base_url}/api/1/flags/{id}"
     assert (first.attributes["http.response.status_code"], first.attributes["error.type"]) == (503, "503")
     assert (first.status.status_code, second.status.status_code) == (StatusCode.ERROR, StatusCode.UNSET)
     assert second.attributes["http.request.resend_count"] == 1
@@ -107,6 +118,102 @@ async def test_failures(emulator: Emulator, recorder: Recorder) -> None:
     assert (failed.attributes["error.type"], failed.status.status_code) == ("ServerError", StatusCode.ERROR)
     assert [span.attributes["error.type"] for span in (interrupted, cancelled)] == ["CancelledError"] * 2
     assert emulator.api_key not in "".join(span.to_json() for span in recorder.spans)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"),
+    [
+        (Fault.delay(60), "timeout"),
+        (Fault.close(), "connection"),
+        (Fault.truncate(), "connection"),
+        (Fault("status", code=200, headers=(("Content-Encoding", "unknown"),), body=b"x"), "response"),
+    ],
+)
+async def test_attempts_without_a_response(
+    emulator: Emulator, recorder: Recorder, fault: Fault, error_type: str
+) -> None:
+    """Spans, metrics and `on_attempt` tell a timeout, a lost connection and an unreadable response apart."""
+    emulator.inject(fault)
+    attempts: list[Attempt] = []
+    retry = RetryPolicy(max_attempts=1)
+    async with client_of(
+        emulator, telemetry=recorder.telemetry, retry=retry, timeout=0.3, on_attempt=attempts.append
+    ) as client:
+        with pytest.raises((APIConnectionError, UnexpectedResponseError)):
+            await client.flags.get("1")
+    attempt, _ = recorder.spans
+    (point,) = recorder.points("http.client.request.duration")
+    assert attempt.attributes["error.type"] == point.attributes["error.type"] == error_type
+    assert [attempt.error_type for attempt in attempts] == [error_type]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.flags.get("1"),
+        lambda client: client.flags.list(),
+        lambda client: client.flags.variants.list("1"),
+        lambda client: client.flags.users.list("1", "on"),
+    ],
+    ids=["get", "pages", "array", "ids"],
+)
+async def test_a_response_that_cannot_be_parsed(emulator: Emulator, recorder: Recorder, call: Any) -> None:
+    """The call fails with the error that it raises, in its span and in `on_call_end`; its attempt has succeeded."""
+    emulator.state.add_flag(id="1", variants=[{"key": "on"}])
+    emulator.inject(Fault.invalid_json())
+    ends: list[CallEnd] = []
+    async with client_of(emulator, telemetry=recorder.telemetry, on_call_end=ends.append) as client:
+        with pytest.raises(UnexpectedResponseError) as caught:
+            await call(client)
+    attempt, span = recorder.spans
+    assert (attempt.status.status_code, span.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
+    assert span.attributes["error.type"] == "UnexpectedResponseError"
+    assert [end.error for end in ends] == [caught.value]
+
+
+@pytest.mark.parametrize(
+    ("method", "write"),
+    [
+        ("POST", lambda client: client.flags.create(project_id="1", key="new")),
+        ("POST", lambda client: client.flags.variants.create("1", key="new")),
+        ("POST", lambda client: client.deployments.create(project_id="1", label="web", type="server")),
+    ],
+    ids=["flag", "variant", "deployment"],
+)
+async def test_a_write_that_is_read_back(emulator: Emulator, recorder: Recorder, method: str, write: Any) -> None:
+    """The calls that read back are children of the call of the write, which ends after them."""
+    emulator.state.add_flag(id="1")
+    emulator.inject(Fault.close(applied=True), method=method)
+    async with client_of(emulator, telemetry=recorder.telemetry, retry=NO_BACKOFF) as client:
+        await write(client)
+    attempt, read_attempt, read, call = recorder.spans
+    assert (call.parent, call.name[:4], read.name[:3]) == (None, "POST", "GET")
+    assert attempt.parent.span_id == read.parent.span_id == call.context.span_id
+    assert read_attempt.parent.span_id == read.context.span_id
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template"),
+    [
+        ("GET", "/flags/list", "/flags/list"),
+        ("PUT", "/flags/1/variants/users", "/flags/{id}/variants/{variant}"),
+        ("GET", "/teams/new-checkout/members/x", None),
+        ("LOOK", "/teams", None),
+    ],
+)
+async def test_a_raw_request(
+    emulator: Emulator, recorder: Recorder, method: str, path: str, template: str | None
+) -> None:
+    """Only a method of HTTP, and the path of an operation, are in the names of its spans and in its metrics."""
+    async with client_of(emulator, telemetry=recorder.telemetry, retry=NO_BACKOFF) as client:
+        with pytest.raises(APIStatusError):
+            await client.request(method, path)
+    name, known = ("HTTP", "_OTHER") if method == "LOOK" else (method, method)
+    for span in recorder.spans:
+        assert span.name == (name if template is None else f"{name} {template}")
+        assert span.attributes.get("http.request.method_original") == (method if known != method else None)
+    for attributes in (*(span.attributes for span in recorder.spans), recorder.points(CALL_DURATION)[0].attributes):
+        assert (attributes["http.request.method"], attributes.get("url.template")) == (known, template)
 
 
 async def test_what_the_service_quotes(emulator: Emulator, recorder: Recorder) -> None:
@@ -149,15 +256,14 @@ def test_the_blocking_client(experiment_emulator: Emulator, recorder: Recorder) 
     assert call.parent.span_id == job.context.span_id
 
 
-def test_templates_of_paths(client: AsyncExperimentClient) -> None:
-    """The template of each operation names its fixed parts, and never an ID, a key or a number."""
-    for operation in list_operations(client).values():
-        variables = dict.fromkeys(("kind", "id", "variant", "deployment", "version", "index"), "7")
-        path = operation.path.format(**variables | {"kind": "flags"})
-        expected = operation.path.replace("{kind}", "flags")
-        for name in variables:
-            expected = expected.replace(f"{{{name}}}", "{id}")
-        assert path_template(path) == expected
+def test_templates_of_paths() -> None:
+    """The templates are the paths of all operations of both APIs."""
+    paths = {
+        operation.path.replace("{kind}", name.partition(".")[0])
+        for client in (AsyncExperimentClient("key"), AsyncBetaClient("key"))
+        for name, operation in list_operations(client).items()
+    }
+    assert paths == set(TEMPLATES)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

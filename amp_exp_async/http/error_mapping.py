@@ -35,6 +35,7 @@ from amp_exp_async.formatting import format_value
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 from amp_exp_async.serialization import MalformedDocumentError
 
+from .observers import AttemptErrorType
 from .refusals import KnownRefusal, RefusalKind, find_refusal
 from .request import Request, Response, truncate_body
 from .retry import AttemptResult, Idempotency, RequestedWait
@@ -111,6 +112,13 @@ class TransportFailure:
     def with_setting(self, setting: str, advice: str, code_advice: str = "") -> TransportFailure:
         """Return the failure with the setting that corrects it, and with advice, whose last word that is."""
         return evolve(self, setting=setting, advice=f"{advice} {setting}.", code_advice=code_advice)
+
+    @property
+    def error_type(self) -> AttemptErrorType:
+        """What kind of failure it is."""
+        if self.timeout:
+            return "timeout"
+        return "response" if self.unexpected else "connection"
 
     @property
     def attempt_result(self) -> AttemptResult:

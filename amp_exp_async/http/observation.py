@@ -9,7 +9,7 @@ from anyio import CancelScope
 
 from .capture import APIResponse, ResponseCapture
 from .hooks import MAX_HOOK_SECONDS, run_hook, run_observer
-from .observers import Attempt, CallEnd, CallObserver, CallStart, WaitReason
+from .observers import Attempt, CallEnd, CallObserver, CallStart, Observer, WaitReason
 from .options import CallOptions
 from .request import Request, Response
 
@@ -72,8 +72,12 @@ class CallObservation:
         if self._observer is not None:
             run_observer("an observer", self._observer.on_attempt_end, attempt)
 
+    def observe_reads(self) -> Observer | None:
+        """Return the observer of the calls that read back what this call has written."""
+        return None if self._observer is None else run_observer("an observer", self._observer.observe_reads)
+
     def succeed(self, response: Response) -> None:
-        """Hand over the response of success. `end` follows."""
+        """Hand over a response that is no error. `end` follows."""
         if not self._captures:
             return
         captured = APIResponse(

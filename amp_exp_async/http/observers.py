@@ -14,6 +14,9 @@ WaitReason: TypeAlias = Literal["key", "lock", "concurrency limit", "rate limit"
 """What a call waits for: earlier writes to the same object, other requests, the rate limit, or the next attempt."""
 
 
+AttemptErrorType: TypeAlias = Literal["timeout", "connection", "response"]
+
+
 @frozen(kw_only=True)
 class Attempt:
     """A request that was sent, as `on_attempt` receives it.
@@ -24,6 +27,8 @@ class Attempt:
         number: the number of the attempt in its call, from 1.
         status: the HTTP status, or None if no complete response arrived.
         error: what went wrong if no complete response arrived, else None.
+        error_type: what kind of error that was: `timeout`; `connection`, if there was none or if it was lost; or
+            `response`, if a response arrived that cannot be read.
         seconds: how long the attempt took, without the waits before it.
         request_id: the ID that the service or its gateway gave the request, from a header of the response; None
             without one.
@@ -36,6 +41,7 @@ class Attempt:
     error: str | None
     seconds: float
     request_id: str | None = None
+    error_type: AttemptErrorType | None = None
 
 
 @frozen(kw_only=True)
@@ -97,6 +103,10 @@ class CallObserver(Protocol):
 
     def on_attempt_end(self, attempt: Attempt) -> None:
         """Record the end of a request."""
+        ...
+
+    def observe_reads(self) -> Observer:
+        """Return the observer of the calls that read back what a write has done, while this call waits for them."""
         ...
 
     def on_end(self, end: CallEnd) -> None:

@@ -202,16 +202,16 @@ class Transport:
         return self.send_with_retries(state) if state.observation is None else self._send_observed(state)
 
     async def _send_observed(self, state: RetryState) -> Response:
-        try:
-            await self.start_observation(state)
-            response = await self.send_with_retries(state)
-            if state.observation is not None:
-                state.observation.succeed(response)
-        except BaseException as error:
-            await end_observation(state, error)
-            raise
-        await end_observation(state, None)
-        return response
+        async with Call(self, state) as response:
+            return response
+
+    def call(self, request: Request) -> Call:
+        """Return a context manager that sends a request as `send` does, and whose block parses the response.
+
+        Raises:
+            ClientClosedError: If the client is closed.
+        """
+        return Call(self, self.start(request))
 
     async def start_observation(self, state: RetryState) -> None:
         """Report that a call starts, if it is observed.
@@ -638,6 +638,7 @@ class Transport:
             number=state.attempts,
             status=result.status if isinstance(result, Response) else None,
             error=result.reason if isinstance(result, TransportFailure) else None,
+            error_type=result.error_type if isinstance(result, TransportFailure) else None,
             seconds=seconds,
             request_id=result.request_id if isinstance(result, Response) else None,
         )
@@ -732,6 +733,40 @@ class Transport:
             return AmbiguousWrite(self, state, cause, _CLOSED).error("")
         consequence = f" {retry_advice(request)}" if request.method != "GET" and state.in_flight else ""
         return ClientClosedError(f"{state.name} failed: {_CLOSED}.{consequence} Create a new client.")
+
+
+class Call:
+    """A call that needs no lock: a context manager that sends the request and returns the successful response.
+
+    Parse the response in the block, so that hooks and observers get to know of one that cannot be parsed.
+
+    Example::
+
+        async with transport.call(request) as response:
+            return response.parse_object(Flag)
+    """
+
+    def __init__(self, transport: Transport, state: RetryState) -> None:
+        self._transport = transport
+        self._state = state
+
+    async def __aenter__(self) -> Response:
+        transport, state = self._transport, self._state
+        if state.observation is None:
+            return await transport.send_with_retries(state)
+        try:
+            await transport.start_observation(state)
+            response = await transport.send_with_retries(state)
+        except BaseException as error:
+            await end_observation(state, error)
+            raise
+        state.observation.succeed(response)
+        return response
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await end_observation(self._state, error)
 
 
 class SerializedWrite:
@@ -842,8 +877,9 @@ class AmbiguousWrite:
         Raises:
             OutcomeUnknownError: If the deadline has passed.
         """
-        transport, deadline = self._transport, self._state.deadline
-        options = attrs.evolve(transport.options, query_yields=True)
+        transport, deadline, observation = self._transport, self._state.deadline, self._state.observation
+        observer = None if observation is None else observation.observe_reads()
+        options = attrs.evolve(transport.options, query_yields=True, observer=observer)
         if deadline is not None:
             if deadline <= transport.session.time():
                 raise self.error("The deadline left no time to read back.")

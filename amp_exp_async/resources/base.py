@@ -266,22 +266,26 @@ class Resource:
 
     async def _get(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> ModelT:
         """Read one object, which the last of the path variables identifies."""
-        response = await self._explained(self._transport.send(self._request(method, **variables)), variables)
-        found = response.parse_object(model)
         *_, name = variables
-        attribute = _IDENTIFIED_BY[name]
-        error = response.other_object_error(attribute, getattr(found, attribute))
-        if error is not None:
-            del found  # a traceback may show local variables
-            raise error
-        return found
+        read = self._read_one(self._request(method, **variables), model, _IDENTIFIED_BY[name])
+        return await self._explained(read, variables)
+
+    async def _read_one(self, request: Request, model: type[ModelT], attribute: str) -> ModelT:
+        async with self._transport.call(request) as response:
+            found = response.parse_object(model)
+            error = response.other_object_error(attribute, getattr(found, attribute))
+            if error is not None:
+                del found  # a traceback may show local variables
+                raise error
+            return found
 
     def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:
         """Read an array of objects, in one request."""
         request = self._request(method, **variables)
 
         async def fetch() -> list[ModelT]:
-            return await (await self._transport.send(request)).parse_list(model)
+            async with self._transport.call(request) as response:
+                return await response.parse_list(model)
 
         return single_page(fetch, self._transport.session.spawn)
 
@@ -289,11 +293,11 @@ class Resource:
         """Read an array of IDs, in one request."""
         request = self._request(method, **variables)
 
-        async def fetch() -> list[str]:
-            response = await self._explained(self._transport.send(request), variables)
-            return response.parse(serialization.parse_ids)
+        async def read() -> list[str]:
+            async with self._transport.call(request) as response:
+                return response.parse(serialization.parse_ids)
 
-        return single_page(fetch, self._transport.session.spawn)
+        return single_page(lambda: self._explained(read(), variables), self._transport.session.spawn)
 
     def _paginate(
         self,
@@ -310,8 +314,8 @@ class Resource:
 
         async def fetch(cursor: str | None) -> Page[ModelT]:
             position = {"cursor": UNSET if cursor is None else cursor}
-            response = await self._transport.send(self._request(method, None, {**query, **position}))
-            return await response.parse_page(model, name)
+            async with self._transport.call(self._request(method, None, {**query, **position})) as response:
+                return await response.parse_page(model, name)
 
         return AsyncPager(fetch, self._transport.session.spawn, start, identify)
 
@@ -361,7 +365,8 @@ class CollectionResource(Resource, Generic[FlagConfigT_co]):
 
 async def read_edit(path: str, model: type[Model], fields: Mapping[str, Any], write: AmbiguousWrite) -> bool | None:
     """Read an object, and return whether it is as an edit makes it; None if the service does not show that."""
-    return is_edited((await write.transport().send(Request("GET", path))).parse_object(model), fields)
+    async with write.transport().call(Request("GET", path)) as response:
+        return is_edited(response.parse_object(model), fields)
 
 
 def parse_created(response: Response) -> Created:

@@ -199,8 +199,8 @@ class AsyncFlagDeployments(CollectionResource[FlagConfig]):
 
     async def _read(self, id: str, write: AmbiguousWrite) -> set[str]:
         """Return the IDs of the assigned deployments after an ambiguous write."""
-        response = await write.transport().send(self._request(self.list, id=id))
-        return {deployment.id for deployment in await response.parse_list(Deployment)}
+        async with write.transport().call(self._request(self.list, id=id)) as response:
+            return {deployment.id for deployment in await response.parse_list(Deployment)}
 
     @operation("DELETE", "/{kind}/{id}/deployments/{deployment}", Idempotency.DELETE)
     async def remove(self, id: str, deployment: str, **options: Unpack[RequestOptions]) -> None:

@@ -244,8 +244,8 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         """Return the flag that an ambiguous creation made, or None if no flag has its key."""
         key, project_id = fields["key"], fields["project_id"]
         query = {"key": key, "project_id": project_id, "include_archived": True}
-        response = await write.transport().send(self._request(self.list, None, query))
-        page = await response.parse_page(self._collection.model, self._kind)
+        async with write.transport().call(self._request(self.list, None, query)) as response:
+            page = await response.parse_page(self._collection.model, self._kind)
         flags = [flag for flag in page.items if flag.key == key and flag.project_id in (project_id, UNSET)]
         date = response.headers.get("Date", "")
         candidates = [flag for flag in flags if could_be_ours(flag, fields, date, write.elapsed)]

@@ -301,7 +301,8 @@ class AsyncMutexes(Groups[MutexGroup]):
     async def _is_slot_edited(
         self, id: str, index: int, fields: Mapping[str, Any], write: AmbiguousWrite
     ) -> bool | None:
-        group = (await write.transport().send(self._request(self.get, id=id))).parse_object(MutexGroup)
+        async with write.transport().call(self._request(self.get, id=id)) as response:
+            group = response.parse_object(MutexGroup)
         slots = [slot for slot in group.slots or () if slot.index == index]
         return is_edited(slots[0], fields) if slots else None
 

@@ -65,7 +65,8 @@ class _Inclusions(CollectionResource[FlagConfig], ABC):
     async def _read(self, id: str, variant: str, write: AmbiguousWrite) -> set[str]:
         """Return the included IDs after an ambiguous write."""
         request = self._request(self.list, id=id, variant=variant)
-        return set((await write.transport().send(request)).parse(serialization.parse_ids))
+        async with write.transport().call(request) as response:
+            return set(response.parse(serialization.parse_ids))
 
     def _run(
         self,

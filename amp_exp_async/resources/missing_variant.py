@@ -37,8 +37,8 @@ async def explain_missing_variant(
     if reads is not None and not reads.allow(path):
         return
     try:
-        response = await transport.to_explain(started).send(Request("GET", path))
-        keys = [known.key for known in await response.parse_list(Variant)]
+        async with transport.to_explain(started).call(Request("GET", path)) as response:
+            keys = [known.key for known in await response.parse_list(Variant)]
     except NotFoundError as missing:
         error.advice, error.code_advice = f"{owner} does not exist. {missing.advice}", missing.code_advice
     except (AmpExpError, CallAbandonedError):  # the error of the call is the one that matters

@@ -133,9 +133,9 @@ async def list_matching(
     async def fetch(cursor: str | None) -> Page[ModelT]:
         nonlocal date
         query = serialization.query({"limit": validation.MAX_PAGE, "cursor": UNSET if cursor is None else cursor})
-        response = await transport.send(Request("GET", path, query=query))
-        date = response.headers.get("Date", "")
-        return await response.parse_page(model, name)
+        async with transport.call(Request("GET", path, query=query)) as response:
+            date = response.headers.get("Date", "")
+            return await response.parse_page(model, name)
 
     pager = AsyncPager(fetch, transport.session.spawn, identify=attrgetter("id"))
     items = [item async for item in pager if predicate(item)]

@@ -198,10 +198,11 @@ async def _has_variant(read: Request, fields: Mapping[str, Any], write: Ambiguou
         OutcomeUnknownError: If it exists with other fields: it may be another one, or have been changed since.
     """
     try:
-        response = await write.transport().send(read)
+        async with write.transport().call(read) as response:
+            variant = response.parse_object(Variant)
     except NotFoundError:
         return False
-    if not matches(response.parse_object(Variant), fields):
+    if not matches(variant, fields):
         raise write.error(f"A variant {format_value(fields['key'])} exists, but differs from the request.")
     return True
 

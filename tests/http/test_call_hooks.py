@@ -350,6 +350,9 @@ def test_the_observer() -> None:
         def on_attempt_end(self, attempt: Attempt) -> None:
             seen.append(attempt.status)
 
+        def observe_reads(self) -> Recorder:
+            return self
+
         def on_end(self, end: CallEnd) -> None:
             seen.append(end)
             raise ZeroDivisionError
