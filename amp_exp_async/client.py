@@ -231,8 +231,8 @@ class AsyncClient(ABC):
         """Let all calls in a block end by the same time, in addition to the `deadline` of each.
 
         It holds for the calls of this client and its copies, also in tasks that are started in the block, and for each
-        request of lists, bulk runs and plans. Of nested blocks, the one that ends first counts. Code of your own is not
-        interrupted.
+        request of lists, bulk runs and plans. A bulk run raises after the outcomes of the operations that it has read.
+        Of nested blocks, the one that ends first counts. Code of your own is not interrupted.
 
         Args:
             seconds: the seconds from the start of the block.

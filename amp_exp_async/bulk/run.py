@@ -36,12 +36,14 @@ class AsyncBulkRun:
 
     Operations on one flag run in order and never overlap; those on different flags run concurrently, within the rate
     limit. Leaving the loop early starts no further operation. Operations in flight finish, and are in the journal and
-    the summary.
+    the summary. Each operation that was read has one outcome. A run that ends early reads no further operation, and
+    raises its error after these outcomes.
 
     Raises while it is iterated or awaited:
         InvalidInputError: If the input has an item that is not an operation, or the journal belongs to another job.
-        RateLimitError: If the daily request limit is used up. Operations that were not started are `skipped`. A rerun
-            with the same journal continues from there.
+        RateLimitError: If the daily request limit is used up. Operations that were read and not started are `skipped`.
+            A rerun with the same journal continues from there.
+        APITimeoutError: If the deadline of a block (`client.deadline`) passes. The same holds.
         ClientClosedError: If the client was closed.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,13 @@ from amp_exp_async import (
     APITimeoutError,
     AsyncBulkRun,
     AsyncExperimentClient,
+    Edit,
     ExperimentClient,
     InvalidInputError,
     Outcome,
 )
 from amp_exp_async.emulator import Emulator, Fault
+from tests.clients import client_of
 
 pytestmark = pytest.mark.usefixtures("path_in_turn")
 
@@ -85,6 +88,37 @@ async def test_bulk_runs(client: AsyncExperimentClient, emulator: Emulator) -> N
     assert statuses["done"] == run.summary.done > 0
     assert statuses["failed"] + statuses["unknown"] <= client._transport.session.max_concurrency
     assert not run.summary.complete
+
+
+@pytest.mark.parametrize("cls", [AsyncExperimentClient, ExperimentClient])
+async def test_the_outcomes_of_a_bulk_run(emulator: Emulator, tmp_path: Path, cls: Any) -> None:
+    """Each operation that was read has one outcome, also those that were not started; a rerun does the rest."""
+    ids = [emulator.state.add_flag()["id"] for _ in range(40)]
+    operations = [Edit("flags", id, {"tags": ["b"]}) for id in ids]
+    emulator.inject(Fault.delay(60), method="PATCH", nth=5)
+
+    def interrupt(client: ExperimentClient) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        with client, client.deadline(0.3), pytest.raises(APITimeoutError, match=PASSED):
+            outcomes.extend(client.bulk(operations, journal=tmp_path / "journal"))
+        return outcomes
+
+    client = cls(emulator.api_key, base_url=emulator.base_url, max_concurrency=1, rate_limit=None)
+    if isinstance(client, ExperimentClient):
+        outcomes = await asyncio.to_thread(interrupt, client)
+    else:
+        outcomes = []
+        async with client, client.deadline(0.3):
+            with pytest.raises(APITimeoutError, match=PASSED):
+                await collect(client.bulk(operations, journal=tmp_path / "journal"), outcomes)
+    assert sorted(outcome.index for outcome in outcomes) == [*range(len(outcomes))]
+    statuses = [outcome.status for outcome in sorted(outcomes, key=lambda outcome: outcome.index)]
+    assert statuses == ["done"] * 4 + ["unknown"] + ["skipped"] * (len(outcomes) - 5)
+    assert 5 < len(outcomes) < len(ids)
+    async with client_of(emulator) as other:
+        summary = await other.bulk(operations, journal=tmp_path / "journal")
+    assert summary.ok
+    assert all(emulator.state.flag(id)["tags"] == ["b"] for id in ids)
 
 
 def test_the_blocking_client(experiment_emulator: Emulator) -> None:
