@@ -13,6 +13,7 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import PendingEdit, apply_edits, field_edit, require_editable
+from .errors import UnknownNameError
 from .help import HelpGroup
 from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes, nothing_found
 from .output import KEY_WIDTH, format_cell, format_value, printable, to_json
@@ -205,9 +206,7 @@ def _find_id(client: amp_exp_async.ExperimentClient, name: str, project_id: str 
             f"several deployments are called {format_value(name)}: pass one of {', '.join(matches)}."
         )
     known = ", ".join(printable(item.label or item.id) for item in deployments) or "none"
-    raise amp_exp_async.InvalidInputError(
-        f"no deployment {format_value(name)} in the project. Its deployments: {known}."
-    )
+    raise UnknownNameError(f"no deployment {format_value(name)} in the project. Its deployments: {known}.")
 
 
 def _send(
@@ -240,6 +239,4 @@ def _get(client: amp_exp_async.ExperimentClient, id: str) -> amp_exp_async.Deplo
     for deployment in client.deployments.list(limit=PAGE_SIZE):
         if deployment.id == id:
             return deployment
-    raise amp_exp_async.InvalidInputError(
-        f"no deployment with ID {format_value(id)}. List all with: amp-exp deployments list"
-    )
+    raise UnknownNameError(f"no deployment with ID {format_value(id)}. List all with: amp-exp deployments list")

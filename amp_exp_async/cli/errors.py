@@ -20,6 +20,10 @@ _OPTIONS = {
 }
 
 
+class UnknownNameError(amp_exp_async.InvalidInputError):
+    """A command names an object that does not exist. To programs, it is the `NotFoundError` of the library."""
+
+
 class Exit(Exception):  # noqa: N818 - not every exit is an error
     """The end of a command.
 
@@ -50,6 +54,8 @@ class Exit(Exception):  # noqa: N818 - not every exit is an error
             return "interrupted"
         if self.cause is None:
             return "failed"
+        if isinstance(self.cause, UnknownNameError):
+            return "not_found"
         if isinstance(self.cause, OSError) and not isinstance(self.cause, amp_exp_async.AmpExpError):
             return "os"
         name = type(self.cause).__name__.removesuffix("Error")
@@ -78,7 +84,10 @@ def exit_for(error: Exception, *, sent: bool, options: Mapping[str, str]) -> Exi
         sent: whether a request was sent.
         options: the options and arguments of the command by the names of its parameters.
     """
-    is_usage = isinstance(error, amp_exp_async.InvalidInputError | amp_exp_async.ConfigurationError)
+    is_usage = isinstance(
+        error,
+        amp_exp_async.InvalidInputError | amp_exp_async.ConfigurationError | amp_exp_async.TooManyRemovalsError,
+    )
     problems = error.problems if isinstance(error, amp_exp_async.InvalidManifestError) else ()
     message = describe_error(error, sent=sent, options=options)
     return Exit(message, ExitCode.USAGE if is_usage else ExitCode.FAILED, problems, error)

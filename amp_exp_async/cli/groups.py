@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Annotated, Any, TypeAlias, cast
 
 import typer
@@ -12,6 +13,7 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
+from .errors import UnknownNameError
 from .help import HelpGroup
 from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes, nothing_found
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
@@ -183,9 +185,7 @@ def _edit_slot(
     slots = {slot.index: slot for slot in found.slots or ()} if isinstance(found, amp_exp_async.MutexGroup) else {}
     if index not in slots:
         known = ", ".join(map(str, slots)) or "none"
-        raise amp_exp_async.InvalidInputError(
-            f"{MUTEXES.label(found)} has no slot {index}. Its slots: {known}. Nothing was changed."
-        )
+        raise UnknownNameError(f"{MUTEXES.label(found)} has no slot {index}. Its slots: {known}. Nothing was changed.")
     changes = _changes(slots[index], values)
     changed = {field: values[field] for field in changes}
     edit = _pending(MUTEXES, found, changes, lambda: ctx.client.mutexes.edit_slot(found.id, index, **changed))
@@ -252,24 +252,48 @@ def _edit(ctx: CommandContext, kind: GroupKind, name: str, values: Mapping[str, 
 
 
 def _find(ctx: CommandContext, kind: GroupKind, name: str) -> Group:
-    """Return the group with an ID or a key."""
-    resource, advice = kind.resource(ctx), f"List all with: amp-exp {kind.name} list"
-    if name.isascii() and name.isdigit():
-        try:
-            return cast("Group", resource.get(name))
-        except amp_exp_async.NotFoundError as error:
-            raise amp_exp_async.InvalidInputError(f"no {kind.noun} with ID {name}. {advice}") from error
-    matches: list[Group] = [group for group in resource.list(limit=PAGE_SIZE) if group.key == name]
+    """Return the group with an ID or a key.
+
+    Raises:
+        UnknownNameError: If none matches. The message says whether a group of the other kind does.
+        InvalidInputError: If several match.
+    """
+    matches = _matches(ctx, kind, name)
     active = [group for group in matches if not group.deleted] or matches
     if len(active) == 1:
-        return cast("Group", resource.get(active[0].id))
-    quoted = format_value(name)
+        return cast("Group", kind.resource(ctx).get(active[0].id)) if _is_key(name) else active[0]
     if active:
         ids = ", ".join(group.id for group in active)
         raise amp_exp_async.InvalidInputError(
-            f"key {quoted} exists {len(active)} times, with IDs {ids}. Pass one of the IDs."
+            f"key {format_value(name)} exists {len(active)} times, with IDs {ids}. Pass one of the IDs."
         )
-    raise amp_exp_async.InvalidInputError(f"no {kind.noun} with key {quoted}. {advice}")
+    what = f"key {format_value(name)}" if _is_key(name) else f"ID {name}"
+    advice = _of_other_kind(ctx, kind, name) or f"List all with: amp-exp {kind.name} list"
+    raise UnknownNameError(f"no {kind.noun} with {what}. {advice}")
+
+
+def _is_key(name: str) -> bool:
+    return not (name.isascii() and name.isdigit())
+
+
+def _matches(ctx: CommandContext, kind: GroupKind, name: str) -> list[Group]:
+    """Return the groups with an ID, or those with a key, with the fields that a list shows."""
+    resource = kind.resource(ctx)
+    if _is_key(name):
+        return [group for group in resource.list(limit=PAGE_SIZE) if group.key == name]
+    try:
+        return [resource.get(name)]
+    except amp_exp_async.NotFoundError:
+        return []
+
+
+def _of_other_kind(ctx: CommandContext, kind: GroupKind, name: str) -> str:
+    """Return, in words, that the name is a group of the other kind; empty if it is not."""
+    other = HOLDOUTS if kind is MUTEXES else MUTEXES
+    with suppress(amp_exp_async.AmpExpError):  # it is an addition to a message
+        if _matches(ctx, other, name):
+            return f"It is a {other.noun}: use amp-exp {other.name}."
+    return ""
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import apply_edits, field_edit, require_editable
-from .errors import Exit, describe_error
+from .errors import Exit, UnknownNameError, describe_error
 from .exit_codes import ExitCode
 from .help import HelpGroup
 from .inputs import email_warning, read_ids
@@ -159,8 +159,9 @@ class InclusionChange:
         """Read the current IDs, count the changes, and return whether there are any.
 
         Raises:
-            InvalidInputError: If an argument is invalid, no flag or variant matches, the flag cannot be edited, or the
-                variant would include too many users.
+            UnknownNameError: If no flag or variant matches.
+            InvalidInputError: If an argument is invalid, the flag cannot be edited, or the variant would include too
+                many users.
             AmpExpError: If a request failed.
         """
         result = self.result
@@ -270,7 +271,7 @@ def list_included(
     """Return the IDs that a variant includes.
 
     Raises:
-        InvalidInputError: If the variant does not exist. The message names the existing ones.
+        UnknownNameError: If the variant does not exist. The message names the existing ones.
         AmpExpError: If the request failed.
     """
     resource = kind.resource(ctx.client)
@@ -401,7 +402,7 @@ def _remove_at(
     included = list_included(ctx, "users", kind, found, variant)
     if index >= len(included):
         highest = f"the highest index is {len(included) - 1}" if included else "nothing can be removed"
-        raise amp_exp_async.InvalidInputError(
+        raise UnknownNameError(
             f"INDEX: the variant includes {format_count(len(included), 'user')}, so {highest}. Nothing was changed."
         )
     resource = kind.resource(ctx.client).users
@@ -451,8 +452,11 @@ def confirm_preview(ctx: CommandContext, change: InclusionChange, *, dry_run: bo
     if removals > change.allowed_removals:
         fact = f"{removals} of {change.included} included IDs would be removed, more than --max-removals allows"
         if not ctx.is_interactive:
-            raise amp_exp_async.InvalidInputError(
-                f"{fact}. Nothing was changed. Check the file, or raise --max-removals."
+            raise amp_exp_async.TooManyRemovalsError(
+                f"{fact}. Nothing was changed. Check the file, or raise --max-removals.",
+                removals=removals,
+                included=change.included,
+                max_removals=change.max_removals,
             )
         ctx.confirm(f"{fact}. Remove them?", yes=False)
         return True

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal, TypeAlias
 
+import attrs
 import typer
 from attrs import frozen
 
 import amp_exp_async
 
 from .completion import complete_flag
+from .errors import UnknownNameError
 from .options import PROJECT_VARIABLE, DefaultProject, OptionGroup, ProjectDefault, describe_project
 from .output import format_value, printable
 
@@ -42,6 +45,11 @@ class FlagKind:
     name: Literal["flags", "experiments"]
     noun: str
     examples: tuple[str, str, str]
+
+    @property
+    def noun_with_article(self) -> str:
+        """The word for one, with its article."""
+        return f"{'a' if self.name == 'flags' else 'an'} {self.noun}"
 
     @property
     def editable(self) -> Collection[str]:
@@ -133,7 +141,8 @@ def locate(
         prefer_archived: whether the key of an archived and an active flag means the archived one.
 
     Raises:
-        InvalidInputError: If none or several match.
+        UnknownNameError: If none match. If only one kind was looked for, the message says whether the other kind matches.
+        InvalidInputError: If several match.
     """
     matches: list[tuple[FlagKind, amp_exp_async.FlagConfig]] = []
     for target in targets:
@@ -151,10 +160,22 @@ def locate(
             "Choose one with --project-id, or pass an ID."
         )
     nouns = " or ".join(target.kind.noun for target in targets)
+    other = _of_other_kind(client, targets)
     if not targets[0].is_key:
-        raise amp_exp_async.InvalidInputError(f"no {nouns} with ID {name}. If {name} is a key, pass --by-key.")
+        raise UnknownNameError(f"no {nouns} with ID {name}. {other or f'If {name} is a key, pass --by-key.'}")
     where = "any project visible to this API key" if project_id is None else describe_project(project_id)
-    raise amp_exp_async.InvalidInputError(f"no {nouns} with key {format_value(name)} in {where}. Check the key.")
+    raise UnknownNameError(f"no {nouns} with key {format_value(name)} in {where}. {other or 'Check the key.'}")
+
+
+def _of_other_kind(client: amp_exp_async.ExperimentClient, targets: Sequence[FlagTarget]) -> str:
+    """Return, in words, that the name is a flag if an experiment was looked for, or the reverse; empty if it is not."""
+    if len(targets) > 1:
+        return ""
+    kind = EXPERIMENTS if targets[0].kind is FLAGS else FLAGS
+    with suppress(amp_exp_async.AmpExpError):  # it is an addition to a message
+        if _matches(client, attrs.evolve(targets[0], kind=kind)):
+            return f"It is {kind.noun_with_article}: use amp-exp {kind.name}."
+    return ""
 
 
 def _matches(client: amp_exp_async.ExperimentClient, target: FlagTarget) -> list[amp_exp_async.FlagConfig]:
@@ -192,6 +213,6 @@ def load(
 
 
 def reject_missing_variant(error: amp_exp_async.NotFoundError) -> None:
-    """Raise `InvalidInputError` if an error says that the flag or experiment does not have the variant."""
+    """Raise `UnknownNameError` if an error says that the flag or experiment does not have the variant."""
     if error.variants is not None:
-        raise amp_exp_async.InvalidInputError(f"{error.advice} Nothing was changed.") from error
+        raise UnknownNameError(f"{error.advice} Nothing was changed.") from error
