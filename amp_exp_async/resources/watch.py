@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
+import zlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
@@ -32,6 +34,8 @@ _PAGE_SIZE = validation.MAX_PAGE
 _MAX_LISTED = 10 * _PAGE_SIZE
 _MIN_SPAN = 5 * _OVERLAP  # a span begins an overlap before the end of the last one
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_MAX_IN_CURSOR = 6000  # flags: as many as the limit of 100 requests a second lets anyone change in the overlap
+_MAX_CURSOR_BYTES = 1 << 22  # of JSON
 
 
 @frozen
@@ -46,7 +50,8 @@ class ChangeEvent:
         before: the flag or experiment before the change; None if the change created it, or if the service no longer
             shows the version before.
         after: the flag or experiment after the change.
-        cursor: pass it to `watch` to continue after this change.
+        cursor: pass it to `watch` to continue after this change. It has about 100 characters, and up to 8 more for each
+            flag that changed within the minute before it, of at most 6,000.
     """
 
     kind: lazy_bulk.KindName
@@ -102,17 +107,36 @@ class WatchPosition:
             yielded[id] = version.version, time
         return attrs.evolve(self, yielded=yielded)
 
+    @property
+    def newest(self) -> datetime:
+        """The newest time of a version that was yielded."""
+        return max((time for _, time in self.yielded.values()), default=_NEVER)
+
     def starting_at(self, start: datetime) -> WatchPosition:
         """Return the position with a later start, without the versions before it."""
         if self.start is not None and start <= self.start:
             return self
         return WatchPosition(start, {id: entry for id, entry in self.yielded.items() if entry[1] >= start})
 
-    def to_cursor(self) -> str:
-        """Return the position as the text of a cursor."""
-        yielded = [[*id, number, time.isoformat()] for id, (number, time) in self.yielded.items()]
-        start = None if self.start is None else self.start.isoformat()
-        return base64.urlsafe_b64encode(serialization.dumps([start, yielded])).decode()
+    def to_cursor(self, latest_start: datetime) -> str:
+        """Return the position as the text of a cursor, whose size is bounded.
+
+        Args:
+            latest_start: the time before which all versions that are known were yielded. If too many flags have changed
+                to remember them all, the next list is read from a later time, but not from one after this.
+        """
+        position = self
+        if len(self.yielded) > _MAX_IN_CURSOR:
+            times = sorted((time for _, time in self.yielded.values()), reverse=True)
+            position = self.starting_at(min(times[_MAX_IN_CURSOR - 1], latest_start))
+        start = position.start or _NEVER
+        # In order, with times as rarely as possible, so that they can be compressed.
+        seconds: dict[int, dict[str, dict[str, int]]] = {}
+        for (kind, id), (number, time) in sorted(position.yielded.items()):
+            offset = math.ceil((time - start).total_seconds())
+            seconds.setdefault(offset, {}).setdefault(kind, {})[id] = number
+        document = serialization.dumps([start.isoformat(), sorted(seconds.items())])
+        return base64.urlsafe_b64encode(zlib.compress(document)).decode()
 
 
 def parse_cursor(cursor: str) -> WatchPosition:
@@ -122,15 +146,20 @@ def parse_cursor(cursor: str) -> WatchPosition:
         InvalidInputError: If it is not the cursor of a `ChangeEvent`.
     """
     try:
-        start, yielded = serialization.loads(base64.urlsafe_b64decode(validation.string("cursor", cursor)))
+        compressed = base64.urlsafe_b64decode(validation.string("cursor", cursor).strip())
+        document = zlib.decompressobj().decompress(compressed, _MAX_CURSOR_BYTES)
+        text, seconds = serialization.loads(document)
+        start = validation.aware_datetime("cursor", text)
         return WatchPosition(
-            None if start is None else validation.aware_datetime("cursor", start),
+            start,
             {
-                (kind, validation.identifier("cursor", id)): (int(number), validation.aware_datetime("cursor", time))
-                for kind, id, number, time in yielded
+                (kind, validation.identifier("cursor", id)): (int(number), start + timedelta(seconds=offset))
+                for offset, kinds in seconds
+                for kind, numbers in kinds.items()
+                for id, number in numbers.items()
             },
         )
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, zlib.error):
         validation.reject("cursor", "must be the cursor of a ChangeEvent", cursor)
 
 
@@ -210,10 +239,13 @@ class _Watcher:
             if not is_complete:
                 span.shorten(listed[0].created_at or _NEVER)
                 continue
-            for version in await self._new_versions(position, listed):
+            new = await self._new_versions(position, listed)
+            for version, rest in zip(new, _earliest_times(new, span.end), strict=True):
                 position = position.after([version])
+                latest_start = min(position.newest, rest)
+                position = position.starting_at(_overlapping(latest_start))
                 if self._project_id in {None, version.config.project_id}:
-                    yield await self._event(version, position)
+                    yield await self._event(version, position.to_cursor(latest_start))
                 self._latest[flag_id(version.config)] = version
             position = self._advanced(position, span.end)
             if span.end is UNSET:
@@ -289,7 +321,7 @@ class _Watcher:
             return _oldest_first(await self._flag_versions[kind].list(number))
         return []
 
-    async def _event(self, version: Version[FlagConfig], position: WatchPosition) -> ChangeEvent:
+    async def _event(self, version: Version[FlagConfig], cursor: str) -> ChangeEvent:
         id = flag_id(version.config)
         before = await self._version_before(id, version.version)
         return ChangeEvent(
@@ -299,7 +331,7 @@ class _Watcher:
             created_at=version.created_at,
             before=None if before is None else before.config,
             after=version.config,
-            cursor=position.to_cursor(),
+            cursor=cursor,
         )
 
     async def _version_before(self, id: FlagId, number: int) -> Version[FlagConfig] | None:
@@ -317,9 +349,8 @@ class _Watcher:
 
     def _advanced(self, position: WatchPosition, end: datetime | UnsetType) -> WatchPosition:
         """Return the position from which the next list is read."""
-        newest = max((time for _, time in position.yielded.values()), default=None) if end is UNSET else end
-        if newest is not None:
-            position = position.starting_at(newest - _OVERLAP)
+        if position.yielded or end is not UNSET:
+            position = position.starting_at(_overlapping(position.newest if end is UNSET else end))
         self._latest = {id: version for id, version in self._latest.items() if id in position.yielded}
         return position
 
@@ -374,6 +405,21 @@ class _Span:
         self.start = start
         if self._length is not None:
             self._length = None if is_last else 2 * self._length
+
+
+def _overlapping(time: datetime) -> datetime:
+    """Return the time from which a list shows the versions that may come late, if all before a time were yielded."""
+    return max(time, _NEVER + _OVERLAP) - _OVERLAP
+
+
+def _earliest_times(versions: Sequence[Version[Any]], end: datetime | UnsetType) -> list[datetime]:
+    """Return for each of some versions the earliest time of those that follow, or the end of their list."""
+    earliest = datetime.max.replace(tzinfo=UTC) if end is UNSET else end
+    times: list[datetime] = []
+    for version in reversed(versions):
+        times.append(earliest)
+        earliest = min(earliest, version.created_at or _NEVER)
+    return times[::-1]
 
 
 def _oldest_first(listed: Sequence[Version[Any]]) -> list[Version[Any]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+import base64
+import json
+import zlib
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter, itemgetter
+from random import Random
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from attrs import define, field
@@ -39,6 +44,11 @@ from tests.resources.concurrent_writers import sent_methods, write_elsewhere
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FUTURE = datetime(2100, 3, 1, tzinfo=UTC)  # nothing is far back
 SOON = 0.001
+
+
+def watch_cursor(document: object) -> str:
+    """Return a text that has the form of a cursor."""
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(document).encode())).decode()
 
 
 async def take(changes: AsyncGenerator[ChangeEvent, None], count: int) -> list[ChangeEvent]:
@@ -218,6 +228,52 @@ def test_the_blocking_client(experiment_emulator: Emulator) -> None:
             client.watch(cursor="x")
 
 
+async def test_the_size_of_a_cursor(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """It has the flags of the last minute only, and continues at once after any change of a bulk edit."""
+    now = NOON
+    emulator.state.clock = lambda: now
+    ids = [emulator.state.add_flag()["id"] for _ in range(300)]
+    now += timedelta(minutes=2)
+    for id in ids:
+        write_elsewhere(emulator, id, enabled=True)
+    async with aclosing(client.watch(since=NOON)) as changes:
+        found = await take(changes, 600)
+    sizes = [len(change.cursor) for change in found]
+    assert max(sizes) < 100 + 8 * 300
+    assert sizes[300] < 150 < sizes[299]
+    for index in (0, 298, 299, 300, 450):
+        async with aclosing(client.watch(cursor=f"{found[index].cursor}\n")) as changes:
+            following = await take(changes, min(5, 599 - index))
+        assert [(change.after.id, change.version) for change in following] == [
+            (change.after.id, change.version) for change in found[index + 1 : index + 6]
+        ]
+
+
+@pytest.mark.parametrize("ids", [range(200_000), range(10**6, 10**7)], ids=["few", "many"])
+def test_the_bound_of_a_cursor(ids: range) -> None:
+    """Whatever changes within a minute, a cursor fits into a command line, and has the newest versions."""
+    chosen = Random(1).sample(ids, 20_000)
+    yielded: dict[Any, tuple[int, datetime]] = {
+        ("flags", str(id)): (number % 300 + 1, NOON + timedelta(milliseconds=number))
+        for number, id in enumerate(chosen)
+    }
+    newest = NOON + timedelta(milliseconds=19_999)
+    cursor = watch.WatchPosition(NOON - timedelta(seconds=40), yielded).to_cursor(newest)
+    assert len(cursor) <= 50_000
+    position = watch.parse_cursor(cursor)
+    assert position.start == NOON + timedelta(milliseconds=14_000)
+    assert {id: number for id, (number, _) in position.yielded.items()} == {
+        id: number for id, (number, time) in yielded.items() if time >= position.start
+    }
+
+
+def test_a_cursor_that_would_not_end(client: AsyncExperimentClient) -> None:
+    """A text that becomes huge when it is decompressed is rejected."""
+    bomb = base64.urlsafe_b64encode(zlib.compress(b"[" + b" " * (1 << 24) + b"]")).decode()
+    with pytest.raises(InvalidInputError, match="cursor: must be the cursor"):
+        client.watch(cursor=bomb)
+
+
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
@@ -225,6 +281,14 @@ def test_the_blocking_client(experiment_emulator: Emulator) -> None:
         ({"since": "yesterday"}, "since: must be a date or timestamp"),
         ({"since": datetime(2026, 3, 1)}, "since: must have a time zone"),  # noqa: DTZ001 - the invalid value
         ({"cursor": "bm90IGEgY3Vyc29y"}, "cursor: must be the cursor of a ChangeEvent"),
+        *(
+            ({"cursor": watch_cursor(document)}, "cursor: must be the cursor of a ChangeEvent")
+            for document in (
+                [],
+                ["2026-03-01T12:00Z", {"flags": 1}],
+                ["2026-03-01T12:00Z", [[1e30, {"flags": {"1": 2}}]]],
+            )
+        ),
         ({"cursor": 5}, "cursor: must be the cursor of a ChangeEvent"),
         ({"poll_interval": 0}, "poll_interval: must be a number of seconds of more than 0, got 0"),
         ({"project_id": ""}, "project_id: "),
@@ -320,6 +384,77 @@ class _Flags:
 def test_no_change_is_missed_or_repeated(edits: list[tuple[str, int, int]], stops: list[int], polls: list[int]) -> None:
     """If lists show versions up to a minute late, a watch, also if resumed, yields each once, by flag in order."""
     asyncio.run(_check(edits, stops, polls))
+
+
+@given(
+    edits=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.just(0)), max_size=25),
+    stops=st.lists(st.integers(1, 4), max_size=6),
+    polls=st.lists(st.integers(0, 5), max_size=30),
+    max_in_cursor=st.integers(1, 2),
+)
+def test_more_changes_than_a_cursor_has(
+    edits: list[tuple[str, int, int]], stops: list[int], polls: list[int], max_in_cursor: int
+) -> None:
+    """If more flags change in a minute, changes that are not late are still yielded once each."""
+    with patch.object(watch, "_MAX_IN_CURSOR", max_in_cursor):
+        asyncio.run(_check(edits, stops, polls))
+
+
+def _version(id: str, number: int, seconds: float) -> Version[FlagConfig]:
+    time = FUTURE + timedelta(seconds=seconds)
+    return Version(version=number, config=Flag(id=id, key=id), created_by="jane", created_at=time)
+
+
+async def _watch_twice(
+    shown: list[Version[FlagConfig]],
+    later: Sequence[Version[FlagConfig]] = (),
+    hidden: Sequence[Version[FlagConfig]] = (),
+    *,
+    stop: int,
+) -> list[tuple[str, int]]:
+    """Return all changes, of which lists show some one by one later, and some never. Another watch starts at `stop`."""
+    everything = [*shown, *later, *hidden]
+    service = _Service([*later], iter([1] * len(later)), shown)
+    flags = _Flags(_FlagVersions(everything))
+    resources: Any = (service, flags, _Flags(_FlagVersions([])))
+    options: Any = {"project_id": None, "poll_interval": 3600}
+    async with aclosing(watch_changes(resources[0], resources, since=FUTURE, cursor=None, **options)) as changes:
+        found = await take(changes, stop)
+    cursor = found[-1].cursor
+    async with aclosing(watch_changes(resources[0], resources, since=None, cursor=cursor, **options)) as changes:
+        found += await take(changes, len(everything) - stop)
+    return numbers(found)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+async def test_times_that_are_not_in_order(stop: int) -> None:
+    """If a later version of a flag has an earlier time, a cursor between them misses no change of another flag."""
+    versions = [_version("a", 1, 200), _version("a", 2, 5), _version("b", 1, 100), _version("c", 1, 201)]
+    assert await _watch_twice(versions, stop=stop) == [("a", 1), ("b", 1), ("a", 2), ("c", 1)]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+async def test_a_hidden_version_of_a_later_time(monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
+    """If no list shows a version, its time says nothing of the versions after the span of a list."""
+    monkeypatch.setattr(watch, "_MAX_LISTED", 2)
+    hidden = _version("a", 2, 5000)
+    others = [_version(id, 1, 900 * number) for number, id in enumerate("bcdef", 1)]
+    shown = [_version("a", 1, 10), _version("a", 3, 20), *others]
+    expected = [("a", 1), ("a", 2), ("a", 3), *((id, 1) for id in "bcdef")]
+    assert await _watch_twice(shown, hidden=[hidden], stop=stop) == expected
+
+
+async def test_a_late_change_after_a_cursor() -> None:
+    """A change that the service shows after the cursor of a newer one is found if it is a minute older at most."""
+    late = [_version("b", 1, 140.5), _version("c", 1, 201)]
+    assert await _watch_twice([_version("a", 1, 200)], late, stop=1) == [("a", 1), ("b", 1), ("c", 1)]
+
+
+async def test_fractions_of_seconds_in_a_cursor() -> None:
+    """The cursor knows a change as long as lists show it."""
+    later = [_version("d", 1, 160.6), _version("e", 1, 161)]
+    expected = [("a", 1), ("c", 1), ("d", 1), ("e", 1)]
+    assert await _watch_twice([_version("a", 1, 100.7), _version("c", 1, 100.9)], later, stop=2) == expected
 
 
 async def _check(edits: list[tuple[str, int, int]], stops: list[int], polls: list[int]) -> None:
