@@ -268,14 +268,19 @@ class CommandContext(OptionGroup):
     @contextmanager
     def exit_handling(self) -> Generator[None, None, None]:
         """Run the command in the block; then close the client, report errors, print JSON, and exit."""
-        end = Exit(None, ExitCode.OK)
+        end: Exit | None = None
         try:
             with self._logging(), self._showing_waits(), self._closing():
-                yield
-        except Exit as exit:
-            end = exit
+                try:
+                    yield
+                    end = Exit(None, ExitCode.OK)
+                except Exit as exit:
+                    end = exit
         except (KeyboardInterrupt, typer.Abort):
-            end = self._interrupted()
+            if end is None:
+                end = self._interrupted()
+            else:  # while closing: the command has ended, and its end says what it did
+                end.status = interrupt_status()
         except (amp_exp_async.AmpExpError, OSError) as error:
             end = self._failed(error)
         if end.message is not None:

@@ -22,7 +22,7 @@ from .inputs import email_warning, read_ids
 from .interrupt import RunEnd, run_interruptibly
 from .options import Column, DryRun, Yes
 from .output import Advance, format_count, format_value, make_console, make_reporter, printable
-from .signals import interrupt_status
+from .signals import counting_interrupts, interrupt_status
 from .targets import EXPERIMENTS, FLAGS, AnyTarget, FlagKind, FlagTarget, TargetOptions, locate, reject_missing_variant
 
 Member: TypeAlias = Literal["users", "cohorts"]
@@ -186,14 +186,14 @@ class InclusionChange:
         self,
         journal: Path | None,
         show_progress: Callable[[int], AbstractContextManager[Advance]],
-        echo_err: Callable[[str], None],
+        count_interrupts: Callable[[], int],
     ) -> RunEnd:
         """Make the change.
 
         Args:
             journal: the journal to continue from.
             show_progress: shows the progress of a number of requests.
-            echo_err: prints a message.
+            count_interrupts: that of `counting_interrupts`.
 
         Raises:
             InvalidInputError: If the journal cannot be used. Nothing was sent.
@@ -210,7 +210,12 @@ class InclusionChange:
         # Each operation reads the list again before it changes it.
         with show_progress((run.progress.total or 0) + len(self._requests)) as advance:
             advances.append(advance)
-            end = run_interruptibly(run, on_outcome=lambda outcome: changed.extend(outcome.changed), echo_err=echo_err)
+            end = run_interruptibly(
+                run,
+                count_interrupts,
+                on_outcome=lambda outcome: changed.extend(outcome.changed),
+                echo_err=self.ctx.echo_err,
+            )
         if isinstance(end.error, amp_exp_async.InvalidInputError) and not end.summary.requests:
             self.result.state = "failed"
             raise end.error
@@ -250,11 +255,15 @@ class InclusionChange:
         if summary.skipped and result.left and is_done:
             result.state = "failed"
             result.error = "The journal marks this change as done, but the list was changed since. Use a new journal."
+        elif end.interrupted and result.state != "done":
+            result.error = self._describe_interruption(end, has_changed=bool(changed))
         elif end.error is not None:
-            message = describe_error(end.error, sent=True)
-            result.error = f"Interrupted: {message}" if end.interrupted else message
-        elif not is_done:
-            result.error = "Interrupted. Nothing was changed."
+            result.error = describe_error(end.error, sent=True)
+
+    def _describe_interruption(self, end: RunEnd, *, has_changed: bool) -> str:
+        if end.error is not None and (end.summary.failed or end.summary.unknown):
+            return f"Interrupted: {describe_error(end.error, sent=True)}"
+        return "Interrupted." if has_changed else "Interrupted. Nothing was changed."
 
     def _count_in_flight(self, changed: int) -> int:
         """Return the number of IDs in the request that was next after this number of changes."""
@@ -296,8 +305,9 @@ def _run(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bo
             console = make_console(stderr=True)  # so that a closed stdout does not end the run
             reporter = make_reporter(console, silent=ctx.json or not console.is_terminal)
             ctx.uncertain = "It is unknown what was changed."
-            end = change.apply(journal, lambda total: reporter.step("Requests", total), ctx.echo_err)
-            _report(ctx, end, result)
+            with counting_interrupts() as count_interrupts:
+                end = change.apply(journal, lambda total: reporter.step("Requests", total), count_interrupts)
+                _report(ctx, end, result)
     finally:
         result.requests = client.usage.requests
 
@@ -471,6 +481,8 @@ def _report(ctx: CommandContext, end: RunEnd, result: InclusionResult) -> None:
     verdict = {"done": "Done", "unknown": "Unknown"}.get(result.state, "Not done")
     counts = f"{result.added} added, {result.removed} removed{unknown}{rest}"
     rerun = " Run the same command again to send only what is missing." if _helps_again(end.error) else ""
+    if result.state != "unknown":
+        ctx.uncertain = None
     if result.added or result.removed:
         ctx.changed.append(f"{result.name}: {counts}")
     ctx.echo_final(

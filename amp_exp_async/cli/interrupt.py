@@ -11,8 +11,6 @@ from attrs import frozen
 
 import amp_exp_async
 
-from .signals import counting_interrupts
-
 _POLL_INTERVAL = 0.1
 _GRACE = 5.0  # seconds for requests in flight
 
@@ -24,16 +22,22 @@ class RunEnd:
     Attributes:
         summary: the counts of the run.
         error: the first error; None without one, also if an interruption came before the first operation.
-        interrupted: whether Ctrl-C or another signal ended it.
+        count_interrupts: returns how many signals have come until now.
     """
 
     summary: amp_exp_async.BulkSummary
     error: Exception | None
-    interrupted: bool
+    count_interrupts: Callable[[], int]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or another signal has come, in the run or after it."""
+        return bool(self.count_interrupts())
 
 
 def run_interruptibly(
     run: amp_exp_async.BulkRun,
+    count_interrupts: Callable[[], int],
     *,
     on_outcome: Callable[[amp_exp_async.Outcome], object],
     echo_err: Callable[[str], None],
@@ -42,19 +46,21 @@ def run_interruptibly(
 
     Args:
         run: the run.
+        count_interrupts: that of `counting_interrupts`, whose block has the run and its report: a signal that comes
+            when all is done must not hide what was done.
         on_outcome: called with each outcome, also of abandoned operations, in another thread.
         echo_err: prints a message.
     """
-    with counting_interrupts() as count, ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         reader = pool.submit(_read, run, on_outcome)
-        _wait(reader, lambda: not count())
-        if count():
+        _wait(reader, lambda: not count_interrupts())
+        if count_interrupts():
             echo_err(f"Interrupted. Waiting up to {_GRACE:.0f} s for requests in flight; Ctrl-C again abandons them.")
             pool.submit(run.close)
-            _wait(reader, lambda: count() == 1, _GRACE)
+            _wait(reader, lambda: count_interrupts() == 1, _GRACE)
         if not reader.done():
             run.cancel()
-    return RunEnd(run.summary, _exception(reader) or _first_error(run), bool(count()))
+    return RunEnd(run.summary, _exception(reader) or _first_error(run), count_interrupts)
 
 
 def _wait(reader: Future[None], is_waiting: Callable[[], bool], seconds: float = math.inf) -> None:

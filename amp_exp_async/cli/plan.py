@@ -21,7 +21,7 @@ from .interrupt import RunEnd, run_interruptibly
 from .options import DryRun, Yes
 from .output import format_count, make_console, make_reporter
 from .plan_progress import FailedStep, PlanProgress
-from .signals import interrupt_status
+from .signals import counting_interrupts, interrupt_status
 
 ApplyStatus: TypeAlias = Literal["planned", "unchanged", "done", "failed", "unknown"]
 
@@ -214,10 +214,16 @@ def _apply_plan(ctx: CommandContext, plan: amp_exp_async.Plan, journal: Path | N
     progress = PlanProgress(plan)
     run = ctx.client.apply(plan, journal=journal)
     ctx.uncertain = "It is unknown what was changed."
-    # On stderr, so that a closed stdout does not end the run.
-    with make_reporter(make_console(stderr=True), silent=ctx.json).watch("Steps", run):
-        end = run_interruptibly(run, on_outcome=progress.record, echo_err=ctx.echo_err)
-    _set_result(ctx, end, progress)
+    with counting_interrupts() as count_interrupts:
+        # On stderr, so that a closed stdout does not end the run.
+        with make_reporter(make_console(stderr=True), silent=ctx.json).watch("Steps", run):
+            end = run_interruptibly(run, count_interrupts, on_outcome=progress.record, echo_err=ctx.echo_err)
+        _set_result(ctx, end, progress)
+        _end_run(ctx, end, progress, how_to_continue)
+
+
+def _end_run(ctx: CommandContext, end: RunEnd, progress: PlanProgress, how_to_continue: str) -> None:
+    """Report a run, and exit unless it is done."""
     error = end.error
     if not progress.is_started and isinstance(error, amp_exp_async.InvalidInputError | amp_exp_async.EditConflictError):
         raise error
@@ -235,7 +241,9 @@ def _set_result(ctx: CommandContext, end: RunEnd, progress: PlanProgress) -> Non
         setattr(result, status, count)
     result.wrong, result.seconds, result.requests = progress.failed_steps, end.summary.seconds, ctx.requests
     result.state = "unknown" if result.unknown else "done" if result.done == result.changes else "failed"
-    if end.interrupted:
+    if result.state != "unknown":
+        ctx.uncertain = None
+    if end.interrupted and result.state != "done":
         result.error = "Interrupted." if progress.is_started else "Interrupted. Nothing was changed."
     elif end.error is not None:
         result.error = describe_error(end.error, sent=True)

@@ -141,7 +141,7 @@ def locate(
         prefer_archived: whether the key of an archived and an active flag means the archived one.
 
     Raises:
-        UnknownNameError: If none match. If only one kind was looked for, the message says whether the other kind matches.
+        UnknownNameError: If none match. If only one kind was looked for, the message says if the other kind matches.
         InvalidInputError: If several match.
     """
     matches: list[tuple[FlagKind, amp_exp_async.FlagConfig]] = []
