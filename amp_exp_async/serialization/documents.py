@@ -71,11 +71,14 @@ def to_json(value: Any) -> Any:
 
 def _to_shallow_json(value: Any) -> Any:
     """Return a model, or another value of an argument, as JSON whose parts may be such values again."""
-    if isinstance(value, Model):
-        model: Any = value.__class__
-        names, read = _field_reader(model)
-        fields = zip(names, read(value))  # noqa: B905 - passing `strict` takes half as long as all the rest
-        document = {name: item for name, item in fields if item is not UNSET}
+    reader = _field_reader(value.__class__)
+    if reader is not None:
+        names, read = reader
+        document: dict[str, Any] = {}
+        # An edit does this for each part of each segment, and a comprehension takes half as long again.
+        for name, item in zip(names, read(value)):  # noqa: B905 - passing `strict` takes half as long as all the rest
+            if item is not UNSET:
+                document[name] = item  # noqa: PERF403 - see above
         return value.extra | document if value.extra else document
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, Any]", value))
@@ -85,9 +88,11 @@ def _to_shallow_json(value: Any) -> Any:
 
 
 @cache
-def _field_reader(model: Any) -> tuple[list[str], Callable[[Model], tuple[Any, ...]]]:
-    """Return the JSON field names of a model, and the function that reads these fields."""
-    names = field_names(model)
+def _field_reader(cls: Any) -> tuple[list[str], Callable[[Model], tuple[Any, ...]]] | None:
+    """Return the JSON field names of a model, and the function that reads these fields; `None` for other classes."""
+    if not issubclass(cls, Model):
+        return None
+    names = field_names(cls)
     return list(names.values()), attrgetter(*names)
 
 
