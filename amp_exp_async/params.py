@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NoReturn, TypeAlias, TypedDict
 
 from amp_exp_async import validation
@@ -225,10 +225,14 @@ def validate_create(validators: Mapping[str, Validator], values: Mapping[str, An
             )
     valid = validation.fields(validators, values)
     keys = [variant.key for variant in valid.get("variants", ())]
-    for key in valid.get("rollout_weights", {}):
-        if key not in keys:
-            rule = f"must name variants of this creation ({', '.join(keys) or 'it has no variants'})"
-            validation.reject("rollout_weights", rule, key)
+    weights = {"rollout_weights": valid.get("rollout_weights")}
+    for index, segment in enumerate(valid.get("target_segments", ())):
+        weights[f"target_segments[{index}].rollout_weights"] = segment.rollout_weights
+    for argument, variants in weights.items():
+        for key in variants or ():
+            if key not in keys:
+                rule = f"must name variants of this creation ({', '.join(keys) or 'it has no variants'})"
+                validation.reject(argument, rule, key)
     return valid
 
 
@@ -250,3 +254,17 @@ def validate_edit(validators: Mapping[str, Validator], values: Mapping[str, Any]
         rule = "must be the only change, because the service refuses it with others"
         validation.reject("archive", f"{rule}: make two calls, first {first}, then {second}")
     return valid
+
+
+def reject_reversed_dates(start: Maybe[date], end: Maybe[date]) -> None:
+    """Raise `InvalidInputError` if an experiment would end before it starts."""
+    if not start or not end:
+        return
+    if not (isinstance(start, datetime) and isinstance(end, datetime)):
+        start, end = _day(start), _day(end)
+    if end < start:
+        validation.reject("end_date", f"must not be before start_date, {start.isoformat()}", end.isoformat())
+
+
+def _day(value: date) -> date:
+    return value.date() if isinstance(value, datetime) else value

@@ -24,7 +24,7 @@ _SEPARATORS = (",", ";", "\t")
 _DECLARED_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\r\n]')  # the first line of CSV that is made for Excel
 _MAX_LISTED = 5
 _SHOWN = 80  # characters of a value in a message
-_COMMENT = re.compile(r"#(?!\w).*", re.DOTALL)
+_COMMENT = re.compile(r"#(#*\s.*)?", re.DOTALL)
 _COMMENT_BEHIND = re.compile(r"\s#\s")
 _OBJECT = re.compile(r'\{\s*".*\}')
 

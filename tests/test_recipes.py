@@ -95,7 +95,7 @@ def test_find(recipe: RunRecipe) -> None:
 def test_emails(recipe: RunRecipe, account: Emulator, tmp_path: Path) -> None:
     """Addresses are added to the segment, unless they exist in another case."""
     (tmp_path / "pilots.csv").write_text("name,email\nAnn,Ann@example.com\nBo,bo@example.com\nNobody,\n")
-    assert recipe("emails_to_pilot_segment.py", "new-checkout", "pilots.csv").endswith("new-checkout: 2\n")
+    assert recipe("emails_to_pilot_segment.py", "1", "new-checkout", "pilots.csv").endswith("new-checkout: 2\n")
     [segment] = account.state.flag("10")["targetSegments"]
     assert segment["conditions"][0]["values"] == ["ann@example.com", "bo@example.com"]
 
@@ -104,19 +104,19 @@ def test_nightly_allow_list(recipe: RunRecipe, account: Emulator, tmp_path: Path
     """The list is replaced; a truncated file is not applied."""
     file = tmp_path / "devices.txt"
     file.write_text("\n".join([*(f"device-{number}" for number in range(9)), "new"]))
-    assert recipe("nightly_allow_list.py", "new-checkout", file) == "2 devices added or removed.\n"
+    assert recipe("nightly_allow_list.py", "1", "new-checkout", file) == "2 devices added or removed.\n"
     assert sorted(account.state.users("flags", "10", "on")) == sorted(file.read_text().split())
     file.write_text("device-1\n")
     with pytest.raises(BulkError, match="9 of the 10 users of variant on would be removed"):
-        recipe("nightly_allow_list.py", "new-checkout", file)
+        recipe("nightly_allow_list.py", "1", "new-checkout", file)
     file.write_text("\n".join(f"device-{number}" for number in range(9)))
-    assert recipe("nightly_allow_list.py", "new-checkout", file, is_first=False) == "1 devices added or removed.\n"
+    assert recipe("nightly_allow_list.py", "1", "new-checkout", file, is_first=False) == "1 devices added or removed.\n"
     assert sorted(account.state.users("flags", "10", "on")) == sorted(file.read_text().split())
 
 
 def test_promote_winner(recipe: RunRecipe, account: Emulator) -> None:
     """All users get the variant, and the decision is recorded."""
-    assert "100 % get treatment" in recipe("promote_winner.py", "price", "treatment", "more orders")
+    assert "100 % get treatment" in recipe("promote_winner.py", "1", "price", "treatment", "more orders")
     experiment = account.state.experiment("20")
     assert (experiment["rolloutWeights"], experiment["decision"]) == ({"control": 0, "treatment": 1}, "rollout")
 
@@ -131,13 +131,13 @@ def test_staging_to_production(recipe: RunRecipe, account: Emulator) -> None:
 
 def test_ramp(recipe: RunRecipe, account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run takes one step; an outage changes nothing."""
-    assert recipe("ramp.py", "new-checkout") == "new-checkout: 5 -> 25 %\n"
-    assert recipe("ramp.py", "new-checkout") == "new-checkout: 25 -> 100 %\n"
+    assert recipe("ramp.py", "1", "new-checkout") == "new-checkout: 5 -> 25 %\n"
+    assert recipe("ramp.py", "1", "new-checkout") == "new-checkout: 25 -> 100 %\n"
     with pytest.raises(SystemExit):
-        recipe("ramp.py", "new-checkout")
+        recipe("ramp.py", "1", "new-checkout")
     monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-key-that-is-not-valid")
     with pytest.raises(SystemExit, match="Nothing was changed, because the flag could not be read"):
-        recipe("ramp.py", "new-checkout")
+        recipe("ramp.py", "1", "new-checkout")
     assert account.state.flag("10")["rolloutPercentage"] == 100
 
 
@@ -150,12 +150,12 @@ def test_archive_stale_flags(recipe: RunRecipe, account: Emulator) -> None:
 
 
 RERUNS = {
-    "nightly_allow_list.py": ("new-checkout", "devices.txt"),
-    "emails_to_pilot_segment.py": ("new-checkout", "pilots.csv"),
+    "nightly_allow_list.py": ("1", "new-checkout", "devices.txt"),
+    "emails_to_pilot_segment.py": ("1", "new-checkout", "pilots.csv"),
     "staging_to_production.py": ("1", "2", "new-checkout", "old-banner"),
     "archive_stale_flags.py": ("1", "--yes"),
-    "promote_winner.py": ("price", "treatment", "more orders"),
-    "ramp.py": ("new-checkout",),
+    "promote_winner.py": ("1", "price", "treatment", "more orders"),
+    "ramp.py": ("1", "new-checkout"),
     "asyncio_app.py": ("1",),
 }
 
@@ -203,7 +203,7 @@ OUTCOMES: dict[str, Callable[[Any], object]] = {
 
 def test_who_changed_what(recipe: RunRecipe) -> None:
     """Each change has its author and its fields."""
-    recipe("promote_winner.py", "price", "treatment", "more orders")
+    recipe("promote_winner.py", "1", "price", "treatment", "more orders")
     out = recipe("who_changed_what.py")
     assert "price: version 3 by emulator@example.com" in out
     assert 'decision_reason: null -> "more orders"' in out
@@ -308,7 +308,7 @@ def test_celery(account: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("celery")
     recipe = load_recipe("celery_tasks.py", monkeypatch)
     task = recipe.include_users
-    arguments = ("new-checkout", "on", ["ada", "device-1"])
+    arguments = ("1", "new-checkout", "on", ["ada", "device-1"])
     account.requests.clear()
     assert [task.apply(arguments).get(), task.apply(arguments).get()] == [1, 0]
     assert len(account.requests) == ROWS["celery_tasks.py"][1] + 2

@@ -82,7 +82,10 @@ def test_what_may_be_an_id() -> None:
         ("user_id\nu1", 1, "is the name of a column"),
         ("# of today\n\nEmail\nu1", 3, "is the name of a column"),
         *((f"{name}\nu1", 1, "is the name of a column") for name in ("customer_id", "Username", "login", "account id")),
-        *((f"u1\n{line}", 2, 'begins with "#"') for line in ("#N/A", "#REF!", "#u2", "#5", "#_")),
+        *(
+            (f"u1\n{line}", 2, 'begins with "#"')
+            for line in ("#N/A", "#REF!", "#u2", "#5", "#_", "########", "##u2", '#"u2"', "#-u2", "#{u2}")
+        ),
         ("u1\nu2;2026", 2, "has several columns"),
         ("u1\tx", 1, "has several columns"),
         ('{"user_id": "u1"}', 1, "is JSON"),
@@ -100,7 +103,7 @@ def test_lines_that_are_surely_no_ids(text: str, line: int, message: str) -> Non
 def test_lines(tmp_path: Path) -> None:
     """Blank lines, comments, outer white space and repetitions are dropped; a path may be text."""
     path = tmp_path / "ids.txt"
-    path.write_bytes(b"\xef\xbb\xbf# all\r\n\r\n u1 \r\n  # more\r\nu2\r\nu1\r\nlogin\r\n#\r\n## end\r\n#----")
+    path.write_bytes(b"\xef\xbb\xbf# all\r\n\r\n u1 \r\n  # more\r\nu2\r\nu1\r\nlogin\r\n#\r\n## end\r\n")
     for file in (path, str(path), io.StringIO(path.read_text(encoding="utf-8-sig"))):
         values = read_ids(file)
         assert (list(values), len(values), values.lines) == (

@@ -79,7 +79,7 @@ def _key(value: str | None) -> str | None:
 
 
 def _project_id(value: str | None) -> str | None:
-    return None if value is None else validation.identifier("project_id", value)
+    return None if value is None else validation.project_id("project_id", value)
 
 
 def _variant(value: str) -> str:
@@ -563,7 +563,7 @@ class _CreateOperation(Operation):
     validators: ClassVar[Mapping[str, Validator]]
 
     def _init_fields(self, project_id: str, key: str, fields: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "project_id", validation.identifier("project_id", project_id))
+        object.__setattr__(self, "project_id", validation.project_id("project_id", project_id))
         object.__setattr__(self, "key", validation.key("key", key))
         object.__setattr__(self, "fields", validate_create(self.validators, fields))
 

@@ -152,11 +152,11 @@ class AsyncBulkRun:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<AsyncBulkRun: {self.summary if self._pool.started else 'not started; iterate it, or await it'}>"
+        return f"<AsyncBulkRun: {self.summary if self._pool.started else 'not started; iterate it'}>"
 
     def __del__(self) -> None:
         if hasattr(self, "_started") and not self._started and not self._pool.stopped:
-            warnings.warn("a bulk run was never iterated or awaited: nothing was sent", RuntimeWarning, stacklevel=2)
+            warnings.warn("a bulk run was never iterated: nothing was sent", RuntimeWarning, stacklevel=2)
 
     def mark_started(self) -> None:
         """Record that the run is used, so that its finalizer does not warn."""

@@ -76,6 +76,10 @@ class FlagFieldOptions(OptionGroup):
                 "Nothing was sent.",
                 argument="tags",
             )
+        if not all(map(str.strip, added)):
+            raise amp_exp_async.InvalidInputError(
+                argument="--add-tag", rule="must not be blank", consequence="Nothing was sent."
+            )
         if both := {*added} & {*removed}:
             raise amp_exp_async.InvalidInputError(
                 f"tag {format_value(min(both))} cannot be added and removed at once. Nothing was sent.",
@@ -83,7 +87,7 @@ class FlagFieldOptions(OptionGroup):
             )
         if not (values or added or removed):
             raise amp_exp_async.InvalidInputError("no change given. Pass an option such as --name NAME; see --help.")
-        replaced_tags = {"tags": [*added, *removed]} if added or removed else {}
+        replaced_tags = {"tags": added} if added or removed else {}
         with _naming_set(assigned):
             changes = dict(
                 amp_exp_async.Edit(

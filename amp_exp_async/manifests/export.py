@@ -51,7 +51,7 @@ async def export(
     options: ExportOptions,
 ) -> Manifest:
     """Export live flags and experiments to a manifest with the scope of the export."""
-    project = UNSET if project_id is None else validation.identifier("project_id", project_id)
+    project = UNSET if project_id is None else validation.project_id("project_id", project_id)
     validate_keys = validation.list_of(validation.existing_key)
     for name, value in {"include_archived": include_archived, **asdict(options)}.items():
         validation.boolean(name, value)

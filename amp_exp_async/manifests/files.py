@@ -37,11 +37,14 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
 
     Raises:
         InvalidManifestError: If there are problems. It has all of them, each with file, line and field.
+        InvalidInputError: If there is no source, or one is no path.
         ConfigurationError: If a source is YAML and the extra `files` is not installed.
 
     Example:
         `plan = await client.plan(load("flags.yaml"))`
     """
+    if not sources:
+        validation.reject("sources", "must have at least one file or folder")
     problems: list[Problem] = []
     files: list[ParsedFile | None] = []
     for source in sources:

@@ -167,7 +167,7 @@ async def _make_plan(
     if validation.boolean("prune", prune):
         _check_prunable(manifest)
     if project_id is not None:
-        project_id = validation.identifier("project_id", project_id)
+        project_id = validation.project_id("project_id", project_id)
         manifest = retarget(original, project_id)
     reader = LiveReader(transport)
     projects: dict[KindName, set[str | UnsetType]]

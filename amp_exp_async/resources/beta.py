@@ -129,7 +129,7 @@ class AsyncBetaExperiments(AsyncBetaFlagConfigs[Experiment]):
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
         resource = self._with_options(fields)
-        project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
+        project_id, key = validation.project_id("project_id", project_id), validation.key("key", key)
         values = {"project_id": project_id, "key": key, **validation.fields(_CREATE, fields)}
         request = self._request(self.create, values)
         find = partial(_find_experiment, self._request(self.list).path, values)

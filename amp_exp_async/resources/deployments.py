@@ -65,7 +65,7 @@ class AsyncDeployments(Resource):
             OutcomeUnknownError: If the response was lost and reading back did not determine the outcome.
         """
         resource = self._for_call(self.create, options)
-        project_id, label = validation.identifier("project_id", project_id), validation.key("label", label)
+        project_id, label = validation.project_id("project_id", project_id), validation.key("label", label)
         side = validation.one_of(*_TYPES)("type", type)
         request = self._request(self.create, {"project_id": project_id, "label": label, "type": side})
         find = partial(_find_deployment, project_id, label, side)

@@ -25,6 +25,7 @@ from amp_exp_async.params import (
     FlagCreateArguments,
     FlagEditArguments,
     RequestOptions,
+    reject_reversed_dates,
     validate_create,
     validate_edit,
 )
@@ -42,7 +43,7 @@ from .versions import AsyncVersions
 
 _FILTERS: dict[str, Validator] = {
     "key": validation.existing_key,
-    "project_id": validation.identifier,
+    "project_id": validation.project_id,
     "limit": validation.limit,
     "include_archived": validation.boolean,
 }
@@ -230,7 +231,7 @@ class AsyncFlagConfigs(CollectionResource[FlagConfigT_co]):
         key: str,
         values: Mapping[str, Any],
     ) -> Created:
-        project_id, key = validation.identifier("project_id", project_id), validation.key("key", key)
+        project_id, key = validation.project_id("project_id", project_id), validation.key("key", key)
         fields = {"project_id": project_id, "key": key, **validate_create(validators, values)}
         request = self._request(method, fields)
         find = partial(self._find_created, fields)
@@ -404,7 +405,9 @@ class AsyncExperiments(AsyncFlagConfigs[Experiment]):
         Example:
             `await client.experiments.edit("123", end_date=date(2026, 12, 31))`
         """
-        await self._with_options(changes)._send_edit(self.edit, validate_edit(EXPERIMENT_EDIT_PARAMS, changes), id)
+        resource, fields = self._with_options(changes), validate_edit(EXPERIMENT_EDIT_PARAMS, changes)
+        reject_reversed_dates(fields.get("start_date"), fields.get("end_date"))
+        await resource._send_edit(self.edit, fields, id)
 
     async def roll_out(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -17,7 +17,7 @@ from amp_exp_async.formatting import format_value
 from amp_exp_async.http import READ_INTERVAL, Request
 from amp_exp_async.matching import is_edited
 from amp_exp_async.models import UNSET, Condition, Experiment, FlagConfig, Segment
-from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, reject_change
+from amp_exp_async.params import EXPERIMENT_EDIT_PARAMS, FLAG_EDIT_PARAMS, reject_change, reject_reversed_dates
 from amp_exp_async.validation import Validator
 
 from .base import CollectionResource, operation
@@ -87,7 +87,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         if inspect.isawaitable(edited):
             edited = await edited
         if dry_run:
-            require_deployment(before, changed_fields(before, edited))
+            check_edit(before, changed_fields(before, edited))
             return edited
         reapplied = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
         return await self.write(id, before, edited, reapplied)
@@ -133,7 +133,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
-            require_deployment(live, desired)
+            check_edit(live, desired)
             with validation.trusted_text():
                 fields = validation.changes(editable_fields(base), desired)
             await self._write_steps(id, _steps(fields))
@@ -259,8 +259,10 @@ def require_loaded(flag_config: FlagConfig, fields: Container[str]) -> None:
 
 
 @validation.nothing_written()
-def require_deployment(flag_config: FlagConfig, fields: Mapping[str, Any]) -> None:
-    """Raise `InvalidInputError` if an edit would enable what has no deployment, which the service refuses.
+def check_edit(flag_config: FlagConfig, fields: Mapping[str, Any]) -> None:
+    """Raise `InvalidInputError` if an edit makes no sense for a flag.
+
+    It would enable what has no deployment, give weights to a variant that does not exist, or end before it starts.
 
     Args:
         flag_config: the flag as it was read.
@@ -273,6 +275,23 @@ def require_deployment(flag_config: FlagConfig, fields: Mapping[str, Any]) -> No
             advice="Add a deployment first.",
             code_advice=f"Call deployments.add({format_value(flag_config.id)}, [deployment_id]).",
         )
+    if "start_date" in fields or "end_date" in fields:
+        values = {name: fields.get(name, getattr(flag_config, name)) for name in ("start_date", "end_date")}
+        reject_reversed_dates(values["start_date"], values["end_date"])
+    keys = [variant.key for variant in flag_config.variants or ()]
+    # Weights may have been left behind by a variant that was removed: they are no mistake of this edit.
+    known = {*keys, *(key for _, key in _weighted_variants(flag_config.target_segments))}
+    for segment, key in _weighted_variants(fields.get("target_segments")):
+        if key not in known:
+            rule = f"has weights of a segment, {format_value(segment)}, for a variant that does not exist"
+            validation.reject("target_segments", f"{rule} (there are: {', '.join(keys) or 'none'})", key)
+
+
+def _weighted_variants(segments: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the name of each segment with each variant that it gives a weight."""
+    for segment in segments or ():
+        if isinstance(segment, Segment):
+            yield from ((segment.name, key) for key in segment.rollout_weights or ())
 
 
 def reject_cohort_conditions(*segments: Any) -> None:

@@ -212,7 +212,7 @@ class AsyncTags(CollectionResource[FlagConfigT_co]):
         Example:
             `await client.flags.tags.add("123", ["reviewed"])`
         """
-        added = _require_tag(validation.strings("tags", tags))
+        added = _require_tag(validation.new_tags("tags", tags))
         return await self._edit(id, lambda live: list(dict.fromkeys([*live, *added])))
 
     async def remove(self, id: str, tags: Iterable[str]) -> FlagConfigT_co:

@@ -185,7 +185,7 @@ def watch_changes(
     if since is not None and cursor is not None:
         validation.reject("since", "must not be given together with cursor, which says where to continue")
     if project_id is not None:
-        project_id = validation.identifier("project_id", project_id)
+        project_id = validation.project_id("project_id", project_id)
     if not validation.number("poll_interval", poll_interval) > 0:
         validation.reject("poll_interval", "must be a number of seconds of more than 0", poll_interval)
     position = None

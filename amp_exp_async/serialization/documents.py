@@ -13,12 +13,13 @@ from typing import Any, TypeVar, cast
 import orjson
 from anyio.lowlevel import checkpoint
 
-from amp_exp_async.errors import UnexpectedResponseError
+from amp_exp_async.errors import InvalidInputError, UnexpectedResponseError
 from amp_exp_async.formatting import format_value
 from amp_exp_async.models import UNSET, Id, Model, Page
 from amp_exp_async.models.nested import Unbuilt
 
 from . import decoding, json_text, nesting, values
+from .field_types import is_model
 from .malformed import MalformedDocumentError
 from .names import NEXT_CURSOR, camel_case, field_names
 
@@ -41,8 +42,12 @@ def parse(model: type[M], document: Any) -> M:
     """Return the model of a decoded JSON object.
 
     Raises:
+        InvalidInputError: If `model` is none of this package's models.
         UnexpectedResponseError: If a value in the document is missing or has the wrong type; `location` names it.
     """
+    if not is_model(model):
+        rule = "must be a model of this package, such as Flag or Version[Flag]"
+        raise InvalidInputError(argument="model", rule=rule, got=format_value(model))
     try:
         return _structure(model, document)
     except MalformedDocumentError as malformed:

@@ -80,6 +80,12 @@ def identifier(argument: str, value: Any) -> str:
     return path_key(argument, value) if _plain_integer(value) is None else str(number(argument, value))
 
 
+def project_id(argument: str, value: Any) -> str:
+    """Require the ID of a project. One with outer white space would read as a project that has nothing."""
+    text = identifier(argument, value)
+    return text if text == text.strip() else reject(argument, "must not begin or end with white space", text)
+
+
 def url_text(argument: str, value: Any) -> str:
     """Require a string that can become a part of a URL."""
     text = string(argument, value)
@@ -271,6 +277,15 @@ def path(argument: str, value: Any) -> Path:
 def strings(argument: str, value: Any) -> list[str]:
     """Require a list of strings."""
     return cast("list[str]", list_of(string)(argument, value))
+
+
+def new_tags(argument: str, value: Any) -> list[str]:
+    """Require a list of tags that can be seen."""
+    tags = strings(argument, value)
+    for index, tag in enumerate(tags):
+        if not tag.strip():
+            reject(f"{argument}[{index}]", "must not be blank", tag)
+    return tags
 
 
 def existing_strings(argument: str, value: Any) -> list[str]:

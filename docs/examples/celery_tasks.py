@@ -2,7 +2,8 @@
 
 Install `celery[redis]`.
 
-Run the worker as `celery -A celery_tasks worker`, and call `include_users.delay("new-checkout", "on", ["user-1"])`.
+Run the worker as `celery -A celery_tasks worker`, and call
+`include_users.delay("123", "new-checkout", "on", ["user-1"])`.
 """
 
 import functools
@@ -34,10 +35,10 @@ def close_client(**_: Any) -> None:
 # Acknowledged when it is done, so the task of a killed worker is run again. That is safe here, because the IDs are a
 # set. A task that creates something must first look for it.
 @app.task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=5)
-def include_users(task: Task, key: str, variant: str, users: list[str]) -> int:
+def include_users(task: Task, project_id: str, key: str, variant: str, users: list[str]) -> int:
     client = get_client()
     try:
-        flag = client.flags.find(key)
+        flag = client.flags.find(key, project_id=project_id)
         summary = (run := client.flags.users.add_many(flag.id, variant, users)).wait()
         run.raise_for_failures()
     except RateLimitError as error:

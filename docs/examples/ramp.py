@@ -1,6 +1,6 @@
 """Raise a rollout from 5 to 25 to 100 percent, one step per run.
 
-Run it as `python ramp.py new-checkout`.
+Run it as `python ramp.py PROJECT KEY`.
 """
 
 import sys
@@ -11,9 +11,10 @@ from amp_exp_async import AmpExpError, ExperimentClient
 
 STEPS = [5, 25, 100]
 
+project, key = sys.argv[1:]
 with ExperimentClient() as client:
     try:
-        flag = client.flags.find(sys.argv[1])
+        flag = client.flags.find(key, project_id=project)
     except AmpExpError as error:
         sys.exit(f"Nothing was changed, because the flag could not be read: {error}")
     current = flag.rollout_percentage

@@ -129,6 +129,7 @@ def test_difference(account: Emulator, amp_exp: RunCommand) -> None:
         (["--set", "enabled=true", "--set", "enabled=false"], "enabled is given twice"),
         (["--set", "tags=[]", "--add-tag", "a"], "tags is given twice"),
         (["--add-tag", "a", "--remove-tag", "a"], "at once"),
+        (["--add-tag", " "], "--add-tag: must not be blank"),
         (["--rollout-percentage", "101"], "from 0 to 100"),
         (["--rollout-percentage", "nan"], "from 0 to 100"),
         (["--evaluation-mode", "somewhere"], '"local", "remote"'),

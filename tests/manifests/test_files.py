@@ -261,6 +261,12 @@ def test_a_loaded_manifest_can_be_pickled(tmp_path: Path, name: str) -> None:
     assert [flag.location for flag in copy.of("flags")] == [flag.location for flag in manifest.of("flags")]
 
 
+def test_no_sources() -> None:
+    """A pattern that matches no file must not read as a manifest without flags."""
+    with pytest.raises(InvalidInputError, match=r"^sources: must have at least one file or folder"):
+        load(*Path("none").glob("*.yaml"))
+
+
 def test_several_sources(tmp_path: Path) -> None:
     """Files, folders and open files count as one; their problems are reported together."""
     (tmp_path / "folder").mkdir()

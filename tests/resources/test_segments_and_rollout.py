@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from datetime import date
 from typing import Any
 
+import attrs
 import pytest
 
 from amp_exp_async import (
@@ -162,6 +164,38 @@ async def test_tags(resource: Any, emulator: Emulator, id: str) -> None:
     await resource.tags.add(id, ["b"])
     await resource.tags.remove(id, ["x"])
     assert sent_methods(emulator) == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_a_segment_with_weights_of_a_variant_that_does_not_exist(
+    resource: Any, emulator: Emulator, kind: Any, id: str, *, dry_run: bool
+) -> None:
+    """It would serve no one, so it is rejected. Weights that a removed variant has left behind stay as they are."""
+    emulator.state.stored_flag(kind, id).document["targetSegments"][1]["rolloutWeights"] = {"gone": 1}
+    wrong = Segment(**{**NEW, "rollout_weights": {"onn": 1}})
+    message = (
+        r'^target_segments: has weights of a segment, "New", for a variant that does not exist '
+        r"\(there are: (on|control, treatment)\)"
+    )
+
+    def add(segment: Segment) -> Any:
+        return lambda flag: attrs.evolve(flag, target_segments=[*flag.target_segments, segment])
+
+    with pytest.raises(InvalidInputError, match=message):
+        await resource.guarded_edit(id, add(wrong), dry_run=dry_run)
+    with pytest.raises(InvalidInputError, match=message):
+        await resource.segments.add(id, wrong)
+    assert set(sent_methods(emulator)) == {"GET"}
+    await resource.guarded_edit(id, add(Segment(**NEW)))
+    assert [segment["name"] for segment in segments(emulator, kind, id)] == ["Pilot", "Staff", "New"]
+
+
+async def test_an_end_before_the_live_start(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A guarded edit compares a new time with the one that stays."""
+    id = emulator.state.add_experiment(startDate="2026-12-01")["id"]
+    with pytest.raises(InvalidInputError, match=r"^end_date: must not be before start_date, 2026-12-01"):
+        await client.experiments.guarded_edit(id, lambda live: attrs.evolve(live, end_date=date(2026, 11, 1)))
+    assert set(sent_methods(emulator)) == {"GET"}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from amp_exp_async import (
     ExposureEvent,
     ExposureFilter,
     Flag,
+    InvalidInputError,
     Segment,
     UnexpectedResponseError,
     Version,
@@ -205,6 +206,13 @@ def test_a_body_that_is_not_json_is_a_mistake_of_the_caller() -> None:
     """A value that JSON cannot hold raises, instead of being written as something else."""
     with pytest.raises(TypeError, match="not JSON"):
         serialization.encode({"name": object()})
+
+
+@pytest.mark.parametrize("model", [int, "Flag", list[int], None, dict], ids=str)
+def test_only_models_can_be_parsed(model: Any) -> None:
+    """Another type is a mistake of the caller, and named."""
+    with pytest.raises(InvalidInputError, match=r"^model: must be a model of this package, such as Flag"):
+        serialization.parse(model, {})
 
 
 def test_the_field_names_of_a_query() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from amp_exp_async import UNSET, AsyncExperimentClient, Condition, InvalidInputError, Segment, Variant
+from amp_exp_async import UNSET, AsyncExperimentClient, Condition, InvalidInputError, Manifest, Segment, Variant
 from amp_exp_async.emulator import Emulator
 from tests.validation.call_sites import EXISTING_KEYS, IDS, KEYS, KINDS, LISTS, Call, CallSite, Rejected, with_kinds
 from tests.validation.conftest import AllRejected
@@ -236,8 +236,56 @@ async def test_weights_of_a_creation_name_its_variants(
     variants: list[Any], create: Callable[..., Call], rejected: Rejected
 ) -> None:
     """A weight of a variant that is not created has no effect, so it is rejected."""
-    call = create(variants=variants, rollout_weights={"on": 1})
-    assert 'got "on"' in await rejected(call, "rollout_weights", "must name variants of this creation")
+    rule, weights = "must name variants of this creation", {"rollout_weights": {"on": 1}}
+    segment = {"name": "s", "conditions": [], "percentage": 5, **weights}
+    for fields, argument in (
+        (weights, "rollout_weights"),
+        ({"target_segments": [segment]}, "target_segments[0].rollout_weights"),
+    ):
+        assert 'got "on"' in await rejected(create(variants=variants, **fields), argument, rule)
+
+
+@pytest.mark.parametrize("tag", ["", " ", "\t\n"])
+async def test_a_tag_that_is_added_is_not_blank(tag: str, rejected: Rejected) -> None:
+    """The app would show nothing of it. An existing one can be kept and removed."""
+    await rejected(lambda client: client.flags.tags.add("1", ["a", tag]), "tags[1]", "must not be blank")
+
+
+@pytest.mark.parametrize("project_id", ["123 ", "123\r", " 123", "\u00a0123"])
+async def test_the_id_of_a_project_has_no_outer_white_space(project_id: str, all_rejected: AllRejected) -> None:
+    """A setting with a blank or a carriage return at its end would read as a project that has nothing."""
+    calls: list[Call] = [
+        lambda client: client.flags.create(project_id=project_id, key="k"),
+        lambda client: client.experiments.list(project_id=project_id),
+        lambda client: client.deployments.create(project_id=project_id, label="web", type="client"),
+        lambda client: client.export(project_id=project_id),
+        lambda client: client.plan(Manifest(), project_id=project_id),
+    ]
+    await all_rejected((call, "project_id", "must not begin or end with white space") for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (date(2026, 12, 1), date(2026, 11, 1)),
+        ("2026-12-01", "2026-11-30T23:59:59Z"),
+        (datetime(2026, 12, 1, 9, tzinfo=UTC), datetime(2026, 12, 1, 8, tzinfo=UTC)),
+    ],
+)
+async def test_an_experiment_does_not_end_before_it_starts(start: Any, end: Any, rejected: Rejected) -> None:
+    """Times, and dates that stand for the whole day, are compared."""
+    rule = "must not be before start_date"
+    await rejected(lambda client: client.experiments.edit("1", start_date=start, end_date=end), "end_date", rule)
+
+
+@pytest.mark.parametrize(("start", "end"), [("2026-12-01", "2026-12-01"), ("2026-12-01T09:00Z", "2026-12-01")])
+async def test_an_experiment_may_end_on_the_day_on_which_it_starts(
+    start: str, end: str, client: AsyncExperimentClient, emulator: Emulator
+) -> None:
+    """A date stands for the whole day."""
+    id = emulator.state.add_experiment(key="k")["id"]
+    await client.experiments.edit(id, start_date=start, end_date=end)
+    assert (await client.experiments.get(id)).end_date == date(2026, 12, 1)
 
 
 class _NotJson:
