@@ -46,7 +46,7 @@ def _list(ctx: CommandContext, *, project_id: ProjectFilter = None, include_arch
     if include_archived:
         columns["archived"] = "deleted"
     rows = ([format_cell(getattr(deployment, name)) for name in columns.values()] for deployment in deployments)
-    empty = nothing_found("deployments", project_id)
+    empty = nothing_found("deployments", project_id, include_archived=include_archived)
     ctx.table(list(columns), rows, importance=("id", "label"), wrapped={"label": KEY_WIDTH}, empty=empty)
 
 

@@ -175,7 +175,8 @@ def _manifest_to_lint(ctx: CommandContext, files: Sequence[str], project_id: str
         raise amp_exp_async.InvalidInputError("lint takes either files or --project-id ID.")
     if files:
         return load_manifest(files)
-    return export_manifest(ctx, project_id, include_archived=True, users=True, cohorts=True, server_fields=True)
+    options = {"include_archived": True, "users": True, "cohorts": True, "server_fields": True}
+    return export_manifest(ctx, project_id, allow_empty=False, **options)  # a mistyped ID must not pass
 
 
 @command(app, "diff")

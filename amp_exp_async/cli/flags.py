@@ -27,7 +27,17 @@ from .edits import (
     require_editable,
 )
 from .help import EXAMPLE_PREFIX, HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, OptionGroup, ProjectFilter, Yes, distinct_names, nothing_found
+from .options import (
+    DryRun,
+    IncludeArchived,
+    NewProject,
+    OptionGroup,
+    ProjectFilter,
+    Yes,
+    distinct_names,
+    format_filters,
+    nothing_found,
+)
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind, FlagTarget, Target, TargetOptions, Targets, load, resolve
 from .times import parse_duration
@@ -87,6 +97,16 @@ class FlagFilters(OptionGroup):
         values = {"project_id": self.project_id, "key": self.key, "include_archived": self.include_archived or None}
         return {name: value for name, value in values.items() if value is not None}
 
+    @property
+    def given(self) -> dict[str, object]:
+        """The options that select, besides the project, by their names; None for those that were not given."""
+        return {
+            "--key": self.key,
+            "--enabled": self.enabled or None,
+            "--disabled": self.enabled is False or None,
+            "--tag": self.tag,
+        }
+
     def select(self, flags: Iterable[amp_exp_async.FlagConfig]) -> Iterator[amp_exp_async.FlagConfig]:
         """Yield the flags that match the filters that the service does not have."""
         tags = set(self.tag or ())
@@ -108,6 +128,11 @@ class ExperimentFilters(FlagFilters):
         """The arguments of `list`."""
         own = {} if self.delivery_method is None else {"delivery_method": self.delivery_method}
         return super().query | own
+
+    @property
+    def given(self) -> dict[str, object]:
+        """The options that select; see `FlagFilters.given`."""
+        return super().given | {"--delivery-method": self.delivery_method}
 
 
 class FindOptions(OptionGroup):
@@ -146,6 +171,7 @@ class FindOptions(OptionGroup):
         include_archived: IncludeArchived = False,
     ) -> None:
         self.filters = FlagFilters(project_id=project_id, include_archived=include_archived, enabled=enabled, tag=tag)
+        self.given = {"--prefix": prefix, "--unchanged-for": unchanged_for, **self.filters.given}
         self._pattern = None if prefix is None else prefix if {"*", "?"} & set(prefix) else f"{prefix}*"
         self._sort = _SORT_FIELDS[sort]
         self._changed_before: datetime | None = None
@@ -222,7 +248,7 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
     def find(ctx: CommandContext, *, options: FindOptions) -> None:
         resource = kind.resource(ctx.client)
         flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
-        _show(ctx, kind, flags, options.filters)
+        _show(ctx, kind, flags, options.filters, options.given)
 
     @command(
         app,
@@ -261,10 +287,16 @@ def _to_yaml(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig
 
 def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
     flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
-    _show(ctx, kind, flags, filters)
+    _show(ctx, kind, flags, filters, filters.given)
 
 
-def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[amp_exp_async.FlagConfig], filters: FlagFilters) -> None:
+def _show(
+    ctx: CommandContext,
+    kind: FlagKind,
+    flags: Iterable[amp_exp_async.FlagConfig],
+    filters: FlagFilters,
+    given: Mapping[str, object],
+) -> None:
     columns = dict(_FIRST_COLUMNS)
     if filters.include_archived:
         columns["archived"] = "deleted"
@@ -275,7 +307,11 @@ def _show(ctx: CommandContext, kind: FlagKind, flags: Iterable[amp_exp_async.Fla
         ctx.result = [to_json(flag) for flag in flags]
     else:
         rows = (_format_row(flag, list(columns.values())) for flag in flags)
-        empty = nothing_found(kind.name, filters.project_id)
+        empty = nothing_found(
+            kind.name, filters.project_id, format_filters(given), include_archived=filters.include_archived
+        )
+        if joined := [tag for tag in filters.tag or () if "," in tag]:
+            empty = f"{empty} {format_value(joined[0])} is one tag. Repeat --tag for several."
         ctx.table(list(columns), rows, importance=_IMPORTANCE, wrapped=_WRAPPED, empty=empty)
 
 

@@ -84,7 +84,7 @@ def _add_shared(app: typer.Typer, kind: GroupKind) -> None:
             rows,
             importance=("key", "id", "name"),
             wrapped={"key": KEY_WIDTH, "name": TEXT_WIDTH},
-            empty=nothing_found(f"{kind.noun}s", project_id),
+            empty=nothing_found(f"{kind.noun}s", project_id, include_archived=include_archived),
         )
 
     @command(app, "get", help=f"Show all fields of a {kind.noun}.\n\nExample: amp-exp {kind.name} get {kind.example}")

@@ -15,7 +15,7 @@ import typer
 import amp_exp_async
 
 from .context import CommandContext
-from .errors import describe_os_error
+from .errors import UnknownNameError, describe_os_error
 from .options import describe_project
 from .output import format_value, make_console, make_reporter
 from .streams import read_bounded
@@ -112,22 +112,44 @@ def reading(ctx: CommandContext, title: str) -> Generator[amp_exp_async.Experime
         yield client.with_options(on_attempt=lambda _: advance(1))
 
 
-def export_manifest(ctx: CommandContext, project_id: str | None, **options: Any) -> amp_exp_async.Manifest:
+def export_manifest(
+    ctx: CommandContext, project_id: str | None, *, allow_empty: bool = True, **options: Any
+) -> amp_exp_async.Manifest:
     """Export flags and experiments, and warn if the export is empty or if a file cannot hold all of it.
 
     Args:
         ctx: the command's context.
         project_id: the project; None for all.
+        allow_empty: whether there may be no flags and no experiments.
         options: other arguments of `client.export`.
+
+    Raises:
+        UnknownNameError: If there must be some.
     """
     with reading(ctx, "Reading flags and experiments") as client:
         manifest = client.export(project_id=project_id, **options)
     if not (manifest.flags or manifest.experiments):
-        where = "any project" if project_id is None else describe_project(project_id)
-        ctx.echo_err(f"No flags and no experiments in {where} visible to this API key.")
+        if not allow_empty:
+            raise UnknownNameError(no_flags_message(project_id))
+        ctx.echo_err(no_flags_message(project_id))
     if options.get("users") and (omitted := list(_without_inclusions(manifest))):
         ctx.echo_err(f"Omitted, because a file cannot hold them: the inclusions of {', '.join(omitted)}.")
     return manifest
+
+
+def no_flags_message(project_id: str | None) -> str:
+    """Return the message for a project without flags and experiments, which an ID that does not exist looks like."""
+    where = "any project" if project_id is None else describe_project(project_id)
+    return f"No flags and no experiments in {where} visible to this API key."
+
+
+def is_project_empty(client: amp_exp_async.ExperimentClient, project_id: str) -> bool:
+    """Return whether a project has no flags and no experiments, not even archived ones. Sends at most two requests."""
+    listed = (
+        resource.list(project_id=project_id, include_archived=True, limit=1)
+        for resource in (client.flags, client.experiments)
+    )
+    return not any(True for flags in listed for _ in flags)
 
 
 def _without_inclusions(manifest: amp_exp_async.Manifest) -> Iterator[str]:

@@ -13,7 +13,8 @@ import amp_exp_async
 
 from .context import CommandContext, command
 from .edits import OptionalText, changes_to_json, rename_fields
-from .options import ProjectFilter
+from .inputs import is_project_empty, no_flags_message
+from .options import ProjectFilter, describe_project
 from .output import printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind
 from .times import parse_time
@@ -94,6 +95,7 @@ def _log(
     if follow or cursor is not None:
         if until is not None:
             raise amp_exp_async.InvalidInputError("--until: --follow has no end. Leave one of them out.")
+        _warn_of_empty_project(ctx, project_id)
         _follow(ctx, ctx.client.watch(since=start, cursor=cursor, project_id=project_id, poll_interval=poll_interval))
         return
     start = start or now - _DEFAULT_PERIOD
@@ -105,7 +107,14 @@ def _log(
     for entry in entries:
         ctx.echo(str(entry))
     if not entries:
-        ctx.echo(f"No changes between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC.")
+        where = "" if project_id is None else f" in {describe_project(project_id)}"
+        ctx.echo(f"No changes{where} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC.")
+        _warn_of_empty_project(ctx, project_id)
+
+
+def _warn_of_empty_project(ctx: CommandContext, project_id: str | None) -> None:
+    if project_id is not None and is_project_empty(ctx.client, project_id):
+        ctx.echo_err(no_flags_message(project_id))
 
 
 def _follow(ctx: CommandContext, changes: Iterable[amp_exp_async.ChangeEvent]) -> None:

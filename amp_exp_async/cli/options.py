@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar, cast
 
 import typer
 
@@ -49,10 +50,39 @@ def describe_project(id: str) -> str:
     return f"project {id} ({id.source})" if isinstance(id, DefaultProject) else f"project {id}"
 
 
-def nothing_found(plural: str, project_id: str | None) -> str:
-    """Return the message for an empty list of what a project has."""
+def nothing_found(
+    plural: str, project_id: str | None, filters: Sequence[str] = (), *, include_archived: bool = False
+) -> str:
+    """Return the message for an empty list. It names what was left out: a filter must not read as an empty account.
+
+    Args:
+        plural: the word for what is listed.
+        project_id: the project; None for all.
+        filters: the other options that select, as they were given.
+        include_archived: whether archived ones are listed.
+    """
     where = "any project visible to this API key" if project_id is None else describe_project(project_id)
-    return f"No {plural} found in {where}."
+    archived = "" if include_archived else " Archived ones are listed with --include-archived only."
+    if filters:
+        return f"No {plural} in {where} match {' '.join(filters)}.{archived}"
+    return f"No {plural} found in {where}.{archived}"
+
+
+def format_filters(values: Mapping[str, object]) -> list[str]:
+    """Return options as they were given, for a message.
+
+    Args:
+        values: the options' values: None for one that was not given, True for one without a value, a list for one that
+            is repeated.
+    """
+    words: list[str] = []
+    for option, value in values.items():
+        if value is True:
+            words.append(option)
+        elif value is not None:
+            repeated = cast("list[object]", value) if isinstance(value, list) else [value]
+            words += [f"{option} {shlex.quote(str(item))}" for item in repeated]
+    return words
 
 
 def as_integer(number: float | None) -> float | None:

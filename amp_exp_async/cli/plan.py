@@ -64,12 +64,13 @@ def plan(
     reject_both(ctx, markdown=markdown)
     if out is not None and Path(out).exists() and not is_plan(out):
         raise amp_exp_async.InvalidInputError(f"--out {out}: file exists and is not a saved plan; not overwritten.")
-    plan = build_plan(ctx, files, project_id, prune=prune)
+    manifest = read_files(ctx, files, project_id, prune=prune)
+    plan = make_plan(ctx, manifest, project_id, prune=prune)
     ctx.result = json_text.loads(plan.to_json())
     if out is not None:
         with writing("--out", out):
             plan.save(out)
-    show_plan(ctx, plan, markdown=markdown)
+    show_plan(ctx, plan, manifest, markdown=markdown)
     if out is not None:
         ctx.echo_err(f"To make exactly these changes: {ctx.command_line('apply', out)}")
     elif plan and STDIN not in files:
@@ -80,8 +81,10 @@ def plan(
         raise Exit(None, ExitCode.CHANGES)
 
 
-def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None, *, prune: bool) -> amp_exp_async.Plan:
-    """Return the plan that makes the account match the files.
+def read_files(
+    ctx: CommandContext, files: Sequence[str], project_id: str | None, *, prune: bool
+) -> amp_exp_async.Manifest:
+    """Return what the files declare, and say what a plan compares if that is nothing.
 
     Args:
         ctx: the command's context.
@@ -90,8 +93,7 @@ def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None
         prune: whether to archive what is not in the files.
 
     Raises:
-        InvalidInputError: If a file is invalid or a saved plan, or the account cannot match the files.
-        AmpExpError: If a request failed.
+        InvalidInputError: If a file is invalid or a saved plan.
     """
     for file in files:
         if is_plan(file):
@@ -100,18 +102,53 @@ def build_plan(ctx: CommandContext, files: Sequence[str], project_id: str | None
                 f"Apply it: {ctx.command_line('apply', file)}"
             )
     manifest = load_manifest(files)
+    if not (manifest.flags or manifest.experiments):
+        ctx.echo_err(_describe_empty(manifest, project_id, prune=prune))
+    return manifest
+
+
+def make_plan(
+    ctx: CommandContext, manifest: amp_exp_async.Manifest, project_id: str | None, *, prune: bool
+) -> amp_exp_async.Plan:
+    """Return the plan that makes the account match the files; see `read_files`.
+
+    Raises:
+        InvalidInputError: If the account cannot match the files.
+        AmpExpError: If a request failed.
+    """
     with reading(ctx, "Reading flags and experiments") as client:
         return client.plan(manifest, prune=prune, project_id=project_id)
 
 
-def show_plan(ctx: CommandContext, plan: amp_exp_async.Plan, *, markdown: bool = False) -> None:
-    """Print a plan and its warnings."""
+def _describe_empty(manifest: amp_exp_async.Manifest, project_id: str | None, *, prune: bool) -> str:
+    """Return what a plan compares if the files declare an empty list."""
+    fact = "The files declare no flags and no experiments"
+    if not prune:
+        return f"{fact}, so nothing is compared."
+    if project_id is None:
+        return f"{fact}, so no project is read, and --prune archives nothing. To empty a project, pass --project-id."
+    kinds = [kind for kind in ("flags", "experiments") if getattr(manifest, kind) is not amp_exp_async.UNSET]
+    return f"{fact}. With --prune, project {project_id} is to have no {' and no '.join(kinds)}."
+
+
+def show_plan(
+    ctx: CommandContext, plan: amp_exp_async.Plan, manifest: amp_exp_async.Manifest, *, markdown: bool = False
+) -> None:
+    """Print a plan and its warnings; or, if it is empty, what matches the manifest."""
     if markdown:
         ctx.write(plan.to_markdown().rstrip("\n"))
     elif plan or plan.warnings:
         ctx.write(str(plan))
     else:
-        ctx.echo("Nothing to change: everything matches the files.")
+        ctx.echo(f"Nothing to change{_describe_matches(manifest)}.")
+
+
+def _describe_matches(manifest: amp_exp_async.Manifest) -> str:
+    """Return what was compared and is equal, for a message; empty if the files declare nothing."""
+    counts = {"flag": len(manifest.flags or ()), "experiment": len(manifest.experiments or ())}
+    compared = " and ".join(format_count(count, noun) for noun, count in counts.items() if count)
+    verb = "matches" if sum(counts.values()) == 1 else "match"
+    return f": {compared} in the account {verb} the files" if compared else ""
 
 
 def reject_both(ctx: CommandContext, *, markdown: bool) -> None:
@@ -171,9 +208,14 @@ def apply(
     _reject_useless_options(files, project_id, journal, prune=prune, is_saved=is_saved)
     ctx.result = result = ApplyResult()
     try:
-        plan = amp_exp_async.Plan.load(files[0]) if is_saved else build_plan(ctx, files, project_id, prune=prune)
+        if is_saved:
+            plan = amp_exp_async.Plan.load(files[0])
+            manifest = plan.manifest
+        else:
+            manifest = read_files(ctx, files, project_id, prune=prune)
+            plan = make_plan(ctx, manifest, project_id, prune=prune)
         result.changes = result.left = len(plan.changes)
-        show_plan(ctx, plan)
+        show_plan(ctx, plan, manifest)
         if plan and not dry_run:
             ctx.confirm("Make these changes?", yes=yes)
             _apply_plan(ctx, plan, journal, how_to_continue=_how_to_continue(journal, is_saved=is_saved))

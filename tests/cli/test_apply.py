@@ -24,7 +24,7 @@ def test_apply(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:
     assert f"Done: 2 of 2 flags and experiments; {len(account.requests)} requests in 0." in result.out
     assert names(account) == ["new-checkout", "Find", "Colours"]
     repeat = amp_exp("apply", edited)
-    assert (repeat.status, repeat.out) == (0, "Nothing to change: everything matches the files.\n")
+    assert (repeat.status, repeat.out) == (0, "Nothing to change: 3 flags in the account match the files.\n")
 
 
 def test_apply_as_json(amp_exp: RunCommand, edited: Path, account: Emulator) -> None:

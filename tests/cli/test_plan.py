@@ -47,8 +47,25 @@ def test_plan_as_json_and_markdown(amp_exp: RunCommand, edited: Path) -> None:
 
 def test_empty_plan(amp_exp: RunCommand, file: Path) -> None:
     """An empty plan has no next step."""
-    assert amp_exp("plan", file).out == "Nothing to change: everything matches the files.\n"
-    assert amp_exp("plan", file).err == ""
+    result = amp_exp("plan", file)
+    assert (result.out, result.err) == ("Nothing to change: 3 flags in the account match the files.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ([], ", so nothing is compared."),
+        (["--prune"], ", so no project is read, and --prune archives nothing. To empty a project, pass --project-id."),
+        (["--prune", "--project-id", "9"], ". With --prune, project 9 is to have no flags."),
+    ],
+)
+def test_plan_of_an_empty_list(amp_exp: RunCommand, account: Emulator, options: list[str], note: str) -> None:
+    """A file that declares nothing matches nothing: the command says what it compares."""
+    result = amp_exp("plan", "-", *options, stdin="flags: []\n")
+    assert (result.status, result.out) == (0, "Nothing to change.\n")
+    assert result.err == f"The files declare no flags and no experiments{note}\n"
+    assert bool(account.requests) == ("9" in options)
+    assert amp_exp("apply", "-", *options, "--json", stdin="flags: []\n").json["state"] == "unchanged"
 
 
 def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) -> None:
@@ -67,7 +84,7 @@ def test_plan_of_several_files(amp_exp: RunCommand, file: Path, tmp_path: Path) 
 def test_plan_of_standard_input(amp_exp: RunCommand, text: str) -> None:
     """Standard input is YAML or JSON, and problems name it."""
     content = text.replace("brand-new", "new-checkout")
-    assert amp_exp("plan", "-", stdin=content).out == "Nothing to change: everything matches the files.\n"
+    assert amp_exp("plan", "-", stdin=content).out == "Nothing to change: 1 flag in the account matches the files.\n"
     assert "standard input:" in amp_exp("plan", "-", stdin=text.replace("key", "kee")).err
 
 
