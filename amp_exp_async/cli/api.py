@@ -17,7 +17,7 @@ import amp_exp_async
 from .context import CommandContext, command
 from .errors import describe_os_error
 from .inputs import STDIN, read_stdin
-from .options import Yes, distinct_names
+from .options import Sets, Yes, distinct_names
 from .streams import read_bounded
 
 _READING = frozenset({"GET", "HEAD"})
@@ -42,9 +42,10 @@ def _api(
             metavar="NAME=VALUE",
             help="Query parameter of a GET; otherwise a field of the body, as JSON or as text. Repeatable.",
         ),
+        Sets("params"),
     ] = None,
     json_body: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File with the JSON body; - for standard input.")
+        Path | None, typer.Option(metavar="FILE", help="File with the JSON body; - for standard input."), Sets("json")
     ] = None,
     include: Annotated[
         bool, typer.Option("--include", help="Show the status and the headers of the response on standard error.")

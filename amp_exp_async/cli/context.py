@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from copy import copy
 from types import MappingProxyType
@@ -40,6 +40,7 @@ from .options import (
     ProjectDefault,
     Proxy,
     Region,
+    Sets,
     Timeout,
     Verbose,
 )
@@ -58,7 +59,7 @@ class CommandContext(OptionGroup):
         json: whether standard output is reserved for JSON.
         verbose: whether each request is shown.
         debug: whether errors come with their traceback.
-        option_names: the options and arguments of the command by the names of its parameters.
+        option_names: the options and arguments of the command by the names of the arguments that they set.
         connection: the options of the connection.
         result: what `--json` prints: plain JSON, an attrs object of plain JSON, or a function that returns it at the
             end.
@@ -370,7 +371,7 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
             for option in (_parameters(groups[parameter.name]).values() if parameter.name in groups else [parameter])
         ]
 
-        option_names = {option.name: _option_name(option) for option in options}
+        option_names = {name: _option_name(option) for option in options for name in _arguments(option)}
         projects = {option.name: _is_required(option) for option in options if _has_project_default(option)}
         options = [_make_optional(option) if projects.get(option.name) else option for option in options]
 
@@ -399,6 +400,14 @@ def command(app: typer.Typer, name: str, *, help: str | None = None) -> Callable
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(function, eval_str=True).parameters
+
+
+def _arguments(parameter: inspect.Parameter) -> Iterator[str]:
+    """Yield the names of the arguments of the library that a parameter sets, and its own name."""
+    yield parameter.name
+    for info in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(info, Sets):
+            yield from info.arguments
 
 
 def _option_name(parameter: inspect.Parameter) -> str:

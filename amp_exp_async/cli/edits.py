@@ -15,7 +15,7 @@ from attrs import define, frozen
 import amp_exp_async
 
 from .context import CommandContext
-from .options import OptionGroup, as_integer
+from .options import OptionGroup, Sets, as_integer
 from .output import format_value, printable, to_json
 from .targets import FlagKind, FlagTarget
 
@@ -45,7 +45,9 @@ class FlagFieldOptions(OptionGroup):
     bucketing_key: Annotated[OptionalText, typer.Option(help="Property that determines a user's bucket.")] = None
     bucketing_salt: Annotated[OptionalText, typer.Option(help="Salt of the bucketing hash.")] = None
     bucketing_unit: Annotated[OptionalText, typer.Option(help="User, or a group type.")] = None
-    add_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag. Repeatable.")] = None
+    add_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Add a tag. Repeatable."), Sets("tags")] = (
+        None
+    )
     remove_tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="Remove a tag. Repeatable.")] = None
     set: Annotated[
         list[str] | None,

@@ -15,9 +15,9 @@ from .exit_codes import FIRST_SIGNAL_STATUS, ExitCode
 _OPTIONS = {
     **{name: f"--{name.replace('_', '-')}" for name in ("base_url", "deadline", "proxy", "region", "timeout")},
     "api_key": "--api-key-file",
-    "experiments": "--member",
     "keys": "--key",
 }
+_HTTP_ADVICE = "Only on a trusted network, pass --allow-insecure-http instead."
 
 
 class UnknownNameError(amp_exp_async.InvalidInputError):
@@ -119,7 +119,8 @@ def _compose(error: Exception, options: Mapping[str, str], *, sent: bool) -> str
             if sent:
                 error.mark_requests_sent()
             error.rule = error.rule.removesuffix(", or a Timeout")  # of Python only
-            return error.describe(_option(error, {**_OPTIONS, **options}), error.advice)
+            advice = f"{error.advice} {_HTTP_ADVICE if 'allow_insecure_http' in error.code_advice else ''}".rstrip()
+            return error.describe(_option(error, {**_OPTIONS, **options}), advice)
         case amp_exp_async.APIConnectionError() | amp_exp_async.APIStatusError():
             request_id = "" if error.request_id is None else f" Request ID: {error.request_id}."
             return f"{error.args[0]} {_advice(error, options)}{request_id}"
@@ -140,8 +141,10 @@ def _option(
     name = re.split(r"[.\[ ]", error.argument, maxsplit=1)[0]
     if name not in options or not subject.startswith(name):
         return subject
-    rest = subject.removeprefix(name)
-    return f"{options[name]} {rest[1:]}" if rest.startswith(".") else options[name] + rest
+    option, rest = options[name], subject.removeprefix(name)
+    if rest.startswith("[") and " " not in option:
+        return option  # of a repeated option; the message shows the value
+    return f"{option} {rest[1:]}" if rest.startswith(".") else option + rest
 
 
 def _advice(error: amp_exp_async.APIConnectionError | amp_exp_async.APIStatusError, options: Mapping[str, str]) -> str:

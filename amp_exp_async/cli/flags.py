@@ -33,6 +33,7 @@ from .options import (
     NewProject,
     OptionGroup,
     ProjectFilter,
+    Sets,
     Yes,
     distinct_names,
     format_filters,
@@ -331,9 +332,13 @@ class CreateOptions(OptionGroup):
         name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
         description: Annotated[OptionalText, typer.Option(help="Description shown in the app.")] = None,
         variant: Annotated[
-            list[str] | None, typer.Option(metavar="KEY[=WEIGHT]", help="Variant, and its weight. Repeatable.")
+            list[str] | None,
+            typer.Option(metavar="KEY[=WEIGHT]", help="Variant, and its weight. Repeatable."),
+            Sets("variants", "rollout_weights"),
         ] = None,
-        deployment: Annotated[list[str] | None, typer.Option(metavar="ID", help="Deployment ID. Repeatable.")] = None,
+        deployment: Annotated[
+            list[str] | None, typer.Option(metavar="ID", help="Deployment ID. Repeatable."), Sets("deployments")
+        ] = None,
         evaluation_mode: Annotated[
             Literal["local", "remote"] | None, typer.Option(help="Where variants are assigned.")
         ] = None,
@@ -611,7 +616,7 @@ def _add_decisions(app: typer.Typer) -> None:
             experiments = ctx.client.experiments
             return experiments.roll_out(before.id, variant, reason, everyone=everyone, base=before, dry_run=dry_run)
 
-        with _naming_everyone():
+        with _naming_options():
             _decide(
                 ctx, options.target(EXPERIMENTS, flag), decide, describe=_describe_unserved, dry_run=dry_run, yes=yes
             )
@@ -638,14 +643,18 @@ def _add_decisions(app: typer.Typer) -> None:
 
 
 @contextmanager
-def _naming_everyone() -> Generator[None, None, None]:
-    """Tell the user to pass `--everyone` if no user would get the variant without it."""
+def _naming_options() -> Generator[None, None, None]:
+    """Tell the user to pass `--everyone`, or to add a deployment, if no user would get the variant without it."""
     try:
         yield
     except amp_exp_async.InvalidInputError as error:
         if error.argument == "everyone":
             raise amp_exp_async.InvalidInputError(
                 f"{error.rule}. Nothing was written. Pass --everyone to give it to all users."
+            ) from error
+        if error.argument == "deployments":
+            raise amp_exp_async.InvalidInputError(
+                f"{error.rule}. Nothing was written. Add one with: amp-exp deployments add"
             ) from error
         raise
 

@@ -15,7 +15,7 @@ from .context import CommandContext, command
 from .edits import OptionalText, PendingEdit, apply_edits
 from .errors import UnknownNameError
 from .help import HelpGroup
-from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Yes, nothing_found
+from .options import DryRun, IncludeArchived, NewProject, ProjectFilter, Sets, Yes, nothing_found
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, format_value, printable, to_json
 from .targets import PAGE_SIZE
 
@@ -29,6 +29,7 @@ Ids: TypeAlias = Annotated[list[str] | None, typer.Option(metavar="ID", help="Re
 Members: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--member", metavar="ID", help="Experiment of it. Repeatable. Replaces the whole list."),
+    Sets("experiments"),
 ]
 
 
@@ -132,6 +133,7 @@ def _create_mutex(
     slot: Annotated[
         list[str],
         typer.Option(metavar="PERCENT[=ID,ID]", help="Percentage of a slot, and its experiments. Repeatable in order."),
+        Sets("slots"),
     ],
     description: Description = None,
 ) -> None:
@@ -170,8 +172,8 @@ def _edit_slot(
     group: GroupId,
     index: Annotated[int, typer.Argument(metavar="INDEX", help="Number of the slot, from 1.")],
     member: Members = None,
-    holdout: Ids = None,
-    individual: Ids = None,
+    holdout: Annotated[Ids, Sets("holdouts")] = None,
+    individual: Annotated[Ids, Sets("individuals")] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Edit the experiments, holdout groups or individuals of a slot. Each option replaces the whole list.
@@ -199,7 +201,9 @@ def _create_holdout(
     key: NewKey = None,
     project_id: NewProject,
     name: Name,
-    percentage: Annotated[int, typer.Option(metavar="1-99", help="Share of the users who are held out.")],
+    percentage: Annotated[
+        int, typer.Option(metavar="1-99", help="Share of the users who are held out."), Sets("holdout_percentage")
+    ],
     description: Description = None,
     member: Members = None,
 ) -> None:
@@ -222,8 +226,14 @@ def _edit_holdout(
     name: Annotated[OptionalText, typer.Option(help="Name shown in the app.")] = None,
     description: Description = None,
     member: Members = None,
-    include: Annotated[list[str] | None, typer.Option(metavar="ID", help="Always held out. Repeatable.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="ID", help="Never held out. Repeatable.")] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Always held out. Repeatable."),
+        Sets("individual_inclusion"),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Never held out. Repeatable."), Sets("individual_exclusion")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Edit a holdout group. Each list replaces the whole list.

@@ -293,6 +293,7 @@ def list_included(
 
 def _run(ctx: CommandContext, change: InclusionChange, *, dry_run: bool, yes: bool, journal: Path | None) -> None:
     ctx.result = result = change.result
+    ctx.option_names[change.member] = f"--file {change.ids.name}"
     if ctx.json and not (yes or dry_run):
         raise amp_exp_async.InvalidInputError(
             "--json does not ask. Pass --yes to make the changes, or --dry-run to see them."

@@ -14,8 +14,8 @@ import amp_exp_async
 from .context import CommandContext, command
 from .edits import OptionalText, changes_to_json, rename_fields
 from .inputs import is_project_empty, no_flags_message
-from .options import ProjectFilter, describe_project
-from .output import printable, to_json
+from .options import ProjectFilter, Sets, describe_project
+from .output import format_value, printable, to_json
 from .targets import EXPERIMENTS, FLAGS, PAGE_SIZE, FlagKind
 from .times import parse_time
 
@@ -69,8 +69,11 @@ def _log(
             metavar="TIME",
             help="Such as 7d, 12h, 30m, 2026-11-03 or 2026-11-03T09:00Z. Default: 7d, or now with --follow.",
         ),
+        Sets("start"),
     ] = None,
-    until: Annotated[OptionalText, typer.Option(metavar="TIME", help="Only changes before this time.")] = None,
+    until: Annotated[
+        OptionalText, typer.Option(metavar="TIME", help="Only changes before this time."), Sets("end")
+    ] = None,
     project_id: ProjectFilter = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Show each change as it is made, oldest first, until Ctrl-C.")
@@ -100,6 +103,12 @@ def _log(
         return
     start = start or now - _DEFAULT_PERIOD
     end = now if until is None else parse_time("--until", until, now)
+    if end <= start:
+        bound = "--until" if until is not None else "now"
+        raise amp_exp_async.InvalidInputError(
+            f"--since: must be before {bound} ({end:%Y-%m-%d %H:%M} UTC), got {format_value(since or '7d')}. "
+            "Nothing was sent."
+        )
     entries = sorted(
         _entries(ctx.client, start, end, project_id), key=lambda entry: entry.change.created_at or now, reverse=True
     )

@@ -108,6 +108,17 @@ def distinct_names(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
     return values
 
 
+class Sets:
+    """Marks an option that sets arguments of the library which have other names, for messages about them.
+
+    Args:
+        arguments: their names.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
+
+
 class ProjectDefault:
     """Marks an option whose default is the project of the environment, or of the profile.
 

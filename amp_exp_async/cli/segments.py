@@ -65,6 +65,7 @@ def _add_values(
     Example: amp-exp segments add-values new-checkout Pilot gp:email --file emails.csv --column email
     """
     values = read_values(file, column, prop)
+    ctx.option_names["values"] = f"--file {values.name}"
     kind, before = load_any(ctx.client, options.targets(flag))
     segments = kind.resource(ctx.client).segments
 

@@ -180,13 +180,17 @@ def _of_other_kind(client: amp_exp_async.ExperimentClient, targets: Sequence[Fla
 
 def _matches(client: amp_exp_async.ExperimentClient, target: FlagTarget) -> list[amp_exp_async.FlagConfig]:
     resource = target.kind.resource(client)
-    if target.is_key:
+    try:
+        if not target.is_key:
+            return [resource.get(target.name)]
         project_id = amp_exp_async.UNSET if target.project_id is None else target.project_id
         return list(resource.list(key=target.name, project_id=project_id, include_archived=True, limit=PAGE_SIZE))
-    try:
-        return [resource.get(target.name)]
     except amp_exp_async.NotFoundError:
         return []
+    except amp_exp_async.InvalidInputError as error:
+        if error.argument in {"id", "key"}:
+            error.subject = "ID or key"
+        raise
 
 
 def resolve(

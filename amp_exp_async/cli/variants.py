@@ -13,7 +13,7 @@ import amp_exp_async
 from .context import CommandContext, command
 from .edits import OptionalText, apply_edits, field_edit, require_editable
 from .help import HelpGroup
-from .options import DryRun, OptionGroup, Yes, as_integer
+from .options import DryRun, OptionGroup, Sets, Yes, as_integer
 from .output import KEY_WIDTH, TEXT_WIDTH, format_cell, format_fields, to_json
 from .targets import AnyTarget, FlagKind, TargetOptions, locate, reject_missing_variant
 
@@ -34,7 +34,9 @@ class VariantFieldOptions(OptionGroup):
         description: Annotated[OptionalText, typer.Option(help="Description shown in the app.")] = None,
         payload: Annotated[OptionalText, typer.Option(metavar="JSON", help="Payload, as JSON; null for none.")] = None,
         weight: Annotated[
-            float | None, typer.Option(metavar="N", help="Weight for users that no segment targets.")
+            float | None,
+            typer.Option(metavar="N", help="Weight for users that no segment targets."),
+            Sets("rollout_weight"),
         ] = None,
     ) -> None:
         values = {"name": name, "description": description, "rollout_weight": as_integer(weight)}
@@ -77,7 +79,9 @@ def _create(
     *,
     flag: AnyTarget,
     variant: Annotated[
-        str, typer.Argument(metavar="VARIANT", help="Key of the new variant: letters, digits, _ and -.")
+        str,
+        typer.Argument(metavar="VARIANT", help="Key of the new variant: letters, digits, _ and -."),
+        Sets("key"),
     ],
     fields: VariantFieldOptions,
     options: TargetOptions,
@@ -106,7 +110,9 @@ def _edit(
     *,
     flag: AnyTarget,
     variant: VariantKey,
-    new_key: Annotated[OptionalText, typer.Option(metavar="KEY", help="New key. The name stays the same.")] = None,
+    new_key: Annotated[
+        OptionalText, typer.Option(metavar="KEY", help="New key. The name stays the same."), Sets("key")
+    ] = None,
     fields: VariantFieldOptions,
     options: TargetOptions,
     dry_run: DryRun = False,

@@ -85,7 +85,7 @@ class AsyncProjectVersions(Resource):
         resource = self._for_call(self.list, options)
         query = validation.fields(_FILTERS, {"start": start, "end": end, "limit": limit})
         if "start" in query and "end" in query and query["start"] >= query["end"]:
-            validation.reject("end", "must be after start", end)
+            validation.reject("end", "must be after start", query["end"])
         return resource._paginate(self.list, Version[FlagConfig], "versions", query, cursor, identify=_identify)
 
 
