@@ -264,20 +264,22 @@ class Resource:
             await explain_missing_variant(error, self._transport, started, **names)
             raise
 
-    async def _get(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> ModelT:
+    def _get(
+        self, method: Callable[..., object], model: type[ModelT], /, **variables: object
+    ) -> Coroutine[Any, Any, ModelT]:
         """Read one object, which the last of the path variables identifies."""
         *_, name = variables
-        read = self._read_one(self._request(method, **variables), model, _IDENTIFIED_BY[name])
-        return await self._explained(read, variables)
+        attribute = _IDENTIFIED_BY[name]
 
-    async def _read_one(self, request: Request, model: type[ModelT], attribute: str) -> ModelT:
-        async with self._transport.call(request) as response:
+        def parse(response: Response) -> ModelT:
             found = response.parse_object(model)
             error = response.other_object_error(attribute, getattr(found, attribute))
             if error is not None:
                 del found  # a traceback may show local variables
                 raise error
             return found
+
+        return self._explained(self._transport.read(self._request(method, **variables), parse), variables)
 
     def _list(self, method: Callable[..., object], model: type[ModelT], /, **variables: object) -> AsyncPager[ModelT]:
         """Read an array of objects, in one request."""
