@@ -399,7 +399,8 @@ class AsyncExperimentClient(AsyncClient):
             `Authorization` are not used.
         proxy: the URL of an HTTP proxy.
         trust_env: whether to take a proxy from the environment: `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless
-            `NO_PROXY` excludes the host by its name, address or network (`10.0.0.0/8`).
+            `NO_PROXY` excludes the host by its name, address or network (`10.0.0.0/8`). A loopback address, such as
+            that of an emulator, is reached without it.
         ssl: as in aiohttp: True for the default checks, False for none, an `SSLContext` or a `Fingerprint`.
         trace_configs: aiohttp's trace configurations.
         on_attempt: called after each request with an `Attempt`. It must not block.

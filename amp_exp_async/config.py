@@ -334,7 +334,7 @@ def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) ->
             rule=f"ends with {api.prefix}, which is added to every path",
             advice="Leave it out.",
         )
-    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(host):
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ConfigurationError(
             argument="base_url",
             subject=subject,
@@ -345,7 +345,8 @@ def _validate_url(url: object, api: ApiVersion, *, allow_insecure_http: bool) ->
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,7 +1,8 @@
 """The proxy of the environment, and the rules for the URL of any proxy.
 
-A proxy is `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY` excludes the host. Its URL may contain a
-password, so it is in no message and in no local variable of an error's traceback.
+A proxy is `HTTPS_PROXY`, `HTTP_PROXY` or `ALL_PROXY`, unless `NO_PROXY` excludes the host, or the host is this machine,
+which a proxy would look for on its own side. Its URL may contain a password, so it is in no message and in no local
+variable of an error's traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
 
-from amp_exp_async.config import Secret
+from amp_exp_async.config import Secret, is_loopback
 from amp_exp_async.errors import ConfigurationError
 
 # Without control characters, white space and others that URLs do not have.
@@ -93,6 +94,8 @@ def _find_proxy(url: str) -> ProxySetting | None:
     from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import, and seldom needed
 
     parts = urlsplit(url)
+    if is_loopback(parts.hostname or ""):
+        return None
     proxies = getproxies()
     if proxy_bypass(parts.netloc) or _is_in_networks(parts.hostname or "", proxies.get("no", "")):
         return None

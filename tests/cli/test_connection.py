@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from pathlib import Path
 from typing import Any
@@ -132,15 +133,31 @@ def is_trusted(context: ssl.SSLContext) -> bool:
     return True
 
 
-@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_the_emulator_behind_a_proxy(
+    account: Emulator, amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The proxy of a company does not hide an emulator on this machine; `--proxy` is taken at its word."""
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert amp_exp("flags", "get", "1001").status == 0
+    count = len(account.requests)
+    assert amp_exp("flags", "get", "1001", "--proxy", "http://127.0.0.1:1").status == 1
+    assert len(account.requests) == count
+
+
 @pytest.mark.parametrize("text", ["http://u:qzx-1@[::1", "http://", "http://u:qzx/1@h:1", "http://h:99999"])
 def test_a_malformed_proxy(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """It is a usage error that names the option or the variable, also as JSON, and shows no part of the password."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    messages = [amp_exp("flags", "list", "--proxy", text)]
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-management-key")
+    monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", "http://service.invalid")
+    run = functools.partial(amp_exp, "flags", "list", "--allow-insecure-http")
+    messages = [run("--proxy", text)]
     monkeypatch.setenv("http_proxy", text)
-    messages += [amp_exp("flags", "list"), amp_exp("flags", "list", "--json")]
+    messages += [run(), run("--json")]
     for result, name in zip(messages, ("--proxy", "http_proxy", "http_proxy"), strict=True):
         assert result.status == 2
         assert f"{name} is not the URL of an HTTP proxy. " in result.err + result.out

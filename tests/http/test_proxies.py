@@ -61,22 +61,22 @@ def test_the_proxy(variables: dict[str, str], proxy: str | None, monkeypatch: py
 @pytest.mark.parametrize(
     ("host", "excluded", "is_used"),
     [
-        ("127.0.0.1", "127.0.0.0/8", False),
-        ("127.0.0.1:8443", "example.com, 127.0.0.0/8", False),
-        ("127.0.0.1", "127.0.0.1", False),
-        ("127.0.0.1", "127.0.0.1/8", False),
+        ("10.0.0.1", "10.0.0.0/8", False),
+        ("10.0.0.1:8443", "example.com, 10.0.0.0/8", False),
+        ("10.0.0.1", "10.0.0.1", False),
+        ("10.0.0.1", "10.0.0.1/8", False),
         ("10.1.2.3", "127.0.0.0/8,10.0.0.0/8", False),
         ("10.1.2.3", "10.1.2.0/30", False),
         ("10.1.2.4", "10.1.2.0/30", True),
         ("11.0.0.1", "10.0.0.0/8", True),
-        ("[::1]", "::1", False),
-        ("[::1]:8443", "[::1]", False),
+        ("[fd00::1]", "fd00::1", False),
+        ("[fd00::1]:8443", "[fd00::1]", False),
         ("[fd00::5]", "fd00::/8", False),
         ("[fd00::5]", "[fd00::]/8", False),
         ("[fe00::5]", "fd00::/8", True),
-        ("[::1]", "127.0.0.0/8", True),
+        ("[fd00::1]", "10.0.0.0/8", True),
         ("10.example.com", "10.0.0.0/8", True),
-        ("127.0.0.1", "127.0.0.0/99, /8, ::/x", True),
+        ("10.0.0.1", "10.0.0.0/99, /8, ::/x", True),
     ],
 )
 def test_excluded_networks(host: str, excluded: str, *, is_used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +84,28 @@ def test_excluded_networks(host: str, excluded: str, *, is_used: bool, monkeypat
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     monkeypatch.setenv("NO_PROXY", excluded)
     assert (environment_proxy(f"https://{host}/api/1") is not None) == is_used
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
+@pytest.mark.parametrize(
+    ("host", "is_used"),
+    [
+        ("127.0.0.1:8080", False),
+        ("127.9.9.9", False),
+        ("[::1]:8080", False),
+        ("localhost", False),
+        ("LOCALHOST:1", False),
+        ("emulator.localhost", False),
+        ("localhost.example.com", True),
+        ("notlocalhost", True),
+        ("128.0.0.1", True),
+        ("emulator", True),
+    ],
+)
+def test_this_machine(name: str, host: str, *, is_used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loopback address is reached directly, also if the proxy is malformed: a proxy has a loopback of its own."""
+    monkeypatch.setenv(name, "http://proxy:3128" if is_used else "socks5://proxy")
+    assert (environment_proxy(f"http://{host}/api/1") is not None) == is_used
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY", "https_proxy"])
@@ -153,7 +175,7 @@ def test_odd_proxies(monkeypatch: pytest.MonkeyPatch, scheme: str, before: str, 
 
 def error_of(client: type[Any], **options: Any) -> AmpExpError:
     """Return the error of a call through a proxy that is not there, without warnings of what was left open."""
-    made = client(KEY, base_url="https://127.0.0.1:1", retry=RETRY, **options)
+    made = client(KEY, base_url="https://192.0.2.1:1", retry=RETRY, **options)
 
     async def call() -> None:
         async with made:
@@ -180,7 +202,7 @@ async def test_a_proxy_that_cannot_be_resolved(monkeypatch: pytest.MonkeyPatch) 
     """The advice names the setting of the proxy, not the network."""
     monkeypatch.setenv("HTTPS_PROXY", "nohost.invalid:3128")
     for options, name in (({"trust_env": True}, "HTTPS_PROXY"), ({"proxy": "http://nohost.invalid:3128"}, "proxy")):
-        async with AsyncExperimentClient(KEY, base_url="https://localhost:1", retry=RETRY, **options) as client:
+        async with AsyncExperimentClient(KEY, base_url="https://192.0.2.1:1", retry=RETRY, **options) as client:
             with pytest.raises(APIConnectionError, match="could not connect to the proxy") as caught:
                 await client.flags.get("1")
         assert str(caught.value).endswith(f"Nothing was sent. Check the host and the port in {name}.")
