@@ -6,6 +6,7 @@ import ssl
 
 import aiohttp
 
+from .certificate_variables import describe_ignored
 from .error_mapping import TransportFailure
 
 # The numbers of OpenSSL. See the manual of `openssl-verification-options`.
@@ -30,8 +31,11 @@ def tls_failure(error: Exception, details: str, peer: str, address: str) -> Tran
         return _failure(_reason(error) or details).with_setting(address, "Check the host and the port in")
     code, message = cause.verify_code, cause.verify_message.rstrip(".")
     if code in _UNKNOWN_ISSUER:
-        failure = _failure(f"the certificate of {peer} is not trusted: {message}")
-        return failure.with_setting("ssl", "If a private CA has issued it, name that CA with", _CONTEXT_ADVICE)
+        ignored = describe_ignored()
+        failure = _failure("; ".join(filter(None, [f"the certificate of {peer} is not trusted: {message}", ignored])))
+        correction = f"correct {ignored.partition(',')[0]}, or " if ignored else ""
+        advice = f"If a private CA has issued it, {correction}name that CA with"
+        return failure.with_setting("ssl", advice, _CONTEXT_ADVICE)
     if code in _OTHER_HOST:
         failure = _failure(f"the certificate of {peer} is for another host: {message}")
         return failure.with_setting(address, "Check the host in")

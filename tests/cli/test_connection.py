@@ -14,6 +14,8 @@ from amp_exp_async import APIConnectionError, ExperimentClient
 from amp_exp_async.cli.errors import describe_error
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
+from tests.reliability.raw_server import RawConnection, RawServer
+from tests.reliability.test_hostile_tls import server_context
 
 
 @pytest.fixture
@@ -131,6 +133,22 @@ def is_trusted(context: ssl.SSLContext) -> bool:
         except ssl.SSLCertVerificationError:
             return False
     return True
+
+
+def test_a_variable_without_certificates(amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A certificate that is not trusted tells of the variable that OpenSSL ignores, beside the option."""
+
+    async def end(connection: RawConnection) -> None:
+        await connection.read_request()
+
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "a-management-key")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nope.pem"))
+    with RawServer(end, server_context("localhost.pem")) as server:
+        result = amp_exp("flags", "get", "1", "--base-url", server.url)
+    assert result.status == 1
+    assert f"SSL_CERT_FILE, which names {tmp_path}/nope.pem, is ignored: No such file or directory)" in result.err
+    assert result.err.endswith("correct SSL_CERT_FILE, or name that CA with --ca-bundle.\n")
 
 
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
