@@ -21,6 +21,7 @@ from .options import Sets, Yes, distinct_names
 from .streams import read_bounded
 
 _READING = frozenset({"GET", "HEAD"})
+_WITH_BODY = frozenset({"PATCH", "PUT"})
 _METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
 _METHOD_NAMES = f"{', '.join(_METHODS[:-1])} or {_METHODS[-1]}"
 
@@ -40,7 +41,8 @@ def _api(
         typer.Option(
             "--field",
             metavar="NAME=VALUE",
-            help="Query parameter of a GET; otherwise a field of the body, as JSON or as text. Repeatable.",
+            help="Query parameter of a GET; otherwise a field of the body, as JSON or as text. Digits are a number: "
+            "for text, write 'projectId=\"123\"'. Repeatable.",
         ),
         Sets("params"),
     ] = None,
@@ -57,6 +59,8 @@ def _api(
     Example: amp-exp api GET /flags --field limit=10
 
     Example: amp-exp api PATCH /flags/1001 --field description=new
+
+    Example: amp-exp api POST /flags --field key=dark-mode --field 'projectId="123"'
 
     Example: amp-exp api GET /flags/1001 --include
     """
@@ -75,7 +79,7 @@ def _api(
         if verb in _READING:
             response = ctx.client.request(verb, target, params=query)
         else:
-            with ctx.mutation(f"{verb} {target}", "applied"):
+            with ctx.mutation(f"{verb} {target}", "applied"), _explaining_numbers(field or []):
                 response = ctx.client.request(verb, target, params=query, json=body)
     if include:
         headers = [f"{name}: {value}" for name, value in responses[-1].headers.items()]
@@ -95,6 +99,22 @@ def _with_query() -> Generator[None, None, None]:
         raise
 
 
+@contextmanager
+def _explaining_numbers(assignments: list[str]) -> Generator[None, None, None]:
+    """Say in a rejection of the service which fields were sent as numbers: IDs are text, although they are digits."""
+    try:
+        yield
+    except amp_exp_async.BadRequestError as error:
+        numbers = [
+            name for name, value in map(_parse_field, assignments) if isinstance(_parse_value(value), int | float)
+        ]
+        if numbers:
+            error.add_note(
+                f"Sent as a number: {', '.join(numbers)}. To send text, quote it twice: --field '{numbers[0]}=\"…\"'."
+            )
+        raise
+
+
 def _arguments(verb: str, path: str, assignments: list[str], file: Path | None) -> tuple[dict[str, str], Any]:
     """Return the query and the body of a request."""
     fields = distinct_names("--field", map(_parse_field, assignments))
@@ -103,6 +123,10 @@ def _arguments(verb: str, path: str, assignments: list[str], file: Path | None) 
         if file is not None:
             raise amp_exp_async.InvalidInputError(f"--json-body: a {verb} has no body. Nothing was sent.")
         return distinct_names("--field", [*query.items(), *fields.items()]), None
+    if file is None and not fields and verb in _WITH_BODY:
+        raise amp_exp_async.InvalidInputError(
+            f"{verb} without a body changes nothing. Pass --field or --json-body. Nothing was sent."
+        )
     if file is None:
         return query, {name: _parse_value(value) for name, value in fields.items()} if fields else None
     if fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -42,15 +43,22 @@ IdFile: TypeAlias = Annotated[
 JournalPath: TypeAlias = Annotated[
     Path | None, typer.Option("--journal", help="File that records outcomes; a rerun continues from it.")
 ]
-AllowEmpty: TypeAlias = Annotated[
-    bool, typer.Option("--allow-empty", help="Accept a file without IDs; replace then removes all.")
+AcceptEmpty: TypeAlias = Annotated[
+    bool, typer.Option("--allow-empty", help="Succeed if the file has no IDs: a scheduled job may have nothing to do.")
+]
+RemoveAll: TypeAlias = Annotated[
+    bool, typer.Option("--allow-empty", help="Accept a file without IDs, which removes all that are included.")
 ]
 MaxRemovals: TypeAlias = Annotated[
     str,
     typer.Option(metavar="N|N%", help="Removals, or their share of the included IDs, that need no extra consent."),
 ]
 
+_COUNT = re.compile(r"[0-9]{1,9}")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
+_FRACTION = re.compile(r"0?\.[0-9]{1,9}")  # as the library takes a share
 _DEFAULT_MAX_REMOVALS = "20%"
+_EMPTY_REPLACEMENT = ", so all that are included would be removed. If that is intended, pass --allow-empty."
 
 users = typer.Typer(name="users", help="Users and devices included in a variant by ID.", cls=HelpGroup)
 cohorts = typer.Typer(name="cohorts", help="Cohorts included in a variant by ID.", cls=HelpGroup)
@@ -348,9 +356,9 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
             dry_run: DryRun = False,
             yes: Yes = False,
             journal: JournalPath = None,
-            allow_empty: AllowEmpty = False,
+            allow_empty: AcceptEmpty = False,
         ) -> None:
-            ids = read_ids(file, column, allow_empty=allow_empty)
+            ids = read_ids(file, column, if_empty=None if allow_empty else f": nothing to {action}. Check the file.")
             change = make_change(ctx, action, options.targets(flag), variant, ids)
             _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)
 
@@ -375,9 +383,9 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
         journal: JournalPath = None,
-        allow_empty: AllowEmpty = False,
+        allow_empty: RemoveAll = False,
     ) -> None:
-        ids = read_ids(file, column, allow_empty=allow_empty)
+        ids = read_ids(file, column, if_empty=None if allow_empty else _EMPTY_REPLACEMENT)
         change = make_change(ctx, "replace", options.targets(flag), variant, ids)
         change.max_removals, change.allow_empty = _parse_max_removals(max_removals), allow_empty
         _run(ctx, change, dry_run=dry_run, yes=yes, journal=journal)
@@ -385,13 +393,16 @@ def _add_commands(app: typer.Typer, member: Member, noun: str) -> None:
 
 def _parse_max_removals(text: str) -> float:
     """Return a number of removals as an int, or their share of the included IDs as a float."""
-    number, percent = text.removesuffix("%"), text.endswith("%")
-    if not number.isdigit() or (percent and int(number) > 100):
-        raise amp_exp_async.InvalidInputError(
-            f"--max-removals: must be a number such as 50, or a share such as 20%, got {format_value(text)}. "
-            "Nothing was sent."
-        )
-    return int(number) / 100 if percent else int(number)
+    count, share = _COUNT.fullmatch(text), _SHARE.fullmatch(text)
+    if count is not None:
+        return int(text)
+    if share is not None and float(share[1]) <= 100:
+        return float(share[1]) / 100
+    hint = f" Write the share as {float(text) * 100:g}%." if _FRACTION.fullmatch(text) else ""
+    raise amp_exp_async.InvalidInputError(
+        f"--max-removals: must be a number such as 50, or a share such as 20%, got {format_value(text)}. "
+        f"Nothing was sent.{hint}"
+    )
 
 
 @command(users, "remove-at")

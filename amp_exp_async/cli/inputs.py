@@ -161,20 +161,20 @@ def _without_inclusions(manifest: amp_exp_async.Manifest) -> Iterator[str]:
                     yield f"{kind}/{flag.key}, variant {variant.key}"
 
 
-def read_ids(file: Path, column: str | None, *, allow_empty: bool) -> amp_exp_async.FileValues:
+def read_ids(file: Path, column: str | None, *, if_empty: str | None) -> amp_exp_async.FileValues:
     """Return the distinct IDs in a file, or in standard input for `-`.
 
     Args:
         file: the file.
         column: the column of CSV; None if the file has one ID per line.
-        allow_empty: whether the file may hold no IDs. A failed query leaves an empty file, too.
+        if_empty: what to say about a file without IDs, which a failed query leaves, too; None if it may hold none.
 
     Raises:
         InvalidInputError: If the file cannot be read, has a line that is surely not an ID, or holds no IDs.
     """
     ids = amp_exp_async.read_ids(_open_text(file), column=column)
-    if not ids and not allow_empty:
-        raise amp_exp_async.InvalidInputError(f"{ids.name}: contains no IDs. If that is intended, pass --allow-empty.")
+    if not ids and if_empty is not None:
+        raise amp_exp_async.InvalidInputError(f"{ids.name}: contains no IDs{if_empty}")
     return ids
 
 

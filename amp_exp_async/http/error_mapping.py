@@ -59,7 +59,7 @@ _ADVICE = {
     403: "Use a key that has access to this project. A key has the permissions of the user who created it.",
     404: "Check the ID (not the key), the region, and whether the object was deleted.",
     407: "Check the user and the password of the proxy.",
-    405: "Edit web experiments, guides and surveys in the app.",
+    405: "Check the method: the path may not have it. Web experiments, guides and surveys are edited in the app.",
     409: "Read the object again and repeat the change.",
     429: "Wait, and lower rate_limit if others use the same key.",
 }

@@ -48,6 +48,11 @@ def test_writes_ask(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> N
         (["PATCH", "/flags/1", "--field", "x"], "--field takes NAME=VALUE"),
         (["PATCH", "/flags/1", "--json-body", "missing.json"], "--json-body missing.json: cannot be read"),
         (["PATCH", "/flags/1", "--field", "a=1", "--json-body", "x"], "exclude each other"),
+        (
+            ["PATCH", "/flags/1001"],
+            "PATCH without a body changes nothing. Pass --field or --json-body. Nothing was sent.",
+        ),
+        (["PUT", "/flags/1001"], "PUT without a body changes nothing."),
         (["GET", "flags"], 'PATH: must be "/" and percent-encoded segments, such as /flags/1001?limit=10'),
         (["GET", "/a b"], 'PATH: must be "/" and'),
         (["TRACE", "/flags"], "METHOD: must be GET, HEAD, POST, PATCH, PUT or DELETE"),
@@ -61,6 +66,24 @@ def test_mistakes(account: Emulator, amp_exp: RunCommand, arguments: list[str], 
     result = amp_exp("api", *arguments, "--yes")
     assert (result.status, message in result.err, result.err.count("\n")) == (2, True, 1), result.err
     assert account.requests == []
+
+
+def test_text_of_digits(account: Emulator, amp_exp: RunCommand) -> None:
+    """Digits are a number, which the service rejects as an ID; the message and the help say how to quote them."""
+    create = ("api", "POST", "/flags", "--yes", "--field", "key=dark-mode")
+    result = amp_exp(*create, "--field", "projectId=1", "--field", "description=a")
+    assert result.status == 1
+    assert "Sent as a number: projectId. To send text, quote it twice: --field 'projectId=\"…\"'.\n" in result.err
+    assert amp_exp(*create, "--field", 'projectId="1"').status == 0
+    assert account.state.flag("1002")["key"] == "dark-mode"
+    assert "number" not in amp_exp(*create, "--field", 'projectId="1"').err  # refused because the key exists
+
+
+def test_a_method_that_the_path_does_not_have(amp_exp: RunCommand, account: Emulator) -> None:
+    """The advice names the method, because not only web experiments answer with 405; a body is not required."""
+    result = amp_exp("api", "DELETE", "/flags/1001", "--yes")
+    assert (result.status, writes(account)) == (1, ["DELETE"])
+    assert "Check the method: the path may not have it." in result.err
 
 
 @pytest.mark.usefixtures("account")

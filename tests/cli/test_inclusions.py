@@ -42,6 +42,8 @@ def test_cohorts(account: Emulator, amp_exp: RunCommand) -> None:
         (7, ["--max-removals", "3"], True),
         (7, ["--max-removals", "2"], False),
         (7, ["--max-removals", "30%"], True),
+        (7, ["--max-removals", "30.5%"], True),
+        (7, ["--max-removals", "29.9%"], False),
         (0, ["--allow-empty"], False),
         (0, ["--allow-empty", "--max-removals", "100%"], True),
     ],
@@ -59,11 +61,12 @@ def test_the_limit_of_removals(
         assert (result.status, fact in result.err, writes(ten)) == (2, True, [])
 
 
-@pytest.mark.parametrize("text", ["x", "-1", "101%", "", "%", "1.5"])
+@pytest.mark.parametrize("text", ["x", "-1", "101%", "100.1%", "", "%", "1.5", "0.2", "²"])
 def test_an_invalid_limit(account: Emulator, amp_exp: RunCommand, text: str) -> None:
     """A limit is a number or a percentage."""
     result = amp_exp("users", "replace", "1001", "on", "--file", "-", "--max-removals", text, "--yes", stdin="a")
     assert (result.status, "--max-removals: must be a number" in result.err, account.requests) == (2, True, [])
+    assert (" Write the share as 20%." in result.err) == (text == "0.2")
 
 
 def test_removals_without_a_file(ten: Emulator, amp_exp: RunCommand) -> None:

@@ -214,14 +214,19 @@ def test_byte_order_mark(account: Emulator, users: RunCommand, tmp_path: Path) -
 
 
 def test_empty_file(account: Emulator, users: RunCommand) -> None:
-    """A file without IDs is rejected, because a replacement would remove all users."""
+    """A file without IDs is rejected; only for `replace`, where the option removes all users, the message names it."""
     account.state.add_users("flags", "1001", "on", ["a", "b"])
-    for action in ("add", "remove", "replace"):
+    messages = {
+        "add": ": nothing to add. Check the file.",
+        "remove": ": nothing to remove. Check the file.",
+        "replace": ", so all that are included would be removed. If that is intended, pass --allow-empty.",
+    }
+    for action, message in messages.items():
         result = users(action, "# no users\n", "--yes")
-        assert (result.status, "--allow-empty" in result.err) == (2, True)
-        assert result.err.startswith("standard input: contains no IDs.")
+        assert (result.status, result.err) == (2, f"standard input: contains no IDs{message}\n")
     assert account.requests == []
-    assert "Nothing to change." in users("remove", "", "--yes", "--allow-empty").out
+    for action in ("add", "remove"):
+        assert "Nothing to change." in users(action, "", "--yes", "--allow-empty").out
     assert "Done: 0 added, 2 removed" in users("replace", "", "--yes", "--allow-empty", "--max-removals", "2").out
     assert included(account) == []
 
