@@ -47,7 +47,7 @@ from .options import (
 from .output import is_model, is_object, printable, printable_lines, render_table
 from .signals import interrupt_status
 from .status_line import STATUS_LINE, showing_waits
-from .streams import discard_stdout
+from .streams import discard_stdout, is_closed
 
 CommandT = TypeVar("CommandT", bound=Callable[..., None])
 
@@ -170,18 +170,28 @@ class CommandContext(OptionGroup):
             self._print(text)
 
     def _print(self, text: str) -> None:
-        """Print to stdout. If its reader is gone, only a command that makes changes continues, without output.
+        """Print to stdout. If it is closed, only a command that makes changes continues, without output.
 
         Raises:
             Exit: If the reader is gone, and the command changes nothing.
+            OSError: If the caller closed it, and the command changes nothing; or if it cannot be written.
         """
         try:
             typer.echo(text)
-        except BrokenPipeError:
-            discard_stdout()
-            self._is_output_closed = True
-            if not (self.makes_changes or self.changed):
-                raise Exit(None, ExitCode.OK) from None
+        except OSError as error:
+            self._continue_without_output(error)
+
+    def _continue_without_output(self, error: OSError) -> None:
+        error.filename = "standard output"
+        if not is_closed(error):
+            raise error
+        discard_stdout()
+        self._is_output_closed = True
+        if self.makes_changes or self.changed:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise Exit(None, ExitCode.OK) from None
+        raise error
 
     def echo_line(self, document: Mapping[str, Any]) -> None:
         """With `--json`, print a document as one line at once, besides the document at the end."""
@@ -294,10 +304,9 @@ class CommandContext(OptionGroup):
 
     def _print_json(self, end: Exit) -> Exit:
         try:
-            typer.echo(json_text.dumps(_json_document(self.result, end)))
-        except BrokenPipeError:
-            discard_stdout()
-            self._is_output_closed = True
+            self._print(json_text.dumps(_json_document(self.result, end)))
+        except Exit:  # the reader is gone
+            pass
         except OSError as error:
             end = self._failed(error)
             self.echo_err(end.message or "")

@@ -72,12 +72,16 @@ def _export(
     if output == STDIN:
         _print_manifest(ctx, manifest, output_format)
         return
+    folder = Path(output).parent
+    is_new_folder = bool(Path(output).suffix) and not folder.exists()
     with writing("--output", output):
         amp_exp_async.save(manifest, output, format=output_format)
     counts = {"flags": len(manifest.flags or ()), "experiments": len(manifest.experiments or ())}
     ctx.result = {**counts, "output": output}
     flags, experiments = format_count(counts["flags"], "flag"), format_count(counts["experiments"], "experiment")
     ctx.echo(f"Wrote {flags} and {experiments} to {output}.")
+    if is_new_folder:
+        ctx.echo_err(f"Created the folder {folder}.")
 
 
 def _print_manifest(ctx: CommandContext, manifest: amp_exp_async.Manifest, format: Format) -> None:

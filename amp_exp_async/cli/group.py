@@ -175,8 +175,16 @@ def _report_usage(error: UsageFailure, group: Any, arguments: Sequence[str]) -> 
         message = re.sub(pattern, words, message)
     if message:  # without one, help was shown
         context = getattr(error, "ctx", None)
+        if _is_misplaced_option(message, context):
+            message = f"{message.rstrip('.')}. Options of a command come after it."
         path = context.command_path if context else " ".join(["amp-exp", *_command_words(group, arguments)])
         _echo_err(f"{path}: {message} (See {path} --help.)")
+
+
+def _is_misplaced_option(message: str, context: Any) -> bool:
+    """Return whether an option that is not known stands before a command, which may have it."""
+    is_before = hasattr(getattr(context, "command", None), "commands")
+    return is_before and "No such option" in message and "Did you mean" not in message
 
 
 def _command_words(group: Any, arguments: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from .status_line import STATUS_LINE, repeating
 if TYPE_CHECKING:  # importing rich takes longer than showing a help page
     from rich.console import Console
     from rich.progress import Progress as ProgressDisplay
+    from rich.segment import Segment
 
 Advance: TypeAlias = Callable[[int], None]
 
@@ -140,6 +141,7 @@ def render_table(
         wrapped: the columns whose text may be wrapped, and the least width of each.
     """
     from rich.console import Console  # noqa: PLC0415 - help and completion do not need it
+    from rich.segment import Segment, Segments  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -151,8 +153,19 @@ def render_table(
     kept = [columns.index(column) for column in widths]
     for row in rows:
         table.add_row(*(Text(row[index]) for index in kept))
-    console.print(table)
+    for line in console.render_lines(table, pad=False):
+        console.print(Segments([*_without_padding(line), Segment.line()]))
     return [column for column in columns if column not in widths]
+
+
+def _without_padding(line: Sequence[Segment]) -> list[Segment]:
+    """Return a line without the blanks at its end, which a terminal would copy, and would wrap if it is narrowed."""
+    kept = list(line)
+    while kept and not kept[-1].text.strip():
+        del kept[-1]
+    if kept:
+        kept[-1] = kept[-1]._replace(text=kept[-1].text.rstrip())
+    return kept
 
 
 def fit_columns(

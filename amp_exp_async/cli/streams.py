@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -13,15 +14,23 @@ MAX_BYTES = 64 * 1024**2
 def prepare_streams() -> None:
     """Let the standard streams be as commands expect them.
 
-    Streams that the caller closed (`>&-`) read as empty and discard output. Output is UTF-8 whatever the locale is,
-    because files are; half a surrogate pair does not end a command half-way.
+    Standard input that the caller closed (`<&-`) reads as empty, and standard error discards what is written. Standard
+    output cannot be written, because what nobody gets is not a success. Output is UTF-8 whatever the locale is, because
+    files are; half a surrogate pair does not end a command half-way.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    flags = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
+    for name, flag in flags.items():
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - open until exit
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flag), mode, encoding="utf-8"))  # open until exit
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def is_closed(error: OSError) -> bool:
+    """Return whether output failed because its reader is gone, or because the caller closed it."""
+    return error.errno in {errno.EPIPE, errno.EBADF}
 
 
 def read_bounded(stream: BinaryIO) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -174,9 +175,10 @@ def test_reader_that_goes_away(account: Emulator, environment: dict[str, str]) -
         (
             "flags enable 1001 --json > /dev/full",
             1,
-            "No space left on device. Changed before: flag 1001 (new-checkout).",
+            "standard output: No space left on device. Changed before: flag 1001 (new-checkout).",
         ),
-        ("flags list --json > /dev/full", 1, "No space left on device"),
+        ("flags list --json > /dev/full", 1, "standard output: No space left on device."),
+        ("flags list > /dev/full", 1, "standard output: No space left on device."),
     ],
 )
 def test_unwritable_output(
@@ -191,14 +193,22 @@ def test_unwritable_output(
 @pytest.mark.parametrize(
     ("command", "status", "message"),
     [
-        ("flags list >&-", 0, ""),
+        ("flags list >&-", 1, "standard output: Bad file descriptor."),
+        ("flags list --json >&-", 1, "standard output: Bad file descriptor."),
+        ("export >&-", 1, "standard output: Bad file descriptor."),
+        ("export --output {folder}/flags.yaml >&-", 1, "standard output: Bad file descriptor."),
+        ("flags create dark-mode --project-id 1 >&-", 0, "The output was closed. Changed: flag dark-mode."),
+        ("flags create dark-mode --project-id 1 --json >&-", 0, "The output was closed. Changed: flag dark-mode."),
+        ("--help >&-", 1, "standard output: Bad file descriptor."),
+        ("--version >&-", 1, "standard output: Bad file descriptor."),
         ("flags archive 1001 <&-", 2, "there is no terminal to ask on. Pass --yes"),
         ("users add 1001 on --file - --yes <&-", 2, "standard input: contains no IDs"),
-        ("flags enable 1001 >&- <&-", 0, ""),
+        ("flags disable 1001 >&- <&-", 0, ""),
+        ("flags edit 1001 --name new >&- <&-", 0, "The output was closed. Changed: flag 1001 (new-checkout)."),
         ("flags get none 2>&-", 2, ""),
     ],
 )
-def test_closed_streams(environment: dict[str, str], command: str, status: int, message: str) -> None:
-    """Closed streams read as empty and discard output, as in a job without a terminal."""
-    result = run_in_shell(f"amp-exp {command}", environment)
+def test_closed_streams(environment: dict[str, str], tmp_path: Path, command: str, status: int, message: str) -> None:
+    """Closed input reads as empty. Closed output is an error, unless the command has made changes."""
+    result = run_in_shell(f"amp-exp {command.format(folder=tmp_path)}", environment)
     assert (result.status, result.err.count("\n"), message in result.err) == (status, bool(message), True), result.err

@@ -94,3 +94,11 @@ def test_omitted_inclusions(account: Emulator, amp_exp: RunCommand) -> None:
     result = amp_exp("export", "--with-inclusions")
     assert result.err == "Omitted, because a file cannot hold them: the inclusions of flags/new-checkout, variant on.\n"
     assert "users" not in result.out
+
+
+def test_a_new_folder(amp_exp: RunCommand, tmp_path: Path) -> None:
+    """A folder that is created for the file is named, because a typing mistake may have asked for it."""
+    path = tmp_path / "flgas" / "all.yaml"
+    assert amp_exp("export", "--output", path).err == f"Created the folder {path.parent}.\n"
+    assert amp_exp("export", "--output", path).err == ""
+    assert amp_exp("export", "--output", tmp_path / "folder").err == ""

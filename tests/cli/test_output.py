@@ -99,6 +99,13 @@ def test_no_rate_before_it_is_known() -> None:
     assert "second" not in console.file.getvalue()
 
 
+def test_lines_end_with_their_last_cell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row is not padded to the width of a column; blanks between columns stay, and empty cells before others."""
+    monkeypatch.setenv("COLUMNS", "80")
+    output.render_table(("id", "key", "name"), [("1", "k" * 9, ""), ("2", "", "n" * 9)], ("id", "key", "name"), {})
+    assert capsys.readouterr().out.splitlines() == ["id  key        name", "1   kkkkkkkkk", "2              nnnnnnnnn"]
+
+
 @pytest.mark.parametrize("width", [30, 60, 80, 120])
 def test_long_cells_are_wrapped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
@@ -112,6 +119,7 @@ def test_long_cells_are_wrapped(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
+    assert [line for line in shown.splitlines() if line != line.rstrip()] == []
     for column, cell in zip(columns, row, strict=True):
         assert (column in hidden) or shown.count(cell[0]) >= len(cell)
     assert "id" not in hidden
