@@ -22,6 +22,15 @@ from .targets import FlagKind, FlagTarget
 EditStatus: TypeAlias = Literal["planned", "unchanged", "changed", "failed", "unknown"]
 OptionalText: TypeAlias = str | None
 
+# The fields of a flag that have commands of their own.
+_COMMANDS_FOR_FIELDS = {
+    "archive": "archive and restore",
+    "deleted": "archive and restore",
+    "deployments": "deployments add and deployments remove",
+    "parent_dependencies": "mutexes edit-slot and holdouts edit",
+    "rollout_weights": "variants edit --weight",
+    "variants": "variants create, variants edit and variants remove",
+}
 _EXPERIMENT_TYPES = ("hypothesis-testing", "no-harm", "a-b-test", "multi-arm-bandit")
 
 
@@ -150,9 +159,9 @@ def _parse_assignment(assignment: str) -> tuple[str, Any]:
         raise amp_exp_async.InvalidInputError(
             f"--set takes FIELD=JSON, such as --set rollout_percentage=20; got {format_value(assignment)}."
         )
-    if name == "archive":
+    if name in _COMMANDS_FOR_FIELDS:
         raise amp_exp_async.InvalidInputError(
-            "archive cannot be set. Use the commands archive and restore. Nothing was sent."
+            f"{name} cannot be set. Use the commands {_COMMANDS_FOR_FIELDS[name]}. Nothing was sent."
         )
     try:
         return name, json.loads(text)
