@@ -72,7 +72,7 @@ def id_problem(text: str) -> str | None:
     if text in _MISSING:
         return "stands for a missing value"
     if _COLUMN_ID_RE.fullmatch(text):
-        return "is the name of a column: remove it, or read the column as CSV"
+        return "is the name of a column: remove it"
     for pattern, problem in _TABLE_FORMS:
         if pattern.fullmatch(text):
             return problem

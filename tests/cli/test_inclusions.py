@@ -78,3 +78,11 @@ def test_removals_without_a_file(ten: Emulator, amp_exp: RunCommand) -> None:
     assert f'users: -"{listed[3]}"' in amp_exp("users", "remove-at", "1001", "on", "3", "--yes").out
     assert amp_exp("users", "remove-all", "1001", "on", "--yes").status == 0
     assert ten.state.users("flags", "1001", "on") == []
+
+
+def test_a_column_name_in_a_column(account: Emulator, amp_exp: RunCommand) -> None:
+    """A cell that is the name of a column is rejected with its line, without advice to read as CSV what is CSV."""
+    command = ("users", "add", "1001", "on", "--file", "-", "--column", "email", "--yes")
+    result = amp_exp(*command, stdin="email,name\nuser_id,a\n")
+    rule = 'standard input, line 2: "user_id" is the name of a column: remove it. Nothing was sent.\n'
+    assert (result.status, result.err, account.requests) == (2, rule, [])
