@@ -530,8 +530,7 @@ class AsyncExperimentClient(AsyncClient):
         A list sends one request for each 1,000 changes. If it has more than 10,000, as `since` may cause, it is read in
         parts, which takes some requests more. A change sends one more, to read the version before it, unless that was
         read already. With the default interval, these are at least 2,880 requests a day. Changes that the
-        service shows late are yielded if they are at most 60 seconds older than the newest one, or if the same flag
-        changes again.
+        service shows late are yielded if they are at most 60 seconds older than the newest one.
 
         The iterator never ends by itself. An error of a request ends it. To continue, pass the cursor of the last
         change to a new `watch`. Store it after you have handled the change: after a crash, that change comes again, and

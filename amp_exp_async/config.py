@@ -20,6 +20,7 @@ REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 
 # Real keys are longer. Removing a shorter one from a text would also remove parts of its words.
 _MIN_REDACTED = 8
+_MAX_REPLACED = 4  # keys that were replaced, and are still removed from texts
 _QUOTES = "\"'`"
 _DEPLOYMENT_PREFIXES = ("client-", "server-")
 
@@ -72,6 +73,11 @@ class Secret:
     def reveal(self) -> str:
         """Return the secret."""
         return self._value
+
+    def after(self, previous: Secret) -> Secret:
+        """Return the secret, and let `redact` also remove those that it replaces, which may still be valid."""
+        replaced = [secret for secret in (previous._value, *previous._others) if secret not in {"", self._value}]
+        return Secret(self._value, *replaced[:_MAX_REPLACED])
 
     def redact(self, text: str) -> str:
         """Return a text with `***` in place of the secret, also if JSON escapes it, or if only its start is left."""

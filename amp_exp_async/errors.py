@@ -46,6 +46,9 @@ class AmpExpError(Exception):
     def __str__(self) -> str:
         return escape_lines(super().__str__())  # messages quote what others wrote
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class _ArgumentError(AmpExpError):
     """The base of the errors about an argument. The message is composed of the parts unless one is given.

@@ -26,7 +26,7 @@ def apply_log_variable() -> None:
     Only the logger of this package is set up, and only as far as the application has not done so: its level if it has
     none, and a handler if no handler would get its records.
     """
-    text = os.environ.get(LOG_VARIABLE, "")
+    text = os.environ.get(LOG_VARIABLE, "").strip()
     if not text:
         return
     logger = logging.getLogger("amp_exp_async")

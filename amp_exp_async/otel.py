@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -177,6 +178,7 @@ class _CallObserver:
             self._attributes["http.request.method_original"] = start.method
         self._span = telemetry.tracer.start_span(self._name, parent, attributes=self._attributes)
         self._attempt: Span | None = None
+        self._attempt_started = 0.0  # by `time.monotonic`
 
     def on_wait(self, reason: WaitReason, seconds: float) -> None:
         self._span.add_event("wait", {"reason": reason, "seconds": seconds})
@@ -187,6 +189,7 @@ class _CallObserver:
         if number > 1:
             attributes["http.request.resend_count"] = number - 1
             self._telemetry.retries.add(1, self._common)
+        self._attempt_started = time.monotonic()
         self._attempt = self._telemetry.tracer.start_span(
             self._name, set_span_in_context(self._span), SpanKind.CLIENT, attributes
         )
@@ -207,7 +210,10 @@ class _CallObserver:
 
     def on_end(self, end: CallEnd) -> None:
         error_type: _Attributes = {} if end.error is None else {"error.type": type(end.error).__qualname__}
-        self._end_attempt(error_type)  # if it was interrupted
+        if self._attempt is not None:  # it was interrupted
+            seconds = time.monotonic() - self._attempt_started
+            self._telemetry.attempt_duration.record(seconds, {**self._common, **error_type})
+            self._end_attempt(error_type)
         self._telemetry.call_duration.record(end.seconds, {**self._common, **error_type})
         attributes: _Attributes = {"amp_exp_async.attempts": end.attempts, **error_type}
         if end.status is not None:

@@ -10,7 +10,16 @@ from contextlib import aclosing
 import attrs
 import pytest
 
-from amp_exp_async import APIResponse, AsyncExperimentClient, Edit, ExperimentClient, Flag, NotFoundError, ServerError
+from amp_exp_async import (
+    APIResponse,
+    AsyncExperimentClient,
+    Edit,
+    ExperimentClient,
+    Flag,
+    NotFoundError,
+    ServerError,
+    UnexpectedResponseError,
+)
 from amp_exp_async.emulator import Emulator, Fault
 from tests.reliability.raw_server import RawConnection, RawServer, response
 
@@ -111,6 +120,19 @@ async def test_a_removal_that_is_confirmed(client: AsyncExperimentClient, emulat
     with client.capture_responses() as responses:
         await client.flags.variants.remove("1", "on")
     assert [(response.method, response.status, response.attempts) for response in responses] == [("DELETE", 400, 2)]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b"[]", b'{"id": 1}'])
+async def test_a_response_that_cannot_be_parsed(client: AsyncExperimentClient, emulator: Emulator, body: bytes) -> None:
+    """Its call fails, so it is not in the list."""
+    emulator.inject(Fault("status", code=200, body=body), method="GET")
+    with client.capture_responses() as responses:
+        with pytest.raises(UnexpectedResponseError):
+            await client.flags.get("1")
+        emulator.inject(Fault("status", code=200, body=b"<html>"), method="PATCH")
+        with pytest.raises(UnexpectedResponseError):
+            await client.flags.edit("1", name="new")
+    assert responses == []
 
 
 async def test_a_block_in_an_async_generator(client: AsyncExperimentClient) -> None:

@@ -75,6 +75,13 @@ def tree(cls: type[AmpExpError]) -> Iterator[type[AmpExpError]]:
         yield from tree(subclass)
 
 
+def test_the_repr_of_an_error() -> None:
+    """It has the message, which debuggers and lists of results show."""
+    error = InvalidInputError(argument="id", rule="must not be empty")
+    assert repr(error) == "InvalidInputError('id: must not be empty.')"
+    assert repr(ConfigurationError("no key")) == "ConfigurationError('no key')"
+
+
 def test_every_error_is_public() -> None:
     """Every class of the tree can be imported from the package, and is listed here."""
     # Those of the command line, if another test has loaded it, end a command and reach no caller.

@@ -117,6 +117,8 @@ async def test_failures(emulator: Emulator, recorder: Recorder) -> None:
     assert [span.attributes["error.type"] for span in attempts] == ["500"] * 5
     assert (failed.attributes["error.type"], failed.status.status_code) == ("ServerError", StatusCode.ERROR)
     assert [span.attributes["error.type"] for span in (interrupted, cancelled)] == ["CancelledError"] * 2
+    points = recorder.points("http.client.request.duration")
+    assert {point.attributes["error.type"]: point.count for point in points} == {"500": 5, "CancelledError": 1}
     assert emulator.api_key not in "".join(span.to_json() for span in recorder.spans)
 
 
@@ -126,7 +128,10 @@ async def test_failures(emulator: Emulator, recorder: Recorder) -> None:
         (Fault.delay(60), "timeout"),
         (Fault.close(), "connection"),
         (Fault.truncate(), "connection"),
-        (Fault("status", code=200, headers=(("Content-Encoding", "unknown"),), body=b"x"), "response"),
+        *(
+            (Fault("status", code=200, headers=(("Content-Encoding", encoding),), body=b"text"), "response")
+            for encoding in ("unknown", "gzip")
+        ),
     ],
 )
 async def test_attempts_without_a_response(

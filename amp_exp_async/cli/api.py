@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_text
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,17 +75,31 @@ def _api(
         if body is not None:
             ctx.echo_err(f"{verb} {target} with {json_text.dumps(body, ensure_ascii=False)}")
         ctx.confirm(f"Send {verb} {target}?", yes=yes)
-    with ctx.client.capture_responses() as responses, _with_query():
+    with ctx.client.capture_responses() as responses, _with_query(), _showing_failures(ctx, include=include):
         if verb in _READING:
             response = ctx.client.request(verb, target, params=query)
         else:
             with ctx.mutation(f"{verb} {target}", "applied"), _explaining_numbers(field or []):
                 response = ctx.client.request(verb, target, params=query, json=body)
     if include:
-        headers = [f"{name}: {value}" for name, value in responses[-1].headers.items()]
-        ctx.echo_err("\n".join([str(responses[-1].status), *headers]))
+        _echo_head(ctx, responses[-1].status, responses[-1].headers)
     ctx.result = response
     ctx.write(response if isinstance(response, str) else json_text.dumps(response, indent=2, ensure_ascii=False))
+
+
+def _echo_head(ctx: CommandContext, status: int, headers: Mapping[str, str]) -> None:
+    ctx.echo_err("\n".join([str(status), *(f"{name}: {value}" for name, value in headers.items())]))
+
+
+@contextmanager
+def _showing_failures(ctx: CommandContext, *, include: bool) -> Generator[None, None, None]:
+    """Show the status and the headers of a response that is an error."""
+    try:
+        yield
+    except amp_exp_async.APIStatusError as error:
+        if include:
+            _echo_head(ctx, error.status, error.headers)
+        raise
 
 
 @contextmanager

@@ -363,5 +363,5 @@ def _apply(ctx: CommandContext, edit: PendingEdit) -> None:
 def _is_rejection(error: Exception) -> bool:
     """Return whether nothing has changed for certain; an error of reading back does not say so."""
     if isinstance(error, amp_exp_async.APIStatusError):
-        return error.method == "PATCH" and error.status < 500
+        return error.method != "GET" and error.status < 500
     return not (isinstance(error, amp_exp_async.EditConflictError) and error.written)

@@ -15,7 +15,7 @@ from amp_exp_async.formatting import format_os_error, redact_userinfo
 
 from .error_mapping import TransportFailure
 from .proxies import ProxySetting
-from .response_body import ResponseTooLargeError, UnreadableBodyError
+from .response_body import CorruptBodyError, ResponseTooLargeError, UnreadableBodyError
 from .timeouts import AttemptLimits
 from .tls_errors import tls_failure
 
@@ -115,7 +115,9 @@ def _map_response_error(error: Exception, details: str, limits: AttemptLimits) -
             reason = f"the headers of the response are too large ({details})"
             return TransportFailure(reason, sent=True, retryable=False, unexpected=True)
         case HttpProcessingError() | aiohttp.ClientResponseError():
-            return TransportFailure(f"the response is not HTTP ({details})", sent=True)
+            return TransportFailure(f"the response is not HTTP ({details})", sent=True, malformed=True)
+        case CorruptBodyError():
+            return TransportFailure(f"the response is corrupt: {error}", sent=True, malformed=True)
         case aiohttp.ClientPayloadError():
             return TransportFailure(f"the response was cut off ({details})", sent=True)
         case aiohttp.ClientError() | OSError() | aiohttp.EofStream():

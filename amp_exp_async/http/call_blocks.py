@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
 
@@ -18,7 +17,7 @@ class CallBlock:
 
     def __init__(self, open_blocks: set[CallBlock]) -> None:
         self._open_blocks = open_blocks
-        self._token: Token[tuple[CallBlock, ...]] | None = None
+        self._was_opened = False
 
     @property
     def is_open(self) -> bool:
@@ -27,19 +26,19 @@ class CallBlock:
 
     def open(self) -> None:
         """Start the block in the running task or thread."""
-        if self._token is not None:
+        if self._was_opened:
             raise RuntimeError(f"a {type(self).__name__} can be entered only once")
-        self._token = _BLOCKS.set((*_BLOCKS.get(), self))
+        self._was_opened = True
+        _BLOCKS.set((*_BLOCKS.get(), self))
         self._open_blocks.add(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._open_blocks.discard(self)
-        if self._token is not None:
-            # An async generator may leave its block in another context, in which there is nothing to reset.
-            with suppress(ValueError):
-                _BLOCKS.reset(self._token)
+        # Blocks of generators may end in any order, and in another context, which does not have them.
+        if self in _BLOCKS.get():
+            _BLOCKS.set(tuple([block for block in _BLOCKS.get() if block is not self]))
 
 
 BlockT = TypeVar("BlockT", bound=CallBlock)

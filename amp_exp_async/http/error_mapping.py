@@ -93,6 +93,7 @@ class TransportFailure:
         retryable: whether another attempt may succeed.
         timeout: whether a timeout expired.
         unexpected: whether a response arrived that differs from the API reference.
+        malformed: whether a response arrived that is not HTTP, or does not have the encoding of its headers.
         advice: what to do, if there is something special. It ends with `setting`, if there is one.
         setting: the setting that corrects it; empty if it is not known.
         code_advice: further advice, which names arguments in Python.
@@ -104,6 +105,7 @@ class TransportFailure:
     retryable: bool = True
     timeout: bool = False
     unexpected: bool = False
+    malformed: bool = False
     advice: str = ""
     setting: str = ""
     code_advice: str = ""
@@ -118,7 +120,7 @@ class TransportFailure:
         """What kind of failure it is."""
         if self.timeout:
             return "timeout"
-        return "response" if self.unexpected else "connection"
+        return "response" if self.unexpected or self.malformed else "connection"
 
     @property
     def attempt_result(self) -> AttemptResult:

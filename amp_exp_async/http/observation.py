@@ -42,6 +42,7 @@ class CallObservation:
         self._waits: dict[WaitReason, float] = {}
         self._last: Attempt | None = None
         self._attempts = 0
+        self._response: Response | None = None
 
     async def start(self, deadline: float | None) -> None:
         """Report that the call starts. A hook that takes longer than the deadline allows is cancelled.
@@ -77,23 +78,13 @@ class CallObservation:
         return None if self._observer is None else run_observer("an observer", self._observer.observe_reads)
 
     def succeed(self, response: Response) -> None:
-        """Hand over a response that is no error. `end` follows."""
-        if not self._captures:
-            return
-        captured = APIResponse(
-            method=self._start.method,
-            path=self._start.path,
-            status=response.status,
-            headers=response.redacted_headers,
-            request_id=response.request_id,
-            attempts=self._attempts,
-            seconds=self._time() - self._started,
-        )
-        for capture in self._captures:
-            capture.add(captured)
+        """Hand over a response that is no error. If the call ends without one, its blocks get the response."""
+        self._response = response
 
     async def end(self, error: BaseException | None) -> None:
         """Report the outcome of the call: the exception that it raises, or None."""
+        if error is None and self._response is not None:
+            self._capture(self._response)
         last = self._last
         end = CallEnd(
             method=self._start.method,
@@ -112,3 +103,16 @@ class CallObservation:
             # A cancelled scope of anyio would otherwise cancel the hook at its first wait.
             with CancelScope(shield=True):
                 await run_hook("on_call_end", self._options.on_call_end, end)
+
+    def _capture(self, response: Response) -> None:
+        captured = APIResponse(
+            method=self._start.method,
+            path=self._start.path,
+            status=response.status,
+            headers=response.redacted_headers,
+            request_id=response.request_id,
+            attempts=self._attempts,
+            seconds=self._time() - self._started,
+        )
+        for capture in self._captures:
+            capture.add(captured)

@@ -30,6 +30,10 @@ class UnreadableBodyError(Exception):
     """A response has a body that the client does not accept."""
 
 
+class CorruptBodyError(aiohttp.ClientPayloadError):
+    """A response has a body that does not have the encoding of its headers. Another attempt may bring a better one."""
+
+
 class ResponseTooLargeError(UnreadableBodyError):
     """A response has a body that is larger than allowed."""
 
@@ -130,17 +134,17 @@ class _Decompressor:
         """Yield the blocks that these bytes become, each of a bounded size.
 
         Raises:
-            aiohttp.ClientPayloadError: If the bytes are not of the encoding.
+            CorruptBodyError: If the bytes are not of the encoding.
         """
         is_done = False
         while not is_done:
             try:
                 block = self._inflate.decompress(data, _STEP)
             except zlib.error as error:
-                raise aiohttp.ClientPayloadError(f"the data is not {self._encoding} ({error})") from None
+                raise CorruptBodyError(f"the data is not {self._encoding} ({error})") from None
             yield block
             if self._inflate.unused_data:
-                raise aiohttp.ClientPayloadError(f"data follows the end of the {self._encoding} data")
+                raise CorruptBodyError(f"data follows the end of the {self._encoding} data")
             data = self._inflate.unconsumed_tail
             is_done = not data and len(block) < _STEP  # zlib holds back what did not fit
 

@@ -255,7 +255,7 @@ class HttpSession:
     def _use_key(self, key: Secret) -> None:
         """Send requests with another key from now on."""
         is_first = not self.endpoint.has_key
-        self.endpoint = attrs.evolve(self.endpoint, key=key)
+        self.endpoint = attrs.evolve(self.endpoint, key=key.after(self.endpoint.key))
         self.sender = None  # `open` creates one; requests in flight end with the old one
         if is_first:
             # Nothing was sent, so that nothing is forgotten. Other clients may use the key.

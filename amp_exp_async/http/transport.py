@@ -233,11 +233,16 @@ class Transport:
             ClientClosedError: If the client was closed meanwhile.
         """
         if state.observation is not None:
+            was_over = self._is_over(state)
             await state.observation.start(state.deadline)
             self.session.open(to_finish=self._may_finish)
-            if state.deadline is not None and self.session.time() >= state.deadline:
+            if self._is_over(state) and not was_over and self.options.on_call_start is not None:
                 advice = "Raise deadline, or let on_call_start return sooner."
                 raise self.deadline_error(state, "while it waited for on_call_start", advice)
+
+    def _is_over(self, state: RetryState) -> bool:
+        """Return whether the deadline of a call has passed."""
+        return state.deadline is not None and self.session.time() >= state.deadline
 
     def serialized(self, request: Request) -> SerializedWrite:
         """Return a context manager that sends a write and holds the lock of the object that it changes."""
@@ -847,15 +852,17 @@ class SerializedWrite:
         """
         state = self._state
         response = await self._transport.send_with_retries(state)
-        if state.observation is not None:
-            state.observation.succeed(response)
         try:
-            return parse(response)
+            parsed = parse(response)
         except UnexpectedResponseError as error:
             state.ambiguous = True
             if state.request.idempotency.may_repeat:
                 raise
             cause = error
+        else:
+            if state.observation is not None:
+                state.observation.succeed(response)
+            return parsed
         raise AmbiguousWriteError(AmbiguousWrite(self._transport, state, cause, "the response is not understood"))
 
 

@@ -26,6 +26,8 @@ def test_include(account: Emulator, amp_exp: RunCommand) -> None:
     assert (included.out, plain.err) == (plain.out, "")
     assert included.err.startswith("200\nContent-Type: application/json")
     assert account.api_key not in included.err
+    missing = amp_exp("api", "GET", "/flags/9", "--include")
+    assert (missing.status, missing.err.startswith("400\nContent-Type: application/json")) == (1, True)
 
 
 def test_writes_ask(account: Emulator, amp_exp: RunCommand, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
 
 
@@ -87,3 +87,17 @@ def test_a_key_of_a_flag_and_an_experiment(account: Emulator, amp_exp: RunComman
     result = amp_exp("variants", "list", "twice")
     assert (result.status, "1 (flag 8), 2 (experiment 9)" in result.err) == (2, True), result.err
     assert amp_exp("variants", "list", "twice", "--project-id", "2", "--json").json[0]["key"] == "control"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH"])
+@pytest.mark.parametrize("status", [400, 403, 409])
+def test_a_refusal(account: Emulator, amp_exp: RunCommand, method: str, status: int) -> None:
+    """A write that the service refuses has failed; its outcome is not unknown."""
+    account.inject(Fault.status(status), method=method, times=None)
+    command = {
+        "POST": ("create", "new-checkout", "blue"),
+        "DELETE": ("remove", "new-checkout", "on", "--yes"),
+        "PATCH": ("edit", "new-checkout", "on", "--name", "On"),
+    }[method]
+    result = amp_exp("variants", *command, "--json")
+    assert (result.status, result.json["changes"][0]["state"]) == (1, "failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncGenerator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,42 @@ async def test_calls_in_a_block(client: AsyncExperimentClient, emulator: Emulato
     assert loop.time() - started < 30
     emulator.clear_faults()
     assert (await client.flags.get(id)).id == str(id)
+
+
+async def test_blocks_that_end_in_another_order(client: AsyncExperimentClient, emulator: Emulator) -> None:
+    """A block of a generator that ends first takes no other block with it."""
+    id = emulator.state.add_flag()["id"]
+
+    async def generate() -> AsyncGenerator[None, None]:
+        async with client.deadline(60):
+            yield
+
+    generator = generate()
+    await anext(generator)
+    with client.capture_responses() as responses:
+        async with client.deadline(0.3):
+            await client.flags.get(id)
+            await generator.aclose()
+            await client.flags.get(id)
+            await asyncio.sleep(0.3)
+            with pytest.raises(APITimeoutError, match=PASSED):
+                await client.flags.get(id)
+        await client.flags.get(id)
+    assert len(responses) == 3
+
+
+@pytest.mark.parametrize("hook", [None, "on_call_start", "on_call_end"])
+async def test_a_call_after_the_end_of_the_time(
+    client: AsyncExperimentClient, emulator: Emulator, hook: str | None
+) -> None:
+    """The error does not blame a hook that had no part in it."""
+    hooks: dict[str, Any] = {} if hook is None else {hook: lambda _: None}
+    copy = client.with_options(**hooks)
+    async with client.deadline(0.01):
+        await asyncio.sleep(0.02)
+        with pytest.raises(APITimeoutError) as caught:
+            await copy.flags.get(emulator.state.add_flag()["id"])
+    assert "on_call_start" not in str(caught.value)
 
 
 async def test_a_retry(client: AsyncExperimentClient, emulator: Emulator) -> None:

@@ -22,6 +22,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     Attempt,
     AuthenticationError,
+    BadRequestError,
     CallEnd,
     ClientClosedError,
     ConfigurationError,
@@ -540,6 +541,29 @@ async def test_nothing_shows_the_key(service: Emulator, caplog: pytest.LogCaptur
                 pickle.dumps(value)
     assert OLD not in caplog.text
     assert leaks(caught.value, OLD) == []
+
+
+async def test_a_response_that_quotes_the_old_key(caplog: pytest.LogCaptureFixture) -> None:
+    """It is removed as the new one is, because it may still be valid."""
+    caplog.set_level(logging.DEBUG)
+    quote = [("X-Request-Id", f"{OLD} {NEW}")]
+    answers = [
+        response(status="401 No"),
+        response(f'{{"error": "{OLD} {NEW}"}}'.encode(), status="400 No", headers=quote),
+    ]
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            await connection.send(answers.pop(0))
+
+    with RawServer(serve) as server:
+        async with AsyncExperimentClient(Keys(), base_url=server.url) as client:
+            with pytest.raises(BadRequestError) as caught:
+                await client.flags.get("1")
+    shown = f"{caught.value!r} {caught.value.body} {caught.value.headers} {caught.value.request_id} {caplog.text}"
+    assert "*** ***" in shown
+    assert OLD not in shown
+    assert NEW not in shown
 
 
 async def test_the_log_of_a_new_key(service: Emulator, caplog: pytest.LogCaptureFixture) -> None:
