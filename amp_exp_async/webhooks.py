@@ -45,12 +45,13 @@ def parse_webhook(
         event = parse_webhook(await request.read(), request.headers, signing_key)
         print(event, event.flag)  # flag new-checkout (123) updated by jane
     """
-    # A traceback could show the variable, whatever its type.
-    secret, key = Secret(key if isinstance(key, str) else ""), ""  # pyright: ignore[reportUnnecessaryIsInstance]
+    # A traceback could show the variable.
+    text = key if isinstance(key, str) else ""  # pyright: ignore[reportUnnecessaryIsInstance] - of untyped callers
+    secret, text, key = Secret(text), "", ""
     try:
         return _parse_verified(body, headers, secret, tolerance)
     except InvalidInputError as error:
-        error.consequence = ""  # that nothing was sent is no news here
+        error.consequence = ""  # a parser sends nothing anyway
         raise
 
 

@@ -99,7 +99,7 @@ class FlagFilters(OptionGroup):
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def given(self) -> dict[str, object]:
+    def filter_options(self) -> dict[str, object]:
         """The options that select, besides the project, by their names; None for those that were not given."""
         return {
             "--key": self.key,
@@ -131,9 +131,9 @@ class ExperimentFilters(FlagFilters):
         return super().query | own
 
     @property
-    def given(self) -> dict[str, object]:
-        """The options that select; see `FlagFilters.given`."""
-        return super().given | {"--delivery-method": self.delivery_method}
+    def filter_options(self) -> dict[str, object]:
+        """The options that select; see `FlagFilters.filter_options`."""
+        return super().filter_options | {"--delivery-method": self.delivery_method}
 
 
 class FindOptions(OptionGroup):
@@ -172,7 +172,7 @@ class FindOptions(OptionGroup):
         include_archived: IncludeArchived = False,
     ) -> None:
         self.filters = FlagFilters(project_id=project_id, include_archived=include_archived, enabled=enabled, tag=tag)
-        self.given = {"--prefix": prefix, "--unchanged-for": unchanged_for, **self.filters.given}
+        self.filter_options = {"--prefix": prefix, "--unchanged-for": unchanged_for, **self.filters.filter_options}
         self._pattern = None if prefix is None else prefix if {"*", "?"} & set(prefix) else f"{prefix}*"
         self._sort = _SORT_FIELDS[sort]
         self._changed_before: datetime | None = None
@@ -249,7 +249,7 @@ def _add_reading(app: typer.Typer, kind: FlagKind) -> None:
     def find(ctx: CommandContext, *, options: FindOptions) -> None:
         resource = kind.resource(ctx.client)
         flags = options.select(resource.list(**options.filters.query, limit=PAGE_SIZE))
-        _show(ctx, kind, flags, options.filters, options.given)
+        _show(ctx, kind, flags, options.filters, options.filter_options)
 
     @command(
         app,
@@ -288,7 +288,7 @@ def _to_yaml(ctx: CommandContext, kind: FlagKind, flag: amp_exp_async.FlagConfig
 
 def _list(ctx: CommandContext, kind: FlagKind, filters: FlagFilters) -> None:
     flags = filters.select(kind.resource(ctx.client).list(**filters.query, limit=PAGE_SIZE))
-    _show(ctx, kind, flags, filters, filters.given)
+    _show(ctx, kind, flags, filters, filters.filter_options)
 
 
 def _show(
@@ -296,7 +296,7 @@ def _show(
     kind: FlagKind,
     flags: Iterable[amp_exp_async.FlagConfig],
     filters: FlagFilters,
-    given: Mapping[str, object],
+    filter_options: Mapping[str, object],
 ) -> None:
     columns = dict(_FIRST_COLUMNS)
     if filters.include_archived:
@@ -309,7 +309,7 @@ def _show(
     else:
         rows = (_format_row(flag, list(columns.values())) for flag in flags)
         empty = nothing_found(
-            kind.name, filters.project_id, format_filters(given), include_archived=filters.include_archived
+            kind.name, filters.project_id, format_filters(filter_options), include_archived=filters.include_archived
         )
         if joined := [tag for tag in filters.tag or () if "," in tag]:
             empty = f"{empty} {format_value(joined[0])} is one tag. Repeat --tag for several."

@@ -277,9 +277,9 @@ def _find(ctx: CommandContext, kind: GroupKind, name: str) -> Group:
         raise amp_exp_async.InvalidInputError(
             f"key {format_value(name)} exists {len(active)} times, with IDs {ids}. Pass one of the IDs."
         )
-    what = f"key {format_value(name)}" if _is_key(name) else f"ID {name}"
+    description = f"key {format_value(name)}" if _is_key(name) else f"ID {name}"
     advice = _of_other_kind(ctx, kind, name) or f"List all with: amp-exp {kind.name} list"
-    raise UnknownNameError(f"no {kind.noun} with {what}. {advice}")
+    raise UnknownNameError(f"no {kind.noun} with {description}. {advice}")
 
 
 def _is_key(name: str) -> bool:

@@ -15,8 +15,8 @@ def prepare_streams() -> None:
     """Let the standard streams be as commands expect them.
 
     Standard input that the caller closed (`<&-`) reads as empty, and standard error discards what is written. Standard
-    output cannot be written, because what nobody gets is not a success. Output is UTF-8 whatever the locale is, because
-    files are; half a surrogate pair does not end a command half-way.
+    output cannot be written, because a command whose output is lost has not succeeded. Output is UTF-8 whatever the
+    locale is, because files are; half a surrogate pair does not end a command half-way.
     """
     flags = {"stdin": os.O_RDONLY, "stdout": os.O_RDONLY, "stderr": os.O_WRONLY}
     for name, flag in flags.items():

@@ -17,7 +17,7 @@ MAX_HOOK_SECONDS = 5.0
 async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: float = MAX_HOOK_SECONDS) -> None:
     """Call a hook, and await what it returns. Its exceptions are logged.
 
-    Raised is what ends the task or the program: a cancellation of the task, KeyboardInterrupt and SystemExit.
+    A cancellation of the task, KeyboardInterrupt and SystemExit are raised: they end the task or the program.
 
     Args:
         name: the name of the hook, for the log.
@@ -50,7 +50,7 @@ async def run_hook(name: str, hook: Callable[[T], object], event: T, seconds: fl
 def run_observer(name: str, function: Callable[..., T], *arguments: object) -> T | None:
     """Call a function that observes, and return its result; None if it raises, which is logged.
 
-    Raised is what ends the program: KeyboardInterrupt and SystemExit.
+    KeyboardInterrupt and SystemExit are raised: they end the program.
     """
     try:
         return function(*arguments)

@@ -78,7 +78,7 @@ class CallObservation:
         return None if self._observer is None else run_observer("an observer", self._observer.observe_reads)
 
     def succeed(self, response: Response) -> None:
-        """Hand over a response that is no error. If the call ends without one, its blocks get the response."""
+        """Hand over a successful response. The blocks that capture it get it if the call ends without an error."""
         self._response = response
 
     async def end(self, error: BaseException | None) -> None:

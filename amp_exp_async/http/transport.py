@@ -233,14 +233,14 @@ class Transport:
             ClientClosedError: If the client was closed meanwhile.
         """
         if state.observation is not None:
-            was_over = self._is_over(state)
+            had_expired = self._has_expired(state)
             await state.observation.start(state.deadline)
             self.session.open(to_finish=self._may_finish)
-            if self._is_over(state) and not was_over and self.options.on_call_start is not None:
+            if self._has_expired(state) and not had_expired and self.options.on_call_start is not None:
                 advice = "Raise deadline, or let on_call_start return sooner."
                 raise self.deadline_error(state, "while it waited for on_call_start", advice)
 
-    def _is_over(self, state: RetryState) -> bool:
+    def _has_expired(self, state: RetryState) -> bool:
         """Return whether the deadline of a call has passed."""
         return state.deadline is not None and self.session.time() >= state.deadline
 

@@ -37,7 +37,7 @@ def load(*sources: str | os.PathLike[str] | io.TextIOBase) -> Manifest:
 
     Raises:
         InvalidManifestError: If there are problems. It has all of them, each with file, line and field.
-        InvalidInputError: If there is no source, or one is no path.
+        InvalidInputError: If there is no source, or a source is neither a path nor an open text file.
         ConfigurationError: If a source is YAML and the extra `files` is not installed.
 
     Example:

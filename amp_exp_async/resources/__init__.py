@@ -23,7 +23,7 @@ from .flags import AsyncExperiments, AsyncFlagConfigs, AsyncFlags, flag_resource
 from .groups import AsyncHoldouts, AsyncMutexes, Groups, SlotLike
 from .history import RestoreResult, VersionChange, apply_version, not_restorable, restore_version, version_changes
 from .inclusions import AsyncCohorts, AsyncUsers
-from .optimistic import OptimisticEdit, changed_fields, check_edit
+from .optimistic import OptimisticEdit, changed_fields, reject_impossible_edit
 from .segments import AsyncSegments, AsyncTags, SegmentEditParams
 from .variants import AsyncVariants
 from .versions import AsyncProjectVersions, AsyncVersions
@@ -63,7 +63,6 @@ __all__ = [
     "VersionChange",
     "apply_version",
     "changed_fields",
-    "check_edit",
     "diff_flags",
     "flag_resources",
     "list_methods",
@@ -71,6 +70,7 @@ __all__ = [
     "not_restorable",
     "operation",
     "operation_of",
+    "reject_impossible_edit",
     "restore_version",
     "version_changes",
     "watch_changes",

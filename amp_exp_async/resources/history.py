@@ -17,7 +17,7 @@ from amp_exp_async.models import UNSET, FlagConfig, Maybe, ResultList, Version
 
 from .diff import FieldChange, diff_flags, summarize_version
 from .flags import AsyncFlagConfigs
-from .optimistic import OptimisticEdit, changed_fields, check_edit, editable_attributes
+from .optimistic import OptimisticEdit, changed_fields, editable_attributes, reject_impossible_edit
 from .versions import AsyncVersions
 
 FlagConfigT_co = TypeVar("FlagConfigT_co", bound=FlagConfig, covariant=True)
@@ -114,7 +114,7 @@ async def restore_version(
     live = await editor.read(id)
     restored = apply_version(live, desired)
     with validation.trusted_text():
-        check_edit(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject
+        reject_impossible_edit(live, changed_fields(live, restored))  # a dry run rejects what the edit would reject
     differences, remaining = diff_flags(live, restored), not_restorable(restored, desired)
     if differences and restored.deleted is True:
         # It would have to be un-archived for the edit, and would serve users in between if it is enabled.

@@ -87,7 +87,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
         if inspect.isawaitable(edited):
             edited = await edited
         if dry_run:
-            check_edit(before, changed_fields(before, edited))
+            reject_impossible_edit(before, changed_fields(before, edited))
             return edited
         reapplied = cast("Callable[[FlagConfigT_co], FlagConfigT_co]", change) if reapply else None
         return await self.write(id, before, edited, reapplied)
@@ -133,7 +133,7 @@ class OptimisticEdit(CollectionResource[FlagConfigT_co]):
                 desired = changed_fields(live, reapply(live)) if reapply else _merge_live(path, base, ours, live)
             if not desired:
                 return live
-            check_edit(live, desired)
+            reject_impossible_edit(live, desired)
             with validation.trusted_text():
                 fields = validation.changes(editable_fields(base), desired)
             await self._write_steps(id, _steps(fields))
@@ -259,7 +259,7 @@ def require_loaded(flag_config: FlagConfig, fields: Container[str]) -> None:
 
 
 @validation.nothing_written()
-def check_edit(flag_config: FlagConfig, fields: Mapping[str, Any]) -> None:
+def reject_impossible_edit(flag_config: FlagConfig, fields: Mapping[str, Any]) -> None:
     """Raise `InvalidInputError` if an edit makes no sense for a flag.
 
     It would enable what has no deployment, give weights to a variant that does not exist, or end before it starts.

@@ -240,9 +240,9 @@ class _Watcher:
                 span.shorten(listed[0].created_at or _NEVER)
                 continue
             new = await self._new_versions(position, listed)
-            for version, rest in zip(new, _earliest_times(new, span.end), strict=True):
+            for version, earliest_later in zip(new, _earliest_times(new, span.end), strict=True):
                 position = position.after([version])
-                latest_start = min(position.newest, rest)
+                latest_start = min(position.newest, earliest_later)
                 position = position.starting_at(_overlapping(latest_start))
                 if self._project_id in {None, version.config.project_id}:
                     yield await self._event(version, position.to_cursor(latest_start))

@@ -227,11 +227,12 @@ def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def encode_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return the request query of parameters whose names are unchanged. A list of values repeats its parameter."""
-    return tuple(
-        (name, _query_value(item))
-        for name, value in parameters.items()
-        for item in (value if isinstance(value, list | tuple) else (value,))  # pyright: ignore[reportUnknownVariableType]
-    )
+    return tuple((name, _query_value(item)) for name, value in parameters.items() for item in _as_list(value))
+
+
+def _as_list(value: Any) -> list[Any]:
+    values: list[Any] = value if isinstance(value, list) else [value]
+    return values
 
 
 def _query_value(value: Any) -> str:

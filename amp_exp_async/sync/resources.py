@@ -30,7 +30,7 @@ from amp_exp_async.resources import (
     AsyncVersions,
     OptimisticEdit,
     changed_fields,
-    check_edit,
+    reject_impossible_edit,
 )
 
 from .base import SyncResource, as_sync, as_sync_pager, copy_signature
@@ -160,7 +160,7 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
                     edited.close()
                 validation.reject("change", _NOT_ASYNC)
         if dry_run:
-            check_edit(before, changed_fields(before, edited))
+            reject_impossible_edit(before, changed_fields(before, edited))
             return edited
         return self._portal.call(lambda: editor.write(id, before, edited))
 

@@ -60,7 +60,7 @@ def optional_function(_: object, field: attrs.Attribute[Any], value: object) -> 
     """Reject anything but None or a callable that is not a coroutine function."""
     if value is not None and not callable(value):
         _reject(field, "a function (not async) of one argument", value)
-    if any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None)))):  # noqa: B004
+    if any(map(inspect.iscoroutinefunction, (value, getattr(value, "__call__", None)))):  # noqa: B004 - its kind matters, not that it is there
         raise ConfigurationError(
             argument=field.name, rule="must not be async", advice="Pass a function that returns at once."
         )

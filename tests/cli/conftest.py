@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 import amp_exp_async.cli.connection
 from amp_exp_async import ExperimentClient, RetryPolicy
 from amp_exp_async.cli.app import app
+from amp_exp_async.cli.signals import interrupt_on_termination
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import CommandResult, RunCommand
 
@@ -60,6 +62,19 @@ def users(amp_exp: RunCommand) -> RunCommand:
         return amp_exp("users", action, flag, variant, "--file", file, *options, stdin=ids)
 
     return run
+
+
+@pytest.fixture
+def raising_signals() -> Iterator[None]:
+    """Let signals raise, as in `main`."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    interrupt_on_termination()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

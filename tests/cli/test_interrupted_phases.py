@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from amp_exp_async.cli import interrupt
-from amp_exp_async.cli.signals import interrupt_on_termination
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import CommandResult, RunCommand, writes
 from tests.polling import TIMEOUT, wait_until
+
+pytestmark = pytest.mark.usefixtures("raising_signals")
 
 LATE = 30.0
 Interrupt: TypeAlias = Callable[..., CommandResult]
@@ -37,17 +38,9 @@ COMMANDS = {
 
 
 @pytest.fixture(autouse=True)
-def _handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let signals raise, as in `main`, and give requests in flight little time."""
+def _grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give requests in flight little time."""
     monkeypatch.setattr(interrupt, "_GRACE", 0.2)
-    before = {number: signal.getsignal(number) for number in STATUSES}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    interrupt_on_termination()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

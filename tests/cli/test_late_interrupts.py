@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,12 @@ import pytest
 
 from amp_exp_async import ExperimentClient
 from amp_exp_async.cli import inclusions, interrupt, plan
-from amp_exp_async.cli.signals import interrupt_on_termination
 from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand
 
+pytestmark = pytest.mark.usefixtures("raising_signals")
+
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-
-
-@pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
-    """Let signals raise, as in `main`."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    interrupt_on_termination()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def press_after(function: Callable[..., Any], number: signal.Signals) -> Callable[..., Any]:
