@@ -231,7 +231,7 @@ def encode_query(parameters: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _as_list(value: Any) -> list[Any]:
-    values: list[Any] = value if isinstance(value, list) else [value]
+    values: list[Any] = value if value.__class__ is list else [value]
     return values
 
 
