@@ -125,15 +125,19 @@ def path_in_turn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     return str(request.param)
 
 
+IN_TURN = {"path_in_turn": len(PATHS), "send_in_turn": 2}
+"""The numbers of values of the fixtures of which the suite runs a test with one only."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the runs of a test `slow` whose path has its turn in another one."""
+    """Mark the runs of a test `slow` whose path or client has its turn in another one."""
     for item in items:
-        case = getattr(item, "callspec", None)
-        if case is not None and "path_in_turn" in case.indices:
-            others = sum(index for name, index in case.indices.items() if name != "path_in_turn")
-            turn = (zlib.crc32(item.function.__qualname__.encode()) + others) % len(PATHS)  # type: ignore[attr-defined]  # items of functions only
-            if case.indices["path_in_turn"] != turn:
+        indices = getattr(item, "callspec", None) and item.callspec.indices  # type: ignore[attr-defined]  # items of functions only
+        for name in IN_TURN.keys() & (indices or {}):
+            others = sum(indices.values()) - indices[name]
+            turn = (zlib.crc32(item.function.__qualname__.encode()) + others) % IN_TURN[name]  # type: ignore[attr-defined]  # the same
+            if indices[name] != turn:
                 item.add_marker(pytest.mark.slow)
 
 

@@ -32,8 +32,11 @@ def cross(*dimensions: Values) -> list[Any]:
 
 
 def slow(parameters: Iterable[Any]) -> list[Any]:
-    """Return parameters of which all belong to the long form."""
-    return [pytest.param(*of.values, id=of.id, marks=pytest.mark.slow) for of in parameters]
+    """Return parameters, or tuples of values, of which all belong to the long form."""
+    return [
+        pytest.param(*getattr(of, "values", of), id=getattr(of, "id", None), marks=pytest.mark.slow)
+        for of in parameters
+    ]
 
 
 def long_form(values: Iterable[str], *, short: Iterable[str]) -> list[Any]:

@@ -27,19 +27,19 @@ def run(account: Emulator, folder: Path, *arguments: str | bytes, **others: str)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "field", "value"),
+    ("arguments", "fields"),
     [
-        (["flags", "edit", "1001", "--name", "Grün 🎉"], "name", "Grün 🎉"),
-        (["flags", "edit", "1001", "--set", 'description="Ö"'], "description", "Ö"),
-        (["flags", "edit", "1001", "--add-tag", "ü"], "tags", ["ü"]),
-        (["api", "PATCH", "/flags/1001", "--field", "description=Grün", "--yes"], "description", "Grün"),
+        (["flags", "edit", "1001", "--name", "Grün 🎉", "--add-tag", "ü"], {"name": "Grün 🎉", "tags": ["ü"]}),
+        (["flags", "edit", "1001", "--set", 'description="Ö"'], {"description": "Ö"}),
+        (["api", "PATCH", "/flags/1001", "--field", "description=Grün", "--yes"], {"description": "Grün"}),
     ],
 )
-def test_what_is_written(account: Emulator, tmp_path: Path, arguments: list[str], field: str, value: object) -> None:
+def test_what_is_written(account: Emulator, tmp_path: Path, arguments: list[str], fields: dict[str, object]) -> None:
     """Text is written as it was typed."""
     result = run(account, tmp_path, *arguments)
     assert result.status == 0, result.err
-    assert account.state.flag("1001")[field] == value
+    written = account.state.flag("1001")
+    assert {field: written[field] for field in fields} == fields
 
 
 def test_what_is_read(account: Emulator, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from amp_exp_async.emulator import Emulator
 from tests.cli.terminal import AMP_EXP, environment_of
+from tests.crossing import long_form
 from tests.polling import TIMEOUT
 
 TEXTS = (
@@ -24,6 +25,7 @@ TEXTS = (
     "flags list",
     "flags list --json",
 )
+SHORT = ("--help", "--show-completion bash", "flags", "flags list --json")
 FULL = Path("/dev/full")
 
 
@@ -41,7 +43,7 @@ def run(account: Emulator, arguments: str, stdout: int, **others: str) -> tuple[
     return result.returncode, result.stderr
 
 
-@pytest.mark.parametrize("arguments", TEXTS)
+@pytest.mark.parametrize("arguments", long_form(TEXTS, short=SHORT))
 def test_closed_pipe(account: Emulator, arguments: str) -> None:
     """If the reader of the output is gone, the status is 0, and nothing is said."""
     reader, writer = os.pipe()
@@ -53,7 +55,7 @@ def test_closed_pipe(account: Emulator, arguments: str) -> None:
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("arguments", TEXTS)
+@pytest.mark.parametrize("arguments", long_form(TEXTS, short=SHORT))
 def test_full_disk(account: Emulator, arguments: str) -> None:
     """If the disk is full, the error is one line, and the status says so."""
     with FULL.open("wb") as full:

@@ -31,6 +31,7 @@ FILES = {
     "ids.txt": "user-1\nuser-2\n",
     "emails.csv": "name,email\nAnn,ann@example.com\n",
 }
+ACCOUNT = make_account()
 PROFILES = "[profile.prod]\nregion = 'us'\n"
 # An exit status of 1 reports findings.
 REPORTING = {"lint", "diff"}
@@ -47,7 +48,7 @@ def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
     Path("config.toml").write_text(PROFILES)
     monkeypatch.setenv("AMP_EXP_CONFIG_FILE", str(tmp_path / "config.toml"))
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    with Emulator(make_account()) as emulator:
+    with Emulator(ACCOUNT) as emulator:
         add_documented_objects(emulator.state)
         monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", emulator.api_key)
         monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", emulator.base_url)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from amp_exp_async.manifests.document import DocumentError
 from amp_exp_async.manifests.yaml_reader import read_yaml
+from tests.crossing import long_form
 from tests.manifests.strategies import payloads
 
 
@@ -280,11 +281,15 @@ def test_integers_that_python_cannot_convert_are_problems(text: str) -> None:
     assert problem.message.startswith("must be JSON, which has no tag:yaml.org,2002:")
 
 
+LINKS = {"list": "[*a{}]", "merge": "{{<<: *a{}}}", "object": "{{x: *a{}}}"}
+
+
 @pytest.mark.usefixtures("parser")
-def test_long_chains_of_aliases_and_merges_are_read() -> None:
+@pytest.mark.parametrize("link", long_form(LINKS, short=["merge"]))
+def test_long_chains_of_aliases_and_merges_are_read(link: str) -> None:
     """They count as levels of nesting: 190 are allowed, and 300 are not."""
-    for link, first in (("[*a{}]", "[x]"), ("{{<<: *a{}}}", "{x: 1}"), ("{{x: *a{}}}", "{x: 1}")):
-        lines = [f"a0: &a0 {first}", *(f"a{number}: &a{number} " + link.format(number - 1) for number in range(1, 300))]
-        assert not read_yaml("\n".join(lines[:190]), "f").problems
-        with pytest.raises(DocumentError, match=r"more than 200 levels of nesting|aliases stand for more than"):
-            read_yaml("\n".join(lines), "f")
+    others = (f"a{number}: &a{number} {LINKS[link].format(number - 1)}" for number in range(1, 300))
+    lines = ["a0: &a0 {x: 1}", *others]
+    assert not read_yaml("\n".join(lines[:190]), "f").problems
+    with pytest.raises(DocumentError, match=r"more than 200 levels of nesting|aliases stand for more than"):
+        read_yaml("\n".join(lines), "f")

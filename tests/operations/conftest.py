@@ -14,6 +14,7 @@ from tests.operations.catalog import Example
 from tests.operations.recording_server import KEY, RecordingServer, run
 
 PROJECT = "7"
+CLIENTS = ["async", "blocking"]
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def emulator() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture(params=["async", "blocking"])
+@pytest.fixture(params=CLIENTS)
 async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
     """An async or a blocking client."""
     if request.param == "async":
@@ -41,7 +42,7 @@ async def client(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIte
             yield client
 
 
-@pytest.fixture(params=["async", "blocking"])
+@pytest.fixture(params=CLIENTS)
 async def beta(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Any]:
     """An async or a blocking client of the Beta API."""
     if request.param == "async":
@@ -59,10 +60,21 @@ def server() -> Iterator[RecordingServer]:
         yield server
 
 
-@pytest.fixture(params=["async", "blocking"])
+@pytest.fixture(params=CLIENTS)
 def send(request: pytest.FixtureRequest, server: RecordingServer) -> Any:
     """Make the call of an example with a new client, from inside a running loop."""
-    is_async = request.param == "async"
+    return sender(request.param, server)
+
+
+@pytest.fixture(params=CLIENTS)
+def send_in_turn(request: pytest.FixtureRequest, server: RecordingServer) -> Any:
+    """Do the same in the suite with the other client than the next test, and with both in the long form."""
+    return sender(request.param, server)
+
+
+def sender(kind: str, server: RecordingServer) -> Any:
+    """Return a function that makes the call of an example with a new client of this kind."""
+    is_async = kind == "async"
     options: dict[str, Any] = {
         "base_url": server.url,
         "rate_limit": None,

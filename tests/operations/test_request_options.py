@@ -59,11 +59,11 @@ async def test_what_is_sent(server: RecordingServer, send: Any, example: Example
 
 
 @pytest.mark.parametrize("example", WRITES, ids=str)
-async def test_reading_back(server: RecordingServer, send: Any, example: Example) -> None:
+async def test_reading_back(server: RecordingServer, send_in_turn: Any, example: Example) -> None:
     """The requests that determine the outcome of a write have them too."""
     server.responses = [CannedResponse("gateway", status=503), CannedResponse("Cannot edit archived flag", status=400)]
     with pytest.raises(AmpExpError):
-        await send(with_options(example))
+        await send_in_turn(with_options(example))
     for sent in server.requests:
         without_additions(sent)
     idempotency = example.operation.idempotency
@@ -73,12 +73,12 @@ async def test_reading_back(server: RecordingServer, send: Any, example: Example
 
 @pytest.mark.parametrize("example", PLAIN, ids=str)
 async def test_no_frame_of_a_refused_request_shows_a_header(
-    server: RecordingServer, send: Any, example: Example
+    server: RecordingServer, send_in_turn: Any, example: Example
 ) -> None:
     """The value is sent, also to explain the error, and is in no local variable of the error's frames."""
     server.responses = [CannedResponse("not found", status=404)]
     with pytest.raises(NotFoundError) as caught:
-        await send(secret_call(example))
+        await send_in_turn(secret_call(example))
     assert leaks(caught.value, SECRET) == []
     assert {sent.headers["X-Secret"] for sent in server.requests} == {SECRET}
 
@@ -92,19 +92,21 @@ def wrong_calls(example: Example) -> Iterator[SecretCall]:
 
 
 @pytest.mark.parametrize("example", PLAIN, ids=str)
-async def test_no_frame_of_a_wrong_call_shows_a_header(server: RecordingServer, send: Any, example: Example) -> None:
+async def test_no_frame_of_a_wrong_call_shows_a_header(
+    server: RecordingServer, send_in_turn: Any, example: Example
+) -> None:
     """This holds for each argument, for an unknown keyword and for a wrong option, and nothing is sent."""
     for call in wrong_calls(example):
         with pytest.raises(InvalidInputError) as caught:
-            await send(call)
+            await send_in_turn(call)
         assert leaks(caught.value, SECRET) == []
     unknown = secret_call(example, kwargs={**example.kwargs, "extra_header": "x"})
     with pytest.raises((TypeError, InvalidInputError), match="extra_header") as unexpected:
-        await send(unknown)
+        await send_in_turn(unknown)
     assert leaks(unexpected.value, SECRET) == []
     rejected = secret_call(example, kwargs={**example.kwargs, "extra_query": {"cursor": "x"}})
     with pytest.raises(ConfigurationError, match=r"extra_query\.cursor") as rejection:
-        await send(rejected)
+        await send_in_turn(rejected)
     assert leaks(rejection.value, SECRET) == []
     assert server.requests == []
 

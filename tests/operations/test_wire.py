@@ -71,10 +71,12 @@ ACKNOWLEDGEMENTS = {
 
 
 @pytest.mark.parametrize(("example", "response"), cross({str(example): example for example in OKS}, ACKNOWLEDGEMENTS))
-async def test_acknowledgements(server: RecordingServer, send: Any, example: Example, response: CannedResponse) -> None:
+async def test_acknowledgements(
+    server: RecordingServer, send_in_turn: Any, example: Example, response: CannedResponse
+) -> None:
     """The text and the content type of a successful write do not matter."""
     server.responses = [response]
-    assert await send(example) is None
+    assert await send_in_turn(example) is None
     assert len(server.requests) == 1
 
 
@@ -85,7 +87,7 @@ LAST = {"absent": {}, "null": {"nextCursor": None}, "empty": {"nextCursor": ""}}
 @pytest.mark.parametrize(
     ("example", "cursor", "last"), cross({str(example): example for example in LISTS}, CURSORS, LAST)
 )
-async def test_pages(server: RecordingServer, send: Any, example: Example, last: Any, cursor: Any) -> None:
+async def test_pages(server: RecordingServer, send_in_turn: Any, example: Example, last: Any, cursor: Any) -> None:
     """The cursor of a page is sent back with the same query, until a page has no cursor."""
     documents = example.response[example.resource]
     listing = attrs.evolve(example, kwargs={"limit": 5})
@@ -95,42 +97,42 @@ async def test_pages(server: RecordingServer, send: Any, example: Example, last:
         CannedResponse({example.resource: documents, "nextCursor": cursor}),
         CannedResponse({example.resource: [documents[0] | changed]} | last),
     ]
-    assert await send(listing) == [*example.result, attrs.evolve(example.result[0], **changed)]
+    assert await send_in_turn(listing) == [*example.result, attrs.evolve(example.result[0], **changed)]
     assert [dict(sent.query) for sent in server.requests] == [{"limit": "5"}, {"limit": "5", "cursor": str(cursor)}]
 
 
 @pytest.mark.parametrize("example", LISTS, ids=str)
-async def test_an_object_on_two_pages(server: RecordingServer, send: Any, example: Example) -> None:
+async def test_an_object_on_two_pages(server: RecordingServer, send_in_turn: Any, example: Example) -> None:
     """An object that moves to the next page while the list is read is in the list once."""
     documents = example.response[example.resource]
     server.responses = [
         CannedResponse({example.resource: documents, "nextCursor": "1"}),
         CannedResponse({example.resource: documents}),
     ]
-    assert await send(attrs.evolve(example, kwargs={"limit": 5})) == example.result
+    assert await send_in_turn(attrs.evolve(example, kwargs={"limit": 5})) == example.result
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("example", READS, ids=str)
 @pytest.mark.parametrize("body", [5, "<html>"], ids=["number", "html"])
-async def test_an_unexpected_response(server: RecordingServer, send: Any, example: Example, body: Any) -> None:
+async def test_an_unexpected_response(server: RecordingServer, send_in_turn: Any, example: Example, body: Any) -> None:
     """A response of another form is an error, never a result."""
     server.responses = [CannedResponse(body)]
     with pytest.raises(UnexpectedResponseError):
-        await send(example)
+        await send_in_turn(example)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("example", WRITES, ids=str)
-async def test_a_write_of_unknown_outcome(server: RecordingServer, send: Any, example: Example) -> None:
+async def test_a_write_of_unknown_outcome(server: RecordingServer, send_in_turn: Any, example: Example) -> None:
     """It is repeated, reconciled by reading back, or reported, as its declaration says."""
     server.responses = [CannedResponse("gateway", status=503), example.canned()]
     idempotency = example.operation.idempotency
     if idempotency.may_repeat:
-        assert await send(example) == example.result
+        assert await send_in_turn(example) == example.result
     else:
         with pytest.raises(OutcomeUnknownError):
-            await send(example)
+            await send_in_turn(example)
     methods = [sent.method for sent in server.requests]
     if idempotency.may_repeat:
         assert methods == [example.operation.method] * 2

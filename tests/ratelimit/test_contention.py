@@ -12,6 +12,7 @@ import pytest
 
 from amp_exp_async import RateLimit
 from amp_exp_async.ratelimit.limiter import LocalRateLimiter
+from tests.crossing import cross
 from tests.ratelimit.simulated_network import SharedKey, StrictWindow, at_random, count_within, evenly, in_bursts
 from tests.virtual_time import run
 
@@ -24,7 +25,7 @@ PATTERNS: dict[str, Callable[[int], Iterator[float]]] = {
     "bursts of four": lambda _: in_bursts(OTHERS, 4),
     "bursts of ten": lambda _: in_bursts(OTHERS, 10),
 }
-RETRY_AFTER = pytest.mark.parametrize("retry_after", [1.0, None], ids=["a second", "none"])
+RETRY_AFTER = {"a second": 1.0, "none": None}
 
 
 @functools.cache
@@ -40,8 +41,7 @@ def share_key(retry_after: float | None, seed: int, pattern: str) -> SharedKey:
     return run(scenario())
 
 
-@pytest.mark.parametrize("retry_after", [1.0, 0.3, None], ids=["a second", "a fraction", "none"])
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("pattern", "retry_after"), cross(list(PATTERNS), RETRY_AFTER | {"a fraction": 0.3}))
 def test_the_rest_of_the_limit_is_used(pattern: str, retry_after: float | None) -> None:
     """At least 85 % of the 60 requests a second that others leave are used, and under 2 % of ours are rejected.
 
@@ -57,8 +57,7 @@ def test_the_rest_of_the_limit_is_used(pattern: str, retry_after: float | None) 
     assert mean(rejected_shares) < 0.02, rejected_shares
 
 
-@RETRY_AFTER
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("pattern", "retry_after"), cross(list(PATTERNS), RETRY_AFTER))
 def test_the_limit_recovers_when_others_stop(pattern: str, retry_after: float | None) -> None:
     """A second with at least 95 of our requests begins within five seconds, whenever the others stop."""
     for seed in range(3):
@@ -71,7 +70,7 @@ def test_the_limit_recovers_when_others_stop(pattern: str, retry_after: float | 
         assert max(counts) >= 95, seed
 
 
-@RETRY_AFTER
+@pytest.mark.parametrize("retry_after", RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_others_are_not_driven_out(retry_after: float | None) -> None:
     """Processes that send evenly, without retries, get at least 95 % of their requests through."""
     key = share_key(retry_after, 0, "evenly")

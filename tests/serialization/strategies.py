@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, get_args, get_origin
 
 import attrs
+import pytest
 from hypothesis import strategies as st
 
 from amp_exp_async import (
@@ -26,6 +27,9 @@ from amp_exp_async import (
     Version,
 )
 from amp_exp_async.models import FlagConfig, Id, Model
+
+SEARCHES = pytest.mark.parametrize("examples", [15, pytest.param(100, marks=pytest.mark.slow)])
+"""The number of examples for each model or form in the suite and in its long form."""
 
 ALL_MODELS: list[Any] = [
     Condition,

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 
 from amp_exp_async import UNSET, parse, serialization, to_json
-from tests.serialization.strategies import ALL_MODELS, documents
+from tests.serialization.strategies import ALL_MODELS, SEARCHES, documents
 
 
+@SEARCHES
 @pytest.mark.parametrize("model", ALL_MODELS, ids=str)
-def test_any_document_is_written_back_unchanged(model: Any) -> None:
+def test_any_document_is_written_back_unchanged(model: Any, examples: int) -> None:
     """Null, missing and unknown fields are not lost, invented or reordered at any level."""
 
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=examples)
     @given(documents(model))
     def check(document: dict[str, Any]) -> None:
         before = copy.deepcopy(document)

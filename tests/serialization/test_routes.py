@@ -43,7 +43,7 @@ from tests.serialization.sample_documents import (
     changed,
     format_location,
 )
-from tests.serialization.strategies import ALL_MODELS, documents
+from tests.serialization.strategies import ALL_MODELS, SEARCHES, documents
 
 EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "flag": (Flag, FLAG),
@@ -114,11 +114,12 @@ def mutate(document: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
     return changed(document, location, data.draw(st.sampled_from(OTHER_VALUES + removals)))
 
 
+@SEARCHES
 @pytest.mark.parametrize("model", ALL_MODELS, ids=str)
-def test_both_routes_give_the_same_model(model: Any) -> None:
+def test_both_routes_give_the_same_model(model: Any, examples: int) -> None:
     """Every document gives the same values, of the same types, on both routes."""
 
-    @settings(deadline=None, max_examples=20)
+    @settings(deadline=None, max_examples=examples)
     @given(documents(model))
     def check(document: dict[str, Any]) -> None:
         check_routes(model, document)
@@ -126,11 +127,12 @@ def test_both_routes_give_the_same_model(model: Any) -> None:
     check()
 
 
+@SEARCHES
 @pytest.mark.parametrize("model", ALL_MODELS, ids=str)
-def test_both_routes_reject_the_same(model: Any) -> None:
+def test_both_routes_reject_the_same(model: Any, examples: int) -> None:
     """A wrong, missing or unusual value at any location gives the same error, or the same model."""
 
-    @settings(deadline=None, max_examples=30)
+    @settings(deadline=None, max_examples=examples)
     @given(documents(model), st.data())
     def check(document: dict[str, Any], data: st.DataObject) -> None:
         check_routes(model, mutate(document, data))

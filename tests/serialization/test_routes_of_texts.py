@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from amp_exp_async import Experiment, Flag, MutexGroup, Page, Version, serialization, to_json
 from amp_exp_async.models import FlagConfig
 from amp_exp_async.serialization import MalformedDocumentError, decoding, structuring
-from tests.serialization.strategies import documents, json_values
+from tests.serialization.strategies import SEARCHES, documents, json_values
 from tests.serialization.test_routes import describe, mutate
 
 MODELS: list[Any] = [Flag, Experiment, FlagConfig, MutexGroup, Version[FlagConfig]]
@@ -90,11 +90,12 @@ def texts(draw: st.DrawFn, form: str, model: Any) -> bytes:
     return json.dumps(value, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
 
 
+@SEARCHES
 @pytest.mark.parametrize("form", ["object", "list", "page"])
-def test_both_routes_give_the_same_for_a_text(form: str) -> None:
+def test_both_routes_give_the_same_for_a_text(form: str, examples: int) -> None:
     """The same models in the same order and the same cursor, or the same rejection."""
 
-    @settings(deadline=None, max_examples=30)
+    @settings(deadline=None, max_examples=examples)
     @given(st.sampled_from(MODELS), st.data())
     def check(model: Any, data: st.DataObject) -> None:
         check_routes(form, model, data.draw(texts(form, model)))
@@ -102,11 +103,12 @@ def test_both_routes_give_the_same_for_a_text(form: str) -> None:
     check()
 
 
+@SEARCHES
 @pytest.mark.parametrize("form", ["object", "list", "page"])
-def test_both_routes_give_the_same_for_an_odd_text(form: str) -> None:
+def test_both_routes_give_the_same_for_an_odd_text(form: str, examples: int) -> None:
     """So do texts that are not JSON, that Python cannot hold, or that are nested deeply, anywhere."""
 
-    @settings(deadline=None, max_examples=80)
+    @settings(deadline=None, max_examples=examples)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         body = data.draw(texts(form, Flag))

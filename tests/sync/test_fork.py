@@ -182,15 +182,12 @@ def run(emulator: Emulator, ids: list[str], options: dict[str, Any]) -> tuple[in
 
 
 SHORT = (
-    "usual",
     "never used, child closes",
     "left by os._exit",
     "child calls and closes",
     "child forks",
     "iterating, child goes on",
-    "iterating, child drops its iterators, no debug",
     "others call, child closes",
-    "many forks",
 )
 
 
