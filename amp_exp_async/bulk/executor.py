@@ -206,6 +206,7 @@ class BulkExecutor:
                     self._journal.check(index, task.digest)
                     task.already_done = self._journal.is_done(index)
                     task.in_doubt = self._journal.is_in_doubt(index)
+                    self._add_created(operation, self._journal.record(index).created_id)
                 if task.key is None and (ref := operation.flag_ref) is not None:
                     await self._resolve(task, ref)
                 yield task.key, task
@@ -303,19 +304,28 @@ class BulkExecutor:
         if not (task.in_doubt or task.already_done):
             return handler.handle(task.operation, id)
         has_successor = journal.replay.has_successor(task.flag_key, task.index)
-        prior = PriorRun(is_rerun=True, already_done=task.already_done, has_successor=has_successor)
+        prior = PriorRun(
+            is_rerun=True,
+            already_done=task.already_done,
+            created_id=journal.record(task.index).created_id,
+            has_successor=has_successor,
+        )
         return handler.handle(task.operation, id, prior)
 
     def _finish(self, task: _Task, outcome: Outcome) -> Outcome:
         """Record an outcome, and stop what its error stops."""
-        operation = outcome.operation
-        if outcome.created is not None and isinstance(operation, CreateFlag | CreateExperiment):
-            self._resolver.add(FlagRef(operation.kind, operation.project_id, operation.key), outcome.created.id)
+        if outcome.created is not None:
+            self._add_created(outcome.operation, outcome.created.id)
         if self._journal is not None:
             self._record(self._journal, task, outcome)
         if outcome.error is not None:
             self._stop_after(outcome, outcome.error)
         return self._count(outcome)
+
+    def _add_created(self, operation: Operation, id: str | None) -> None:
+        """Let later operations that name a created flag by its key have this flag, whoever uses the key by now."""
+        if id is not None and isinstance(operation, CreateFlag | CreateExperiment):
+            self._resolver.add(FlagRef(operation.kind, operation.project_id, operation.key), id)
 
     def _stop_after(self, outcome: Outcome, error: AmpExpError) -> None:
         """Stop the run or the flag if the error requires it."""

@@ -35,11 +35,13 @@ class PriorRun:
     Attributes:
         is_rerun: whether one started it, so that it may have been applied.
         already_done: whether one completed it: what it created may have been changed since.
+        created_id: the ID of what one created, if the journal has it.
         has_successor: whether one started later operations on the same flag, which may have renamed its variants.
     """
 
     is_rerun: bool = False
     already_done: bool = False
+    created_id: str | None = None
     has_successor: bool = False
 
 
@@ -103,6 +105,8 @@ class OperationHandler:
     async def _create(self, operation: Operation, prior: PriorRun) -> Created:
         if not isinstance(operation, CreateFlag | CreateExperiment):
             raise TypeError(f"unsupported operation: {operation!r}")
+        if prior.created_id is not None:
+            return Created(prior.created_id)
         flags, key = self._resources[operation.kind], operation.key
         if prior.is_rerun:
             listing = flags.list(key=key, project_id=operation.project_id, include_archived=True)

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
-from attrs import define, field
+from attrs import define, field, frozen
 
 from amp_exp_async import serialization, validation
 from amp_exp_async.errors import NOTHING_SENT, NOTHING_SENT_FOR_ITEM, AmpExpError, InvalidInputError
 from amp_exp_async.file_access import exists, open_descriptor
 from amp_exp_async.formatting import format_count, format_os_error
 
-from .operations import Operation
+from .operations import CreateExperiment, CreateFlag, Operation
 from .results import Outcome
 
 _FORMAT = "amp_exp_async bulk journal 1"
@@ -59,8 +59,22 @@ def as_path(journal: str | os.PathLike[str]) -> Path:
     return validation.path("journal", journal)
 
 
-def completed(path: Path, service: str, operations: Sequence[Operation]) -> list[bool] | None:
-    """Return which operations of a job its journal has as done, or None if it has no operation yet.
+@frozen
+class JournalRecord:
+    """What a journal has of one operation.
+
+    Attributes:
+        is_done: whether an earlier run completed it.
+        created_id: the ID of the flag or experiment that it created; None if it created none, or if the journal was
+            written before journals had these IDs.
+    """
+
+    is_done: bool
+    created_id: str | None
+
+
+def read_records(path: Path, service: str, operations: Sequence[Operation]) -> list[JournalRecord] | None:
+    """Return what a journal has of each operation of a job, or None if it has no operation yet.
 
     Args:
         path: the journal.
@@ -77,7 +91,7 @@ def completed(path: Path, service: str, operations: Sequence[Operation]) -> list
         journal.check_count(len(operations))
         for index, operation in enumerate(operations):
             journal.check(index, digest(operation))
-        return [journal.is_done(index) for index in range(len(operations))] if journal.has_entry(0) else None
+        return [journal.record(index) for index in range(len(operations))] if journal.has_entry(0) else None
     finally:
         journal.close()
 
@@ -148,7 +162,7 @@ class ReplayTracker:
 
 
 class Journal:
-    """An open journal. The entries of earlier runs take nine bytes per operation, and one record per flag.
+    """An open journal. The entries of earlier runs take nine bytes per operation, and two records per flag.
 
     Attributes:
         replay: the operations that must be applied again.
@@ -173,6 +187,7 @@ class Journal:
         self._fsync = fsync
         self._codes = bytearray()
         self._digests = array("Q")
+        self._created_ids: dict[int, str] = {}
         try:
             self._file = open_descriptor(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -196,6 +211,10 @@ class Journal:
     def is_done(self, index: int) -> bool:
         """Return whether an earlier run completed the operation."""
         return self._code(index) == _DONE
+
+    def record(self, index: int) -> JournalRecord:
+        """Return what earlier runs have written about the operation."""
+        return JournalRecord(self.is_done(index), self._created_ids.get(index))
 
     def is_in_doubt(self, index: int) -> bool:
         """Return whether an earlier run started the operation, and its outcome is unknown."""
@@ -252,6 +271,8 @@ class Journal:
             entry["changed"] = outcome.changed
             if len(_to_line(entry)) > _MAX_LINE:
                 entry["changed"] = outcome.changed[:_MAX_CHANGED]
+        if outcome.created is not None and isinstance(outcome.operation, CreateFlag | CreateExperiment):
+            entry["created"] = outcome.created.id
         self._write(entry)
         if self.has_entry(outcome.index):
             self.replay.finish(flag, outcome.index, applied=_is_applied(entry))
@@ -328,6 +349,7 @@ class Journal:
                 and state in _CODES
                 and 0 <= index < len(self._codes) + _MAX_GAP
                 and _DIGEST.fullmatch(digest)
+                and isinstance(entry.get("created", ""), str)
             ):
                 missing = index + 1 - len(self._codes)
                 if missing > 0:
@@ -335,6 +357,8 @@ class Journal:
                     self._digests.extend([0] * missing)
                 self._codes[index] = _CODES[state]
                 self._digests[index] = int(digest, 16)
+                if "created" in entry:
+                    self._created_ids[index] = entry["created"]
                 if state == "begun":
                     self.replay.start(flag, index)
                 else:

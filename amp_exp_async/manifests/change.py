@@ -48,7 +48,7 @@ class ResourceChange:
             only the first manifest has the flag.
         fields: the changed fields: `enabled`, `variants.on.payload`, `variants.on` for a variant that is added or
             removed, `variants.on.users`, `rollout_weights.on`. `archived` is listed without a change if the flag has
-            to be restored while the other fields are changed.
+            to be restored while the other fields are changed, and so is `enabled` of a flag that is archived.
         deployments: the IDs of the deployments that `fields` names by label.
         parents: the IDs of what the manifest declares as dependencies, by name; empty text for what is to be created.
     """

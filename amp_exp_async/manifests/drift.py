@@ -3,8 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Self
 
-from amp_exp_async.bulk import Operation
+from attrs import frozen
+
+from amp_exp_async.bulk import (
+    AddDeployments,
+    CreateExperiment,
+    CreateFlag,
+    CreateVariant,
+    Edit,
+    EditVariant,
+    Operation,
+    RemoveDeployment,
+    RemoveVariant,
+    ReplaceCohorts,
+    ReplaceUsers,
+)
+from amp_exp_async.bulk.journal import JournalRecord
 from amp_exp_async.errors import EditConflictError
 from amp_exp_async.escaping import escape
 from amp_exp_async.formatting import format_value
@@ -17,13 +34,35 @@ from .operations import operations_for
 from .references import ResolvedIDs
 
 _MAX_VALUE = 60
+_INCLUSIONS = (".users", ".cohorts")
+# What a flag has none of when it has just been created. Other fields may have a default of the service.
+_EMPTY_WHEN_CREATED = ("enabled", "rollout_percentage", "target_segments", "tags", *_INCLUSIONS)
+
+
+@frozen
+class EarlierRun:
+    """What an earlier run of a plan has done of one change, according to its journal.
+
+    Attributes:
+        done: the operations that it completed.
+        created_id: the ID of the flag that it created; None if it created none, or if its journal does not say.
+    """
+
+    done: Sequence[Operation]
+    created_id: str | None
+
+    @classmethod
+    def of(cls, operations: Iterable[Operation], records: Sequence[JournalRecord]) -> Self:
+        """Return what the journal has of the operations of a change."""
+        done = [operation for operation, record in zip(operations, records, strict=True) if record.is_done]
+        return cls(done, next((record.created_id for record in records if record.created_id), None))
 
 
 def raise_for_drift(
     planned: Sequence[ResourceChange],
     current: Sequence[ResourceChange],
     ids: Mapping[Identity, ResolvedIDs],
-    done: Sequence[Sequence[Operation] | None],
+    earlier: Sequence[EarlierRun | None],
 ) -> None:
     """Raise if the live flags are not as the plan saw them.
 
@@ -31,17 +70,17 @@ def raise_for_drift(
         planned: the changes of the plan.
         current: the changes of a new plan for the same manifest.
         ids: the IDs that the names in the manifest stand for now, also those of flags that no longer change.
-        done: for each planned change, the operations that an earlier run has done; None if there was no earlier run.
+        earlier: for each planned change, what an earlier run has done of it; None if there was no earlier run.
 
     Raises:
         EditConflictError: If a live flag changed since the plan was made.
     """
     current_by_identity = {change.identity: change for change in current}
     lines: list[str] = []
-    for change, operations in zip(planned, done, strict=True):
-        drift = [*_identity_drift(change, ids.get(change.identity))]
+    for change, run in zip(planned, earlier, strict=True):
+        drift = [*_identity_drift(change, ids.get(change.identity), run)]
         if not drift:  # otherwise the values may be those of another flag
-            drift = [*_value_drift(change, current_by_identity.get(change.identity), operations)]
+            drift = [*_value_drift(change, current_by_identity.get(change.identity), run)]
         lines += [f"{change.target}: {difference}" for difference in drift]
     if lines:
         raise drift_error(lines)
@@ -53,8 +92,8 @@ def drift_error(differences: Iterable[str]) -> EditConflictError:
     return EditConflictError("\n".join([fact, *(f"  {escape(difference)}" for difference in differences)]))
 
 
-def _identity_drift(planned: ResourceChange, ids: ResolvedIDs | None) -> Iterator[str]:
-    """Yield the names that stand for other objects than they did. What the plan creates had no ID.
+def _identity_drift(planned: ResourceChange, ids: ResolvedIDs | None, run: EarlierRun | None) -> Iterator[str]:
+    """Yield the names that stand for other objects than they did. What the plan creates had no ID before that.
 
     This holds also if nothing is left to change, because a rerun repeats operations that failed with the IDs of the
     plan.
@@ -62,8 +101,9 @@ def _identity_drift(planned: ResourceChange, ids: ResolvedIDs | None) -> Iterato
     if ids is None:
         yield "the API can no longer plan it"
         return
-    if planned.id is not None and planned.id != ids.id:
-        yield f"ID was {planned.id}, is now {ids.id or 'none'}"
+    id = planned.id or (run and run.created_id)
+    if id is not None and id != ids.id:
+        yield f"ID was {id}, is now {ids.id or 'none'}"
     for noun, then, now in (
         ("deployment", planned.deployments, ids.deployments),
         ("parent", planned.parents, ids.parents),
@@ -73,14 +113,12 @@ def _identity_drift(planned: ResourceChange, ids: ResolvedIDs | None) -> Iterato
                 yield f"{noun} {format_value(name)} had ID {then[name]}, now has ID {now[name] or 'none'}"
 
 
-def _value_drift(
-    planned: ResourceChange, current: ResourceChange | None, done: Sequence[Operation] | None
-) -> Iterator[str]:
+def _value_drift(planned: ResourceChange, current: ResourceChange | None, run: EarlierRun | None) -> Iterator[str]:
     """Yield the fields that are not as the plan saw them, or as an earlier run of it left them."""
-    if done is None:
+    if run is None:
         yield from _plan_drift(planned, current)
     elif current is not None:
-        yield from _rerun_drift(planned, current, done)
+        yield from _rerun_drift(planned, current, run.done)
 
 
 def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iterator[str]:
@@ -97,23 +135,79 @@ def _plan_drift(planned: ResourceChange, current: ResourceChange | None) -> Iter
 
 def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequence[Operation]) -> Iterator[str]:
     """Yield the differences from what the plan saw that an unfinished run of the same plan does not explain."""
-    undone = [name for name, now in current.fields.items() if now.before is not UNSET or "." in name]
-    is_finished = len(done) == len(operations_for(planned))
-    if undone and (is_finished or any(operation in done for operation in operations_for(current))):
+    pending = operations_for(current)
+    undone = [
+        name
+        for name, now in current.fields.items()
+        if any(_is_undone(operation, name, now, pending) for operation in done)
+    ]
+    if undone:
         yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
         return
     for name, then, now in _pairs(planned, current):
         is_done = name not in current.fields
-        is_created = planned.id is None and name in planned.fields and then.after == now.after
         is_restored = name == "archived" and then.before is then.after is now.after is True and now.before is False
-        if not (is_done or is_created or is_restored or _is_same(then, now) or _is_partial(name, then, now)):
+        if not (
+            is_done
+            or is_restored
+            or (planned.id is None and _is_new(name, then, now))
+            or _is_same(then, now)
+            or _is_partial(name, then, now)
+        ):
             yield _format_drift(name, then, now)
 
 
+def _is_undone(done: Operation, name: str, now: FieldChange, pending: Iterable[Operation]) -> bool:
+    """Return whether a completed operation has set a field that is to be set again.
+
+    Args:
+        done: the operation.
+        name: the field.
+        now: its live value and the planned one.
+        pending: the operations that would make the flag as planned.
+    """
+    prefix, _, field = name.rpartition(".")
+    match done:
+        case Edit():
+            is_set = done.changes.get("archive") is now.after if name == "archived" else name in done.changes
+        case CreateFlag() | CreateExperiment():
+            is_set = name.partition(".")[0] in done.fields and not name.endswith(_INCLUSIONS)
+        case AddDeployments() | RemoveDeployment():
+            is_set = name == "deployments" and _is_repeated(done, pending)
+        case CreateVariant() | RemoveVariant():
+            is_set = name == f"variants.{done.variant}"
+        case EditVariant():
+            is_weight = prefix == "rollout_weights" and field == done.variant and "rollout_weight" in done.changes
+            is_set = is_weight or (prefix == f"variants.{done.variant}" and field in done.changes)
+        case ReplaceUsers() | ReplaceCohorts():
+            is_set = name == f"variants.{done.variant}.{done.member}"
+        case _:
+            is_set = False
+    return is_set
+
+
+def _is_repeated(done: AddDeployments | RemoveDeployment, pending: Iterable[Operation]) -> bool:
+    """Return whether a deployment that was added or removed is to be added or removed again."""
+    if isinstance(done, RemoveDeployment):
+        return done in pending
+    again = chain.from_iterable(other.deployments for other in pending if isinstance(other, AddDeployments))
+    return not set(done.deployments).isdisjoint(again)
+
+
+def _is_new(name: str, then: FieldChange, now: FieldChange) -> bool:
+    """Return whether a field may have the value that it got when the plan created its flag."""
+    is_planned = then.after is not UNSET and json_equal(then.after, now.after)
+    return is_planned and not (now.before and name.endswith(_EMPTY_WHEN_CREATED))
+
+
 def _pairs(planned: ResourceChange, current: ResourceChange) -> Iterator[tuple[str, FieldChange, FieldChange]]:
+    """Yield the fields of both changes, each with what they say of it."""
     for name in dict.fromkeys([*planned.fields, *current.fields]):
         unchanged = FieldChange(name, UNSET, UNSET)
-        yield name, planned.fields.get(name, unchanged), current.fields.get(name, unchanged)
+        then, now = planned.fields.get(name, unchanged), current.fields.get(name, unchanged)
+        # Plans of earlier versions do not say whether a flag that they archive was enabled.
+        if name in planned.fields or name != "enabled" or now.before != now.after:
+            yield name, then, now
 
 
 def _is_same(then: FieldChange, now: FieldChange) -> bool:
@@ -138,6 +232,8 @@ def _is_partial(name: str, then: FieldChange, now: FieldChange) -> bool:
 def _format_drift(name: str, then: FieldChange, now: FieldChange) -> str:
     is_as_desired = now.before is now.after is UNSET  # the field no longer changes
     live = then.after if is_as_desired else now.before
+    if json_equal(then.before, live):
+        return f"{name} was to become {_format_side(then.after)}, is now to become {_format_side(now.after)}"
     return f"{name} was {_format_side(then.before)}, is now {_format_side(live)}"
 
 

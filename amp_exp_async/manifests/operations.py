@@ -102,7 +102,7 @@ class _OperationBuilder:
     def _enabling_changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the edits that disable the flag, and those that enable it. A flag is created disabled."""
         change = self._fields.pop("enabled", None)
-        if change is None or (self._change.id is None and not change.after):
+        if change is None or change.before == change.after or (self._change.id is None and not change.after):
             return {}, {}
         edit = {"enabled": change.after}
         return ({}, edit) if change.after else (edit, {})

@@ -428,6 +428,9 @@ def _plan_change(
     if flag and flag.deleted and desired.archived and fields:
         fields["archived"] = FieldChange("archived", before=True, after=True)
     problems += broken_rules(desired, flag, fields)
+    if flag and flag.enabled is not UNSET and "archived" in fields and desired.archived and not flag.deleted:
+        # Who approves that a flag is archived looks at whether it serves users.
+        fields.setdefault("enabled", FieldChange("enabled", flag.enabled, flag.enabled))
     if problems or not (fields or flag is None):
         return None, ids, problems
     change = ResourceChange(

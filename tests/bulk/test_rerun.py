@@ -229,3 +229,38 @@ async def test_a_rerun_that_is_killed(client: AsyncExperimentClient, emulator: E
         assert emulator.state.flag(id)["description"] == "second"
     else:
         assert emulator.state.flag(id)["description"] == "first"  # completed, then edited by somebody else
+
+
+@pytest.mark.parametrize("cls", [CreateFlag, CreateExperiment])
+async def test_a_created_flag_whose_key_another_one_has(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path, cls: type[Any]
+) -> None:
+    """Operations on a flag that an earlier run created go to this flag, whoever has its key by now."""
+    kind: Any = "flags" if cls is CreateFlag else "experiments"
+    operations = [
+        cls("1", "new", variants=[{"key": "on"}]),
+        ReplaceUsers(kind=kind, key="new", project_id="1", variant="on", users=["u"]),
+    ]
+    emulator.inject(Fault.status(400), method="POST", path=f"/{kind}/*/variants/on/users")
+    first, second = await collect(client.bulk(operations, journal=path))
+    assert (first.status, second.status) == ("done", "failed")
+    await getattr(client, kind).archive(first.created.id)
+    other = emulator.state.add(kind, {"key": "new", "projectId": "1", "variants": [{"key": "on"}]})
+    emulator.state.add_users(kind, other["id"], "on", ["theirs"])
+    emulator.requests.clear()
+
+    skipped, refused = await collect(client.bulk(operations, journal=path))
+    assert (skipped.status, refused.status) == ("skipped", "failed")
+    assert emulator.state.users(kind, other["id"], "on") == ["theirs"]
+    assert not any(f"/{kind}/{other['id']}" in line for line in sent_requests(emulator))
+
+
+async def test_a_journal_without_ids_of_creations(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path
+) -> None:
+    """The journal of an earlier version is continued: the key names the flag."""
+    operations = [CreateFlag("1", "new"), Edit("flags", key="new", project_id="1", changes={"name": "N"})]
+    live = emulator.state.add_flag(key="new", projectId="1")
+    write_journal(path, emulator, operations, "done", "failed")
+    assert (await client.bulk(operations, journal=path)).ok
+    assert emulator.state.flag(live["id"])["name"] == "N"

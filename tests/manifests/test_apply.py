@@ -516,6 +516,151 @@ async def test_a_rerun_does_not_write_for_another_flag_or_parent_of_the_same_key
     assert writes(emulator) == []
 
 
+CREATED = FlagSpec(
+    key="a",
+    project_id="1",
+    enabled=True,
+    deployments=["web"],
+    rollout_percentage=20,
+    tags=["t"],
+    variants=[VariantSpec(key="on", payload=1, users=["u", "v"])],
+)
+
+
+async def half_create(emulator: Emulator, client: AsyncExperimentClient, journal: Path) -> tuple[Plan, str]:
+    """Create the flag, let the next step fail, and return the plan and the flag's ID."""
+    plan = await client.plan(Manifest(flags=[CREATED]))
+    emulator.inject(Fault.status(400), method="POST", path="/flags/*/variants/on/users")
+    outcomes = [outcome async for outcome in client.apply(plan, journal=journal)]
+    assert [outcome.status for outcome in outcomes] == ["done", "failed", "skipped"]
+    assert outcomes[0].created is not None
+    emulator.requests.clear()
+    return plan, outcomes[0].created.id
+
+
+@pytest.mark.parametrize("is_as_planned", [True, False])
+async def test_a_rerun_does_not_write_to_another_flag_with_the_key_of_a_created_one(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, is_as_planned: bool
+) -> None:
+    """The journal knows the ID of what the plan has created, also if nothing seems left to change."""
+    plan, id = await half_create(emulator, client, tmp_path / "j")
+    await client.flags.archive(id)
+    fields: dict[str, Any] = {"rolloutPercentage": 100, "variants": [{"key": "on", "payload": 1}], "tags": ["t"]}
+    if is_as_planned:
+        fields["rolloutPercentage"] = 20
+    other = emulator.state.add_flag(key="a", projectId="1", deployments=["51"], enabled=True, **fields)
+    emulator.state.add_users("flags", other["id"], "on", ["u", "v"] if is_as_planned else ["theirs"])
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match=f"ID was {id}, is now {other['id']}"):
+        await client.apply(plan, journal=tmp_path / "j")
+    assert writes(emulator) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"deployments": ["52"]}, "deployments changed after the run in this journal applied it"),
+        ({"tags": ["t", "theirs"]}, "tags was absent, is now"),
+        ({"variants": [{"key": "on", "payload": 2}]}, "variants.on.payload changed after the run"),
+        ({"enabled": True}, None),
+        ({"rolloutPercentage": 50}, "rollout_percentage was absent, is now 50"),
+    ],
+    ids=str,
+)
+async def test_changes_of_others_to_a_created_flag_are_drift(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, change: dict[str, Any], message: str | None
+) -> None:
+    """A rerun overwrites neither what the creation has set, nor what a new flag does not have."""
+    plan, id = await half_create(emulator, client, tmp_path / "j")
+    emulator.state.add_deployment(id="52", label="ios")
+    state = emulator.state
+    state.update(state.stored_flag("flags", id), **change)
+    if message is None:  # as planned
+        assert (await client.apply(plan, journal=tmp_path / "j")).ok
+        return
+    with pytest.raises(EditConflictError) as caught:
+        await client.apply(plan, journal=tmp_path / "j")
+    assert message in str(caught.value)
+    assert writes(emulator) == []
+
+
+@pytest.mark.parametrize(("users", "is_drift"), [(["u"], False), (["theirs"], True), (["u", "theirs"], True)])
+async def test_users_of_a_created_flag(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, users: list[str], is_drift: bool
+) -> None:
+    """A part of the planned users may be from the failed step. Others are not removed."""
+    plan, id = await half_create(emulator, client, tmp_path / "j")
+    emulator.state.add_users("flags", id, "on", users)
+    if is_drift:
+        with pytest.raises(EditConflictError, match=r"variants\.on\.users was \[\], is now"):
+            await client.apply(plan, journal=tmp_path / "j")
+        assert emulator.state.users("flags", id, "on") == users
+    else:
+        assert (await client.apply(plan, journal=tmp_path / "j")).ok
+        assert emulator.state.users("flags", id, "on") == ["u", "v"]
+
+
+async def test_a_deployment_that_others_removed_again(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
+) -> None:
+    """It is drift if only one of those that a completed step added is gone; only what was applied is named."""
+    emulator.state.add_deployment(id="52", label="ios")
+    emulator.state.add_flag(key="a", id="1")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", name="n", deployments=["web", "ios"])]))
+    emulator.inject(Fault.status(400), method="PATCH", path="/flags/1")
+    assert not (await client.apply(plan, journal=tmp_path / "j")).ok
+    await client.flags.deployments.remove("1", "52")
+    with pytest.raises(EditConflictError, match="in project 1: deployments changed after the run in this journal"):
+        await client.apply(plan, journal=tmp_path / "j")
+
+
+async def test_a_relabelled_deployment_that_a_manifest_names_by_id(
+    emulator: Emulator, client: AsyncExperimentClient
+) -> None:
+    """The message shows what would be assigned, because the flag itself has not changed."""
+    emulator.state.add_flag(key="a", id="1")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", deployments=["id:51"])]))
+    await client.deployments.edit("51", label="legacy")
+    with pytest.raises(EditConflictError, match=r'deployments was to become \["web"\], is now to become \["legacy"\]'):
+        await client.apply(plan)
+
+
+@pytest.mark.parametrize("prune", [True, False])
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_a_plan_shows_if_a_flag_that_it_archives_is_enabled(
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, enabled: bool, prune: bool
+) -> None:
+    """A flag that somebody has enabled or disabled since is not archived. Otherwise archiving is the only request."""
+    emulator.state.add_flag(key="a", id="1", projectId="1", enabled=enabled, deployments=["51"])
+    if prune:
+        plan = await client.plan(Manifest(flags=[]), prune=True, project_id="1")
+    else:
+        plan = await client.plan(Manifest(flags=[FlagSpec(key="a", archived=True)]))
+    assert f"enabled: {str(enabled).lower()}\n" in str(plan)
+    assert plan.changes[0].action == "archive"
+    plan.save(tmp_path / "plan.json")
+    plan = Plan.load(tmp_path / "plan.json")
+    await client.flags.edit("1", enabled=not enabled)
+    emulator.requests.clear()
+    with pytest.raises(EditConflictError, match=f"enabled was {enabled}, is now {not enabled}".lower()):
+        await client.apply(plan)
+    assert writes(emulator) == []
+    await client.flags.edit("1", enabled=enabled)
+    emulator.requests.clear()
+    assert (await client.apply(plan)).ok
+    assert writes(emulator) == ["PATCH /flags/1"]
+
+
+async def test_a_plan_of_an_earlier_version_archives(emulator: Emulator, client: AsyncExperimentClient) -> None:
+    """It does not say whether the flag was enabled."""
+    emulator.state.add_flag(key="a", id="1", projectId="1")
+    plan = await client.plan(Manifest(flags=[FlagSpec(key="a", archived=True)]))
+    [change] = plan.changes
+    fields = {name: field for name, field in change.fields.items() if name != "enabled"}
+    assert (await client.apply(attrs.evolve(plan, changes=(attrs.evolve(change, fields=fields),)))).ok
+    assert emulator.state.flag("1")["deleted"]
+
+
 async def test_a_parent_that_the_plan_creates_is_no_drift(
     emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path
 ) -> None:
@@ -599,7 +744,7 @@ async def test_undone_operations_of_a_journal_are_drift(
     half = tmp_path / "half.jsonl"
     await apply_all(client, manifest, journal=half)
     await client.flags.variants.remove("1", "new")
-    with pytest.raises(EditConflictError, match=r"enabled, variants\.new changed after the run"):
+    with pytest.raises(EditConflictError, match=r": variants\.new changed after the run"):
         await apply_all(client, manifest, journal=half)
     assert not emulator.state.flag("1")["enabled"]
 
