@@ -77,7 +77,7 @@ def open_for_writing(path: str | os.PathLike[str]) -> BinaryIO:
             if error.errno != errno.ENXIO:  # no process has it open for reading
                 raise
             if time.monotonic() >= deadline:
-                raise OSError("a pipe that no process reads") from None
+                raise OSError(error.errno, "a pipe that no process reads", os.fspath(path)) from None
         time.sleep(_RETRY_INTERVAL)
     try:
         return _open_blocking(descriptor, "wb")

@@ -62,5 +62,7 @@ def format_os_error(error: OSError | UnicodeDecodeError) -> str:
     """Return the reason of a failed file operation, without the number and the path."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 text: {error.reason} at byte {error.start}"
-    # The error's own text may add the path, or the address as a tuple.
+    if error.filename is not None and error.strerror:  # of the system, or our own
+        return error.strerror
+    # The error's own text may add the address as a tuple.
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

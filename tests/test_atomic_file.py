@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -17,6 +18,8 @@ import pytest
 from amp_exp_async import FlagSpec, InvalidInputError, Manifest, Plan, file_access, load, save
 from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
 from amp_exp_async.emulator import Emulator
+from amp_exp_async.formatting import format_os_error
+from tests.manifests.privileges import file_modes_apply
 
 MANIFEST = Manifest(flags=[FlagSpec(key="a", project_id="1")])
 PLAN = Path(__file__).parent / "manifests" / "saved_plan.json"
@@ -41,7 +44,7 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir() if file.name != ".amp-exp.schema.json")
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666, 0o400])
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o666])
 def test_the_mode_is_kept(
     write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
@@ -185,6 +188,134 @@ def test_a_failure_leaves_the_old_file(
         write(path)
     assert path.read_text() == "{}\n"
     assert names(tmp_path) == ["file.json"]
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
+def test_a_mount_point_is_not_replaced(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The error names the file that the user passed, and says what to mount."""
+    path = tmp_path / "file.json"
+    path.write_text("{}\n")
+    real_replace = Path.replace
+
+    def replace(draft: Path, target: Path) -> Path:
+        if target == path:
+            raise OSError(number, os.strerror(number), str(draft), None, str(target))
+        return real_replace(draft, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(OSError, match=r"mount its folder instead of the file: '[^']*/file\.json'$") as caught:
+        write(path)
+    assert (caught.value.errno, caught.value.filename) == (number, str(path))
+    assert format_os_error(caught.value).endswith("mount its folder instead of the file")
+    assert path.read_text() == "{}\n"
+    assert names(tmp_path) == ["file.json"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root can mount")
+def test_a_file_that_is_mounted(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """As a single file is in a container."""
+    source, path = tmp_path / "source.json", tmp_path / "file.json"
+    source.write_text("{}\n")
+    path.touch()
+    if subprocess.run(["mount", "--bind", source, path], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this container cannot mount")
+    try:
+        with pytest.raises(OSError, match=r"mount its folder instead of the file: '[^']*/file\.json'$"):
+            write(path)
+    finally:
+        subprocess.run(["umount", path], check=True)
+    assert source.read_text() == "{}\n"
+    assert names(tmp_path) == ["file.json", "source.json"]
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "save"])
+def test_a_folder_is_not_replaced(tmp_path: Path, name: str) -> None:
+    """The error names the folder that the user passed, through a link too. `save` writes files into it."""
+    path = tmp_path / "folder.json"
+    path.mkdir()
+    (tmp_path / "link.json").symlink_to(path)
+    for target in (path, tmp_path / "link.json"):
+        with pytest.raises(IsADirectoryError) as caught:
+            WRITERS[name](target)
+        assert caught.value.filename == str(target)
+    assert list(path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_the_schema(tmp_path: Path) -> None:
+    """The error names it, although the user did not."""
+    schema = tmp_path / ".amp-exp.schema.json"
+    schema.mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        save(MANIFEST, tmp_path / "flags.json")
+    assert caught.value.filename == str(schema)
+
+
+def test_a_write_protected_file_is_not_replaced(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """Its folder would allow it. A link to it does not help."""
+    path = tmp_path / "file.json"
+    path.write_text("{}\n")
+    path.chmod(0o444)
+    (tmp_path / "link.json").symlink_to(path)
+    for target in (path, tmp_path / "link.json"):
+        with file_modes_apply(), pytest.raises(PermissionError, match="Permission denied") as caught:
+            write(target)
+        assert caught.value.filename == str(target)
+    assert path.read_text() == "{}\n"
+    assert names(tmp_path) == ["file.json", "link.json"]
+
+
+def test_a_write_protected_file_is_not_removed(tmp_path: Path) -> None:
+    """From a folder whose manifest no longer has its flag."""
+    save(MANIFEST, tmp_path)
+    [file] = (tmp_path / "flags").iterdir()
+    file.chmod(0o444)
+    with file_modes_apply(), pytest.raises(PermissionError) as caught:
+        save(Manifest(flags=[]), tmp_path)
+    assert caught.value.filename == str(file)
+    assert file.exists()
+
+
+def test_a_write_protected_schema_is_replaced(tmp_path: Path) -> None:
+    """Its content is the library's, and another user may have written it."""
+    schema = tmp_path / ".amp-exp.schema.json"
+    schema.write_text("old")
+    schema.chmod(0o444)
+    with file_modes_apply():
+        save(MANIFEST, tmp_path / "flags.json")
+    assert schema.read_text() != "old"
+
+
+def test_a_hard_link_is_detached(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """The other name keeps the old content."""
+    (tmp_path / "other.json").write_text("{}\n")
+    path = tmp_path / "file.json"
+    path.hardlink_to(tmp_path / "other.json")
+    write(path)
+    assert (tmp_path / "other.json").read_text() == "{}\n"
+    assert path.stat().st_nlink == 1
+
+
+def test_a_full_disk(write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the file, which the system does not."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write(tmp_path / "file.json")
+    assert caught.value.filename in {str(tmp_path / name) for name in ("file.json", ".amp-exp.schema.json")}
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name != "save"])
+def test_a_missing_folder(tmp_path: Path, name: str) -> None:
+    """The error names the file, not its draft. `save` creates the folder."""
+    path = tmp_path / "missing" / "file.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        WRITERS[name](path)
+    assert caught.value.filename == str(path)
 
 
 def test_drafts_of_killed_processes_are_removed(write: Callable[[Path], None], tmp_path: Path) -> None:

@@ -174,4 +174,6 @@ def describe_os_error(error: OSError | UnicodeDecodeError) -> str:
     """Return the reason of a failed file or network operation, without number, path and address."""
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 text: {error.reason} at byte {error.start}"
+    if error.filename is not None and error.strerror:  # of the system, or of the library
+        return error.strerror
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)

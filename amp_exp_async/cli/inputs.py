@@ -94,7 +94,11 @@ def writing(option: str, path: str) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
-        raise amp_exp_async.InvalidInputError(f"{option} {path}: cannot be written ({error.strerror}).") from error
+        file = Path(error.filename or path)
+        name = "" if file in (Path(path), *Path(path).parents) else f" {file}"
+        raise amp_exp_async.InvalidInputError(
+            f"{option} {path}:{name} cannot be written ({describe_os_error(error)})."
+        ) from error
 
 
 @contextmanager

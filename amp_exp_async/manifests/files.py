@@ -11,7 +11,7 @@ from urllib.parse import quote
 from attrs import frozen
 
 from amp_exp_async import validation
-from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file
+from amp_exp_async.atomic_file import remove_abandoned_drafts, replace_file, require_writable
 from amp_exp_async.errors import NOTHING_WRITTEN, InvalidInputError, Problem
 from amp_exp_async.file_access import exists, read_file, read_text_stream
 from amp_exp_async.formatting import format_os_error, format_value
@@ -122,7 +122,8 @@ def dumps(manifest: Manifest, *, format: Format = "yaml") -> str:
 def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "yaml") -> None:
     """Write a manifest to a file, or to a folder with one file for each flag and experiment.
 
-    Each file is replaced atomically and keeps its mode, owner and group. If it is a link, its target is replaced.
+    Each file is replaced atomically and keeps its mode, owner and group. If it is a link, its target is replaced. A
+    hard link is detached: the other names of the file keep the old content.
     Comments, quotes and order of an existing YAML file are kept if possible. Flags and experiments that exist in the
     file or folder, but not in the manifest, are removed. If the manifest is an export, this applies only to its scope:
     see `Manifest.scope`.
@@ -140,7 +141,8 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
         InvalidInputError: If two flags would be written to the same file, or one to a linked folder, which `load`
             does not read, or if a key is too long for the name of a file.
         ConfigurationError: If a file to replace is YAML and the extra `files` is not installed.
-        OSError: If a file cannot be written.
+        OSError: If a file cannot be written, also because it is write-protected, or is a mount point. Mount its folder
+            instead.
 
     Example:
         `save(await client.export(project_id="123"), "flags.yaml")`
@@ -170,6 +172,7 @@ def save(manifest: Manifest, path: str | os.PathLike[str], *, format: Format = "
     for file, text in texts.items():
         old = existing_files.get(file, _ExistingFile(None))
         if text is None:
+            require_writable(file)
             file.unlink()
         elif old.parsed is None or old.parsed.text != text:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from amp_exp_async import load
 from amp_exp_async.emulator import Emulator
 from tests.cli.cli_result import RunCommand
+from tests.manifests.privileges import file_modes_apply
 
 pytestmark = pytest.mark.usefixtures("account")
 
@@ -86,6 +88,22 @@ def test_export_to_unwritable_path(amp_exp: RunCommand, file: Path) -> None:
     result = amp_exp("export", "-o", file / "flags.yaml")
     assert result.status == 2
     assert result.err == f"--output {file}/flags.yaml: cannot be written (File exists).\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+@pytest.mark.parametrize("name", ["flags.yaml", "folder"])
+def test_export_over_a_protected_file(amp_exp: RunCommand, tmp_path: Path, name: str) -> None:
+    """The error names the option, and the file if the option does not."""
+    path = tmp_path / name
+    assert amp_exp("export", "-o", path, "--key", "new-checkout").status == 0
+    [file] = [path] if path.is_file() else (path / "flags").iterdir()
+    file.write_text(file.read_text().replace("new-checkout", "old"))
+    file.chmod(0o444)
+    with file_modes_apply():
+        result = amp_exp("export", "-o", path)
+    assert result.status == 2
+    named = "" if path.is_file() else f" {file}"
+    assert result.err == f"--output {path}:{named} cannot be written (Permission denied).\n"
 
 
 def test_omitted_inclusions(account: Emulator, amp_exp: RunCommand) -> None:
