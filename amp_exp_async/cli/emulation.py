@@ -7,7 +7,7 @@ import dataclasses
 import json as json_text
 import shutil
 import textwrap
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -71,6 +71,13 @@ def emulator(
     *,
     port: Annotated[int, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = 8080,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Serve requests to this host name too, such as the name of a container; * for all. Repeatable.",
+        ),
+    ] = None,
     state: Annotated[Path | None, typer.Option(help="JSON file: loaded if it exists, saved at exit.")] = None,
     latency: Annotated[
         str | None, typer.Option(help="Seconds per round trip, such as 0.05, or a range, such as 0.02-0.08.")
@@ -91,28 +98,59 @@ def emulator(
     Example: amp-exp emulator --demo
 
     Example: amp-exp emulator --port 9000 --state state.json --latency 0.02-0.08
+
+    Example: amp-exp emulator --host 0.0.0.0 --allowed-host emulator
     """
     from amp_exp_async.emulator import Emulator, StateError, serve  # noqa: PLC0415
 
     from .demo_account import make_account  # noqa: PLC0415
 
+    _check_names(allowed_host or ())
+    running: list[Emulator] = []
+
+    def on_ready(emulator: Emulator) -> None:
+        running.append(emulator)
+        _show_address(emulator, is_demo=demo)
+
+    place = str(state)
     try:
         saved = state if state is not None and state.exists() else None
         emulator = Emulator(
-            make_account() if demo and saved is None else saved, host=host, port=port, strictness=strictness
+            make_account() if demo and saved is None else saved,
+            host=host,
+            port=port,
+            allowed_hosts=allowed_host or (),
+            strictness=strictness,
         )
         if demo and saved is None:
             add_documented_objects(emulator.state)
         if latency is not None:
             _set_latency(emulator, latency)
-        asyncio.run(serve(emulator, state_file=state, on_ready=partial(_show_address, is_demo=demo)))
+        place = f"{host}:{port}"
+        asyncio.run(serve(emulator, state_file=state, on_ready=on_ready))
     except (StateError, OSError) as error:
+        if running and isinstance(error, OSError) and error.filename is None:
+            raise  # of standard output
+        fact = "The state cannot be saved" if running else "The emulator cannot start"
         reason = str(error)
         if isinstance(error, OSError):
-            reason = f"{error.filename or f'{host}:{port}'}: {describe_os_error(error)}."
-        typer.echo(f"The emulator cannot start: {reason}", err=True)
+            reason = f"{error.filename or place}: {describe_os_error(error)}."
+        typer.echo(f"{fact}: {reason}", err=True)
         raise typer.Exit(ExitCode.FAILED) from None
     typer.echo("Stopped." if state is None else f"Stopped. The state was saved to {state}.")
+
+
+def _check_names(names: Iterable[str]) -> None:
+    from amp_exp_async.emulator import Emulator  # noqa: PLC0415
+
+    for name in names:
+        try:
+            Emulator(allowed_hosts=[name])
+        except ValueError:
+            raise typer.BadParameter(
+                f"{json_text.dumps(name)} must be a name or an address, without scheme, or *.",
+                param_hint="--allowed-host",
+            ) from None
 
 
 def _set_latency(emulator: Emulator, text: str) -> None:

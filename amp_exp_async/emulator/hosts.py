@@ -14,14 +14,12 @@ _HEADER: Final = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]+)(:[0-9]{0,5})?", re.
 _ALL: Final = "*"
 
 
-def parse_allowed(allowed: Iterable[str] | None) -> frozenset[str] | None:
+def parse_allowed(allowed: Iterable[str]) -> frozenset[str]:
     """Return the allowed names and addresses in the form that `parse_host` returns.
 
     Raises:
         ValueError: If one of them is not a name or an address.
     """
-    if allowed is None:
-        return None
     if isinstance(allowed, str):
         raise ValueError(f"allowed_hosts must be a list of names, not {format_json(allowed)}")  # noqa: TRY004 - as all settings
     names: set[str] = set()
@@ -33,24 +31,26 @@ def parse_allowed(allowed: Iterable[str] | None) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def make_host_filter(allowed: frozenset[str] | None, listens_on: str, bound: Iterable[str]) -> HostFilter:
+def make_host_filter(allowed: frozenset[str], listens_on: str, bound: Iterable[str]) -> HostFilter:
     """Return the filter of an emulator.
 
     Args:
-        allowed: The names and addresses that are served, from `parse_allowed`; `None` for the default.
+        allowed: Further names and addresses that are served, from `parse_allowed`.
         listens_on: The name or address that the emulator was told to listen on.
         bound: The addresses that it is bound to.
     """
-    if allowed is not None:
-        return lambda header: _ALL in allowed or (header is not None and parse_host(header) in allowed)
-    if all(is_loopback(address) for address in bound):
-        return lambda header: is_loopback(parse_host(header or ""))
+    if _ALL in allowed:
+        return lambda _: True
+    is_for_others = not all(is_loopback(address) for address in bound)
     own_name = parse_host(listens_on)
 
     def is_allowed(header: str | None) -> bool:
         name = parse_host(header or "")
+        if name is None:
+            return False
         # A page can rebind only a name: an address in the header is the one that the browser connected to.
-        return name is not None and (name == own_name or _parse_address(name) is not None or is_loopback(name))
+        is_ours = is_for_others and (name == own_name or _parse_address(name) is not None)
+        return is_ours or is_loopback(name) or name in allowed
 
     return is_allowed
 

@@ -40,9 +40,10 @@ class Emulator:
     Args:
         state: The initial state: a mapping in the format of a state file, the path of a file, or `None` for empty.
         host: The address to listen on.
-        allowed_hosts: The names and addresses in the `Host` header of requests that are served, without port; `*` for
-            all. By default those of loopback, so that no web page can reach the emulator by rebinding the name of its
-            own server. If the emulator listens on other addresses too, also all addresses and the name in `host`.
+        allowed_hosts: Further names and addresses in the `Host` header of requests that are served, without port; `*`
+            for all. Those of loopback always are, and no others by default, so that no web page can reach the emulator
+            by rebinding the name of its own server. If the emulator listens on other addresses too, all addresses and
+            the name in `host` are served as well.
         port: The port to listen on; 0 selects a free one, which is kept when the emulator restarts.
         api_key: The API key that can see all projects.
         keys: More API keys, each with the IDs of the projects that it can see, or with an `ApiKey`, which has scopes
@@ -73,7 +74,7 @@ class Emulator:
         state: Mapping[str, Any] | str | os.PathLike[str] | None = None,
         *,
         host: str = "127.0.0.1",
-        allowed_hosts: Iterable[str] | None = None,
+        allowed_hosts: Iterable[str] = (),
         port: int = 0,
         api_key: str = "emulator-management-key",
         keys: Mapping[str, Iterable[str] | ApiKey] | None = None,

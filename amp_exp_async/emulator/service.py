@@ -14,7 +14,7 @@ from attrs import define, field
 from amp_exp_async.emulator import deployments, flags, groups, json_text
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
-from amp_exp_async.emulator.hosts import HostFilter
+from amp_exp_async.emulator.hosts import HostFilter, parse_host
 from amp_exp_async.emulator.limits import Limits, RateLimited
 from amp_exp_async.emulator.refusals import LiveSettings
 from amp_exp_async.emulator.routes import (
@@ -265,7 +265,13 @@ def _parse_body(content: bytes) -> Any:
 
 
 def _misdirected(host: str | None) -> web.Response:
-    message = f"Host {format_json(host)} is not allowed. Use the emulator's base_url, or create it with allowed_hosts"
+    message = f"Host {format_json(host)} is not allowed. Use the emulator's base_url"
+    name = parse_host(host or "")
+    if name is not None:
+        message += (
+            f", or allow this name: `amp-exp emulator --allowed-host {name}`, or "
+            f"`Emulator(allowed_hosts=[{format_json(name)}])`"
+        )
     return web.json_response({"error": message}, status=421)
 
 

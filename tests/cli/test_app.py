@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from typer.testing import CliRunner
 
 import amp_exp_async
 import amp_exp_async.cli
-from amp_exp_async import ExperimentClient
+from amp_exp_async import ExperimentClient, file_access
 from amp_exp_async.cli import demo
 from amp_exp_async.cli.app import app
 from amp_exp_async.cli.demo_account import FLAG_COUNT
@@ -86,10 +87,14 @@ def test_version() -> None:
 
 
 @contextmanager
-def emulator_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def emulator_process(*arguments: str, stderr: int | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `amp-exp emulator` in a process, and give its URL."""
     with subprocess.Popen(
-        [*AMP_EXP, "emulator", "--port", "0", *arguments], env=IN_THE_TREE, stdout=subprocess.PIPE, text=True
+        [*AMP_EXP, "emulator", "--port", "0", *arguments],
+        env=IN_THE_TREE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -132,6 +137,25 @@ def test_emulator_prints_what_to_export() -> None:
         assert "new-checkout" in result.stdout
         with ExperimentClient(exports["AMPLITUDE_MANAGEMENT_API_KEY"], base_url=url) as client:
             assert len(list(client.flags.list(include_archived=True))) == FLAG_COUNT + 3
+
+
+def test_emulator_with_further_host_names() -> None:
+    """`--allowed-host` is repeatable; loopback names are served as well."""
+    with emulator_process("--allowed-host", "emulator", "--allowed-host", "proxy.example") as (_, url):
+        for host, status in (("emulator:80", 401), ("proxy.example", 401), ("localhost", 401), ("evil.example", 421)):
+            request = urllib.request.Request(url + "/api/1/flags", headers={"Host": host})
+            with pytest.raises(urllib.request.HTTPError) as caught:
+                urllib.request.urlopen(request, timeout=TIMEOUT)
+            caught.value.close()
+            assert caught.value.code == status, host
+
+
+@pytest.mark.parametrize("name", ["http://emulator", "a b", ""])
+def test_emulator_with_an_invalid_host_name(name: str) -> None:
+    """The error names the option; the status is that of invalid usage."""
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--allowed-host", name])
+    assert result.exit_code == 2
+    assert f'--allowed-host: "{name}" must be a name or an address' in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize("latency", ["0.04", "0.04-0.05"])
@@ -212,12 +236,46 @@ def test_bars_on_a_terminal() -> None:
         assert "3/3" in console.export_text()
 
 
-def test_emulator_with_unwritable_state(tmp_path: Path) -> None:
-    """A state file that cannot be saved is rejected at startup."""
-    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(tmp_path / "missing" / "state.json")])
-    assert result.exit_code == 1
-    assert "The emulator cannot start" in result.output
-    assert "running at" not in result.output
+@pytest.mark.parametrize("step", ["fsync", "replace", "folder"])
+def test_emulator_with_unwritable_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A state file that cannot be saved is rejected at startup. The message names it, and not the address."""
+    file = tmp_path / ("missing" if step == "folder" else "") / "state.json"
+    reason = {
+        "fsync": "No space left on device",
+        "replace": "a mount point, or in use, so it cannot be replaced; mount its folder instead of the file",
+        "folder": "No such file or directory",
+    }[step]
+
+    def fail(*_: object) -> None:
+        number = errno.ENOSPC if step == "fsync" else errno.EBUSY
+        raise OSError(number, os.strerror(number))
+
+    if step != "folder":
+        monkeypatch.setattr(os if step == "fsync" else Path, step, fail)
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(file)])
+    assert (result.exit_code, result.output) == (1, f"The emulator cannot start: {file}: {reason}.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_emulator_with_a_state_that_no_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the file."""
+    monkeypatch.setattr(file_access, "_PEER_TIMEOUT", 0.02)
+    pipe = tmp_path / "state.json"
+    os.mkfifo(pipe)
+    result = CliRunner().invoke(app, ["emulator", "--port", "0", "--state", str(pipe)])
+    assert result.output == f"The emulator cannot start: {pipe}: a pipe that no process writes to.\n"
+
+
+def test_emulator_whose_state_cannot_be_saved_at_its_end(tmp_path: Path) -> None:
+    """The message says that, and not that the emulator cannot start."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with emulator_process("--state", str(folder / "state.json"), stderr=subprocess.PIPE) as (process, _):
+        folder.rename(tmp_path / "moved")
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 1
+    assert error == f"The state cannot be saved: {folder}/state.json: No such file or directory.\n"
 
 
 def test_failed_start_keeps_the_state(tmp_path: Path) -> None:

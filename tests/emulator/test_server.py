@@ -167,18 +167,19 @@ async def test_there_must_be_one_host_header(emulator: Emulator, lines: bytes) -
 @pytest.mark.parametrize(
     ("allowed", "served", "rejected"),
     [
-        (["Proxy.example"], ["proxy.example", "PROXY.example:8080"], ["localhost", "evil.example"]),
-        (["*"], [*LOOPBACK, *FOREIGN], []),
-        ([], [], [*LOOPBACK, *FOREIGN]),
-        (["::1", "127.0.0.1", "[::2]:80"], ["[::1]:80", "127.0.0.1", "[::2]"], ["localhost", *NAMES, *MALFORMED]),
+        (["Proxy.example"], ["proxy.example", "PROXY.example:8080"], FOREIGN),
+        (["*"], FOREIGN, []),
+        ([], [], FOREIGN),
+        (["10.0.0.1", "[::2]:80"], ["10.0.0.1:80", "[::2]"], FOREIGN),
     ],
     ids=["a name", "all", "none", "addresses"],
 )
 async def test_allowed_hosts(
     session: aiohttp.ClientSession, allowed: list[str], served: list[str], rejected: list[str]
 ) -> None:
-    """They replace the loopback names."""
+    """They are served besides the loopback names."""
     async with Emulator(allowed_hosts=allowed) as emulator:
+        assert [await status_of(session, emulator, host) for host in LOOPBACK] == [200] * len(LOOPBACK)
         assert [await status_of(session, emulator, host) for host in served] == [200] * len(served)
         assert [await status_of(session, emulator, host) for host in rejected] == [421] * len(rejected)
 
@@ -193,10 +194,29 @@ async def test_an_emulator_for_other_machines_serves_addresses(session: aiohttp.
             assert await status_of(session, emulator, host) == 421
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+async def test_the_advice_on_a_rejected_host(session: aiohttp.ClientSession, host: str) -> None:
+    """It says how to allow the name, from the command line and from code, but not how to allow what is no name."""
+    async with Emulator(host=host) as emulator:
+        port = emulator.base_url.rpartition(":")[2]
+        texts: list[str] = []
+        for header in ("Emulator:8080", "a,b"):
+            async with session.get(f"http://127.0.0.1:{port}/api/1/flags", headers={"Host": header}) as response:
+                texts.append((await response.json())["error"])
+    assert texts == [
+        (
+            'Host "Emulator:8080" is not allowed. Use the emulator\'s base_url, or allow this name: '
+            '`amp-exp emulator --allowed-host emulator`, or `Emulator(allowed_hosts=["emulator"])`'
+        ),
+        'Host "a,b" is not allowed. Use the emulator\'s base_url',
+    ]
+
+
 def test_the_name_that_an_emulator_listens_on() -> None:
-    """It is served, whatever its address."""
-    is_allowed = make_host_filter(None, "Emulator.test", ["10.0.0.1"])
+    """It is served, whatever its address, and further names with it."""
+    is_allowed = make_host_filter(frozenset({"proxy.test"}), "Emulator.test", ["10.0.0.1"])
     assert is_allowed("emulator.test:80")
+    assert is_allowed("proxy.test")
     assert not is_allowed("evil.example")
 
 
