@@ -307,15 +307,20 @@ class Journal:
 
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise self._rejection("is in use by another run. Wait for it, or use another journal") from error
+        except OSError as error:  # NFS without its lock service, for example
+            raise self._rejection(
+                f"cannot be locked ({format_os_error(error)}), so another run could use it at the same time. Pass a "
+                "path on a local disk"
+            ) from error
 
     def _load(self, service: str) -> None:
         with os.fdopen(os.dup(self._file), "rb") as file:
             header = {"journal": _FORMAT, "service": service}
             first_line = file.readline(_MAX_HEADER)
-            if _to_line(header).startswith(first_line) and not first_line.endswith(b"\n"):
-                # The file is new, or its first line was cut off.
+            if not first_line or (_FORMAT.encode() in first_line and _is_cut(first_line, header)):
+                # The file is new, or its first line was cut off. A shorter part of it may be a file of somebody else.
                 os.ftruncate(self._file, 0)
                 self._write(header)
                 self._sync_folder()
@@ -405,6 +410,10 @@ class Journal:
 
 def _to_line(document: dict[str, Any]) -> bytes:
     return serialization.dumps(document) + b"\n"
+
+
+def _is_cut(line: bytes, document: dict[str, Any]) -> bool:
+    return _to_line(document).startswith(line) and not line.endswith(b"\n")
 
 
 def _is_applied(entry: Mapping[str, Any]) -> bool:

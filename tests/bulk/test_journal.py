@@ -104,7 +104,8 @@ async def test_a_cut_off_last_line(
     content = path.read_bytes()
     lines = content.splitlines(keepends=True)
     expected = [emulator.state.users("flags", operation.id, "on") for operation in operations[:2]]
-    for length in [*range(len(lines[0]) + 1), *range(len(content) - len(lines[-1]), len(content) + 1)]:
+    named = content.index(b"journal 1") + len("journal 1")
+    for length in [0, *range(named, len(lines[0]) + 1), *range(len(content) - len(lines[-1]), len(content) + 1)]:
         path.write_bytes(content[:length])
         summary = await client.bulk(operations[:2], journal=path)
         assert summary.ok

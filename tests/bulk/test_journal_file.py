@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import sys
@@ -20,6 +21,9 @@ from amp_exp_async import AddUsers, AmpExpError, AsyncExperimentClient, Experime
 from amp_exp_async.bulk import journal as journal_module
 from amp_exp_async.bulk.journal import Journal
 from amp_exp_async.emulator import Emulator
+
+if sys.platform != "win32":
+    import fcntl
 
 TIMEOUT = 60.0
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="files, locks and processes of POSIX")
@@ -107,6 +111,44 @@ def test_a_forked_child_does_not_release_the_lock(journal: Journal, path: Path) 
             Journal(path, "service")
     finally:
         child.end()
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EWOULDBLOCK])
+def test_a_lock_that_another_run_has(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The error says to wait."""
+    fail_to_lock(monkeypatch, number)
+    with pytest.raises(InvalidInputError, match="is in use by another run"):
+        Journal(path, "service")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_a_file_system_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The error says so, and does not tell of another run that would end."""
+    fail_to_lock(monkeypatch, number)
+    with pytest.raises(InvalidInputError) as caught:
+        Journal(path, "service")
+    assert str(caught.value) == (
+        f"journal {path}: cannot be locked ({os.strerror(number)}), so another run could use it at the same time. "
+        "Pass a path on a local disk. Nothing was sent."
+    )
+    assert path.read_bytes() == b""
+
+
+def fail_to_lock(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(_: int, operation: int) -> None:
+        if operation != fcntl.LOCK_UN:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"', b'{"journal":"', b'{"journal":"amp_exp_async bulk '])
+def test_the_beginning_of_another_file(path: Path, content: bytes) -> None:
+    """It is not taken for a header that was cut off, unless it names the format."""
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match="is not a journal"):
+        Journal(path, "service")
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("kind", ["/dev/null", "/dev/zero", "/dev/full", "pipe", "terminal"])
