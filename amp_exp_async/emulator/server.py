@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import signal
@@ -15,6 +16,8 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, get_args
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.log import server_logger
 
 from amp_exp_async.emulator.documents import format_json
 from amp_exp_async.emulator.faults import Fault, Faults
@@ -27,6 +30,16 @@ from amp_exp_async.emulator.state_io import parse_state, read_state, write_state
 from amp_exp_async.emulator.store import EmulatorState
 
 _SHUTDOWN_TIMEOUT: Final = 2.0
+
+
+def _is_of_server(record: logging.LogRecord) -> bool:
+    """Return whether a log record is not about a request that a client sent malformed, which its response tells it."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_LOGGER: Final = server_logger.getChild("emulator")
+_LOGGER.addFilter(_is_of_server)
 
 Latency = float | tuple[float, float] | Callable[[], float]
 """Seconds of a round trip: a constant, a range of uniformly distributed values, or a function that returns them."""
@@ -283,7 +296,7 @@ class Emulator:
             raise RuntimeError("the emulator is already running")
         _require_asyncio()
         self._service.start()
-        server = web.Server(self._service.handle, access_log=None)
+        server = web.Server(self._service.handle, access_log=None, logger=_LOGGER)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         self._runner = runner

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
@@ -136,8 +137,8 @@ class Service:
         if content is None:
             return web.Response()
         response: EmulatorResponse | None
-        if len(content) > _MAX_BODY:
-            response = json_response({"error": f"The body is larger than {_MAX_BODY} bytes"}, 413)
+        if isinstance(content, EmulatorResponse):
+            response = content
         else:
             record.content = content
             self._count_memory(record, len(content))
@@ -238,15 +239,20 @@ def _bearer_token(request: web.BaseRequest) -> str:
     return token if scheme == "Bearer" else ""
 
 
-async def _read(request: web.BaseRequest) -> bytes | None:
-    """Return the body, at most one byte more than the limit, or `None` if the client disconnected before its end."""
+async def _read(request: web.BaseRequest) -> bytes | EmulatorResponse | None:
+    """Return the body, the response to one that is rejected, or `None` if the client disconnected before its end."""
     content = bytearray()
     try:
         while len(content) <= _MAX_BODY and (chunk := await request.content.readany()):
             content += chunk
     except ConnectionError:
         return None
-    return bytes(content[: _MAX_BODY + 1])
+    except web.RequestPayloadError:
+        message = "The body does not have the encoding that its headers name"
+        return json_response({"error": message}, 400, {"Connection": "close"})  # the rest cannot be read
+    if len(content) > _MAX_BODY:
+        return json_response({"error": f"The body is larger than {_MAX_BODY} bytes"}, 413)
+    return bytes(content)
 
 
 def _memory_of(record: RecordedRequest) -> int:
@@ -289,7 +295,8 @@ def _close(request: web.BaseRequest) -> web.Response:
 async def _send_half(request: web.BaseRequest, response: EmulatorResponse) -> web.StreamResponse:
     stream = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
     stream.content_length = len(response.body)
-    await stream.prepare(request)
-    await stream.write(response.body[: len(response.body) // 2])
+    with suppress(ConnectionError):  # the client has disconnected
+        await stream.prepare(request)
+        await stream.write(response.body[: len(response.body) // 2])
     request.protocol.force_close()  # after what was written is sent
     return stream

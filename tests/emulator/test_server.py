@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from amp_exp_async.emulator import Emulator, json_text, serve, service
+from amp_exp_async.emulator import Emulator, Fault, json_text, serve, service
 from amp_exp_async.emulator.hosts import make_host_filter
 
 Api = Callable[..., Awaitable[Any]]
@@ -116,14 +116,90 @@ async def test_the_log(api: Api, emulator: Emulator) -> None:
 
 async def test_client_that_sends_half_a_request(emulator: Emulator, arrival: Any) -> None:
     """The request is logged without a status, changes nothing, and the emulator continues."""
-    host, port = emulator.base_url.removeprefix("http://").split(":")
-    _, writer = await asyncio.open_connection(host, int(port))
+    _, writer = await connect(emulator)
     writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
     await arrival(emulator)
     writer.close()
     await writer.wait_closed()
     await emulator.stop()
     assert (emulator.requests[0].status, emulator.requests[0].applied) == (None, False)
+
+
+GET = b"GET /api/1/flags HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+AUTHORIZATION = b"\r\nAuthorization: Bearer emulator-management-key\r\n\r\n"
+MALFORMED_REQUESTS = {
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 300,
+    "no HTTP": b"hello\r\n\r\n",
+    "version": b"GET / HTTP/9\r\nHost: localhost\r\n\r\n",
+    "two hosts": GET + b"Host: localhost\r\n\r\n",
+    "long header": GET + b"X: " + b"a" * 100_000 + b"\r\n\r\n",
+    "URL": b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "length": POST + b"Content-Length: -2\r\n\r\n{}",
+    "chunk": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+    "gzip": POST + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+    "deflate": POST + b"Content-Encoding: deflate\r\nContent-Length: 5\r\n\r\nabcde",
+    "gzip without end": POST + b"Content-Encoding: gzip\r\nContent-Length: 50\r\n\r\nabcde",
+    "unknown encoding": POST + b"Content-Encoding: made-up\r\nContent-Length: 5\r\n\r\nabcde",
+}
+
+
+async def connect(emulator: Emulator) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = emulator.base_url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+@pytest.mark.parametrize("latency", [None, 0.002])
+@pytest.mark.parametrize("name", MALFORMED_REQUESTS)
+async def test_a_malformed_request(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture, name: str, latency: float | None
+) -> None:
+    """It is answered with 400, changes nothing, and nothing about it is logged."""
+    emulator.latency = latency
+    reader, writer = await connect(emulator)
+    writer.write(MALFORMED_REQUESTS[name].replace(b"\r\n\r\n", AUTHORIZATION, 1))
+    assert (await reader.readline()).split()[1] == b"400"
+    writer.close()
+    await emulator.stop()
+    assert [(request.status, request.applied) for request in emulator.requests] in ([], [(400, False)])
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.truncate(), Fault.delay(0.001), Fault.status(503), None],
+    ids=["truncate", "delay", "status", "none"],
+)
+async def test_a_client_that_disconnects_before_its_response(
+    emulator: Emulator, arrival: Any, caplog: pytest.LogCaptureFixture, fault: Fault | None
+) -> None:
+    """Nothing is logged, whatever the fault."""
+    emulator.latency = 0.04
+    if fault is not None:
+        emulator.inject(fault)
+    _, writer = await connect(emulator)
+    writer.write(GET + AUTHORIZATION.removeprefix(b"\r\n"))
+    await arrival(emulator)
+    writer.transport.abort()
+    async with asyncio.timeout(60):
+        while emulator.requests[0].status is None:  # noqa: ASYNC110 - the log has no event to wait for
+            await asyncio.sleep(0.001)
+    await emulator.stop()
+    assert caplog.records == []
+
+
+async def test_a_failure_of_the_emulator(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, because it is nobody else's: here that of a function of the user."""
+
+    def fail() -> float:
+        raise ZeroDivisionError
+
+    emulator.latency = fail
+    reader, writer = await connect(emulator)
+    writer.write(GET + b"\r\n")
+    assert (await reader.readline()).split()[1] == b"500"
+    writer.close()
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 
 
 LOOPBACK = ["localhost", "LOCALHOST.", "127.0.0.1", "127.1.2.3", "[::1]", "[0:0::1]", "[::ffff:127.0.0.1]"]
@@ -156,8 +232,7 @@ async def test_foreign_host_names_are_rejected(session: aiohttp.ClientSession, b
 @pytest.mark.parametrize("lines", [b"", b"Host: localhost\r\nHost: localhost\r\n"], ids=["none", "two"])
 async def test_there_must_be_one_host_header(emulator: Emulator, lines: bytes) -> None:
     """A request without it, or with several, is not served."""
-    host, port = emulator.base_url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await connect(emulator)
     writer.write(b"GET /api/1/flags HTTP/1.1\r\n" + lines + b"\r\n")
     assert (await reader.readline()).split()[1] in {b"400", b"421"}
     assert emulator.requests == []
@@ -283,8 +358,7 @@ async def test_a_body_is_parsed_only_when_it_is_read(
 async def test_a_body_without_end(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is answered when it is too large, without its end."""
     monkeypatch.setattr(service, "_MAX_BODY", 1000)
-    host, port = emulator.base_url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await connect(emulator)
     writer.write(b"POST /api/1/flags HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     writer.write(b"100\r\n" + b"x" * 256 + b"\r\n")
     for _ in range(9):
