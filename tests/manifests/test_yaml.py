@@ -112,6 +112,16 @@ def test_saving_touches_only_changed_lines(tmp_path: Path, change: FlagSpec, bef
     assert path.read_text() == FILE.replace(before, after)
 
 
+def test_unchanged_values_of_a_changed_entry_keep_their_form(tmp_path: Path) -> None:
+    """Also those that a reader of YAML 1.1 takes for others. What is new has quotes."""
+    path = tmp_path / "flags.yaml"
+    before = "flags:\n  # c\n  - key: a\n    name: 12:30:45\n    tags: [1_000, yes]\n    description: x\n"
+    path.write_text(before)
+    [flag] = load(path).of("flags")
+    save(Manifest(flags=[attrs.evolve(flag, description="2001-01-01")]), path)
+    assert path.read_text().endswith(before.replace("description: x", 'description: "2001-01-01"'))
+
+
 ANCHORED = """\
 flags:
   # c
