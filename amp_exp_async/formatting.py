@@ -12,7 +12,8 @@ from typing import Any
 from .escaping import escape
 
 _MAX_LENGTH = 80
-_USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|[^/?#\s"']+@""")
+# Without a scheme it is looked for only where it can begin: from every character on would take quadratic time.
+_USERINFO_RE = re.compile(r"""(?<=://)[^/?#\s]*@|(?<![^/?#\s"'])[^/?#\s"']+@""")
 
 
 def format_value(value: Any, max_length: int = _MAX_LENGTH) -> str:

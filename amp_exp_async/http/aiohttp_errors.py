@@ -11,7 +11,7 @@ import attrs
 from aiohttp.http_exceptions import HttpProcessingError
 
 from amp_exp_async.config import Secret
-from amp_exp_async.formatting import format_os_error, redact_userinfo
+from amp_exp_async.formatting import format_os_error, redact_userinfo, truncate
 
 from .error_mapping import TransportFailure
 from .proxies import ProxySetting
@@ -30,6 +30,7 @@ _CONNECTION_ERRORS = (
     ssl.SSLError,
 )
 _HEADERS_TOO_LARGE_RE = re.compile(r"\s*(Got more than \d+ bytes|Too many headers)")
+_MAX_DETAILS = 300  # characters of the text of an exception, which may quote a header of many KiB
 _SIZE_ADVICE = "Check base_url, raise max_response_bytes, or read lists with a smaller limit."
 FAILURES = (
     aiohttp.ClientError,
@@ -58,17 +59,23 @@ def map_exception(
     hide_frames(error)
     # The text of a response error is the head of the request, with its headers.
     text = error.message if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError) else str(error)
-    text = redact_userinfo(key.redact(" ".join(text.split())))
+    text = _excerpt(text, key)
     details = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if sent and not isinstance(error, _CONNECTION_ERRORS):
         failure = _map_response_error(error, details, limits)
     else:
-        failure = _map_connection_error(error, details, limits, proxy)
+        failure = _map_connection_error(error, details, key, limits, proxy)
     return failure if _shows_secrets(error, key) else attrs.evolve(failure, cause=error)
 
 
+def _excerpt(text: str, key: Secret) -> str:
+    """Return the beginning of a text on one line, without secrets."""
+    # A secret that was cut first would not be found.
+    return truncate(redact_userinfo(key.redact(" ".join(text.split()))), _MAX_DETAILS)
+
+
 def _map_connection_error(
-    error: Exception, details: str, limits: AttemptLimits, proxy: ProxySetting | None
+    error: Exception, details: str, key: Secret, limits: AttemptLimits, proxy: ProxySetting | None
 ) -> TransportFailure:
     """Return what an exception says that was raised before the request was sent."""
     at_proxy = proxy is not None and (getattr(error, "host", None), getattr(error, "port", None)) == proxy.address
@@ -82,7 +89,7 @@ def _map_connection_error(
             failure = limits.connect_failure()
         case aiohttp.ClientConnectorError():
             # A proxy that closes the tunnel leaves an error without a text.
-            reason = redact_userinfo(format_os_error(error.os_error)) or type(error.os_error).__name__
+            reason = _excerpt(format_os_error(error.os_error), key) or type(error.os_error).__name__
             failure = TransportFailure(f"could not connect ({reason})", sent=False)
             if at_proxy:
                 failure = TransportFailure(f"could not connect to the proxy ({reason})", sent=False).with_setting(

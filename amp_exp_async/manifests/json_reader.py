@@ -27,7 +27,7 @@ from .document import (
 
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # A string, a bracket, a comma, a number or literal, or the end of a line.
-_SYMBOL = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},\n]|[^\s\[\]{},:"]++', re.DOTALL)
+_SYMBOL = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{},\n]|[^\s\[\]{},:"]++', re.DOTALL)
 
 
 def read_json(text: str, file: str) -> ManifestDocument:

@@ -13,7 +13,8 @@ SCALARS = frozenset({str, bool, int, float, type(None)})
 """The types of JSON values that have no parts. Asking for them first is a short cut past the rarer types."""
 
 _CONTAINERS: Any = (dict, list, tuple)
-_STRINGS_RE = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# A string that does not end reaches to the end of the text: otherwise, each quotation mark in it would be tried.
+_STRINGS_RE = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _OTHER_BYTES = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {byte: 1 if byte in b"[{" else -1 for byte in b"[]{}"}
 

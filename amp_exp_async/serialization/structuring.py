@@ -18,6 +18,8 @@ from cattrs import (
 from cattrs.cols import list_structure_factory
 from cattrs.gen import make_dict_structure_fn, override
 
+from amp_exp_async.escaping import escape
+from amp_exp_async.formatting import truncate
 from amp_exp_async.models import UNSET, Experiment, FlagConfig, Id
 
 from . import values
@@ -79,7 +81,7 @@ def _step(group: BaseValidationError, inner: BaseException) -> str:
         if isinstance(note, AttributeValidationNote):
             return "." + field_names(group.cl)[note.name]
         if isinstance(note, IterableValidationNote):
-            return f"[{note.index}]" if isinstance(note.index, int) else f".{note.index}"
+            return f"[{note.index}]" if isinstance(note.index, int) else f".{escape(truncate(str(note.index)))}"
     return ""
 
 

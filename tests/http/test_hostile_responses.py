@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from amp_exp_async import (
+    AmpExpError,
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
@@ -529,3 +530,30 @@ async def test_an_answer_before_the_request_is_complete() -> None:
             assert caught.value.status == 413
             assert (await client.flags.get("1")).id == "1"
     assert server.connections == 2
+
+
+LONG = b"a" * 8000
+QUOTED = {
+    "name of a header": b"HTTP/1.1 200 OK\r\nX %s: 1\r\n\r\n" % LONG,
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n" % (b"1" * 8000),
+    "status": b"HTTP/1.1 %s\r\n\r\n" % LONG,
+    "words": b"HTTP/1.1 200 OK\r\nX %s: 1\r\n\r\n" % (b"Basic " * 1300),
+    "body": response(LONG),
+    "body of an error": response(LONG, status="400 Bad Request"),
+    "name in a document": response(b'{"id": "1", "key": "k", "rolloutWeights": {"%s": []}}' % LONG),
+    "value in a document": response(b'{"id": "1", "key": "k", "enabled": "%s"}' % LONG),
+    "ID": response(b'{"id": "%s", "key": "k"}' % LONG),
+    "ID of a request": response(b"{}", status="400 Bad Request", headers=[("X-Request-Id", "a" * 8000)]),
+}
+
+
+@pytest.mark.parametrize("answer", QUOTED.values(), ids=QUOTED)
+async def test_a_long_text_in_an_error(answer: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """It is cut, in the error and in the log."""
+    caplog.set_level("DEBUG", logger="amp_exp_async")
+    with RawServer(always(answer)) as server:
+        async with client_of(server, retry=RetryPolicy(max_attempts=1)) as client:
+            with pytest.raises(AmpExpError) as caught:
+                await client.flags.get("1")
+    texts = [str(caught.value), str(getattr(caught.value, "location", "")), *caplog.messages]
+    assert max(map(len, texts)) < 1000
