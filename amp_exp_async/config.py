@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import ipaddress
 import os
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -13,13 +12,12 @@ from attrs import evolve, field, frozen
 
 from .errors import ConfigurationError
 from .formatting import format_value, redact_userinfo
+from .redaction import Redactor
 
 KEY_VARIABLE = "AMPLITUDE_MANAGEMENT_API_KEY"
 SECOND_KEY_VARIABLE = "AMPLITUDE_EXPERIMENT_MANAGEMENT_API_KEY"
 REGION_VARIABLE = "AMPLITUDE_EXPERIMENT_REGION"
 
-# Real keys are longer. Removing a shorter one from a text would also remove parts of its words.
-_MIN_REDACTED = 8
 _MAX_REPLACED = 4  # keys that were replaced, and are still removed from texts
 _QUOTES = "\"'`"
 _DEPLOYMENT_PREFIXES = ("client-", "server-")
@@ -63,12 +61,12 @@ class Secret:
         others: further texts that `redact` removes.
     """
 
-    __slots__ = ("_others", "_pattern", "_value")
+    __slots__ = ("_others", "_redactor", "_value")
 
     def __init__(self, value: str, *others: str) -> None:
         self._value = value
         self._others = others
-        self._pattern: re.Pattern[str] | None = None
+        self._redactor: Redactor | None = None
 
     def reveal(self) -> str:
         """Return the secret."""
@@ -79,32 +77,21 @@ class Secret:
         replaced = [secret for secret in (previous._value, *previous._others) if secret not in {"", self._value}]
         return Secret(self._value, *replaced[:_MAX_REPLACED])
 
+    def beside(self, *others: str) -> Secret:
+        """Return the secret, and let `redact` also remove others."""
+        return Secret(self._value, *self._others, *others) if others else self
+
     def redact(self, text: str) -> str:
-        """Return a text with `***` in place of the secret, also if JSON escapes it, or if only its start is left."""
-        secrets = [secret for secret in (self._value, *self._others) if len(secret) >= _MIN_REDACTED]
-        for secret in secrets:
-            text = text.replace(secret, "***")
-            if "…" in text:
-                for length in range(len(secret) - 1, _MIN_REDACTED // 2, -1):
-                    text = text.replace(f"{secret[:length]}…", "***…")
-        if "\\" not in text or not secrets:
-            return text
-        if self._pattern is None:
-            self._pattern = re.compile("|".join("".join(map(_escaped_or_not, secret)) for secret in secrets))
-        return self._pattern.sub("***", text)
+        """Return a text with `***` in place of the secret, in all forms that `Redactor` knows."""
+        if self._redactor is None:
+            self._redactor = Redactor((self._value, *self._others))
+        return self._redactor(text)
 
     def __repr__(self) -> str:
         return "Secret(***)"
 
     def __reduce__(self) -> str:
         raise TypeError("a management API key or a password cannot be pickled. Pass it in the environment.")
-
-
-def _escaped_or_not(char: str) -> str:
-    """Return a pattern of a character in a JSON text: as it is, or escaped."""
-    units = char.encode("utf-16-be").hex()
-    numbers = "".join(f"\\\\u(?i:{units[start : start + 4]})" for start in range(0, len(units), 4))
-    return rf"(?:\\?{re.escape(char)}|{numbers})"
 
 
 class KeyFunction:

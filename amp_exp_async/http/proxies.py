@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from binascii import b2a_base64
 from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
@@ -129,9 +130,17 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
 
 
 def secrets_of(proxy: Secret) -> list[str]:
-    """Return the texts that show the password of a proxy: its URL, and the forms in which it may be sent."""
-    from base64 import b64encode  # noqa: PLC0415 - seldom needed
+    """Return the texts that show the password of a proxy: its URL, the password, and what is sent of it."""
+    try:
+        userinfo, found, _ = urlsplit(proxy.reveal()).netloc.rpartition("@")
+    except ValueError:  # that of a caller's session was not checked
+        return [proxy.reveal()]
+    user, _, password = userinfo.partition(":")
+    return [proxy.reveal(), *secrets_of_login(unquote(user), unquote(password))] if found else []
 
-    userinfo, found, _ = urlsplit(proxy.reveal()).netloc.rpartition("@")
-    forms = {unquote(userinfo).encode(encoding) for encoding in ("utf-8", "latin-1")}
-    return [proxy.reveal(), *(b64encode(form).decode() for form in forms)] if found else []
+
+def secrets_of_login(user: str, password: str) -> list[str]:
+    """Return the texts that show a password: it, it with its user, and the forms in which both may be sent."""
+    login = f"{user}:{password}"
+    forms = {login.encode(encoding, "replace") for encoding in ("utf-8", "latin-1")}
+    return [password, login, *(b2a_base64(form, newline=False).decode() for form in forms)]

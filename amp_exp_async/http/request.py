@@ -151,7 +151,9 @@ class Response:
     def text(self) -> str:
         """The body as text, without the key, and without the rest if it is long: for errors."""
         if self._text is None:
-            start = self.body[: _MAX_ERROR_TEXT + _MARGIN].decode("utf-8", "replace")
+            size = _MAX_ERROR_TEXT + _MARGIN
+            # The ellipsis says that a secret at the end may be cut off.
+            start = self.body[:size].decode("utf-8", "replace") + ("…" if len(self.body) > size else "")
             self._text = self.key.redact(start)[:_MAX_ERROR_TEXT]
         return self._text
 

@@ -25,7 +25,7 @@ from .deadlines import CancelScope
 from .error_mapping import LOST_BY_SERVER, TransportFailure, shutdown_error
 from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
-from .proxies import ProxySetting, environment_proxy, secrets_of
+from .proxies import ProxySetting, environment_proxy, secrets_of, secrets_of_login
 from .request import Request, Response
 from .response_body import ACCEPT_ENCODING, read_body
 from .timeouts import AttemptLimits
@@ -85,7 +85,9 @@ class RequestSender:
         self._body_headers["Content-Type"] = "application/json"
         self._proxy = _resolve_proxy(endpoint, options)
         if self._proxy is not None:
-            self.key = Secret(endpoint.key.reveal(), *secrets_of(self._proxy.url))
+            self.key = self.key.beside(*secrets_of(self._proxy.url))
+        if options.session is not None:
+            self.key = self.key.beside(*_secrets_of_session(options.session))
         self._exchange = self._create_exchange() if self._proxy is None else None
         if self._exchange is None:
             _stop_resending(session)
@@ -250,6 +252,18 @@ def _end_reuse(response: Any) -> None:
 def _trusts_environment(session: aiohttp.ClientSession) -> bool:
     """Return whether a session takes its proxy from the environment: it has none of its own."""
     return getattr(session, "trust_env", False) is True and getattr(session, "_default_proxy", None) is None
+
+
+def _secrets_of_session(session: aiohttp.ClientSession) -> list[str]:
+    """Return the texts that show the passwords that a caller's session has for itself and for its proxy."""
+    proxy = getattr(session, "_default_proxy", None)
+    secrets = secrets_of(Secret(str(proxy))) if isinstance(proxy, str | URL) else []
+    for name in ("_default_proxy_auth", "_default_auth"):
+        login = getattr(session, name, None)
+        if isinstance(login, tuple):  # `BasicAuth`
+            user, password, *_ = cast("tuple[str, str, str]", login)
+            secrets += secrets_of_login(user, password)
+    return secrets
 
 
 def _stop_resending(session: aiohttp.ClientSession) -> None:
