@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, BoundedResponseHandler
+from .resolver import create_resolver
 
 _CHECK = "amp_exp_has_unread_data"  # an attribute of protocols that have carried a request
 _TURNS = 4  # of the event loop: in which a server that speaks first is noticed
@@ -79,7 +80,7 @@ class CheckedConnector(_CheckedConnections, aiohttp.TCPConnector):
     _connect = aiohttp.TCPConnector.connect
 
     def __init__(self, *, limit: int) -> None:
-        super().__init__(limit=limit)  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
+        super().__init__(limit=limit, resolver=create_resolver())  # pyright: ignore[reportUnknownMemberType] - aiohttp leaves a type open
         protocol_class = CheckedProtocol if AIOHTTP_HAS_BOUNDS else _BoundedCheckedProtocol
         make_protocol: Any = partial(protocol_class, loop=asyncio.get_running_loop())
         self._factory = make_protocol

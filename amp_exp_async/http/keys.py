@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
-import threading
 from collections.abc import Awaitable
-from contextlib import suppress
 from typing import TypeAlias, cast
 
 from attrs import frozen
 
 from amp_exp_async.config import Endpoint, KeyFunction, Secret, validate_key
 from amp_exp_async.errors import ConfigurationError
+
+from .daemon_threads import run_in_daemon_thread
 
 _THREAD_NAME = "amp_exp_async api_key"
 
@@ -61,8 +60,12 @@ async def call_key_function(function: KeyFunction, endpoint: Endpoint) -> KeyRes
         function: the function of the user.
         endpoint: where the key is for, and the last key.
     """
+
+    def call() -> Secret | Awaitable[str]:
+        return _hide(function())
+
     try:
-        result = _hide(function()) if function.is_async else await _run_in_thread(function)
+        result = call() if function.is_async else await run_in_daemon_thread(call, _THREAD_NAME)
         # No local variable contains the key.
         key = result if isinstance(result, Secret) else Secret(await result)
     except asyncio.CancelledError as error:
@@ -80,42 +83,6 @@ async def call_key_function(function: KeyFunction, endpoint: Endpoint) -> KeyRes
 
 def _hide(value: object) -> Secret | Awaitable[str]:
     return cast("Awaitable[str]", value) if inspect.isawaitable(value) else Secret(cast("str", value))
-
-
-async def _run_in_thread(function: KeyFunction) -> Secret | Awaitable[str]:
-    """Return the result of a function that may block.
-
-    Not `asyncio.to_thread`: its threads keep a program from ending while the function hangs.
-
-    Raises:
-        Exception: If the function raises it, or if Python starts no thread any longer.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Secret | Awaitable[str] | Exception] = loop.create_future()
-
-    def set_outcome(outcome: Secret | Awaitable[str] | Exception) -> None:
-        if not future.done():
-            future.set_result(outcome)
-        elif inspect.iscoroutine(outcome):
-            outcome.close()  # nothing awaits it any longer
-
-    def work() -> None:
-        outcome: Secret | Awaitable[str] | Exception
-        try:
-            outcome = _hide(function())
-        except Exception as error:  # noqa: BLE001 - raised in the task that waits
-            outcome = error
-        except BaseException as error:  # noqa: BLE001 - it would end the event loop
-            outcome = RuntimeError(type(error).__name__)
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(set_outcome, outcome)
-
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(work,), name=_THREAD_NAME, daemon=True).start()
-    outcome = await future
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def _failure(error: BaseException, last_key: Secret) -> KeyFailure:

@@ -27,6 +27,7 @@ from .exchange import REQUEST_TIMEOUT, Exchange
 from .options import HttpOptions
 from .proxies import ProxySetting, environment_proxy, secrets_of, secrets_of_login
 from .request import Request, Response
+from .resolver import create_resolver
 from .response_body import ACCEPT_ENCODING, read_body
 from .timeouts import AttemptLimits
 
@@ -223,7 +224,8 @@ def _create_connector(limit: int) -> aiohttp.BaseConnector:
     """Return a connector that checks each connection before it is used, whatever the release of aiohttp."""
     if is_supported():
         return CheckedConnector(limit=limit)
-    return cast("aiohttp.BaseConnector", WrappedConnector(aiohttp.TCPConnector(limit=limit)))
+    connector = aiohttp.TCPConnector(limit=limit, resolver=create_resolver())
+    return cast("aiohttp.BaseConnector", WrappedConnector(connector))
 
 
 def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:

@@ -151,8 +151,14 @@ class FlagConfigs(SyncResource[ResourceT_co], Generic[ResourceT_co, FlagConfigT_
         if inspect.iscoroutinefunction(change):
             validation.reject("change", _NOT_ASYNC)
         validation.boolean("dry_run", dry_run)
-        editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(self._resource.transport, self._resource.collection)
-        before = self._portal.call(lambda: editor.read(id)) if base is None else editor.checked_base(id, base)
+
+        async def start() -> tuple[OptimisticEdit[FlagConfigT_co], FlagConfigT_co]:
+            # All requests and the change share a deadline, which starts here.
+            transport = self._resource.transport.as_one_call()
+            editor: OptimisticEdit[FlagConfigT_co] = OptimisticEdit(transport, self._resource.collection)
+            return editor, await editor.read(id) if base is None else editor.checked_base(id, base)
+
+        editor, before = self._portal.call(start)
         with validation.nothing_written():
             edited = change(copy.deepcopy(before))
             if inspect.isawaitable(edited):

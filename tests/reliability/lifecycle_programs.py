@@ -250,13 +250,14 @@ def first_use_at_exit(program: Program) -> None:
 
 
 def first_async_use_at_exit(program: Program) -> None:
-    """Look up a host name when the program ends, where Python starts no thread."""
+    """Look up a host name when the program ends, where some versions of Python start no thread."""
 
     async def main() -> None:
         options = program.options | {"base_url": program.base_url.replace("127.0.0.1", "localhost")}
         async with AsyncExperimentClient(**options) as client:
             try:
-                await client.flags.get(program.ids[0])
+                flag = await client.flags.get(program.ids[0])
+                report(flag.id)
             except ClientClosedError as error:
                 report(error)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
 import pytest
 
-from amp_exp_async import AmpExpError, APITimeoutError, AsyncExperimentClient, Segment
+from amp_exp_async import AmpExpError, APITimeoutError, AsyncExperimentClient, ExperimentClient, Segment
 from tests.reliability.raw_server import RawConnection, RawServer, response
 
 DEADLINE, RESPONSE_TIME = 0.5, 0.2  # seconds: two responses arrive, and the third is too late
@@ -28,7 +29,7 @@ FLAG: dict[str, Any] = {
     "rolloutWeights": {"on": 1, "off": 1},
 }
 SEGMENT = Segment(name="s", conditions=[], percentage=10, rollout_weights={"on": 1})
-CALLS: dict[str, Callable[[AsyncExperimentClient], Awaitable[Any]]] = {
+CALLS: dict[str, Callable[[Any], Any]] = {
     "guarded_edit": lambda c: c.flags.guarded_edit("1", lambda flag: attrs.evolve(flag, description="new")),
     "tags": lambda c: c.flags.tags.add("2", ["a"]),
     "segments": lambda c: c.flags.segments.add("3", SEGMENT),
@@ -62,6 +63,38 @@ async def test_calls_of_several_requests() -> None:
             taken = await asyncio.gather(*map(seconds, CALLS))
     assert max(taken) < 2 * DEADLINE
     assert min(taken) >= DEADLINE - 0.01
+
+
+def test_calls_of_several_requests_by_the_blocking_client() -> None:
+    """The same holds in threads."""
+
+    def seconds(name: str) -> float:
+        started = time.monotonic()
+        with pytest.raises(APITimeoutError):
+            CALLS[name](client)
+        return time.monotonic() - started
+
+    with (
+        RawServer(serve) as server,
+        ExperimentClient("key-of-tests", base_url=server.url, deadline=DEADLINE) as client,
+        ThreadPoolExecutor(len(CALLS)) as pool,
+    ):
+        taken = list(pool.map(seconds, CALLS))
+    assert max(taken) < 2 * DEADLINE
+    assert min(taken) >= DEADLINE - 0.01
+
+
+def test_the_time_that_a_change_takes() -> None:
+    """It counts for a guarded edit of the blocking client too: after the deadline, nothing is written."""
+
+    def change(flag: Any) -> Any:
+        time.sleep(0.3)
+        return attrs.evolve(flag, description="new")
+
+    with RawServer(serve) as server, ExperimentClient("key-of-tests", base_url=server.url, deadline=0.4) as client:
+        with pytest.raises(APITimeoutError, match="was not sent"):
+            client.flags.guarded_edit("1", change)
+        assert server.lines == ["GET /api/1/flags/1"]
 
 
 async def test_waits_between_requests() -> None:
