@@ -13,6 +13,7 @@ from amp_exp_async import serialization, validation
 from amp_exp_async._version import __version__
 from amp_exp_async.errors import NOTHING_SENT, ConfigurationError, InvalidInputError
 from amp_exp_async.formatting import format_value
+from amp_exp_async.models import UNSET
 
 from .request import HeaderFields, QueryParameters, Request
 
@@ -34,11 +35,25 @@ _VALUE_RE = re.compile(r"(?! )[ -~]*(?<! )")
 _PRODUCT_RE = re.compile(rf"{_TCHARS}/{_TCHARS}")
 
 
+@frozen
+class _NoHeaders:
+    """What a caller passed for headers, although it is of another type: it may hold their values too.
+
+    Attributes:
+        type_name: the name of the type.
+    """
+
+    type_name: str
+
+
 def hide_headers(value: Any) -> Any:
     """Return headers that a caller passed as an object whose repr hides their values; no headers for None."""
     if value is None:
         return HeaderFields({})
-    return HeaderFields(cast("Mapping[str, str]", value)) if isinstance(value, Mapping) else value
+    if value is UNSET or isinstance(value, HeaderFields | _NoHeaders):
+        return value
+    is_mapping = isinstance(value, Mapping)
+    return HeaderFields(cast("Mapping[str, str]", value)) if is_mapping else _NoHeaders(type(value).__name__)
 
 
 def header_fields(_: object, field: attrs.Attribute[Any], value: object) -> None:
@@ -73,7 +88,8 @@ def query_parameters(_: object, field: attrs.Attribute[Any], value: Any) -> None
 def _find_fault(argument: str, value: object) -> ConfigurationError | None:
     """Return the error for invalid headers. It is raised elsewhere, because this frame has their values."""
     if not isinstance(value, HeaderFields):
-        got = f"{format_value(type(value).__name__)} (a type)"
+        name = value.type_name if isinstance(value, _NoHeaders) else type(value).__name__
+        got = f"{format_value(name)} (a type)"
         return ConfigurationError(argument=argument, rule="must be a mapping of header names to strings", got=got)
     seen: set[str] = set()
     headers: tuple[tuple[Any, Any], ...] = value.reveal()

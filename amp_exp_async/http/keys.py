@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable
 from typing import TypeAlias, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from amp_exp_async.config import Endpoint, KeyFunction, Secret, validate_key
 from amp_exp_async.errors import ConfigurationError
@@ -29,7 +29,7 @@ class KeyFailure:
 
     rule: str
     advice: str
-    cause: BaseException | None = None
+    cause: BaseException | None = field(default=None, repr=False)  # its text may contain a key that is not known yet
 
     def error(self, consequence: str) -> ConfigurationError:
         """Return an error of its own for each call that needs the key.

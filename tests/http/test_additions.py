@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -29,6 +30,7 @@ from amp_exp_async.http.additions import MESSAGE_HEADERS
 from tests.clients import client_of
 from tests.leaks import leaks
 from tests.operations.recording_server import CannedResponse, RecordingServer, run
+from tests.reliability.exposure import find_secrets
 
 SECRET = "canary-header-value"
 MUTEX: dict[str, Any] = {"project_id": "1", "name": "n", "slots": [{"percentage": 100}]}
@@ -213,6 +215,43 @@ def test_values_are_hidden() -> None:
     with pytest.raises(ConfigurationError) as caught:
         ExperimentClient("key", default_headers={"Host": SECRET + ""})
     assert SECRET not in f"{caught.value} {vars(caught.value)}"
+
+
+WRONG_TYPES: dict[str, Callable[[], Any]] = {
+    "list of pairs": lambda: list(secret_headers().items()),
+    "tuple": lambda: tuple(secret_headers().items()),
+    "view": lambda: secret_headers().items(),
+    "string": lambda: str(secret_headers()),
+    "bytes": lambda: str(secret_headers()).encode(),
+    "iterator": lambda: iter(list(secret_headers().items())),
+    "exception": lambda: ValueError(secret_headers()),
+}
+USES: dict[str, Callable[[Any, Callable[[], Any]], Any]] = {
+    "constructor": lambda client, headers: type(client)("key", default_headers=headers()),
+    "default_headers": lambda client, headers: client.with_options(default_headers=headers()),
+    "extra_headers": lambda client, headers: client.with_options(extra_headers=headers()),
+    "call": lambda client, headers: client.flags.get("1", extra_headers=headers()),
+    "list": lambda client, headers: client.flags.list(extra_headers=headers()),
+    "request": lambda client, headers: client.request("GET", "/x", extra_headers=headers()),
+}
+
+
+async def _call(use: Callable[[Any, Callable[[], Any]], Any], client: Any, headers: Callable[[], Any]) -> None:
+    await use(client, headers)
+
+
+@pytest.mark.parametrize("headers", WRONG_TYPES.values(), ids=WRONG_TYPES)
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "blocking"])
+async def test_headers_of_a_wrong_type(
+    use: Callable[[Any, Callable[[], Any]], Any], headers: Callable[[], Any], *, is_async: bool
+) -> None:
+    """They are rejected by name and type, and no frame shows what they hold."""
+    with ExperimentClient("key") as blocking:
+        client = AsyncExperimentClient("key") if is_async else blocking
+        with pytest.raises(ConfigurationError, match=r"_headers must be a mapping .* \(a type\)") as caught:
+            await _call(use, client, headers)
+    assert find_secrets(caught.value, [SECRET]) == []
 
 
 @pytest.mark.usefixtures("each_path")

@@ -8,6 +8,7 @@ import inspect
 import logging
 import pickle
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -325,6 +326,20 @@ async def test_a_function_that_fails_after_a_401(service: Emulator) -> None:
     assert caught.value.__cause__ is None
     error = caught.value.with_traceback(None)  # the frame of this test contains the key
     assert leaks(error, OLD) == []
+
+
+async def test_a_function_whose_error_quotes_a_new_key(service: Emulator) -> None:
+    """The error is the cause, because nobody else knows the key; no local variable of the library shows its text."""
+
+    def function() -> str:
+        raise ValueError(f"{NEW} cannot be decoded")
+
+    async with client_of(service, function) as client:
+        with pytest.raises(ConfigurationError) as caught:
+            await client.flags.list()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert [frame.f_code.co_name for frame in frames if NEW in repr(frame.f_locals)] == []
+    assert type(caught.value.__cause__) is ValueError
 
 
 async def test_a_lost_write_and_then_no_key(service: Emulator) -> None:
