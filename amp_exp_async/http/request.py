@@ -39,8 +39,9 @@ def build_path(*segments: str) -> str:
 
 def quote_segment(segment: str) -> str:
     """Return a segment of a path, percent-encoded."""
-    # Most segments need no encoding, which `quote` finds out slowly.
-    return segment if segment.isascii() and segment.isalnum() else quote(segment, safe="")
+    # Most segments need no encoding, which `quote` finds out slowly. An ID of a response may have lone surrogates.
+    plain = segment.isascii() and segment.isalnum()
+    return segment if plain else quote(segment, safe="", errors="surrogatepass")
 
 
 class HeaderFields:

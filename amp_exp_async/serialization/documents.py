@@ -31,6 +31,7 @@ _CHUNK_SIZE = 200
 
 _MAX_SEARCHED = 1 << 20  # bytes in which the reason is looked for why a text is not JSON
 _MAX_TEXT = 1 << 16  # bytes of a response to a write, if it is not JSON
+_MAX_CURSOR = 8192  # characters; it is a part of the next URL, for which servers have limits of this size
 _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels"
 _ERRORS = frozenset({"error", "errors"})
 _SUCCESSES = frozenset({"success", "ok"})
@@ -248,7 +249,19 @@ def _cursor(value: Any) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise MalformedDocumentError(NEXT_CURSOR, f"expected a string or a number, got {format_value(value)}")
-    return str(value)
+    text = str(value)
+    if len(text) > _MAX_CURSOR or not _is_encodable(text):
+        reason = f"expected at most {_MAX_CURSOR} characters that a URL can hold, got {format_value(text)}"
+        raise MalformedDocumentError(NEXT_CURSOR, reason)
+    return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return True
 
 
 async def _map_in_chunks(parse: Callable[[T], M], items: list[T], name: str) -> list[M]:

@@ -136,6 +136,8 @@ def test_invalid_ids_are_rejected(document: Any, location: str) -> None:
         ({"nextCursor": None}, None),
         ({"nextCursor": ""}, None),
         ({"nextCursor": "abc"}, "abc"),
+        ({"nextCursor": "\0\n &?#\u00e9\U0001f600"}, "\0\n &?#\u00e9\U0001f600"),
+        ({"nextCursor": "c" * 8192}, "c" * 8192),
         ({"nextCursor": 123}, "123"),
         ({"nextCursor": 0}, "0"),
         ({"nextCursor": 1690000000.5}, "1690000000.5"),
@@ -146,7 +148,7 @@ async def test_valid_cursors(rest: dict[str, Any], cursor: str | None) -> None:
     assert (await serialization.parse_page(Flag, "flags", body({"flags": [], **rest}))).next_cursor == cursor
 
 
-@pytest.mark.parametrize("cursor", [True, False, [], {}, ["abc"]])
+@pytest.mark.parametrize("cursor", [True, False, [], {}, ["abc"], "c\ud800", "\udfff", "c" * 8193])
 async def test_invalid_cursors_are_rejected(cursor: Any) -> None:
     """An invalid cursor is not the end of the list."""
     with pytest.raises(MalformedDocumentError) as caught:
