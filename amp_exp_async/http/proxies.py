@@ -54,6 +54,9 @@ def require_http_proxy(argument: str, proxy: Secret, *, advice: str = "") -> Non
         ConfigurationError: If it is not.
     """
     if _is_http_url(proxy.reveal()):
+        if ":" in unquote(urlsplit(proxy.reveal()).username or ""):
+            rule = "has a user name with a colon, which HTTP cannot send"
+            raise ConfigurationError(argument=argument, rule=rule, advice=f"Pass another user. {advice}".rstrip())
         return
     is_socks = _SOCKS_RE.match(str(proxy.reveal())) is not None
     rule = "is a SOCKS proxy, which is not supported" if is_socks else "is not the URL of an HTTP proxy"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import attrs
 from attrs import field, frozen
@@ -34,10 +35,28 @@ def _non_empty_string(_: object, field: attrs.Attribute[Any], value: object) -> 
         raise ConfigurationError(argument=field.name, rule="must be a non-empty string", got=format_value(value))
 
 
-def _non_empty_secret(_: object, field: attrs.Attribute[Any], value: Secret) -> None:
+def _redis_url(_: object, field: attrs.Attribute[Any], value: Secret) -> None:
+    argument = field.alias or field.name
+    # No message shows the value: a URL may contain a password.
     if type(value.reveal()) is not str or not value.reveal():
-        # The message does not show the value: a URL may contain a password.
-        raise ConfigurationError(argument=field.alias or field.name, rule="must be a non-empty string")
+        raise ConfigurationError(argument=argument, rule="must be a non-empty string")
+    if not _is_redis_url(value.reveal()):
+        hint = " Percent-encode special characters of its password." if "@" in value.reveal() else ""
+        advice = f"Use a URL like redis://host:6379/0.{hint}"
+        raise ConfigurationError(argument=argument, rule="is not a Redis URL", advice=advice)
+
+
+def _is_redis_url(text: str) -> bool:
+    """Return whether redis-py would connect to what the text says: it takes much, such as `redis:password`."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises ValueError if the port is invalid
+    except ValueError:
+        return False
+    if text.startswith("unix://"):
+        return bool(parts.path)
+    # An "@" behind the host is a part of a password that contains "/" or "#".
+    return text.startswith(("redis://", "rediss://")) and "@" not in f"{parts.path}{parts.fragment}"
 
 
 @frozen(kw_only=True, init=False)
@@ -62,7 +81,7 @@ class RedisRateLimit(RateLimit):
         `AsyncExperimentClient(rate_limit=RedisRateLimit("redis://localhost:6379/0"))`
     """
 
-    _url: Secret = field(repr=False, eq=Secret.reveal, validator=_non_empty_secret)
+    _url: Secret = field(repr=False, eq=Secret.reveal, validator=_redis_url)
     per_second: int = field(validator=positive_int)
     fallback_per_second: int = field(validator=positive_int)
     namespace: str = field(validator=_non_empty_string)
@@ -79,7 +98,7 @@ class RedisRateLimit(RateLimit):
         """Check the settings. Nothing connects yet.
 
         Raises:
-            ConfigurationError: If a setting is invalid. Whether the URL is one of Redis is checked by the client.
+            ConfigurationError: If a setting is invalid. The options in the URL are checked by the client.
         """
         secret = url if isinstance(url, Secret) else Secret(url)  # `attrs.evolve` passes the secret
         del url  # a traceback may show local variables

@@ -19,7 +19,8 @@ from amp_exp_async import (
     ExperimentClient,
     RetryPolicy,
 )
-from amp_exp_async.http.proxies import environment_proxy
+from amp_exp_async.config import Secret
+from amp_exp_async.http.proxies import environment_proxy, require_http_proxy
 from tests.client_config import KEY
 
 RETRY = RetryPolicy(max_attempts=1)
@@ -148,6 +149,19 @@ def test_what_is_not_a_proxy(text: str, client: type[Any], monkeypatch: pytest.M
     for name, error in {"HTTPS_PROXY": error_of(client, trust_env=True), "proxy": caught.value}.items():
         assert str(error).startswith(f"{name} is not the URL of an HTTP proxy. ")
         assert PASSWORD not in everything(error)
+
+
+@pytest.mark.parametrize("client", [AsyncExperimentClient, ExperimentClient])
+def test_a_user_with_a_colon(client: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rejected by name, because the proxy would take what follows for the password. A password may have one."""
+    text = f"http://u%3Av:{PASSWORD}@h:1"
+    monkeypatch.setenv("HTTPS_PROXY", text)
+    with pytest.raises(ConfigurationError) as caught:
+        client(KEY, proxy=text)
+    for name, error in {"HTTPS_PROXY": error_of(client, trust_env=True), "proxy": caught.value}.items():
+        assert str(error).startswith(f"{name} has a user name with a colon, which HTTP cannot send. Pass another user.")
+        assert PASSWORD not in everything(error)
+    require_http_proxy("proxy", Secret("http://u:v%3Aw:x@h:1"))
 
 
 ascii_text = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=6)

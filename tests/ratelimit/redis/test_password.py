@@ -31,20 +31,58 @@ URL = f"redis://user:{PASSWORD}@127.0.0.1:1/0"
 @pytest.mark.parametrize(
     "url",
     [
-        URL.replace("redis", "http", 1),
-        URL.replace(":1/", ":no-port/"),
         f"{URL}?db=first",
         f"{URL}?no_such_option={PASSWORD}",
-        PASSWORD,
         f"unix://user:{PASSWORD}@/socket?health_check_interval={PASSWORD}",
     ],
 )
-def test_a_url_that_redis_does_not_know(url: str) -> None:
+def test_an_option_that_redis_does_not_know(url: str) -> None:
     """The error of the client shows neither the URL nor what is wrong in it."""
     with pytest.raises(ConfigurationError, match="rate_limit has a URL that is not a Redis URL") as caught:
         AsyncExperimentClient("key-without-account", rate_limit=RedisRateLimit(url))
     assert find_secrets(caught.value, [PASSWORD]) == []
     assert (caught.value.argument, caught.value.got) == ("rate_limit", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        PASSWORD,
+        f"redis:{PASSWORD}",
+        f"redis:/{PASSWORD}",
+        f"rediss:user:{PASSWORD}@127.0.0.1",
+        f"unix:{PASSWORD}",
+        f"unix://{PASSWORD}",
+        URL.replace("redis", "http", 1),
+        URL.replace(":1/", ":no-port/"),
+        f"redis://user:{PASSWORD}/1@127.0.0.1",
+        f"redis://user:1/{PASSWORD}@127.0.0.1",
+        f"redis://user:1#{PASSWORD}@127.0.0.1",
+        f"redis://user:{PASSWORD}@[::1",
+    ],
+)
+def test_what_is_not_a_url_of_redis(url: str) -> None:
+    """It is rejected at once, and nothing shows it: redis-py would connect to another host, or without a password."""
+    with pytest.raises(ConfigurationError, match=r"^url is not a Redis URL\. Use a URL like") as caught:
+        RedisRateLimit(url)
+    assert find_secrets(caught.value, [PASSWORD]) == []
+    assert ("Percent-encode" in str(caught.value)) == ("@" in url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis://host",
+        "rediss://host:1/2",
+        "redis://:p%2Fw@[::1]:1/0?password=a@b",
+        "unix:///a@b",
+        "unix://u:p@/a",
+    ],
+)
+def test_urls_of_redis(url: str) -> None:
+    """All forms of redis-py are accepted."""
+    assert RedisRateLimit(url).url == url
 
 
 @pytest.mark.parametrize(
