@@ -102,6 +102,9 @@ class Plan(ChangeSet):
 
         Args:
             path: the file.
+
+        Raises:
+            OSError: If the file cannot be written.
         """
         file = validation.path("path", path)
         remove_abandoned_drafts(file)
