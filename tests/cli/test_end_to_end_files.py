@@ -71,13 +71,13 @@ def test_workflow(amp: FileAccount, amp_exp: RunCommand) -> None:
         amp.emulator.state.add_deployment(id=f"5{project}", label="web", projectId=project)
     for key in ("new-checkout", "search"):
         amp.emulator.state.add_flag(key=key, name=key, projectId="1", deployments=["51"], tags=["until-2020-01-31"])
-    assert amp("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
+    assert here("export --project-id 1 --output @flags.yaml").out.startswith("Wrote 2 flags and 0 experiments to ")
     assert here("plan @flags.yaml --detailed-exitcode").status == 0
 
     amp.edit("flags.yaml", 'name: search\n    description: ""\n    enabled: false', "name: Search\n    enabled: true")
     linted = here("lint @flags.yaml")
     assert (linted.status, "flags.yaml:" in linted.out) == (1, True)
-    planned = amp("plan @flags.yaml --detailed-exitcode")
+    planned = here("plan @flags.yaml --detailed-exitcode")
     assert planned.status == 3
     assert '+ name: "Search"\n  - enabled: false\n  + enabled: true' in planned.out.replace('- name: "search"\n  ', "")
 
