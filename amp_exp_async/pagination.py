@@ -25,6 +25,8 @@ Identify = Callable[[T], Hashable]
 _MAX_REMEMBERED = 10_000
 # A filter can leave pages empty, but a hundred in a row with a next page each are a list without end.
 _MAX_PAGES_WITHOUT_NEWS = 100
+# The service allows as many requests in a day, so a longer list is one without end.
+_MAX_PAGES = 100_000
 
 
 class AsyncPager(Generic[T]):
@@ -42,8 +44,8 @@ class AsyncPager(Generic[T]):
     `async with contextlib.aclosing(aiter(pager)) as items`.
 
     Raises while it is read:
-        UnexpectedResponseError: If a page differs from the API reference, if a cursor repeats, or if 100 pages in a row
-            have no new item and the list still goes on.
+        UnexpectedResponseError: If a page differs from the API reference, if a cursor repeats, or if the list still
+            goes on after 100 pages in a row without a new item, or after 100,000 pages.
         APIStatusError, APIConnectionError: As in every call. A page is retried, never the list from its beginning.
     """
 
@@ -121,22 +123,33 @@ class AsyncPager(Generic[T]):
 
 
 class _SeenCursors:
-    """The cursors followed so far. A cursor that repeats would lead in a circle."""
+    """The cursors followed so far, by their hashes. One that repeats would lead in a circle."""
 
     def __init__(self, start: str | None) -> None:
-        self._cursors = {start}
+        self._hashes = {hash(start)}
 
     def __contains__(self, cursor: str) -> bool:
-        return cursor in self._cursors
+        return hash(cursor) in self._hashes
 
     def add(self, cursor: str) -> None:
-        if cursor in self._cursors:
+        """Remember the cursor of the next page.
+
+        Raises:
+            UnexpectedResponseError: If the list does not end.
+        """
+        if len(self._hashes) >= _MAX_PAGES:
+            raise UnexpectedResponseError(
+                f"the list has more than {_MAX_PAGES:,} pages. Pass a larger limit, or the cursor "
+                f"{format_value(cursor)} to continue from there.",
+                location=NEXT_CURSOR,
+            )
+        if cursor in self:
             raise UnexpectedResponseError(
                 f"the cursor {format_value(cursor)} was returned a second time, which would repeat pages without end. "
                 "Pass the cursor of a page that you trust to continue from there.",
                 location=NEXT_CURSOR,
             )
-        self._cursors.add(cursor)
+        self._hashes.add(hash(cursor))
 
 
 class _DistinctItems(Generic[T]):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -11,6 +15,7 @@ import pytest
 from amp_exp_async import AsyncExperimentClient, Page, PermissionDeniedError, UnexpectedResponseError, pagination
 from amp_exp_async.emulator import Emulator, Fault
 from tests.pagination.conftest import COUNT
+from tests.reliability.raw_server import RawConnection, RawServer, response
 
 
 @pytest.fixture
@@ -251,3 +256,41 @@ async def test_a_new_item_after_many_pages_without_one() -> None:
 
     assert await pagination.AsyncPager(fetch, asyncio.ensure_future, identify=str) == ["a", "b", "c"]
     assert await pagination.AsyncPager(fetch, asyncio.ensure_future) == ["a", "b", "c", "a"]
+
+
+ENDLESS: dict[str, Callable[[AsyncExperimentClient], Any]] = {
+    "items": lambda client: client.flags.list(limit=2),
+    "pages": lambda client: _read_pages(client.flags.list(limit=2).pages()),
+    "find": lambda client: client.flags.find("nowhere"),
+    "export": lambda client: client.export(),
+    "export of keys": lambda client: client.export(keys=["nowhere"]),
+}
+
+
+async def _read_pages(pages: AsyncIterator[Page[Any]]) -> None:
+    async for _ in pages:
+        pass
+
+
+@pytest.mark.parametrize("read", ENDLESS.values(), ids=ENDLESS)
+async def test_a_list_of_ever_new_items(
+    read: Callable[[AsyncExperimentClient], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ever new items with ever new cursors end in an error after very many pages."""
+    monkeypatch.setattr(pagination, "_MAX_PAGES", 7)
+    ids = itertools.count(1)
+
+    async def serve(connection: RawConnection) -> None:
+        while await connection.read_request() is not None:
+            flags = [{"id": str(next(ids)), "key": f"k{next(ids)}", "projectId": "1"} for _ in range(2)]
+            body = {**dict.fromkeys(("flags", "experiments", "deployments"), flags), "nextCursor": str(next(ids))}
+            await connection.send(response(json.dumps(body)))
+
+    with RawServer(serve) as server:
+        async with AsyncExperimentClient("key", base_url=server.url) as client:
+            with pytest.raises(UnexpectedResponseError, match="the list has more than 7 pages") as caught:
+                await read(client)
+    assert caught.value.location == "nextCursor"
+    # The next page is requested before the last one has been yielded. An export reads several lists.
+    paths = Counter(request.line for request in server.requests)
+    assert 7 <= max(paths.values()) <= 8
