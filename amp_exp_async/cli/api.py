@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json as json_text
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import parse_qsl
 
 import typer
@@ -83,8 +83,21 @@ def _api(
                 response = ctx.client.request(verb, target, params=query, json=body)
     if include:
         _echo_head(ctx, responses[-1].status, responses[-1].headers)
-    ctx.result = response
+    client: Any = ctx.client
+    ctx.result = response = _redacted(response, client._resource._transport.session.redact)  # noqa: SLF001 - the sender knows what is secret
     ctx.write(response if isinstance(response, str) else json_text.dumps(response, indent=2, ensure_ascii=False))
+
+
+def _redacted(value: object, redact: Callable[[str], str]) -> Any:
+    """Return a JSON value without secrets: terminals and logs of jobs keep what is printed."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(item, redact) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        return {redact(name): _redacted(item, redact) for name, item in fields.items()}
+    return value
 
 
 def _echo_head(ctx: CommandContext, status: int, headers: Mapping[str, str]) -> None:

@@ -118,6 +118,11 @@ class HttpSession:
         """The rate limit per second; None without one."""
         return self._options.rate_limit.per_second
 
+    def redact(self, text: str) -> str:
+        """Return a text of a response without the key and the password of the proxy."""
+        key = self.endpoint.key if self.sender is None else self.sender.key
+        return key.redact(text)
+
     @property
     def usage(self) -> Usage:
         """The requests sent so far."""

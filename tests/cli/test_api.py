@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 from tests.cli.cli_result import RunCommand, writes
+from tests.reliability.raw_server import RawServer, answer_all, response
 
 
 def test_get(account: Emulator, amp_exp: RunCommand) -> None:
@@ -93,3 +95,33 @@ def test_a_refusal(amp_exp: RunCommand) -> None:
     """A refusal of the service ends with status 1."""
     result = amp_exp("api", "GET", "/flags/99")
     assert (result.status, "Flag or experiment not found" in result.err) == (1, True)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--include"]], ids=str)
+@pytest.mark.parametrize(
+    "form", [str, lambda key: "".join(f"%{ord(char):02x}" for char in key)], ids=["plain", "escaped"]
+)
+def test_a_response_that_quotes_the_key(
+    account: Emulator, amp_exp: RunCommand, form: Callable[[str], str], options: list[str]
+) -> None:
+    """It is printed without the key, and stays JSON."""
+    key = form(account.api_key)
+    body = {"sent": f"Bearer {key}", "list": [{f"x-{key}": 1.5, "none": None}], "text": "a…"}
+    account.inject(Fault.status(200, body=body))
+    result = amp_exp("api", "GET", "/flags/1001", *options)
+    assert json.loads(result.out) == {"sent": "Bearer ***", "list": [{"x-***": 1.5, "none": None}], "text": "a…"}
+    assert key not in result.err
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
+def test_a_text_that_quotes_the_password_of_the_proxy(
+    amp_exp: RunCommand, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    """It is printed without it."""
+    with RawServer(answer_all(response(b"hello canary-password of user:canary-password"))) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("//", "//user:canary-password@"))
+        monkeypatch.setenv("AMPLITUDE_MANAGEMENT_API_KEY", "key-of-the-test")
+        monkeypatch.setenv("AMPLITUDE_EXPERIMENT_BASE_URL", "http://service.invalid")
+        result = amp_exp("api", "GET", "/flags/1001", "--allow-insecure-http", *options)
+    assert result.status == 0
+    assert result.out.strip().strip('"') == "hello *** of ***"
