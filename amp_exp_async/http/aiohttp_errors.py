@@ -19,18 +19,19 @@ from .response_body import CorruptBodyError, ResponseTooLargeError, UnreadableBo
 from .timeouts import AttemptLimits
 from .tls_errors import tls_failure
 
-# These mean that the request was not sent, wherever they come from.
-_CONNECTION_ERRORS = (
+CONNECTION_ERRORS = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
     aiohttp.ServerFingerprintMismatch,
-    ssl.SSLError,
 )
+"""What aiohttp raises only before it sends a request, for this one or for one that other code sends."""
 _HEADERS_TOO_LARGE_RE = re.compile(r"\s*(Got more than \d+ bytes|Too many headers)")
 _MAX_DETAILS = 300  # characters of the text of an exception, which may quote a header of many KiB
+_OTHER_CODE = "code that the session calls failed"
+_SESSION_ADVICE = "Check the middlewares and the trace_configs of the session."
 _SIZE_ADVICE = "Check base_url, raise max_response_bytes, or read lists with a smaller limit."
 FAILURES = (
     aiohttp.ClientError,
@@ -41,31 +42,37 @@ FAILURES = (
     UnreadableBodyError,
     ValueError,
 )
-"""The exceptions that `map_exception` takes."""
+"""The exceptions of aiohttp itself."""
 
 
 def map_exception(
     error: Exception, key: Secret, limits: AttemptLimits, *, sent: bool, proxy: ProxySetting | None = None
 ) -> TransportFailure:
-    """Return what an exception of aiohttp says about an attempt.
+    """Return what an exception of aiohttp, or of code that its session calls, says about an attempt.
 
     Args:
         error: the exception.
         key: the key to remove from its text.
         limits: the limits of the attempt.
-        sent: whether there was a connection to send the request over.
+        sent: whether the service may have received the request.
         proxy: the proxy that the request goes to; None without one.
     """
-    hide_frames(error)
-    # The text of a response error is the head of the request, with its headers.
-    text = error.message if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError) else str(error)
-    text = _excerpt(text, key)
+    text = _excerpt(_text_of(error), key)
     details = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if sent and not isinstance(error, _CONNECTION_ERRORS):
+    if sent:
         failure = _map_response_error(error, details, limits)
     else:
         failure = _map_connection_error(error, details, key, limits, proxy)
     return failure if _shows_secrets(error, key) else attrs.evolve(failure, cause=error)
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError):
+        return error.message  # the text of a response error is the head of the request, with its headers
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the class may be the user's
+        return ""
 
 
 def _excerpt(text: str, key: Secret) -> str:
@@ -102,13 +109,17 @@ def _map_connection_error(
                 needs_login = error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
                 advice = "Check the user and the password in" if needs_login else "Name a proxy that allows the host in"
                 failure = failure.with_setting(proxy.name, advice)
-        case _:
+        case aiohttp.ClientError() | HttpProcessingError() | OSError():
             failure = TransportFailure(f"could not connect ({details})", sent=False)
+        case _:
+            failure = TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False)
     return failure
 
 
 def _map_response_error(error: Exception, details: str, limits: AttemptLimits) -> TransportFailure:  # noqa: PLR0911 - one for each kind
     """Return what an exception says that was raised after the request was sent, or while it was."""
+    if isinstance(error, CONNECTION_ERRORS):
+        return TransportFailure(f"{_OTHER_CODE} ({details})", sent=True, advice=_SESSION_ADVICE)
     match error:
         case aiohttp.SocketTimeoutError():
             return limits.read_failure()
@@ -130,7 +141,7 @@ def _map_response_error(error: Exception, details: str, limits: AttemptLimits) -
         case aiohttp.ClientError() | OSError() | aiohttp.EofStream():
             return TransportFailure(f"the connection was lost ({details})", sent=True)
         case _:
-            return TransportFailure(f"the session rejected it ({details})", sent=False, retryable=False)
+            return TransportFailure(f"{_OTHER_CODE} ({details})", sent=True, retryable=False, advice=_SESSION_ADVICE)
 
 
 def hide_frames(error: BaseException) -> None:
@@ -146,5 +157,8 @@ def hide_frames(error: BaseException) -> None:
 def _shows_secrets(error: Exception, key: Secret) -> bool:
     if isinstance(error, aiohttp.ClientResponseError):  # it holds the headers of the request
         return True
-    text = repr((error, error.args, vars(error)))
+    try:
+        text = repr((error, error.args, vars(error)))
+    except Exception:  # noqa: BLE001 - the class may be the user's
+        return True
     return "BasicAuth(" in text or redact_userinfo(key.redact(text)) != text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-import traceback
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -13,10 +12,12 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from .attempt_connections import CURRENT_CONNECTIONS
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, BoundedResponseHandler
 from .resolver import create_resolver
 
-_CHECK = "amp_exp_has_unread_data"  # an attribute of protocols that have carried a request
+# Attributes of protocols that have carried a request.
+_CHECK, _ATTEMPT = "amp_exp_has_unread_data", "amp_exp_attempt"
 _TURNS = 4  # of the event loop: in which a server that speaks first is noticed
 
 
@@ -57,6 +58,26 @@ class _CheckedConnections:
         Raises:
             aiohttp.ClientError, OSError, TimeoutError: If no connection can be made. Nothing was sent.
         """
+        attempt = CURRENT_CONNECTIONS.get()
+        if attempt is None:
+            return await self._connect_checked(req, traces, timeout)
+        attempt.start_connecting()
+        try:
+            connection = await self._connect_checked(req, traces, timeout)
+        except BaseException:
+            attempt.end_connecting()
+            raise
+        protocol: Any = connection.protocol
+        setattr(protocol, _ATTEMPT, attempt)
+        attempt.end_connecting(protocol)
+        return connection
+
+    async def _connect_checked(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the name in aiohttp
+    ) -> Connection:
         while True:
             connection = await self._connect(req, traces, timeout)
             protocol: Any = connection.protocol
@@ -69,7 +90,12 @@ class _CheckedConnections:
                     raise
                 return connection
             protocol.is_idle = False
-            if not (protocol.should_close or has_unread_data() or _has_partial_response(protocol)):
+            if not (
+                protocol.should_close
+                or _is_in_progress(protocol)
+                or has_unread_data()
+                or _has_partial_response(protocol)
+            ):
                 return connection
             connection.close()
 
@@ -105,10 +131,6 @@ class WrappedConnector(_CheckedConnections):
         return getattr(self._connector, name)
 
 
-# Other code may have replaced the method of aiohttp by something that is not a function.
-_CONNECTING = (getattr(aiohttp.BaseConnector.connect, "__code__", None), _CheckedConnections.connect.__code__)
-
-
 async def _check_new(protocol: Any) -> None:
     """Raise if the server has closed a new connection, or has sent something over it."""
     # What has arrived may be a session ticket of TLS, so the event loop reads it.
@@ -119,6 +141,12 @@ async def _check_new(protocol: Any) -> None:
     setattr(protocol, _CHECK, _unread_check(protocol.transport))
 
 
+def _is_in_progress(protocol: Any) -> bool:
+    """Return whether the response to another request is still being read or parsed, and may turn out to be wrong."""
+    attempt = getattr(protocol, _ATTEMPT, None)
+    return attempt is not None and attempt is not CURRENT_CONNECTIONS.get() and attempt.is_in_progress
+
+
 def _has_partial_response(protocol: Any) -> bool:
     """Return whether the beginning of another response followed a complete one: the parser hides it."""
     try:
@@ -126,11 +154,6 @@ def _has_partial_response(protocol: Any) -> bool:
         return parser is not None and parser.feed_eof() is not None
     except Exception:  # noqa: BLE001 - what the parser rejects is not nothing, nor need it be nothing without a parser
         return True
-
-
-def was_connecting(error: BaseException) -> bool:
-    """Return whether an exception was raised before there was a connection to send the request over."""
-    return any(frame.f_code in _CONNECTING for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _unread_check(transport: asyncio.Transport) -> Callable[[], object]:

@@ -20,7 +20,6 @@ from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
 from .request import Request, Response
 from .response_body import read_body
 
-REQUEST_TIMEOUT = 408
 _SWITCHING_PROTOCOLS, _FIRST_ERROR = 101, 400
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -71,6 +70,8 @@ class Exchange:
             UnreadableBodyError: If the body is larger than allowed, or in another encoding than those requested.
             aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError: If no complete response arrives.
         """
+        # What cannot be encoded must fail while nothing can have been sent.
+        line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n".encode()
         connection = await self._connector.connect(self._destination, [], timeout)
         protocol: Any = connection.protocol
         transport: Any = connection.transport
@@ -82,7 +83,7 @@ class Exchange:
                 read_timeout=timeout.sock_read,
             )
             # The repr of a view shows nothing, in case asyncio logs a failed write with its local variables.
-            transport.write(memoryview(self._encode(request)))
+            transport.write(memoryview(self._encode(line, request)))
             protocol.start_timeout()
             message, payload = await protocol.read()
             while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
@@ -92,7 +93,7 @@ class Exchange:
                 check_headers(message.raw_headers)
             is_error = message.code >= _FIRST_ERROR
             body = await read_body(payload, message.headers, self._max_response_bytes, is_error=is_error)
-            if message.code == REQUEST_TIMEOUT or transport.get_write_buffer_size():
+            if transport.get_write_buffer_size():
                 protocol.force_close()  # the server does not wait for what is still to be sent
         except BaseException:
             connection.close()
@@ -100,7 +101,7 @@ class Exchange:
         connection.release()
         return Response(request, message.code, message.headers, body, self._key)
 
-    def _encode(self, request: Request) -> bytes:
+    def _encode(self, line: bytes, request: Request) -> bytes:
         """Return the bytes of a request. They contain the key: do not keep them in a variable."""
         body = request.body
         if body is not None:
@@ -109,12 +110,9 @@ class Exchange:
             length = "\r\n"
         else:
             length = "Content-Length: 0\r\n\r\n"
-        line = f"{request.method} {self._path}{request.target} HTTP/1.1\r\n"
         if request.headers is None:
-            return b"".join((line.encode(), self._header_lines, length.encode(), body or b""))
-        return b"".join(
-            (line.encode(), self._shared_header_lines, request.headers.encode(), length.encode(), body or b"")
-        )
+            return b"".join((line, self._header_lines, length.encode(), body or b""))
+        return b"".join((line, self._shared_header_lines, request.headers.encode(), length.encode(), body or b""))
 
 
 def _encode_headers(fields: Mapping[str, str], excluded: str = "") -> bytes:

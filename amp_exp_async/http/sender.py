@@ -16,14 +16,15 @@ from amp_exp_async.config import Endpoint, Secret
 from amp_exp_async.errors import ConfigurationError
 
 from .additions import MESSAGE_HEADERS, USER_AGENT
-from .aiohttp_errors import FAILURES, hide_frames, map_exception
+from .aiohttp_errors import CONNECTION_ERRORS, FAILURES, hide_frames, map_exception
 from .aiohttp_support import is_plain, is_replaced, is_supported, require_checks
 from .asyncio_log import hide_requests
+from .attempt_connections import CURRENT_CONNECTIONS, AttemptConnections
 from .bounded_headers import AIOHTTP_HAS_BOUNDS, check_headers
-from .connector import CheckedConnector, WrappedConnector, was_connecting
+from .connector import CheckedConnector, WrappedConnector
 from .deadlines import CancelScope
 from .error_mapping import LOST_BY_SERVER, TransportFailure, shutdown_error
-from .exchange import REQUEST_TIMEOUT, Exchange
+from .exchange import Exchange
 from .options import HttpOptions
 from .proxies import ProxySetting, environment_proxy, secrets_of, secrets_of_login
 from .request import Request, Response
@@ -31,6 +32,7 @@ from .resolver import create_resolver
 from .response_body import ACCEPT_ENCODING, read_body
 from .timeouts import AttemptLimits
 
+_REQUEST_TIMEOUT = 408
 _CONTENT_TYPE = ("Content-Type",)
 _HEADERS = {
     "Accept": "application/json",
@@ -118,31 +120,52 @@ class RequestSender:
             scope: the scope of the call, in which the attempt has started.
             limits: the times that it may take.
         """
+        exchange = None if is_replaced() else self._exchange
+        if exchange is None:
+            _stop_resending(self.session)
         timed_out = False
+        connections, outer_connections = AttemptConnections(), CURRENT_CONNECTIONS.get()
+        CURRENT_CONNECTIONS.set(connections)
         try:
             try:
-                if self._exchange is None or is_replaced():
+                if exchange is None:
                     response = await self._request(request, _client_timeout(limits))
                 else:
-                    response = await self._exchange.send(request, _client_timeout(limits))
+                    response = await exchange.send(request, _client_timeout(limits))
             finally:
+                CURRENT_CONNECTIONS.set(outer_connections)
+                connections.is_in_progress = False
                 timed_out = scope.end_attempt()
-        except FAILURES as error:
-            return map_exception(error, self.key, limits, sent=not was_connecting(error), proxy=self._proxy)
-        except BaseException as error:  # noqa: BLE001 - it is raised below
-            interruption = error
+        except BaseException as error:  # noqa: BLE001 - it is mapped or raised below
+            raised = error
         else:
-            return LOST_BY_SERVER if response.status == REQUEST_TIMEOUT else response
-        # A cancellation, for example. The frames of aiohttp show the request's headers, which contain the key.
-        sent = not was_connecting(interruption)
-        hide_frames(interruption)
-        if timed_out and isinstance(interruption, asyncio.CancelledError):
+            if response.status == _REQUEST_TIMEOUT:
+                connections.close()
+                return LOST_BY_SERVER
+            return response
+        connections.close()  # aiohttp's session may have put them into the pool already
+        # The frames of aiohttp show the request's headers, which contain the key.
+        hide_frames(raised)
+        sent, shutdown = self._may_have_sent(connections, raised), shutdown_error(raised)
+        if timed_out and isinstance(raised, asyncio.CancelledError):
             return limits.total_failure(sent=sent)
-        raise shutdown_error(interruption) or interruption
+        # The session runs code of the user, such as middlewares and traces, which may raise anything.
+        if shutdown is None and isinstance(raised, FAILURES if exchange is not None else Exception):
+            return map_exception(raised, self.key, limits, sent=sent, proxy=self._proxy)
+        raise shutdown or raised
+
+    def _may_have_sent(self, connections: AttemptConnections, error: BaseException) -> bool:
+        """Return whether the service may have received the request of an attempt that ended with an exception."""
+        if connections.is_requested:
+            return connections.may_have_sent
+        if not isinstance(self.session, aiohttp.ClientSession) or is_replaced():  # pyright: ignore[reportUnnecessaryIsInstance]
+            # A substitute, as in a test, raises what stands for the failure.
+            return not isinstance(error, CONNECTION_ERRORS)
+        # Middlewares and other classes may send requests without the connector.
+        return type(self.session) is not aiohttp.ClientSession or bool(getattr(self.session, "_middlewares", ()))
 
     async def _request(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:  # noqa: ASYNC109 - the name in aiohttp
         """Send a request through the session, and return the complete response."""
-        _stop_resending(self.session)
         hide_requests()
         response = await self.session.request(
             request.method,
@@ -180,8 +203,6 @@ class RequestSender:
             check_headers(response.raw_headers)
         max_bytes, is_error = self._options.max_response_bytes, not response.ok
         body = await read_body(response.content, response.headers, max_bytes, is_error=is_error)
-        if response.status == REQUEST_TIMEOUT:
-            _end_reuse(response)
         response.release()
         # `ClientResponse.read` would report this to the traces, and has no bound.
         for trace in getattr(response, "_traces", ()):
@@ -241,14 +262,6 @@ def _isolate(theirs: aiohttp.ClientSession) -> aiohttp.ClientSession:
         headers = [(name, value) for name, value in theirs.headers.items() if name.lower() not in MESSAGE_HEADERS]
         copied._default_headers = CIMultiDict(headers)  # noqa: SLF001
     return cast("aiohttp.ClientSession", copied)
-
-
-def _end_reuse(response: Any) -> None:
-    """Keep the connection of a response from being used again, also if aiohttp has put it into the pool already."""
-    try:
-        response._protocol.force_close()  # noqa: SLF001
-    except AttributeError:  # in a release of aiohttp that is not known
-        response.close()
 
 
 def _trusts_environment(session: aiohttp.ClientSession) -> bool:

@@ -27,7 +27,7 @@ def tls_failure(error: Exception, details: str, peer: str, address: str) -> Tran
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return _failure(f"{peer} has a certificate with another fingerprint").with_setting("ssl", "Check")
     cause = getattr(error, "certificate_error", error)
-    if not isinstance(cause, ssl.SSLCertVerificationError):
+    if not isinstance(cause, ssl.SSLCertVerificationError) or not hasattr(cause, "verify_code"):
         return _failure(_reason(error) or details).with_setting(address, "Check the host and the port in")
     code, message = cause.verify_code, cause.verify_message.rstrip(".")
     if code in _UNKNOWN_ISSUER:
