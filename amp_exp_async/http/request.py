@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn, TypeAlias, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
@@ -16,6 +16,7 @@ from amp_exp_async.formatting import format_value, truncate
 from amp_exp_async.models import UNSET, Model, Page
 from amp_exp_async.serialization import MalformedDocumentError
 
+from .attempt_connections import AttemptConnections
 from .refusals import RefusalKind, refusal_kind
 from .request_id import read_request_id
 from .retry import AttemptResult, Idempotency
@@ -118,6 +119,7 @@ class Response:
         body: the body.
         key: the management API key, which is removed from everything that is shown.
         attempts: the number of attempts of the call.
+        connections: those over which it may have come; None without any.
     """
 
     request: Request
@@ -126,6 +128,7 @@ class Response:
     body: bytes = field(repr=False)
     key: Secret
     attempts: int = 1
+    connections: AttemptConnections | None = field(default=None, repr=False, eq=False)
     _text: str | None = field(default=None, init=False, repr=False, eq=False)
 
     @property
@@ -192,8 +195,7 @@ class Response:
         requested = unquote(self.request.path.rpartition("/")[2])
         if requested.lstrip("0") == str(found).lstrip("0"):  # a number may have leading zeros in the request
             return None
-        expected, got = format_value(requested), format_value(str(found))
-        return self._unexpected(MalformedDocumentError(location, f"expected {expected}, got {got}"))
+        return self._other_value_error(location, requested, str(found))
 
     def written_object_error(self, found: object) -> UnexpectedResponseError | None:
         """Return the error of a response to a write of one object that has the ID of another one, or None.
@@ -204,17 +206,29 @@ class Response:
         is_of_one_object = self.request.path.count("/") == 2 and self.request.method != "POST"
         return self.other_object_error("id", found) if is_of_one_object and found is not UNSET else None
 
+    def created_object_error(self, found: object) -> UnexpectedResponseError | None:
+        """Return the error of a response to a creation that has another key than the request, or None.
+
+        Args:
+            found: the key in the response. Only a string is one.
+        """
+        request = self.request
+        if request.idempotency is not Idempotency.CREATE or request.body is None or not isinstance(found, str):
+            return None
+        requested = serialization.decode(request.body).get("key", found)
+        return None if requested == found else self._other_value_error("key", requested, found)
+
+    def _other_value_error(self, location: str, expected: str, got: str) -> UnexpectedResponseError:
+        reason = f"expected {format_value(expected)}, got {format_value(got)}"
+        return self._unexpected(MalformedDocumentError(location, reason))
+
     async def parse_list(self, model: type[M]) -> list[M]:
         """Return the body as a list of models.
 
         Raises:
             UnexpectedResponseError: If the body differs from the API reference.
         """
-        try:
-            return await serialization.parse_list(model, self.body)
-        except MalformedDocumentError as error:
-            unexpected = self._unexpected(error)
-        raise unexpected
+        return await self._parse_in_steps(serialization.parse_list(model, self.body))
 
     async def parse_page(self, model: type[M], name: str) -> Page[M]:
         """Return the body as a page with the models in the field `name`.
@@ -222,13 +236,28 @@ class Response:
         Raises:
             UnexpectedResponseError: If the body differs from the API reference.
         """
+        return await self._parse_in_steps(serialization.parse_page(model, name, self.body))
+
+    async def _parse_in_steps(self, parsing: Awaitable[T]) -> T:
+        """Await the parsed body. Until then, no other request uses the connection, in case it is to be closed."""
+        connections = self.connections or AttemptConnections()
+        connections.is_in_progress = True
         try:
-            return await serialization.parse_page(model, name, self.body)
+            return await parsing
         except MalformedDocumentError as error:
             unexpected = self._unexpected(error)
+        finally:
+            connections.is_in_progress = False
         raise unexpected
 
+    def close_connection(self) -> None:
+        """Close the connection: this may be the response to another request, and the right one be on its way."""
+        if self.connections is not None:
+            self.connections.close()
+
     def _unexpected(self, malformed: MalformedDocumentError) -> UnexpectedResponseError:
+        """Return the error, and close the connection."""
+        self.close_connection()
         location = self.key.redact(malformed.location)
         where = f" at {location}" if location else ""
         consequence = "None of it was used." if self.request.method == "GET" else "The request may have been applied."

@@ -142,6 +142,7 @@ class RequestSender:
             if response.status == _REQUEST_TIMEOUT:
                 connections.close()
                 return LOST_BY_SERVER
+            response.connections = connections
             return response
         connections.close()  # aiohttp's session may have put them into the pool already
         # The frames of aiohttp show the request's headers, which contain the key.

@@ -317,7 +317,10 @@ class Resource:
         async def fetch(cursor: str | None) -> Page[ModelT]:
             position = {"cursor": UNSET if cursor is None else cursor}
             async with self._transport.call(self._request(method, None, {**query, **position})) as response:
-                return await response.parse_page(model, name)
+                page = await response.parse_page(model, name)
+                if cursor is not None and page.next_cursor == cursor:
+                    response.close_connection()  # it is the page before; the pager ends here
+                return page
 
         return AsyncPager(fetch, self._transport.session.spawn, start, identify)
 
@@ -372,20 +375,28 @@ async def read_edit(path: str, model: type[Model], fields: Mapping[str, Any], wr
 
 
 def parse_created(response: Response) -> Created:
-    """Return the object that a response says was created."""
-    return response.parse_object(Created)
+    """Return the object that a response says was created. Its key is that of the request, if the response has one."""
+    created = response.parse_object(Created)
+    error = response.created_object_error(created.extra.get("key"))
+    if error is not None:
+        del created  # a traceback may show local variables
+        raise error
+    return created
 
 
 def expect_ok(response: Response) -> None:
     """Raise `UnexpectedResponseError` unless the service acknowledges a write, of this object if it names one."""
-    error = response.written_object_error(response.parse(_parse_acknowledgement))
+    acknowledgement = response.parse(_parse_acknowledgement)
+    error = response.written_object_error(acknowledgement.get("id", UNSET))
+    error = error or response.created_object_error(acknowledgement.get("key"))
     if error is not None:
-        raise error  # without the content of the response in a local variable
+        del acknowledgement
+        raise error
 
 
-def _parse_acknowledgement(body: bytes) -> object:
-    """Return the ID in the response to a write; UNSET without one."""
+def _parse_acknowledgement(body: bytes) -> dict[str, Any]:
+    """Return the object in the response to a write; an empty one without any."""
     document = serialization.expect_ok(body)
     if is_refusal(document):
         raise MalformedDocumentError("", "a refusal")
-    return document.get("id", UNSET) if document.__class__ is dict else UNSET
+    return document if document.__class__ is dict else {}

@@ -218,4 +218,9 @@ async def _find_experiment(path: str, fields: Mapping[str, Any], write: Ambiguou
 
 
 def _parse_experiment(response: Response) -> Experiment:
-    return response.parse_object(Experiment)
+    experiment = response.parse_object(Experiment)
+    error = response.created_object_error(experiment.key)
+    if error is not None:
+        del experiment  # a traceback may show local variables
+        raise error
+    return experiment

@@ -55,7 +55,7 @@ ARGUMENTS: dict[str, Any] = {
     "cohorts": ["cohort-id-1", "cohort-id-2"],
     "deployment": "1001",
     "deployments": ["1001"],
-    "key": "new-key",
+    "key": "experiment-key",
     "label": "hello-world",
     "project_id": "654321",
     "holdout_percentage": 5,

@@ -32,7 +32,7 @@ from tests.operations.catalog import ARGUMENTS, KINDS, OPERATIONS, WILD, Example
 from tests.operations.responses import FLAG_CONFIG, FLAG_CONFIG_JSON, ID, Kind
 
 USERS, COHORTS = ARGUMENTS["users"], ARGUMENTS["cohorts"]
-NEW, NEW_JSON = {"project_id": "654321", "key": "new-key"}, {"projectId": "654321", "key": "new-key"}
+NEW, NEW_JSON = {"project_id": "654321", "key": "experiment-key"}, {"projectId": "654321", "key": "experiment-key"}
 CURSOR = "eyJpZCI6MTIzfQ=="
 
 
