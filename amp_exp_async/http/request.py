@@ -30,7 +30,7 @@ M = TypeVar("M", bound=Model)
 _BETA_CREATION = "/experiments/new"  # looks like the path of an object
 _MAX_EXCERPT = 300  # characters
 _MAX_ERROR_TEXT = 1 << 16  # characters of a response that say why the request was rejected
-_MARGIN = 1 << 12  # bytes after them, so that a key is not cut before it is removed
+MAX_ERROR_BYTES = _MAX_ERROR_TEXT + (1 << 12)  # with a margin, so that a key is not cut before it is removed
 
 
 def build_path(*segments: str) -> str:
@@ -155,9 +155,9 @@ class Response:
     def text(self) -> str:
         """The body as text, without the key, and without the rest if it is long: for errors."""
         if self._text is None:
-            size = _MAX_ERROR_TEXT + _MARGIN
             # The ellipsis says that a secret at the end may be cut off.
-            start = self.body[:size].decode("utf-8", "replace") + ("…" if len(self.body) > size else "")
+            end = "…" if len(self.body) > MAX_ERROR_BYTES else ""
+            start = self.body[:MAX_ERROR_BYTES].decode("utf-8", "replace") + end
             self._text = self.key.redact(start)[:_MAX_ERROR_TEXT]
         return self._text
 

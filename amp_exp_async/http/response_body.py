@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 
 import aiohttp
 
+from .request import MAX_ERROR_BYTES
+
 ACCEPT_ENCODING = "gzip, deflate"
 _DEFLATE = "deflate"
 _ACCEPTED = frozenset({"gzip", "x-gzip", _DEFLATE})
@@ -47,7 +49,8 @@ async def read_body(
         payload: the body, as it was sent.
         headers: the headers of the response.
         max_bytes: the maximum size after decompression.
-        is_error: whether the body is that of an error, of which only the beginning is parsed.
+        is_error: whether the body is that of an error. Its status says enough: only a little more than
+            `MAX_ERROR_BYTES` is read, or nothing if the encoding was not requested.
 
     Raises:
         UnreadableBodyError: If the body is larger, has too many JSON values to parse them in a moment, or has an
@@ -55,14 +58,17 @@ async def read_body(
         aiohttp.ClientError: If the body is incomplete, or does not have the encoding that the headers say.
     """
     encoding = headers.get("Content-Encoding", "").strip().lower()
+    limit = MAX_ERROR_BYTES if is_error else max_bytes
     if encoding in _IDENTITY:
-        body = await _read_plain(payload, max_bytes)
+        body = await _read_plain(payload, limit, truncates=is_error)
     elif encoding in _ACCEPTED:
-        body = await _read_compressed(payload, encoding, max_bytes)
+        body = await _read_compressed(payload, encoding, limit, truncates=is_error)
+    elif is_error:
+        return b""
     else:
         raise UnreadableBodyError(f"is encoded with {encoding}, which was not requested")
-    if len(body) > _SMALL and not is_error:
-        _check_values(body, max_bytes)
+    if len(body) > _SMALL:
+        _check_values(body, limit)
     return body
 
 
@@ -79,7 +85,7 @@ def _check_values(body: bytes, max_bytes: int) -> None:
         raise ResponseTooLargeError("has too many long numbers")
 
 
-async def _read_plain(payload: aiohttp.StreamReader, max_bytes: int) -> bytes:
+async def _read_plain(payload: aiohttp.StreamReader, max_bytes: int, *, truncates: bool) -> bytes:
     # `StreamReader.read` has no bound.
     block = await payload.readany()
     blocks, size = [block], len(block)
@@ -87,12 +93,12 @@ async def _read_plain(payload: aiohttp.StreamReader, max_bytes: int) -> bytes:
         block = await payload.readany()
         blocks.append(block)
         size += len(block)
-    if size > max_bytes:
+    if size > max_bytes and not truncates:
         raise _too_large(max_bytes)
     return b"".join(blocks)
 
 
-async def _read_compressed(payload: aiohttp.StreamReader, encoding: str, max_bytes: int) -> bytes:
+async def _read_compressed(payload: aiohttp.StreamReader, encoding: str, max_bytes: int, *, truncates: bool) -> bytes:
     decompressor: _Decompressor | None = None
     blocks: list[bytes] = []
     size = received = 0
@@ -104,6 +110,8 @@ async def _read_compressed(payload: aiohttp.StreamReader, encoding: str, max_byt
             size += len(block)
             # A compressed body that becomes nothing must end too.
             if size > max_bytes or received > max_bytes + _OVERHEAD:
+                if truncates:
+                    return b"".join(blocks) if size > max_bytes else b""
                 raise _too_large(max_bytes)
             await asyncio.sleep(0)
     if decompressor is not None and not decompressor.is_complete:

@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import aiohttp
@@ -23,6 +23,7 @@ from amp_exp_async import (
     AsyncExperimentClient,
     OutcomeUnknownError,
     RetryPolicy,
+    ServerError,
     UnexpectedResponseError,
 )
 from tests.conftest import PATHS
@@ -77,12 +78,6 @@ async def _declared(connection: RawConnection) -> None:
         await connection.send(b" " * 10_000)
 
 
-async def _error_status(connection: RawConnection) -> None:
-    await connection.send(head([("Transfer-Encoding", "chunked")], status="400 Bad Request"))
-    while True:
-        await connection.send(chunk(b" " * 10_000))
-
-
 def _bomb(encoding: str, compress: Callable[[bytes], bytes]) -> Send:
     async def send(connection: RawConnection) -> None:
         await connection.send(response(body(), headers=[("Content-Encoding", encoding)]))
@@ -100,7 +95,6 @@ ENDLESS: dict[str, Send] = {
     "chunks": _endless_chunks,
     "until closed": _endless_until_closed,
     "declared": _declared,
-    "status 400": _error_status,
     "gzip": _bomb("gzip", lambda data: gzip.compress(data, 1)),
     "deflate": _bomb("deflate", lambda data: zlib.compress(data, 1)),
 }
@@ -125,6 +119,64 @@ async def test_a_response_without_end(send: Send) -> None:
         "DELETE /api/1/flags/1/variants/on/users/0",
     ]
     assert server.connections == 3
+
+
+_TEXT = b'{"error": "no access"}'
+_GZIP_HEAD, _EMPTY_BLOCK = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", b"\x00\x00\x00\xff\xff"
+
+
+def _endless_error(status: str) -> Send:
+    async def send(connection: RawConnection) -> None:
+        await connection.send(head([("Transfer-Encoding", "chunked")], status=status) + chunk(_TEXT))
+        while True:
+            await connection.send(chunk(b" " * 10_000))
+
+    return send
+
+
+def _error(status: str, encoding: str, body: bytes) -> bytes:
+    return response(body, status=status, headers=[("Content-Encoding", encoding)])
+
+
+# How the body of an error cannot be read as a whole, and whether its beginning is read.
+LARGE_ERRORS: dict[str, tuple[Callable[[str], Send | bytes], bool]] = {
+    "without end": (_endless_error, True),
+    "long": (lambda status: response(_TEXT + b" " * (2 * LIMIT), status=status), True),
+    "bomb": (lambda status: _error(status, "gzip", gzip.compress(_TEXT + b" " * (1 << 26), 1)), True),
+    "compressed nothing": (lambda status: _error(status, "gzip", _GZIP_HEAD + _EMPTY_BLOCK * 50_000), False),
+    "unknown encoding": (lambda status: _error(status, "br", _TEXT), False),
+}
+
+
+@pytest.mark.parametrize(("large", "each_path"), cross(LARGE_ERRORS, PATHS), indirect=["each_path"])
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found", "409 Conflict"])
+async def test_a_refusal_with_a_large_body(large: tuple[Callable[[str], Send | bytes], bool], status: str) -> None:
+    """The status refuses the request, whatever is read of the body, and the connection is not used again."""
+    make_response, has_text = large
+    with RawServer(always(make_response(status))) as server:
+        async with client_of(server) as client:
+            for call in (
+                partial(client.flags.create, project_id="1", key="x"),
+                partial(client.flags.edit, "1", name="x"),
+            ):
+                with pytest.raises(APIStatusError) as caught:
+                    await call()
+                assert (caught.value.status, caught.value.attempts) == (int(status[:3]), 1)
+                assert ("no access" in str(caught.value)) == has_text
+    assert server.lines == ["POST /api/1/flags", "PATCH /api/1/flags/1"]
+
+
+@pytest.mark.parametrize(("large", "each_path"), cross(LARGE_ERRORS, PATHS), indirect=["each_path"])
+async def test_a_server_error_with_a_large_body(large: tuple[Callable[[str], Send | bytes], bool]) -> None:
+    """A read is repeated, and the outcome of a removal by index is unknown."""
+    with RawServer(always(large[0]("503 Busy"))) as server:
+        async with client_of(server) as client:
+            with pytest.raises(ServerError) as caught:
+                await client.flags.get("1")
+            assert caught.value.attempts == RETRY.max_attempts
+            with pytest.raises(OutcomeUnknownError):
+                await client.flags.users.remove_at("1", "on", 0)
+    assert len(server.requests) == RETRY.max_attempts + 1
 
 
 @pytest.mark.parametrize(("encoding", "each_path"), cross(["gzip", "deflate"], PATHS), indirect=["each_path"])

@@ -10,7 +10,16 @@ from typing import Any, Self
 import pytest
 from attrs import frozen
 
-from amp_exp_async import AmpExpError, APIConnectionError, APITimeoutError, RetryPolicy, UnexpectedResponseError
+from amp_exp_async import (
+    AmpExpError,
+    APIConnectionError,
+    APITimeoutError,
+    BadRequestError,
+    NotFoundError,
+    RetryPolicy,
+    ServerError,
+    UnexpectedResponseError,
+)
 from amp_exp_async.http.bounded_headers import AIOHTTP_HAS_BOUNDS
 from tests.crossing import cross
 from tests.polling import TIMEOUT
@@ -70,13 +79,11 @@ FLOODS: dict[str, Flood] = {
     "endless body": Flood(UnexpectedResponseError, _CLOSING, _BLOCK, None),
     "a length of a terabyte": Flood(UnexpectedResponseError, head([("Content-Length", str(10**12))]), _BLOCK, None),
     "endless error": Flood(
-        UnexpectedResponseError, head([("Content-Length", str(10**12))], status="400 Bad Request"), _BLOCK, None
+        BadRequestError, head([("Content-Length", str(10**12))], status="400 Bad Request"), _BLOCK, None
     ),
-    "endless 503": Flood(
-        UnexpectedResponseError, head([("Transfer-Encoding", "chunked")], status="503 Busy"), chunk(_BLOCK), None
-    ),
+    "endless 503": Flood(ServerError, head([("Transfer-Encoding", "chunked")], status="503 Busy"), chunk(_BLOCK), None),
     "endless 404 with the text of a removal": Flood(
-        UnexpectedResponseError,
+        NotFoundError,
         head([("Content-Length", str(10**12))], status="404 Not Found"),
         b"not found " * 999,
         None,
@@ -113,7 +120,7 @@ FLOODS: dict[str, Flood] = {
         for encoding in COMPRESSIONS
     },
     "a bomb with an error": Flood(
-        UnexpectedResponseError,
+        ServerError,
         response(bomb("gzip"), status="500 Internal Server Error", headers=[("Content-Encoding", "gzip")]),
     ),
     "stray data without end": Flood("either", response(BODY), _BLOCK, None),

@@ -251,7 +251,7 @@ def _lost() -> Iterator[WireFault]:
             yield WireFault(f"{code} {when}", "server error", applied, _status(status), code)
         html = _status("502 Bad Gateway", HTML, "text/html")
         yield WireFault(f"502 with HTML {when}", "server error", applied, html, 502)
-        yield WireFault(f"endless 503 {when}", "oversized", applied, _flood_error)
+        yield WireFault(f"endless 503 {when}", "server error", applied, _flood_error, 503)
 
 
 def _refused() -> Iterator[WireFault]:
