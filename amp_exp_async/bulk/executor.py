@@ -276,17 +276,18 @@ class BulkExecutor:
                 lookup_error = task.error if self._journal is not None and self._journal.replay.has_stale else None
                 return self._count(Outcome(task.operation, task.index, "skipped", lookup_error))
             if task.error is not None:
-                raise task.error
+                raise task.error  # noqa: TRY301 - it is handled as an error of the operation itself
             with validation.trusted_text():  # an operation was validated when it was made
                 created = await self._send(worker.handler, task, id)
         except AmpExpError as failure:
             error = failure
         except CallAbandonedError:
             return self._skip(task, worker.stats.requests)
-        except asyncio.CancelledError:
-            error = AmpExpError("the run was cancelled during the operation")
-            cancelled = worker.outcome(task, None, error)
-            self.pool.add_result(self._finish(task, cancelled) if worker.stats.requests else self._skip(task))
+        except GeneratorExit:  # the task is destroyed, and nobody takes the outcome
+            raise
+        except BaseException as interruption:
+            interrupted = worker.outcome(task, None, _interruption_error(interruption))
+            self.pool.add_result(self._finish(task, interrupted) if worker.stats.requests else self._skip(task))
             raise
         return self._finish(task, worker.outcome(task, created, error))
 
@@ -378,6 +379,15 @@ def skip_error(cause: AmpExpError | None) -> AmpExpError:
         case _:
             error = AmpExpError(f"skipped: {cause or 'the run was stopped before the operation started'}")
     error.__cause__ = cause
+    return error
+
+
+def _interruption_error(interruption: BaseException) -> AmpExpError:
+    """Return the error of an operation in flight that was cancelled, or ended by what is no error of this library."""
+    if isinstance(interruption, asyncio.CancelledError):
+        return AmpExpError("the run was cancelled during the operation")
+    error = AmpExpError(f"the run was ended during the operation by {type(interruption).__name__}")
+    error.__cause__ = interruption
     return error
 
 
