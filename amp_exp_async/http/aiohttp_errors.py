@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from http import HTTPStatus
+from typing import cast
 
 import aiohttp
 import attrs
@@ -152,6 +153,9 @@ def hide_frames(error: BaseException) -> None:
     os_error = getattr(error, "os_error", None)
     if isinstance(os_error, OSError):
         hide_frames(os_error)
+    if isinstance(error, BaseExceptionGroup):  # of a middleware that sends the request in a task group
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            hide_frames(inner)
 
 
 def _shows_secrets(error: Exception, key: Secret) -> bool:

@@ -25,9 +25,10 @@ from amp_exp_async import (
     OutcomeUnknownError,
     RetryPolicy,
 )
-from amp_exp_async.emulator import Emulator
+from amp_exp_async.emulator import Emulator, Fault
 from tests.clients import client_of
 from tests.crossing import cross
+from tests.reliability.exposure import find_secrets
 
 COLLECTOR = ConnectionKey("collector", 443, True, True, None, None, None)
 UNUSED_URL = "http://127.0.0.1:1"
@@ -292,6 +293,30 @@ async def test_a_cancellation_goes_on(emulator: Emulator) -> None:
         async with _client(emulator, "on_request_end", _raise_for({"GET"}, make_error)) as client:
             with pytest.raises(make_error):
                 await client.flags.list()
+
+
+async def _send_in_group(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(handler(request))
+    return task.result()
+
+
+@needs_middlewares
+async def test_a_middleware_with_a_task_group(emulator: Emulator) -> None:
+    """What it sends counts, and the errors of the group do not lead to the frames of aiohttp, which show the key."""
+    emulator.inject(Fault.close(), times=None)
+    async with (
+        aiohttp.ClientSession(middlewares=(_send_in_group,)) as session,
+        client_of(emulator, session=session, retry=RETRY) as client,
+    ):
+        with pytest.raises(OutcomeUnknownError, match="ExceptionGroup") as caught:
+            await client.flags.users.remove_at("1", "on", 0)
+    assert caught.value.__cause__ is not None
+    group = caught.value.__cause__.__cause__
+    assert isinstance(group, ExceptionGroup)
+    assert [error.__traceback__ for error in group.exceptions] == [None]
+    assert find_secrets(caught.value, [emulator.api_key]) == []
+    assert len(emulator.requests) == 1
 
 
 @needs_middlewares
