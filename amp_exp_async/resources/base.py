@@ -386,17 +386,17 @@ def parse_created(response: Response) -> Created:
 
 def expect_ok(response: Response) -> None:
     """Raise `UnexpectedResponseError` unless the service acknowledges a write, of this object if it names one."""
-    acknowledgement = response.parse(_parse_acknowledgement)
-    error = response.written_object_error(acknowledgement.get("id", UNSET))
-    error = error or response.created_object_error(acknowledgement.get("key"))
+    id, key = response.parse(_parse_acknowledgement)
+    error = response.written_object_error(id) or response.created_object_error(key)
     if error is not None:
-        del acknowledgement
+        del id, key  # a traceback may show local variables
         raise error
 
 
-def _parse_acknowledgement(body: bytes) -> dict[str, Any]:
-    """Return the object in the response to a write; an empty one without any."""
+def _parse_acknowledgement(body: bytes) -> tuple[object, object]:
+    """Return the ID and the key in the response to a write; UNSET without them."""
     document = serialization.expect_ok(body)
     if is_refusal(document):
         raise MalformedDocumentError("", "a refusal")
-    return document if document.__class__ is dict else {}
+    fields: dict[str, object] = document if document.__class__ is dict else {}
+    return fields.get("id", UNSET), fields.get("key", UNSET)
