@@ -6,9 +6,7 @@ import logging
 import math
 import os
 import signal
-import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -28,6 +26,8 @@ from amp_exp_async.emulator.routes import BETA_PREFIX, ApiKey, PageSettings
 from amp_exp_async.emulator.service import RecordedRequest, Service
 from amp_exp_async.emulator.state_io import parse_state, read_state, write_state
 from amp_exp_async.emulator.store import EmulatorState
+from amp_exp_async.interruption import is_shutdown_error
+from amp_exp_async.loop_thread import LoopThread
 
 _SHUTDOWN_TIMEOUT: Final = 2.0
 
@@ -142,7 +142,7 @@ class Emulator:
         )
         self._latency = latency
         self._runner: web.ServerRunner | None = None
-        self._thread: _ServerThread | None = None
+        self._thread: LoopThread | None = None
         self._address: str | None = None
 
     def replace_key(self, key: str, *, old: str | None = None) -> None:
@@ -285,11 +285,11 @@ class Emulator:
         await self._on_server_loop(self._stop)
 
     async def _on_server_loop(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        thread = self._thread
-        if thread is None:
+        loop = self._thread.loop if self._thread is not None else None
+        if loop is None:
             await step()
         else:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(step(), thread.loop))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(step(), loop))
 
     async def _start(self) -> None:
         if self._runner is not None:
@@ -327,15 +327,34 @@ class Emulator:
         await self.stop()
 
     def __enter__(self) -> Self:
-        self._thread = _ServerThread(self._start, self._stop)
-        return self
+        thread = self._thread = LoopThread("experiment-emulator")
+        try:
+            thread.start()
+            thread.call(self._start)
+            return self  # noqa: TRY300 - a signal may come until then
+        except BaseException as error:
+            self._close_thread(thread)
+            if is_shutdown_error(error):
+                raise RuntimeError(
+                    f"the program is ending, and Python starts no thread any longer ({error}). Start the emulator "
+                    "before the main program ends"
+                ) from error
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.close()
+        if self._thread is not None:
+            self._close_thread(self._thread)
+
+    def _close_thread(self, thread: LoopThread) -> None:
+        """Let the requests in flight finish, and end the thread. An interruption (Ctrl-C) ends the wait, not that."""
+        try:
+            thread.stop(self._stop)
+        finally:
+            thread.stop(self._stop)
+            self._thread = None
+        thread.wait()
 
     def _initial_state(self, state: Mapping[str, Any] | str | os.PathLike[str] | None) -> EmulatorState:
         if state is None:
@@ -408,35 +427,3 @@ def require_non_negative(name: str, value: float) -> None:
     """Raise `ValueError` unless the value is a finite number of at least 0."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be a finite number of at least 0, not {format_json(value)}")
-
-
-class _ServerThread:
-    """A thread with an event loop that calls `start` at its beginning and `stop` before its end."""
-
-    def __init__(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-        self._started: Future[asyncio.AbstractEventLoop] = Future()
-        self._closing = asyncio.Event()
-        self._thread = threading.Thread(
-            target=asyncio.run, args=(self._run(start, stop),), name="experiment-emulator", daemon=True
-        )
-        self._thread.start()
-        try:
-            self.loop = self._started.result()
-        except Exception:
-            self._thread.join()
-            raise
-
-    def close(self) -> None:
-        """Call `stop`, and wait for the end of the thread."""
-        self.loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
-
-    async def _run(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await start()
-        except Exception as error:  # noqa: BLE001 - raised by the constructor, in the caller's thread
-            self._started.set_exception(error)
-            return
-        self._started.set_result(asyncio.get_running_loop())
-        await self._closing.wait()
-        await stop()

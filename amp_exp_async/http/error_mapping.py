@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +31,7 @@ from amp_exp_async.errors import (
     program_ends,
 )
 from amp_exp_async.formatting import format_value
+from amp_exp_async.interruption import is_shutdown_error
 from amp_exp_async.ratelimit import SECONDS_PER_DAY
 from amp_exp_async.serialization import MalformedDocumentError
 
@@ -134,9 +134,7 @@ LOST_BY_SERVER = TransportFailure("the connection was lost (the service answered
 
 def shutdown_error(error: BaseException) -> ClientClosedError | None:
     """Return the error for a call that needs a thread when the interpreter starts none; None for any other error."""
-    if not isinstance(error, RuntimeError) or threading.main_thread().is_alive():
-        return None
-    return program_ends(f"Python starts no thread any longer ({error})")
+    return program_ends(f"Python starts no thread any longer ({error})") if is_shutdown_error(error) else None
 
 
 def retry_advice(request: Request) -> str:

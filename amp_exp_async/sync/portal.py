@@ -1,8 +1,4 @@
-"""The portal: an event loop on its own thread, and blocking calls into it from other threads.
-
-anyio's `BlockingPortal` is not used: it takes 1.4 times the CPU per call, it cannot be interrupted by Ctrl-C
-while it waits, and it does not survive a fork.
-"""
+"""The portal: the event loop of a blocking client, on its own thread, and the client's calls into it."""
 
 from __future__ import annotations
 
@@ -15,19 +11,17 @@ import warnings
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from amp_exp_async.client import AsyncClient
 from amp_exp_async.errors import ClientClosedError, ConfigurationError
 from amp_exp_async.forking import leak
 from amp_exp_async.http import shutdown_error
+from amp_exp_async.loop_thread import LoopCall, LoopThread
 
 R = TypeVar("R")
 
-# Windows cannot interrupt a wait that has no timeout.
-_POLL_SECONDS = 0.05 if sys.platform == "win32" else -1
-_END_SECONDS = 1.0  # in which calls may end by themselves once the client is closed, and again once they are cancelled
-_THREAD_SECONDS = 10.0  # in which the thread must end after that; if not, a callback blocks it
+_THREAD_SECONDS = 10.0  # in which the thread must end once nothing is waited for; if not, a callback blocks it
 
 _PORTALS: weakref.WeakSet[BlockingPortal] = weakref.WeakSet()
 
@@ -52,8 +46,7 @@ class BlockingPortal:
         # Reentrant: a garbage collection while it is held may close an abandoned iterator, which takes it.
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
+        self._thread: LoopThread | None = None
         self._closing_client: asyncio.Task[None] | None = None
         _PORTALS.add(self)
 
@@ -69,28 +62,29 @@ class BlockingPortal:
                 "a blocking call from the client's own thread would wait for itself. In callbacks such as "
                 "on_attempt, hand the work to another thread"
             )
-        call = _PortalCall(work)
-        loop: asyncio.AbstractEventLoop | None = None
+        call = LoopCall(work)
         try:
             with self._lock:
-                loop = self._running_loop()
-                loop.call_soon_threadsafe(call.start)
+                call.start(self._running_loop())
             call.wait()
         except BaseException:
-            if loop is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(call.cancel)
-                call.wait()
+            call.abort()
             raise
-        return call.result(self)
+        try:
+            return call.result()
+        except asyncio.CancelledError:
+            if not self.closed:
+                raise
+        raise ClientClosedError("this client was closed while the call was in flight")
 
     @property
     def is_running(self) -> bool:
         """Whether its thread runs."""
-        return self._thread is not None and not self._ended.is_set()
+        return self._thread is not None and self._thread.is_running
 
     def in_loop_thread(self) -> bool:
         """Return whether this is the event loop's thread."""
-        return self._thread is threading.current_thread()
+        return self._thread is not None and self._thread.is_current()
 
     def close(self, shutdown_timeout: float | None) -> None:
         """Close the client, end the calls that are still in flight, and end the thread. Idempotent.
@@ -102,9 +96,8 @@ class BlockingPortal:
         """
         try:
             self._start_closing(shutdown_timeout)
-            if self.is_running and not self.in_loop_thread():
-                # Not `thread.join`: if that is interrupted, Python takes the thread for ended.
-                self._ended.wait(shutdown_timeout)
+            if self._thread is not None and not self.in_loop_thread():
+                self._thread.wait(shutdown_timeout)
         finally:
             if not self.in_loop_thread():
                 self._end_thread()
@@ -114,12 +107,10 @@ class BlockingPortal:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
-        if not self._ended.is_set():
+        if thread.is_running:
             with suppress(RuntimeError):  # the loop is closed by now
-                loop.call_soon_threadsafe(self._stop_waiting, loop)
-        if self._ended.wait(_THREAD_SECONDS):
-            thread.join()
-        else:
+                loop.call_soon_threadsafe(self._stop_waiting, loop, thread)
+        if not thread.wait(_THREAD_SECONDS):
             warnings.warn(f"{self._name} is closed, but a callback blocks its thread", ResourceWarning, 4)
 
     def close_at_exit(self) -> None:
@@ -133,21 +124,23 @@ class BlockingPortal:
     def _start_closing(self, shutdown_timeout: float | None) -> None:
         with self._lock:
             self.closed = True
-            loop = self._loop
-        if loop is not None and not self._ended.is_set():
+            loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None and thread.is_running:
             with suppress(RuntimeError):  # the loop is closed by now
-                loop.call_soon_threadsafe(self._close_client, loop, shutdown_timeout)
+                loop.call_soon_threadsafe(self._close_client, loop, thread, shutdown_timeout)
 
-    def _close_client(self, loop: asyncio.AbstractEventLoop, shutdown_timeout: float | None) -> asyncio.Task[None]:
+    def _close_client(
+        self, loop: asyncio.AbstractEventLoop, thread: LoopThread, shutdown_timeout: float | None
+    ) -> asyncio.Task[None]:
         """Start to close the client, unless that has started, and stop the loop afterwards."""
-        if self._closing_client is None:
-            self._closing_client = loop.create_task(self._client.aclose(shutdown_timeout=shutdown_timeout))
-            loop.create_task(_shut_down(loop, self._closing_client)).add_done_callback(lambda _: loop.stop())
-        return self._closing_client
+        if (closing := self._closing_client) is None:
+            closing = self._closing_client = loop.create_task(self._client.aclose(shutdown_timeout=shutdown_timeout))
+            thread.stop(lambda: asyncio.wait([closing]))
+        return closing
 
-    def _stop_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _stop_waiting(self, loop: asyncio.AbstractEventLoop, thread: LoopThread) -> None:
         # Later, so that a task that is new by now has started.
-        loop.call_soon(self._close_client(loop, 0.0).cancel)
+        loop.call_soon(self._close_client(loop, thread, 0.0).cancel)
 
     def check_not_forked(self, pid: int) -> None:
         """Raise if this is a forked child of the process with an earlier value of `pid`.
@@ -174,22 +167,15 @@ class BlockingPortal:
     def _start(self) -> asyncio.AbstractEventLoop:
         """Start the thread and return its loop. If this is interrupted (Ctrl-C), leave no thread and no open loop."""
         self._check_gevent()
-        loop, claim = asyncio.new_event_loop(), threading.Lock()
-        ended = self._ended = threading.Event()
-        work = (loop, claim, ended)
-        thread = threading.Thread(target=_run_loop, args=work, name="amp_exp_async", daemon=True)
+        thread = LoopThread("amp_exp_async")
         try:
-            thread.start()
+            loop = thread.start()
             self._check_open()  # a signal handler may have closed it
             self._loop, self._thread = loop, thread
         except BaseException as error:
             self._loop = self._thread = None
-            # An interrupted start may still succeed. The thread or this one closes the loop: the first to claim it.
-            if claim.acquire(blocking=False):
-                loop.close()
-            else:
-                loop.call_soon_threadsafe(loop.stop)
-                thread.join()
+            thread.stop()
+            thread.wait()
             if (at_exit := shutdown_error(error)) is not None:
                 raise at_exit from error
             raise
@@ -218,79 +204,6 @@ class BlockingPortal:
                 )
             finally:
                 self.close_at_exit()
-
-
-class _PortalCall(Generic[R]):
-    """A call, shared by the thread that waits and the loop that works."""
-
-    def __init__(self, work: Callable[[], Awaitable[R]]) -> None:
-        self._done = False
-        self._finished = threading.Lock()
-        self._finished.acquire()
-        self._work = work
-        self._task: asyncio.Task[None] | None = None
-        self._cancelled = False
-        self._result: tuple[R] | None = None
-        self._error: BaseException | None = None
-
-    def wait(self) -> None:
-        """Wait for the end. Return at once if called again after an interrupted wait that has ended."""
-        while not self._done:
-            self._finished.acquire(timeout=_POLL_SECONDS)
-
-    def start(self) -> None:
-        if not self._cancelled:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-            self._task.add_done_callback(lambda _: self._finish())
-
-    def cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        elif not self._cancelled:
-            self._cancelled = True
-            self._finish()
-
-    def result(self, portal: BlockingPortal) -> R:
-        try:
-            if self._result is not None:
-                return self._result[0]
-            if self._error is None or (isinstance(self._error, asyncio.CancelledError) and portal.closed):
-                raise ClientClosedError("this client was closed while the call was in flight")
-            raise self._error
-        finally:
-            self._error = None  # its traceback refers to this frame
-
-    def _finish(self) -> None:
-        self._done = True
-        self._finished.release()
-
-    async def _run(self) -> None:
-        try:
-            self._result = (await self._work(),)
-        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
-            self._error = error
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop, claim: threading.Lock, ended: threading.Event) -> None:
-    if not claim.acquire(blocking=False):
-        return
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-        ended.set()
-
-
-async def _shut_down(loop: asyncio.AbstractEventLoop, closing_client: asyncio.Task[None]) -> None:
-    """Wait until the client is closed, and then end all other tasks."""
-    await asyncio.wait([closing_client])
-    others = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-    _, late = await asyncio.wait(others, timeout=_END_SECONDS) if others else (others, others)
-    for task in late:
-        task.cancel()
-    if late:
-        await asyncio.wait(late, timeout=_END_SECONDS)
 
 
 @atexit.register

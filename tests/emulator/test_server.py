@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from amp_exp_async import loop_thread
 from amp_exp_async.emulator import Emulator, Fault, json_text, serve, service
 from amp_exp_async.emulator.hosts import make_host_filter
 
@@ -76,6 +77,21 @@ def test_server_thread() -> None:
         id = emulator.state.add_flag(key="x")["id"]
         assert get(emulator, f"/flags/{id}")["key"] == "x"
     assert not [thread for thread in threading.enumerate() if thread.name == "experiment-emulator"]
+
+
+def test_starting_when_the_program_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If Python starts no thread any longer, the error says so, and what to do."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop_thread, "start_thread", refuse)
+        patch.setattr(threading, "main_thread", threading.Thread)  # one that does not run
+        with pytest.raises(RuntimeError, match=r"the program is ending, .* Start the emulator before"):
+            Emulator().__enter__()
+    with Emulator() as emulator:
+        assert get(emulator, "/flags") == {"flags": []}
 
 
 def test_exit_without_enter() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.loop_thread import LoopCall
 from amp_exp_async.sync import portal
 from tests.polling import TIMEOUT, wait_until
 from tests.sync.timeouts import client_of, debug_python, start
@@ -84,33 +85,17 @@ def test_an_interrupted_script(emulator: Emulator) -> None:
 def test_interrupt_at_the_end_of_a_call(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C at the end of a wait is raised once, and the call does not wait again."""
 
-    waiting = threading.Event()
+    class Call(LoopCall[Any]):
+        waits = 0
 
-    class Lock:
-        """A lock that is interrupted just after it was acquired."""
-
-        def __init__(self, real: Any) -> None:
-            self.acquire, self.release = self._interrupted, real.release
-            self._real = real
-
-        def _interrupted(self, timeout: float = -1) -> bool:
-            waiting.set()
-            self._real.acquire(timeout=timeout)
-            self.acquire = self._real.acquire
-            raise KeyboardInterrupt
-
-    class Call(portal._PortalCall[Any]):
-        def __init__(self, work: Any) -> None:
-            super().__init__(work)
-            self._finished = Lock(self._finished)
-
-        def start(self) -> None:
-            """Start only when the caller waits; otherwise the call may be over before."""
-            waiting.wait(TIMEOUT)
-            super().start()
+        def wait(self) -> None:
+            super().wait()
+            self.waits += 1
+            if self.waits == 1:
+                raise KeyboardInterrupt
 
     with client_of(emulator) as client:
-        monkeypatch.setattr(portal, "_PortalCall", Call)
+        monkeypatch.setattr(portal, "LoopCall", Call)
         with pytest.raises(KeyboardInterrupt):
             start(lambda: list(client.flags.list())).result(TIMEOUT)
         monkeypatch.undo()

@@ -10,6 +10,7 @@ import pytest
 
 from amp_exp_async import BulkRun, ConfigurationError, Edit, ExperimentClient, OutcomeUnknownError
 from amp_exp_async.emulator import Emulator, Fault
+from amp_exp_async.interruption import Latch
 from amp_exp_async.sync import portal
 from tests.polling import TIMEOUT, wait_until
 from tests.sync.timeouts import client_of, loop_threads, start, within
@@ -49,8 +50,8 @@ def test_another_thread_can_end_the_wait(hanging: tuple[ExperimentClient, BulkRu
     assert counts(run) == (2, 0)
 
 
-class InterruptedEvent(threading.Event):
-    """An event whose first wait is interrupted."""
+class InterruptedLatch(Latch):
+    """A latch whose first wait is interrupted."""
 
     interrupted = False
 
@@ -70,16 +71,18 @@ def test_ctrl_c_while_it_closes(
     loop = client._portal._loop
     assert loop is not None
     if moment == "in the wait":
-        monkeypatch.setattr(client._portal._ended, "__class__", InterruptedEvent)
+        assert client._portal._thread is not None
+        monkeypatch.setattr(client._portal._thread._ended, "__class__", InterruptedLatch)
     else:
         call_soon = loop.call_soon_threadsafe
         interruptions = [KeyboardInterrupt]
 
         def interrupted(*args: Any) -> Any:
-            handle = None if moment == "before" and interruptions else call_soon(*args)
-            if interruptions:
-                raise interruptions.pop()
-            return handle
+            if not interruptions or client._portal.in_loop_thread():
+                return call_soon(*args)
+            if moment == "at the start":
+                call_soon(*args)
+            raise interruptions.pop()
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -103,7 +106,7 @@ def test_leaving_a_run(hanging: tuple[ExperimentClient, BulkRun]) -> None:
 def test_ctrl_c_while_a_run_is_left(hanging: tuple[ExperimentClient, BulkRun], monkeypatch: pytest.MonkeyPatch) -> None:
     """The operations in flight are cancelled, and recorded as `unknown`."""
     client, run = hanging
-    wait = portal._PortalCall.wait
+    wait = portal.LoopCall.wait
     interruptions = [KeyboardInterrupt]
 
     def interrupted(call: Any) -> None:
@@ -111,7 +114,7 @@ def test_ctrl_c_while_a_run_is_left(hanging: tuple[ExperimentClient, BulkRun], m
             raise interruptions.pop()
         wait(call)
 
-    monkeypatch.setattr(portal._PortalCall, "wait", interrupted)
+    monkeypatch.setattr(portal.LoopCall, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         within(run.close)
     assert counts(run) == (2, 0)

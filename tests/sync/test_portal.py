@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import pytest
 
-from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError
+from amp_exp_async import ClientClosedError, ExperimentClient, OutcomeUnknownError, loop_thread
 from amp_exp_async.emulator import Emulator, Fault
-from amp_exp_async.sync import portal
+from amp_exp_async.interruption import start_thread
 from tests.polling import TIMEOUT, wait_until
 from tests.sync.timeouts import client_of, loop_threads, start, tasks, within
 
@@ -108,7 +108,7 @@ def test_an_interrupted_start(
 ) -> None:
     """The original error is raised, no thread and no open loop are left, and the next call works."""
     loops: list[asyncio.AbstractEventLoop] = []
-    late: list[Callable[[], None]] = []
+    late: list[threading.Thread] = []
 
     def recorded_loop() -> asyncio.AbstractEventLoop:
         loops.append(asyncio.SelectorEventLoop())
@@ -116,22 +116,21 @@ def test_an_interrupted_start(
 
     def interrupted_start(thread: threading.Thread) -> None:
         if moment == "after":
-            real_start(thread)
+            start_thread(thread)
         if moment == "while it starts":  # the operating system runs the new thread after the interruption
-            late.append(partial(real_start, thread))
+            late.append(thread)
         raise error
 
-    real_start = threading.Thread.start
     client = client_of(emulator)
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", interrupted_start)
-        patch.setattr(portal.asyncio, "new_event_loop", recorded_loop)
+        patch.setattr(loop_thread, "start_thread", interrupted_start)
+        patch.setattr(asyncio, "new_event_loop", recorded_loop)
         with pytest.raises(error):
             client.flags.get("1")
-    for start_late in late:
-        start_late()
-    wait_until(lambda: not loop_threads())
-    assert [loop.is_closed() for loop in loops] == [True]
+        for thread in late:
+            thread.start()
+        wait_until(lambda: not loop_threads())
+    assert [loop.is_closed() for loop in loops] == [True] * (moment != "before")
     assert within(lambda: client.flags.get("1")).id == "1"
     within(client.close)
 
@@ -143,15 +142,30 @@ def test_a_signal_handler_closes_the_client_while_it_starts(
 
     def close_first(thread: threading.Thread) -> None:
         client.close()
-        real_start(thread)
+        start_thread(thread)
 
-    real_start = threading.Thread.start
     client = client_of(emulator)
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", close_first)
+        patch.setattr(loop_thread, "start_thread", close_first)
         with pytest.raises(ClientClosedError):
             client.flags.get("1")
     assert not loop_threads()
+
+
+def test_a_loop_that_is_not_created(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call raises the system's error and leaves nothing. The next call works."""
+
+    def refuse() -> asyncio.AbstractEventLoop:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    client = client_of(emulator)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "new_event_loop", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            within(lambda: client.flags.get("1"))
+    assert (loop_threads(), emulator.requests) == ([], [])
+    assert within(lambda: client.flags.get("1")).id == "1"
+    within(client.close)
 
 
 def test_closing_after_a_thread_that_did_not_start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
