@@ -73,6 +73,10 @@ class RawConnection:
         self._server.requests.append(request)
         return request
 
+    async def read_head(self) -> bytes:
+        """Return the request line and the headers of the next request; its body stays unread."""
+        return await self._reader.readuntil(b"\r\n\r\n")
+
     async def send(self, data: bytes) -> None:
         """Send bytes, and wait until the operating system has taken them.
 

@@ -24,7 +24,7 @@ from tests.reliability.conftest import SESSION_PATHS, ClientFactory
 from tests.reliability.exposure import find_secrets
 from tests.reliability.figures import Figures
 from tests.reliability.hostile_responses import BODY, SCENARIOS, Scenario
-from tests.reliability.raw_server import RawServer, answer_all, response
+from tests.reliability.raw_server import RawConnection, RawServer, answer_all, response
 
 AREA = "Hostile server"
 CANARY = "canary-of-the-hostile-server"
@@ -90,6 +90,24 @@ async def test_a_removal_by_index(make_client: ClientFactory, figures: Figures, 
     # After a 404, one request reads which variants exist.
     assert len(server.requests) - len(removals) == isinstance(error, NotFoundError)
     figures.count("responses to a removal by index")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # by aiohttp's session
+@pytest.mark.parametrize("session_path", SESSION_PATHS, indirect=True)
+async def test_a_response_before_the_request_was_sent(make_client: ClientFactory) -> None:
+    """The next request does not wait behind the rest of the request: it takes another connection."""
+
+    async def answer_early(connection: RawConnection) -> None:
+        is_read = (await connection.read_head()).startswith(b"GET")
+        await connection.send(response(BODY if is_read else b"OK"))
+        await asyncio.Event().wait()  # until the server ends
+
+    with RawServer(answer_early) as server:
+        client = await make_client(server.url, timeout=TIMEOUT / 2, retry=RetryPolicy(max_attempts=1))
+        assert await end_of(client.flags.edit("1", description="x" * 20_000_000)) is None
+        assert (await end_of(client.flags.get("1"))).id == "1"
+        assert server.connections == 2
+        await client.aclose()
 
 
 async def test_no_cookie_is_returned() -> None:

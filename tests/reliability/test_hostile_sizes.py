@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
+import zlib
 from typing import Any, Self
 
 import pytest
@@ -119,6 +120,12 @@ FLOODS: dict[str, Flood] = {
         )
         for encoding in COMPRESSIONS
     },
+    "endless compressed nothing": Flood(
+        UnexpectedResponseError,
+        head([JSON, ("Content-Encoding", "deflate"), ("Content-Length", str(10**12))]) + zlib.compress(b"")[:2],
+        b"\x00\x00\x00\xff\xff" * 10_000,  # stored blocks of no bytes
+        None,
+    ),
     "a bomb with an error": Flood(
         ServerError,
         response(bomb("gzip"), status="500 Internal Server Error", headers=[("Content-Encoding", "gzip")]),

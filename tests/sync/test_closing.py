@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amp_exp_async import BulkRun, ConfigurationError, Edit, ExperimentClient, OutcomeUnknownError
+from amp_exp_async import BulkRun, ClientClosedError, ConfigurationError, Edit, ExperimentClient, OutcomeUnknownError
 from amp_exp_async.emulator import Emulator, Fault
 from amp_exp_async.interruption import Latch
 from amp_exp_async.sync import portal
@@ -90,6 +90,23 @@ def test_ctrl_c_while_it_closes(
     assert counts(run) == (2, 0)
     assert loop_threads() == []
     within(client.close)
+
+
+def test_clients_that_are_open_at_exit_close_at_the_same_time(
+    hanging: tuple[ExperimentClient, BulkRun], emulator: Emulator, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None waits for what the others have in flight."""
+    clients = [hanging[0], client_of(emulator, shutdown_timeout=None)]
+    edit = start(lambda: clients[1].flags.edit(ids[-1], name="x"))
+    wait_until(lambda: len(emulator.requests) == 3)
+    monkeypatch.setattr(portal, "_PORTALS", [client._portal for client in clients])
+    closing = start(portal._close_all)
+    wait_until(lambda: all(client._portal.closed for client in clients))
+    for client in clients:
+        within(lambda client=client: client.close(shutdown_timeout=0))
+    closing.result(TIMEOUT)
+    assert isinstance(edit.exception(TIMEOUT), ClientClosedError)
+    assert loop_threads() == []
 
 
 def test_leaving_a_run(hanging: tuple[ExperimentClient, BulkRun]) -> None:
