@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -170,6 +171,27 @@ def test_no_traceback_shows_the_key(
         (frame.f_code.co_name, name, format_local(value)) for frame in frames for name, value in frame.f_locals.items()
     ]
     assert [(function, name) for function, name, text in variables if KEY in text] == []
+
+
+@pytest.mark.parametrize("body", [False, True])
+async def test_no_variable_of_asyncio_shows_the_key(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, body: bool
+) -> None:
+    """What is written hides it, because asyncio logs writes that fail, and tools add the local variables."""
+    id = emulator.state.add_flag(key="a")["id"]
+    written: list[str] = []
+
+    def write(transport: Any, data: Any) -> None:
+        written.append(format_local(data))
+        real_write(transport, data)
+
+    real_write = _SelectorSocketTransport.write
+    monkeypatch.setattr(_SelectorSocketTransport, "write", write)
+    async with AsyncExperimentClient(emulator.api_key, base_url=emulator.base_url) as client:
+        await (client.flags.edit(id, name="b") if body else client.flags.get(id))
+    assert [request.status for request in emulator.requests] == [200]
+    assert len(written) >= 2
+    assert emulator.api_key not in "".join(written)
 
 
 def test_the_repr_of_a_client_that_was_not_initialised() -> None:

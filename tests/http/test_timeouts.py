@@ -22,6 +22,7 @@ from amp_exp_async import (
     Timeout,
 )
 from amp_exp_async.http.timeouts import AttemptLimits, to_timeout
+from tests import virtual_time
 from tests.leaks import leaks
 from tests.reliability.raw_server import RawConnection, RawServer, Script, head, response
 
@@ -96,6 +97,21 @@ async def test_a_connection_that_takes_too_long(make: Make, kind: str) -> None:
     with CONNECTING[kind]() as url:
         client = await make(url, Timeout(LONG, connect=0.1))
         await check_not_sent(client, "connect timeout")
+
+
+def test_a_limit_of_many_seconds() -> None:
+    """It is not rounded up to a whole second, as aiohttp does from 5 seconds on."""
+
+    async def connect(url: str) -> float:
+        options: dict[str, Any] = {"rate_limit": None, "retry": RetryPolicy(max_attempts=1)}
+        async with AsyncExperimentClient(KEY, base_url=url, timeout=Timeout(LONG, connect=5.3), **options) as client:
+            start = virtual_time.now()
+            with pytest.raises(APITimeoutError, match=r"no connection within 5\.3 s"):
+                await client.flags.get("1")
+            return virtual_time.now() - start
+
+    with full_queue() as url:
+        assert virtual_time.run(connect(url)) == pytest.approx(5.3)
 
 
 @pytest.mark.parametrize("kind", CONNECTING)
