@@ -17,7 +17,6 @@ import pytest
 
 import amp_exp_async
 from amp_exp_async import ExperimentClient
-from amp_exp_async.cli.status_line import repeating
 from amp_exp_async.emulator import Emulator
 from amp_exp_async.interruption import Latch, start_thread
 from tests.polling import TIMEOUT, wait_until
@@ -171,21 +170,6 @@ def test_waiting_for_a_latch() -> None:
         latch.set()
         assert other.result(TIMEOUT)
         assert latch.wait(0)
-        return interruption
-
-    assert each_line(work) > 5
-
-
-def test_repeating() -> None:
-    """A display that is interrupted while it starts ends."""
-
-    def work(line: int) -> Interruption:
-        display = repeating(0.001, lambda: None)
-        with interrupted_in(line) as interruption:
-            display.__enter__()
-        if not interruption.has_come:
-            display.__exit__(None, None, None)
-        wait_until(lambda: not [t for t in threading.enumerate() if t.name == "amp-exp display"])
         return interruption
 
     assert each_line(work) > 5

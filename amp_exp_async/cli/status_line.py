@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 import amp_exp_async
-from amp_exp_async.interruption import start_thread
 
 _AFTER = 2.0  # seconds; most calls take less
 _INTERVAL = 0.25
@@ -100,13 +99,12 @@ def repeating(seconds: float, show: Callable[[], None]) -> Generator[None, None,
             show()
 
     thread = threading.Thread(target=repeat, name="amp-exp display", daemon=True)
+    thread.start()
     try:
-        start_thread(thread)
         yield
     finally:
         is_over.set()
-        if thread.is_alive():  # not if its start was interrupted
-            thread.join()
+        thread.join()
 
 
 def describe_wait(call: amp_exp_async.PendingCall, width: int) -> str:

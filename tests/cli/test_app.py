@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import json
 import os
@@ -200,10 +201,14 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without typer or rich, one line names the extra."""
     monkeypatch.setitem(sys.modules, "amp_exp_async.cli.app", None)
 
-    def missing(*_: object, **__: object) -> None:
-        raise ModuleNotFoundError("No module named 'typer'", name="typer")
+    def missing(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.startswith("typer"):
+            raise ModuleNotFoundError("No module named 'typer'", name="typer")
+        return real_import(name, *arguments, **options)
 
-    monkeypatch.setattr("amp_exp_async.cli.collect_rarely", lambda: None)  # the tests go on in this process
+    real_import = builtins.__import__
+
+    monkeypatch.setattr("amp_exp_async.cli.program.collect_rarely", lambda: None)  # the tests go on in this process
     monkeypatch.setattr("builtins.__import__", missing)
     with pytest.raises(SystemExit, match=r"amp_exp_async\[cli\]"):
         amp_exp_async.cli.main()
@@ -215,7 +220,7 @@ def test_ctrl_c_at_startup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def press(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("amp_exp_async.cli.collect_rarely", lambda: None)  # the tests go on in this process
+    monkeypatch.setattr("amp_exp_async.cli.program.collect_rarely", lambda: None)  # the tests go on in this process
     monkeypatch.setattr("typer.main.get_command", press)
     with pytest.raises(SystemExit, match="130"):
         amp_exp_async.cli.main()

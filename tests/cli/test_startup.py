@@ -57,6 +57,33 @@ def run(*arguments: str, **environment: str) -> tuple[str, set[str]]:
     return result.stdout, set(modules.split())
 
 
+_INTERRUPTED = """\
+import os, signal, sys
+class Press:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Press())
+from amp_exp_async.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("amp_exp_async.cli.program", "typing", "amp_exp_async.cli.signals", "amp_exp_async.cli.streams"),
+        *("rich", "typer", "typer.main", "amp_exp_async.cli.app", "amp_exp_async.cli.group"),
+    ],
+)
+def test_ctrl_c_while_a_module_is_imported(module: str) -> None:
+    """Each moment gives one line, and the status of an interrupted command."""
+    command = [sys.executable, "-c", _INTERRUPTED, module]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "Interrupted. Nothing was changed.\n")
+
+
 def subcommands(command: LazyCommand) -> list[tuple[str, ...]]:
     """Return the paths of all help pages of a command below its name: its own, and those of a group's commands."""
     return [(), *((name,) for name in getattr(command.load(), "commands", ()))]
