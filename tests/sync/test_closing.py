@@ -124,16 +124,21 @@ def test_ctrl_c_while_a_run_is_left(hanging: tuple[ExperimentClient, BulkRun], m
     """The operations in flight are cancelled, and recorded as `unknown`."""
     client, run = hanging
     wait = portal.LoopCall.wait
-    interruptions = [KeyboardInterrupt]
+    to_interrupt: list[int] = []
 
     def interrupted(call: Any) -> None:
-        if interruptions:
-            raise interruptions.pop()
+        if to_interrupt == [threading.get_ident()]:  # not the thread that iterates the run
+            to_interrupt.clear()
+            raise KeyboardInterrupt
         wait(call)
+
+    def close() -> None:
+        to_interrupt.append(threading.get_ident())
+        run.close()
 
     monkeypatch.setattr(portal.LoopCall, "wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        within(run.close)
+        within(close)
     assert counts(run) == (2, 0)
     within(client.close)
 
