@@ -473,8 +473,9 @@ class AsyncExperimentClient(AsyncClient):
                 reading back, and repeats the rest.
             fsync: whether to force each line of the journal to the disk, so that a power failure loses none. This
                 takes time: some milliseconds for each operation on most disks.
-            on_error: `continue`; `stop` to start no further operation after the first failure; or `stop_flag` to start
-                no further operation on a flag or experiment after the first failure on it.
+            on_error: `continue` (but after a creation that failed, later operations on its key are skipped); `stop` to
+                start no further operation after the first failure; or `stop_flag` to start no further operation on a
+                flag or experiment after the first failure on it.
 
         Returns:
             The run. Nothing is sent before it is iterated or awaited.

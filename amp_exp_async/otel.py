@@ -68,7 +68,7 @@ class OpenTelemetry:
     - `amp_exp_async.bulk.operations`, the number of operations of bulk runs by `operation` and `status`. Its rate is
       the rate of the run.
 
-    No span, event or metric has the API key, a header, a query or a body.
+    No span, event or metric has a header, a query or a body, nor the API key, unless it was passed as an ID or a path.
 
     Args:
         tracer_provider: creates the tracer; None for the global provider.

@@ -14,9 +14,11 @@ from attrs import define, frozen
 
 from amp_exp_async import validation
 from amp_exp_async.errors import (
+    NOTHING_SENT_FOR_ITEM,
     AmpExpError,
     APITimeoutError,
     ClientClosedError,
+    EditConflictError,
     InvalidInputError,
     OutcomeUnknownError,
     RateLimitError,
@@ -85,7 +87,7 @@ class _Worker:
 
     def reset(self) -> None:
         """Prepare for the next operation."""
-        self.handler.changed = []
+        self.handler.reset()
         self.stats.reset()
         self.signal.reset()
 
@@ -100,6 +102,8 @@ class _Worker:
                 status = "unknown"
             elif is_fatal(error) and not changed:
                 status = "skipped"
+            elif task.in_doubt and not self.handler.is_settled:
+                status = "unknown"
             else:
                 status = "failed"
         return Outcome(task.operation, task.index, status, error, self.stats.requests, changed, created)
@@ -275,6 +279,7 @@ class BulkExecutor:
                 # If its flag was not found, it is not known whether an earlier operation on it is applied again.
                 lookup_error = task.error if self._journal is not None and self._journal.replay.has_stale else None
                 return self._count(Outcome(task.operation, task.index, "skipped", lookup_error))
+            self._check_flag(task)
             if task.error is not None:
                 raise task.error  # noqa: TRY301 - it is handled as an error of the operation itself
             with validation.trusted_text():  # an operation was validated when it was made
@@ -290,6 +295,22 @@ class BulkExecutor:
             self.pool.add_result(self._finish(task, interrupted) if worker.stats.requests else self._skip(task))
             raise
         return self._finish(task, worker.outcome(task, created, error))
+
+    def _check_flag(self, task: _Task) -> None:
+        """Check that a key names the flag that an earlier run has sent the operation to.
+
+        Raises:
+            EditConflictError: If it names another one.
+        """
+        ref = task.operation.flag_ref
+        flag = None if self._journal is None else self._journal.record(task.index).flag
+        if ref is not None and task.id is not None and flag is not None and flag.startswith(f"{ref.kind}/"):
+            now = order_key(ref.kind, task.id)
+            if flag != now:
+                raise EditConflictError(
+                    f"{task.operation.target}: an earlier run of this job changed {flag}, but the key names {now} now. "
+                    f"{NOTHING_SENT_FOR_ITEM} Name the flag by its ID, and use a new journal."
+                )
 
     async def _resolve_created(self, task: _Task) -> str | None:
         """Return the ID of a flag that was created since the task was queued, or None for a creation."""
@@ -336,6 +357,12 @@ class BulkExecutor:
             self.pool.stop(self._stop_cause)
         elif is_failure and self._on_error == "stop_flag":
             self._failed_flags[flag_of(outcome.operation)] = outcome
+        elif (
+            is_failure and self._on_error == "continue" and isinstance(outcome.operation, CreateFlag | CreateExperiment)
+        ):
+            # The key may be that of a flag of somebody else.
+            ref = FlagRef(outcome.operation.kind, outcome.operation.project_id, outcome.operation.key)
+            self._failed_flags[ref] = self._failed_flags[ref._replace(project_id=None)] = outcome
         elif is_failure and self._on_error == "stop":
             self._stop_cause = self._stop_cause or AmpExpError(
                 f"the run was stopped by a failure ({format_outcome(outcome)})"

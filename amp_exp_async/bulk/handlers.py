@@ -53,6 +53,7 @@ class OperationHandler:
 
     Attributes:
         changed: the IDs that the current operation has added or removed so far.
+        is_settled: whether it has been read that no earlier run has applied the current operation.
     """
 
     def __init__(self, resources: Resources, recent: RecentWrites) -> None:
@@ -62,9 +63,14 @@ class OperationHandler:
             resources: send the requests.
             recent: the writes of the last seconds, which a list that is read may not show yet.
         """
-        self.changed: list[str] = []
+        self.reset()
         self._resources = resources
         self._recent = recent
+
+    def reset(self) -> None:
+        """Prepare for the next operation."""
+        self.changed: list[str] = []
+        self.is_settled = False
 
     def handle(
         self, operation: Operation, id: str | None, prior: PriorRun = FIRST_RUN
@@ -116,6 +122,7 @@ class OperationHandler:
             if live:
                 ids = ", ".join(flag.id for flag in live)
                 raise _exists_error(operation, f"{operation.kind.removesuffix('s')} (ID {ids})")
+        self.is_settled = True
         return await flags.create(project_id=operation.project_id, key=key, **operation.fields)
 
     async def _edit(self, operation: Edit, id: str, prior: PriorRun) -> None:
@@ -126,12 +133,14 @@ class OperationHandler:
                 desired["deleted"] = desired.pop("archive")
             if matches(await flags.get(id), desired):
                 return
+        self.is_settled = True
         await flags.edit(id, **operation.changes)
 
     async def _change_inclusions(self, operation: InclusionOperation, id: str) -> None:
         flags = self._resources[operation.kind]
         inclusions = flags.users if operation.member == "users" else flags.cohorts
         listed = await inclusions.list(id, operation.variant)
+        self.is_settled = True
         path = build_path(operation.kind, id, "variants", operation.variant, operation.member)
         for request in operation.requests(self._recent.apply_to_list(path, listed)):
             if request.action == "add":
@@ -153,7 +162,9 @@ class OperationHandler:
     async def _remove_all_users(self, operation: RemoveAllUsers, id: str) -> None:
         users = self._resources[operation.kind].users
         path = build_path(operation.kind, id, "variants", operation.variant, "users")
-        if live := self._recent.apply_to_list(path, await users.list(id, operation.variant)):
+        live = self._recent.apply_to_list(path, await users.list(id, operation.variant))
+        self.is_settled = True
+        if live:
             try:
                 await users.remove_all(id, operation.variant)
             except BadRequestError:
@@ -173,6 +184,7 @@ class OperationHandler:
                 if prior.already_done or matches(live, operation.fields):
                     return
                 raise _exists_error(operation, "variant")
+        self.is_settled = True
         await variants.create(id, key=operation.variant, **operation.fields)
 
     async def _edit_variant(self, operation: EditVariant, id: str, prior: PriorRun) -> None:
@@ -190,6 +202,7 @@ class OperationHandler:
                     f"operations may have renamed variant {key} since. Check the variants before you repeat the "
                     "operation."
                 )
+        self.is_settled = True
         await variants.edit(id, operation.variant, **operation.changes)
 
     async def _remove_variant(self, operation: RemoveVariant, id: str, prior: PriorRun) -> None:
@@ -222,6 +235,7 @@ class OperationHandler:
     async def _assigned(self, operation: AddDeployments | RemoveDeployment, id: str) -> set[str]:
         """Return the IDs of the assigned deployments."""
         listed = [deployment.id for deployment in await self._resources[operation.kind].deployments.list(id)]
+        self.is_settled = True
         return set(self._recent.apply_to_list(build_path(operation.kind, id, "deployments"), listed))
 
 

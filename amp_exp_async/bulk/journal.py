@@ -67,10 +67,12 @@ class JournalRecord:
         is_done: whether an earlier run completed it.
         created_id: the ID of the flag or experiment that it created; None if it created none, or if the journal was
             written before journals had these IDs.
+        flag: what an operation that is not done was sent to, such as `flags/123`; None if it was not sent.
     """
 
     is_done: bool
     created_id: str | None
+    flag: str | None
 
 
 def read_records(path: Path, service: str, operations: Sequence[Operation]) -> list[JournalRecord] | None:
@@ -188,6 +190,7 @@ class Journal:
         self._codes = bytearray()
         self._digests = array("Q")
         self._created_ids: dict[int, str] = {}
+        self._flags: dict[int, str] = {}
         try:
             self._file = open_descriptor(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -214,7 +217,7 @@ class Journal:
 
     def record(self, index: int) -> JournalRecord:
         """Return what earlier runs have written about the operation."""
-        return JournalRecord(self.is_done(index), self._created_ids.get(index))
+        return JournalRecord(self.is_done(index), self._created_ids.get(index), self._flags.get(index))
 
     def is_in_doubt(self, index: int) -> bool:
         """Return whether an earlier run started the operation, and its outcome is unknown."""
@@ -364,6 +367,10 @@ class Journal:
                 self._digests[index] = int(digest, 16)
                 if "created" in entry:
                     self._created_ids[index] = entry["created"]
+                if state == "done":
+                    self._flags.pop(index, None)
+                else:
+                    self._flags[index] = flag
                 if state == "begun":
                     self.replay.start(flag, index)
                 else:

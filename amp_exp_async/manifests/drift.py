@@ -139,13 +139,13 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequenc
     undone = [
         name
         for name, now in current.fields.items()
-        if any(_is_undone(operation, name, now, pending) for operation in done)
+        if not _is_listed_only(name, now) and any(_is_undone(operation, name, now, pending) for operation in done)
     ]
     if undone:
         yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
         return
     for name, then, now in _pairs(planned, current):
-        is_done = name not in current.fields
+        is_done = name not in current.fields or (_is_listed_only(name, now) and json_equal(then.after, now.after))
         is_restored = name == "archived" and then.before is then.after is now.after is True and now.before is False
         if not (
             is_done
@@ -155,6 +155,11 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequenc
             or _is_partial(name, then, now)
         ):
             yield _format_drift(name, then, now)
+
+
+def _is_listed_only(name: str, change: FieldChange) -> bool:
+    """Return whether a plan only says that a flag that it archives is, or is not, enabled."""
+    return name == "enabled" and json_equal(change.before, change.after)
 
 
 def _is_undone(done: Operation, name: str, now: FieldChange, pending: Iterable[Operation]) -> bool:

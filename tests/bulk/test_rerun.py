@@ -16,6 +16,7 @@ from amp_exp_async import (
     CreateFlag,
     CreateVariant,
     Edit,
+    EditConflictError,
     EditVariant,
     OutcomeUnknownError,
     RemoveVariant,
@@ -264,3 +265,75 @@ async def test_a_journal_without_ids_of_creations(
     write_journal(path, emulator, operations, "done", "failed")
     assert (await client.bulk(operations, journal=path)).ok
     assert emulator.state.flag(live["id"])["name"] == "N"
+
+
+async def test_a_creation_of_unknown_outcome_whose_key_another_flag_has(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path
+) -> None:
+    """The rerun can tell neither whether it was applied, nor whose flag it is: it changes nothing."""
+    operations = [CreateFlag("1", "new", name="N"), Edit("flags", key="new", project_id="1", changes={"tags": ["t"]})]
+    write_journal(path, emulator, operations, "unknown")
+    emulator.state.add_flag(key="new", projectId="1", name="theirs", description="theirs")
+    creation, edit = await collect(client.bulk(operations, journal=path))
+    assert (creation.status, edit.status) == ("unknown", "skipped")
+    assert "an earlier operation on this flag failed" in str(edit.error)
+    assert [line for line in sent_requests(emulator) if not line.startswith("GET")] == []
+
+
+@pytest.mark.parametrize("state", ["begun", "unknown", "failed"])
+async def test_a_key_that_names_another_flag_than_in_the_earlier_run(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path, state: str
+) -> None:
+    """The operation is not sent to it."""
+    old = emulator.state.add_flag(key="k", projectId="1")
+    operations = [Edit("flags", key="k", project_id="1", changes={"name": "N"})]
+    write_journal(path, emulator, operations, state)
+    await client.flags.archive(old["id"])
+    new = emulator.state.add_flag(key="k", projectId="1")
+    emulator.requests.clear()
+    [outcome] = await collect(client.bulk(operations, journal=path))
+    assert outcome.status == ("failed" if state == "failed" else "unknown")
+    assert isinstance(outcome.error, EditConflictError)
+    assert f"changed flags/{old['id']}, but the key names flags/{new['id']} now" in str(outcome.error)
+    assert [line for line in sent_requests(emulator) if not line.startswith("GET")] == []
+
+
+DOUBTS: dict[str, tuple[Any, str]] = {
+    "creation": (CreateFlag("1", "new"), "GET"),
+    "creation of a variant": (CreateVariant("flags", "1", "new"), "GET"),
+    "rename": (EditVariant("flags", "1", "on", {"key": "renamed"}), "GET"),
+    "removal of a variant": (RemoveVariant("flags", "1", "on"), "DELETE"),
+    "archiving": (Edit("flags", "1", {"archive": True}), "GET"),
+    "inclusion": (AddUsers("flags", "1", "on", ["u"]), "GET"),
+}
+
+
+@pytest.mark.parametrize("state", ["begun", "unknown"])
+@pytest.mark.parametrize("case", DOUBTS)
+async def test_a_rerun_that_cannot_settle_an_outcome(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path, case: str, state: str
+) -> None:
+    """The outcome stays unknown, and the next rerun settles it without a second write."""
+    operation, method = DOUBTS[case]
+    emulator.state.add_flag(id="1", key="k", projectId="1", variants=[{"key": "on"}])
+    await execute(client, operation)
+    write_journal(path, emulator, [operation], state)
+    emulator.inject(Fault.status(403), method=method)
+    [outcome] = await collect(client.bulk([operation], journal=path))
+    assert (outcome.status, type(outcome.error).__name__) == ("unknown", "PermissionDeniedError")
+    before = snapshot(emulator)
+    [outcome] = await collect(client.bulk([operation], journal=path))
+    assert (outcome.status, outcome.error) == ("done", None)
+    assert changes(before, snapshot(emulator)) == {}
+
+
+async def test_an_operation_that_was_certainly_not_applied(
+    client: AsyncExperimentClient, emulator: Emulator, path: Path
+) -> None:
+    """If a rerun has read that it was not applied, and the service refuses it, it has failed."""
+    operation = CreateVariant("flags", "1", "new")
+    emulator.state.add_flag(id="1", key="k", projectId="1")
+    write_journal(path, emulator, [operation], "unknown")
+    emulator.inject(Fault.status(403), method="POST")
+    [outcome] = await collect(client.bulk([operation], journal=path))
+    assert outcome.status == "failed"

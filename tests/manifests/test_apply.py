@@ -651,6 +651,25 @@ async def test_a_plan_shows_if_a_flag_that_it_archives_is_enabled(
     assert writes(emulator) == ["PATCH /flags/1"]
 
 
+@pytest.mark.parametrize("fault", [Fault.status(400), Fault.close(applied=True)], ids=["failed", "unknown"])
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("enabled", [True, False, UNSET])
+async def test_a_plan_that_also_disables_what_it_archives_continues(  # noqa: PLR0917 - fixtures
+    emulator: Emulator, client: AsyncExperimentClient, tmp_path: Path, enabled: Any, nth: int, fault: Fault
+) -> None:
+    """What the earlier run has done itself is no drift."""
+    emulator.state.add_flag(key="a", id="1", projectId="1", enabled=True, deployments=["51"])
+    manifest = Manifest(flags=[FlagSpec(key="a", archived=True, enabled=enabled, tags=["t"])])
+    plan = await client.plan(manifest)
+    emulator.inject(fault, method="PATCH", path="/flags/1", nth=nth)
+    emulator.inject(Fault.status(403), method="GET", path="/flags/1", times=None)
+    once = client.with_options(retry=RetryPolicy(max_attempts=1))
+    assert not (await once.apply(plan, journal=tmp_path / "j")).ok
+    emulator.clear_faults()
+    assert (await client.apply(plan, journal=tmp_path / "j")).ok
+    assert not await client.plan(manifest)
+
+
 async def test_a_plan_of_an_earlier_version_archives(emulator: Emulator, client: AsyncExperimentClient) -> None:
     """It does not say whether the flag was enabled."""
     emulator.state.add_flag(key="a", id="1", projectId="1")
