@@ -49,8 +49,8 @@ pytest_plugins = ["amp_exp_async.emulator.pytest_plugin", "pytester"]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Run the tests in one process more than there are processors, because they wait for a part of their time."""
-    return (os.cpu_count() or 1) + 1
+    """Run the tests in two processes more than there are processors, because they wait for a part of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
