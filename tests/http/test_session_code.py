@@ -117,7 +117,7 @@ def _raise_for(methods: set[str], make_error: Callable[[], BaseException]) -> Ho
 
 
 HAS_MIDDLEWARES = "middlewares" in inspect.signature(aiohttp.ClientSession).parameters  # since aiohttp 3.12
-needs_middlewares = pytest.mark.skipif(not HAS_MIDDLEWARES, reason="this release of aiohttp has none")
+needs_middlewares = pytest.mark.middlewares
 AFTER_SENDING = ["on_request_end", "on_response_chunk_received", "caller's on_request_end"]
 if HAS_MIDDLEWARES:
     AFTER_SENDING.append("middleware")
