@@ -165,8 +165,8 @@ class Watch:
 async def test_a_flood(make_client: ClientFactory, session_path: str, figures: Figures, flood: str) -> None:
     """A call ends with an error long before its timeout, and a write that must not be repeated is not repeated."""
     expected, hangs = FLOODS[flood].outcome, FLOODS[flood].hangs
-    is_bounded = AIOHTTP_HAS_BOUNDS or session_path == OWN_SESSION
-    if flood in _HEADERS_WITHOUT_END and not is_bounded:
+    is_bounded = AIOHTTP_HAS_BOUNDS or session_path == OWN_SESSION or flood not in _HEADERS_WITHOUT_END
+    if not is_bounded:
         expected, hangs = APITimeoutError, True  # before aiohttp 3.13.4, the timeout is the only bound
     with RawServer(FLOODS[flood].script) as server:
         client = await make_client(
@@ -183,7 +183,7 @@ async def test_a_flood(make_client: ClientFactory, session_path: str, figures: F
         assert result.id == "1"
     elif expected != "either":
         assert isinstance(result, _WRONG if expected == "wrong" else expected), repr(result)
-    assert watch.peak < _MAX_MEMORY
+    assert watch.peak < _MAX_MEMORY or not is_bounded  # then it depends on what arrives in the time
     assert watch.longest < _MAX_STEP
     assert [request.method for request in server.requests].count("DELETE") <= 1
     figures.count("floods")
