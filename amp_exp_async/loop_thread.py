@@ -32,7 +32,7 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.loop: asyncio.AbstractEventLoop | None = None
-        # Whoever acquires it first says whether the loop runs: the thread, or a `stop` that came before.
+        # The first to acquire it decides whether the loop runs: the thread, or a `stop` that came before.
         self._claim = threading.Lock()
         self._ready, self._ended = Latch(), Latch()
         self._error: BaseException | None = None

@@ -9,7 +9,7 @@ from typing import Any
 class AttemptConnections:
     """The connections that were requested for one attempt. Middlewares of a session may request several.
 
-    What has raised an exception, and of which class it is, tells nothing about the request: middlewares and traces send
+    The class and the origin of an exception do not tell whether the request was sent: middlewares and traces send
     requests of their own.
 
     Attributes:

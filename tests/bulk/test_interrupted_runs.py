@@ -1,4 +1,4 @@
-"""What becomes of a run if an operation ends with an exception that is no error of this library."""
+"""Runs in which an operation ends with an exception that is not an `AmpExpError`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_an_exception_that_ends_the_program(emulator: Emulator, tmp_path: 
 async def test_an_exception_without_code_of_the_user(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    """The same holds for what nobody expects, such as a lack of memory while a response is read."""
+    """The same holds for unexpected exceptions, such as `MemoryError` while a response is read."""
 
     async def read_body(*_: Any, **__: Any) -> bytes:
         raise error

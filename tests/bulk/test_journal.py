@@ -124,7 +124,7 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "no digest": lambda lines: [lines[0], lines[1].replace(b'"digest":"', b'"digest":"x'), *lines[2:]],
     "true instead of an index": lambda lines: [lines[0], lines[1].replace(b'"index":0', b'"index":true'), *lines[2:]],
     "a list": lambda lines: [lines[0], b"[]\n", *lines[1:]],
-    "a created ID that is no text": lambda lines: [lines[0], lines[1][:-2] + b',"created":1}\n', *lines[2:]],
+    "a created ID that is not text": lambda lines: [lines[0], lines[1][:-2] + b',"created":1}\n', *lines[2:]],
     "an index out of range": lambda lines: [
         lines[0],
         lines[1].replace(b'"index":', b'"index":123456789012'),

@@ -236,7 +236,7 @@ async def test_a_rerun_that_is_killed(client: AsyncExperimentClient, emulator: E
 async def test_a_created_flag_whose_key_another_one_has(
     client: AsyncExperimentClient, emulator: Emulator, path: Path, cls: type[Any]
 ) -> None:
-    """Operations on a flag that an earlier run created go to this flag, whoever has its key by now."""
+    """Operations on a flag that an earlier run created go to this flag, even if another one has its key."""
     kind: Any = "flags" if cls is CreateFlag else "experiments"
     operations = [
         cls("1", "new", variants=[{"key": "on"}]),

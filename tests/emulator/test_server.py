@@ -205,7 +205,7 @@ async def test_a_client_that_disconnects_before_its_response(
 
 
 async def test_a_failure_of_the_emulator(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, because it is nobody else's: here that of a function of the user."""
+    """It is logged, because no client is the cause: here, a function of the user is."""
 
     def fail() -> float:
         raise ZeroDivisionError
@@ -287,7 +287,7 @@ async def test_an_emulator_for_other_machines_serves_addresses(session: aiohttp.
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 async def test_the_advice_on_a_rejected_host(session: aiohttp.ClientSession, host: str) -> None:
-    """It says how to allow the name, from the command line and from code, but not how to allow what is no name."""
+    """It says how to allow the name, from the command line and from code, unless the name is invalid."""
     async with Emulator(host=host) as emulator:
         port = emulator.base_url.rpartition(":")[2]
         texts: list[str] = []

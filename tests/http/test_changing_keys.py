@@ -329,7 +329,7 @@ async def test_a_function_that_fails_after_a_401(service: Emulator) -> None:
 
 
 async def test_a_function_whose_error_quotes_a_new_key(service: Emulator) -> None:
-    """The error is the cause, because nobody else knows the key; no local variable of the library shows its text."""
+    """The exception is kept as the cause; no local variable of the library shows its text."""
 
     def function() -> str:
         raise ValueError(f"{NEW} cannot be decoded")
