@@ -50,6 +50,8 @@ class _Task:
         digest: its digest in the journal.
         already_done: whether the journal has it as done.
         in_doubt: whether an earlier run started it and its outcome is unknown.
+        created_id: the ID of the flag or experiment that an earlier run created with it, if the journal has it.
+        earlier_flag: the flag that an earlier run sent it to, such as `flags/123`; None if it is done or was not sent.
         error: why it cannot be started.
     """
 
@@ -60,6 +62,8 @@ class _Task:
     digest: int = 0
     already_done: bool = False
     in_doubt: bool = False
+    created_id: str | None = None
+    earlier_flag: str | None = None
     error: AmpExpError | None = None
 
     @property
@@ -208,9 +212,11 @@ class BulkExecutor:
                 if self._journal is not None:
                     task.digest = digest(operation)
                     self._journal.check(index, task.digest)
-                    task.already_done = self._journal.is_done(index)
+                    record = self._journal.record(index)
+                    task.already_done, task.created_id = record.is_done, record.created_id
+                    task.earlier_flag = record.flag
                     task.in_doubt = self._journal.is_in_doubt(index)
-                    self._add_created(operation, self._journal.record(index).created_id)
+                    self._add_created(operation, record.created_id)
                 if task.key is None and (ref := operation.flag_ref) is not None:
                     await self._resolve(task, ref)
                 yield task.key, task
@@ -288,7 +294,7 @@ class BulkExecutor:
             error = failure
         except CallAbandonedError:
             return self._skip(task, worker.stats.requests)
-        except GeneratorExit:  # the task is destroyed, and nobody takes the outcome
+        except GeneratorExit:  # the task is destroyed, and no caller takes the outcome
             raise
         except BaseException as interruption:
             interrupted = worker.outcome(task, None, _interruption_error(interruption))
@@ -302,15 +308,14 @@ class BulkExecutor:
         Raises:
             EditConflictError: If it names another one.
         """
-        ref = task.operation.flag_ref
-        flag = None if self._journal is None else self._journal.record(task.index).flag
-        if ref is not None and task.id is not None and flag is not None and flag.startswith(f"{ref.kind}/"):
-            now = order_key(ref.kind, task.id)
-            if flag != now:
-                raise EditConflictError(
-                    f"{task.operation.target}: an earlier run of this job changed {flag}, but the key names {now} now. "
-                    f"{NOTHING_SENT_FOR_ITEM} Name the flag by its ID, and use a new journal."
-                )
+        ref, earlier = task.operation.flag_ref, task.earlier_flag
+        if ref is None or task.id is None or earlier is None or not earlier.startswith(f"{ref.kind}/"):
+            return
+        if earlier != (now := order_key(ref.kind, task.id)):
+            raise EditConflictError(
+                f"{task.operation.target}: an earlier run of this job changed {earlier}, but the key names {now} now. "
+                f"{NOTHING_SENT_FOR_ITEM} Name the flag by its ID, and use a new journal."
+            )
 
     async def _resolve_created(self, task: _Task) -> str | None:
         """Return the ID of a flag that was created since the task was queued, or None for a creation."""
@@ -329,7 +334,7 @@ class BulkExecutor:
         prior = PriorRun(
             is_rerun=True,
             already_done=task.already_done,
-            created_id=journal.record(task.index).created_id,
+            created_id=task.created_id,
             has_successor=has_successor,
         )
         return handler.handle(task.operation, id, prior)
@@ -345,9 +350,9 @@ class BulkExecutor:
         return self._count(outcome)
 
     def _add_created(self, operation: Operation, id: str | None) -> None:
-        """Let later operations that name a created flag by its key have this flag, whoever uses the key by now."""
-        if id is not None and isinstance(operation, CreateFlag | CreateExperiment):
-            self._resolver.add(FlagRef(operation.kind, operation.project_id, operation.key), id)
+        """Let later operations that name a created flag by its key have this flag, even if another one has the key."""
+        if id is not None and (ref := _created_ref(operation)) is not None:
+            self._resolver.add(ref, id)
 
     def _stop_after(self, outcome: Outcome, error: AmpExpError) -> None:
         """Stop the run or the flag if the error requires it."""
@@ -357,11 +362,8 @@ class BulkExecutor:
             self.pool.stop(self._stop_cause)
         elif is_failure and self._on_error == "stop_flag":
             self._failed_flags[flag_of(outcome.operation)] = outcome
-        elif (
-            is_failure and self._on_error == "continue" and isinstance(outcome.operation, CreateFlag | CreateExperiment)
-        ):
+        elif is_failure and self._on_error == "continue" and (ref := _created_ref(outcome.operation)) is not None:
             # The key may be that of a flag of somebody else.
-            ref = FlagRef(outcome.operation.kind, outcome.operation.project_id, outcome.operation.key)
             self._failed_flags[ref] = self._failed_flags[ref._replace(project_id=None)] = outcome
         elif is_failure and self._on_error == "stop":
             self._stop_cause = self._stop_cause or AmpExpError(
@@ -410,7 +412,7 @@ def skip_error(cause: AmpExpError | None) -> AmpExpError:
 
 
 def _interruption_error(interruption: BaseException) -> AmpExpError:
-    """Return the error of an operation in flight that was cancelled, or ended by what is no error of this library."""
+    """Return the error of an operation that was cancelled, or ended by an exception that is not an `AmpExpError`."""
     if isinstance(interruption, asyncio.CancelledError):
         return AmpExpError("the run was cancelled during the operation")
     error = AmpExpError(f"the run was ended during the operation by {type(interruption).__name__}")
@@ -420,9 +422,14 @@ def _interruption_error(interruption: BaseException) -> AmpExpError:
 
 def flag_of(operation: Operation) -> object:
     """Return the flag or experiment of an operation, as the operation names it."""
+    return _created_ref(operation) or operation.flag_ref or operation.order_key
+
+
+def _created_ref(operation: Operation) -> FlagRef | None:
+    """Return the flag or experiment that an operation creates; None if it creates none."""
     if isinstance(operation, CreateFlag | CreateExperiment):
         return FlagRef(operation.kind, operation.project_id, operation.key)
-    return operation.flag_ref or operation.order_key
+    return None
 
 
 def is_fatal(error: AmpExpError | None) -> bool:

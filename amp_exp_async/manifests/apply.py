@@ -49,7 +49,7 @@ class _PlannedOperations:
         transport: sends the requests.
         plan: the plan.
         operations: the operations of each change.
-        earlier: what an earlier run has done of each change; None if there was no earlier run.
+        earlier: the part of each change that an earlier run applied; None if there was no earlier run.
     """
 
     transport: Transport

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Self
 
 from attrs import frozen
 
-from amp_exp_async.bulk import (
-    AddDeployments,
-    CreateExperiment,
-    CreateFlag,
-    CreateVariant,
-    Edit,
-    EditVariant,
-    Operation,
-    RemoveDeployment,
-    RemoveVariant,
-    ReplaceCohorts,
-    ReplaceUsers,
-)
+from amp_exp_async.bulk import Operation
 from amp_exp_async.bulk.journal import JournalRecord
 from amp_exp_async.errors import EditConflictError
 from amp_exp_async.escaping import escape
@@ -30,18 +17,17 @@ from amp_exp_async.resources import FieldChange
 
 from .change import Identity, ResourceChange
 from .document import is_object, json_equal
-from .operations import operations_for
+from .operations import INCLUSION_SUFFIXES, is_undone, operations_for
 from .references import ResolvedIDs
 
 _MAX_VALUE = 60
-_INCLUSIONS = (".users", ".cohorts")
 # What a flag has none of when it has just been created. Other fields may have a default of the service.
-_EMPTY_WHEN_CREATED = ("enabled", "rollout_percentage", "target_segments", "tags", *_INCLUSIONS)
+_EMPTY_WHEN_CREATED = ("enabled", "rollout_percentage", "target_segments", "tags", *INCLUSION_SUFFIXES)
 
 
 @frozen
 class EarlierRun:
-    """What an earlier run of a plan has done of one change, according to its journal.
+    """The part of one change that an earlier run of the plan applied, according to its journal.
 
     Attributes:
         done: the operations that it completed.
@@ -70,7 +56,7 @@ def raise_for_drift(
         planned: the changes of the plan.
         current: the changes of a new plan for the same manifest.
         ids: the IDs that the names in the manifest stand for now, also those of flags that no longer change.
-        earlier: for each planned change, what an earlier run has done of it; None if there was no earlier run.
+        earlier: for each planned change, the part that an earlier run applied; None if there was no earlier run.
 
     Raises:
         EditConflictError: If a live flag changed since the plan was made.
@@ -139,7 +125,7 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequenc
     undone = [
         name
         for name, now in current.fields.items()
-        if not _is_listed_only(name, now) and any(_is_undone(operation, name, now, pending) for operation in done)
+        if not _is_listed_only(name, now) and any(is_undone(operation, name, now, pending) for operation in done)
     ]
     if undone:
         yield f"{', '.join(undone)} changed after the run in this journal applied it: start a new journal"
@@ -160,43 +146,6 @@ def _rerun_drift(planned: ResourceChange, current: ResourceChange, done: Sequenc
 def _is_listed_only(name: str, change: FieldChange) -> bool:
     """Return whether a plan only says that a flag that it archives is, or is not, enabled."""
     return name == "enabled" and json_equal(change.before, change.after)
-
-
-def _is_undone(done: Operation, name: str, now: FieldChange, pending: Iterable[Operation]) -> bool:
-    """Return whether a completed operation has set a field that is to be set again.
-
-    Args:
-        done: the operation.
-        name: the field.
-        now: its live value and the planned one.
-        pending: the operations that would make the flag as planned.
-    """
-    prefix, _, field = name.rpartition(".")
-    match done:
-        case Edit():
-            is_set = done.changes.get("archive") is now.after if name == "archived" else name in done.changes
-        case CreateFlag() | CreateExperiment():
-            is_set = name.partition(".")[0] in done.fields and not name.endswith(_INCLUSIONS)
-        case AddDeployments() | RemoveDeployment():
-            is_set = name == "deployments" and _is_repeated(done, pending)
-        case CreateVariant() | RemoveVariant():
-            is_set = name == f"variants.{done.variant}"
-        case EditVariant():
-            is_weight = prefix == "rollout_weights" and field == done.variant and "rollout_weight" in done.changes
-            is_set = is_weight or (prefix == f"variants.{done.variant}" and field in done.changes)
-        case ReplaceUsers() | ReplaceCohorts():
-            is_set = name == f"variants.{done.variant}.{done.member}"
-        case _:
-            is_set = False
-    return is_set
-
-
-def _is_repeated(done: AddDeployments | RemoveDeployment, pending: Iterable[Operation]) -> bool:
-    """Return whether a deployment that was added or removed is to be added or removed again."""
-    if isinstance(done, RemoveDeployment):
-        return done in pending
-    again = chain.from_iterable(other.deployments for other in pending if isinstance(other, AddDeployments))
-    return not set(done.deployments).isdisjoint(again)
 
 
 def _is_new(name: str, then: FieldChange, now: FieldChange) -> bool:
@@ -228,7 +177,7 @@ def _is_equal(then: FieldChange, now: FieldChange) -> bool:
 
 def _is_partial(name: str, then: FieldChange, now: FieldChange) -> bool:
     """Return whether a list of labels or IDs is partly applied: some items were added or removed."""
-    if then.after != now.after or not (name == "deployments" or name.endswith((".users", ".cohorts"))):
+    if then.after != now.after or not (name == "deployments" or name.endswith(INCLUSION_SUFFIXES)):
         return False
     before, live, after = (set(ids or ()) for ids in (then.before, now.before, then.after))
     return before & after <= live <= before | after

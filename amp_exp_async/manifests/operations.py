@@ -2,12 +2,13 @@
 
 The order is: restore; disable; create the flag; deployments, variants and weights; users and cohorts; segments and
 other fields; remove variants that nothing names any longer; enable; archive. The service edits no archived flag, so
-restoring and archiving are requests of their own.
+restoring and archiving are requests of their own. A rerun looks here for the fields that a completed operation has set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from amp_exp_async import validation
@@ -30,6 +31,10 @@ from amp_exp_async.resources import FieldChange
 
 from .change import ResourceChange
 from .document import is_object
+from .live import INCLUSIONS
+
+INCLUSION_SUFFIXES = tuple(f".{name}" for name in INCLUSIONS)
+"""The ends of the names of fields such as `variants.on.users`."""
 
 _VARIANTS = "variants."
 
@@ -45,6 +50,43 @@ def is_whole_variant(name: str, change: FieldChange) -> bool:
 def operations_for(change: ResourceChange) -> list[Operation]:
     """Return the operations that carry out a change, in order."""
     return _OperationBuilder(change).build()
+
+
+def is_undone(done: Operation, name: str, now: FieldChange, pending: Iterable[Operation]) -> bool:
+    """Return whether a completed operation has set a field that is to be set again.
+
+    Args:
+        done: the operation.
+        name: the field.
+        now: its live value and the planned one.
+        pending: the operations that would make the flag as planned.
+    """
+    prefix, _, field = name.rpartition(".")
+    match done:
+        case Edit():
+            is_set = done.changes.get("archive") is now.after if name == "archived" else name in done.changes
+        case CreateFlag() | CreateExperiment():
+            is_set = name.partition(".")[0] in done.fields and not name.endswith(INCLUSION_SUFFIXES)
+        case AddDeployments() | RemoveDeployment():
+            is_set = name == "deployments" and _is_repeated(done, pending)
+        case CreateVariant() | RemoveVariant():
+            is_set = name == f"{_VARIANTS}{done.variant}"
+        case EditVariant():
+            is_weight = prefix == "rollout_weights" and field == done.variant and "rollout_weight" in done.changes
+            is_set = is_weight or (prefix == f"{_VARIANTS}{done.variant}" and field in done.changes)
+        case ReplaceUsers() | ReplaceCohorts():
+            is_set = name == f"{_VARIANTS}{done.variant}.{done.member}"
+        case _:
+            is_set = False
+    return is_set
+
+
+def _is_repeated(done: AddDeployments | RemoveDeployment, pending: Iterable[Operation]) -> bool:
+    """Return whether a deployment that was added or removed is to be added or removed again."""
+    if isinstance(done, RemoveDeployment):
+        return done in pending
+    again = chain.from_iterable(other.deployments for other in pending if isinstance(other, AddDeployments))
+    return not set(done.deployments).isdisjoint(again)
 
 
 class _OperationBuilder:
